@@ -1,0 +1,478 @@
+-- The whole first schema; its twin is migrations/sqlite/0001_base.
+CREATE EXTENSION IF NOT EXISTS btree_gist;
+
+-- Places.
+CREATE TABLE organizations (
+  id uuid NOT NULL PRIMARY KEY,
+  name text NOT NULL,
+  time_zone text NOT NULL,
+  created_at timestamptz NOT NULL
+);
+
+CREATE TABLE locations (
+  id uuid NOT NULL PRIMARY KEY,
+  name text NOT NULL,
+  kind text NOT NULL CHECK (kind IN ('region', 'village', 'station', 'clinic')),
+  part_of uuid REFERENCES locations (id),
+  organization_id uuid REFERENCES organizations (id),
+  time_zone text NOT NULL,
+  latitude double precision,
+  longitude double precision,
+  link_class text NOT NULL CHECK (link_class IN ('none', '2g', '3g', '4g', 'broadband')),
+  created_at timestamptz NOT NULL
+);
+
+-- Who signs in. A phone is kept sealed; phone_index is a keyed hash for look-up only.
+CREATE TABLE accounts (
+  id uuid NOT NULL PRIMARY KEY,
+  login text UNIQUE,
+  password_hash text,
+  phone_index bytea UNIQUE,
+  phone_sealed bytea,
+  name text NOT NULL,
+  language text NOT NULL CHECK (language IN ('en', 'ru')),
+  system_admin boolean NOT NULL,
+  state text NOT NULL CHECK (state IN ('invited', 'active', 'disabled')),
+  security_version integer NOT NULL,
+  failures integer NOT NULL,
+  created_at timestamptz NOT NULL
+);
+
+CREATE TABLE memberships (
+  account_id uuid NOT NULL REFERENCES accounts (id),
+  organization_id uuid NOT NULL REFERENCES organizations (id),
+  role text NOT NULL CHECK (role IN ('doctor', 'feldsher', 'registrar', 'clinic_admin')),
+  state text NOT NULL CHECK (state IN ('invited', 'active', 'disabled')),
+  created_at timestamptz NOT NULL,
+  PRIMARY KEY (account_id, organization_id, role)
+);
+
+CREATE TABLE sessions (
+  id uuid NOT NULL PRIMARY KEY,
+  account_id uuid NOT NULL REFERENCES accounts (id),
+  method text NOT NULL CHECK (method IN ('password', 'code', 'token')),
+  security_version integer NOT NULL,
+  created_at timestamptz NOT NULL,
+  last_used_at timestamptz NOT NULL,
+  expires_at timestamptz NOT NULL,
+  revoked_at timestamptz
+);
+CREATE INDEX sessions_by_account ON sessions (account_id);
+
+-- A rotated refresh token points to its parent; proven_at is when it, or the access token
+-- handed out with it, was first presented (the lost-answer test).
+CREATE TABLE refresh_tokens (
+  id uuid NOT NULL PRIMARY KEY,
+  session_id uuid NOT NULL REFERENCES sessions (id),
+  token_hash bytea NOT NULL UNIQUE,
+  parent_id uuid REFERENCES refresh_tokens (id),
+  created_at timestamptz NOT NULL,
+  expires_at timestamptz NOT NULL,
+  used_at timestamptz,
+  proven_at timestamptz,
+  revoked_at timestamptz
+);
+CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id);
+CREATE INDEX refresh_tokens_by_parent ON refresh_tokens (parent_id);
+
+CREATE TABLE sign_in_challenges (
+  id uuid NOT NULL PRIMARY KEY,
+  account_id uuid REFERENCES accounts (id),
+  phone_index bytea NOT NULL,
+  code_hash bytea NOT NULL,
+  tries integer NOT NULL,
+  created_at timestamptz NOT NULL,
+  expires_at timestamptz NOT NULL,
+  used_at timestamptz
+);
+CREATE INDEX sign_in_challenges_by_phone ON sign_in_challenges (phone_index, created_at);
+
+-- Fixed-window counters: one row per limit, subject (a keyed hash) and window.
+CREATE TABLE rate_counters (
+  subject bytea NOT NULL,
+  window_at timestamptz NOT NULL,
+  hits integer NOT NULL,
+  PRIMARY KEY (subject, window_at)
+);
+
+-- The first password of a new account is set with a token that works once.
+CREATE TABLE one_time_tokens (
+  id uuid NOT NULL PRIMARY KEY,
+  account_id uuid NOT NULL REFERENCES accounts (id),
+  token_hash bytea NOT NULL UNIQUE,
+  created_at timestamptz NOT NULL,
+  expires_at timestamptz NOT NULL,
+  used_at timestamptz
+);
+
+-- Ed25519 key ring of the access tokens.
+CREATE TABLE token_keys (
+  kid text PRIMARY KEY,
+  state text NOT NULL CHECK (state IN ('next', 'active', 'retiring', 'retired')),
+  private_sealed bytea NOT NULL,
+  public_key bytea NOT NULL,
+  created_at timestamptz NOT NULL
+);
+
+-- People.
+CREATE TABLE patients (
+  id uuid NOT NULL PRIMARY KEY,
+  account_id uuid UNIQUE REFERENCES accounts (id),
+  organization_id uuid NOT NULL REFERENCES organizations (id),
+  location_id uuid NOT NULL REFERENCES locations (id),
+  name text NOT NULL,
+  name_folded text NOT NULL,
+  birth_date date NOT NULL,
+  time_zone text NOT NULL,
+  created_at timestamptz NOT NULL
+);
+CREATE INDEX patients_by_organization ON patients (organization_id, name_folded, id);
+
+CREATE TABLE patient_keys (
+  patient_id uuid NOT NULL PRIMARY KEY REFERENCES patients (id),
+  key_sealed bytea NOT NULL,
+  created_at timestamptz NOT NULL
+);
+
+CREATE TABLE practitioners (
+  id uuid NOT NULL PRIMARY KEY,
+  account_id uuid UNIQUE REFERENCES accounts (id),
+  organization_id uuid NOT NULL REFERENCES organizations (id),
+  name text NOT NULL,
+  kind text NOT NULL CHECK (kind IN ('doctor', 'feldsher')),
+  specialty text,
+  time_zone text NOT NULL,
+  schedule_version integer NOT NULL,
+  created_at timestamptz NOT NULL
+);
+CREATE INDEX practitioners_by_organization ON practitioners (organization_id, name, id);
+
+CREATE TABLE healthcare_services (
+  id uuid NOT NULL PRIMARY KEY,
+  organization_id uuid NOT NULL REFERENCES organizations (id),
+  name_en text NOT NULL,
+  name_ru text NOT NULL,
+  specialty text NOT NULL,
+  duration_minutes integer NOT NULL CHECK (duration_minutes BETWEEN 5 AND 480),
+  modes text NOT NULL,
+  created_at timestamptz NOT NULL
+);
+
+CREATE TABLE practitioner_services (
+  practitioner_id uuid NOT NULL REFERENCES practitioners (id),
+  service_id uuid NOT NULL REFERENCES healthcare_services (id),
+  PRIMARY KEY (practitioner_id, service_id)
+);
+CREATE INDEX practitioner_services_by_service ON practitioner_services (service_id);
+
+-- Working hours are wall time in the practitioner's zone; 1 is Monday (ISO 8601).
+CREATE TABLE schedule_rules (
+  id uuid NOT NULL PRIMARY KEY,
+  practitioner_id uuid NOT NULL REFERENCES practitioners (id),
+  weekday integer NOT NULL CHECK (weekday BETWEEN 1 AND 7),
+  from_time time NOT NULL,
+  to_time time NOT NULL,
+  valid_from date,
+  valid_to date,
+  CHECK (from_time < to_time)
+);
+CREATE INDEX schedule_rules_by_practitioner ON schedule_rules (practitioner_id);
+
+CREATE TABLE absences (
+  id uuid NOT NULL PRIMARY KEY,
+  practitioner_id uuid NOT NULL REFERENCES practitioners (id),
+  starts_at timestamptz NOT NULL,
+  ends_at timestamptz NOT NULL,
+  reason text,
+  created_at timestamptz NOT NULL,
+  CHECK (starts_at < ends_at)
+);
+CREATE INDEX absences_by_practitioner ON absences (practitioner_id, ends_at);
+
+-- Booking. starts_at is the instant; time_zone and local_start are what the patient was promised.
+CREATE TABLE appointments (
+  id uuid NOT NULL PRIMARY KEY,
+  code text NOT NULL UNIQUE,
+  status text NOT NULL
+    CHECK (status IN ('pending', 'booked', 'arrived', 'fulfilled', 'cancelled', 'noshow')),
+  service_id uuid NOT NULL REFERENCES healthcare_services (id),
+  organization_id uuid NOT NULL REFERENCES organizations (id),
+  practitioner_id uuid NOT NULL REFERENCES practitioners (id),
+  patient_id uuid NOT NULL REFERENCES patients (id),
+  starts_at timestamptz NOT NULL,
+  ends_at timestamptz NOT NULL,
+  time_zone text NOT NULL,
+  local_start text NOT NULL,
+  hold_expires_at timestamptz,
+  reason_sealed bytea,
+  cancellation_reason text,
+  created_by uuid NOT NULL REFERENCES accounts (id),
+  created_at timestamptz NOT NULL,
+  updated_at timestamptz NOT NULL,
+  version integer NOT NULL,
+  CHECK (starts_at < ends_at),
+  CHECK ((status = 'pending') = (hold_expires_at IS NOT NULL))
+);
+CREATE INDEX appointments_by_practitioner ON appointments (practitioner_id, starts_at, id);
+CREATE INDEX appointments_by_patient ON appointments (patient_id, starts_at, id);
+CREATE INDEX appointments_by_organization ON appointments (organization_id, starts_at, id);
+
+-- Whatever a visit holds for itself: its practitioner, its patient, later a room or a device.
+-- No two live rows of one resource overlap; see the guards below.
+CREATE TABLE occupancies (
+  appointment_id uuid NOT NULL REFERENCES appointments (id) DEFERRABLE INITIALLY DEFERRED,
+  resource_kind text NOT NULL CHECK (resource_kind IN ('practitioner', 'patient')),
+  resource_id uuid NOT NULL,
+  starts_at timestamptz NOT NULL,
+  ends_at timestamptz NOT NULL,
+  live boolean NOT NULL,
+  PRIMARY KEY (appointment_id, resource_kind),
+  CHECK (starts_at < ends_at),
+  CONSTRAINT resource_busy EXCLUDE USING gist
+    (resource_id WITH =, tstzrange(starts_at, ends_at) WITH &&) WHERE (live)
+);
+CREATE INDEX occupancies_live ON occupancies (resource_id, starts_at) INCLUDE (ends_at) WHERE live;
+
+-- The visit.
+CREATE TABLE encounters (
+  id uuid NOT NULL PRIMARY KEY,
+  appointment_id uuid NOT NULL UNIQUE REFERENCES appointments (id),
+  status text NOT NULL
+    CHECK (status IN ('planned', 'arrived', 'in-progress', 'onleave', 'finished', 'cancelled')),
+  outcome text CHECK (outcome IN ('completed', 'technical_failure', 'patient_absent', 'practitioner_absent', 'converted_to_phone')),
+  patient_id uuid NOT NULL REFERENCES patients (id),
+  practitioner_id uuid NOT NULL REFERENCES practitioners (id),
+  organization_id uuid NOT NULL REFERENCES organizations (id),
+  starts_at timestamptz NOT NULL,
+  arrived_at timestamptz,
+  started_at timestamptz,
+  ended_at timestamptz,
+  updated_at timestamptz NOT NULL,
+  CHECK ((status = 'finished') = (outcome IS NOT NULL))
+);
+CREATE INDEX encounters_waiting ON encounters (practitioner_id, status, arrived_at);
+CREATE INDEX encounters_by_patient ON encounters (patient_id, starts_at);
+
+CREATE TABLE encounter_participants (
+  id uuid NOT NULL PRIMARY KEY,
+  encounter_id uuid NOT NULL REFERENCES encounters (id),
+  account_id uuid NOT NULL REFERENCES accounts (id),
+  role text NOT NULL CHECK (role IN ('patient', 'practitioner', 'feldsher', 'relative', 'interpreter')),
+  name text NOT NULL,
+  state text NOT NULL
+    CHECK (state IN ('invited', 'checking', 'waiting', 'admitted', 'connecting', 'connected', 'reconnecting', 'left', 'denied', 'removed')),
+  waiting_since timestamptz,
+  admitted_at timestamptz,
+  updated_at timestamptz NOT NULL,
+  UNIQUE (encounter_id, account_id)
+);
+
+-- A ticket opens one socket once.
+CREATE TABLE rtc_tickets (
+  id uuid NOT NULL PRIMARY KEY,
+  participant_id uuid NOT NULL REFERENCES encounter_participants (id),
+  expires_at timestamptz NOT NULL,
+  used_at timestamptz
+);
+
+-- A seat in the call: survives the socket and the process; epoch fences the older socket.
+CREATE TABLE rtc_sessions (
+  id uuid NOT NULL PRIMARY KEY,
+  encounter_id uuid NOT NULL REFERENCES encounters (id),
+  participant_id uuid NOT NULL REFERENCES encounter_participants (id),
+  sign_in_session_id uuid NOT NULL REFERENCES sessions (id),
+  secret_hash bytea NOT NULL,
+  epoch integer NOT NULL,
+  created_at timestamptz NOT NULL,
+  ended_at timestamptz
+);
+CREATE INDEX rtc_sessions_by_encounter ON rtc_sessions (encounter_id, ended_at);
+
+CREATE TABLE call_events (
+  id uuid NOT NULL PRIMARY KEY,
+  encounter_id uuid NOT NULL REFERENCES encounters (id),
+  participant_id uuid REFERENCES encounter_participants (id),
+  at timestamptz NOT NULL,
+  kind text NOT NULL,
+  why text
+);
+CREATE INDEX call_events_by_encounter ON call_events (encounter_id, at, id);
+
+-- Records. Bodies are sealed with the patient's key.
+CREATE TABLE notes (
+  id uuid NOT NULL PRIMARY KEY,
+  encounter_id uuid NOT NULL REFERENCES encounters (id),
+  patient_id uuid NOT NULL REFERENCES patients (id),
+  organization_id uuid NOT NULL REFERENCES organizations (id),
+  author_id uuid NOT NULL REFERENCES practitioners (id),
+  status text NOT NULL CHECK (status IN ('draft', 'signed')),
+  version integer NOT NULL,
+  body_sealed bytea NOT NULL,
+  content_hash bytea,
+  signature bytea,
+  signature_kid text,
+  signed_at timestamptz,
+  signer_id uuid REFERENCES practitioners (id),
+  created_at timestamptz NOT NULL,
+  updated_at timestamptz NOT NULL,
+  CHECK ((status = 'signed') = (signed_at IS NOT NULL AND signer_id IS NOT NULL AND content_hash IS NOT NULL AND signature IS NOT NULL))
+);
+CREATE INDEX notes_by_patient ON notes (patient_id, created_at, id);
+CREATE INDEX notes_by_encounter ON notes (encounter_id, created_at, id);
+
+CREATE TABLE note_addenda (
+  id uuid NOT NULL PRIMARY KEY,
+  note_id uuid NOT NULL REFERENCES notes (id),
+  author_id uuid NOT NULL REFERENCES practitioners (id),
+  text_sealed bytea NOT NULL,
+  created_at timestamptz NOT NULL
+);
+CREATE INDEX note_addenda_by_note ON note_addenda (note_id, created_at, id);
+
+-- Audit: hash chains; audit_heads holds the end of each, so a cut tail shows.
+CREATE TABLE audit_heads (
+  chain integer PRIMARY KEY,
+  seq bigint NOT NULL,
+  hash bytea NOT NULL
+);
+CREATE TABLE audit_events (
+  chain integer NOT NULL,
+  seq bigint NOT NULL,
+  at timestamptz NOT NULL,
+  actor_id uuid,
+  session_id uuid,
+  action text NOT NULL,
+  object_kind text NOT NULL,
+  object_id uuid,
+  patient_id uuid,
+  organization_id uuid,
+  outcome text NOT NULL CHECK (outcome IN ('done', 'refused')),
+  hash bytea NOT NULL,
+  PRIMARY KEY (chain, seq)
+);
+CREATE INDEX audit_events_by_patient ON audit_events (patient_id, at);
+
+-- The answer of a request that must have one effect, however often it is sent.
+CREATE TABLE idempotency_keys (
+  principal uuid NOT NULL,
+  route text NOT NULL,
+  key text NOT NULL,
+  fingerprint bytea NOT NULL,
+  status integer NOT NULL,
+  answer_sealed bytea,
+  expires_at timestamptz NOT NULL,
+  PRIMARY KEY (principal, route, key)
+);
+CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at);
+
+CREATE TABLE outbox_messages (
+  id uuid NOT NULL PRIMARY KEY,
+  channel text NOT NULL CHECK (channel IN ('sms')),
+  dedupe_key text NOT NULL UNIQUE,
+  payload_sealed bytea NOT NULL,
+  state text NOT NULL CHECK (state IN ('pending', 'sent', 'failed')),
+  attempts integer NOT NULL,
+  due_at timestamptz NOT NULL,
+  expires_at timestamptz NOT NULL,
+  created_at timestamptz NOT NULL,
+  sent_at timestamptz
+);
+CREATE INDEX outbox_messages_due ON outbox_messages (due_at) WHERE state = 'pending';
+
+-- Small facts about this database (the seal's check value, the demo's seed).
+CREATE TABLE settings (
+  name text PRIMARY KEY,
+  value bytea NOT NULL
+);
+
+INSERT INTO audit_heads (chain, seq, hash) VALUES
+  (0, 0, decode(repeat('00', 32), 'hex')),
+  (1, 0, decode(repeat('00', 32), 'hex')),
+  (2, 0, decode(repeat('00', 32), 'hex')),
+  (3, 0, decode(repeat('00', 32), 'hex')),
+  (4, 0, decode(repeat('00', 32), 'hex')),
+  (5, 0, decode(repeat('00', 32), 'hex')),
+  (6, 0, decode(repeat('00', 32), 'hex')),
+  (7, 0, decode(repeat('00', 32), 'hex')),
+  (8, 0, decode(repeat('00', 32), 'hex')),
+  (9, 0, decode(repeat('00', 32), 'hex')),
+  (10, 0, decode(repeat('00', 32), 'hex')),
+  (11, 0, decode(repeat('00', 32), 'hex')),
+  (12, 0, decode(repeat('00', 32), 'hex')),
+  (13, 0, decode(repeat('00', 32), 'hex')),
+  (14, 0, decode(repeat('00', 32), 'hex')),
+  (15, 0, decode(repeat('00', 32), 'hex'));
+
+-- Guards: what must hold even against our own mistakes. (No overlap: the exclusion constraint above.)
+
+-- Refuses with the name that the trigger passes, as the SQLite twin does.
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION USING MESSAGE = TG_ARGV[0], ERRCODE = 'FD001';
+END $$;
+
+CREATE TRIGGER occupancies_kept BEFORE DELETE ON occupancies FOR EACH ROW EXECUTE FUNCTION refuse('occupancy_kept');
+
+-- An appointment is live exactly while its two occupancies are.
+CREATE FUNCTION appointments_occupied() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (SELECT count(*) FROM occupancies WHERE appointment_id = NEW.id
+      AND starts_at = NEW.starts_at AND ends_at = NEW.ends_at
+      AND live = (NEW.status IN ('pending', 'booked', 'arrived', 'fulfilled'))
+      AND ((resource_kind = 'practitioner' AND resource_id = NEW.practitioner_id)
+        OR (resource_kind = 'patient' AND resource_id = NEW.patient_id))) <> 2 THEN
+    RAISE EXCEPTION USING MESSAGE = 'occupancy_missing', ERRCODE = 'FD001';
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER appointments_occupied AFTER INSERT ON appointments FOR EACH ROW EXECUTE FUNCTION appointments_occupied();
+
+CREATE FUNCTION appointments_follow() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE occupancies SET starts_at = NEW.starts_at, ends_at = NEW.ends_at,
+    resource_id = CASE resource_kind WHEN 'patient' THEN NEW.patient_id ELSE NEW.practitioner_id END,
+    live = (NEW.status IN ('pending', 'booked', 'arrived', 'fulfilled'))
+  WHERE appointment_id = NEW.id;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER appointments_follow AFTER UPDATE OF status, starts_at, ends_at, practitioner_id, patient_id
+  ON appointments FOR EACH ROW EXECUTE FUNCTION appointments_follow();
+CREATE TRIGGER appointments_ended BEFORE UPDATE OF status ON appointments FOR EACH ROW
+  WHEN (OLD.status IN ('fulfilled', 'cancelled', 'noshow') AND NEW.status <> OLD.status)
+  EXECUTE FUNCTION refuse('appointment_over');
+CREATE TRIGGER appointments_kept BEFORE DELETE ON appointments FOR EACH ROW EXECUTE FUNCTION refuse('appointment_kept');
+
+-- Only an open encounter changes its status.
+CREATE TRIGGER encounters_ended BEFORE UPDATE OF status, outcome ON encounters FOR EACH ROW
+  WHEN (OLD.status IN ('finished', 'cancelled')) EXECUTE FUNCTION refuse('encounter_over');
+
+-- A signed note never changes; no note, addendum or audit row is ever removed.
+CREATE TRIGGER notes_signed BEFORE UPDATE ON notes FOR EACH ROW WHEN (OLD.status = 'signed')
+  EXECUTE FUNCTION refuse('note_signed');
+CREATE TRIGGER notes_kept BEFORE DELETE ON notes FOR EACH ROW EXECUTE FUNCTION refuse('note_kept');
+CREATE TRIGGER note_addenda_frozen BEFORE UPDATE ON note_addenda FOR EACH ROW EXECUTE FUNCTION refuse('note_signed');
+CREATE TRIGGER note_addenda_kept BEFORE DELETE ON note_addenda FOR EACH ROW EXECUTE FUNCTION refuse('note_kept');
+CREATE FUNCTION note_addenda_after_signature() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (SELECT status FROM notes WHERE id = NEW.note_id) <> 'signed' THEN
+    RAISE EXCEPTION USING MESSAGE = 'note_unsigned', ERRCODE = 'FD001';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER note_addenda_after_signature BEFORE INSERT ON note_addenda FOR EACH ROW EXECUTE FUNCTION note_addenda_after_signature();
+CREATE TRIGGER audit_events_frozen BEFORE UPDATE ON audit_events FOR EACH ROW EXECUTE FUNCTION refuse('audit_append_only');
+CREATE TRIGGER audit_events_kept BEFORE DELETE ON audit_events FOR EACH ROW EXECUTE FUNCTION refuse('audit_append_only');
+CREATE FUNCTION audit_events_in_order() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.seq <> coalesce((SELECT max(seq) FROM audit_events WHERE chain = NEW.chain), 0) + 1 THEN
+    RAISE EXCEPTION USING MESSAGE = 'audit_append_only', ERRCODE = 'FD001';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER audit_events_in_order BEFORE INSERT ON audit_events FOR EACH ROW EXECUTE FUNCTION audit_events_in_order();
+-- TRUNCATE goes past row triggers.
+CREATE TRIGGER notes_not_truncated BEFORE TRUNCATE ON notes EXECUTE FUNCTION refuse('note_kept');
+CREATE TRIGGER note_addenda_not_truncated BEFORE TRUNCATE ON note_addenda EXECUTE FUNCTION refuse('note_kept');
+CREATE TRIGGER audit_events_not_truncated BEFORE TRUNCATE ON audit_events EXECUTE FUNCTION refuse('audit_append_only');
+CREATE TRIGGER occupancies_not_truncated BEFORE TRUNCATE ON occupancies EXECUTE FUNCTION refuse('occupancy_kept');
+CREATE TRIGGER appointments_not_truncated BEFORE TRUNCATE ON appointments EXECUTE FUNCTION refuse('appointment_kept');

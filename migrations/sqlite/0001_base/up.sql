@@ -1,0 +1,481 @@
+-- The whole first schema; its twin is migrations/postgres/0001_base.
+
+-- Places.
+CREATE TABLE organizations (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  name TEXT NOT NULL,
+  time_zone TEXT NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE locations (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  name TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('region', 'village', 'station', 'clinic')),
+  part_of BLOB CHECK (length(part_of) = 16) REFERENCES locations (id),
+  organization_id BLOB CHECK (length(organization_id) = 16) REFERENCES organizations (id),
+  time_zone TEXT NOT NULL,
+  latitude REAL,
+  longitude REAL,
+  link_class TEXT NOT NULL CHECK (link_class IN ('none', '2g', '3g', '4g', 'broadband')),
+  created_at INTEGER NOT NULL
+) STRICT;
+
+-- Who signs in. A phone is kept sealed; phone_index is a keyed hash for look-up only.
+CREATE TABLE accounts (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  login TEXT UNIQUE,
+  password_hash TEXT,
+  phone_index BLOB UNIQUE,
+  phone_sealed BLOB,
+  name TEXT NOT NULL,
+  language TEXT NOT NULL CHECK (language IN ('en', 'ru')),
+  system_admin INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('invited', 'active', 'disabled')),
+  security_version INTEGER NOT NULL,
+  failures INTEGER NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE memberships (
+  account_id BLOB NOT NULL CHECK (length(account_id) = 16) REFERENCES accounts (id),
+  organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
+  role TEXT NOT NULL CHECK (role IN ('doctor', 'feldsher', 'registrar', 'clinic_admin')),
+  state TEXT NOT NULL CHECK (state IN ('invited', 'active', 'disabled')),
+  created_at INTEGER NOT NULL,
+  PRIMARY KEY (account_id, organization_id, role)
+) STRICT;
+
+CREATE TABLE sessions (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  account_id BLOB NOT NULL CHECK (length(account_id) = 16) REFERENCES accounts (id),
+  method TEXT NOT NULL CHECK (method IN ('password', 'code', 'token')),
+  security_version INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  last_used_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  revoked_at INTEGER
+) STRICT;
+CREATE INDEX sessions_by_account ON sessions (account_id);
+
+-- A rotated refresh token points to its parent; proven_at is when it, or the access token
+-- handed out with it, was first presented (the lost-answer test).
+CREATE TABLE refresh_tokens (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  session_id BLOB NOT NULL CHECK (length(session_id) = 16) REFERENCES sessions (id),
+  token_hash BLOB NOT NULL UNIQUE,
+  parent_id BLOB CHECK (length(parent_id) = 16) REFERENCES refresh_tokens (id),
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  used_at INTEGER,
+  proven_at INTEGER,
+  revoked_at INTEGER
+) STRICT;
+CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id);
+CREATE INDEX refresh_tokens_by_parent ON refresh_tokens (parent_id);
+
+CREATE TABLE sign_in_challenges (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  account_id BLOB CHECK (length(account_id) = 16) REFERENCES accounts (id),
+  phone_index BLOB NOT NULL,
+  code_hash BLOB NOT NULL,
+  tries INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  used_at INTEGER
+) STRICT;
+CREATE INDEX sign_in_challenges_by_phone ON sign_in_challenges (phone_index, created_at);
+
+-- Fixed-window counters: one row per limit, subject (a keyed hash) and window.
+CREATE TABLE rate_counters (
+  subject BLOB NOT NULL,
+  window_at INTEGER NOT NULL,
+  hits INTEGER NOT NULL,
+  PRIMARY KEY (subject, window_at)
+) STRICT;
+
+-- The first password of a new account is set with a token that works once.
+CREATE TABLE one_time_tokens (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  account_id BLOB NOT NULL CHECK (length(account_id) = 16) REFERENCES accounts (id),
+  token_hash BLOB NOT NULL UNIQUE,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  used_at INTEGER
+) STRICT;
+
+-- Ed25519 key ring of the access tokens.
+CREATE TABLE token_keys (
+  kid TEXT NOT NULL PRIMARY KEY,
+  state TEXT NOT NULL CHECK (state IN ('next', 'active', 'retiring', 'retired')),
+  private_sealed BLOB NOT NULL,
+  public_key BLOB NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+
+-- People.
+CREATE TABLE patients (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  account_id BLOB CHECK (length(account_id) = 16) UNIQUE REFERENCES accounts (id),
+  organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
+  location_id BLOB NOT NULL CHECK (length(location_id) = 16) REFERENCES locations (id),
+  name TEXT NOT NULL,
+  name_folded TEXT NOT NULL,
+  birth_date TEXT NOT NULL,
+  time_zone TEXT NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX patients_by_organization ON patients (organization_id, name_folded, id);
+
+CREATE TABLE patient_keys (
+  patient_id BLOB NOT NULL CHECK (length(patient_id) = 16) PRIMARY KEY REFERENCES patients (id),
+  key_sealed BLOB NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE practitioners (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  account_id BLOB CHECK (length(account_id) = 16) UNIQUE REFERENCES accounts (id),
+  organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
+  name TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('doctor', 'feldsher')),
+  specialty TEXT,
+  time_zone TEXT NOT NULL,
+  schedule_version INTEGER NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX practitioners_by_organization ON practitioners (organization_id, name, id);
+
+CREATE TABLE healthcare_services (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
+  name_en TEXT NOT NULL,
+  name_ru TEXT NOT NULL,
+  specialty TEXT NOT NULL,
+  duration_minutes INTEGER NOT NULL CHECK (duration_minutes BETWEEN 5 AND 480),
+  modes TEXT NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE practitioner_services (
+  practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
+  service_id BLOB NOT NULL CHECK (length(service_id) = 16) REFERENCES healthcare_services (id),
+  PRIMARY KEY (practitioner_id, service_id)
+) STRICT;
+CREATE INDEX practitioner_services_by_service ON practitioner_services (service_id);
+
+-- Working hours are wall time in the practitioner's zone; 1 is Monday (ISO 8601).
+CREATE TABLE schedule_rules (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
+  weekday INTEGER NOT NULL CHECK (weekday BETWEEN 1 AND 7),
+  from_time TEXT NOT NULL,
+  to_time TEXT NOT NULL,
+  valid_from TEXT,
+  valid_to TEXT,
+  CHECK (from_time < to_time)
+) STRICT;
+CREATE INDEX schedule_rules_by_practitioner ON schedule_rules (practitioner_id);
+
+CREATE TABLE absences (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
+  starts_at INTEGER NOT NULL,
+  ends_at INTEGER NOT NULL,
+  reason TEXT,
+  created_at INTEGER NOT NULL,
+  CHECK (starts_at < ends_at)
+) STRICT;
+CREATE INDEX absences_by_practitioner ON absences (practitioner_id, ends_at);
+
+-- Booking. starts_at is the instant; time_zone and local_start are what the patient was promised.
+CREATE TABLE appointments (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  code TEXT NOT NULL UNIQUE,
+  status TEXT NOT NULL
+    CHECK (status IN ('pending', 'booked', 'arrived', 'fulfilled', 'cancelled', 'noshow')),
+  service_id BLOB NOT NULL CHECK (length(service_id) = 16) REFERENCES healthcare_services (id),
+  organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
+  practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
+  patient_id BLOB NOT NULL CHECK (length(patient_id) = 16) REFERENCES patients (id),
+  starts_at INTEGER NOT NULL,
+  ends_at INTEGER NOT NULL,
+  time_zone TEXT NOT NULL,
+  local_start TEXT NOT NULL,
+  hold_expires_at INTEGER,
+  reason_sealed BLOB,
+  cancellation_reason TEXT,
+  created_by BLOB NOT NULL CHECK (length(created_by) = 16) REFERENCES accounts (id),
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  CHECK (starts_at < ends_at),
+  CHECK ((status = 'pending') = (hold_expires_at IS NOT NULL))
+) STRICT;
+CREATE INDEX appointments_by_practitioner ON appointments (practitioner_id, starts_at, id);
+CREATE INDEX appointments_by_patient ON appointments (patient_id, starts_at, id);
+CREATE INDEX appointments_by_organization ON appointments (organization_id, starts_at, id);
+
+-- Whatever a visit holds for itself: its practitioner, its patient, later a room or a device.
+-- No two live rows of one resource overlap; see the guards below.
+CREATE TABLE occupancies (
+  appointment_id BLOB NOT NULL CHECK (length(appointment_id) = 16) REFERENCES appointments (id) DEFERRABLE INITIALLY DEFERRED,
+  resource_kind TEXT NOT NULL CHECK (resource_kind IN ('practitioner', 'patient')),
+  resource_id BLOB NOT NULL CHECK (length(resource_id) = 16),
+  starts_at INTEGER NOT NULL,
+  ends_at INTEGER NOT NULL,
+  live INTEGER NOT NULL,
+  PRIMARY KEY (appointment_id, resource_kind),
+  CHECK (starts_at < ends_at)
+) STRICT;
+CREATE INDEX occupancies_live ON occupancies (resource_id, starts_at) WHERE live = 1;
+
+-- The visit.
+CREATE TABLE encounters (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  appointment_id BLOB NOT NULL CHECK (length(appointment_id) = 16) UNIQUE REFERENCES appointments (id),
+  status TEXT NOT NULL
+    CHECK (status IN ('planned', 'arrived', 'in-progress', 'onleave', 'finished', 'cancelled')),
+  outcome TEXT CHECK (outcome IN ('completed', 'technical_failure', 'patient_absent', 'practitioner_absent', 'converted_to_phone')),
+  patient_id BLOB NOT NULL CHECK (length(patient_id) = 16) REFERENCES patients (id),
+  practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
+  organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
+  starts_at INTEGER NOT NULL,
+  arrived_at INTEGER,
+  started_at INTEGER,
+  ended_at INTEGER,
+  updated_at INTEGER NOT NULL,
+  CHECK ((status = 'finished') = (outcome IS NOT NULL))
+) STRICT;
+CREATE INDEX encounters_waiting ON encounters (practitioner_id, status, arrived_at);
+CREATE INDEX encounters_by_patient ON encounters (patient_id, starts_at);
+
+CREATE TABLE encounter_participants (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
+  account_id BLOB NOT NULL CHECK (length(account_id) = 16) REFERENCES accounts (id),
+  role TEXT NOT NULL CHECK (role IN ('patient', 'practitioner', 'feldsher', 'relative', 'interpreter')),
+  name TEXT NOT NULL,
+  state TEXT NOT NULL
+    CHECK (state IN ('invited', 'checking', 'waiting', 'admitted', 'connecting', 'connected', 'reconnecting', 'left', 'denied', 'removed')),
+  waiting_since INTEGER,
+  admitted_at INTEGER,
+  updated_at INTEGER NOT NULL,
+  UNIQUE (encounter_id, account_id)
+) STRICT;
+
+-- A ticket opens one socket once.
+CREATE TABLE rtc_tickets (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  participant_id BLOB NOT NULL CHECK (length(participant_id) = 16) REFERENCES encounter_participants (id),
+  expires_at INTEGER NOT NULL,
+  used_at INTEGER
+) STRICT;
+
+-- A seat in the call: survives the socket and the process; epoch fences the older socket.
+CREATE TABLE rtc_sessions (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
+  participant_id BLOB NOT NULL CHECK (length(participant_id) = 16) REFERENCES encounter_participants (id),
+  sign_in_session_id BLOB NOT NULL CHECK (length(sign_in_session_id) = 16) REFERENCES sessions (id),
+  secret_hash BLOB NOT NULL,
+  epoch INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  ended_at INTEGER
+) STRICT;
+CREATE INDEX rtc_sessions_by_encounter ON rtc_sessions (encounter_id, ended_at);
+
+CREATE TABLE call_events (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
+  participant_id BLOB CHECK (length(participant_id) = 16) REFERENCES encounter_participants (id),
+  at INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  why TEXT
+) STRICT;
+CREATE INDEX call_events_by_encounter ON call_events (encounter_id, at, id);
+
+-- Records. Bodies are sealed with the patient's key.
+CREATE TABLE notes (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
+  patient_id BLOB NOT NULL CHECK (length(patient_id) = 16) REFERENCES patients (id),
+  organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
+  author_id BLOB NOT NULL CHECK (length(author_id) = 16) REFERENCES practitioners (id),
+  status TEXT NOT NULL CHECK (status IN ('draft', 'signed')),
+  version INTEGER NOT NULL,
+  body_sealed BLOB NOT NULL,
+  content_hash BLOB,
+  signature BLOB,
+  signature_kid TEXT,
+  signed_at INTEGER,
+  signer_id BLOB CHECK (length(signer_id) = 16) REFERENCES practitioners (id),
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  CHECK ((status = 'signed') = (signed_at IS NOT NULL AND signer_id IS NOT NULL AND content_hash IS NOT NULL AND signature IS NOT NULL))
+) STRICT;
+CREATE INDEX notes_by_patient ON notes (patient_id, created_at, id);
+CREATE INDEX notes_by_encounter ON notes (encounter_id, created_at, id);
+
+CREATE TABLE note_addenda (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  note_id BLOB NOT NULL CHECK (length(note_id) = 16) REFERENCES notes (id),
+  author_id BLOB NOT NULL CHECK (length(author_id) = 16) REFERENCES practitioners (id),
+  text_sealed BLOB NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX note_addenda_by_note ON note_addenda (note_id, created_at, id);
+
+-- Audit: hash chains; audit_heads holds the end of each, so a cut tail shows.
+CREATE TABLE audit_heads (
+  chain INTEGER NOT NULL PRIMARY KEY,
+  seq INTEGER NOT NULL,
+  hash BLOB NOT NULL
+) STRICT;
+CREATE TABLE audit_events (
+  chain INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  actor_id BLOB CHECK (length(actor_id) = 16),
+  session_id BLOB CHECK (length(session_id) = 16),
+  action TEXT NOT NULL,
+  object_kind TEXT NOT NULL,
+  object_id BLOB CHECK (length(object_id) = 16),
+  patient_id BLOB CHECK (length(patient_id) = 16),
+  organization_id BLOB CHECK (length(organization_id) = 16),
+  outcome TEXT NOT NULL CHECK (outcome IN ('done', 'refused')),
+  hash BLOB NOT NULL,
+  PRIMARY KEY (chain, seq)
+) STRICT;
+CREATE INDEX audit_events_by_patient ON audit_events (patient_id, at);
+
+-- The answer of a request that must have one effect, however often it is sent.
+CREATE TABLE idempotency_keys (
+  principal BLOB NOT NULL CHECK (length(principal) = 16),
+  route TEXT NOT NULL,
+  key TEXT NOT NULL,
+  fingerprint BLOB NOT NULL,
+  status INTEGER NOT NULL,
+  answer_sealed BLOB,
+  expires_at INTEGER NOT NULL,
+  PRIMARY KEY (principal, route, key)
+) STRICT;
+CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at);
+
+CREATE TABLE outbox_messages (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  channel TEXT NOT NULL CHECK (channel IN ('sms')),
+  dedupe_key TEXT NOT NULL UNIQUE,
+  payload_sealed BLOB NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'failed')),
+  attempts INTEGER NOT NULL,
+  due_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  sent_at INTEGER
+) STRICT;
+CREATE INDEX outbox_messages_due ON outbox_messages (due_at) WHERE state = 'pending';
+
+-- Small facts about this database (the seal's check value, the demo's seed).
+CREATE TABLE settings (
+  name TEXT NOT NULL PRIMARY KEY,
+  value BLOB NOT NULL
+) STRICT;
+
+INSERT INTO audit_heads (chain, seq, hash) VALUES
+  (0, 0, zeroblob(32)),
+  (1, 0, zeroblob(32)),
+  (2, 0, zeroblob(32)),
+  (3, 0, zeroblob(32)),
+  (4, 0, zeroblob(32)),
+  (5, 0, zeroblob(32)),
+  (6, 0, zeroblob(32)),
+  (7, 0, zeroblob(32)),
+  (8, 0, zeroblob(32)),
+  (9, 0, zeroblob(32)),
+  (10, 0, zeroblob(32)),
+  (11, 0, zeroblob(32)),
+  (12, 0, zeroblob(32)),
+  (13, 0, zeroblob(32)),
+  (14, 0, zeroblob(32)),
+  (15, 0, zeroblob(32));
+
+-- Guards: what must hold even against our own mistakes.
+
+-- Live intervals of one resource never overlap. Stored ones are disjoint, so the only row that
+-- can collide is the last one that begins before the new one ends: one index seek.
+CREATE TRIGGER occupancies_no_overlap_insert BEFORE INSERT ON occupancies WHEN NEW.live BEGIN
+  SELECT RAISE(ABORT, 'resource_busy') WHERE (
+    SELECT ends_at FROM occupancies WHERE resource_id = NEW.resource_id AND live = 1
+      AND starts_at < NEW.ends_at ORDER BY starts_at DESC LIMIT 1) > NEW.starts_at;
+END;
+CREATE TRIGGER occupancies_no_overlap_update BEFORE UPDATE ON occupancies WHEN NEW.live BEGIN
+  SELECT RAISE(ABORT, 'resource_busy') WHERE (
+    SELECT ends_at FROM occupancies WHERE resource_id = NEW.resource_id AND live = 1
+      AND starts_at < NEW.ends_at
+      AND NOT (appointment_id = OLD.appointment_id AND resource_kind = OLD.resource_kind)
+      ORDER BY starts_at DESC LIMIT 1) > NEW.starts_at;
+END;
+CREATE TRIGGER occupancies_kept BEFORE DELETE ON occupancies BEGIN
+  SELECT RAISE(ABORT, 'occupancy_kept');
+END;
+
+-- An appointment is live exactly while its two occupancies are.
+CREATE TRIGGER appointments_occupied AFTER INSERT ON appointments BEGIN
+  SELECT RAISE(ABORT, 'occupancy_missing') WHERE (
+    SELECT count(*) FROM occupancies WHERE appointment_id = NEW.id
+      AND starts_at = NEW.starts_at AND ends_at = NEW.ends_at
+      AND live = (NEW.status IN ('pending', 'booked', 'arrived', 'fulfilled'))
+      AND ((resource_kind = 'practitioner' AND resource_id = NEW.practitioner_id)
+        OR (resource_kind = 'patient' AND resource_id = NEW.patient_id))) <> 2;
+END;
+CREATE TRIGGER appointments_follow AFTER UPDATE OF status, starts_at, ends_at, practitioner_id, patient_id
+ON appointments BEGIN
+  UPDATE occupancies SET starts_at = NEW.starts_at, ends_at = NEW.ends_at,
+    resource_id = CASE resource_kind WHEN 'patient' THEN NEW.patient_id ELSE NEW.practitioner_id END,
+    live = (NEW.status IN ('pending', 'booked', 'arrived', 'fulfilled'))
+  WHERE appointment_id = NEW.id;
+END;
+CREATE TRIGGER appointments_ended BEFORE UPDATE OF status ON appointments
+WHEN OLD.status IN ('fulfilled', 'cancelled', 'noshow') AND NEW.status <> OLD.status BEGIN
+  SELECT RAISE(ABORT, 'appointment_over');
+END;
+
+-- Only an open encounter changes its status.
+CREATE TRIGGER encounters_ended BEFORE UPDATE OF status, outcome ON encounters
+WHEN OLD.status IN ('finished', 'cancelled') BEGIN
+  SELECT RAISE(ABORT, 'encounter_over');
+END;
+
+-- A signed note never changes; no note, addendum or audit row is ever removed.
+CREATE TRIGGER notes_signed BEFORE UPDATE ON notes WHEN OLD.status = 'signed' BEGIN
+  SELECT RAISE(ABORT, 'note_signed');
+END;
+CREATE TRIGGER notes_kept BEFORE DELETE ON notes BEGIN SELECT RAISE(ABORT, 'note_kept'); END;
+CREATE TRIGGER note_addenda_frozen BEFORE UPDATE ON note_addenda BEGIN SELECT RAISE(ABORT, 'note_signed'); END;
+CREATE TRIGGER note_addenda_kept BEFORE DELETE ON note_addenda BEGIN SELECT RAISE(ABORT, 'note_kept'); END;
+CREATE TRIGGER note_addenda_after_signature BEFORE INSERT ON note_addenda BEGIN
+  SELECT RAISE(ABORT, 'note_unsigned') WHERE (SELECT status FROM notes WHERE id = NEW.note_id) <> 'signed';
+END;
+CREATE TRIGGER audit_events_frozen BEFORE UPDATE ON audit_events BEGIN SELECT RAISE(ABORT, 'audit_append_only'); END;
+CREATE TRIGGER audit_events_kept BEFORE DELETE ON audit_events BEGIN SELECT RAISE(ABORT, 'audit_append_only'); END;
+-- INSERT OR REPLACE would delete without a trigger: the next number is the only one allowed.
+CREATE TRIGGER audit_events_in_order BEFORE INSERT ON audit_events BEGIN
+  SELECT RAISE(ABORT, 'audit_append_only') WHERE NEW.seq <>
+    coalesce((SELECT max(seq) FROM audit_events WHERE chain = NEW.chain), 0) + 1;
+END;
+-- INSERT OR REPLACE must not swap a signed note or an addendum either.
+CREATE TRIGGER notes_not_replaced BEFORE INSERT ON notes BEGIN
+  SELECT RAISE(ABORT, 'note_kept') WHERE EXISTS (SELECT 1 FROM notes WHERE id = NEW.id);
+END;
+CREATE TRIGGER note_addenda_not_replaced BEFORE INSERT ON note_addenda BEGIN
+  SELECT RAISE(ABORT, 'note_kept') WHERE EXISTS (SELECT 1 FROM note_addenda WHERE id = NEW.id);
+END;
+CREATE TRIGGER occupancies_not_replaced BEFORE INSERT ON occupancies BEGIN
+  SELECT RAISE(ABORT, 'occupancy_kept') WHERE EXISTS (SELECT 1 FROM occupancies
+    WHERE appointment_id = NEW.appointment_id AND resource_kind = NEW.resource_kind);
+END;
+CREATE TRIGGER appointments_not_replaced BEFORE INSERT ON appointments BEGIN
+  SELECT RAISE(ABORT, 'appointment_kept') WHERE EXISTS (SELECT 1 FROM appointments WHERE id = NEW.id);
+END;
+CREATE TRIGGER appointments_kept BEFORE DELETE ON appointments BEGIN SELECT RAISE(ABORT, 'appointment_kept'); END;

@@ -1,0 +1,113 @@
+//! The access table: every act of the product and the relations that permit it.
+
+use crate::access::Relation::{self, *};
+
+macro_rules! actions {
+    ($($(#[$meta:meta])* $name:ident $text:literal [$($relation:ident),*] $(sight $sight:ident)?;)+) => {
+        /// Something that can be done. Each has one line in the table.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Action { $($(#[$meta])* $name),+ }
+
+        impl Action {
+            /// Every act, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The name in the audit log and in `docs/security.md`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
+            }
+
+            /// Who may do it.
+            pub fn granted_to(self) -> &'static [Relation] {
+                match self { $(Self::$name => &[$($relation),*]),+ }
+            }
+
+            /// The act of seeing the same object: who may not even do that hears "not found".
+            /// `None` when there is no single object.
+            pub fn sight(self) -> Option<Self> {
+                match self { $(Self::$name => actions!(@sight $($sight)?)),+ }
+            }
+        }
+    };
+    (@sight) => { None };
+    (@sight $sight:ident) => { Some(Self::$sight) };
+}
+
+actions! {
+    /// Ask for a code, present a password or a token.
+    SignIn "account.sign_in" [Anyone];
+    /// End one's own session.
+    SignOut "account.sign_out" [SignedIn];
+    /// Who am I.
+    ReadMe "account.read_me" [SignedIn];
+    /// Who touched my record.
+    ReadAccessLog "audit.read_access_log" [SignedIn];
+
+    /// See clinics.
+    ReadOrganization "organization.read" [SignedIn];
+    /// Found a clinic.
+    CreateOrganization "organization.create" [SystemAdmin];
+    /// See places.
+    ReadLocation "location.read" [SignedIn];
+    /// Add a place.
+    CreateLocation "location.create" [SystemAdmin, ClinicAdmin];
+    /// See what can be booked.
+    ReadService "healthcare_service.read" [SignedIn];
+    /// Offer a service.
+    CreateService "healthcare_service.create" [SystemAdmin, ClinicAdmin];
+    /// See who gives care.
+    ReadPractitioner "practitioner.read" [SignedIn];
+    /// Add a practitioner.
+    CreatePractitioner "practitioner.create" [SystemAdmin, ClinicAdmin];
+
+    /// See who a patient is and where they live.
+    ReadPatient "patient.read" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
+    /// Register a patient.
+    CreatePatient "patient.create" [Feldsher, Registrar, ClinicAdmin];
+
+    /// See working hours and absences.
+    ReadSchedule "schedule.read" [Conducts, Doctor, Feldsher, Registrar, ClinicAdmin] sight ReadSchedule;
+    /// Change working hours and absences.
+    EditSchedule "schedule.edit" [Conducts, Registrar, ClinicAdmin] sight ReadSchedule;
+    /// See free times.
+    ReadSlots "slot.read" [SignedIn];
+
+    /// Book for a patient.
+    Book "appointment.book" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
+    /// See an appointment.
+    ReadAppointment "appointment.read" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
+    /// Change the reason of a visit.
+    EditAppointment "appointment.edit" [Myself, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
+    /// Turn a hold into a booking.
+    ConfirmAppointment "appointment.confirm" [Myself, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
+    /// Call a visit off.
+    CancelAppointment "appointment.cancel" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
+    /// Record that the patient did not come.
+    MarkNoshow "appointment.noshow" [Conducts, Registrar, ClinicAdmin] sight ReadAppointment;
+
+    /// See the state of a visit.
+    ReadEncounter "encounter.read" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadEncounter;
+    /// Take a seat in the visit.
+    JoinEncounter "encounter.join" [Myself, Conducts] sight ReadEncounter;
+    /// See who waits.
+    ReadWaitingRoom "encounter.read_waiting_room" [Conducts] sight ReadEncounter;
+    /// Let somebody in, send them back to wait, or turn them away.
+    Admit "encounter.admit" [Conducts] sight ReadEncounter;
+    /// End the visit.
+    FinishEncounter "encounter.finish" [Conducts] sight ReadEncounter;
+    /// See who was in the call and when.
+    ReadCalls "encounter.read_calls" [Myself, Conducts, Registrar, ClinicAdmin] sight ReadEncounter;
+
+    /// Begin a note.
+    CreateNote "note.create" [Conducts] sight ReadEncounter;
+    /// Read a draft.
+    ReadDraft "note.read_draft" [Author] sight ReadDraft;
+    /// Write in a draft.
+    EditNote "note.edit" [Author] sight ReadNote;
+    /// Sign a note.
+    SignNote "note.sign" [Author] sight ReadNote;
+    /// Read a signed note.
+    ReadNote "note.read" [Myself, Author, Treats] sight ReadNote;
+    /// Add to a signed note.
+    AddAddendum "note.add_addendum" [Author, Conducts] sight ReadNote;
+}

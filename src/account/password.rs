@@ -1,0 +1,4 @@
+//! Passwords: argon2id, a few hashes at a time.
+
+/// The hashing pool.
+pub struct Hasher;

@@ -1,0 +1,331 @@
+//! The settings: what they are. `config/feldsher.toml` says what each means.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::base::column::text_enum;
+
+/// The defaults, compiled in.
+pub const DEFAULTS: &str = include_str!("../../config/feldsher.toml");
+
+/// A value that is printed as `***`.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_empty() { "\"\"" } else { "***" })
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if self.0.is_empty() { "" } else { "***" })
+    }
+}
+
+/// Every setting.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The listener.
+    pub http: Http,
+    /// The database and its threads.
+    pub database: Database,
+    /// Encryption at rest.
+    pub seal: SealConfig,
+    /// Sessions and limits of sign-in.
+    pub sign_in: SignIn,
+    /// The SMS gateway.
+    pub sms: Sms,
+    /// Rules of booking.
+    pub booking: Booking,
+    /// Rules of the visit.
+    pub visit: Visit,
+    /// STUN and TURN.
+    pub ice: Ice,
+    /// Logs.
+    pub log: Log,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/feldsher.toml says what each setting means")]
+pub struct Http {
+    pub listen: String,
+    pub public_url: String,
+    pub allowed_origins: Vec<String>,
+    pub workers: usize,
+    pub trusted_proxies: usize,
+    pub shutdown_secs: u64,
+}
+
+/// `[database]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/feldsher.toml says what each setting means")]
+pub struct Database {
+    pub url: Secret,
+    pub workers: usize,
+    pub queue_len_max: usize,
+}
+
+/// `[seal]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/feldsher.toml says what each setting means")]
+pub struct SealConfig {
+    pub master_key: Secret,
+}
+
+/// `[sign_in]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/feldsher.toml says what each setting means")]
+pub struct SignIn {
+    pub access_token_minutes: u32,
+    pub staff_session_minutes: u32,
+    pub staff_idle_minutes: u32,
+    pub patient_session_days: u32,
+    pub patient_idle_days: u32,
+    pub password_failures_max: u32,
+    pub password_wait_minutes: u32,
+    pub codes_per_number_day: u32,
+    pub codes_per_address_hour: u32,
+}
+
+text_enum!(
+    /// How an SMS leaves the house.
+    SmsAdapter {
+        /// Printed to the terminal.
+        Terminal = "terminal",
+        /// Appended to a file as JSON lines.
+        File = "file",
+        /// Sent to a gateway.
+        Http = "http",
+    }
+);
+
+/// `[sms]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/feldsher.toml says what each setting means")]
+pub struct Sms {
+    pub adapter: SmsAdapter,
+    pub path: PathBuf,
+    pub http: SmsHttp,
+}
+
+/// `[sms.http]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/feldsher.toml says what each setting means")]
+pub struct SmsHttp {
+    pub url: String,
+    pub content_type: String,
+    pub body: String,
+    pub authorization: Secret,
+}
+
+/// `[booking]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/feldsher.toml says what each setting means")]
+pub struct Booking {
+    pub hold_minutes: u32,
+    pub ahead_days_max: u32,
+}
+
+/// `[visit]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/feldsher.toml says what each setting means")]
+pub struct Visit {
+    pub opens_before_minutes: u32,
+    pub closes_after_minutes: u32,
+}
+
+/// `[ice]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/feldsher.toml says what each setting means")]
+pub struct Ice {
+    pub stun_urls: Vec<String>,
+    pub turn_urls: Vec<String>,
+    pub turn_secret: Secret,
+    pub turn_credential_secs: u32,
+}
+
+text_enum!(
+    /// What a log line looks like.
+    LogFormat {
+        /// One JSON object per line.
+        Json = "json",
+        /// For a person at a terminal.
+        Text = "text",
+    }
+);
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/feldsher.toml says what each setting means")]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: String,
+}
+
+/// The settings that are secrets, and may therefore come from a file.
+const SECRETS: &[&str] =
+    &["database.url", "seal.master_key", "sms.http.authorization", "ice.turn_secret"];
+
+impl Config {
+    /// The compiled-in defaults alone.
+    pub fn defaults() -> anyhow::Result<Self> {
+        Self::layered(None, [])
+    }
+
+    /// Defaults, then `file`, then the environment. Every unknown key is an error.
+    pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        Self::layered(file, std::env::vars())
+    }
+
+    /// As [`Config::load`], with the environment given.
+    pub fn layered(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> anyhow::Result<Self> {
+        let mut settings = config::Config::builder()
+            .add_source(config::File::from_str(DEFAULTS, config::FileFormat::Toml));
+        if let Some(file) = file {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read the settings in {}", file.display()))?;
+            settings = settings.add_source(config::File::from_str(&text, config::FileFormat::Toml));
+        }
+        for (name, value) in environment {
+            if let Some((key, value)) = override_of(&name, value)? {
+                let list = ["http.allowed_origins", "ice.stun_urls", "ice.turn_urls"];
+                settings = if list.contains(&key.as_str()) {
+                    let items: Vec<String> = value
+                        .split(',')
+                        .map(|item| item.trim().to_owned())
+                        .filter(|item| !item.is_empty())
+                        .collect();
+                    settings.set_override(key, items)?
+                } else {
+                    settings.set_override(key, value)?
+                };
+            }
+        }
+        let config: Self =
+            settings.build()?.try_deserialize().context("the settings are not valid")?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What the types cannot say. Names the key at fault.
+    fn check(&self) -> anyhow::Result<()> {
+        if self.http.listen.parse::<std::net::SocketAddr>().is_err() {
+            bail!("http.listen must be an address and a port, like 127.0.0.1:8080");
+        }
+        self.database
+            .url
+            .0
+            .parse::<crate::base::db::DatabaseUrl>()
+            .context("database.url is not valid")?;
+        if !(1..=60).contains(&self.sign_in.access_token_minutes) {
+            bail!("sign_in.access_token_minutes must be from 1 to 60");
+        }
+        if self.sms.adapter == SmsAdapter::Http && self.sms.http.url.is_empty() {
+            bail!("sms.http.url is needed when sms.adapter is http");
+        }
+        if !self.ice.turn_urls.is_empty() && self.ice.turn_secret.0.is_empty() {
+            bail!("ice.turn_secret is needed when ice.turn_urls are set");
+        }
+        Ok(())
+    }
+}
+
+/// What a variable of the environment sets: the dotted key and its value.
+fn override_of(name: &str, value: String) -> anyhow::Result<Option<(String, String)>> {
+    if name == "DATABASE_URL" {
+        return Ok(Some(("database.url".to_owned(), value)));
+    }
+    if name == "DATABASE_URL_FILE" {
+        return Ok(Some(("database.url".to_owned(), read_secret(name, &value)?)));
+    }
+    if !name.starts_with("FELDSHER_") {
+        return Ok(None);
+    }
+    let Some(key) = name.strip_prefix("FELDSHER__") else {
+        bail!("{name} is not a setting; write FELDSHER__SECTION__KEY");
+    };
+    let key = key.to_ascii_lowercase().replace("__", ".");
+    if let Some(secret) = key.strip_suffix("_file")
+        && SECRETS.contains(&secret)
+    {
+        return Ok(Some((secret.to_owned(), read_secret(name, &value)?)));
+    }
+    if !is_known(&key) {
+        bail!("{name} is not a setting: there is no {key}");
+    }
+    Ok(Some((key, value)))
+}
+
+fn read_secret(name: &str, path: &str) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the file that {name} names"))?;
+    Ok(text.trim().to_owned())
+}
+
+fn is_known(key: &str) -> bool {
+    config::Config::builder()
+        .add_source(config::File::from_str(DEFAULTS, config::FileFormat::Toml))
+        .build()
+        .is_ok_and(|defaults| defaults.get::<config::Value>(key).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &str, value: &str) -> anyhow::Result<Config> {
+        Config::layered(None, [(name.to_owned(), value.to_owned())])
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_the_environment_wins() {
+        assert_eq!(Config::defaults().unwrap().booking.hold_minutes, 10);
+        assert_eq!(with("FELDSHER__BOOKING__HOLD_MINUTES", "7").unwrap().booking.hold_minutes, 7);
+        assert_eq!(
+            with("DATABASE_URL", "postgres://x/y").unwrap().database.url.0,
+            "postgres://x/y"
+        );
+        let origins = with("FELDSHER__HTTP__ALLOWED_ORIGINS", "https://a, https://b").unwrap();
+        assert_eq!(origins.http.allowed_origins, ["https://a", "https://b"]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        for name in ["FELDSHER_LISTEN", "FELDSHER__HTTP__LISTN"] {
+            let error = with(name, "x").unwrap_err();
+            assert!(format!("{error:#}").contains(name), "{error:#}");
+        }
+        let file = std::env::temp_dir().join(format!("feldsher-{}.toml", std::process::id()));
+        std::fs::write(&file, "[http]\nlistn = \"x\"\n").unwrap();
+        let error = Config::layered(Some(&file), []).unwrap_err();
+        std::fs::remove_file(&file).unwrap();
+        assert!(format!("{error:#}").contains("listn"), "{error:#}");
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        let config = with("FELDSHER__ICE__TURN_SECRET", "open sesame").unwrap();
+        assert!(!format!("{config:?}").contains("sesame"));
+        assert!(!serde_json::to_string(&config).unwrap().contains("sesame"));
+    }
+}

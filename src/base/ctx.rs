@@ -1,0 +1,304 @@
+//! One request: who sent it, in which language, and how its deed is run.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, ETag, EntityTag};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::access::caller::{self, Caller};
+use crate::account::token::Claims;
+use crate::audit;
+use crate::base::app::App;
+use crate::base::body::Body;
+use crate::base::db::Conn;
+use crate::base::error::{Denied, Error};
+use crate::base::idempotency::{self, Answer, Once};
+use crate::base::language::Language;
+use crate::base::problem;
+use crate::base::tx::{Event, Tx};
+
+/// The id of a request, as logs and problems quote it.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// One request.
+#[derive(Clone)]
+pub struct Ctx {
+    /// What all requests share.
+    pub app: Arc<App>,
+    /// Whose token was sent, verified; `None` without a token.
+    pub claims: Option<Claims>,
+    /// The language of the answer.
+    pub language: Language,
+    /// The network address of the client, for limits only.
+    pub address: String,
+    request: HttpRequest,
+}
+
+impl FromRequest for Ctx {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        ready(Self::of(request))
+    }
+}
+
+impl Ctx {
+    fn of(request: &HttpRequest) -> Result<Self, Error> {
+        let app = request
+            .app_data::<web::Data<App>>()
+            .ok_or(Error::Internal("the application is not mounted"))?;
+        let app = Arc::clone(app);
+        let claims = match bearer(request)? {
+            None => None,
+            Some(token) => Some(app.tokens.verify_access(token, app.clock.now())?),
+        };
+        let language = Language::of_header(header_text(request, header::ACCEPT_LANGUAGE.as_str()));
+        let address = client_address(request, app.config.http.trusted_proxies);
+        Ok(Self { app, claims, language, address, request: request.clone() })
+    }
+
+    /// The request itself, for headers.
+    pub fn request(&self) -> &HttpRequest {
+        &self.request
+    }
+
+    /// Runs a deed that only reads.
+    pub async fn read<T, F>(&self, deed: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+    {
+        let work = self.work(deed);
+        self.app.db.read(move |conn| work(conn).map(|(value, _events)| value)).await?
+    }
+
+    /// Runs a deed that changes something: whole or not at all. It ends even when the client
+    /// has gone away meanwhile.
+    pub async fn write<T, F>(&self, deed: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+    {
+        let work = self.work(deed);
+        let app = Arc::clone(&self.app);
+        let task = actix_web::rt::spawn(async move {
+            match app.db.write(work).await? {
+                Ok((value, events)) => {
+                    publish(&app, events);
+                    Ok(value)
+                }
+                Err(error) => {
+                    remember_denial(&app, &error).await;
+                    Err(error)
+                }
+            }
+        });
+        task.await.map_err(|_cancelled| Error::Internal("a deed was cancelled"))?
+    }
+
+    /// Runs a deed at most once per `Idempotency-Key` and answers with its JSON.
+    /// Without the header it simply runs.
+    pub async fn once<B, T, F>(
+        &self,
+        status: StatusCode,
+        body: Body<B>,
+        deed: F,
+    ) -> Result<HttpResponse, Error>
+    where
+        B: Send + 'static,
+        T: Serialize + Send + 'static,
+        F: FnOnce(&mut Tx, B) -> Result<T, Error> + Send + 'static,
+    {
+        let once = self.idempotency_key(&body.fingerprint)?;
+        let status = status.as_u16();
+        let value = body.value;
+        let (answer, replayed) = self
+            .write(move |tx| {
+                // A caller who is not signed in has no keys: the deed itself refuses.
+                let once = once.filter(|_| tx.person().is_ok());
+                if let Some(once) = &once
+                    && let Some(answer) = idempotency::take(tx, once)?
+                {
+                    tx.replayed();
+                    return Ok((answer, true));
+                }
+                let done = deed(tx, value)?;
+                let body = serde_json::to_value(done)
+                    .map_err(|_unserializable| Error::Internal("an answer is not JSON"))?;
+                let answer = Answer { status, body };
+                if let Some(once) = &once {
+                    idempotency::keep(tx, once, &answer)?;
+                }
+                Ok((answer, false))
+            })
+            .await?;
+        Ok(respond(&answer, replayed))
+    }
+
+    /// As [`Ctx::once`], but the key is required. 400 `idempotency_key_missing`.
+    pub async fn only_once<B, T, F>(
+        &self,
+        status: StatusCode,
+        body: Body<B>,
+        deed: F,
+    ) -> Result<HttpResponse, Error>
+    where
+        B: Send + 'static,
+        T: Serialize + Send + 'static,
+        F: FnOnce(&mut Tx, B) -> Result<T, Error> + Send + 'static,
+    {
+        if self.claims.is_none() {
+            return Err(Error::from(&problem::UNAUTHORIZED));
+        }
+        if header_text(&self.request, "Idempotency-Key").is_none() {
+            return Err(Error::from(&problem::IDEMPOTENCY_KEY_MISSING));
+        }
+        self.once(status, body, deed).await
+    }
+
+    /// The version in `If-Match`. 428 without it, 412 when it is none of ours.
+    pub fn if_match(&self) -> Result<i32, Error> {
+        let value = header_text(&self.request, header::IF_MATCH.as_str())
+            .ok_or_else(|| Error::from(&problem::PRECONDITION_REQUIRED))?;
+        value
+            .trim()
+            .trim_matches('"')
+            .parse()
+            .map_err(|_not_a_version| Error::from(&problem::STALE_VERSION))
+    }
+
+    fn idempotency_key(&self, fingerprint: &[u8]) -> Result<Option<Once>, Error> {
+        let Some(value) = self.request.headers().get("Idempotency-Key") else { return Ok(None) };
+        let key = value
+            .to_str()
+            .map_err(|_not_text| Error::from(&problem::IDEMPOTENCY_KEY_INVALID))?
+            .trim_matches('"');
+        idempotency::check(key)?;
+        Ok(Some(Once {
+            key: key.to_owned(),
+            route: format!("{} {}", self.request.method(), self.request.path()),
+            fingerprint: fingerprint.to_vec(),
+        }))
+    }
+
+    fn work<T, F>(
+        &self,
+        deed: F,
+    ) -> impl FnOnce(&mut Conn) -> Result<(T, Vec<Event>), Error> + Send + 'static
+    where
+        F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+    {
+        let app = Arc::clone(&self.app);
+        let (claims, language) = (self.claims.clone(), self.language);
+        move |conn| {
+            let now = app.clock.now();
+            let caller = match &claims {
+                None => Caller::Nobody,
+                Some(claims) => caller::of_session(conn, claims.session, now)?,
+            };
+            run(conn, &app, caller, language, deed)
+        }
+    }
+}
+
+/// Runs a deed of the system itself: background work, the command line, sockets.
+pub async fn as_system<T, F>(app: &Arc<App>, deed: F) -> Result<T, Error>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+{
+    let shared = Arc::clone(app);
+    let (value, events) = app
+        .db
+        .write(move |conn| run(conn, &shared, Caller::System, Language::English, deed))
+        .await??;
+    publish(app, events);
+    Ok(value)
+}
+
+fn run<T>(
+    conn: &mut Conn,
+    app: &App,
+    caller: Caller,
+    language: Language,
+    deed: impl FnOnce(&mut Tx) -> Result<T, Error>,
+) -> Result<(T, Vec<Event>), Error> {
+    let mut tx = Tx::new(conn, app, app.clock.now(), caller, language);
+    let value = deed(&mut tx)?;
+    Ok((value, tx.end()?))
+}
+
+fn publish(app: &Arc<App>, events: Vec<Event>) {
+    for event in events {
+        app.rooms.hear(&event);
+    }
+}
+
+/// A refusal undoes its transaction; that it happened is remembered in one of its own.
+async fn remember_denial(app: &Arc<App>, error: &Error) {
+    let Some(Denied { actor, entry }) = error.denial().cloned() else { return };
+    if actor.account.is_none() {
+        return;
+    }
+    let now = app.clock.now();
+    let kept = app.db.write(move |conn| audit::append(conn, now, actor, &[entry])).await;
+    if !matches!(kept, Ok(Ok(()))) {
+        tracing::error!("a refusal could not be written to the audit log");
+    }
+}
+
+/// An answer with its `ETag` (the object's version) and whether it is a repetition.
+pub fn respond(answer: &Answer, replayed: bool) -> HttpResponse {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    let mut response = HttpResponse::build(status);
+    if let Some(version) = answer.body.get("version").and_then(Value::as_i64) {
+        response.insert_header(ETag(EntityTag::new_strong(version.to_string())));
+    }
+    if replayed {
+        response.insert_header(("Idempotent-Replayed", "true"));
+    }
+    if status == StatusCode::NO_CONTENT { response.finish() } else { response.json(&answer.body) }
+}
+
+/// 200 with the object and its `ETag`.
+pub fn ok(object: &impl Serialize) -> Result<HttpResponse, Error> {
+    let body = serde_json::to_value(object)
+        .map_err(|_unserializable| Error::Internal("an answer is not JSON"))?;
+    Ok(respond(&Answer { status: 200, body }, false))
+}
+
+fn header_text<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+fn bearer(request: &HttpRequest) -> Result<Option<&str>, Error> {
+    let mut values = request.headers().get_all(header::AUTHORIZATION);
+    let Some(value) = values.next() else { return Ok(None) };
+    let invalid = || Error::from(&problem::INVALID_TOKEN);
+    if values.next().is_some() {
+        return Err(invalid());
+    }
+    let text = value.to_str().map_err(|_not_text| invalid())?;
+    let (scheme, token) = text.split_once(' ').ok_or_else(invalid)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(Some(token.trim())) } else { Err(invalid()) }
+}
+
+/// The peer's address, or the one that the outermost trusted proxy saw.
+fn client_address(request: &HttpRequest, trusted_proxies: usize) -> String {
+    let peer = request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default();
+    let Some(back) = trusted_proxies.checked_sub(1) else { return peer };
+    let forwarded = header_text(request, "X-Forwarded-For").unwrap_or_default();
+    forwarded.rsplit(',').nth(back).map_or(peer, |address| address.trim().to_owned())
+}
+
+/// The id that the middleware gave a request.
+pub fn request_id(request: &HttpRequest) -> String {
+    request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
+}

@@ -1,0 +1,348 @@
+//! The database threads and the bounded queues in front of them.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::JoinHandle;
+
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::result::DatabaseErrorKind;
+use diesel::{Connection, QueryResult};
+use flume::{Receiver, Sender, TrySendError};
+use tokio::sync::oneshot;
+
+use super::open::RECONNECT_WAIT;
+use super::{Conn, PgRust};
+
+/// How many deeds share one SQLite commit at most.
+const GROUP_LEN_MAX: usize = 32;
+
+/// What happened to a deed on its way through the database.
+#[derive(Debug)]
+pub enum QueueFull {
+    /// Too many deeds are waiting; try again soon.
+    Full,
+    /// The threads have stopped, or the deed panicked.
+    Stopped,
+}
+
+/// A deed on its way: runs once inside a transaction, answers after the commit.
+trait Job: Send {
+    /// Runs the deed; an error means that its part of the transaction is undone.
+    fn run(&mut self, conn: &mut Conn) -> Result<(), Undo>;
+    /// Tells the waiting request, once it is known whether the commit held.
+    fn reply(self: Box<Self>, fate: Result<(), diesel::result::Error>);
+}
+
+/// Why a job's part of the transaction is undone. The cause is kept in the job.
+#[derive(Debug)]
+enum Undo {
+    Refused,
+    Diesel(diesel::result::Error),
+}
+
+impl From<diesel::result::Error> for Undo {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Diesel(error)
+    }
+}
+
+struct Deed<T, E, F> {
+    work: Option<F>,
+    outcome: Option<Result<T, E>>,
+    answer: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, F> Job for Deed<T, E, F>
+where
+    T: Send,
+    E: From<diesel::result::Error> + Send,
+    F: FnOnce(&mut Conn) -> Result<T, E> + Send,
+{
+    fn run(&mut self, conn: &mut Conn) -> Result<(), Undo> {
+        let Some(work) = self.work.take() else { return Ok(()) };
+        // A panic must not take the only writer with it; the caller hears "stopped" (500).
+        match catch_unwind(AssertUnwindSafe(|| work(conn))) {
+            Ok(outcome) => {
+                let undo = outcome.is_err();
+                self.outcome = Some(outcome);
+                if undo { Err(Undo::Refused) } else { Ok(()) }
+            }
+            Err(_panic) => {
+                tracing::error!("a deed panicked; its changes are undone");
+                Err(Undo::Refused)
+            }
+        }
+    }
+
+    fn reply(self: Box<Self>, fate: Result<(), diesel::result::Error>) {
+        let outcome = match (self.outcome, fate) {
+            (Some(Ok(_)), Err(error)) => Some(Err(E::from(error))),
+            (None, Err(error)) => Some(Err(E::from(error))),
+            (outcome, _) => outcome,
+        };
+        if let Some(outcome) = outcome {
+            // The request may have gone away meanwhile; its deed stands.
+            drop(self.answer.send(outcome));
+        }
+    }
+}
+
+/// The way to the database. Cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    read: Sender<Box<dyn Job>>,
+    write: Sender<Box<dyn Job>>,
+}
+
+impl Db {
+    /// Runs `deed` on one snapshot; it must not write.
+    pub async fn read<T, E, F>(&self, deed: F) -> Result<Result<T, E>, QueueFull>
+    where
+        T: Send + 'static,
+        E: From<diesel::result::Error> + Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+    {
+        Self::run(&self.read, deed).await
+    }
+
+    /// Runs `deed` in one transaction: whole when it returns `Ok`, not at all when it fails.
+    /// The answer comes after the commit is on disk.
+    pub async fn write<T, E, F>(&self, deed: F) -> Result<Result<T, E>, QueueFull>
+    where
+        T: Send + 'static,
+        E: From<diesel::result::Error> + Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+    {
+        Self::run(&self.write, deed).await
+    }
+
+    async fn run<T, E, F>(queue: &Sender<Box<dyn Job>>, deed: F) -> Result<Result<T, E>, QueueFull>
+    where
+        T: Send + 'static,
+        E: From<diesel::result::Error> + Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+    {
+        let (answer, wait) = oneshot::channel();
+        let job = Box::new(Deed { work: Some(deed), outcome: None, answer });
+        match queue.try_send(job) {
+            Ok(()) => wait.await.map_err(|_dropped| QueueFull::Stopped),
+            Err(TrySendError::Full(_)) => Err(QueueFull::Full),
+            Err(TrySendError::Disconnected(_)) => Err(QueueFull::Stopped),
+        }
+    }
+}
+
+/// The running database threads. They end when every [`Db`] is gone and the queues are empty.
+pub struct Threads {
+    handles: Vec<JoinHandle<()>>,
+    // Released last: only then may another process open the file.
+    _lock: Option<File>,
+}
+
+impl Threads {
+    /// Waits until all queued deeds are done and the connections are closed.
+    pub fn join(self) {
+        for handle in self.handles {
+            if handle.join().is_err() {
+                tracing::error!("a database thread panicked");
+            }
+        }
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(body)
+}
+
+pub(super) fn start_sqlite(
+    writer: Conn,
+    readers: Vec<Conn>,
+    queue_len_max: usize,
+    lock: File,
+) -> std::io::Result<(Db, Threads)> {
+    let (write, write_jobs) = flume::bounded::<Box<dyn Job>>(queue_len_max);
+    let (read, read_jobs) = flume::bounded::<Box<dyn Job>>(queue_len_max);
+    let mut handles = vec![spawn("db-writer", move || run_writer(writer, &write_jobs))?];
+    for mut reader in readers {
+        let jobs = read_jobs.clone();
+        handles.push(spawn("db-reader", move || {
+            while let Ok(mut job) = jobs.recv() {
+                let fate = snapshot(&mut reader, job.as_mut());
+                job.reply(fate);
+            }
+        })?);
+    }
+    Ok((Db { read, write }, Threads { handles, _lock: Some(lock) }))
+}
+
+/// Group commit: whatever queued up during the last fsync shares the next one.
+fn run_writer(mut conn: Conn, jobs: &Receiver<Box<dyn Job>>) {
+    while let Ok(first) = jobs.recv() {
+        let mut done: Vec<Box<dyn Job>> = Vec::new();
+        let mut next = Some(first);
+        let mut fate = begin_immediate(&mut conn);
+        while let Some(mut job) = next.take() {
+            if fate.is_ok() {
+                fate = savepoint(&mut conn, job.as_mut());
+            }
+            done.push(job);
+            if fate.is_ok() && done.len() < GROUP_LEN_MAX {
+                next = jobs.try_recv().ok();
+            }
+        }
+        fate = match fate {
+            Ok(()) => Conn::commit_transaction(&mut conn),
+            Err(error) => {
+                roll_back(&mut conn);
+                Err(error)
+            }
+        };
+        if let Err(error) = &fate {
+            tracing::error!(%error, "a group of changes could not be committed");
+            roll_back(&mut conn);
+        }
+        for job in done {
+            job.reply(match &fate {
+                Ok(()) => Ok(()),
+                Err(error) => Err(again(error)),
+            });
+        }
+    }
+    if let Err(error) = conn.batch_execute("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)") {
+        tracing::warn!(%error, "the last checkpoint failed; the next start repeats it");
+    }
+}
+
+/// diesel's errors cannot be cloned; every deed of a lost group hears the same sentence.
+fn again(error: &diesel::result::Error) -> diesel::result::Error {
+    diesel::result::Error::DatabaseError(
+        DatabaseErrorKind::UnableToSendCommand,
+        Box::new(error.to_string()),
+    )
+}
+
+fn roll_back(conn: &mut Conn) {
+    let open = <Conn as TransactionManager<Conn>>::transaction_manager_status_mut(conn)
+        .transaction_depth();
+    if matches!(open, Ok(Some(_)) | Err(_))
+        && let Err(error) = Conn::rollback_transaction(conn)
+    {
+        tracing::error!(%error, "rollback failed");
+    }
+}
+
+fn begin_immediate(conn: &mut Conn) -> QueryResult<()> {
+    match conn {
+        // Deferred would fail with a busy snapshot at the first write.
+        Conn::Sqlite(conn) => {
+            AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")
+        }
+        Conn::Postgres(_) => Conn::begin_transaction(conn),
+    }
+}
+
+/// Runs one job of a group; a failing job undoes only itself. An error ends the whole group.
+fn savepoint(conn: &mut Conn, job: &mut dyn Job) -> QueryResult<()> {
+    match conn.transaction(|conn| job.run(conn)) {
+        Ok(()) | Err(Undo::Refused) => Ok(()),
+        Err(Undo::Diesel(error)) => Err(error),
+    }
+}
+
+fn snapshot(conn: &mut Conn, job: &mut dyn Job) -> QueryResult<()> {
+    match conn {
+        Conn::Postgres(conn) => conn.begin_snapshot()?,
+        Conn::Sqlite(_) => Conn::begin_transaction(conn)?,
+    }
+    // Nothing was written, so whatever the deed said, there is nothing to undo.
+    let ran = job.run(conn);
+    let ended = match ran {
+        Ok(()) => Conn::commit_transaction(conn),
+        Err(_) => Conn::rollback_transaction(conn),
+    };
+    if ended.is_err() {
+        roll_back(conn);
+    }
+    ended
+}
+
+pub(super) fn start_postgres(
+    url: &str,
+    workers: usize,
+    queue_len_max: usize,
+) -> std::io::Result<(Db, Threads)> {
+    let (write, write_jobs) = flume::bounded::<Box<dyn Job>>(queue_len_max);
+    let (read, read_jobs) = flume::bounded::<Box<dyn Job>>(queue_len_max);
+    let mut handles = Vec::new();
+    // Reads have their own workers, so a rush of bookings does not stop the waiting room.
+    let readers = (workers / 3).max(1);
+    for number in 0..workers {
+        let url = url.to_owned();
+        let (jobs, writes) =
+            if number < readers { (read_jobs.clone(), false) } else { (write_jobs.clone(), true) };
+        handles.push(spawn("db-worker", move || run_worker(&url, &jobs, writes))?);
+    }
+    if workers == 1 {
+        let (url, jobs) = (url.to_owned(), write_jobs);
+        handles.push(spawn("db-worker", move || run_worker(&url, &jobs, true))?);
+    }
+    Ok((Db { read, write }, Threads { handles, _lock: None }))
+}
+
+fn run_worker(url: &str, jobs: &Receiver<Box<dyn Job>>, writes: bool) {
+    let mut kept: Option<Conn> = None;
+    while let Ok(mut job) = jobs.recv() {
+        let conn = match kept.take().map_or_else(|| reach(url), Ok) {
+            Ok(conn) => kept.insert(conn),
+            Err(error) => {
+                tracing::error!(%error, "the database server does not answer");
+                job.reply(Err(lost(&error)));
+                std::thread::sleep(RECONNECT_WAIT);
+                continue;
+            }
+        };
+        let (fate, well) = if writes {
+            match conn.transaction(|conn| job.run(conn)) {
+                Ok(()) => (Ok(()), true),
+                Err(Undo::Refused) => (Ok(()), false),
+                Err(Undo::Diesel(error)) => (Err(error), false),
+            }
+        } else {
+            let fate = snapshot(conn, job.as_mut());
+            let well = fate.is_ok();
+            (fate, well)
+        };
+        job.reply(fate);
+        if !well && is_broken(conn) {
+            kept = None;
+        }
+    }
+}
+
+fn reach(url: &str) -> Result<Conn, diesel::ConnectionError> {
+    let mut conn = PgRust::establish(url)?;
+    conn.batch_execute(
+        "SET statement_timeout = '10s'; SET lock_timeout = '5s';
+         SET idle_in_transaction_session_timeout = '15s'",
+    )
+    .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+    Ok(Conn::Postgres(conn))
+}
+
+fn lost(error: &diesel::ConnectionError) -> diesel::result::Error {
+    diesel::result::Error::DatabaseError(
+        DatabaseErrorKind::ClosedConnection,
+        Box::new(error.to_string()),
+    )
+}
+
+/// A connection whose transaction state is unknown, or that no longer answers, is replaced.
+fn is_broken(conn: &mut Conn) -> bool {
+    if <Conn as TransactionManager<Conn>>::is_broken_transaction_manager(conn) {
+        return true;
+    }
+    match conn {
+        Conn::Postgres(conn) => conn.is_closed(),
+        Conn::Sqlite(_) => false,
+    }
+}

@@ -1,0 +1,65 @@
+//! The only place that knows there are two databases.
+//!
+//! Deeds run on database threads that own their connections: SQLite has one writer, which
+//! commits what queued up during the last fsync in one go, and a few readers; PostgreSQL has
+//! a number of equal workers. The queues are bounded; a full one is an answer, not a wait.
+
+mod executor;
+mod open;
+mod postgres;
+
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sqlite::SqliteConnection;
+
+pub use self::executor::{Db, QueueFull, Threads};
+pub use self::open::{DatabaseUrl, OpenError, migrate, open};
+pub use self::postgres::PgRust;
+pub use self::{MultiBackend as AnyBackend, MultiRawValue as AnyRaw};
+
+/// A connection to either database. One query text serves both.
+#[derive(diesel::MultiConnection)]
+pub enum Conn {
+    /// PostgreSQL, for a region.
+    Postgres(PgRust),
+    /// The embedded database, for one machine.
+    Sqlite(SqliteConnection),
+}
+
+/// Lifts a statement that both engines know, but `Conn` does not, such as `ON CONFLICT`.
+#[derive(Debug, Clone, Copy)]
+pub struct Each<Q>(pub Q);
+
+impl<Q: QueryId> QueryId for Each<Q> {
+    type QueryId = Q::QueryId;
+    const HAS_STATIC_QUERY_ID: bool = Q::HAS_STATIC_QUERY_ID;
+}
+impl<Q: diesel::query_builder::Query> diesel::query_builder::Query for Each<Q> {
+    type SqlType = Q::SqlType;
+}
+impl<Q> RunQueryDsl<Conn> for Each<Q> {}
+impl<Q> QueryFragment<AnyBackend> for Each<Q>
+where
+    Q: QueryFragment<diesel::pg::Pg> + QueryFragment<diesel::sqlite::Sqlite>,
+{
+    fn walk_ast<'b>(&'b self, pass: AstPass<'_, 'b, AnyBackend>) -> QueryResult<()> {
+        AnyBackend::walk_variant_ast(&self.0, pass)
+    }
+}
+
+/// What a guard of the schema said when it refused a statement (`resource_busy`, `note_signed`):
+/// both engines use the same names. `None` for any other failure.
+pub fn refusal(error: &diesel::result::Error) -> Option<String> {
+    let diesel::result::Error::DatabaseError(kind, info) = error else { return None };
+    match kind {
+        diesel::result::DatabaseErrorKind::ExclusionViolation => {
+            info.constraint_name().map(str::to_owned)
+        }
+        _ => {
+            let message = info.message();
+            let is_name = !message.is_empty()
+                && message.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            is_name.then(|| message.to_owned())
+        }
+    }
+}

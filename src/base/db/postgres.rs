@@ -1,0 +1,201 @@
+//! PostgreSQL without libpq: diesel-async's connection, driven from one database thread.
+
+use std::any::Any;
+use std::time::Duration;
+
+use diesel::connection::{
+    Connection, ConnectionSealed, DefaultLoadingMode, Instrumentation, LoadConnection,
+    MultiConnectionHelper, SimpleConnection, TransactionManager, TransactionManagerStatus,
+};
+use diesel::expression::QueryMetadata;
+use diesel::migration::{CREATE_MIGRATIONS_TABLE, MigrationConnection};
+use diesel::pg::{Pg, PgMetadataLookup, PgTypeMetadata};
+use diesel::query_builder::{Query, QueryFragment, QueryId};
+use diesel::{ConnectionError, ConnectionResult, QueryResult};
+use diesel_async::{
+    AnsiTransactionManager, AsyncConnection, AsyncConnectionCore, AsyncPgConnection,
+    SimpleAsyncConnection, TransactionManager as AsyncTransactions,
+};
+use futures_util::StreamExt;
+use tokio::runtime::Runtime;
+
+/// How long a connection may take to be made.
+const CONNECT_SECS_MAX: u64 = 5;
+
+/// A PostgreSQL connection for synchronous code. Use it on a thread without a runtime.
+pub struct PgRust {
+    connection: AsyncPgConnection,
+    // Last, so that the connection is dropped while its runtime still lives.
+    runtime: Runtime,
+}
+
+impl PgRust {
+    /// Whether the server no longer answers. Costs a round trip: ask after a failure only.
+    pub fn is_closed(&mut self) -> bool {
+        self.batch_execute("").is_err()
+    }
+
+    /// Begins a transaction that sees one snapshot and writes nothing.
+    pub fn begin_snapshot(&mut self) -> QueryResult<()> {
+        self.runtime.block_on(AnsiTransactionManager::begin_transaction_sql(
+            &mut self.connection,
+            "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        ))
+    }
+}
+
+async fn connect(url: String) -> ConnectionResult<AsyncPgConnection> {
+    let bad = |error: tokio_postgres::Error| ConnectionError::BadConnection(error.to_string());
+    let mut config: tokio_postgres::Config = url.parse().map_err(bad)?;
+    config.connect_timeout(Duration::from_secs(CONNECT_SECS_MAX)).application_name("feldsher");
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ConnectionError::BadConnection(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let tls = tokio_postgres_rustls::MakeRustlsConnect::new(tls);
+    let (client, connection) = config.connect(tls).await.map_err(bad)?;
+    AsyncPgConnection::try_from_client_and_connection(client, connection).await
+}
+
+impl Connection for PgRust {
+    type Backend = Pg;
+    type TransactionManager = PgTransactions;
+
+    fn establish(url: &str) -> ConnectionResult<Self> {
+        let bad = |text: String| ConnectionError::BadConnection(text);
+        // Timers are on: connecting needs its deadline.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| bad(error.to_string()))?;
+        let limit = Duration::from_secs(CONNECT_SECS_MAX * 2);
+        let url = url.to_owned();
+        let connection = runtime
+            .block_on(async move { tokio::time::timeout(limit, connect(url)).await })
+            .map_err(|elapsed| bad(elapsed.to_string()))??;
+        Ok(Self { connection, runtime })
+    }
+
+    fn execute_returning_count<T>(&mut self, source: &T) -> QueryResult<usize>
+    where
+        T: QueryFragment<Pg> + QueryId,
+    {
+        self.runtime.block_on(self.connection.execute_returning_count(source))
+    }
+
+    fn transaction_state(
+        &mut self,
+    ) -> &mut <PgTransactions as TransactionManager<Self>>::TransactionStateData {
+        self.connection.transaction_state()
+    }
+
+    fn instrumentation(&mut self) -> &mut dyn Instrumentation {
+        self.connection.instrumentation()
+    }
+
+    fn set_instrumentation(&mut self, instrumentation: impl Instrumentation) {
+        self.connection.set_instrumentation(instrumentation);
+    }
+
+    fn set_prepared_statement_cache_size(&mut self, size: diesel::connection::CacheSize) {
+        self.connection.set_prepared_statement_cache_size(size);
+    }
+}
+
+impl ConnectionSealed for PgRust {}
+
+impl SimpleConnection for PgRust {
+    fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+        self.runtime.block_on(self.connection.batch_execute(query))
+    }
+}
+
+impl LoadConnection<DefaultLoadingMode> for PgRust {
+    type Cursor<'conn, 'query> = std::vec::IntoIter<QueryResult<Self::Row<'conn, 'query>>>;
+    type Row<'conn, 'query> = <AsyncPgConnection as AsyncConnectionCore>::Row<'conn, 'query>;
+
+    fn load<'conn, 'query, T>(
+        &'conn mut self,
+        source: T,
+    ) -> QueryResult<Self::Cursor<'conn, 'query>>
+    where
+        T: Query + QueryFragment<Pg> + QueryId + 'query,
+        Pg: QueryMetadata<T::SqlType>,
+    {
+        let rows = self.runtime.block_on(async {
+            let stream = self.connection.load(source).await?;
+            Ok::<_, diesel::result::Error>(stream.collect::<Vec<_>>().await)
+        })?;
+        Ok(rows.into_iter())
+    }
+}
+
+impl MigrationConnection for PgRust {
+    fn setup(&mut self) -> QueryResult<usize> {
+        self.batch_execute(CREATE_MIGRATIONS_TABLE).map(|()| 0)
+    }
+}
+
+/// Transactions of [`PgRust`]: diesel-async's, waited for.
+pub struct PgTransactions;
+
+impl TransactionManager<PgRust> for PgTransactions {
+    type TransactionStateData =
+        <AnsiTransactionManager as AsyncTransactions<AsyncPgConnection>>::TransactionStateData;
+
+    fn begin_transaction(conn: &mut PgRust) -> QueryResult<()> {
+        conn.runtime.block_on(AnsiTransactionManager::begin_transaction(&mut conn.connection))
+    }
+
+    fn rollback_transaction(conn: &mut PgRust) -> QueryResult<()> {
+        conn.runtime.block_on(AnsiTransactionManager::rollback_transaction(&mut conn.connection))
+    }
+
+    fn commit_transaction(conn: &mut PgRust) -> QueryResult<()> {
+        conn.runtime.block_on(AnsiTransactionManager::commit_transaction(&mut conn.connection))
+    }
+
+    fn transaction_manager_status_mut(conn: &mut PgRust) -> &mut TransactionManagerStatus {
+        AnsiTransactionManager::transaction_manager_status_mut(&mut conn.connection)
+    }
+
+    fn is_broken_transaction_manager(conn: &mut PgRust) -> bool {
+        AnsiTransactionManager::is_broken_transaction_manager(&mut conn.connection)
+    }
+}
+
+/// We use built-in types only, whose numbers are in the code: nothing is ever looked up.
+struct StaticTypes;
+
+impl PgMetadataLookup for StaticTypes {
+    fn lookup_type(&mut self, type_name: &str, _schema: Option<&str>) -> PgTypeMetadata {
+        tracing::error!(type_name, "a column type without a number reached PostgreSQL");
+        // 0 is "unspecified": the server infers the type.
+        PgTypeMetadata::new(0, 0)
+    }
+
+    fn as_any<'a>(&mut self) -> &mut (dyn Any + 'a)
+    where
+        Self: 'a,
+    {
+        self
+    }
+}
+
+impl MultiConnectionHelper for PgRust {
+    fn to_any<'a>(
+        _lookup: &mut <Pg as diesel::sql_types::TypeMetadata>::MetadataLookup,
+    ) -> &mut (dyn Any + 'a) {
+        // A box of a type without size takes no memory, so nothing leaks.
+        Box::leak(Box::new(StaticTypes))
+    }
+
+    fn from_any(
+        lookup: &mut dyn Any,
+    ) -> Option<&mut <Pg as diesel::sql_types::TypeMetadata>::MetadataLookup> {
+        lookup.downcast_mut::<StaticTypes>().map(|types| types as &mut dyn PgMetadataLookup)
+    }
+}

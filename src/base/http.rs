@@ -1,0 +1,88 @@
+//! What every answer has: a request id, safe headers, a problem in the caller's language,
+//! one log line.
+
+use std::time::Instant as Stopwatch;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+
+use crate::base::ctx::RequestId;
+use crate::base::error::Error;
+use crate::base::language::Language;
+use crate::base::problem;
+
+/// Headers of every answer; a handler that sets one itself keeps its own.
+const HEADERS: &[(&str, &str)] = &[
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("permissions-policy", "camera=(self), microphone=(self), geolocation=()"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("cache-control", "no-store"),
+];
+
+/// Wraps every request.
+pub async fn frame(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let started = Stopwatch::now();
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let (http_request, method) = (request.request().clone(), request.method().clone());
+    let mut response = match next.call(request).await {
+        Ok(response) => match response.response().error() {
+            Some(error) => {
+                let answer = answer(error, response.request(), &id);
+                ServiceResponse::new(response.request().clone(), answer)
+            }
+            None => response.map_into_boxed_body(),
+        },
+        Err(error) => {
+            ServiceResponse::new(http_request.clone(), answer(&error, &http_request, &id))
+        }
+    };
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        let name = HeaderName::from_static(name);
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(HeaderName::from_static("x-request-id"), value);
+    }
+    // The template of the route, never the path: ids and queries stay out of the log.
+    let route = response.request().match_pattern().unwrap_or_else(|| "-".to_owned());
+    let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
+    tracing::info!(
+        request_id = %id, %method, route, status = response.status().as_u16(), milliseconds,
+        "{method} {route} {}", response.status().as_u16()
+    );
+    Ok(response)
+}
+
+/// The problem document of any error, ours or actix's.
+fn answer(error: &actix_web::Error, request: &HttpRequest, id: &str) -> HttpResponse {
+    let header = request.headers().get(header::ACCEPT_LANGUAGE);
+    let language = Language::of_header(header.and_then(|value| value.to_str().ok()));
+    if let Some(error) = error.as_error::<Error>() {
+        return error.answer(language, id);
+    }
+    let problem = match error.as_response_error().status_code().as_u16() {
+        404 => &problem::NOT_FOUND,
+        405 => &problem::METHOD_NOT_ALLOWED,
+        408 => &problem::BODY_TIMEOUT,
+        413 => &problem::TOO_LARGE,
+        status if status < 500 => &problem::INVALID_QUERY,
+        _ => {
+            tracing::error!(request_id = id, "a request failed outside its handler");
+            &problem::INTERNAL
+        }
+    };
+    Error::from(problem).answer(language, id)
+}

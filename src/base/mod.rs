@@ -1,0 +1,18 @@
+//! The machine under the product.
+
+pub mod app;
+pub mod body;
+pub mod clock;
+pub mod column;
+pub mod config;
+pub mod ctx;
+pub mod db;
+pub mod error;
+pub mod http;
+pub mod idempotency;
+pub mod language;
+pub mod page;
+pub mod problem;
+pub mod schema;
+pub mod seal;
+pub mod tx;

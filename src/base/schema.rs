@@ -1,0 +1,502 @@
+//! The tables, as diesel sees them on both engines. Types: `column.rs`.
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    organizations (id) {
+        id -> Uid,
+        name -> Text,
+        time_zone -> Text,
+        created_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    locations (id) {
+        id -> Uid,
+        name -> Text,
+        kind -> Text,
+        part_of -> Nullable<Uid>,
+        organization_id -> Nullable<Uid>,
+        time_zone -> Text,
+        latitude -> Nullable<Double>,
+        longitude -> Nullable<Double>,
+        link_class -> Text,
+        created_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    accounts (id) {
+        id -> Uid,
+        login -> Nullable<Text>,
+        password_hash -> Nullable<Text>,
+        phone_index -> Nullable<Binary>,
+        phone_sealed -> Nullable<Binary>,
+        name -> Text,
+        language -> Text,
+        system_admin -> Bool,
+        state -> Text,
+        security_version -> Integer,
+        failures -> Integer,
+        created_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    memberships (account_id, organization_id, role) {
+        account_id -> Uid,
+        organization_id -> Uid,
+        role -> Text,
+        state -> Text,
+        created_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    sessions (id) {
+        id -> Uid,
+        account_id -> Uid,
+        method -> Text,
+        security_version -> Integer,
+        created_at -> Moment,
+        last_used_at -> Moment,
+        expires_at -> Moment,
+        revoked_at -> Nullable<Moment>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    refresh_tokens (id) {
+        id -> Uid,
+        session_id -> Uid,
+        token_hash -> Binary,
+        parent_id -> Nullable<Uid>,
+        created_at -> Moment,
+        expires_at -> Moment,
+        used_at -> Nullable<Moment>,
+        proven_at -> Nullable<Moment>,
+        revoked_at -> Nullable<Moment>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    sign_in_challenges (id) {
+        id -> Uid,
+        account_id -> Nullable<Uid>,
+        phone_index -> Binary,
+        code_hash -> Binary,
+        tries -> Integer,
+        created_at -> Moment,
+        expires_at -> Moment,
+        used_at -> Nullable<Moment>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    rate_counters (subject, window_at) {
+        subject -> Binary,
+        window_at -> Moment,
+        hits -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    one_time_tokens (id) {
+        id -> Uid,
+        account_id -> Uid,
+        token_hash -> Binary,
+        created_at -> Moment,
+        expires_at -> Moment,
+        used_at -> Nullable<Moment>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    token_keys (kid) {
+        kid -> Text,
+        state -> Text,
+        private_sealed -> Binary,
+        public_key -> Binary,
+        created_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    patients (id) {
+        id -> Uid,
+        account_id -> Nullable<Uid>,
+        organization_id -> Uid,
+        location_id -> Uid,
+        name -> Text,
+        name_folded -> Text,
+        birth_date -> Date,
+        time_zone -> Text,
+        created_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    patient_keys (patient_id) {
+        patient_id -> Uid,
+        key_sealed -> Binary,
+        created_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    practitioners (id) {
+        id -> Uid,
+        account_id -> Nullable<Uid>,
+        organization_id -> Uid,
+        name -> Text,
+        kind -> Text,
+        specialty -> Nullable<Text>,
+        time_zone -> Text,
+        schedule_version -> Integer,
+        created_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    healthcare_services (id) {
+        id -> Uid,
+        organization_id -> Uid,
+        name_en -> Text,
+        name_ru -> Text,
+        specialty -> Text,
+        duration_minutes -> Integer,
+        modes -> Text,
+        created_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    practitioner_services (practitioner_id, service_id) {
+        practitioner_id -> Uid,
+        service_id -> Uid,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    schedule_rules (id) {
+        id -> Uid,
+        practitioner_id -> Uid,
+        weekday -> Integer,
+        from_time -> Time,
+        to_time -> Time,
+        valid_from -> Nullable<Date>,
+        valid_to -> Nullable<Date>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    absences (id) {
+        id -> Uid,
+        practitioner_id -> Uid,
+        starts_at -> Moment,
+        ends_at -> Moment,
+        reason -> Nullable<Text>,
+        created_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    appointments (id) {
+        id -> Uid,
+        code -> Text,
+        status -> Text,
+        service_id -> Uid,
+        organization_id -> Uid,
+        practitioner_id -> Uid,
+        patient_id -> Uid,
+        starts_at -> Moment,
+        ends_at -> Moment,
+        time_zone -> Text,
+        local_start -> Text,
+        hold_expires_at -> Nullable<Moment>,
+        reason_sealed -> Nullable<Binary>,
+        cancellation_reason -> Nullable<Text>,
+        created_by -> Uid,
+        created_at -> Moment,
+        updated_at -> Moment,
+        version -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    occupancies (appointment_id, resource_kind) {
+        appointment_id -> Uid,
+        resource_kind -> Text,
+        resource_id -> Uid,
+        starts_at -> Moment,
+        ends_at -> Moment,
+        live -> Bool,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    encounters (id) {
+        id -> Uid,
+        appointment_id -> Uid,
+        status -> Text,
+        outcome -> Nullable<Text>,
+        patient_id -> Uid,
+        practitioner_id -> Uid,
+        organization_id -> Uid,
+        starts_at -> Moment,
+        arrived_at -> Nullable<Moment>,
+        started_at -> Nullable<Moment>,
+        ended_at -> Nullable<Moment>,
+        updated_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    encounter_participants (id) {
+        id -> Uid,
+        encounter_id -> Uid,
+        account_id -> Uid,
+        role -> Text,
+        name -> Text,
+        state -> Text,
+        waiting_since -> Nullable<Moment>,
+        admitted_at -> Nullable<Moment>,
+        updated_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    rtc_tickets (id) {
+        id -> Uid,
+        participant_id -> Uid,
+        expires_at -> Moment,
+        used_at -> Nullable<Moment>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    rtc_sessions (id) {
+        id -> Uid,
+        encounter_id -> Uid,
+        participant_id -> Uid,
+        sign_in_session_id -> Uid,
+        secret_hash -> Binary,
+        epoch -> Integer,
+        created_at -> Moment,
+        ended_at -> Nullable<Moment>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    call_events (id) {
+        id -> Uid,
+        encounter_id -> Uid,
+        participant_id -> Nullable<Uid>,
+        at -> Moment,
+        kind -> Text,
+        why -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    notes (id) {
+        id -> Uid,
+        encounter_id -> Uid,
+        patient_id -> Uid,
+        organization_id -> Uid,
+        author_id -> Uid,
+        status -> Text,
+        version -> Integer,
+        body_sealed -> Binary,
+        content_hash -> Nullable<Binary>,
+        signature -> Nullable<Binary>,
+        signature_kid -> Nullable<Text>,
+        signed_at -> Nullable<Moment>,
+        signer_id -> Nullable<Uid>,
+        created_at -> Moment,
+        updated_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    note_addenda (id) {
+        id -> Uid,
+        note_id -> Uid,
+        author_id -> Uid,
+        text_sealed -> Binary,
+        created_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    audit_heads (chain) {
+        chain -> Integer,
+        seq -> BigInt,
+        hash -> Binary,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    audit_events (chain, seq) {
+        chain -> Integer,
+        seq -> BigInt,
+        at -> Moment,
+        actor_id -> Nullable<Uid>,
+        session_id -> Nullable<Uid>,
+        action -> Text,
+        object_kind -> Text,
+        object_id -> Nullable<Uid>,
+        patient_id -> Nullable<Uid>,
+        organization_id -> Nullable<Uid>,
+        outcome -> Text,
+        hash -> Binary,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    idempotency_keys (principal, route, key) {
+        principal -> Uid,
+        route -> Text,
+        key -> Text,
+        fingerprint -> Binary,
+        status -> Integer,
+        answer_sealed -> Nullable<Binary>,
+        expires_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    outbox_messages (id) {
+        id -> Uid,
+        channel -> Text,
+        dedupe_key -> Text,
+        payload_sealed -> Binary,
+        state -> Text,
+        attempts -> Integer,
+        due_at -> Moment,
+        expires_at -> Moment,
+        created_at -> Moment,
+        sent_at -> Nullable<Moment>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    settings (name) {
+        name -> Text,
+        value -> Binary,
+    }
+}
+
+diesel::joinable!(sessions -> accounts (account_id));
+diesel::allow_tables_to_appear_in_same_query!(
+    sessions,
+    accounts,
+    patients,
+    practitioners,
+    memberships,
+    appointments,
+    encounters,
+    healthcare_services,
+    organizations,
+    practitioner_services,
+    locations,
+    occupancies,
+    encounter_participants,
+    rtc_sessions,
+    call_events,
+    notes,
+    note_addenda,
+    audit_events,
+);

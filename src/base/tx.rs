@@ -1,0 +1,162 @@
+//! One transaction: the connection, the time, the caller, and what is remembered of it.
+
+use uuid::Uuid;
+
+use crate::access::caller::{Caller, Person};
+use crate::access::table::Action;
+use crate::access::{self, Decision, Facts, Scope};
+use crate::account::SessionId;
+use crate::audit::{self, Actor, Entry, Outcome};
+use crate::base::app::App;
+use crate::base::column::Instant;
+use crate::base::config::Config;
+use crate::base::db::Conn;
+use crate::base::error::Error;
+use crate::base::language::Language;
+use crate::base::problem;
+use crate::base::seal::Seal;
+use crate::encounter::EncounterId;
+
+/// Something that others in this process must hear once the transaction has been committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A sign-in session ended: its sockets close.
+    SessionEnded(SessionId),
+    /// An encounter changed outside its room: the room reads it again.
+    EncounterChanged(EncounterId),
+    /// A message waits in the outbox.
+    MessageQueued,
+}
+
+/// One transaction. Every deed takes it first.
+pub struct Tx<'a> {
+    /// The connection, inside the transaction.
+    pub conn: &'a mut Conn,
+    /// The time of the whole transaction.
+    pub now: Instant,
+    /// Who asks.
+    pub caller: Caller,
+    /// The language the caller reads.
+    pub language: Language,
+    /// The settings.
+    pub config: &'a Config,
+    /// Encryption at rest.
+    pub seal: &'a Seal,
+    /// The shared application; deeds use it for tokens only.
+    pub app: &'a App,
+    decided: bool,
+    entries: Vec<Entry>,
+    events: Vec<Event>,
+}
+
+impl<'a> Tx<'a> {
+    /// Begins; the connection is already inside a transaction.
+    pub fn new(
+        conn: &'a mut Conn,
+        app: &'a App,
+        now: Instant,
+        caller: Caller,
+        language: Language,
+    ) -> Self {
+        Self {
+            conn,
+            now,
+            caller,
+            language,
+            config: &app.config,
+            seal: &app.seal,
+            app,
+            decided: false,
+            entries: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// The policy's word on `action`. The refusal is 401, 403, or 404 when the caller may not
+    /// even know that the object exists.
+    pub fn allow(&mut self, action: Action, facts: &Facts) -> Result<(), Error> {
+        self.decided = true;
+        let problem = match access::decide(&self.caller, action, facts) {
+            Decision::Allow => return Ok(()),
+            Decision::SignIn => &problem::UNAUTHORIZED,
+            Decision::Forbid => &problem::FORBIDDEN,
+            Decision::Hide => &problem::NOT_FOUND,
+        };
+        let entry = Entry {
+            action,
+            object_kind: "",
+            object_id: None,
+            patient: facts.patient,
+            organization: facts.organization,
+            outcome: Outcome::Refused,
+        };
+        Err(Error::from(problem).denied(self.actor(), entry))
+    }
+
+    /// What of a kind the caller may list. An empty scope is an empty list, not an error;
+    /// 401 when nobody is signed in.
+    pub fn scope(&mut self, action: Action) -> Result<Scope, Error> {
+        self.decided = true;
+        match self.caller {
+            Caller::Nobody => Err(Error::from(&problem::UNAUTHORIZED)),
+            _ => Ok(access::scope(&self.caller, action)),
+        }
+    }
+
+    /// The signed-in person. 401 when nobody is.
+    pub fn person(&self) -> Result<&Person, Error> {
+        match &self.caller {
+            Caller::Person(person) => Ok(person),
+            Caller::Nobody | Caller::System => Err(Error::from(&problem::UNAUTHORIZED)),
+        }
+    }
+
+    /// Who the audit log names.
+    pub fn actor(&self) -> Actor {
+        match &self.caller {
+            Caller::Person(person) => {
+                Actor { account: Some(person.account), session: Some(person.session) }
+            }
+            Caller::Nobody | Caller::System => Actor::default(),
+        }
+    }
+
+    /// Remembers that `action` was done to an object; written at the end of the transaction.
+    pub fn record(
+        &mut self,
+        action: Action,
+        object_kind: &'static str,
+        object_id: Uuid,
+        facts: &Facts,
+    ) {
+        self.entries.push(Entry {
+            action,
+            object_kind,
+            object_id: Some(object_id),
+            patient: facts.patient,
+            organization: facts.organization,
+            outcome: Outcome::Done,
+        });
+    }
+
+    /// The answer was given before, to the same person: nothing is decided or done again.
+    pub fn replayed(&mut self) {
+        self.decided = true;
+    }
+
+    /// Tells the process after the commit.
+    pub fn tell(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Ends: writes the audit rows. A transaction in which nobody asked the policy is our
+    /// mistake, and fails.
+    pub fn end(self) -> Result<Vec<Event>, Error> {
+        if !self.decided {
+            return Err(Error::Internal("a deed ended without an access decision"));
+        }
+        let actor = self.actor();
+        audit::append(self.conn, self.now, actor, &self.entries)?;
+        Ok(self.events)
+    }
+}

@@ -1,0 +1,22 @@
+//! Feldsher: remote visits for villages that have no doctor.
+//!
+//! The folders are the nouns of the clinic; `base` is the machine they run on; `server` is the
+//! table of all paths. `docs/architecture.md` is the map.
+
+pub mod access;
+pub mod account;
+pub mod appointment;
+pub mod audit;
+pub mod base;
+pub mod call;
+pub mod demo;
+pub mod encounter;
+pub mod location;
+pub mod message;
+pub mod organization;
+pub mod patient;
+pub mod practitioner;
+pub mod record;
+pub mod schedule;
+pub mod server;
+pub mod web;
