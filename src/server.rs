@@ -11,10 +11,12 @@ use utoipa::OpenApi;
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use crate::appointment;
 use crate::base::app;
 use crate::base::error::Error;
 use crate::base::http::frame;
 use crate::base::problem;
+use crate::encounter;
 
 /// How long a client may take to send the head of a request.
 const HEAD_SECS_MAX: u64 = 10;
@@ -44,11 +46,26 @@ fn schedule_routes(api: &mut ServiceConfig) {
 }
 
 fn appointment_routes(api: &mut ServiceConfig) {
-    let _ = api;
+    api.service(appointment::http::book_appointment)
+        .service(appointment::http::list_appointments)
+        .service(appointment::http::find_appointment)
+        .service(appointment::http::edit_appointment)
+        .service(appointment::http::confirm_appointment)
+        .service(appointment::http::cancel_appointment)
+        .service(appointment::http::mark_noshow);
 }
 
 fn encounter_routes(api: &mut ServiceConfig) {
-    let _ = api;
+    api.service(encounter::http::find_encounter)
+        .service(encounter::http::join_encounter)
+        .service(encounter::http::list_waiting_room)
+        .service(encounter::http::list_waiting)
+        .service(encounter::http::admit_participant)
+        .service(encounter::http::hold_participant)
+        .service(encounter::http::deny_participant)
+        .service(encounter::http::finish_encounter)
+        .service(encounter::http::convert_encounter)
+        .service(encounter::http::list_calls);
 }
 
 fn record_routes(api: &mut ServiceConfig) {

@@ -1,1 +1,344 @@
-//! appointment
+//! Appointments: what was promised to a patient.
+
+pub mod book;
+pub mod change;
+pub mod http;
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::access::table::Action;
+use crate::access::{Facts, Scope};
+use crate::base::column::{Instant, id};
+use crate::base::error::Error;
+use crate::base::language::Language;
+use crate::base::page::{self, Page};
+use crate::base::problem;
+use crate::base::schema::{
+    appointments, encounters, healthcare_services, organizations, patients, practitioners,
+};
+use crate::base::tx::Tx;
+use crate::encounter::EncounterId;
+use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
+use crate::organization::{OrganizationId, ServiceId};
+use crate::patient::PatientId;
+use crate::practitioner::PractitionerId;
+
+id!(
+    /// A visit that was booked (FHIR Appointment).
+    AppointmentId
+);
+
+/// An id and the name a person reads.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Named<T> {
+    /// The id.
+    pub id: T,
+    /// The name.
+    pub name: String,
+}
+
+/// The visit of an appointment.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct EncounterState {
+    /// The encounter.
+    pub id: EncounterId,
+    /// Where it stands.
+    pub status: EncounterStatus,
+}
+
+/// An appointment as the API shows it (FHIR R4 Appointment).
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Appointment {
+    /// Its id.
+    pub id: AppointmentId,
+    /// Six characters that a person can read out on the phone.
+    pub code: String,
+    /// Where it stands.
+    pub status: AppointmentStatus,
+    /// When it begins.
+    pub start: Instant,
+    /// When it is planned to end.
+    pub end: Instant,
+    /// The IANA zone in which the patient was promised the time.
+    pub time_zone: String,
+    /// The promised local time, RFC 3339 with the offset of that zone.
+    pub local_start: String,
+    /// What was booked.
+    pub service: Named<ServiceId>,
+    /// With whom.
+    pub practitioner: Named<PractitionerId>,
+    /// For whom.
+    pub patient: Named<PatientId>,
+    /// At which clinic.
+    pub organization: Named<OrganizationId>,
+    /// Why the patient comes, in their words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Until when a pending appointment is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_expires_at: Option<Instant>,
+    /// Why it was called off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancellation_reason: Option<String>,
+    /// Counts the changes; the `ETag`.
+    pub version: i32,
+    /// Its visit.
+    pub encounter: EncounterState,
+}
+
+/// What the deeds here know of an appointment before they change it.
+#[derive(Debug, Clone, Copy, Queryable)]
+pub struct Row {
+    /// Its id.
+    pub id: AppointmentId,
+    /// Where it stands.
+    pub status: AppointmentStatus,
+    /// The clinic.
+    pub organization_id: OrganizationId,
+    /// With whom.
+    pub practitioner_id: PractitionerId,
+    /// For whom.
+    pub patient_id: PatientId,
+    /// When it begins.
+    pub starts_at: Instant,
+    /// When it is planned to end.
+    pub ends_at: Instant,
+    /// Until when it is held.
+    pub hold_expires_at: Option<Instant>,
+    /// Counts the changes.
+    pub version: i32,
+}
+
+impl Row {
+    /// What the access decision must know.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            organization: Some(self.organization_id),
+            patient: Some(self.patient_id),
+            practitioner: Some(self.practitioner_id),
+            ..Facts::NONE
+        }
+    }
+}
+
+/// The row of an appointment. 404 when there is none.
+pub fn find_row(tx: &mut Tx, id: AppointmentId) -> Result<Row, Error> {
+    appointments::table
+        .find(id)
+        .select((
+            appointments::id,
+            appointments::status,
+            appointments::organization_id,
+            appointments::practitioner_id,
+            appointments::patient_id,
+            appointments::starts_at,
+            appointments::ends_at,
+            appointments::hold_expires_at,
+            appointments::version,
+        ))
+        .first(tx.conn)
+        .optional()?
+        .ok_or_else(|| Error::from(&problem::NOT_FOUND))
+}
+
+/// Shows one appointment. 404 when it is not there or not the caller's to see.
+pub fn find(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
+    let row = find_row(tx, id)?;
+    tx.allow(Action::ReadAppointment, &row.facts())?;
+    show(tx, id)
+}
+
+/// Which appointments a list shall hold.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Filter {
+    /// Those that begin at this instant or later.
+    pub from: Option<Instant>,
+    /// Those that begin before this instant.
+    pub to: Option<Instant>,
+    /// Those in this state.
+    pub status: Option<AppointmentStatus>,
+    /// Those of this practitioner.
+    pub practitioner: Option<PractitionerId>,
+    /// Those of this patient.
+    pub patient: Option<PatientId>,
+    /// Items per page, 1 to 100.
+    pub limit: Option<u32>,
+    /// Where the page begins: what `Link: rel="next"` said.
+    pub cursor: Option<String>,
+}
+
+/// Lists what the caller may see, by start. Indexes: appointments_by_*.
+pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Appointment>, Error> {
+    let Scope { all, patient, practitioner, organizations } = tx.scope(Action::ReadAppointment)?;
+    let limit = page::limit(wanted.limit)?;
+    let after: Option<(Instant, AppointmentId)> = page::cursor(wanted.cursor.as_deref())?;
+    let mut query = appointments::table
+        .select((appointments::id, appointments::starts_at))
+        .order((appointments::starts_at, appointments::id))
+        .limit(limit.saturating_add(1))
+        .into_boxed();
+    if !all {
+        let none = PatientId(uuid::Uuid::nil());
+        let nobody = PractitionerId(uuid::Uuid::nil());
+        query = query.filter(
+            appointments::patient_id
+                .eq(patient.unwrap_or(none))
+                .or(appointments::practitioner_id.eq(practitioner.unwrap_or(nobody)))
+                .or(appointments::organization_id.eq_any(organizations)),
+        );
+    }
+    if let Some(from) = wanted.from {
+        query = query.filter(appointments::starts_at.ge(from));
+    }
+    if let Some(to) = wanted.to {
+        query = query.filter(appointments::starts_at.lt(to));
+    }
+    if let Some(status) = wanted.status {
+        query = query.filter(appointments::status.eq(status));
+    }
+    if let Some(practitioner) = wanted.practitioner {
+        query = query.filter(appointments::practitioner_id.eq(practitioner));
+    }
+    if let Some(patient) = wanted.patient {
+        query = query.filter(appointments::patient_id.eq(patient));
+    }
+    if let Some((at, id)) = after {
+        query = query.filter(
+            appointments::starts_at
+                .gt(at)
+                .or(appointments::starts_at.eq(at).and(appointments::id.gt(id))),
+        );
+    }
+    let found: Vec<(AppointmentId, Instant)> = query.load(tx.conn)?;
+    let page = Page::cut(found, limit, |(id, at)| (*at, *id));
+    let ids = page.items.iter().map(|(id, _)| *id).collect();
+    Ok(Page { items: show_all(tx, ids)?, next: page.next })
+}
+
+/// Whether this practitioner has, or had, a visit with the patient that was not called off.
+pub fn treats(tx: &mut Tx, practitioner: PractitionerId, patient: PatientId) -> Result<bool, Error> {
+    let visits = appointments::table
+        .filter(appointments::practitioner_id.eq(practitioner))
+        .filter(appointments::patient_id.eq(patient))
+        .filter(appointments::status.ne(AppointmentStatus::Cancelled))
+        .filter(appointments::status.ne(AppointmentStatus::Pending));
+    Ok(diesel::select(diesel::dsl::exists(visits)).get_result(tx.conn)?)
+}
+
+/// An appointment that the caller may see.
+pub(crate) fn show(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
+    show_all(tx, vec![id])?.pop().ok_or_else(|| Error::from(&problem::NOT_FOUND))
+}
+
+type Shown = (
+    (AppointmentId, String, AppointmentStatus, Instant, Instant, String, String, i32),
+    (Option<Vec<u8>>, Option<Instant>, Option<Vec<u8>>),
+    (ServiceId, String, String),
+    (PractitionerId, String),
+    (PatientId, String),
+    (OrganizationId, String),
+    (EncounterId, EncounterStatus),
+);
+
+fn show_all(tx: &mut Tx, ids: Vec<AppointmentId>) -> Result<Vec<Appointment>, Error> {
+    let rows: Vec<Shown> = appointments::table
+        .inner_join(healthcare_services::table)
+        .inner_join(practitioners::table)
+        .inner_join(patients::table)
+        .inner_join(organizations::table)
+        .inner_join(encounters::table)
+        .filter(appointments::id.eq_any(ids))
+        .order((appointments::starts_at, appointments::id))
+        .select((
+            (
+                appointments::id,
+                appointments::code,
+                appointments::status,
+                appointments::starts_at,
+                appointments::ends_at,
+                appointments::time_zone,
+                appointments::local_start,
+                appointments::version,
+            ),
+            (
+                appointments::reason_sealed,
+                appointments::hold_expires_at,
+                appointments::cancellation_sealed,
+            ),
+            (healthcare_services::id, healthcare_services::name_en, healthcare_services::name_ru),
+            (practitioners::id, practitioners::name),
+            (patients::id, patients::name),
+            (organizations::id, organizations::name),
+            (encounters::id, encounters::status),
+        ))
+        .load(tx.conn)?;
+    rows.into_iter().map(|row| assemble(tx, row)).collect()
+}
+
+fn assemble(tx: &Tx, row: Shown) -> Result<Appointment, Error> {
+    let (own, (reason, hold_expires_at, cancellation), service, practitioner, patient, clinic, visit) = row;
+    let (id, code, status, start, end, time_zone, local_start, version) = own;
+    Ok(Appointment {
+        id,
+        code,
+        status,
+        start,
+        end,
+        time_zone,
+        local_start,
+        service: Named {
+            id: service.0,
+            name: match tx.language {
+                Language::English => service.1,
+                Language::Russian => service.2,
+            },
+        },
+        practitioner: Named { id: practitioner.0, name: practitioner.1 },
+        patient: Named { id: patient.0, name: patient.1 },
+        organization: Named { id: clinic.0, name: clinic.1 },
+        reason: unsealed(tx, id, "reason", reason)?,
+        hold_expires_at,
+        cancellation_reason: unsealed(tx, id, "cancellation", cancellation)?,
+        version,
+        encounter: EncounterState { id: visit.0, status: visit.1 },
+    })
+}
+
+fn place(id: AppointmentId, what: &str) -> String {
+    format!("appointments|{what}|{id}")
+}
+
+fn unsealed(tx: &Tx, id: AppointmentId, what: &str, sealed: Option<Vec<u8>>) -> Result<Option<String>, Error> {
+    let Some(sealed) = sealed else { return Ok(None) };
+    let plain = tx.seal.open(&place(id, what), &sealed)?;
+    match std::str::from_utf8(&plain) {
+        Ok(text) => Ok(Some(text.to_owned())),
+        Err(_) => Err(Error::Internal("a sealed text is not UTF-8")),
+    }
+}
+
+fn sealed(tx: &Tx, id: AppointmentId, what: &str, text: Option<&str>) -> Result<Option<Vec<u8>>, Error> {
+    let text = text.map(str::trim).filter(|text| !text.is_empty());
+    Ok(text.map(|text| tx.seal.seal(&place(id, what), text.as_bytes())).transpose()?)
+}
+
+/// The longest reason, in characters.
+pub const REASON_CHARS_MAX: usize = 2000;
+
+fn check_reason(reason: Option<&str>) -> Result<(), Error> {
+    match reason {
+        Some(reason) if reason.chars().count() > REASON_CHARS_MAX => {
+            Err(Error::field(&problem::INVALID_BODY, "/reason"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn minutes(count: u32) -> TimeDelta {
+    TimeDelta::minutes(i64::from(count))
+}

@@ -30,6 +30,11 @@ pub struct Body<T> {
     pub fingerprint: Vec<u8>,
 }
 
+/// A body that says nothing: `{}`, or no body at all.
+#[derive(Debug, Clone, Copy, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Empty {}
+
 impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     type Error = Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::access::caller::{self, Caller};
+use crate::account::SessionId;
 use crate::account::token::Claims;
 use crate::audit;
 use crate::base::app::App;
@@ -76,7 +77,8 @@ impl Ctx {
         F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
     {
         let work = self.work(deed);
-        self.app.db.read(move |conn| work(conn).map(|(value, _events)| value)).await?
+        let done = self.app.db.read(move |conn| work(conn).map(|(value, _events)| value)).await?;
+        done.inspect_err(|error| remember_denial(&self.app, error))
     }
 
     /// Runs a deed that changes something: whole or not at all. It ends even when the client
@@ -95,7 +97,7 @@ impl Ctx {
                     Ok(value)
                 }
                 Err(error) => {
-                    remember_denial(&app, &error).await;
+                    remember_denial(&app, &error);
                     Err(error)
                 }
             }
@@ -223,6 +225,26 @@ where
     Ok(value)
 }
 
+/// Runs a deed of the person behind a sign-in session: what arrives on a socket.
+/// 401 `session_over` once the session has ended.
+pub async fn as_session<T, F>(app: &Arc<App>, session: SessionId, deed: F) -> Result<T, Error>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+{
+    let shared = Arc::clone(app);
+    let done = app
+        .db
+        .write(move |conn| {
+            let caller = caller::of_session(conn, session, shared.clock.now())?;
+            run(conn, &shared, caller, Language::English, deed)
+        })
+        .await?;
+    let (value, events) = done.inspect_err(|error| remember_denial(app, error))?;
+    publish(app, events);
+    Ok(value)
+}
+
 fn run<T>(
     conn: &mut Conn,
     app: &App,
@@ -231,7 +253,14 @@ fn run<T>(
     deed: impl FnOnce(&mut Tx) -> Result<T, Error>,
 ) -> Result<(T, Vec<Event>), Error> {
     let mut tx = Tx::new(conn, app, app.clock.now(), caller, language);
-    let value = deed(&mut tx)?;
+    let anonymous = matches!(tx.caller, Caller::Nobody);
+    let value = deed(&mut tx).map_err(|error| {
+        // Without sign-in, what is not there and what is hidden must answer alike.
+        if anonymous && error.is(&problem::NOT_FOUND) {
+            return Error::from(&problem::UNAUTHORIZED);
+        }
+        error
+    })?;
     Ok((value, tx.end()?))
 }
 
@@ -241,17 +270,20 @@ fn publish(app: &Arc<App>, events: Vec<Event>) {
     }
 }
 
-/// A refusal undoes its transaction; that it happened is remembered in one of its own.
-async fn remember_denial(app: &Arc<App>, error: &Error) {
+/// A refusal undoes its transaction; that it happened is remembered in one of its own. Nobody
+/// waits for it, so that a hidden object does not answer later than one that does not exist.
+fn remember_denial(app: &Arc<App>, error: &Error) {
     let Some(Denied { actor, entry }) = error.denial().cloned() else { return };
     if actor.account.is_none() {
         return;
     }
-    let now = app.clock.now();
-    let kept = app.db.write(move |conn| audit::append(conn, now, actor, &[entry])).await;
-    if !matches!(kept, Ok(Ok(()))) {
-        tracing::error!("a refusal could not be written to the audit log");
-    }
+    let (app, now) = (Arc::clone(app), app.clock.now());
+    drop(actix_web::rt::spawn(async move {
+        let kept = app.db.write(move |conn| audit::append(conn, now, actor, &[entry])).await;
+        if !matches!(kept, Ok(Ok(()))) {
+            tracing::error!("a refusal could not be written to the audit log");
+        }
+    }));
 }
 
 /// An answer with its `ETag` (the object's version) and whether it is a repetition.

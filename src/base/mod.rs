@@ -16,3 +16,4 @@ pub mod problem;
 pub mod schema;
 pub mod seal;
 pub mod tx;
+pub mod zone;

@@ -268,8 +268,8 @@ diesel::table! {
         local_start -> Text,
         hold_expires_at -> Nullable<Moment>,
         reason_sealed -> Nullable<Binary>,
-        cancellation_reason -> Nullable<Text>,
-        created_by -> Uid,
+        cancellation_sealed -> Nullable<Binary>,
+        created_by -> Nullable<Uid>,
         created_at -> Moment,
         updated_at -> Moment,
         version -> Integer,
@@ -480,6 +480,13 @@ diesel::table! {
 }
 
 diesel::joinable!(sessions -> accounts (account_id));
+diesel::joinable!(appointments -> healthcare_services (service_id));
+diesel::joinable!(appointments -> practitioners (practitioner_id));
+diesel::joinable!(appointments -> patients (patient_id));
+diesel::joinable!(appointments -> organizations (organization_id));
+diesel::joinable!(encounters -> appointments (appointment_id));
+diesel::joinable!(encounter_participants -> encounters (encounter_id));
+diesel::joinable!(call_events -> encounter_participants (participant_id));
 diesel::allow_tables_to_appear_in_same_query!(
     sessions,
     accounts,

@@ -15,15 +15,17 @@ use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::problem;
 use crate::base::seal::Seal;
-use crate::encounter::EncounterId;
+use crate::encounter::{Admission, EncounterId, ParticipantId};
 
 /// Something that others in this process must hear once the transaction has been committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A sign-in session ended: its sockets close.
     SessionEnded(SessionId),
-    /// An encounter changed outside its room: the room reads it again.
-    EncounterChanged(EncounterId),
+    /// A participant was let in, sent back to wait, or turned away.
+    Admission(EncounterId, ParticipantId, Admission),
+    /// An encounter has ended: its room closes.
+    EncounterOver(EncounterId),
     /// A message waits in the outbox.
     MessageQueued,
 }

@@ -1,5 +1,7 @@
 //! The live rooms.
 
+pub mod ice;
+
 use crate::base::tx::Event;
 
 /// The live rooms of this process.

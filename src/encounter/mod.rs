@@ -1,8 +1,289 @@
-//! The visit.
+//! The visit itself: who is here, who may come in, how it ends.
 
-use crate::base::column::id;
+pub mod admission;
+pub mod door;
+pub mod finish;
+pub mod http;
+pub mod lifecycle;
+pub mod presence;
+pub mod show;
+
+use diesel::prelude::*;
+
+use crate::access::Facts;
+use crate::account::AccountId;
+use crate::appointment::change::set_status;
+use crate::appointment::{self, AppointmentId};
+use crate::base::column::{Instant, id, text_enum};
+use crate::base::error::Error;
+use crate::base::problem;
+use crate::base::schema::{encounter_participants, encounters};
+use crate::base::tx::Tx;
+use crate::encounter::lifecycle::{Act, AppointmentStatus, EncounterStatus};
+use crate::organization::OrganizationId;
+use crate::patient::PatientId;
+use crate::practitioner::PractitionerId;
 
 id!(
     /// A visit (FHIR Encounter).
     EncounterId
 );
+id!(
+    /// Somebody's part in a visit (FHIR Encounter.participant).
+    ParticipantId
+);
+
+text_enum!(
+    /// What somebody is in a visit.
+    ParticipantRole {
+        /// Receives care.
+        Patient = "patient",
+        /// Gives care, and decides who comes in.
+        Practitioner = "practitioner",
+    }
+);
+
+text_enum!(
+    /// Where somebody is.
+    ParticipantState {
+        /// Has asked for a ticket, is not here yet.
+        Invited = "invited",
+        /// Here, waits to be let in.
+        Waiting = "waiting",
+        /// Here and let in.
+        Admitted = "admitted",
+        /// Was here, is gone for now.
+        Left = "left",
+        /// Was turned away.
+        Denied = "denied",
+    }
+);
+
+text_enum!(
+    /// How a finished visit went.
+    Outcome {
+        /// As it should.
+        Completed = "completed",
+        /// The line or a device failed; nobody's fault.
+        TechnicalFailure = "technical_failure",
+        /// The patient did not come.
+        PatientAbsent = "patient_absent",
+        /// The practitioner did not come.
+        PractitionerAbsent = "practitioner_absent",
+        /// It went on by telephone.
+        ConvertedToPhone = "converted_to_phone",
+    }
+);
+
+/// What the practitioner decided about somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Come in.
+    Admitted,
+    /// Back to the waiting room.
+    Held,
+    /// Not now.
+    Denied,
+}
+
+/// A row of `encounters`.
+#[derive(Debug, Clone, Copy, Queryable)]
+pub struct EncounterRow {
+    /// Its id.
+    pub id: EncounterId,
+    /// Its appointment.
+    pub appointment_id: AppointmentId,
+    /// Where it stands.
+    pub status: EncounterStatus,
+    /// Whose visit it is.
+    pub patient_id: PatientId,
+    /// Who conducts it.
+    pub practitioner_id: PractitionerId,
+    /// At which clinic.
+    pub organization_id: OrganizationId,
+    /// When it is planned to begin.
+    pub starts_at: Instant,
+}
+
+/// A row of `encounter_participants`.
+#[derive(Debug, Clone, Queryable)]
+pub struct ParticipantRow {
+    /// Its id.
+    pub id: ParticipantId,
+    /// The visit.
+    pub encounter_id: EncounterId,
+    /// Who.
+    pub account_id: AccountId,
+    /// As what.
+    pub role: ParticipantRole,
+    /// The name others see.
+    pub name: String,
+    /// Where.
+    pub state: ParticipantState,
+    /// Since when they wait.
+    pub waiting_since: Option<Instant>,
+    /// When they were let in; empty while they must wait.
+    pub admitted_at: Option<Instant>,
+}
+
+type EncounterColumns = (
+    encounters::id,
+    encounters::appointment_id,
+    encounters::status,
+    encounters::patient_id,
+    encounters::practitioner_id,
+    encounters::organization_id,
+    encounters::starts_at,
+);
+const ENCOUNTER: EncounterColumns = (
+    encounters::id,
+    encounters::appointment_id,
+    encounters::status,
+    encounters::patient_id,
+    encounters::practitioner_id,
+    encounters::organization_id,
+    encounters::starts_at,
+);
+type ParticipantColumns = (
+    encounter_participants::id,
+    encounter_participants::encounter_id,
+    encounter_participants::account_id,
+    encounter_participants::role,
+    encounter_participants::name,
+    encounter_participants::state,
+    encounter_participants::waiting_since,
+    encounter_participants::admitted_at,
+);
+const PARTICIPANT: ParticipantColumns = (
+    encounter_participants::id,
+    encounter_participants::encounter_id,
+    encounter_participants::account_id,
+    encounter_participants::role,
+    encounter_participants::name,
+    encounter_participants::state,
+    encounter_participants::waiting_since,
+    encounter_participants::admitted_at,
+);
+
+/// What the access decision must know of a visit.
+pub fn facts(row: &EncounterRow) -> Facts {
+    Facts {
+        organization: Some(row.organization_id),
+        patient: Some(row.patient_id),
+        practitioner: Some(row.practitioner_id),
+        ..Facts::NONE
+    }
+}
+
+/// The row of a visit. 404 when there is none.
+pub fn find_row(tx: &mut Tx, id: EncounterId) -> Result<EncounterRow, Error> {
+    encounters::table
+        .find(id)
+        .select(ENCOUNTER)
+        .first(tx.conn)
+        .optional()?
+        .ok_or_else(|| Error::from(&problem::NOT_FOUND))
+}
+
+/// The visit of an appointment; every appointment has one.
+pub fn of_appointment(tx: &mut Tx, id: AppointmentId) -> Result<EncounterRow, Error> {
+    Ok(encounters::table
+        .filter(encounters::appointment_id.eq(id))
+        .select(ENCOUNTER)
+        .first(tx.conn)?)
+}
+
+/// Everybody who has, or had, a part in a visit.
+pub fn participants(tx: &mut Tx, id: EncounterId) -> Result<Vec<ParticipantRow>, Error> {
+    Ok(encounter_participants::table
+        .filter(encounter_participants::encounter_id.eq(id))
+        .order(encounter_participants::id)
+        .select(PARTICIPANT)
+        .load(tx.conn)?)
+}
+
+/// One participant of this visit and no other. 404 when there is none.
+pub fn find_participant(tx: &mut Tx, encounter: EncounterId, id: ParticipantId) -> Result<ParticipantRow, Error> {
+    encounter_participants::table
+        .filter(encounter_participants::encounter_id.eq(encounter))
+        .filter(encounter_participants::id.eq(id))
+        .select(PARTICIPANT)
+        .first(tx.conn)
+        .optional()?
+        .ok_or_else(|| Error::from(&problem::NOT_FOUND))
+}
+
+/// Makes the visit of a new appointment. The caller has made the access decision.
+pub fn plan(
+    tx: &mut Tx,
+    appointment: AppointmentId,
+    patient: PatientId,
+    practitioner: PractitionerId,
+    organization: OrganizationId,
+    starts_at: Instant,
+) -> Result<EncounterId, Error> {
+    let id = EncounterId::new(tx.now);
+    diesel::insert_into(encounters::table)
+        .values((
+            encounters::id.eq(id),
+            encounters::appointment_id.eq(appointment),
+            encounters::status.eq(EncounterStatus::Planned),
+            encounters::patient_id.eq(patient),
+            encounters::practitioner_id.eq(practitioner),
+            encounters::organization_id.eq(organization),
+            encounters::starts_at.eq(starts_at),
+            encounters::updated_at.eq(tx.now),
+        ))
+        .execute(tx.conn)?;
+    Ok(id)
+}
+
+/// Moves an appointment and its visit along the table of [`lifecycle`].
+/// 409 `bad_state` when the table has no such move; `outcome` belongs to an end.
+/// The caller has made the access decision.
+pub fn advance(
+    tx: &mut Tx,
+    id: AppointmentId,
+    act: Act,
+    outcome: Option<Outcome>,
+) -> Result<(AppointmentStatus, EncounterStatus), Error> {
+    let encounter = of_appointment(tx, id)?;
+    let from = (appointment::find_row(tx, id)?.status, encounter.status);
+    let to = lifecycle::next(from, act).ok_or_else(|| Error::from(&problem::BAD_STATE))?;
+    set_status(tx, id, from.0, to.0)?;
+    if from.1 == to.1 {
+        return Ok(to);
+    }
+    let row = encounters::table
+        .filter(encounters::id.eq(encounter.id))
+        .filter(encounters::status.eq(from.1));
+    let (now, none) = (Some(tx.now), None::<Instant>);
+    let stamp = |status| if to.1 == status { now } else { none };
+    let ended = stamp(EncounterStatus::Finished).or(stamp(EncounterStatus::Cancelled));
+    let outcome = match to.1 {
+        EncounterStatus::Finished => Some(outcome.unwrap_or(Outcome::Completed)),
+        _ => None,
+    };
+    let moved = diesel::update(row)
+        .set((
+            encounters::status.eq(to.1),
+            encounters::outcome.eq(outcome),
+            encounters::ended_at.eq(ended),
+            encounters::updated_at.eq(tx.now),
+        ))
+        .execute(tx.conn)?;
+    if moved == 0 {
+        return Err(Error::from(&problem::CONFLICT));
+    }
+    if to.1 == EncounterStatus::Arrived {
+        diesel::update(encounters::table.find(encounter.id))
+            .set(encounters::arrived_at.eq(now))
+            .execute(tx.conn)?;
+    }
+    if act == Act::Admit {
+        diesel::update(encounters::table.find(encounter.id))
+            .set(encounters::started_at.eq(now))
+            .execute(tx.conn)?;
+    }
+    Ok(to)
+}

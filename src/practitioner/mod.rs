@@ -6,3 +6,14 @@ id!(
     /// A doctor or feldsher (FHIR Practitioner).
     PractitionerId
 );
+
+// ---- stub
+use crate::base::error::Error;
+use crate::base::tx::Tx;
+use crate::organization::{OrganizationId, ServiceId};
+/// stub
+pub struct PractitionerRow { pub id: PractitionerId, pub organization_id: OrganizationId, pub name: String, pub time_zone: String }
+/// stub
+pub fn find_row(_tx: &mut Tx, _id: PractitionerId) -> Result<PractitionerRow, Error> { Err(Error::Internal("stub")) }
+/// stub
+pub fn of_service(_tx: &mut Tx, _id: ServiceId) -> Result<Vec<PractitionerRow>, Error> { Err(Error::Internal("stub")) }

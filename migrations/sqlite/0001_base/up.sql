@@ -204,7 +204,7 @@ CREATE TABLE appointments (
   local_start TEXT NOT NULL,
   hold_expires_at INTEGER,
   reason_sealed BLOB,
-  cancellation_reason TEXT,
+  cancellation_sealed BLOB,
   created_by BLOB NOT NULL CHECK (length(created_by) = 16) REFERENCES accounts (id),
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL,

@@ -1,0 +1,202 @@
+//! The way into a visit: the ticket, and the practitioner's word.
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::access::table::Action;
+use crate::account::token::TicketClaims;
+use crate::base::column::{self, Instant};
+use crate::base::error::Error;
+use crate::base::problem;
+use crate::base::schema::{encounter_participants, rtc_tickets};
+use crate::base::tx::{Event, Tx};
+use crate::call::ice::{self, IceServer};
+use crate::encounter::door::Closed;
+use crate::encounter::show::{Participant, show};
+use crate::encounter::{
+    Admission, EncounterId, EncounterRow, ParticipantId, ParticipantRole, ParticipantRow,
+    ParticipantState, facts, find_participant, find_row, participants, presence,
+};
+
+/// How long a ticket can be used, in seconds.
+pub const TICKET_SECS: i64 = 120;
+/// Tickets per participant within the life of one.
+const TICKETS_MAX: i64 = 20;
+
+/// What a browser needs to enter the call.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Joined {
+    /// Where the WebSocket is.
+    pub ws_url: String,
+    /// Opens it once, within two minutes; sent in the first frame, never in a URL.
+    pub ticket: String,
+    /// STUN and TURN servers, with credentials that run out.
+    pub ice_servers: Vec<IceServer>,
+    /// The caller's part in the visit.
+    pub participant: JoinedAs,
+}
+
+/// The caller's part in the visit.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct JoinedAs {
+    /// The id.
+    pub id: ParticipantId,
+    /// As what.
+    pub role: ParticipantRole,
+}
+
+/// Hands out a ticket to the visit. 409 `too_early` with `opens_at`, 410 `visit_over`.
+pub fn join(tx: &mut Tx, id: EncounterId, ws_url: String) -> Result<Joined, Error> {
+    let row = find_row(tx, id)?;
+    tx.allow(Action::JoinEncounter, &facts(&row))?;
+    check_door(tx, id)?;
+    let participant = take_part(tx, &row)?;
+    let open = rtc_tickets::table
+        .filter(rtc_tickets::participant_id.eq(participant.id))
+        .filter(rtc_tickets::expires_at.gt(tx.now))
+        .count()
+        .get_result::<i64>(tx.conn)?;
+    if open >= TICKETS_MAX {
+        return Err(Error::from(&problem::TOO_MANY_ATTEMPTS).retry_after(30));
+    }
+    let session = tx.person()?.session;
+    let jti = column::Uuid::new(tx.now);
+    diesel::insert_into(rtc_tickets::table)
+        .values((
+            rtc_tickets::id.eq(jti),
+            rtc_tickets::participant_id.eq(participant.id),
+            rtc_tickets::expires_at.eq(tx.now.plus(TimeDelta::seconds(TICKET_SECS))),
+        ))
+        .execute(tx.conn)?;
+    let claims = TicketClaims { participant: participant.id, encounter: id, session, jti: jti.0 };
+    let ticket = tx.app.tokens.issue_ticket(&claims, tx.now)?;
+    let ice_servers = ice::servers(&tx.config.ice, participant.id.0, tx.now);
+    tx.record(Action::JoinEncounter, "Encounter", id.0, &facts(&row));
+    let participant = JoinedAs { id: participant.id, role: participant.role };
+    Ok(Joined { ws_url, ticket, ice_servers, participant })
+}
+
+fn check_door(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
+    let door = show(tx, id)?.door;
+    match door.reason {
+        None => Ok(()),
+        Some(Closed::TooEarly) => {
+            Err(Error::from(&problem::TOO_EARLY).with("opens_at", door.opens_at))
+        }
+        Some(Closed::OnHold) => Err(Error::from(&problem::BAD_STATE)),
+        Some(Closed::Over | Closed::Cancelled) => Err(Error::from(&problem::VISIT_OVER)),
+    }
+}
+
+/// The caller's row in the visit, made when they come for the first time.
+fn take_part(tx: &mut Tx, row: &EncounterRow) -> Result<ParticipantRow, Error> {
+    let person = tx.person()?.clone();
+    let here = participants(tx, row.id)?;
+    if let Some(found) = here.into_iter().find(|found| found.account_id == person.account) {
+        return Ok(found);
+    }
+    let role = if person.active_practitioner() == Some(row.practitioner_id) {
+        ParticipantRole::Practitioner
+    } else {
+        ParticipantRole::Patient
+    };
+    let id = ParticipantId::new(tx.now);
+    diesel::insert_into(encounter_participants::table)
+        .values((
+            encounter_participants::id.eq(id),
+            encounter_participants::encounter_id.eq(row.id),
+            encounter_participants::account_id.eq(person.account),
+            encounter_participants::role.eq(role),
+            encounter_participants::name.eq(&person.name),
+            encounter_participants::state.eq(ParticipantState::Invited),
+            encounter_participants::updated_at.eq(tx.now),
+        ))
+        .execute(tx.conn)?;
+    find_participant(tx, row.id, id)
+}
+
+/// Whom a practitioner's word is about.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Decide {
+    /// The participant.
+    pub participant: ParticipantId,
+}
+
+/// Lets somebody in who waits; they stay let in when their line breaks.
+pub fn admit(tx: &mut Tx, id: EncounterId, participant: ParticipantId) -> Result<Participant, Error> {
+    let (row, guest) = guest(tx, id, participant)?;
+    match guest.state {
+        ParticipantState::Admitted => return Ok(guest.into()),
+        ParticipantState::Waiting => {}
+        _ => return Err(Error::from(&problem::BAD_STATE)),
+    }
+    set(tx, participant, ParticipantState::Admitted, Some(tx.now))?;
+    presence::settle(tx, &row)?;
+    tx.tell(Event::Admission(id, participant, Admission::Admitted));
+    tx.record(Action::Admit, "Encounter", id.0, &facts(&row));
+    Ok(find_participant(tx, id, participant)?.into())
+}
+
+/// Sends somebody back to the waiting room.
+pub fn hold(tx: &mut Tx, id: EncounterId, participant: ParticipantId) -> Result<Participant, Error> {
+    let (row, guest) = guest(tx, id, participant)?;
+    match guest.state {
+        ParticipantState::Waiting => return Ok(guest.into()),
+        ParticipantState::Admitted => {}
+        _ => return Err(Error::from(&problem::BAD_STATE)),
+    }
+    set(tx, participant, ParticipantState::Waiting, None)?;
+    presence::settle(tx, &row)?;
+    tx.tell(Event::Admission(id, participant, Admission::Held));
+    tx.record(Action::Admit, "Encounter", id.0, &facts(&row));
+    Ok(find_participant(tx, id, participant)?.into())
+}
+
+/// Turns somebody away for now; they may ask again while the door is open.
+pub fn deny(tx: &mut Tx, id: EncounterId, participant: ParticipantId) -> Result<Participant, Error> {
+    let (row, guest) = guest(tx, id, participant)?;
+    if !matches!(guest.state, ParticipantState::Waiting | ParticipantState::Admitted) {
+        return Err(Error::from(&problem::BAD_STATE));
+    }
+    set(tx, participant, ParticipantState::Denied, None)?;
+    presence::settle(tx, &row)?;
+    tx.tell(Event::Admission(id, participant, Admission::Denied));
+    tx.record(Action::Admit, "Encounter", id.0, &facts(&row));
+    Ok(find_participant(tx, id, participant)?.into())
+}
+
+/// Somebody other than the practitioner, in a visit that is open.
+fn guest(
+    tx: &mut Tx,
+    id: EncounterId,
+    participant: ParticipantId,
+) -> Result<(EncounterRow, ParticipantRow), Error> {
+    let row = find_row(tx, id)?;
+    tx.allow(Action::Admit, &facts(&row))?;
+    let guest = find_participant(tx, id, participant)?;
+    if guest.role == ParticipantRole::Practitioner || presence::is_over(row.status) {
+        return Err(Error::from(&problem::BAD_STATE));
+    }
+    Ok((row, guest))
+}
+
+fn set(
+    tx: &mut Tx,
+    id: ParticipantId,
+    state: ParticipantState,
+    admitted_at: Option<Instant>,
+) -> Result<(), Error> {
+    let waiting_since = (state == ParticipantState::Waiting).then_some(tx.now);
+    diesel::update(encounter_participants::table.find(id))
+        .set((
+            encounter_participants::state.eq(state),
+            encounter_participants::admitted_at.eq(admitted_at),
+            encounter_participants::waiting_since.eq(waiting_since),
+            encounter_participants::updated_at.eq(tx.now),
+        ))
+        .execute(tx.conn)?;
+    Ok(())
+}

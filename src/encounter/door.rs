@@ -1,0 +1,121 @@
+//! Whether one can come in now, and what to say when not. Pure.
+
+use chrono::TimeDelta;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::base::column::{Instant, text_enum};
+use crate::base::config;
+use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
+
+text_enum!(
+    /// Why one cannot come in.
+    Closed {
+        /// Not yet; `opens_at` says when.
+        TooEarly = "too_early",
+        /// The visit has ended, or its time is over.
+        Over = "over",
+        /// It was called off.
+        Cancelled = "cancelled",
+        /// The time is only held; confirm it first.
+        OnHold = "on_hold",
+    }
+);
+
+/// The longest a visit that has begun stays open after its planned end, in hours.
+const RUNNING_HOURS_MAX: i64 = 2;
+
+/// The state of the door at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Door {
+    /// Whether one can come in now.
+    pub can_join: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Closed>,
+    /// When it opens, or opened.
+    pub opens_at: Instant,
+    /// When it closes, or closed.
+    pub closes_at: Instant,
+    /// The server's time, so that a page with a wrong clock counts down rightly.
+    pub server_time: Instant,
+    /// Ask again after this many seconds.
+    pub poll_after: u32,
+}
+
+/// The door of a visit at `now`.
+pub fn door(
+    (appointment, encounter): (AppointmentStatus, EncounterStatus),
+    (start, end): (Instant, Instant),
+    now: Instant,
+    rules: &config::Visit,
+) -> Door {
+    let opens_at = start.minus(TimeDelta::minutes(i64::from(rules.opens_before_minutes)));
+    let begun = matches!(encounter, EncounterStatus::InProgress | EncounterStatus::Onleave);
+    let grace = TimeDelta::minutes(i64::from(rules.closes_after_minutes));
+    // A visit that has begun is not cut off by the clock, only by the practitioner, or by night.
+    let grace = if begun { grace.max(TimeDelta::hours(RUNNING_HOURS_MAX)) } else { grace };
+    let closes_at = end.plus(grace);
+    let reason = match (appointment, encounter) {
+        (AppointmentStatus::Pending, _) => Some(Closed::OnHold),
+        (AppointmentStatus::Cancelled | AppointmentStatus::Noshow, _) => Some(Closed::Cancelled),
+        (_, EncounterStatus::Cancelled) => Some(Closed::Cancelled),
+        (_, EncounterStatus::Finished) => Some(Closed::Over),
+        _ if now < opens_at => Some(Closed::TooEarly),
+        _ if now >= closes_at => Some(Closed::Over),
+        _ => None,
+    };
+    let poll_after = match reason {
+        None => 5,
+        Some(Closed::TooEarly) => {
+            let seconds = opens_at.since(now).num_seconds().clamp(1, 60);
+            u32::try_from(seconds).unwrap_or(60)
+        }
+        Some(Closed::OnHold) => 10,
+        Some(Closed::Over | Closed::Cancelled) => 300,
+    };
+    Door { can_join: reason.is_none(), reason, opens_at, closes_at, server_time: now, poll_after }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Instant {
+        text.parse().unwrap()
+    }
+
+    fn asked(now: &str, appointment: AppointmentStatus, encounter: EncounterStatus) -> Door {
+        let rules = config::Visit { opens_before_minutes: 15, closes_after_minutes: 30 };
+        let times = (at("2026-11-24T02:00:00Z"), at("2026-11-24T02:30:00Z"));
+        door((appointment, encounter), times, at(now), &rules)
+    }
+
+    #[test]
+    fn the_door_opens_a_quarter_before_and_says_so_earlier() {
+        use {AppointmentStatus::Booked, EncounterStatus::Planned};
+        let early = asked("2026-11-24T01:44:59Z", Booked, Planned);
+        assert_eq!((early.can_join, early.reason, early.poll_after), (false, Some(Closed::TooEarly), 1));
+        assert_eq!(early.opens_at, at("2026-11-24T01:45:00Z"));
+        assert!(asked("2026-11-24T01:45:00Z", Booked, Planned).can_join);
+        assert!(asked("2026-11-24T02:59:59Z", Booked, Planned).can_join);
+        assert_eq!(asked("2026-11-24T03:00:00Z", Booked, Planned).reason, Some(Closed::Over));
+    }
+
+    #[test]
+    fn a_visit_that_has_begun_is_not_cut_off_by_the_clock() {
+        use {AppointmentStatus::Arrived, EncounterStatus::Onleave};
+        assert!(asked("2026-11-24T04:29:00Z", Arrived, Onleave).can_join);
+        assert!(!asked("2026-11-24T04:31:00Z", Arrived, Onleave).can_join);
+    }
+
+    #[test]
+    fn what_is_over_stays_shut() {
+        use AppointmentStatus as A;
+        use EncounterStatus as E;
+        let now = "2026-11-24T02:10:00Z";
+        assert_eq!(asked(now, A::Fulfilled, E::Finished).reason, Some(Closed::Over));
+        assert_eq!(asked(now, A::Cancelled, E::Cancelled).reason, Some(Closed::Cancelled));
+        assert_eq!(asked(now, A::Pending, E::Planned).reason, Some(Closed::OnHold));
+    }
+}

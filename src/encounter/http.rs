@@ -1,0 +1,183 @@
+//! Visits over HTTP.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, get, post};
+
+use crate::base::body::{Body, Empty, Path};
+use crate::base::ctx::{self, Ctx};
+use crate::base::error::{Error, ProblemDocument};
+use crate::base::page::Page;
+use crate::encounter::admission::{Decide, Joined};
+use crate::encounter::finish::{Convert, Finish};
+use crate::encounter::show::{CallStay, Encounter, Participant, Waiting};
+use crate::encounter::{EncounterId, admission, finish, show};
+
+/// Shows a visit and whether one can come in.
+#[utoipa::path(
+    tag = "encounters", operation_id = "find_encounter", params(("id" = EncounterId, Path)),
+    responses(
+        (status = 200, body = Encounter),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[get("/v1/encounters/{id}")]
+pub async fn find_encounter(ctx: Ctx, id: Path<EncounterId>) -> Result<HttpResponse, Error> {
+    ctx::ok(&ctx.read(move |tx| show::find(tx, id.0)).await?)
+}
+
+/// Hands out a ticket to the live visit.
+#[utoipa::path(
+    tag = "encounters", operation_id = "join_encounter", params(("id" = EncounterId, Path)),
+    responses(
+        (status = 200, body = Joined),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`too_early`, with `opens_at`"),
+        (status = 410, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`visit_over`"),
+    )
+)]
+#[post("/v1/encounters/{id}/join")]
+pub async fn join_encounter(
+    ctx: Ctx,
+    id: Path<EncounterId>,
+    nothing: Body<Empty>,
+) -> Result<HttpResponse, Error> {
+    let ws_url = ws_url(&ctx.app.config.http.public_url, ctx.request());
+    ctx.once(StatusCode::OK, nothing, move |tx, _| admission::join(tx, id.0, ws_url)).await
+}
+
+/// The WebSocket's address: under the public URL, or where the request itself came in.
+fn ws_url(public_url: &str, request: &HttpRequest) -> String {
+    let base = if public_url.is_empty() {
+        let connection = request.connection_info();
+        format!("{}://{}", request.uri().scheme_str().unwrap_or("http"), connection.host())
+    } else {
+        public_url.trim_end_matches('/').to_owned()
+    };
+    let base = base.replacen("http", "ws", 1);
+    format!("{base}/v1/rtc")
+}
+
+/// Who waits in this visit.
+#[utoipa::path(
+    tag = "encounters", operation_id = "list_waiting_room", params(("id" = EncounterId, Path)),
+    responses((status = 200, body = Page<Participant>))
+)]
+#[get("/v1/encounters/{id}/waiting-room")]
+pub async fn list_waiting_room(ctx: Ctx, id: Path<EncounterId>) -> Result<HttpResponse, Error> {
+    let page = ctx.read(move |tx| show::waiting_room(tx, id.0)).await?;
+    Ok(page.answer(ctx.request()))
+}
+
+/// Everybody who waits for the calling practitioner.
+#[utoipa::path(
+    tag = "encounters", operation_id = "list_waiting",
+    responses((status = 200, body = Page<Waiting>))
+)]
+#[get("/v1/waiting-room")]
+pub async fn list_waiting(ctx: Ctx) -> Result<HttpResponse, Error> {
+    let page = ctx.read(show::all_waiting).await?;
+    Ok(page.answer(ctx.request()))
+}
+
+/// Lets somebody in who waits.
+#[utoipa::path(
+    tag = "encounters", operation_id = "admit_participant", request_body = Decide,
+    params(("id" = EncounterId, Path)),
+    responses(
+        (status = 200, body = Participant),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[post("/v1/encounters/{id}/admit")]
+pub async fn admit_participant(
+    ctx: Ctx,
+    id: Path<EncounterId>,
+    whom: Body<Decide>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::OK, whom, move |tx, whom| admission::admit(tx, id.0, whom.participant)).await
+}
+
+/// Sends somebody back to the waiting room.
+#[utoipa::path(
+    tag = "encounters", operation_id = "hold_participant", request_body = Decide,
+    params(("id" = EncounterId, Path)),
+    responses(
+        (status = 200, body = Participant),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[post("/v1/encounters/{id}/hold")]
+pub async fn hold_participant(
+    ctx: Ctx,
+    id: Path<EncounterId>,
+    whom: Body<Decide>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::OK, whom, move |tx, whom| admission::hold(tx, id.0, whom.participant)).await
+}
+
+/// Turns somebody away for now.
+#[utoipa::path(
+    tag = "encounters", operation_id = "deny_participant", request_body = Decide,
+    params(("id" = EncounterId, Path)),
+    responses(
+        (status = 200, body = Participant),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[post("/v1/encounters/{id}/deny")]
+pub async fn deny_participant(
+    ctx: Ctx,
+    id: Path<EncounterId>,
+    whom: Body<Decide>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::OK, whom, move |tx, whom| admission::deny(tx, id.0, whom.participant)).await
+}
+
+/// Ends the visit for everybody.
+#[utoipa::path(
+    tag = "encounters", operation_id = "finish_encounter", request_body = Finish,
+    params(("id" = EncounterId, Path)),
+    responses(
+        (status = 200, body = Encounter),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`bad_state`: it has not begun; `too_early` for `patient_absent`"),
+    )
+)]
+#[post("/v1/encounters/{id}/finish")]
+pub async fn finish_encounter(
+    ctx: Ctx,
+    id: Path<EncounterId>,
+    end: Body<Finish>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::OK, end, move |tx, end| finish::finish(tx, id.0, end)).await
+}
+
+/// Ends the video part: the visit goes on by telephone.
+#[utoipa::path(
+    tag = "encounters", operation_id = "convert_encounter", request_body = Convert,
+    params(("id" = EncounterId, Path)),
+    responses(
+        (status = 200, body = Encounter),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[post("/v1/encounters/{id}/convert")]
+pub async fn convert_encounter(
+    ctx: Ctx,
+    id: Path<EncounterId>,
+    to: Body<Convert>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::OK, to, move |tx, to| finish::convert(tx, id.0, to)).await
+}
+
+/// Who was in the call, when, and why they left.
+#[utoipa::path(
+    tag = "encounters", operation_id = "list_calls", params(("id" = EncounterId, Path)),
+    responses((status = 200, body = Page<CallStay>))
+)]
+#[get("/v1/encounters/{id}/calls")]
+pub async fn list_calls(ctx: Ctx, id: Path<EncounterId>) -> Result<HttpResponse, Error> {
+    let page = ctx.read(move |tx| show::calls(tx, id.0)).await?;
+    Ok(page.answer(ctx.request()))
+}

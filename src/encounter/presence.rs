@@ -1,0 +1,149 @@
+//! Who is really here: what sockets report, kept in the database so that it survives them.
+
+use diesel::prelude::*;
+
+use crate::base::column::{self, Instant, text_enum};
+use crate::base::error::Error;
+use crate::base::schema::{call_events, encounter_participants};
+use crate::base::tx::Tx;
+use crate::encounter::lifecycle::{Act, EncounterStatus};
+use crate::encounter::{
+    EncounterId, EncounterRow, ParticipantId, ParticipantRole, ParticipantRow, ParticipantState,
+    advance, find_participant, find_row, participants,
+};
+
+text_enum!(
+    /// A line of the call log.
+    CallEventKind {
+        /// Somebody came.
+        Joined = "joined",
+        /// Somebody left.
+        Left = "left",
+    }
+);
+
+text_enum!(
+    /// Why somebody is no longer in the call.
+    LeftWhy {
+        /// They pressed the button.
+        Left = "left",
+        /// Their line broke and did not come back.
+        Lost = "lost",
+        /// They signed out, or their sign-in ended.
+        SignedOut = "signed_out",
+        /// The visit has ended.
+        Finished = "finished",
+        /// They were turned away.
+        Denied = "denied",
+    }
+);
+
+/// Somebody has come, or come back, by socket. A patient who was let in before stays let in;
+/// otherwise they wait. The caller has made the access decision.
+pub fn enter(tx: &mut Tx, encounter: EncounterId, id: ParticipantId) -> Result<ParticipantRow, Error> {
+    let row = find_row(tx, encounter)?;
+    let found = find_participant(tx, encounter, id)?;
+    let was_here = matches!(found.state, ParticipantState::Waiting | ParticipantState::Admitted);
+    if !was_here {
+        let practitioner = found.role == ParticipantRole::Practitioner;
+        let (state, admitted_at, since) = match found.admitted_at {
+            Some(at) => (ParticipantState::Admitted, Some(at), None),
+            None if practitioner => (ParticipantState::Admitted, Some(tx.now), None),
+            None => (ParticipantState::Waiting, None, Some(tx.now)),
+        };
+        diesel::update(encounter_participants::table.find(id))
+            .set((
+                encounter_participants::state.eq(state),
+                encounter_participants::admitted_at.eq(admitted_at),
+                encounter_participants::waiting_since.eq(since),
+                encounter_participants::updated_at.eq(tx.now),
+            ))
+            .execute(tx.conn)?;
+        log(tx, encounter, id, CallEventKind::Joined, None)?;
+    }
+    if found.role == ParticipantRole::Patient && row.status == EncounterStatus::Planned {
+        advance(tx, row.appointment_id, Act::Arrive, None)?;
+    }
+    settle(tx, &row)?;
+    find_participant(tx, encounter, id)
+}
+
+/// Somebody has left, or their line did not come back. The visit goes on being open.
+pub fn leave(tx: &mut Tx, encounter: EncounterId, id: ParticipantId, why: LeftWhy) -> Result<(), Error> {
+    let row = find_row(tx, encounter)?;
+    let found = find_participant(tx, encounter, id)?;
+    let is_here = matches!(found.state, ParticipantState::Waiting | ParticipantState::Admitted);
+    if is_here {
+        diesel::update(encounter_participants::table.find(id))
+            .set((
+                encounter_participants::state.eq(ParticipantState::Left),
+                encounter_participants::waiting_since.eq(None::<Instant>),
+                encounter_participants::updated_at.eq(tx.now),
+            ))
+            .execute(tx.conn)?;
+    }
+    if is_here || found.state == ParticipantState::Denied {
+        log(tx, encounter, id, CallEventKind::Left, Some(why))?;
+    }
+    settle(tx, &row)
+}
+
+/// Makes the visit's status tell who is here: in progress while the practitioner and an admitted
+/// patient are, interrupted when one of them is not.
+pub(crate) fn settle(tx: &mut Tx, row: &EncounterRow) -> Result<(), Error> {
+    let status = find_row(tx, row.id)?.status;
+    let people = participants(tx, row.id)?;
+    let here = |role| {
+        people.iter().any(|one| one.role == role && one.state == ParticipantState::Admitted)
+    };
+    let together = here(ParticipantRole::Practitioner) && here(ParticipantRole::Patient);
+    let act = match (status, together) {
+        (EncounterStatus::Arrived, true) => Act::Admit,
+        (EncounterStatus::Onleave, true) => Act::Resume,
+        (EncounterStatus::InProgress, false) => Act::Interrupt,
+        _ => return Ok(()),
+    };
+    advance(tx, row.appointment_id, act, None).map(|_state| ())
+}
+
+/// Whether a visit has ended.
+pub fn is_over(status: EncounterStatus) -> bool {
+    matches!(status, EncounterStatus::Finished | EncounterStatus::Cancelled)
+}
+
+/// Everybody leaves a visit that has ended.
+pub(crate) fn clear(tx: &mut Tx, encounter: EncounterId) -> Result<(), Error> {
+    for found in participants(tx, encounter)? {
+        if matches!(found.state, ParticipantState::Waiting | ParticipantState::Admitted) {
+            diesel::update(encounter_participants::table.find(found.id))
+                .set((
+                    encounter_participants::state.eq(ParticipantState::Left),
+                    encounter_participants::waiting_since.eq(None::<Instant>),
+                    encounter_participants::updated_at.eq(tx.now),
+                ))
+                .execute(tx.conn)?;
+            log(tx, encounter, found.id, CallEventKind::Left, Some(LeftWhy::Finished))?;
+        }
+    }
+    Ok(())
+}
+
+fn log(
+    tx: &mut Tx,
+    encounter: EncounterId,
+    participant: ParticipantId,
+    kind: CallEventKind,
+    why: Option<LeftWhy>,
+) -> Result<(), Error> {
+    diesel::insert_into(call_events::table)
+        .values((
+            call_events::id.eq(column::Uuid::new(tx.now)),
+            call_events::encounter_id.eq(encounter),
+            call_events::participant_id.eq(participant),
+            call_events::at.eq(tx.now),
+            call_events::kind.eq(kind),
+            call_events::why.eq(why),
+        ))
+        .execute(tx.conn)?;
+    Ok(())
+}

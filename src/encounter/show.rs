@@ -1,0 +1,286 @@
+//! What the people of a visit see of it.
+
+use diesel::prelude::*;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::table::Action;
+use crate::appointment::{AppointmentId, Named};
+use crate::base::column::Instant;
+use crate::base::error::Error;
+use crate::base::language::Language;
+use crate::base::page::Page;
+use crate::base::problem;
+use crate::base::schema::{
+    appointments, call_events, encounter_participants, encounters, healthcare_services, patients,
+    practitioners,
+};
+use crate::base::tx::Tx;
+use crate::encounter::door::{Door, door};
+use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
+use crate::encounter::presence::CallEventKind;
+use crate::encounter::{
+    EncounterId, Outcome, ParticipantId, ParticipantRole, ParticipantRow, ParticipantState, facts,
+    find_row, participants,
+};
+use crate::organization::ServiceId;
+use crate::patient::PatientId;
+use crate::practitioner::PractitionerId;
+
+/// Somebody in a visit.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Participant {
+    /// Their id in this visit.
+    pub id: ParticipantId,
+    /// As what they are here.
+    pub role: ParticipantRole,
+    /// The name others see.
+    pub name: String,
+    /// Where they are.
+    pub state: ParticipantState,
+    /// Since when they wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_since: Option<Instant>,
+}
+
+impl From<ParticipantRow> for Participant {
+    fn from(row: ParticipantRow) -> Self {
+        let waits = row.state == ParticipantState::Waiting;
+        Self {
+            id: row.id,
+            role: row.role,
+            name: row.name,
+            state: row.state,
+            waiting_since: row.waiting_since.filter(|_| waits),
+        }
+    }
+}
+
+/// An id alone.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Reference<T> {
+    /// The id.
+    pub id: T,
+}
+
+/// A visit as the API shows it (FHIR R4 Encounter).
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Encounter {
+    /// Its id.
+    pub id: EncounterId,
+    /// Where it stands.
+    pub status: EncounterStatus,
+    /// Its appointment.
+    pub appointment: Reference<AppointmentId>,
+    /// When it is planned to begin.
+    pub start: Instant,
+    /// When it is planned to end.
+    pub end: Instant,
+    /// The promised local time.
+    pub local_start: String,
+    /// The IANA zone of the promise.
+    pub time_zone: String,
+    /// Who conducts it.
+    pub practitioner: Named<PractitionerId>,
+    /// Whose it is.
+    pub patient: Named<PatientId>,
+    /// What was booked.
+    pub service: Named<ServiceId>,
+    /// Whether one can come in.
+    #[serde(flatten)]
+    pub door: Door,
+    /// How it went, once finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Who has, or had, a part in it.
+    pub participants: Vec<Participant>,
+}
+
+type Shown = (
+    (EncounterId, EncounterStatus, Option<Outcome>),
+    (AppointmentId, AppointmentStatus, Instant, Instant, String, String),
+    (PractitionerId, String),
+    (PatientId, String),
+    (ServiceId, String, String),
+);
+
+/// Shows a visit.
+pub fn find(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
+    let row = find_row(tx, id)?;
+    tx.allow(Action::ReadEncounter, &facts(&row))?;
+    show(tx, id)
+}
+
+/// A visit that the caller may see.
+pub(crate) fn show(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
+    let found: Option<Shown> = encounters::table
+        .inner_join(
+            appointments::table
+                .inner_join(practitioners::table)
+                .inner_join(patients::table)
+                .inner_join(healthcare_services::table),
+        )
+        .filter(encounters::id.eq(id))
+        .select((
+            (encounters::id, encounters::status, encounters::outcome),
+            (
+                appointments::id,
+                appointments::status,
+                appointments::starts_at,
+                appointments::ends_at,
+                appointments::local_start,
+                appointments::time_zone,
+            ),
+            (practitioners::id, practitioners::name),
+            (patients::id, patients::name),
+            (healthcare_services::id, healthcare_services::name_en, healthcare_services::name_ru),
+        ))
+        .first(tx.conn)
+        .optional()?;
+    let ((id, status, outcome), appointment, practitioner, patient, service) =
+        found.ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
+    let (appointment_id, appointment_status, start, end, local_start, time_zone) = appointment;
+    let people = participants(tx, id)?;
+    Ok(Encounter {
+        id,
+        status,
+        appointment: Reference { id: appointment_id },
+        start,
+        end,
+        local_start,
+        time_zone,
+        practitioner: Named { id: practitioner.0, name: practitioner.1 },
+        patient: Named { id: patient.0, name: patient.1 },
+        service: Named {
+            id: service.0,
+            name: match tx.language {
+                Language::English => service.1,
+                Language::Russian => service.2,
+            },
+        },
+        door: door((appointment_status, status), (start, end), tx.now, &tx.config.visit),
+        outcome,
+        participants: people.into_iter().map(Participant::from).collect(),
+    })
+}
+
+/// Who waits in one visit.
+pub fn waiting_room(tx: &mut Tx, id: EncounterId) -> Result<Page<Participant>, Error> {
+    let row = find_row(tx, id)?;
+    tx.allow(Action::ReadWaitingRoom, &facts(&row))?;
+    let mut people = participants(tx, id)?;
+    people.retain(|person| person.state == ParticipantState::Waiting);
+    Ok(Page::whole(people.into_iter().map(Participant::from).collect()))
+}
+
+/// A patient who waits for the calling practitioner.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Waiting {
+    /// The visit.
+    pub encounter: Reference<EncounterId>,
+    /// Its appointment.
+    pub appointment: Reference<AppointmentId>,
+    /// Their part in the visit; what `admit` takes.
+    pub participant: Reference<ParticipantId>,
+    /// Who waits.
+    pub patient: Named<PatientId>,
+    /// Since when.
+    pub since: Option<Instant>,
+    /// Always `waiting`.
+    pub state: ParticipantState,
+}
+
+type WaitingRow =
+    ((EncounterId, AppointmentId), (PatientId, String), (ParticipantId, Option<Instant>));
+
+/// Everybody who waits for the calling practitioner, the longest wait first.
+/// Index: encounters_waiting. Empty for everybody else.
+pub fn all_waiting(tx: &mut Tx) -> Result<Page<Waiting>, Error> {
+    let scope = tx.scope(Action::ReadWaitingRoom)?;
+    let Some(practitioner) = scope.practitioner else { return Ok(Page::whole(Vec::new())) };
+    let open = [EncounterStatus::Arrived, EncounterStatus::InProgress, EncounterStatus::Onleave];
+    let rows: Vec<WaitingRow> = encounters::table
+        .inner_join(appointments::table.inner_join(patients::table))
+        .inner_join(encounter_participants::table)
+        .filter(encounters::practitioner_id.eq(practitioner))
+        .filter(encounters::status.eq_any(open))
+        .filter(encounter_participants::state.eq(ParticipantState::Waiting))
+        .order((encounter_participants::waiting_since, encounter_participants::id))
+        .limit(100)
+        .select((
+            (encounters::id, encounters::appointment_id),
+            (patients::id, patients::name),
+            (encounter_participants::id, encounter_participants::waiting_since),
+        ))
+        .load(tx.conn)?;
+    let items = rows.into_iter().map(|((encounter, appointment), patient, (id, since))| Waiting {
+        encounter: Reference { id: encounter },
+        appointment: Reference { id: appointment },
+        participant: Reference { id },
+        patient: Named { id: patient.0, name: patient.1 },
+        since,
+        state: ParticipantState::Waiting,
+    });
+    Ok(Page::whole(items.collect()))
+}
+
+/// One stay of somebody in the call.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct CallStay {
+    /// Who.
+    pub participant: CallParticipant,
+    /// When they came.
+    pub joined_at: Instant,
+    /// When they left; empty while they are here.
+    pub left_at: Option<Instant>,
+    /// Why they left: `left`, `lost`, `superseded`, `signed_out`, `finished`.
+    pub why: Option<String>,
+}
+
+/// Who a line of the call log is about.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct CallParticipant {
+    /// As what they were here.
+    pub role: ParticipantRole,
+    /// Their name.
+    pub name: String,
+}
+
+/// Who was in the call, when, and why they left.
+pub fn calls(tx: &mut Tx, id: EncounterId) -> Result<Page<CallStay>, Error> {
+    let row = find_row(tx, id)?;
+    tx.allow(Action::ReadCalls, &facts(&row))?;
+    type Line = (ParticipantId, ParticipantRole, String, Instant, CallEventKind, Option<String>);
+    let lines: Vec<Line> = call_events::table
+        .inner_join(encounter_participants::table)
+        .filter(call_events::encounter_id.eq(id))
+        .order((call_events::at, call_events::id))
+        .limit(1000)
+        .select((
+            encounter_participants::id,
+            encounter_participants::role,
+            encounter_participants::name,
+            call_events::at,
+            call_events::kind,
+            call_events::why,
+        ))
+        .load(tx.conn)?;
+    let mut stays: Vec<(ParticipantId, CallStay)> = Vec::new();
+    for (participant, role, name, at, kind, why) in lines {
+        let open = stays.iter_mut().rfind(|(id, stay)| *id == participant && stay.left_at.is_none());
+        match (kind, open) {
+            (CallEventKind::Joined, None) => {
+                let participant_shown = CallParticipant { role, name };
+                let stay =
+                    CallStay { participant: participant_shown, joined_at: at, left_at: None, why: None };
+                stays.push((participant, stay));
+            }
+            (CallEventKind::Left, Some((_, stay))) => {
+                stay.left_at = Some(at);
+                stay.why = why;
+            }
+            (CallEventKind::Joined, Some(_)) | (CallEventKind::Left, None) => {}
+        }
+    }
+    Ok(Page::whole(stays.into_iter().map(|(_, stay)| stay).collect()))
+}
