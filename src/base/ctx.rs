@@ -22,6 +22,7 @@ use crate::base::idempotency::{self, Answer, Once};
 use crate::base::language::Language;
 use crate::base::problem;
 use crate::base::tx::{Event, Tx};
+use crate::call;
 
 /// The id of a request, as logs and problems quote it.
 #[derive(Debug, Clone)]
@@ -267,6 +268,10 @@ fn run<T>(
 fn publish(app: &Arc<App>, events: Vec<Event>) {
     for event in events {
         app.rooms.hear(&event);
+        if let Event::SessionEnded(session) = event {
+            let (app, departures) = (Arc::clone(app), app.rooms.sign_out(session));
+            drop(actix_web::rt::spawn(async move { call::remember(&app, departures).await }));
+        }
     }
 }
 

@@ -172,6 +172,9 @@ problems! {
     WEAK_PASSWORD = 422 "weak_password"
         "Password too weak", "Use at least 15 characters that are not easy to guess.";
         "Слабый пароль", "Нужно не менее 15 знаков, которые трудно угадать.";
+    UPGRADE_REQUIRED = 426 "upgrade_required"
+        "Not a WebSocket", "Open this address as a WebSocket with the subprotocol feldsher.rtc.v1.";
+        "Это WebSocket", "Откройте этот адрес как WebSocket с протоколом feldsher.rtc.v1.";
     PRECONDITION_REQUIRED = 428 "precondition_required"
         "If-Match missing", "Send If-Match with the version that you read.";
         "Нет If-Match", "Пошлите If-Match с версией, которую вы прочитали.";

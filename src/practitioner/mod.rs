@@ -10,9 +10,11 @@ id!(
 // ---- stub
 use crate::base::error::Error;
 use crate::base::tx::Tx;
+use crate::base::zone::Zone;
 use crate::organization::{OrganizationId, ServiceId};
 /// stub
-pub struct PractitionerRow { pub id: PractitionerId, pub organization_id: OrganizationId, pub name: String, pub time_zone: String }
+#[derive(Debug, Clone)]
+pub struct PractitionerRow { pub id: PractitionerId, pub organization_id: OrganizationId, pub name: String, pub time_zone: Zone }
 /// stub
 pub fn find_row(_tx: &mut Tx, _id: PractitionerId) -> Result<PractitionerRow, Error> { Err(Error::Internal("stub")) }
 /// stub

@@ -1,1 +1,104 @@
-//! web
+//! The pages, inside the binary: no build step, no framework, the public API and nothing else.
+//!
+//! Pages name their assets under `/assets/`; they are served under a path that holds the hash of
+//! all assets, so that a phone on a thin line fetches each of them once per release.
+
+use std::sync::OnceLock;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::base::error::Error;
+use crate::base::problem;
+use crate::base::seal::sha256;
+
+/// Nothing inline, nothing from elsewhere; the WebSocket may be on another host of ours.
+const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; media-src 'self' blob:; \
+    img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
+    object-src 'none'";
+
+macro_rules! files {
+    ($($name:literal)+) => {
+        &[$(($name, include_str!(concat!("pages/", $name)))),+]
+    };
+}
+
+/// Every asset that a page can name.
+const ASSETS: &[(&str, &str)] = files!(
+    "api.js" "demo.js" "doctor.js" "i18n.js" "patient.js" "style.css" "time.js" "ui.js"
+);
+
+const PATIENT: &str = include_str!("pages/index.html");
+const DOCTOR: &str = include_str!("pages/doctor.html");
+const DEMO: &str = include_str!("pages/demo.html");
+
+/// Mounts the pages.
+pub fn routes(app: &mut web::ServiceConfig) {
+    app.route("/", web::get().to(|request| async move { page(&request, PATIENT) }))
+        .route("/doctor", web::get().to(|request| async move { page(&request, DOCTOR) }))
+        .route("/favicon.ico", web::get().to(no_icon))
+        .route("/assets/{release}/{name}", web::get().to(released))
+        .route("/assets/{name}", web::get().to(current));
+}
+
+/// Mounts the page that shows the demo's SMS.
+pub fn demo_routes(app: &mut web::ServiceConfig) {
+    app.route("/demo/sms/view", web::get().to(|request| async move { page(&request, DEMO) }));
+}
+
+fn release() -> &'static str {
+    static RELEASE: OnceLock<String> = OnceLock::new();
+    RELEASE.get_or_init(|| {
+        let all = ASSETS.iter().fold(String::new(), |all, (name, text)| all + name + text);
+        sha256(all.as_bytes()).iter().take(8).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    })
+}
+
+fn page(request: &HttpRequest, text: &'static str) -> HttpResponse {
+    let tag = format!("\"{}\"", release());
+    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|tag| tag.to_str().ok());
+    let mut answer = if known == Some(tag.as_str()) {
+        HttpResponse::NotModified()
+    } else {
+        HttpResponse::Ok()
+    };
+    answer
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::ETAG, tag.clone()));
+    if known == Some(tag.as_str()) {
+        return answer.finish();
+    }
+    answer.body(text.replace("\"/assets/", &format!("\"/assets/{}/", release())))
+}
+
+async fn released(path: web::Path<(String, String)>) -> Result<HttpResponse, Error> {
+    let (asked, name) = path.into_inner();
+    // An older page may ask for an older release: it gets what there is, but must not keep it.
+    let keep = if asked == release() { "public, max-age=31536000, immutable" } else { "no-cache" };
+    asset(&name, keep)
+}
+
+async fn current(name: web::Path<String>) -> Result<HttpResponse, Error> {
+    asset(&name, "no-cache")
+}
+
+fn asset(name: &str, keep: &'static str) -> Result<HttpResponse, Error> {
+    let found = ASSETS.iter().find(|(asset, _)| *asset == name);
+    let (_, text) = found.ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
+    let kind = match name.rsplit_once('.') {
+        Some((_, "css")) => "text/css; charset=utf-8",
+        Some((_, "svg")) => "image/svg+xml",
+        _ => "text/javascript; charset=utf-8",
+    };
+    Ok(HttpResponse::Ok()
+        .content_type(kind)
+        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::CACHE_CONTROL, keep))
+        .body(*text))
+}
+
+async fn no_icon() -> HttpResponse {
+    HttpResponse::NoContent().finish()
+}

@@ -1,0 +1,150 @@
+// The only place that talks HTTP: tokens, their refresh, retries that cannot act twice.
+import { lang } from './i18n.js';
+
+const PAUSES = [400, 1500, 4000];
+const TIMEOUT_MS = 25_000;
+let side = 'patient';
+let access = null;
+let refreshing = null;
+let over = () => {};
+
+/** A refusal by the server, or the lack of an answer (status 0, code "offline"). */
+export class Problem extends Error {
+  constructor(status, body) {
+    super(body.title ?? body.code ?? String(status));
+    Object.assign(this, { ...body, status });
+  }
+}
+
+/** The two pages keep apart sessions, so one browser can show both; `onOver` hears that a session ended. */
+export function configure(name, onOver) {
+  side = name;
+  over = onOver;
+}
+
+const storeKey = () => `feldsher.refresh.${side}`;
+export const hasSession = () => access !== null || localStorage.getItem(storeKey()) !== null;
+
+export function newKey() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+function take(tokens) {
+  access = tokens.access_token;
+  localStorage.setItem(storeKey(), tokens.refresh_token);
+}
+
+function forget() {
+  access = null;
+  localStorage.removeItem(storeKey());
+}
+
+const reach = (ok) => window.dispatchEvent(new CustomEvent('feldsher:reach', { detail: ok }));
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+async function once(method, path, body, headers) {
+  let answer;
+  let text;
+  try {
+    answer = await fetch(path, {
+      method,
+      headers: { 'Accept-Language': lang(), ...(body === undefined ? {} : { 'Content-Type': 'application/json' }), ...headers },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: AbortSignal.timeout ? AbortSignal.timeout(TIMEOUT_MS) : undefined,
+      cache: 'no-store',
+    });
+    text = await answer.text();
+  } catch {
+    reach(false);
+    throw new Problem(0, { code: 'offline' });
+  }
+  reach(true);
+  let data = null;
+  try { data = text ? JSON.parse(text) : null; } catch { /* a proxy's HTML page is not ours to read */ }
+  if (!answer.ok) throw new Problem(answer.status, data ?? {});
+  return { data, etag: answer.headers.get('ETag'), link: answer.headers.get('Link') };
+}
+
+/** Only a lost answer is tried again, and only where a second arrival has no second effect. */
+async function patiently(method, path, body, headers, repeatable) {
+  for (let turn = 0; ; turn += 1) {
+    try {
+      return await once(method, path, body, headers);
+    } catch (error) {
+      const passing = error.status === 0 || error.status === 502 || error.status === 503;
+      if (!repeatable || !passing || turn >= PAUSES.length) throw error;
+      await sleep(PAUSES[turn] + Math.random() * 300);
+    }
+  }
+}
+
+/** One refresh at a time in this tab (the promise) and among tabs (the lock): the token rotates on use. */
+function refresh() {
+  refreshing ??= (navigator.locks ? navigator.locks.request(storeKey(), refreshNow) : refreshNow())
+    .finally(() => { refreshing = null; });
+  return refreshing;
+}
+
+async function refreshNow() {
+  // Read inside the lock: another tab may have rotated it while this one waited.
+  const token = localStorage.getItem(storeKey());
+  if (!token) throw new Problem(401, { code: 'session_over' });
+  try {
+    take((await patiently('POST', '/v1/auth/refresh', { refresh_token: token }, {}, true)).data);
+  } catch (error) {
+    if (error.status === 401) forget();
+    throw error;
+  }
+}
+
+/** One call as the signed-in person. Options: body, etag (If-Match), key (Idempotency-Key), retry. */
+export async function call(method, path, { body, etag, key, retry } = {}) {
+  const headers = {};
+  if (etag) headers['If-Match'] = etag;
+  if (key) headers['Idempotency-Key'] = key;
+  const repeatable = retry ?? (method === 'GET' || Boolean(key));
+  try {
+    if (!access) await refresh();
+    for (let fresh = false; ; fresh = true) {
+      const used = access;
+      headers.Authorization = `Bearer ${used}`;
+      try {
+        return await patiently(method, path, body, headers, repeatable);
+      } catch (error) {
+        if (error.status !== 401 || fresh) throw error;
+        // Another call of this page may have brought new tokens meanwhile.
+        if (access === used) await refresh();
+      }
+    }
+  } catch (error) {
+    if (error.status === 401) {
+      forget();
+      over(error);
+    }
+    throw error;
+  }
+}
+
+export const get = async (path) => (await call('GET', path)).data;
+export const items = async (path) => (await get(path)).items;
+/** A change under its own key: pressing twice, or a lost answer, acts once. */
+export const post = async (path, body = {}, key = newKey()) => (await call('POST', path, { body, key })).data;
+
+export const sendCode = async (phone) => (await once('POST', '/v1/auth/code', { phone }, {})).data;
+export const verifyCode = async (challenge, code) =>
+  take((await once('POST', '/v1/auth/code/verify', { challenge_id: challenge, code }, {})).data);
+export const signIn = async (login, password) => take((await once('POST', '/v1/auth/password', { login, password }, {})).data);
+export const redeem = async (token, password) => take((await once('POST', '/v1/auth/token', { token, password }, {})).data);
+
+/** Signing out is said to the server, but a dead link must not keep a person signed in here. */
+export async function signOut() {
+  try { await call('POST', '/v1/auth/logout', { body: {} }); } catch { /* the session dies with its tokens */ }
+  forget();
+}
+
+export function query(path, values) {
+  const params = new URLSearchParams();
+  for (const [key, value] of Object.entries(values)) if (value !== undefined && value !== null && value !== '') params.set(key, value);
+  return `${path}?${params}`;
+}

@@ -1,0 +1,96 @@
+// The stage of a call: two pictures, one line of truth, four controls.
+import { t } from './i18n.js';
+import { h, refill, say } from './ui.js';
+
+const SVG = 'http://www.w3.org/2000/svg';
+const ICONS = {
+  mic: 'M9 6a3 3 0 0 1 6 0v6a3 3 0 0 1-6 0zM5 11v1a7 7 0 0 0 14 0v-1M12 19v3',
+  camera: 'M3 7h11a2 2 0 0 1 2 2v6a2 2 0 0 1-2 2H3zM16 11l5-3v8l-5-3',
+  'audio-only': 'M4 10v4M8 7v10M12 4v16M16 7v10M20 10v4',
+  leave: 'M3 14c0-7 18-7 18 0v2h-5v-3c-2-1-6-1-8 0v3H3z',
+  sound: 'M4 9h4l5-4v14l-5-4H4zM16 9c2 2 2 4 0 6M19 6c4 4 4 8 0 12',
+};
+
+export class Stage {
+  /** `act` holds what the controls do: mic(on), camera(on), audioOnly(on), leave(). */
+  constructor(act) {
+    this.remote = h('video', { id: 'remote-video', autoplay: true, playsInline: true, hidden: true });
+    this.self = h('video', { id: 'local-video', autoplay: true, playsInline: true, muted: true });
+    this.remoteNote = h('p', { id: 'remote-note', class: 'remote-note', hidden: true });
+    this.line = h('p', { id: 'call-state', class: 'call-state', role: 'status', 'aria-live': 'polite', data: { state: 'connecting' } });
+    this.poor = h('p', { id: 'call-poor', class: 'call-state', hidden: true }, t('call.poor'));
+    this.mic = toggle('mic', act.mic);
+    this.camera = toggle('camera', act.camera);
+    this.voice = toggle('audio-only', act.audioOnly);
+    this.sound = control('sound', t('call.sound'), () => this.play());
+    this.sound.hidden = true;
+    this.selfBox = h('div', { class: 'self', hidden: true }, this.self);
+    this.node = h('section', { id: 'stage', class: 'stage', 'aria-label': t('call.connecting') },
+      this.remote, this.line, this.remoteNote, this.selfBox,
+      h('div', { class: 'bottom' }, this.poor,
+        h('div', { class: 'controls' }, this.sound, this.mic, this.camera, this.voice, control('leave', t('call.leave'), () => act.leave(), 'hang'))));
+  }
+
+  state(name, text) {
+    if (this.line.dataset.state !== name) this.line.dataset.state = name;
+    if (this.line.textContent !== text) refill(this.line, h('span', {}, text));
+    this.node.setAttribute('aria-label', text);
+  }
+
+  local(stream, { mic, camera, voiceOnly }) {
+    if (this.self.srcObject !== stream) this.self.srcObject = stream;
+    this.selfBox.hidden = !stream?.getVideoTracks().length || !camera || voiceOnly;
+    press(this.mic, !mic, mic ? t('call.mic') : t('call.mic.off'));
+    press(this.camera, !camera || voiceOnly, camera && !voiceOnly ? t('call.camera') : t('call.camera.off'));
+    press(this.voice, voiceOnly, t('call.audioonly'));
+    this.camera.disabled = voiceOnly || !stream?.getVideoTracks().length;
+    this.mic.disabled = !stream?.getAudioTracks().length;
+  }
+
+  showRemote(stream) {
+    if (this.remote.srcObject !== stream) this.remote.srcObject = stream;
+    this.remote.hidden = !stream;
+    this.node.classList.toggle('with-remote', Boolean(stream));
+    if (stream) this.play();
+    else this.remoteNote.hidden = true;
+  }
+
+  remoteMedia(known) {
+    const dark = known?.video === false;
+    this.remoteNote.textContent = t('call.audio');
+    this.remoteNote.hidden = !dark || this.remote.hidden;
+    // The last frame of a camera that went off would look like a frozen person.
+    this.remote.classList.toggle('dark', dark);
+  }
+
+  /** Without a recent touch a phone may refuse to play sound; then one button asks for it. */
+  play() {
+    this.remote.play().then(() => { this.sound.hidden = true; }, (error) => {
+      if (error.name === 'NotAllowedError') { this.sound.hidden = false; say(t('call.sound')); }
+    });
+  }
+}
+
+function control(id, label, click, kind = '') {
+  return h('button', { id, type: 'button', class: `control ${kind}`, on: { click } }, icon(id), h('span', {}, label));
+}
+
+function toggle(id, act) {
+  return control(id, '', (event) => act(event.currentTarget.getAttribute('aria-pressed') !== 'true'));
+}
+
+function press(button, pressed, text) {
+  button.setAttribute('aria-pressed', String(pressed));
+  const label = button.lastElementChild;
+  if (label.textContent !== text) label.textContent = text;
+}
+
+function icon(name) {
+  const svg = document.createElementNS(SVG, 'svg');
+  svg.setAttribute('viewBox', '0 0 24 24');
+  svg.setAttribute('aria-hidden', 'true');
+  const path = document.createElementNS(SVG, 'path');
+  path.setAttribute('d', ICONS[name]);
+  svg.append(path);
+  return svg;
+}

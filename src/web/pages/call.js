@@ -1,0 +1,280 @@
+// A call: the seat, the edges to the others, the stage, and one truthful line of state.
+import './call-words.js';
+import { t } from './i18n.js';
+import * as api from './api.js';
+import { Signal, Seat } from './signal.js';
+import { Edge } from './peer.js';
+import { Stage } from './call-view.js';
+import { stopMedia } from './media.js';
+import { totals, between } from './quality.js';
+import { clock } from './time.js';
+
+export { openMedia, loudness, stopMedia } from './media.js';
+
+const QUALITY_MS = 5000;
+const POOR_MOS = 2.6;
+const PRESENT = ['waiting', 'admitted', 'connecting', 'connected'];
+const INSIDE = ['admitted', 'connecting', 'connected', 'reconnecting'];
+
+export class Call extends EventTarget {
+  /** `media` is {stream, mic, camera, voiceOnly}; `rejoin` says that this tab sat here before. */
+  constructor({ encounter, side, media, zone }) {
+    super();
+    Object.assign(this, { encounter, side, zone, stream: media.stream, roster: new Map(), edges: new Map(), me: null, over: null });
+    this.wish = { mic: media.mic ?? true, camera: media.camera ?? true, voiceOnly: media.voiceOnly ?? false };
+    this.ice = [];
+    const seat = Seat.read(side);
+    this.before = seat?.encounter === encounter && seat.sid ? seat : null;
+    this.me = this.before?.me ?? null;
+    this.ice = this.before?.ice ?? [];
+    this.stage = new Stage({
+      mic: (off) => this.set({ mic: !off }), camera: (off) => this.set({ camera: !off }),
+      audioOnly: (on) => this.set({ voiceOnly: on }), leave: () => this.leave(),
+    });
+    this.signal = new Signal({
+      join: () => api.call('POST', `/v1/encounters/${encounter}/join`, { body: {} }).then(({ data }) => data),
+      seat: this.before,
+      keep: () => this.remember(),
+    });
+    this.signal.addEventListener('joined', ({ detail }) => { this.ice = detail.ice_servers ?? []; this.me = detail.participant.id; });
+    this.signal.addEventListener('message', ({ detail }) => this.hear(detail));
+    this.signal.addEventListener('link', ({ detail }) => { this.linked = detail; this.draw(); });
+    this.signal.addEventListener('over', ({ detail }) => this.finish(reasonOf(detail), detail.error));
+    this.online = () => { for (const edge of this.edges.values()) if (!edge.up) edge.later(500); };
+    window.addEventListener('online', this.online);
+    window.feldsher = { call: { stats: () => this.stats(), dropSocket: () => this.signal.drop(), state: () => this.stage.line.dataset.state } };
+  }
+
+  start() {
+    this.draw();
+    this.tick = setInterval(() => { this.draw(); }, 1000);
+    this.meter = setInterval(() => this.measure(), QUALITY_MS);
+    this.signal.connect();
+    // A phone that dims its screen in the middle of the talk also stops its camera.
+    navigator.wakeLock?.request('screen').then((lock) => { this.lock = lock; if (this.over) lock.release(); }, () => {});
+    return this;
+  }
+
+  /** A seat that was given up must not come back with a late message. */
+  remember() {
+    const { seat } = this.signal;
+    if (this.over || !seat?.sid) return;
+    Seat.write(this.side, { ...seat, encounter: this.encounter, me: this.me, ice: this.ice, wish: this.wish, edges: [...this.edges.values()].map(({ id, peer }) => ({ id, peer })) });
+  }
+
+  /* What the server says */
+
+  hear(message) {
+    const { t: kind, body } = message;
+    const act = {
+      welcome: () => this.seated(body, true),
+      resumed: () => { this.returning = true; },
+      snapshot: () => this.seated(body, false),
+      peer: () => this.peer(body),
+      waiting: () => this.mark('waiting', body.since),
+      admitted: () => this.mark('admitted'),
+      denied: () => this.finish('denied'),
+      negotiate: () => this.edge(message.edge, body.peer).negotiate(body),
+      offer: () => this.edge(message.edge).receive(message),
+      answer: () => this.edge(message.edge).receive(message),
+      candidate: () => this.edge(message.edge).receive(message),
+      media_state: () => { this.far = body; },
+      ended: () => this.finish('ended', null, body),
+    }[kind];
+    act?.();
+    this.draw();
+  }
+
+  seated(body, fresh) {
+    if (body.participant) this.me = body.participant.id;
+    if (body.ice_servers) this.ice = body.ice_servers;
+    if (body.roster) this.roster = new Map(body.roster.map((one) => [one.id, one]));
+    if (fresh) for (const edge of this.edges.values()) edge.close();
+    if (fresh) this.edges.clear();
+    // A snapshot names the edges; where it does not, the page remembers which it had.
+    for (const known of body.edges ?? (this.returning ? this.before?.edges : null) ?? []) {
+      this.adopt(known);
+      const edge = this.edge(known.id, known.peer);
+      if (!edge.pc && known.gen) Object.assign(edge, { gen: known.gen, offerer: known.role === 'offerer', polite: known.polite });
+      // A reloaded page has the seat but not the connection: it asks for a new one.
+      if (this.returning && !edge.pc && !fresh) this.signal.send('negotiate_request', { edge: known.id, why: 'reload' }, { edge: known.id });
+      else if (this.returning && edge.pc && !edge.up) edge.later(0);
+    }
+    this.returning = false;
+    this.part();
+    this.tellMedia();
+    this.changed();
+  }
+
+  peer({ op, participant, state }) {
+    const id = participant?.id ?? participant;
+    if (op === 'left' || op === 'remove') this.roster.delete(id);
+    else this.roster.set(id, { ...this.roster.get(id), ...(participant?.id ? participant : { id }), ...(state ? { state } : {}) });
+    this.part();
+    this.changed();
+  }
+
+  /** Whoever is out of the room has no edge: the picture of a person who left must not stand there. */
+  part() {
+    for (const [id, edge] of this.edges) {
+      const far = this.roster.get(edge.peer);
+      if (!edge.peer || (far && INSIDE.includes(far.state))) continue;
+      edge.close();
+      this.edges.delete(id);
+      this.stage.showRemote(null);
+    }
+  }
+
+  mark(state, since) {
+    this.roster.set(this.me, { ...this.roster.get(this.me), id: this.me, state, ...(since ? { since } : {}) });
+    if (state !== 'admitted') this.hangUp();
+  }
+
+  hangUp() {
+    for (const edge of this.edges.values()) edge.close();
+    this.edges.clear();
+    this.stage.showRemote(null);
+  }
+
+  changed() { this.dispatchEvent(new CustomEvent('roster', { detail: [...this.roster.values()] })); }
+
+  /** A server that has started anew gives an edge another name; the connection itself lives on. */
+  adopt({ id, peer, gen }) {
+    const old = [...this.edges.values()].find((edge) => edge.peer && edge.peer === peer && edge.id !== id);
+    if (!old || this.edges.has(id)) return;
+    this.edges.delete(old.id);
+    this.edges.set(id, Object.assign(old, { id, gen, neg: 0 }));
+  }
+
+  /** A new edge to somebody replaces the earlier one: that belonged to a seat they no longer have. */
+  replaceFor(peer, id) {
+    for (const [other, edge] of this.edges) {
+      if (!peer || edge.peer !== peer || other === id) continue;
+      edge.close();
+      this.edges.delete(other);
+    }
+  }
+
+  edge(id, peer) {
+    this.replaceFor(peer, id);
+    if (this.edges.has(id)) return Object.assign(this.edges.get(id), peer ? { peer } : {});
+    const edge = new Edge(id, { send: (kind, body, extra) => this.signal.send(kind, body, extra), ice: () => this.ice, tracks: () => this.tracks(), here: ({ peer: far }) => this.here(far) });
+    edge.addEventListener('stream', ({ detail }) => this.stage.showRemote(detail));
+    edge.addEventListener('state', () => this.draw());
+    edge.addEventListener('weak', () => this.set({ voiceOnly: true }));
+    edge.peer = peer;
+    this.edges.set(id, edge);
+    return edge;
+  }
+
+  here(peer) {
+    const far = this.roster.get(peer);
+    return this.signal.linked && (!far || (INSIDE.includes(far.state) && far.state !== 'reconnecting'));
+  }
+
+  /* Media */
+
+  tracks() {
+    const [audio] = this.stream.getAudioTracks();
+    const [video] = this.stream.getVideoTracks();
+    return { audio: audio ?? null, video: this.wish.voiceOnly || !this.wish.camera ? null : video ?? null };
+  }
+
+  set(change) {
+    Object.assign(this.wish, change);
+    for (const track of this.stream.getAudioTracks()) track.enabled = this.wish.mic;
+    for (const track of this.stream.getVideoTracks()) track.enabled = this.wish.camera && !this.wish.voiceOnly;
+    for (const edge of this.edges.values()) if (edge.pc) edge.inTurn(() => edge.attach());
+    this.tellMedia();
+    this.remember();
+    this.draw();
+  }
+
+  tellMedia() {
+    const { audio, video } = this.tracks();
+    this.signal.send('media_state', { audio: Boolean(audio) && this.wish.mic, video: Boolean(video), screen: false });
+  }
+
+  /* The line of truth */
+
+  draw() {
+    this.stage.local(this.stream, this.wish);
+    this.stage.remoteMedia([...this.roster.values()].find((one) => one.id !== this.me && INSIDE.includes(one.state))?.media ?? this.far);
+    const [name, values = {}] = this.verdict();
+    this.stage.state(name.split('.')[0], t(`call.${name}`, values));
+    if (this.shown !== name) {
+      this.shown = name;
+      this.dispatchEvent(new CustomEvent('state', { detail: name }));
+    }
+  }
+
+  verdict() {
+    if (this.over) return [this.over];
+    const edges = [...this.edges.values()];
+    const up = edges.some((edge) => edge.up);
+    if (!this.signal.linked) return [this.linked === undefined ? 'connecting' : up ? 'reconnecting.media' : 'reconnecting'];
+    const me = this.roster.get(this.me);
+    const others = [...this.roster.values()].filter((one) => one.id !== this.me);
+    if (me && !INSIDE.includes(me.state)) {
+      const doctor = others.find((one) => one.role === 'practitioner' && [...PRESENT, 'reconnecting'].includes(one.state));
+      return [doctor ? 'waiting' : 'waiting.alone', { since: this.since(me) }];
+    }
+    const inside = others.filter((one) => INSIDE.includes(one.state));
+    const name = inside[0]?.name ?? t('call.other');
+    if (up) return ['in_call', { name }];
+    if (inside.some((one) => one.state === 'reconnecting')) return ['peer_lost', { name }];
+    if (edges.some((edge) => edge.state === 'recovering')) return ['recovering'];
+    if (edges.length && inside.length) return ['admitted'];
+    return [this.side === 'doctor' ? 'alone.doctor' : 'alone'];
+  }
+
+  since(me) {
+    const when = me.waiting_since ?? me.since;
+    return when ? clock(when, this.zone) : clock(this.waitingSince ??= new Date(), this.zone);
+  }
+
+  /* Quality */
+
+  current() { return [...this.edges.values()].find((edge) => edge.pc); }
+  async stats() { return { ...(await totals(this.current()?.pc)), edges: this.edges.size, epoch: this.signal.seat?.epoch, state: this.shown }; }
+
+  async measure() {
+    const edge = this.current();
+    if (!edge?.up) { this.last = null; return; }
+    const now = await totals(edge.pc);
+    const then = this.last;
+    this.last = { pc: edge.pc, at: performance.now(), now };
+    if (then?.pc !== edge.pc) return;
+    const quality = between(then.now, now, (performance.now() - then.at) / 1000);
+    this.signal.send('quality', quality, { edge: edge.id });
+    this.stage.poor.hidden = this.wish.voiceOnly || quality.mos > POOR_MOS;
+  }
+
+  /* Leaving */
+
+  leave() { this.finish('left'); }
+
+  finish(why, error = null, body = {}) {
+    if (this.over) return;
+    if (why.startsWith('left')) this.signal.send('leave', { reason: 'user' });
+    this.over = why.startsWith('left') ? 'ended' : why;
+    window.removeEventListener('online', this.online);
+    clearInterval(this.tick);
+    clearInterval(this.meter);
+    this.hangUp();
+    // The last message must leave before the socket does.
+    setTimeout(() => this.signal.close(), 50);
+    Seat.clear(this.side);
+    stopMedia(this.stream);
+    this.lock?.release();
+    this.draw();
+    delete window.feldsher;
+    this.dispatchEvent(new CustomEvent('over', { detail: { why, error, body } }));
+  }
+}
+
+function reasonOf({ code }) {
+  if (code === 4409) return 'elsewhere';
+  if (code === 4410 || code === 410) return 'ended';
+  return 'failed';
+}

@@ -1,0 +1,209 @@
+// One visit at the doctor's desk: the call beside the note, the door beside the call.
+import { t } from './i18n.js';
+import { $, show, h, refill, button, busy, problemBox, poll, onLeave, words, asking } from './ui.js';
+import * as api from './api.js';
+import { clock, date, namedDay, dayKey, waitingFor, trustServerTime } from './time.js';
+import { NoteEditor, pastNotes } from './doctor-note.js';
+
+const DOOR_POLL_S = 4;
+// What can be said of a visit depends on how far it came: nobody misses a talk that has begun.
+const OUTCOMES = {
+  planned: ['patient_absent'], arrived: ['completed', 'technical_failure', 'patient_absent'],
+  'in-progress': ['completed', 'technical_failure'], onleave: ['completed', 'technical_failure'],
+};
+const SEAT = 'feldsher.seat.doctor';
+
+export async function visit(id, state) {
+  show(h('p', { class: 'loading', 'aria-busy': 'true' }, t('loading')));
+  const room = new Room(id, state);
+  await room.open();
+}
+
+class Room {
+  constructor(id, { me, zone }) {
+    Object.assign(this, { id, me, zone, call: null, gone: false });
+    this.path = `/v1/encounters/${id}`;
+  }
+
+  async fetch() {
+    this.visit = await api.get(this.path);
+    trustServerTime(this.visit.server_time);
+    return this.visit;
+  }
+
+  get over() { return ['finished', 'cancelled'].includes(this.visit.status); }
+
+  async open() {
+    const found = await this.fetch();
+    const mine = location.hash;
+    const [patient, appointment, past] = await Promise.all([
+      api.get(`/v1/patients/${found.patient.id}`).catch(() => found.patient),
+      api.get(`/v1/appointments/${found.appointment.id}`).catch(() => ({})),
+      pastNotes(found.patient.id, this.id, this.zone),
+    ]);
+    if (location.hash !== mine) return;
+    this.callPlace = h('div', { id: 'call-place', class: 'stack' });
+    this.door = h('ul', { id: 'waiting-list', class: 'list', 'aria-live': 'polite' });
+    this.doorBox = h('section', { class: 'stack', hidden: true }, h('h2', {}, t('dv.waiting')), this.door);
+    this.ends = h('div', { id: 'visit-ends', class: 'stack' });
+    const left = h('div', { class: 'stack sticky' }, this.doorBox, this.callPlace, problemBox(), this.ends);
+    const right = h('div', { class: 'stack' }, h('p', { class: 'loading' }, t('loading')));
+    show(
+      h('div', { class: 'spread' },
+        h('div', {}, h('h1', { id: 'patient-name' }, found.patient.name), this.about(patient)),
+        h('a', { class: 'button quiet', href: '#/', id: 'back' }, t('dv.back'))),
+      appointment.reason && h('p', { id: 'visit-reason', class: 'card' }, h('span', { class: 'hint' }, t('dv.reason')), appointment.reason),
+      h('div', { class: 'columns' }, left, right));
+    onLeave(() => this.close());
+    const editor = new NoteEditor(this.id, this.me, this.zone);
+    const note = editor.open().then(() => refill(right, editor.node, past), (error) => refill(right, h('p', { class: 'problem' }, words(error)), past));
+    this.drawEnds();
+    await Promise.all([note, this.enter()]);
+  }
+
+  about(patient) {
+    const facts = [
+      patient.birth_date && `${t('dv.born')}: ${date(`${patient.birth_date}T12:00:00Z`, 'UTC')}`,
+      patient.location && `${t('dv.village')}: ${patient.location.name}`,
+      patient.phone,
+    ].filter(Boolean);
+    return h('p', { class: 'hint', id: 'patient-facts' }, facts.join(' · '));
+  }
+
+  /* The call */
+
+  async enter() {
+    if (this.over) return this.showOver();
+    const { Call, openMedia } = await import('./call.js');
+    if (this.gone) return undefined;
+    if (!this.visit.can_join && this.visit.reason === 'too_early') return this.showEarly();
+    const kept = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
+    const wish = { mic: true, camera: true, voiceOnly: false, ...(kept?.encounter === this.id ? kept.wish : {}) };
+    const { stream, problem } = await openMedia({ video: !wish.voiceOnly });
+    if (this.gone) {
+      stream.getTracks().forEach((track) => track.stop());
+      return undefined;
+    }
+    this.call = new Call({ encounter: this.id, side: 'doctor', zone: this.zone, media: { ...wish, stream } });
+    refill(this.callPlace,
+      problem && h('p', { id: 'device-problem', class: 'banner' }, t(problem === 'nocamera' ? 'dv.dark' : 'dv.silent')),
+      this.call.stage.node);
+    this.call.addEventListener('over', ({ detail }) => this.callOver(detail));
+    this.call.addEventListener('roster', () => this.watch?.now());
+    this.call.start();
+    this.watch ??= poll(() => this.lookAtDoor(), DOOR_POLL_S);
+    this.drawEnds();
+    return undefined;
+  }
+
+  showEarly() {
+    const when = t('visit.at', { day: namedDay(dayKey(this.visit.opens_at, this.zone), this.zone), time: clock(this.visit.opens_at, this.zone) });
+    refill(this.callPlace, h('p', { id: 'opens-at', class: 'banner', role: 'status' }, t('dv.early', { when })));
+    this.early = setTimeout(async () => {
+      await this.fetch().catch(() => {});
+      if (!this.gone) this.enter();
+    }, (this.visit.poll_after || 30) * 1000);
+  }
+
+  showOver() {
+    const text = this.visit.status === 'cancelled' ? t('dv.cancelled')
+      : t('dv.finished', { outcome: t(`outcome.${this.visit.outcome ?? 'completed'}`).toLowerCase() });
+    refill(this.callPlace, h('p', { id: 'visit-finished', class: 'good', role: 'status', data: { outcome: this.visit.outcome ?? '' } }, text));
+    this.doorBox.hidden = true;
+    this.watch?.stop();
+    this.drawEnds();
+  }
+
+  async callOver({ why, error }) {
+    this.call = null;
+    if (this.gone || why === 'left-screen') return;
+    await this.fetch().catch(() => {});
+    if (this.over || why === 'ended') return this.showOver();
+    const text = why === 'left' ? t('dv.left') : why === 'elsewhere' ? t('call.elsewhere') : error ? words(error) : t('call.failed');
+    refill(this.callPlace, h('div', { id: 'call-left', class: 'card', data: { why } }, h('p', {}, text),
+      button('rejoin', t(why === 'elsewhere' ? 'call.here' : 'dv.rejoin'), (event) => busy(event.currentTarget, () => this.enter()))));
+    this.drawEnds();
+    return undefined;
+  }
+
+  /* The door: who waits, who is in */
+
+  async lookAtDoor() {
+    if (this.over) return;
+    const { items } = (await api.call('GET', `${this.path}/waiting-room`)).data;
+    const others = items.filter((one) => one.role !== 'practitioner' && ['waiting', 'reconnecting', 'checking'].includes(one.state));
+    const inside = this.call ? [...this.call.roster.values()].filter((one) => one.role !== 'practitioner' && ['admitted', 'connecting', 'connected', 'reconnecting'].includes(one.state)) : [];
+    const waiting = others.filter((one) => !inside.some((other) => other.id === one.id));
+    const mark = JSON.stringify([waiting.map((one) => [one.id, one.state]), inside.map((one) => one.id)]);
+    if (mark === this.doorMark) return;
+    this.doorMark = mark;
+    this.doorBox.hidden = !waiting.length;
+    refill(this.door, waiting.map((one) => this.doorEntry(one)));
+    this.inside = inside;
+    this.drawEnds();
+  }
+
+  doorEntry(one) {
+    const since = one.waiting_since ?? one.since;
+    const act = (what) => (event) => busy(event.currentTarget, async () => {
+      await api.post(`${this.path}/${what}`, { participant: one.id });
+      this.doorMark = '';
+      await this.watch.now();
+    });
+    return h('li', { class: 'entry waiting', data: { participant: one.id, state: one.state } },
+      since ? h('time', {}, clock(since, this.zone)) : h('span'),
+      h('div', {}, h('strong', {}, one.name), since && h('p', { class: 'hint' }, waitingFor(since))),
+      h('div', { class: 'row' },
+        h('button', { type: 'button', class: 'primary admit', on: { click: act('admit') } }, t('dv.admit')),
+        h('button', { type: 'button', class: 'quiet deny', on: { click: act('deny') } }, t('dv.deny'))));
+  }
+
+  /* Ways out */
+
+  drawEnds() {
+    if (this.over) return refill(this.ends);
+    const hold = (this.inside ?? []).map((one) => h('button', {
+      type: 'button', class: 'second hold', data: { participant: one.id },
+      on: { click: (event) => busy(event.currentTarget, async () => { await api.post(`${this.path}/hold`, { participant: one.id }); this.doorMark = ''; await this.watch?.now(); }) },
+    }, t('dv.hold')));
+    if (this.visit.can_join === false && this.visit.reason === 'too_early') return refill(this.ends);
+    return refill(this.ends,
+      h('div', { class: 'row' }, hold,
+        asking('to-phone', t('dv.phone'), t('dv.phone.ask'), t('dv.phone.yes'), () => this.end('convert', { to: 'phone' }), 'second')),
+      this.finishForm());
+  }
+
+  finishForm() {
+    const place = h('div', { class: 'asking' });
+    const rest = () => refill(place, button('finish', t('dv.finish'), (event) => busy(event.currentTarget, ask), 'danger'));
+    const ask = async () => {
+      await this.fetch();
+      if (this.over) return this.showOver();
+      const outcomes = OUTCOMES[this.visit.status] ?? ['completed'];
+      const choice = h('fieldset', { id: 'finish-outcome', class: 'options' }, h('legend', {}, t('dv.finish.ask')), outcomes.map((name, at) =>
+        h('label', { class: 'check' }, h('input', { type: 'radio', name: 'outcome', value: name, checked: at === 0 }), h('span', {}, t(`outcome.${name}`)))));
+      refill(place, h('div', { class: 'card' }, choice, h('p', { class: 'hint' }, t('dv.finish.hint')),
+        h('div', { class: 'row' },
+          button('finish-confirm', t('dv.finish.yes'), (event) => busy(event.currentTarget, () => this.end('finish', { outcome: $('input:checked', choice).value })), 'danger'),
+          button('finish-cancel', t('no'), rest, 'quiet'))));
+      $('input', choice).focus();
+      return undefined;
+    };
+    rest();
+    return place;
+  }
+
+  async end(what, body) {
+    await api.post(`${this.path}/${what}`, body);
+    await this.fetch();
+    this.call?.finish('ended');
+    this.showOver();
+  }
+
+  close() {
+    this.gone = true;
+    clearTimeout(this.early);
+    this.watch?.stop();
+    this.call?.finish('left-screen');
+  }
+}

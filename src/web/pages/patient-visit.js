@@ -1,0 +1,187 @@
+// The visit as the patient lives it: wait for the hour, check the devices, wait for the doctor, talk, read.
+import { t } from './i18n.js';
+import { $, show, h, refill, button, busy, problemBox, poll, onLeave, words, say } from './ui.js';
+import * as api from './api.js';
+import { namedDay, clock, dayKey, trustServerTime } from './time.js';
+import { whenLine } from './patient-home.js';
+
+const SEAT = 'feldsher.seat.patient';
+const NOTE_POLL_S = 10;
+
+function seatedIn() {
+  return JSON.parse(sessionStorage.getItem(SEAT) ?? 'null')?.encounter ?? null;
+}
+
+// The call's code is fetched only by those who enter a visit.
+const loadCall = () => import('./call.js');
+
+async function fetchVisit(id) {
+  const visit = await api.get(`/v1/encounters/${id}`);
+  trustServerTime(visit.server_time);
+  return visit;
+}
+
+export async function visit(id) {
+  show(h('p', { class: 'loading', 'aria-busy': 'true' }, t('loading')));
+  const found = await fetchVisit(id);
+  if (seatedIn() === id && !['finished', 'cancelled'].includes(found.status)) return enter(found, null);
+  if (seatedIn()) sessionStorage.removeItem(SEAT);
+  return lobby(found);
+}
+
+const isOver = (visit) => ['finished', 'cancelled'].includes(visit.status) || ['over', 'cancelled'].includes(visit.reason);
+
+function lobby(first, note = '') {
+  if (isOver(first)) return ended(first);
+  const place = h('div', { id: 'visit-state', class: 'stack', 'aria-live': 'polite' });
+  show(h('h1', {}, t('visit.title')),
+    note && h('p', { id: 'visit-left', class: 'good', role: 'status' }, note),
+    h('div', { class: 'card' }, whenLine(first), h('p', {}, h('strong', {}, first.practitioner.name)), h('p', {}, first.service.name)),
+    problemBox(), place,
+    h('a', { class: 'button quiet', href: '#/', id: 'to-home' }, t('visit.home')));
+  let drawn = '';
+  let current = first;
+  const draw = () => {
+    const state = current.can_join ? 'open' : current.reason;
+    if (drawn === state) return;
+    drawn = state;
+    place.dataset.state = state;
+    if (current.can_join) {
+      refill(place, h('p', { class: 'good' }, t('visit.open')),
+        button('enter-waiting-room', note ? t('visit.return') : t('visit.enter'), (event) => busy(event.currentTarget, () => check(current))));
+    } else if (state === 'on_hold') {
+      refill(place, h('p', { class: 'banner' }, t('visit.onhold')), button('confirm-hold', t('visit.confirm'), (event) => busy(event.currentTarget, async () => {
+        await api.post(`/v1/appointments/${current.appointment.id}/confirm`);
+        await watch.now();
+      })));
+    } else {
+      const day = namedDay(dayKey(current.opens_at, current.time_zone), current.time_zone);
+      const when = t('visit.at', { day, time: clock(current.opens_at, current.time_zone) });
+      refill(place, h('p', { class: 'banner', id: 'opens-at' }, t('visit.early', { when })), h('p', { class: 'hint' }, t('visit.early.hint')));
+    }
+  };
+  draw();
+  let fresh = true;
+  const watch = poll(async () => {
+    if (fresh) fresh = false;
+    else current = await fetchVisit(first.id);
+    if (isOver(current)) ended(current);
+    else draw();
+    return current.poll_after;
+  }, 15);
+  onLeave(() => watch.stop());
+  return undefined;
+}
+
+/* Device check */
+
+async function check(visit) {
+  const { openMedia, loudness, stopMedia } = await loadCall();
+  const video = h('video', { id: 'local-preview', autoplay: true, playsInline: true, muted: true, hidden: true });
+  const picture = h('div', { class: 'preview' }, video);
+  const status = h('p', { id: 'device-state', class: 'lead', role: 'status', data: { state: 'asking' } }, t('check.asking'));
+  const meter = h('meter', { id: 'mic-level', min: 0, max: 1, value: 0, 'aria-label': t('check.level') });
+  const voiceOnly = h('input', { id: 'voice-only', type: 'checkbox', on: { change: () => { again(); } } });
+  const join = button('join', t('check.join'), () => {
+    const taken = media;
+    media = null;
+    enter(visit, { stream: taken, voiceOnly: voiceOnly.checked });
+  }, 'primary', { disabled: true });
+  let media = null;
+  let quiet = () => {};
+  let gone = false;
+  show(h('h1', {}, t('check.title')),
+    picture, status,
+    h('label', { class: 'check', for: 'voice-only' }, voiceOnly, h('span', {}, t('check.audioonly'))),
+    h('div', { class: 'field' }, h('span', { class: 'hint' }, t('check.level')), meter),
+    join,
+    button('retry-devices', t('check.again'), () => again(), 'second', { hidden: true }),
+    h('a', { class: 'button quiet', href: '#/', id: 'to-home' }, t('visit.home')));
+  const release = () => { quiet(); stopMedia(media); media = null; };
+  onLeave(() => { gone = true; release(); });
+
+  async function again() {
+    release();
+    join.disabled = true;
+    const { stream, problem } = await openMedia({ video: !voiceOnly.checked });
+    if (gone) return stopMedia(stream);
+    media = stream;
+    video.srcObject = stream;
+    video.hidden = !stream.getVideoTracks().length;
+    picture.hidden = video.hidden;
+    status.dataset.state = problem ?? 'ok';
+    status.textContent = t(`check.${problem ?? 'ok'}`);
+    status.className = problem && problem !== 'nocamera' ? 'problem' : 'lead';
+    quiet = loudness(stream, (level) => { meter.value = level; });
+    $('#retry-devices').hidden = !problem;
+    join.textContent = t(problem === 'nomic' ? 'check.join.anyway' : 'check.join');
+    join.disabled = problem === 'nothing';
+    return undefined;
+  }
+  await again();
+}
+
+/* The call */
+
+/** `media` is null when a reloaded page comes back: then the devices are opened again without a question. */
+async function enter(visit, media) {
+  show(h('h1', { class: 'unseen' }, t('visit.title')), h('p', { class: 'loading', 'aria-busy': 'true' }, t('visit.preparing')));
+  const { Call, openMedia } = await loadCall();
+  const kept = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
+  const wish = media ? { mic: true, camera: true, voiceOnly: media.voiceOnly } : { voiceOnly: false, ...kept?.wish };
+  const stream = media?.stream ?? (await openMedia({ video: !wish.voiceOnly })).stream;
+  const call = new Call({ encounter: visit.id, side: 'patient', zone: visit.time_zone, media: { ...wish, stream } });
+  show(h('h1', { class: 'unseen' }, t('visit.title')), call.stage.node);
+  document.body.classList.add('in-call');
+  onLeave(() => {
+    document.body.classList.remove('in-call');
+    call.finish('left-screen');
+  });
+  call.addEventListener('over', ({ detail }) => over(visit, detail));
+  call.start();
+}
+
+async function over(visit, { why, error, body }) {
+  if (why === 'left-screen') return;
+  const current = await fetchVisit(visit.id).catch(() => ({ ...visit, status: why === 'ended' ? 'finished' : visit.status, outcome: body?.outcome }));
+  if (location.hash !== `#/visit/${visit.id}`) return;
+  if (why === 'elsewhere') return elsewhere(current);
+  if (isOver(current) || why === 'ended') {
+    ended(current);
+    return;
+  }
+  lobby(current, why === 'left' ? t('visit.left') : why === 'denied' ? t('call.denied') : error ? words(error) : t('call.failed'));
+}
+
+function elsewhere(visit) {
+  show(h('h1', {}, t('visit.title')), h('p', { id: 'elsewhere', class: 'banner', role: 'status' }, t('call.elsewhere')),
+    button('continue-here', t('call.here'), () => enter(visit, null)),
+    h('a', { class: 'button quiet', href: '#/', id: 'to-home' }, t('visit.home')));
+}
+
+/* After */
+
+function ended(visit) {
+  sessionStorage.removeItem(SEAT);
+  const cancelled = visit.status === 'cancelled' || visit.reason === 'cancelled';
+  // Nobody spoke before the door closed: there is nothing to wait for here.
+  const passed = ['planned', 'arrived'].includes(visit.status);
+  const place = h('div', { id: 'note-place', class: 'stack', 'aria-live': 'polite' });
+  show(h('h1', { id: 'visit-over' }, t(cancelled ? 'visit.cancelled' : passed ? 'visit.passed' : 'visit.over')),
+    h('div', { class: 'card' }, whenLine(visit), h('p', {}, h('strong', {}, visit.practitioner.name)), h('p', {}, visit.service.name)),
+    visit.outcome === 'converted_to_phone' && h('p', { class: 'banner', id: 'by-phone' }, t('visit.phone')),
+    place,
+    h('a', { class: 'button second', href: '#/', id: 'to-home' }, t('visit.home')));
+  if (passed && !cancelled) refill(place, h('p', { class: 'lead' }, t('visit.passed.hint')));
+  if (cancelled || passed) return;
+  refill(place, h('p', { class: 'lead' }, t('visit.over.hint')));
+  const look = poll(async () => {
+    const notes = await api.items(`/v1/encounters/${visit.id}/notes`);
+    const note = notes.find((one) => one.signed_at);
+    if (!note) return;
+    look.stop();
+    refill(place, h('a', { class: 'button primary', id: 'read-note', href: `#/note/${note.id}` }, t('visit.readnote')));
+    say(t('visit.readnote'));
+  }, NOTE_POLL_S);
+  onLeave(() => look.stop());
+}

@@ -1,0 +1,83 @@
+// The patient's page: who is here, and which screen the address asks for.
+import './words.js';
+import { t } from './i18n.js';
+import { $, show, h, button, frame, say, words } from './ui.js';
+import * as api from './api.js';
+import { signInScreen } from './patient-signin.js';
+
+const state = { me: null };
+
+// Each screen is fetched when it is first needed: signing in must not wait for the rest.
+const routes = [
+  [/^#\/book$/, async () => (await import('./patient-book.js')).book(state.me)],
+  [/^#\/visit\/([\w-]+)$/, async (id) => (await import('./patient-visit.js')).visit(id)],
+  [/^#\/note\/([\w-]+)$/, async (id) => (await import('./patient-note.js')).noteScreen(id)],
+  [/^/, async () => (await import('./patient-home.js')).home(state.me)],
+];
+
+/** The visit in which this tab was sitting when it was reloaded. */
+const seatedIn = () => JSON.parse(sessionStorage.getItem('feldsher.seat.patient') ?? 'null')?.encounter ?? null;
+
+async function route() {
+  if (!state.me) return;
+  const hash = location.hash || '#/';
+  for (const [shape, open] of routes) {
+    const match = shape.exec(hash);
+    if (!match) continue;
+    try {
+      await open(match[1]);
+    } catch (error) {
+      if (error.status !== 401) failed(error);
+    }
+    return;
+  }
+}
+
+function failed(error) {
+  show(h('p', { id: 'problem', class: 'problem', role: 'alert', data: { code: error.code ?? 'unknown' } }, words(error)),
+    button('retry', t('retry'), start));
+}
+
+function signedOut(note) {
+  state.me = null;
+  $('#sign-out').hidden = true;
+  document.body.classList.remove('in-call');
+  signInScreen(start, typeof note === 'string' ? note : '');
+}
+
+async function start() {
+  if (!api.hasSession()) return signedOut();
+  try {
+    state.me = await api.get('/v1/me');
+  } catch (error) {
+    return error.status === 401 ? undefined : failed(error);
+  }
+  $('#sign-out').hidden = false;
+  if (!state.me.patient) {
+    return show(h('h1', {}, t('brand')), h('p', { id: 'not-patient' }, t('home.notpatient')),
+      h('a', { class: 'button second', href: '/doctor' }, t('home.doctorpage')));
+  }
+  // A reload in the middle of a call comes straight back to the call.
+  const seat = seatedIn();
+  if (seat && location.hash !== `#/visit/${seat}`) location.replace(`#/visit/${seat}`);
+  else return route();
+  return undefined;
+}
+
+frame(t('brand'));
+api.configure('patient', () => { signedOut(t('session.over')); say(t('session.over')); });
+const out = $('#sign-out');
+out.textContent = t('sign.out');
+out.addEventListener('click', async () => {
+  out.disabled = true;
+  await api.signOut();
+  sessionStorage.clear();
+  out.disabled = false;
+  history.replaceState(null, '', '/');
+  signedOut();
+});
+window.addEventListener('hashchange', route);
+start();
+// Once the first screen stands, the next ones come on their own, so that a weak link does not stop in between.
+const idle = window.requestIdleCallback ?? ((fn) => setTimeout(fn, 1500));
+window.addEventListener('load', () => idle(() => Promise.all([import('./patient-home.js'), import('./patient-book.js')]).catch(() => {})));

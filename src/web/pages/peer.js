@@ -1,0 +1,222 @@
+// One edge of the call: an RTCPeerConnection, its negotiation, and the ladder that mends it.
+const VIDEO_BPS = 600_000;
+const PATIENCE_MS = 3000;
+const STEP_MS = 8000;
+const RESTARTS_MAX = 2;
+const REBUILDS_BEFORE_VOICE = 1;
+
+export class Edge extends EventTarget {
+  /** `here` says whether the far side can answer at all; without it mending would only make noise. */
+  constructor(id, { send, ice, tracks, here }) {
+    super();
+    Object.assign(this, { id, send, ice, tracks, here, pc: null, neg: 0, gen: 0, state: 'planned' });
+    this.step = 0;
+    this.early = [];
+    this.work = Promise.resolve();
+  }
+
+  emit(name, detail) { this.dispatchEvent(new CustomEvent(name, { detail })); }
+
+  become(state) {
+    if (this.state === state) return;
+    this.state = state;
+    this.emit('state', state);
+  }
+
+  /** Signals are handled strictly one after another: an offer must not overtake an answer. */
+  inTurn(fn) {
+    this.work = this.work.then(fn).catch((error) => {
+      if (this.pc) this.emit('trouble', error);
+      this.later(PATIENCE_MS);
+    });
+    return this.work;
+  }
+
+  /* Building */
+
+  build(policy = this.policy) {
+    this.discard();
+    this.policy = policy;
+    const pc = new RTCPeerConnection({ iceServers: this.ice(), bundlePolicy: 'max-bundle', ...(policy === 'relay' ? { iceTransportPolicy: 'relay' } : {}) });
+    this.pc = pc;
+    this.stream = new MediaStream();
+    const mine = (fn) => (event) => { if (this.pc === pc) fn(event); };
+    pc.onicecandidate = mine(({ candidate }) => {
+      if (candidate?.candidate) this.signal('candidate', candidate.toJSON());
+      else if (!candidate) this.signal('end_of_candidates', {});
+    });
+    pc.ontrack = mine(({ track }) => {
+      this.stream.addTrack(track);
+      this.emit('stream', this.stream);
+    });
+    pc.onconnectionstatechange = mine(() => this.watch());
+    pc.oniceconnectionstatechange = mine(() => { if (pc.iceConnectionState === 'disconnected') this.watch(); });
+    return pc;
+  }
+
+  discard() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    this.early = [];
+    this.offerOpen = false;
+    if (this.pc) this.pc.close();
+    this.pc = null;
+  }
+
+  close() {
+    this.discard();
+    this.become('down');
+  }
+
+  signal(t, body) { this.send(t, body, { edge: this.id, neg: this.neg, gen: this.gen }); }
+
+  /* Negotiation: the server names the offerer; both sides survive a surprise all the same */
+
+  negotiate({ role, polite, gen, fresh, ice_policy: policy }) {
+    this.offerer = role === 'offerer';
+    this.polite = polite ?? !this.offerer;
+    return this.inTurn(async () => {
+      const restart = this.pc && !fresh && gen > this.gen;
+      this.gen = gen;
+      if (this.state !== 'up') this.become('negotiating');
+      if (!this.pc || fresh || (policy && policy !== this.policy)) this.build(policy);
+      if (this.offerer) await this.offer(restart);
+      this.later(STEP_MS);
+    });
+  }
+
+  async offer(iceRestart) {
+    const { pc } = this;
+    if (!pc.getTransceivers().length) {
+      pc.addTransceiver('audio', { direction: 'sendrecv' });
+      pc.addTransceiver('video', { direction: 'sendrecv' });
+    }
+    await this.attach();
+    if (pc.signalingState === 'have-local-offer') await pc.setLocalDescription({ type: 'rollback' });
+    // Counted first: candidates may leave before the offer does.
+    this.neg += 1;
+    await pc.setLocalDescription(await pc.createOffer({ iceRestart: Boolean(iceRestart) }));
+    this.signal('offer', { sdp: pc.localDescription.sdp });
+  }
+
+  receive({ t, neg = 0, gen = 0, body }) {
+    return this.inTurn(async () => {
+      if (t === 'offer') await this.answer(neg, gen, body.sdp);
+      else if (t === 'answer') await this.accept(neg, gen, body.sdp);
+      else if (t === 'candidate') await this.candidate(gen, body);
+    });
+  }
+
+  async answer(neg, gen, sdp) {
+    if (gen < this.gen) return;
+    // Another certificate means another page on the far side: the old connection cannot go on.
+    const stranger = this.pc?.remoteDescription && print(this.pc.remoteDescription.sdp) !== print(sdp);
+    if (!this.pc || stranger) this.build();
+    const { pc } = this;
+    if (pc.signalingState === 'have-local-offer') {
+      if (!this.polite) return;
+      await pc.setLocalDescription({ type: 'rollback' });
+    }
+    Object.assign(this, { neg, gen });
+    if (this.state !== 'up') this.become('negotiating');
+    await pc.setRemoteDescription({ type: 'offer', sdp });
+    for (const transceiver of pc.getTransceivers()) transceiver.direction = 'sendrecv';
+    await this.attach();
+    await pc.setLocalDescription(await pc.createAnswer());
+    this.signal('answer', { sdp: pc.localDescription.sdp });
+    await this.catchUp();
+    await this.tune();
+  }
+
+  async accept(neg, gen, sdp) {
+    const { pc } = this;
+    if (neg !== this.neg || gen !== this.gen || pc?.signalingState !== 'have-local-offer') return;
+    await pc.setRemoteDescription({ type: 'answer', sdp });
+    await this.catchUp();
+    await this.tune();
+  }
+
+  async candidate(gen, candidate) {
+    if (gen < this.gen) return;
+    if (!this.pc?.remoteDescription || gen > this.gen || this.pc.signalingState === 'have-local-offer') {
+      this.early.push([gen, candidate]);
+      return;
+    }
+    // A candidate of an older generation may still be under way; it is no use and no harm.
+    await this.pc.addIceCandidate(candidate).catch(() => {});
+  }
+
+  async catchUp() {
+    for (const [gen, candidate] of this.early.splice(0)) {
+      if (gen === this.gen) await this.pc.addIceCandidate(candidate).catch(() => {});
+    }
+  }
+
+  /* Media */
+
+  async attach() {
+    const wanted = this.tracks();
+    await Promise.all(this.pc.getTransceivers().map((transceiver) =>
+      transceiver.sender.replaceTrack(wanted[transceiver.receiver.track.kind] ?? null)));
+  }
+
+  /** The voice goes first: video is capped and gives way in size before it gives way in motion. */
+  async tune() {
+    for (const { sender, receiver } of this.pc.getTransceivers()) {
+      const video = receiver.track.kind === 'video';
+      const parameters = sender.getParameters();
+      if (!parameters.encodings?.length) continue;
+      if (video) parameters.degradationPreference = 'maintain-framerate';
+      for (const encoding of parameters.encodings) {
+        encoding.priority = video ? 'low' : 'high';
+        encoding.networkPriority = video ? 'low' : 'high';
+        if (video) encoding.maxBitrate = VIDEO_BPS;
+      }
+      await sender.setParameters(parameters).catch(() => {});
+    }
+  }
+
+  /* Recovery */
+
+  watch() {
+    const { pc } = this;
+    if (pc.connectionState === 'connected' && pc.iceConnectionState !== 'disconnected') {
+      clearTimeout(this.timer);
+      this.timer = 0;
+      this.step = 0;
+      this.become('up');
+    } else if (pc.connectionState === 'failed') {
+      this.become('recovering');
+      this.recover();
+    } else if (pc.connectionState === 'disconnected' || pc.iceConnectionState === 'disconnected') {
+      this.become('recovering');
+      if (!this.timer) this.later(PATIENCE_MS);
+    }
+  }
+
+  later(ms) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => { this.timer = 0; this.recover(); }, ms);
+  }
+
+  get up() { return this.pc?.connectionState === 'connected' && this.pc.iceConnectionState !== 'disconnected'; }
+
+  /** One rung at a time: two ICE restarts, a new connection, then voice only over a relay. */
+  recover() {
+    if (this.up || this.state === 'down') return;
+    if (!this.here(this)) {
+      this.later(PATIENCE_MS);
+      return;
+    }
+    this.step += 1;
+    const extra = { edge: this.id, neg: this.neg, gen: this.gen };
+    if (this.step <= RESTARTS_MAX && this.pc) this.send('ice_restart_request', { edge: this.id, why: this.pc.connectionState }, extra);
+    else {
+      if (this.step > RESTARTS_MAX + REBUILDS_BEFORE_VOICE) this.emit('weak');
+      this.send('negotiate_request', { edge: this.id, why: 'rebuild' }, extra);
+    }
+    this.later(STEP_MS);
+  }
+}
+
+const print = (sdp) => /a=fingerprint:(\S+ \S+)/.exec(sdp)?.[1];

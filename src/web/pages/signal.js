@@ -1,0 +1,204 @@
+// The signaling socket: one seat, numbered messages, and a way back after every cut.
+const PROTOCOL = 'feldsher.rtc.v1';
+const PAUSES = [0, 300, 1200, 2700, 4800, 7000];
+const JITTER_MS = 1000;
+const PING_MS = 5000;
+const DEAD_MS = 15_000;
+const ACK_MS = 1000;
+const QUEUE_MAX = 64;
+const CUT = 4000;
+// After these there is no seat to come back to; the number says why.
+const FINAL = new Set([4403, 4409, 4410]);
+// After these the ticket or the seat is no good, but a new one may be had.
+const NEW_SEAT = new Set([4401, 4404, 4408]);
+
+/** What a tab must remember to sit down again after a reload. */
+export class Seat {
+  static key(side) { return `feldsher.seat.${side}`; }
+  static read(side) { return JSON.parse(sessionStorage.getItem(Seat.key(side)) ?? 'null'); }
+  static write(side, seat) { sessionStorage.setItem(Seat.key(side), JSON.stringify(seat)); }
+  static clear(side) { sessionStorage.removeItem(Seat.key(side)); }
+}
+
+/** The server may name its socket by a path alone; then it is on this very host. */
+function socketUrl(given) {
+  const url = new URL(given, location.href);
+  url.protocol = url.protocol.replace('http', 'ws');
+  return url.href;
+}
+
+export class Signal extends EventTarget {
+  /** `join` asks the API for a ticket; `seat` is what an earlier page of this tab left behind. */
+  constructor({ join, seat, keep }) {
+    super();
+    Object.assign(this, { join, seat: seat ?? null, keep, socket: null, linked: false, closed: false });
+    this.turn = 0;
+    this.count = 0;
+    this.refusals = 0;
+    this.queue = [];
+    this.wake = () => { if (!document.hidden) this.hurry(); };
+    window.addEventListener('online', this.wake);
+    document.addEventListener('visibilitychange', this.wake);
+  }
+
+  emit(name, detail) { this.dispatchEvent(new CustomEvent(name, { detail })); }
+
+  /* Connecting */
+
+  async connect() {
+    clearTimeout(this.retry);
+    if (this.closed || this.socket) return;
+    let ticket = null;
+    try {
+      if (!this.seat?.sid) {
+        const joined = await this.join();
+        ticket = joined.ticket;
+        this.seat = { url: socketUrl(joined.ws_url), last_seq: 0 };
+        this.emit('joined', joined);
+      }
+    } catch (error) {
+      if (error.status === 0 || error.status >= 500 || error.status === 429) return this.again();
+      this.close();
+      return this.emit('over', { code: error.status, error });
+    }
+    if (!this.closed) this.open(ticket);
+    return undefined;
+  }
+
+  open(ticket) {
+    const socket = new WebSocket(this.seat.url, PROTOCOL);
+    this.socket = socket;
+    this.heard = Date.now();
+    const mine = (fn) => (event) => { if (this.socket === socket) fn(event); };
+    socket.onopen = mine(() => this.raw(ticket
+      ? { t: 'hello', body: { ticket, caps: ['trickle'], client: 'web', tz: Intl.DateTimeFormat().resolvedOptions().timeZone } }
+      : { t: 'resume', body: { sid: this.seat.sid, secret: this.seat.secret, epoch: this.seat.epoch, last_seq: this.seat.last_seq } }));
+    socket.onmessage = mine((event) => this.receive(event.data));
+    socket.onclose = mine((event) => this.lost(event.code));
+    clearInterval(this.beat);
+    this.beat = setInterval(() => this.pulse(), PING_MS);
+  }
+
+  pulse() {
+    if (Date.now() - this.heard > DEAD_MS) return this.drop();
+    if (this.linked) {
+      this.pinged = performance.now();
+      this.raw({ t: 'ping', body: this.rtt ? { rtt: Math.round(this.rtt) } : {} });
+    }
+    return undefined;
+  }
+
+  lost(code) {
+    this.socket = null;
+    clearInterval(this.beat);
+    clearTimeout(this.acking);
+    const was = this.linked;
+    this.linked = false;
+    if (this.closed) return;
+    if (FINAL.has(code)) {
+      this.close();
+      this.emit('over', { code });
+      return;
+    }
+    if (NEW_SEAT.has(code)) {
+      this.seat = null;
+      this.refusals += 1;
+      if (this.refusals > 2) {
+        this.close();
+        this.emit('over', { code });
+        return;
+      }
+    }
+    if (was) this.turn = 0;
+    this.emit('link', false);
+    this.again();
+  }
+
+  again() {
+    clearTimeout(this.retry);
+    if (this.closed) return;
+    const pause = PAUSES[Math.min(this.turn, PAUSES.length - 1)] + (this.turn ? Math.random() * JITTER_MS : 0);
+    this.turn += 1;
+    this.retry = setTimeout(() => this.connect(), Math.max(pause, this.notBefore ?? 0));
+    this.notBefore = 0;
+  }
+
+  /** The network came back or the page was brought to the front: do not wait out the pause. */
+  hurry() {
+    if (this.closed) return;
+    this.turn = 0;
+    if (!this.socket) this.connect();
+    else if (this.linked) this.pulse();
+  }
+
+  /** Lets go of the socket without a word, as a dead network does. */
+  drop() {
+    const { socket } = this;
+    if (!socket) return;
+    this.socket = null;
+    socket.close(CUT);
+    this.lost(CUT);
+  }
+
+  close() {
+    this.closed = true;
+    clearTimeout(this.retry);
+    clearInterval(this.beat);
+    clearTimeout(this.acking);
+    window.removeEventListener('online', this.wake);
+    document.removeEventListener('visibilitychange', this.wake);
+    this.socket?.close(1000);
+    this.socket = null;
+    this.linked = false;
+  }
+
+  /* Messages */
+
+  receive(text) {
+    this.heard = Date.now();
+    let message;
+    try { message = JSON.parse(text); } catch { return; }
+    const { t, seq, body = {} } = message;
+    if (seq) {
+      if (seq <= this.seat.last_seq) return;
+      this.seat.last_seq = seq;
+      this.acking ??= setTimeout(() => { this.acking = null; this.raw({ t: 'ack', body: {} }); }, ACK_MS);
+    }
+    if (t === 'pong') this.rtt = performance.now() - this.pinged;
+    else if (t === 'welcome' || t === 'resumed') this.seated(body);
+    else if (t === 'bye') this.goodbye(body);
+    if (this.seat) this.keep(this.seat);
+    this.emit('message', { ...message, body });
+    if (t === 'welcome' || t === 'resumed') this.flush();
+  }
+
+  seated(body) {
+    for (const name of ['sid', 'secret', 'epoch']) if (body[name] !== undefined && body[name] !== null) this.seat[name] = body[name];
+    this.turn = 0;
+    this.refusals = 0;
+    this.linked = true;
+    this.emit('link', true);
+  }
+
+  goodbye({ action, after_ms: after = 0 }) {
+    this.notBefore = after;
+    if (action === 'rejoin') this.seat = null;
+  }
+
+  /** Sends now, or keeps a few messages for the moment the seat is back. */
+  send(t, body = {}, extra = {}) {
+    const message = { t, ...extra, body };
+    if (this.linked) this.raw(message);
+    else if (this.queue.length < QUEUE_MAX) this.queue.push(message);
+  }
+
+  flush() {
+    for (const message of this.queue.splice(0)) this.raw(message);
+  }
+
+  raw(message) {
+    if (this.socket?.readyState !== WebSocket.OPEN) return;
+    this.count += 1;
+    this.socket.send(JSON.stringify({ v: 1, id: `c${this.count}`, ...(this.seat?.last_seq ? { ack: this.seat.last_seq } : {}), ...message }));
+  }
+}

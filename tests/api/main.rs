@@ -1,0 +1,13 @@
+//! The product through its public API, on both engines.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod booking;
+mod everyone;
+mod lifecycle;
+mod race;
+mod records;
+mod sign_in;
+mod wire;

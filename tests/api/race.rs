@@ -1,0 +1,135 @@
+//! Many want one time: one gets it. The checker reads the database only.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::on_both;
+use crate::support::world::made;
+use crate::support::{Engine, World, key};
+
+const CLIENTS: usize = 64;
+const ROUNDS: usize = 200;
+
+/// Pairs of live appointments that overlap for one doctor or one patient.
+pub const OVERLAPS: &str = "
+    SELECT count(*) AS n FROM appointments a JOIN appointments b ON a.id < b.id
+    AND (a.practitioner_id = b.practitioner_id OR a.patient_id = b.patient_id)
+    AND a.starts_at < b.ends_at AND b.starts_at < a.ends_at
+    WHERE a.status IN ('pending', 'booked', 'arrived', 'fulfilled')
+    AND b.status IN ('pending', 'booked', 'arrived', 'fulfilled')";
+
+async fn crowd(world: &World) -> Vec<String> {
+    let register = (0..CLIENTS).map(|number| {
+        let body = json!({
+            "name": format!("Пациент {number}"), "birth_date": "1980-01-01",
+            "location": world.village, "organization": world.clinic
+        });
+        made(&world.registrar.client, "/v1/patients", body)
+    });
+    let made = join_all(register).await;
+    made.iter().map(|patient| patient["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The n-th twenty minutes of the doctor's working weeks, as an instant.
+fn start(number: usize, late_minutes: usize) -> String {
+    let (day, slot) = (number / 24, number % 24);
+    let days_ahead = 1 + day + 2 * ((day + 1) / 5);
+    let minutes = slot * 20 + late_minutes;
+    let at = chrono::DateTime::parse_from_rfc3339("2026-11-23T09:00:00+07:00").unwrap()
+        + chrono::TimeDelta::minutes(i64::try_from(days_ahead * 24 * 60 + minutes).unwrap());
+    at.to_rfc3339()
+}
+
+on_both! {
+    async fn of_64_clients_for_one_slot_one_wins_in_each_of_200_rounds(world: World) {
+        let patients = crowd(world).await;
+        let mut won = 0;
+        for round in 0..ROUNDS {
+            let rush = patients.iter().map(|patient| {
+                let mut wish = world.wish(&start(round, 0));
+                wish["patient"] = json!(patient);
+                let client = &world.registrar.client;
+                async move { client.once("/v1/appointments", &key(), &wish).await }
+            });
+            let answers = join_all(rush).await;
+            let booked = answers.iter().filter(|answer| answer.status == 201).count();
+            assert_eq!(booked, 1, "round {round}");
+            won += booked;
+            for answer in answers.iter().filter(|answer| answer.status != 201) {
+                assert_eq!(answer.refused(409), "slot_taken");
+            }
+        }
+        assert_eq!(world.house.count(OVERLAPS), 0);
+        let live = "SELECT count(*) AS n FROM appointments WHERE status = 'booked'";
+        assert_eq!(world.house.count(live), i64::try_from(won).unwrap());
+    }
+}
+
+on_both! {
+    async fn visits_of_different_lengths_never_overlap(world: World) {
+        let patients = crowd(world).await;
+        for round in 0..20 {
+            let rush = patients.iter().enumerate().map(|(number, patient)| {
+                // Twenty and forty-five minutes, begun at any five minutes of the next hour.
+                let service = if number % 3 == 0 { &world.long_service } else { &world.service };
+                let wish = json!({
+                    "service": service, "practitioner": world.doctor.id, "patient": patient,
+                    "start": start(round * 3, (number * 5) % 60),
+                });
+                let client = &world.registrar.client;
+                async move { client.once("/v1/appointments", &key(), &wish).await }
+            });
+            let answers = join_all(rush).await;
+            assert!(answers.iter().any(|answer| answer.status == 201), "round {round}");
+            for answer in answers {
+                assert!([201, 409, 422].contains(&answer.status.as_u16()), "{}", answer.text);
+            }
+        }
+        assert_eq!(world.house.count(OVERLAPS), 0);
+    }
+}
+
+on_both! {
+    async fn a_patient_who_books_everywhere_at_once_has_one_visit(world: World) {
+        for round in 0..10 {
+            let wishes = [
+                json!({"service": world.service, "practitioner": world.doctor.id, "start": start(round, 0)}),
+                json!({"service": world.other_service, "practitioner": world.stranger.id, "start": start(round, 0)}),
+            ];
+            let rush = wishes.iter().cycle().take(16).map(|wish| async move {
+                world.asha.client.once("/v1/appointments", &key(), wish).await
+            });
+            let answers = join_all(rush).await;
+            let booked = answers.iter().filter(|answer| answer.status == 201).count();
+            assert_eq!(booked, 1, "round {round}");
+        }
+        assert_eq!(world.house.count(OVERLAPS), 0);
+    }
+}
+
+on_both! {
+    async fn one_key_sent_100_times_books_once_and_answers_100_times_the_same(world: World) {
+        let wish = world.wish(&start(0, 0));
+        let key = key();
+        let sent = (0..100).map(|_| world.asha.client.once("/v1/appointments", &key, &wish));
+        let answers = join_all(sent).await;
+        let first = &answers[0].body;
+        assert!(first["id"].is_string(), "{}", answers[0].text);
+        for answer in &answers {
+            assert_eq!(answer.status, 201);
+            assert_eq!(&answer.body, first);
+        }
+        let replayed = |answer: &&crate::support::Answer| answer.header("idempotent-replayed") == Some("true");
+        assert_eq!(answers.iter().filter(replayed).count(), 99);
+        assert_eq!(world.house.count("SELECT count(*) AS n FROM appointments"), 1);
+
+        let mut other: Value = wish.clone();
+        other["reason"] = json!("another body");
+        let refused = world.asha.client.once("/v1/appointments", &key, &other).await;
+        assert_eq!(refused.refused(422), "idempotency_key_reused");
+        // The same key of another person is another key.
+        let mut for_boris = wish.clone();
+        for_boris["start"] = json!(start(1, 0));
+        world.boris.client.once("/v1/appointments", &key, &for_boris).await.expect(201);
+    }
+}

@@ -1,0 +1,133 @@
+//! A database for one test, on either engine.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use feldsher::base::db::PgRust;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// Removed when the test ends.
+pub struct Database {
+    engine: Engine,
+    directory: PathBuf,
+    name: String,
+}
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// Where PostgreSQL is: tests/run starts one. Without it the tests fail, they are never skipped.
+fn server() -> String {
+    std::env::var("TEST_DATABASE_URL").expect(
+        "TEST_DATABASE_URL is not set: run ./tests/run, which starts a private PostgreSQL",
+    )
+}
+
+fn in_server(name: &str) -> String {
+    let server = server();
+    let (before, query) = server.split_once('?').map_or((server.as_str(), ""), |(b, q)| (b, q));
+    let base = before.rsplit_once('/').expect("a URL with a database name").0;
+    if query.is_empty() { format!("{base}/{name}") } else { format!("{base}/{name}?{query}") }
+}
+
+/// PgRust drives its own runtime, which a test's runtime does not allow on its thread.
+fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    std::thread::spawn(work).join().unwrap()
+}
+
+impl Engine {
+    pub fn create(self) -> Database {
+        let name = format!(
+            "feldsher_test_{}_{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        let directory = std::env::temp_dir().join(&name);
+        std::fs::create_dir_all(&directory).unwrap();
+        if self == Engine::Postgres {
+            let sql = format!("CREATE DATABASE {name}");
+            let server = server();
+            elsewhere(move || {
+                PgRust::establish(&server).expect("PostgreSQL").batch_execute(&sql).unwrap();
+            });
+        }
+        Database { engine: self, directory, name }
+    }
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    n: i64,
+}
+
+impl Database {
+    pub fn url(&self) -> String {
+        match self.engine {
+            Engine::Sqlite => format!("sqlite:{}", self.file().display()),
+            Engine::Postgres => in_server(&self.name),
+        }
+    }
+
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.join("feldsher.db")
+    }
+
+    /// `sql` selects one number as `n`.
+    pub fn count(&self, sql: &str) -> i64 {
+        let query = diesel::sql_query(sql.to_owned());
+        match self.engine {
+            Engine::Sqlite => {
+                let mut conn = SqliteConnection::establish(&self.file().to_string_lossy()).unwrap();
+                query.get_result::<Count>(&mut conn).unwrap().n
+            }
+            Engine::Postgres => {
+                let url = self.url();
+                elsewhere(move || {
+                    query.get_result::<Count>(&mut PgRust::establish(&url).unwrap()).unwrap().n
+                })
+            }
+        }
+    }
+
+    pub fn execute(&self, sql: &str) -> Result<(), String> {
+        let sql = sql.to_owned();
+        let done = match self.engine {
+            Engine::Sqlite => {
+                let mut conn = SqliteConnection::establish(&self.file().to_string_lossy()).unwrap();
+                conn.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON").unwrap();
+                conn.batch_execute(&sql)
+            }
+            Engine::Postgres => {
+                let url = self.url();
+                elsewhere(move || PgRust::establish(&url).unwrap().batch_execute(&sql))
+            }
+        };
+        done.map_err(|error| error.to_string())
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.directory));
+        if self.engine == Engine::Postgres {
+            let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+            let server = server();
+            elsewhere(move || {
+                if let Ok(mut conn) = PgRust::establish(&server) {
+                    drop(conn.batch_execute(&sql));
+                }
+            });
+        }
+    }
+}

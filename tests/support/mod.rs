@@ -1,0 +1,125 @@
+//! A clinic of its own for every test: its own database, its own clock, a real server.
+
+#![allow(dead_code, reason = "each test binary uses its own part of the support")]
+
+pub mod client;
+pub mod engine;
+pub mod world;
+
+use std::sync::Arc;
+
+use actix_web::web;
+use chrono::TimeDelta;
+use feldsher::base::app::App;
+use feldsher::base::clock::{Clock, ManualClock};
+use feldsher::base::column::Instant;
+use feldsher::base::config::Config;
+
+pub use client::{Answer, Client, key};
+pub use engine::Engine;
+pub use world::{Person, World};
+
+/// Tests begin on a Monday, 09:00 in Krasnoyarsk.
+pub const NOW: &str = "2026-11-23T02:00:00Z";
+
+/// A running server with an empty database.
+pub struct House {
+    pub url: String,
+    pub clock: Arc<ManualClock>,
+    pub app: Arc<App>,
+    pub engine: Engine,
+    server: actix_web::dev::ServerHandle,
+    stop: tokio::sync::watch::Sender<bool>,
+    database: engine::Database,
+}
+
+impl House {
+    pub async fn open(engine: Engine) -> Self {
+        Self::open_with(engine, |_| {}).await
+    }
+
+    pub async fn open_with(engine: Engine, change: impl FnOnce(&mut Config)) -> Self {
+        let database = engine.create();
+        let mut config = Config::defaults().unwrap();
+        config.database.url.0 = database.url();
+        config.database.workers = 4;
+        config.http.workers = 1;
+        config.sms.adapter = feldsher::base::config::SmsAdapter::File;
+        config.sms.path = database.directory().join("sms.jsonl");
+        change(&mut config);
+        let clock = Arc::new(ManualClock::new(NOW.parse().unwrap()));
+        let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+        let (app, threads) = App::open(config, Some(database.directory()), shared).await.unwrap();
+        // The threads end when the last handle of the application is gone.
+        drop(threads);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        actix_web::rt::spawn(feldsher::message::sender::run(Arc::clone(&app), stopped));
+        let server = feldsher::server::start(web::Data::from(Arc::clone(&app)), listener).unwrap();
+        let handle = server.handle();
+        actix_web::rt::spawn(server);
+        Self { url, clock, app, engine, server: handle, stop, database }
+    }
+
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    pub fn advance(&self, delta: TimeDelta) {
+        self.clock.advance(delta);
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(&self.url)
+    }
+
+    pub async fn close(self) {
+        self.stop.send(true).unwrap();
+        self.server.stop(true).await;
+    }
+
+    /// A question put to the database itself, past the application.
+    pub fn count(&self, sql: &str) -> i64 {
+        self.database.count(sql)
+    }
+
+    /// A statement put to the database itself; what it says when it refuses.
+    pub fn execute(&self, sql: &str) -> Result<(), String> {
+        self.database.execute(sql)
+    }
+
+    /// The newest SMS to a number.
+    pub async fn sms(&self, to: &str) -> String {
+        for _ in 0..200 {
+            let found = self.app.inbox.newest_first().into_iter().find(|sms| sms.to == to);
+            if let Some(sms) = found {
+                return sms.text;
+            }
+            actix_web::rt::time::sleep(std::time::Duration::from_millis(25)).await;
+        }
+        panic!("no SMS to {to}");
+    }
+}
+
+/// Writes a test once and runs it on both engines.
+#[macro_export]
+macro_rules! on_both {
+    ($(#[$meta:meta])* async fn $name:ident($world:ident: World) $body:block) => {
+        mod $name {
+            use super::*;
+
+            async fn run($world: &World) $body
+
+            #[actix_web::test]
+            async fn sqlite() {
+                run(&World::build(Engine::Sqlite).await).await;
+            }
+
+            #[actix_web::test]
+            async fn postgres() {
+                run(&World::build(Engine::Postgres).await).await;
+            }
+        }
+    };
+}
