@@ -17,6 +17,10 @@ use crate::base::error::Error;
 use crate::base::http::frame;
 use crate::base::problem;
 use crate::encounter;
+use crate::location;
+use crate::organization;
+use crate::patient;
+use crate::practitioner;
 
 /// How long a client may take to send the head of a request.
 const HEAD_SECS_MAX: u64 = 10;
@@ -38,7 +42,24 @@ fn account_routes(api: &mut ServiceConfig) {
 }
 
 fn place_routes(api: &mut ServiceConfig) {
-    let _ = api;
+    api.service(organization::http::create_organization)
+        .service(organization::http::list_organizations)
+        .service(organization::http::find_organization)
+        .service(organization::http::create_member)
+        .service(organization::http::list_members)
+        .service(organization::http::edit_member)
+        .service(organization::http::create_healthcare_service)
+        .service(organization::http::list_healthcare_services)
+        .service(organization::http::find_healthcare_service)
+        .service(location::http::create_location)
+        .service(location::http::list_locations)
+        .service(location::http::find_location)
+        .service(practitioner::http::create_practitioner)
+        .service(practitioner::http::list_practitioners)
+        .service(practitioner::http::find_practitioner)
+        .service(patient::http::create_patient)
+        .service(patient::http::list_patients)
+        .service(patient::http::find_patient);
 }
 
 fn schedule_routes(api: &mut ServiceConfig) {

@@ -47,6 +47,12 @@ actions! {
     ReadOrganization "organization.read" [SignedIn];
     /// Found a clinic.
     CreateOrganization "organization.create" [SystemAdmin];
+    /// See who works in a clinic and as what.
+    ReadMember "member.read" [SystemAdmin, ClinicAdmin];
+    /// Take somebody on.
+    CreateMember "member.create" [SystemAdmin, ClinicAdmin];
+    /// End a membership, or begin it again.
+    EditMember "member.edit" [SystemAdmin, ClinicAdmin];
     /// See places.
     ReadLocation "location.read" [SignedIn];
     /// Add a place.
@@ -62,6 +68,8 @@ actions! {
 
     /// See who a patient is and where they live.
     ReadPatient "patient.read" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
+    /// See a patient's whole phone number.
+    ReadPhone "patient.read_phone" [Myself, Doctor, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
     /// Register a patient.
     CreatePatient "patient.create" [Feldsher, Registrar, ClinicAdmin];
 

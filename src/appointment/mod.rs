@@ -222,12 +222,21 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Appointment>, Error> {
 
 /// Whether this practitioner has, or had, a visit with the patient that was not called off.
 pub fn treats(tx: &mut Tx, practitioner: PractitionerId, patient: PatientId) -> Result<bool, Error> {
-    let visits = appointments::table
-        .filter(appointments::practitioner_id.eq(practitioner))
-        .filter(appointments::patient_id.eq(patient))
-        .filter(appointments::status.ne(AppointmentStatus::Cancelled))
-        .filter(appointments::status.ne(AppointmentStatus::Pending));
+    let visits = treated_by(practitioner).filter(appointments::patient_id.eq(patient));
     Ok(diesel::select(diesel::dsl::exists(visits)).get_result(tx.conn)?)
+}
+
+/// The patients that [`treats`] holds for, as a part of a larger query.
+/// Index: appointments_by_practitioner.
+#[diesel::dsl::auto_type(no_type_alias)]
+pub(crate) fn treated_by(practitioner: PractitionerId) -> _ {
+    let cancelled: AppointmentStatus = AppointmentStatus::Cancelled;
+    let pending: AppointmentStatus = AppointmentStatus::Pending;
+    appointments::table
+        .filter(appointments::practitioner_id.eq(practitioner))
+        .filter(appointments::status.ne(cancelled))
+        .filter(appointments::status.ne(pending))
+        .select(appointments::patient_id)
 }
 
 /// An appointment that the caller may see.

@@ -11,6 +11,7 @@ pub mod error;
 pub mod http;
 pub mod idempotency;
 pub mod language;
+pub mod name;
 pub mod page;
 pub mod problem;
 pub mod schema;

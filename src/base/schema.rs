@@ -59,6 +59,7 @@ diesel::table! {
         organization_id -> Uid,
         role -> Text,
         state -> Text,
+        version -> Integer,
         created_at -> Moment,
     }
 }
@@ -480,6 +481,13 @@ diesel::table! {
 }
 
 diesel::joinable!(sessions -> accounts (account_id));
+diesel::joinable!(memberships -> accounts (account_id));
+diesel::joinable!(locations -> organizations (organization_id));
+diesel::joinable!(healthcare_services -> organizations (organization_id));
+diesel::joinable!(practitioners -> organizations (organization_id));
+diesel::joinable!(practitioner_services -> healthcare_services (service_id));
+diesel::joinable!(patients -> organizations (organization_id));
+diesel::joinable!(patients -> locations (location_id));
 diesel::joinable!(appointments -> healthcare_services (service_id));
 diesel::joinable!(appointments -> practitioners (practitioner_id));
 diesel::joinable!(appointments -> patients (patient_id));

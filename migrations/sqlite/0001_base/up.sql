@@ -1,12 +1,13 @@
 -- The whole first schema; its twin is migrations/postgres/0001_base.
 
--- Places.
+-- Places. Lists go by name; both engines sort it byte by byte.
 CREATE TABLE organizations (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
   name TEXT NOT NULL,
   time_zone TEXT NOT NULL,
   created_at INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX organizations_by_name ON organizations (name, id);
 
 CREATE TABLE locations (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
@@ -20,6 +21,9 @@ CREATE TABLE locations (
   link_class TEXT NOT NULL CHECK (link_class IN ('none', '2g', '3g', '4g', 'broadband')),
   created_at INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX locations_by_name ON locations (name, id);
+CREATE INDEX locations_by_part_of ON locations (part_of, name, id);
+CREATE INDEX locations_by_organization ON locations (organization_id, name, id);
 
 -- Who signs in. A phone is kept sealed; phone_index is a keyed hash for look-up only.
 CREATE TABLE accounts (
@@ -42,9 +46,11 @@ CREATE TABLE memberships (
   organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
   role TEXT NOT NULL CHECK (role IN ('doctor', 'feldsher', 'registrar', 'clinic_admin')),
   state TEXT NOT NULL CHECK (state IN ('invited', 'active', 'disabled')),
+  version INTEGER NOT NULL DEFAULT 1,
   created_at INTEGER NOT NULL,
   PRIMARY KEY (account_id, organization_id, role)
 ) STRICT;
+CREATE INDEX memberships_by_organization ON memberships (organization_id, account_id, role);
 
 CREATE TABLE sessions (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
@@ -145,6 +151,7 @@ CREATE TABLE practitioners (
   created_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX practitioners_by_organization ON practitioners (organization_id, name, id);
+CREATE INDEX practitioners_by_name ON practitioners (name, id);
 
 CREATE TABLE healthcare_services (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
@@ -156,6 +163,8 @@ CREATE TABLE healthcare_services (
   modes TEXT NOT NULL,
   created_at INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX healthcare_services_by_name_en ON healthcare_services (name_en, id);
+CREATE INDEX healthcare_services_by_name_ru ON healthcare_services (name_ru, id);
 
 CREATE TABLE practitioner_services (
   practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
