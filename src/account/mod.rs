@@ -67,3 +67,9 @@ pub fn create(_tx: &mut Tx, _new: NewAccount) -> Result<AccountId, Error> { Err(
 pub fn issue_one_time_token(_tx: &mut Tx, _account: AccountId) -> Result<String, Error> { Err(Error::Internal("stub")) }
 /// stub: how to reach somebody; the caller has made the access decision.
 pub fn contact(_tx: &mut Tx, _account: AccountId) -> Result<Contact, Error> { Err(Error::Internal("stub")) }
+/// stub: nobody signs in with it; its sessions end.
+pub fn disable(_tx: &mut Tx, _account: AccountId) -> Result<(), Error> { Err(Error::Internal("stub")) }
+/// stub: undoes `disable`.
+pub fn enable(_tx: &mut Tx, _account: AccountId) -> Result<(), Error> { Err(Error::Internal("stub")) }
+/// stub: ends every session of an account; its sockets close.
+pub fn end_sessions(_tx: &mut Tx, _account: AccountId) -> Result<(), Error> { Err(Error::Internal("stub")) }

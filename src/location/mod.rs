@@ -208,6 +208,13 @@ pub fn find_row(tx: &mut Tx, id: LocationId) -> Result<Option<LocationRow>, Erro
         .optional()?)
 }
 
+/// What the clocks of a place go by; where a place is no secret to those who are signed in.
+/// 404 when there is none.
+pub fn zone(tx: &mut Tx, id: LocationId) -> Result<Zone, Error> {
+    let place = find_row(tx, id)?.ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
+    Ok(place.time_zone)
+}
+
 type Shown = (
     (LocationId, String, LocationKind, Zone),
     Option<LocationId>,

@@ -7,6 +7,7 @@ mod bad_input;
 mod booking;
 mod everyone;
 mod lifecycle;
+mod places;
 mod race;
 mod records;
 mod sign_in;
