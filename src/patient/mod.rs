@@ -26,6 +26,7 @@ use crate::base::tx::Tx;
 use crate::base::zone::{self, Zone};
 use crate::location::{self, LinkClass, LocationId, LocationKind, LocationRow};
 use crate::organization::{self, OrganizationId};
+use crate::practitioner::PractitionerId;
 
 id!(
     /// A patient (FHIR Patient).
@@ -81,7 +82,6 @@ pub struct NewPatient {
     pub birth_date: NaiveDate,
     /// The phone they will sign in with by code. One patient per phone: the others of a family
     /// are registered without one.
-    #[schema(value_type = Option<String>)]
     pub phone: Option<Phone>,
     /// The village they live in; their times are shown in its zone.
     pub location: LocationId,
@@ -216,16 +216,24 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Patient>, Error> {
         .select((patients::name_folded, columns()))
         .limit(limit.saturating_add(1))
         .into_boxed();
-    if !all {
-        query = query.filter(patients::organization_id.eq_any(organizations));
-        if let Some(patient) = patient {
-            query = query.or_filter(patients::id.eq(patient));
+    // One relation is one index; only who is several things at once pays for the union.
+    query = match (all, patient, practitioner, organizations.is_empty()) {
+        (true, ..) => query,
+        (false, Some(patient), None, true) => query.filter(patients::id.eq(patient)),
+        (false, None, Some(practitioner), true) => {
+            query.filter(patients::id.eq_any(appointment::treated_by(practitioner)))
         }
-        if let Some(practitioner) = practitioner {
-            let treated = appointment::treated_by(practitioner);
-            query = query.or_filter(patients::id.eq_any(treated));
+        (false, None, None, _) => query.filter(patients::organization_id.eq_any(organizations)),
+        (false, patient, practitioner, _) => {
+            let practitioner = practitioner.unwrap_or(PractitionerId(uuid::Uuid::nil()));
+            query.filter(
+                patients::id
+                    .eq(patient.unwrap_or(PatientId(uuid::Uuid::nil())))
+                    .or(patients::id.eq_any(appointment::treated_by(practitioner)))
+                    .or(patients::organization_id.eq_any(organizations)),
+            )
         }
-    }
+    };
     if let Some(begins) = &wanted.query {
         let (first, last) = prefix_range(begins)?;
         query = query.filter(patients::name_folded.ge(first));
