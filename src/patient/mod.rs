@@ -212,8 +212,9 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Patient>, Error> {
     let Scope { all, patient, practitioner, organizations } = tx.scope(Action::ReadPatient)?;
     let limit = page::limit(wanted.limit)?;
     let after: Option<(String, PatientId)> = page::cursor(wanted.cursor.as_deref())?;
-    let mut query = shown()
-        .select((patients::name_folded, columns()))
+    let mut query = patients::table
+        .select((patients::id, patients::name_folded))
+        .order((patients::name_folded, patients::id))
         .limit(limit.saturating_add(1))
         .into_boxed();
     // One relation is one index; only who is several things at once pays for the union.
@@ -252,10 +253,14 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Patient>, Error> {
                 .or(patients::name_folded.eq(folded).and(patients::id.gt(id))),
         );
     }
-    let rows: Vec<(String, Shown)> =
-        query.order((patients::name_folded, patients::id)).load(tx.conn)?;
-    let page = Page::cut(rows, limit, |(folded, ((id, ..), ..))| (folded.clone(), *id));
-    Ok(page.map(|(_, row)| assemble(row)))
+    let found: Vec<(PatientId, String)> = query.load(tx.conn)?;
+    let page = Page::cut(found, limit, |(id, folded)| (folded.clone(), *id));
+    let ids: Vec<PatientId> = page.items.iter().map(|(id, _)| *id).collect();
+    let rows: Vec<Shown> = shown()
+        .filter(patients::id.eq_any(ids))
+        .order((patients::name_folded, patients::id))
+        .load(tx.conn)?;
+    Ok(Page { items: rows.into_iter().map(assemble).collect(), next: page.next })
 }
 
 /// The texts that begin with a prefix lie between it and it with the last of all characters
@@ -321,16 +326,11 @@ type Shown = ((PatientId, String, NaiveDate, Zone), Home, (OrganizationId, Strin
 
 #[diesel::dsl::auto_type(no_type_alias)]
 fn shown() -> _ {
-    patients::table.inner_join(locations::table).inner_join(organizations::table)
-}
-
-#[diesel::dsl::auto_type(no_type_alias)]
-fn columns() -> _ {
-    (
+    patients::table.inner_join(locations::table).inner_join(organizations::table).select((
         (patients::id, patients::name, patients::birth_date, patients::time_zone),
         (locations::id, locations::name, locations::link_class),
         (organizations::id, organizations::name),
-    )
+    ))
 }
 
 fn assemble((own, location, clinic): Shown) -> Patient {
@@ -349,8 +349,7 @@ fn assemble((own, location, clinic): Shown) -> Patient {
 
 /// A patient that the caller may see, with as much of the phone as they may see.
 fn show(tx: &mut Tx, id: PatientId, facts: &Facts) -> Result<Patient, Error> {
-    let row: Option<Shown> =
-        shown().filter(patients::id.eq(id)).select(columns()).first(tx.conn).optional()?;
+    let row: Option<Shown> = shown().filter(patients::id.eq(id)).first(tx.conn).optional()?;
     let mut patient = assemble(row.ok_or_else(|| Error::from(&problem::NOT_FOUND))?);
     let Some(account) = find_row(tx, id)?.account_id else { return Ok(patient) };
     let Some(phone) = account::contact(tx, account)?.phone else { return Ok(patient) };
