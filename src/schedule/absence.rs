@@ -144,9 +144,8 @@ pub fn list(
         .select((absences::id, absences::starts_at, absences::ends_at, absences::reason_sealed))
         .into_boxed();
     if let Some((at, id)) = after {
-        query = query.filter(
-            absences::ends_at.lt(at).or(absences::ends_at.eq(at).and(absences::id.lt(id))),
-        );
+        query = query
+            .filter(absences::ends_at.lt(at).or(absences::ends_at.eq(at).and(absences::id.lt(id))));
     }
     let rows: Vec<(AbsenceId, Instant, Instant, Option<Vec<u8>>)> = query.load(tx.conn)?;
     let page = Page::cut(rows, limit, |(id, _, to, _)| (*to, *id));

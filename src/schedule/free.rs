@@ -156,12 +156,7 @@ pub fn covers(windows: &[Span], visit: Span) -> bool {
 
 /// The starts within `range` at which a visit of `duration` fits: counted from the start of each
 /// window, wholly inside it, and clear of everything that is taken.
-pub fn starts(
-    windows: &[Span],
-    taken: &[Span],
-    duration: TimeDelta,
-    range: Span,
-) -> Vec<Instant> {
+pub fn starts(windows: &[Span], taken: &[Span], duration: TimeDelta, range: Span) -> Vec<Instant> {
     let mut starts = Vec::new();
     if duration <= TimeDelta::zero() {
         return starts;

@@ -29,7 +29,8 @@ fn daily(from: &str, to: &str) -> Vec<Rule> {
 /// The starts on one date, as a clock in the zone shows them, with its offset.
 fn starts_on(date: &str, zone: Zone, rules: &[Rule], minutes: i64) -> Vec<String> {
     let noon: Instant = at(&format!("{date}T12:00:00Z"));
-    let range = Span { start: noon.minus(TimeDelta::hours(48)), end: noon.plus(TimeDelta::hours(48)) };
+    let range =
+        Span { start: noon.minus(TimeDelta::hours(48)), end: noon.plus(TimeDelta::hours(48)) };
     let windows = windows(rules, &WallClock::of(zone, range), range);
     starts(&windows, &[], TimeDelta::minutes(minutes), range)
         .into_iter()
@@ -42,9 +43,10 @@ fn starts_on(date: &str, zone: Zone, rules: &[Rule], minutes: i64) -> Vec<String
 fn an_hour_that_new_york_skips_has_no_work() {
     let zone = zone("America/New_York");
     let night = [rule(Weekday::Sunday, "01:00", "04:00")];
-    assert_eq!(starts_on("2027-03-14", zone, &night, 20), [
-        "01:00-05:00", "01:20-05:00", "01:40-05:00", "03:00-04:00", "03:20-04:00", "03:40-04:00",
-    ]);
+    assert_eq!(
+        starts_on("2027-03-14", zone, &night, 20),
+        ["01:00-05:00", "01:20-05:00", "01:40-05:00", "03:00-04:00", "03:20-04:00", "03:40-04:00",]
+    );
     assert_eq!(starts_on("2027-03-14", zone, &night, 45), ["01:00-05:00", "01:45-05:00"]);
     let within = [rule(Weekday::Sunday, "02:15", "02:45")];
     assert!(starts_on("2027-03-14", zone, &within, 5).is_empty());
@@ -56,9 +58,10 @@ fn an_hour_that_new_york_skips_has_no_work() {
 fn an_hour_that_new_york_repeats_has_work_the_first_time() {
     let zone = zone("America/New_York");
     let night = [rule(Weekday::Sunday, "00:30", "03:00")];
-    assert_eq!(starts_on("2026-11-01", zone, &night, 30), [
-        "00:30-04:00", "01:00-04:00", "01:30-04:00", "02:00-05:00", "02:30-05:00",
-    ]);
+    assert_eq!(
+        starts_on("2026-11-01", zone, &night, 30),
+        ["00:30-04:00", "01:00-04:00", "01:30-04:00", "02:00-05:00", "02:30-05:00",]
+    );
     // No visit runs on through the repeated hour.
     assert_eq!(starts_on("2026-11-01", zone, &night, 60), ["00:30-04:00", "02:00-05:00"]);
     let visit = span("2026-11-01T06:00:00Z", "2026-11-01T06:20:00Z");
@@ -69,11 +72,18 @@ fn an_hour_that_new_york_repeats_has_work_the_first_time() {
 #[test]
 fn moscow_went_back_an_hour_in_2014() {
     let zone = zone("Europe/Moscow");
-    assert_eq!(starts_on("2014-10-26", zone, &daily("00:00", "03:00"), 60), [
-        "00:00+04:00", "01:00+04:00", "02:00+03:00",
-    ]);
-    assert_eq!(starts_on("2014-10-25", zone, &daily("09:00", "11:00"), 60), ["09:00+04:00", "10:00+04:00"]);
-    assert_eq!(starts_on("2014-10-27", zone, &daily("09:00", "11:00"), 60), ["09:00+03:00", "10:00+03:00"]);
+    assert_eq!(
+        starts_on("2014-10-26", zone, &daily("00:00", "03:00"), 60),
+        ["00:00+04:00", "01:00+04:00", "02:00+03:00",]
+    );
+    assert_eq!(
+        starts_on("2014-10-25", zone, &daily("09:00", "11:00"), 60),
+        ["09:00+04:00", "10:00+04:00"]
+    );
+    assert_eq!(
+        starts_on("2014-10-27", zone, &daily("09:00", "11:00"), 60),
+        ["09:00+03:00", "10:00+03:00"]
+    );
 }
 
 #[test]
@@ -95,10 +105,14 @@ fn kazakhstan_became_one_zone_in_2024() {
 #[test]
 fn lord_howe_moves_by_half_an_hour() {
     let zone = zone("Australia/Lord_Howe");
-    assert_eq!(starts_on("2026-10-04", zone, &daily("01:00", "04:00"), 60), ["01:00+10:30", "02:30+11:00"]);
-    assert_eq!(starts_on("2026-04-05", zone, &daily("01:00", "04:00"), 30), [
-        "01:00+11:00", "01:30+11:00", "02:00+10:30", "02:30+10:30", "03:00+10:30", "03:30+10:30",
-    ]);
+    assert_eq!(
+        starts_on("2026-10-04", zone, &daily("01:00", "04:00"), 60),
+        ["01:00+10:30", "02:30+11:00"]
+    );
+    assert_eq!(
+        starts_on("2026-04-05", zone, &daily("01:00", "04:00"), 30),
+        ["01:00+11:00", "01:30+11:00", "02:00+10:30", "02:30+10:30", "03:00+10:30", "03:30+10:30",]
+    );
 }
 
 #[test]
@@ -272,11 +286,19 @@ fn some_rules() -> impl Strategy<Value = Vec<Rule>> {
             let Some((from, length, pause)) = day else { continue };
             let to = 1440.min(from + length);
             rules.push(Rule {
-                weekday: *weekday, from: time(from), to: time(to), valid_from: None, valid_to: None,
+                weekday: *weekday,
+                from: time(from),
+                to: time(to),
+                valid_from: None,
+                valid_to: None,
             });
             if to + pause < 1440 {
                 rules.push(Rule {
-                    weekday: *weekday, from: time(to + pause), to: time(1440), valid_from: None, valid_to: None,
+                    weekday: *weekday,
+                    from: time(to + pause),
+                    to: time(1440),
+                    valid_from: None,
+                    valid_to: None,
                 });
             }
         }
@@ -285,7 +307,13 @@ fn some_rules() -> impl Strategy<Value = Vec<Rule>> {
 }
 
 fn some_range() -> impl Strategy<Value = (Zone, Span)> {
-    (any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..46 * 365_i64, -2000..200_i64, 60..3000_i64)
+    (
+        any::<prop::sample::Index>(),
+        any::<prop::sample::Index>(),
+        0..46 * 365_i64,
+        -2000..200_i64,
+        60..3000_i64,
+    )
         .prop_map(|(tz, transition, day, before, length)| {
             let zone = Zone(*tz.get(&chrono_tz::TZ_VARIANTS));
             let changes = transitions(zone);

@@ -117,8 +117,8 @@ fn bookable(tx: &Tx, range: Span) -> Span {
 /// The zone in which times are shown to the caller; `None`: each practitioner's own.
 fn shown_zone(tx: &mut Tx, location: Option<LocationId>) -> Result<Option<Zone>, Error> {
     if let Some(location) = location {
-        let zone = location::zone(tx, location)
-            .map_err(|error| unknown_reference(error, "/location"))?;
+        let zone =
+            location::zone(tx, location).map_err(|error| unknown_reference(error, "/location"))?;
         return Ok(Some(zone));
     }
     let Some(patient) = tx.person().ok().and_then(|person| person.patient) else {
@@ -208,10 +208,7 @@ impl Free<'_> {
             end: self.span.end,
             local_start: zone::local(self.span.start, time_zone),
             time_zone,
-            practitioner: Named {
-                id: self.practitioner.id,
-                name: self.practitioner.name.clone(),
-            },
+            practitioner: Named { id: self.practitioner.id, name: self.practitioner.name.clone() },
         }
     }
 }

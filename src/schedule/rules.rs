@@ -319,9 +319,8 @@ fn check(rules: &[Rule]) -> Result<(), Error> {
     if rules.len() > RULES_MAX {
         return wrong("/rules".to_owned());
     }
-    let is_far = |date: Option<NaiveDate>| {
-        date.is_some_and(|date| !(1970..=2200).contains(&date.year()))
-    };
+    let is_far =
+        |date: Option<NaiveDate>| date.is_some_and(|date| !(1970..=2200).contains(&date.year()));
     for (index, rule) in rules.iter().enumerate() {
         if rule.from >= rule.to {
             return wrong(format!("/rules/{index}/to"));
@@ -372,9 +371,12 @@ mod tests {
         let refused = check(&rules(&format!("{morning}, {overlap}"))).unwrap_err();
         assert!(refused.is(&problem::INVALID_BODY));
 
-        let spring = r#"{"weekday": "mon", "from": "09:00", "to": "12:00", "valid_to": "2026-05-31"}"#;
-        let summer = r#"{"weekday": "mon", "from": "08:00", "to": "11:00", "valid_from": "2026-06-01"}"#;
-        let early = r#"{"weekday": "mon", "from": "08:00", "to": "11:00", "valid_from": "2026-05-31"}"#;
+        let spring =
+            r#"{"weekday": "mon", "from": "09:00", "to": "12:00", "valid_to": "2026-05-31"}"#;
+        let summer =
+            r#"{"weekday": "mon", "from": "08:00", "to": "11:00", "valid_from": "2026-06-01"}"#;
+        let early =
+            r#"{"weekday": "mon", "from": "08:00", "to": "11:00", "valid_from": "2026-05-31"}"#;
         assert!(check(&rules(&format!("{spring}, {summer}"))).is_ok());
         assert!(check(&rules(&format!("{spring}, {early}"))).is_err());
     }
