@@ -168,8 +168,8 @@ fn what_is_taken_leaves_the_other_starts_where_they_were() {
     let windows = [span("2026-11-24T02:00:00Z", "2026-11-24T04:00:00Z")];
     let taken = [
         span("2026-11-24T02:45:00Z", "2026-11-24T02:50:00Z"),
-        span("2026-11-24T02:20:00Z", "2026-11-24T02:30:00Z"),
-        span("2026-11-24T02:00:00Z", "2026-11-24T02:25:00Z"),
+        span("2026-11-24T02:25:00Z", "2026-11-24T02:30:00Z"),
+        span("2026-11-24T02:00:00Z", "2026-11-24T02:20:00Z"),
     ];
     let range = span("2026-11-24T00:00:00Z", "2026-11-24T03:40:00Z");
     let free = starts(&windows, &taken, TimeDelta::minutes(20), range);
