@@ -21,6 +21,7 @@ use crate::location;
 use crate::organization;
 use crate::patient;
 use crate::practitioner;
+use crate::schedule;
 
 /// How long a client may take to send the head of a request.
 const HEAD_SECS_MAX: u64 = 10;
@@ -63,7 +64,12 @@ fn place_routes(api: &mut ServiceConfig) {
 }
 
 fn schedule_routes(api: &mut ServiceConfig) {
-    let _ = api;
+    api.service(schedule::http::list_slots)
+        .service(schedule::http::find_schedule)
+        .service(schedule::http::replace_schedule)
+        .service(schedule::http::list_absences)
+        .service(schedule::http::add_absence)
+        .service(schedule::http::remove_absence);
 }
 
 fn appointment_routes(api: &mut ServiceConfig) {

@@ -3,6 +3,7 @@
 pub mod book;
 pub mod change;
 pub mod http;
+pub mod taken;
 
 use chrono::TimeDelta;
 use diesel::prelude::*;

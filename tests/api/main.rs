@@ -10,5 +10,6 @@ mod lifecycle;
 mod places;
 mod race;
 mod records;
+mod schedule;
 mod sign_in;
 mod wire;

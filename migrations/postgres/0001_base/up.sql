@@ -174,16 +174,17 @@ CREATE TABLE practitioner_services (
 );
 CREATE INDEX practitioner_services_by_service ON practitioner_services (service_id);
 
--- Working hours are wall time in the practitioner's zone; 1 is Monday (ISO 8601).
+-- Working hours are wall time in the practitioner's zone, in minutes after midnight: the end of
+-- the day (24:00, minute 1440) is one, and no `time` type of both engines holds it.
 CREATE TABLE schedule_rules (
   id uuid NOT NULL PRIMARY KEY,
   practitioner_id uuid NOT NULL REFERENCES practitioners (id),
-  weekday integer NOT NULL CHECK (weekday BETWEEN 1 AND 7),
-  from_time time NOT NULL,
-  to_time time NOT NULL,
+  weekday text NOT NULL CHECK (weekday IN ('mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun')),
+  from_minute integer NOT NULL,
+  to_minute integer NOT NULL,
   valid_from date,
   valid_to date,
-  CHECK (from_time < to_time)
+  CHECK (0 <= from_minute AND from_minute < to_minute AND to_minute <= 1440)
 );
 CREATE INDEX schedule_rules_by_practitioner ON schedule_rules (practitioner_id);
 
@@ -192,11 +193,11 @@ CREATE TABLE absences (
   practitioner_id uuid NOT NULL REFERENCES practitioners (id),
   starts_at timestamptz NOT NULL,
   ends_at timestamptz NOT NULL,
-  reason text,
+  reason_sealed bytea,
   created_at timestamptz NOT NULL,
   CHECK (starts_at < ends_at)
 );
-CREATE INDEX absences_by_practitioner ON absences (practitioner_id, ends_at);
+CREATE INDEX absences_by_practitioner ON absences (practitioner_id, ends_at, id);
 
 -- Booking. starts_at is the instant; time_zone and local_start are what the patient was promised.
 CREATE TABLE appointments (

@@ -173,16 +173,17 @@ CREATE TABLE practitioner_services (
 ) STRICT;
 CREATE INDEX practitioner_services_by_service ON practitioner_services (service_id);
 
--- Working hours are wall time in the practitioner's zone; 1 is Monday (ISO 8601).
+-- Working hours are wall time in the practitioner's zone, in minutes after midnight: the end of
+-- the day (24:00, minute 1440) is one, and no `time` type of both engines holds it.
 CREATE TABLE schedule_rules (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
   practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
-  weekday INTEGER NOT NULL CHECK (weekday BETWEEN 1 AND 7),
-  from_time TEXT NOT NULL,
-  to_time TEXT NOT NULL,
+  weekday TEXT NOT NULL CHECK (weekday IN ('mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun')),
+  from_minute INTEGER NOT NULL,
+  to_minute INTEGER NOT NULL,
   valid_from TEXT,
   valid_to TEXT,
-  CHECK (from_time < to_time)
+  CHECK (0 <= from_minute AND from_minute < to_minute AND to_minute <= 1440)
 ) STRICT;
 CREATE INDEX schedule_rules_by_practitioner ON schedule_rules (practitioner_id);
 
@@ -191,11 +192,11 @@ CREATE TABLE absences (
   practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
   starts_at INTEGER NOT NULL,
   ends_at INTEGER NOT NULL,
-  reason TEXT,
+  reason_sealed BLOB,
   created_at INTEGER NOT NULL,
   CHECK (starts_at < ends_at)
 ) STRICT;
-CREATE INDEX absences_by_practitioner ON absences (practitioner_id, ends_at);
+CREATE INDEX absences_by_practitioner ON absences (practitioner_id, ends_at, id);
 
 -- Booking. starts_at is the instant; time_zone and local_start are what the patient was promised.
 CREATE TABLE appointments (
