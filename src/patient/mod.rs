@@ -16,3 +16,5 @@ pub struct PatientRow { pub id: PatientId, pub account_id: Option<crate::account
 pub fn find_row(_tx: &mut Tx, _id: PatientId) -> Result<PatientRow, Error> { Err(Error::Internal("stub")) }
 /// stub
 pub fn facts(_tx: &mut Tx, _id: PatientId) -> Result<crate::access::Facts, Error> { Err(Error::Internal("stub")) }
+/// stub
+pub fn key(_tx: &mut Tx, id: PatientId) -> Result<crate::base::seal::Key, Error> { Ok(crate::base::seal::Key::new(&crate::base::seal::sha256(id.0.as_bytes()))?) }
