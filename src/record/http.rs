@@ -133,7 +133,7 @@ pub async fn sign_note(
         (status = 201, body = Addendum),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`bad_state`: it is still a draft"),
+            description = "`bad_state`: it is still a draft, or has a hundred addenda"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]

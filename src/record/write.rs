@@ -5,7 +5,6 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::access::table::Action;
-use crate::base::column::Instant;
 use crate::base::db::Each;
 use crate::base::error::Error;
 use crate::base::problem;
@@ -18,8 +17,8 @@ use crate::patient;
 use crate::record::body::{self, Sections, WriteNote, check_length};
 use crate::record::signature::{Statement, signed_bytes};
 use crate::record::{
-    Addendum, AddendumId, Note, NoteId, NoteRow, NoteStatus, calling_practitioner, find_row, named,
-    names, see, show,
+    Addendum, AddendumId, Note, NoteId, NoteStatus, calling_practitioner, find_row, named, names,
+    see, show,
 };
 
 /// Begins a note about a visit that has begun or is over. There is one draft per visit and
@@ -169,6 +168,9 @@ pub fn sign(tx: &mut Tx, id: NoteId, version: Option<i32>) -> Result<Note, Error
     show(tx, row)
 }
 
+/// How many addenda a note can have: a note is read whole.
+const ADDENDA_LEN_MAX: i64 = 100;
+
 /// What is added to a signed note.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -178,9 +180,9 @@ pub struct AddAddendum {
     pub text: String,
 }
 
-/// Adds to a signed note. 409 `bad_state` while it is a draft.
+/// Adds to a signed note. 409 `bad_state` while it is a draft, and when it is full.
 pub fn add_addendum(tx: &mut Tx, note: NoteId, addition: &AddAddendum) -> Result<Addendum, Error> {
-    let row: NoteRow = find_row(tx, note)?;
+    let row = find_row(tx, note)?;
     let facts = see(tx, &row)?;
     tx.allow(Action::AddAddendum, &facts)?;
     let author = calling_practitioner(tx).ok_or_else(|| Error::from(&problem::FORBIDDEN))?;
@@ -188,11 +190,13 @@ pub fn add_addendum(tx: &mut Tx, note: NoteId, addition: &AddAddendum) -> Result
     if addition.text.trim().is_empty() {
         return Err(Error::field(&problem::INVALID_BODY, "/text"));
     }
-    if row.status == NoteStatus::Draft {
+    let added: i64 =
+        note_addenda::table.filter(note_addenda::note_id.eq(note)).count().get_result(tx.conn)?;
+    if row.status == NoteStatus::Draft || added >= ADDENDA_LEN_MAX {
         return Err(Error::from(&problem::BAD_STATE));
     }
     let id = AddendumId::new(tx.now);
-    let created_at: Instant = tx.now;
+    let created_at = tx.now;
     let key = patient::key(tx, row.patient_id)?;
     diesel::insert_into(note_addenda::table)
         .values((
