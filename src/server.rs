@@ -12,6 +12,7 @@ use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::appointment;
+use crate::audit;
 use crate::base::app;
 use crate::base::error::Error;
 use crate::base::http::frame;
@@ -22,6 +23,7 @@ use crate::organization;
 use crate::patient;
 use crate::practitioner;
 use crate::schedule;
+use crate::record;
 
 /// How long a client may take to send the head of a request.
 const HEAD_SECS_MAX: u64 = 10;
@@ -96,7 +98,14 @@ fn encounter_routes(api: &mut ServiceConfig) {
 }
 
 fn record_routes(api: &mut ServiceConfig) {
-    let _ = api;
+    api.service(record::http::create_note)
+        .service(record::http::list_encounter_notes)
+        .service(record::http::list_patient_notes)
+        .service(record::http::find_note)
+        .service(record::http::edit_note)
+        .service(record::http::sign_note)
+        .service(record::http::add_addendum)
+        .service(audit::http::list_access_log);
 }
 
 /// What is not described as API: documents about it, health, the pages.

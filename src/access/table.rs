@@ -114,6 +114,8 @@ actions! {
     EditNote "note.edit" [Author] sight ReadNote;
     /// Sign a note.
     SignNote "note.sign" [Author] sight ReadNote;
+    /// List the notes of a patient or of a visit.
+    ListNotes "note.list" [Myself, Conducts, Treats] sight ListNotes;
     /// Read a signed note.
     ReadNote "note.read" [Myself, Author, Treats] sight ReadNote;
     /// Add to a signed note.

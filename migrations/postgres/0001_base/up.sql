@@ -329,6 +329,7 @@ CREATE TABLE notes (
 );
 CREATE INDEX notes_by_patient ON notes (patient_id, created_at, id);
 CREATE INDEX notes_by_encounter ON notes (encounter_id, created_at, id);
+CREATE UNIQUE INDEX notes_one_draft ON notes (encounter_id, author_id) WHERE status = 'draft';
 
 CREATE TABLE note_addenda (
   id uuid NOT NULL PRIMARY KEY,

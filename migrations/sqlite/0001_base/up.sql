@@ -326,6 +326,7 @@ CREATE TABLE notes (
 ) STRICT;
 CREATE INDEX notes_by_patient ON notes (patient_id, created_at, id);
 CREATE INDEX notes_by_encounter ON notes (encounter_id, created_at, id);
+CREATE UNIQUE INDEX notes_one_draft ON notes (encounter_id, author_id) WHERE status = 'draft';
 
 CREATE TABLE note_addenda (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
