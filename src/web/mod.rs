@@ -25,7 +25,10 @@ macro_rules! files {
 
 /// Every asset that a page can name.
 const ASSETS: &[(&str, &str)] = files!(
-    "api.js" "demo.js" "doctor.js" "i18n.js" "patient.js" "style.css" "time.js" "ui.js"
+    "api.js" "call-view.js" "call-words.js" "call.js" "demo.js" "doctor-day.js" "doctor-note.js"
+    "doctor-visit.js" "doctor-words.js" "doctor.js" "favicon.svg" "i18n.js" "media.js"
+    "patient-book.js" "patient-home.js" "patient-note.js" "patient-signin.js" "patient-visit.js"
+    "patient.js" "peer.js" "quality.js" "signal.js" "style.css" "time.js" "ui.js" "words.js"
 );
 
 const PATIENT: &str = include_str!("pages/index.html");
@@ -55,7 +58,8 @@ fn release() -> &'static str {
 }
 
 fn page(request: &HttpRequest, text: &'static str) -> HttpResponse {
-    let tag = format!("\"{}\"", release());
+    // Weak: the same page leaves compressed and plain.
+    let tag = format!("W/\"{}\"", release());
     let known = request.headers().get(header::IF_NONE_MATCH).and_then(|tag| tag.to_str().ok());
     let mut answer = if known == Some(tag.as_str()) {
         HttpResponse::NotModified()
