@@ -113,4 +113,6 @@ actions! {
 
     /// Deliver what waits in the outbox: Feldsher itself, nobody else.
     DeliverMessage "message.deliver" [];
+    /// Make an administrator of the installation: the command line, nobody else.
+    CreateAdministrator "account.create_administrator" [];
 }

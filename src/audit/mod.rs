@@ -3,6 +3,8 @@
 //! There are [`CHAINS`] chains, so that two deeds on PostgreSQL rarely wait for one another.
 //! A row holds ids only, never health data, so that erasing a patient does not break a chain.
 
+pub mod verify;
+
 use diesel::prelude::*;
 use uuid::Uuid;
 
@@ -137,3 +139,7 @@ fn link(
     }
     sha256(&bytes)
 }
+
+// ---- stub
+/// stub
+pub fn verify(_conn: &mut Conn, _progress: &mut dyn FnMut(u64)) -> Result<verify::Report, Error> { Ok(verify::Report::default()) }

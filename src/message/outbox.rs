@@ -226,7 +226,135 @@ fn place(id: MessageId) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
     use super::*;
+    use crate::base::app::App;
+    use crate::base::clock::{Clock, ManualClock};
+    use crate::base::config::{Config, Secret};
+    use crate::base::ctx::as_system;
+
+    const NOW: &str = "2026-11-23T02:00:00Z";
+
+    struct House {
+        app: Arc<App>,
+        clock: Arc<ManualClock>,
+        directory: PathBuf,
+    }
+
+    impl House {
+        async fn open(name: &str) -> Self {
+            let name = format!("feldsher-outbox-{name}-{}", std::process::id());
+            let directory = std::env::temp_dir().join(name);
+            std::fs::create_dir_all(&directory).unwrap();
+            let mut config = Config::defaults().unwrap();
+            config.database.url = Secret(format!("sqlite:{}/x.db", directory.display()));
+            config.database.workers = 1;
+            let clock = Arc::new(ManualClock::new(NOW.parse().unwrap()));
+            let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+            let (app, _threads) = App::open(config, None, shared).await.unwrap();
+            Self { app, clock, directory }
+        }
+
+        async fn put(&self, key: &str, life_secs: i64, promise: Option<Promise>) -> bool {
+            let key = key.to_owned();
+            as_system(&self.app, move |tx| {
+                tx.allow(Action::DeliverMessage, &Facts::NONE)?;
+                let (to, text) = ("+70000000001".to_owned(), "123456".to_owned());
+                let payload = Payload { to, text, promise };
+                put(tx, &payload, &key, TimeDelta::seconds(life_secs))
+            })
+            .await
+            .unwrap()
+        }
+
+        async fn claim(&self) -> Vec<Claimed> {
+            as_system(&self.app, claim).await.unwrap()
+        }
+
+        async fn fail(&self, message: Claimed) -> MessageState {
+            as_system(&self.app, move |tx| failed(tx, &message)).await.unwrap()
+        }
+
+        /// State, attempts and the size of what is still readable, of the only message.
+        async fn row(&self) -> (MessageState, i32, usize) {
+            let found = self.app.db.read(|conn| {
+                let columns = (
+                    outbox_messages::state,
+                    outbox_messages::attempts,
+                    outbox_messages::payload_sealed,
+                );
+                let row = outbox_messages::table.select(columns);
+                Ok::<(MessageState, i32, Vec<u8>), Error>(row.get_result(conn)?)
+            });
+            let (state, attempts, payload) = found.await.unwrap().unwrap();
+            (state, attempts, payload.len())
+        }
+
+        fn advance(&self, secs: i64) {
+            self.clock.advance(TimeDelta::seconds(secs));
+        }
+    }
+
+    impl Drop for House {
+        fn drop(&mut self) {
+            drop(std::fs::remove_dir_all(&self.directory));
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_message_is_taken_by_one_and_comes_back_when_its_taker_dies() {
+        let house = House::open("lease").await;
+        assert!(house.put("k", 3600, None).await);
+        assert!(!house.put("k", 3600, None).await, "the same key is the same message");
+        let first = house.claim().await.pop().unwrap();
+        assert_eq!((first.to.as_str(), first.text.as_str()), ("+70000000001", "123456"));
+        assert!(house.claim().await.is_empty(), "it is taken");
+        house.advance(LEASE_SECS + 1);
+        let second = house.claim().await.pop().unwrap();
+        assert_eq!(second.attempt, 2);
+        house.fail(first).await;
+        assert!(house.claim().await.is_empty(), "a late word of the first taker counts no more");
+        as_system(&house.app, move |tx| sent(tx, &second)).await.unwrap();
+        assert_eq!(house.row().await, (MessageState::Sent, 2, 0), "and nothing stays readable");
+    }
+
+    #[actix_web::test]
+    async fn a_refused_message_is_tried_with_growing_pauses_and_given_up_in_the_end() {
+        let house = House::open("retry").await;
+        house.put("k", 30 * 24 * 3600, None).await;
+        for attempt in 1..ATTEMPTS_MAX {
+            let message = house.claim().await.pop().unwrap();
+            let id = message.id;
+            assert_eq!(house.fail(message).await, MessageState::Pending);
+            house.clock.advance(pause(attempt, id) - TimeDelta::milliseconds(1));
+            assert!(house.claim().await.is_empty(), "attempt {attempt} came back too early");
+            house.clock.advance(TimeDelta::milliseconds(1));
+        }
+        let last = house.claim().await.pop().unwrap();
+        assert_eq!(house.fail(last).await, MessageState::Failed);
+        assert_eq!(house.row().await, (MessageState::Failed, ATTEMPTS_MAX, 0));
+    }
+
+    #[actix_web::test]
+    async fn what_is_too_old_is_not_sent() {
+        let house = House::open("old").await;
+        house.put("k", 300, None).await;
+        house.advance(301);
+        assert!(house.claim().await.is_empty());
+        assert_eq!(house.row().await.0, MessageState::Failed);
+    }
+
+    #[actix_web::test]
+    async fn a_promise_that_no_longer_stands_is_not_sent() {
+        let house = House::open("promise").await;
+        let now = house.clock.now();
+        let appointment = crate::appointment::AppointmentId::new(now);
+        house.put("k", 3600, Some(Promise { appointment, starts_at: now })).await;
+        assert!(house.claim().await.is_empty());
+        assert_eq!(house.row().await.0, MessageState::Failed);
+    }
 
     #[test]
     fn pauses_grow_to_an_hour_and_differ_between_messages() {

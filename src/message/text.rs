@@ -10,7 +10,9 @@ use crate::base::language::Language;
 pub fn code(language: Language, code: &str) -> String {
     match language {
         Language::English => format!("{code} is your Feldsher sign-in code. Tell it to nobody."),
-        Language::Russian => format!("{code} — код для входа в «Фельдшер». Никому его не говорите."),
+        Language::Russian => {
+            format!("{code} — код для входа в «Фельдшер». Никому его не говорите.")
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Clinics and the services they offer.
 
+pub mod member;
+
 use crate::base::column::id;
 
 id!(
