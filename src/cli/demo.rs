@@ -154,10 +154,10 @@ fn as_table(url: &str, people: &[SignIn], directory: &Directory) -> String {
         let line = cells.collect::<Vec<_>>().join("  ");
         text.extend(["  ", line.trim_end(), "\n"]);
     }
-    let keeping = if directory.is_kept { "kept in" } else { "until you stop it in" };
+    let keeping = if directory.is_kept { "stay" } else { "are removed at the end" };
     text.push_str(&format!(
         "\n  Patient   {url}/\n  Doctor    {url}/doctor\n  SMS       {url}/demo/sms/view\n\n\
-         Files are {keeping} {}. Ctrl-C stops.\n",
+         Its files {keeping}: {}. Ctrl-C stops.\n",
         directory.path.display()
     ));
     text
@@ -204,7 +204,7 @@ mod tests {
         let text = as_table("http://127.0.0.1:8080", &people(), &directory);
         let place = |needle: &str| {
             let line = text.lines().find(|line| line.contains(needle)).unwrap();
-            line.chars().count() - line[line.find(needle).unwrap()..].chars().count()
+            line.split(needle).next().unwrap().chars().count()
         };
         assert_eq!(place("lebedeva"), place("+70000000001"));
         assert!(text.contains("http://127.0.0.1:8080/doctor"), "{text}");
