@@ -9,5 +9,6 @@ mod everyone;
 mod lifecycle;
 mod race;
 mod records;
+mod serving;
 mod sign_in;
 mod wire;
