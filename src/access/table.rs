@@ -120,4 +120,9 @@ actions! {
     ReadNote "note.read" [Myself, Author, Treats] sight ReadNote;
     /// Add to a signed note.
     AddAddendum "note.add_addendum" [Author, Conducts] sight ReadNote;
+
+    /// Deliver what waits in the outbox: Feldsher itself, nobody else.
+    DeliverMessage "message.deliver" [];
+    /// Make an administrator of the installation: the command line, nobody else.
+    CreateAdministrator "account.create_administrator" [];
 }

@@ -11,5 +11,6 @@ mod places;
 mod race;
 mod records;
 mod schedule;
+mod serving;
 mod sign_in;
 mod wire;

@@ -44,6 +44,8 @@ impl House {
         config.database.url.0 = database.url();
         config.database.workers = 4;
         config.http.workers = 1;
+        // Tests read the SMS where a person at the demonstration does.
+        config.demo = true;
         config.sms.adapter = feldsher::base::config::SmsAdapter::File;
         config.sms.path = database.directory().join("sms.jsonl");
         change(&mut config);

@@ -166,7 +166,7 @@ struct Number {
 }
 
 #[derive(QueryableByName)]
-struct Mapped {
+struct MmapSize {
     #[diesel(sql_type = BigInt)]
     mmap_size: i64,
 }
@@ -208,7 +208,8 @@ fn check_sqlite(conn: &mut SqliteConnection) -> Result<(), OpenError> {
     if keys.value != 1 {
         return Err(OpenError::Unsafe("foreign_keys is off".to_owned()));
     }
-    let mapped: Vec<Mapped> = diesel::sql_query("PRAGMA mmap_size").load(conn)?;
+    // This pragma has no table of its own; without support for mapping it answers nothing.
+    let mapped: Vec<MmapSize> = diesel::sql_query("PRAGMA mmap_size").load(conn)?;
     if mapped.iter().any(|size| size.mmap_size != 0) {
         return Err(OpenError::Unsafe("mmap_size is not 0".to_owned()));
     }
