@@ -1,5 +1,7 @@
 //! The product in real browsers, on both engines, as a patient and a doctor live it.
 
+#![cfg(test)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

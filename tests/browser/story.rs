@@ -77,6 +77,12 @@ impl Told {
         self.visit["encounter"]["id"].as_str().unwrap()
     }
 
+    /// The day and the hour that were promised, as the village counts them.
+    fn promised(&self) -> (String, String) {
+        let (day, time) = self.visit["local_start"].as_str().unwrap().split_once('T').unwrap();
+        (day.to_owned(), time.chars().take(5).collect())
+    }
+
     /// The visit as the doctor's own page may see it, past what the page has drawn.
     async fn status(&self) -> Value {
         ask(&self.doctor, &format!("/v1/encounters/{}", self.encounter())).await["status"].clone()
@@ -115,9 +121,9 @@ impl Told {
         assert_eq!(visit["code"], code.trim(), "the code on the screen");
         assert_eq!(visit["start"], first["start"], "the time that was pressed");
         assert_eq!(visit["practitioner"]["name"], named.trim(), "the doctor who was named");
-        let clock = &visit["local_start"].as_str().unwrap()[11..16];
-        assert!(when.contains(clock), "the village's time {clock} is not in {when:?}");
         self.visit = visit;
+        let (_, clock) = self.promised();
+        assert!(when.contains(&clock), "the village's time {clock} is not in {when:?}");
     }
 
     async fn the_doctor_finds_the_visit(&self) {
@@ -131,7 +137,7 @@ impl Told {
         page.click("#sign-in").await;
         page.see("#nobody-waiting").await;
         // The visit is today or on the next day with a free time.
-        page.choose("#day", &self.visit["local_start"].as_str().unwrap()[..10]).await;
+        page.choose("#day", &self.promised().0).await;
         let entry = format!("#appointments [data-encounter={}]", quoted(self.encounter()));
         let line = page.text(&entry).await;
         assert!(line.contains(&self.person.name) && line.contains(REASON), "{line}");
