@@ -1,6 +1,6 @@
 //! A real Chromium with nothing of ours in it: a fresh profile, a fake camera and microphone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -122,10 +122,16 @@ impl Drop for Started {
     }
 }
 
-fn end(process: &mut Child, profile: &PathBuf) {
+fn end(process: &mut Child, profile: &Path) {
     drop(process.kill());
     drop(process.wait());
-    drop(std::fs::remove_dir_all(profile));
+    // Its helpers end a moment later, and write until then.
+    for _ in 0..50 {
+        if std::fs::remove_dir_all(profile).is_ok() || !profile.exists() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// `CHROMIUM` in the environment, or the first known name in `PATH`.
