@@ -1,5 +1,7 @@
 //! The product through its public API, on both engines.
 
+#![cfg(test)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
