@@ -19,6 +19,8 @@ pub const SDP_BYTES_MAX: usize = 48 * 1024;
 pub const CANDIDATE_BYTES_MAX: usize = 1024;
 /// How deep the JSON of a frame may be nested.
 pub const JSON_DEPTH_MAX: usize = 8;
+/// The largest number that every JSON reader keeps exactly (RFC 8259, section 6).
+const NUMBER_MAX: u64 = (1 << 53) - 1;
 const ID_LEN_MAX: usize = 32;
 const TEXT_LEN_MAX: usize = 200;
 
@@ -70,7 +72,7 @@ pub enum FromPeer {
     /// What I send.
     MediaState(MediaState),
     /// How it sounds and looks.
-    Quality(Quality),
+    Quality(Edge, Quality),
     /// Let somebody in.
     Admit(About),
     /// Send somebody back to wait.
@@ -233,8 +235,8 @@ pub struct End {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PingBody {
-    #[serde(default)]
-    rtt: Option<f64>,
+    #[serde(default, rename = "rtt")]
+    _rtt: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -282,7 +284,10 @@ pub fn read(text: &str) -> Result<Frame, Misread> {
     if envelope.v != 1 {
         return Err(Misread::NotOurs);
     }
-    let id = envelope.id.clone().filter(|id| id.len() <= ID_LEN_MAX);
+    let id = envelope.id.clone();
+    if id.as_ref().is_some_and(|id| id.len() > ID_LEN_MAX) {
+        return Err(Misread::TooLarge(None));
+    }
     let said = said(&envelope).map_err(|error| match error {
         Misread::Unsupported(_) => Misread::Unsupported(id.clone()),
         Misread::BadRequest(_) => Misread::BadRequest(id.clone()),
@@ -299,12 +304,9 @@ fn said(envelope: &Envelope) -> Result<FromPeer, Misread> {
     };
     Ok(match envelope.t.as_str() {
         "hello" => FromPeer::Hello(body(envelope)?),
-        "resume" => FromPeer::Resume(body(envelope)?),
+        "resume" => FromPeer::Resume(resume(envelope)?),
         "ack" => body::<Empty>(envelope).map(|_| FromPeer::Ack)?,
-        "ping" => body::<PingBody>(envelope).map(|ping| {
-            drop(ping.rtt);
-            FromPeer::Ping
-        })?,
+        "ping" => body::<PingBody>(envelope).map(|_| FromPeer::Ping)?,
         "presence" => FromPeer::Presence(body(envelope)?),
         "offer" => FromPeer::Offer(edge(envelope)?, turn, description(envelope)?),
         "answer" => FromPeer::Answer(edge(envelope)?, turn, description(envelope)?),
@@ -316,7 +318,7 @@ fn said(envelope: &Envelope) -> Result<FromPeer, Misread> {
         "negotiate_request" => FromPeer::NegotiateRequest(asked(envelope)?, envelope.generation),
         "ice_restart_request" => FromPeer::IceRestartRequest(asked(envelope)?, envelope.generation),
         "media_state" => FromPeer::MediaState(body(envelope)?),
-        "quality" => FromPeer::Quality(body(envelope)?),
+        "quality" => FromPeer::Quality(edge(envelope)?, body(envelope)?),
         "admit" => FromPeer::Admit(about(envelope)?),
         "hold" => FromPeer::Hold(about(envelope)?),
         "deny" => FromPeer::Deny(about(envelope)?),
@@ -334,22 +336,25 @@ fn body<T: DeserializeOwned>(envelope: &Envelope) -> Result<T, Misread> {
     serde_json::from_value(value).map_err(|_wrong| Misread::BadRequest(None))
 }
 
+fn resume(envelope: &Envelope) -> Result<Resume, Misread> {
+    let resume: Resume = body(envelope)?;
+    if resume.last_seq > NUMBER_MAX { Err(Misread::BadRequest(None)) } else { Ok(resume) }
+}
+
 fn edge(envelope: &Envelope) -> Result<Edge, Misread> {
-    match &envelope.edge {
-        Some(edge) if edge.len() <= ID_LEN_MAX => Ok(edge.clone()),
-        _ => Err(Misread::BadRequest(None)),
-    }
+    named(envelope.edge.clone())
+}
+
+fn named(edge: Option<Edge>) -> Result<Edge, Misread> {
+    let edge = edge.ok_or(Misread::BadRequest(None))?;
+    if edge.len() > ID_LEN_MAX { Err(Misread::TooLarge(None)) } else { Ok(edge) }
 }
 
 /// A request may name its edge in the envelope or in the body.
 fn asked(envelope: &Envelope) -> Result<Edge, Misread> {
     let request: Request = body(envelope)?;
     short(request.why.as_deref())?;
-    match request.edge {
-        Some(edge) if edge.len() <= ID_LEN_MAX => Ok(edge),
-        Some(_) => Err(Misread::BadRequest(None)),
-        None => edge(envelope),
-    }
+    named(request.edge.or_else(|| envelope.edge.clone()))
 }
 
 fn about(envelope: &Envelope) -> Result<About, Misread> {
@@ -372,7 +377,11 @@ fn description(envelope: &Envelope) -> Result<String, Misread> {
 
 fn candidate(envelope: &Envelope) -> Result<Candidate, Misread> {
     let candidate: Candidate = body(envelope)?;
-    let parts = [Some(&candidate.candidate), candidate.sdp_mid.as_ref(), candidate.username_fragment.as_ref()];
+    let parts = [
+        Some(&candidate.candidate),
+        candidate.sdp_mid.as_ref(),
+        candidate.username_fragment.as_ref(),
+    ];
     if parts.iter().flatten().any(|part| part.len() > CANDIDATE_BYTES_MAX) {
         return Err(Misread::TooLarge(None));
     }
@@ -501,6 +510,11 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// Whether a client that follows the protocol never hears it; too many of them end a socket.
+    pub fn is_mistake(self) -> bool {
+        matches!(self, Self::BadRequest | Self::Unsupported | Self::TooLarge | Self::Forbidden)
+    }
+
     /// Whether saying it again later can help.
     pub fn is_retryable(self) -> bool {
         matches!(self, Self::RateLimited | Self::PeerGone | Self::Internal)
