@@ -10,10 +10,6 @@ pub mod line;
 pub mod mailbox;
 pub mod message;
 pub mod room;
-#[cfg(test)]
-mod room_sim;
-#[cfg(test)]
-mod room_tests;
 pub mod seat;
 pub mod socket;
 

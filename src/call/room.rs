@@ -4,7 +4,13 @@
 //! Who may be let in or end the visit is decided outside, by the access policy and the database;
 //! the room hears of it when it has been committed.
 
+#[cfg(test)]
+#[path = "room_sim.rs"]
+mod sim;
 mod telling;
+#[cfg(test)]
+#[path = "room_tests.rs"]
+mod tests;
 
 use chrono::TimeDelta;
 use serde_json::json;

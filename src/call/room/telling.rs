@@ -80,7 +80,7 @@ impl Room {
         self.tell(id, "waiting", &body, now);
     }
 
-    fn wait_of(&self, own: &Seat) -> Wait {
+    pub(super) fn wait_of(&self, own: &Seat) -> Wait {
         let practitioner_here = self
             .seats
             .iter()
