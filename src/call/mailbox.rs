@@ -135,7 +135,7 @@ mod tests {
                     0 | 1 => {
                         let text = mailbox.post(at(now), None, |seq| format!("{seq}:{}", "x".repeat(length)));
                         sent.push(text);
-                        prop_assert_eq!(mailbox.last_seq(), 7 + sent.len() as u64);
+                        prop_assert_eq!(mailbox.last_seq(), 7 + u64::try_from(sent.len()).unwrap());
                     }
                     2 => {
                         acknowledged = acknowledged.max(number.min(mailbox.last_seq()));
@@ -145,7 +145,7 @@ mod tests {
                         let from = number.min(mailbox.last_seq() + 2);
                         if let Some(missed) = mailbox.replay(from, at(now)) {
                             prop_assert!(from >= 7);
-                            prop_assert_eq!(&missed[..], &sent[(from - 7) as usize..]);
+                            prop_assert_eq!(&missed[..], &sent[usize::try_from(from - 7).unwrap()..]);
                         } else if from == mailbox.last_seq() {
                             prop_assert!(false, "nothing was missed, so nothing can be lost");
                         }

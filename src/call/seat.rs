@@ -115,12 +115,9 @@ pub fn take_again(tx: &mut Tx, asked: &Resume) -> Result<Taken, Error> {
         return Err(invalid());
     }
     check_open(tx, encounter)?;
-    if ended_at.is_some() {
-        return Err(if has_seat(tx, participant)? {
-            Error::from(&problem::CONFLICT)
-        } else {
-            invalid()
-        });
+    if ended_at.is_some() || is_denied(tx, encounter, participant)? {
+        let elsewhere = ended_at.is_some() && has_seat(tx, participant)?;
+        return Err(if elsewhere { Error::from(&problem::CONFLICT) } else { invalid() });
     }
     let epoch = next_epoch(tx, asked.sid)?;
     let guest = presence::enter(tx, encounter, participant)?;
@@ -141,6 +138,11 @@ fn next_epoch(tx: &mut Tx, sid: uuid::Uuid) -> Result<i32, Error> {
     moved.map(|(epoch, _)| epoch).ok_or_else(|| Error::from(&problem::CONFLICT))
 }
 
+/// Turned away: only a new ticket brings them back into the waiting room.
+fn is_denied(tx: &mut Tx, encounter: EncounterId, id: ParticipantId) -> Result<bool, Error> {
+    Ok(find_participant(tx, encounter, id)?.state == ParticipantState::Denied)
+}
+
 fn has_seat(tx: &mut Tx, id: ParticipantId) -> Result<bool, Error> {
     let open = rtc_sessions::table
         .filter(rtc_sessions::participant_id.eq(id))
@@ -159,11 +161,19 @@ pub enum Standing {
     Over(OverWhy),
 }
 
-/// Looks whether whoever sits on a socket still may. Refused when their sign-in has ended or
-/// they have lost the right to join.
-pub fn look(tx: &mut Tx, encounter: EncounterId, seat: &Credentials) -> Result<Standing, Error> {
+/// Looks whether whoever sits on a socket still may. Refused when their sign-in has ended, they
+/// have lost the right to join, or they were turned away.
+pub fn look(
+    tx: &mut Tx,
+    encounter: EncounterId,
+    id: ParticipantId,
+    seat: &Credentials,
+) -> Result<Standing, Error> {
     let row = find_row(tx, encounter)?;
     tx.allow(Action::JoinEncounter, &facts(&row))?;
+    if is_denied(tx, encounter, id)? {
+        return Err(Error::from(&problem::FORBIDDEN));
+    }
     if presence::is_over(row.status) {
         return Ok(Standing::Over(OverWhy::Finished));
     }

@@ -186,9 +186,9 @@ impl Socket {
     /// The database has the last word on who may sit here, whatever this process has heard.
     async fn check(&self) -> Result<(), Ended> {
         let Taken { encounter, guest, credentials } = &self.taken;
-        let (encounter, session) = (*encounter, credentials.session);
+        let (encounter, id, session) = (*encounter, guest.id, credentials.session);
         let asked = credentials.clone();
-        let look = move |tx: &mut Tx| seat::look(tx, encounter, &asked);
+        let look = move |tx: &mut Tx| seat::look(tx, encounter, id, &asked);
         match look_as_session(&self.app, session, look).await {
             Ok(Standing::Good) => {}
             Ok(Standing::Superseded) => return Err(Some(CloseCode::Superseded)),
@@ -196,7 +196,7 @@ impl Socket {
             Err(refused) => match code_of(&refused) {
                 CloseCode::SignIn => self.tell_room(Event::SignedOut(session)).await,
                 CloseCode::Forbidden | CloseCode::NoVisit => {
-                    self.tell_room(Event::Barred(guest.id)).await;
+                    self.tell_room(Event::Barred(id)).await;
                 }
                 // The call goes on while the database rests; the next check is soon.
                 _ => log_fault(&refused),
