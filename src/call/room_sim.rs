@@ -504,9 +504,12 @@ impl Client {
             }
             self.last_seq = seq;
         }
+        if kind_of(text) == "peer" {
+            return self.see(text);
+        }
         if !matches!(
             kind_of(text),
-            "welcome" | "waiting" | "snapshot" | "peer" | "negotiate" | "offer" | "answer"
+            "welcome" | "waiting" | "snapshot" | "negotiate" | "offer" | "answer"
         ) {
             return;
         }
@@ -519,18 +522,6 @@ impl Client {
             }
             "waiting" => self.connections.clear(),
             "snapshot" => self.take_over(body, now),
-            "peer" => {
-                let peer: Uuid = body["participant"]["id"].as_str().unwrap().parse().unwrap();
-                let state = body["participant"]["state"].as_str().unwrap();
-                let left = body["op"] == "left" || !matches!(state, "admitted" | "reconnecting");
-                if left {
-                    self.connections.retain(|_, connection| connection.peer != peer);
-                }
-                self.away.retain(|one| *one != peer);
-                if state == "reconnecting" && !left {
-                    self.away.push(peer);
-                }
-            }
             "negotiate" => self.negotiate(message, now, offer),
             "offer" => {
                 let (edge, turn) = place(message);
@@ -554,6 +545,20 @@ impl Client {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn see(&mut self, text: &str) {
+        let peer: Uuid = text_of(text, "id").unwrap().parse().unwrap();
+        let state = text_of(text, "state").unwrap();
+        let left = text_of(text, "op") == Some("left");
+        let inside = !left && matches!(state, "admitted" | "reconnecting");
+        if !inside {
+            self.connections.retain(|_, connection| connection.peer != peer);
+        }
+        self.away.retain(|one| *one != peer);
+        if inside && state == "reconnecting" {
+            self.away.push(peer);
         }
     }
 
