@@ -246,6 +246,27 @@ where
     Ok(value)
 }
 
+/// As [`as_session`], for a deed that only reads.
+pub async fn look_as_session<T, F>(
+    app: &Arc<App>,
+    session: SessionId,
+    deed: F,
+) -> Result<T, Error>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+{
+    let shared = Arc::clone(app);
+    let done = app
+        .db
+        .read(move |conn| {
+            let caller = caller::of_session(conn, session, shared.clock.now())?;
+            run(conn, &shared, caller, Language::English, deed).map(|(value, _events)| value)
+        })
+        .await?;
+    done.inspect_err(|error| remember_denial(app, error))
+}
+
 fn run<T>(
     conn: &mut Conn,
     app: &App,
@@ -267,12 +288,12 @@ fn run<T>(
 
 fn publish(app: &Arc<App>, events: Vec<Event>) {
     for event in events {
-        app.rooms.hear(&event);
         if event == Event::MessageQueued {
             app.outbox.notify_one();
         }
-        if let Event::SessionEnded(session) = event {
-            let (app, departures) = (Arc::clone(app), app.rooms.sign_out(session));
+        let departures = app.rooms.hear(&event);
+        if !departures.is_empty() {
+            let app = Arc::clone(app);
             drop(actix_web::rt::spawn(async move { call::remember(&app, departures).await }));
         }
     }

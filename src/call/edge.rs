@@ -7,13 +7,14 @@ use chrono::TimeDelta;
 
 use crate::base::column::Instant;
 use crate::call::message::{EdgeRole, EdgeView, ErrorCode, Turn};
-use crate::call::room::ANSWER_SECS;
 use crate::encounter::ParticipantId;
 
 /// How many candidates one side may send per generation.
 pub const CANDIDATES_MAX: u32 = 64;
-/// How often the server starts anew by itself before it waits to be asked.
-const RESTARTS_MAX: u32 = 5;
+/// How long an offer or answer may take, in seconds.
+pub const ANSWER_SECS: i64 = 10;
+/// How often the server begins anew by itself before it waits to be asked.
+pub const RETRIES_MAX: u32 = 5;
 
 /// Where a negotiation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub enum Phase {
 /// connection after a restart of the server.
 fn name_of(one: ParticipantId, other: ParticipantId) -> String {
     let both = one.0.as_u128() ^ other.0.as_u128();
-    format!("e{:08x}", both & 0xffff_ffff)
+    format!("e{:016x}", both & 0xffff_ffff_ffff_ffff)
 }
 
 /// One connection.
@@ -46,12 +47,17 @@ pub struct Edge {
     generation: u64,
     phase: Phase,
     candidates: (u32, u32),
-    restarts: u32,
+    retries: u32,
 }
 
 impl Edge {
     /// An edge between two people.
-    pub fn new(offerer: ParticipantId, answerer: ParticipantId, generation: u64, phase: Phase) -> Self {
+    pub fn new(
+        offerer: ParticipantId,
+        answerer: ParticipantId,
+        generation: u64,
+        phase: Phase,
+    ) -> Self {
         Self {
             id: name_of(offerer, answerer),
             offerer,
@@ -60,7 +66,7 @@ impl Edge {
             generation,
             phase,
             candidates: (0, 0),
-            restarts: 0,
+            retries: 0,
         }
     }
 
@@ -86,17 +92,50 @@ impl Edge {
         self.generation = generation;
         self.phase = Phase::AwaitsOffer(now);
         self.candidates = (0, 0);
-        self.restarts = self.restarts.saturating_add(1);
     }
 
-    /// Whether a failure report is about the present generation, or about none.
-    pub fn is_current(&self, failed: Option<u64>) -> bool {
-        failed.is_none_or(|failed| failed >= self.generation)
+    /// The server begins anew by itself: counted, so that it does not go on for ever.
+    pub fn count_retry(&mut self) {
+        self.retries = self.retries.saturating_add(1);
+    }
+
+    /// Somebody asks for a new negotiation: whether there is a reason, which a failure of an
+    /// older generation is not.
+    pub fn ask(&mut self, failed: Option<u64>) -> bool {
+        let good = failed.is_none_or(|failed| failed >= self.generation);
+        if good {
+            self.retries = 0;
+        }
+        good
+    }
+
+    /// Somebody has come back: what is under way has its time again.
+    pub fn wait_anew(&mut self, now: Instant) {
+        self.retries = 0;
+        match &mut self.phase {
+            Phase::AwaitsOffer(since) | Phase::AwaitsAnswer(since) => *since = now,
+            Phase::Up => {}
+        }
+    }
+
+    /// Where it stands.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Who is at the other end.
+    pub fn other(&self, id: ParticipantId) -> ParticipantId {
+        if self.offerer == id { self.answerer } else { self.offerer }
     }
 
     /// An offer: only from the offerer, only of this generation, only a newer one.
     /// Returns who must hear it.
-    pub fn offer(&mut self, from: ParticipantId, turn: Turn, now: Instant) -> Result<ParticipantId, ErrorCode> {
+    pub fn offer(
+        &mut self,
+        from: ParticipantId,
+        turn: Turn,
+        now: Instant,
+    ) -> Result<ParticipantId, ErrorCode> {
         if from != self.offerer {
             return Err(ErrorCode::BadState);
         }
@@ -109,7 +148,11 @@ impl Edge {
     }
 
     /// An answer to the present offer; `None` when it is late, which is nobody's fault.
-    pub fn answer(&mut self, from: ParticipantId, turn: Turn) -> Result<Option<ParticipantId>, ErrorCode> {
+    pub fn answer(
+        &mut self,
+        from: ParticipantId,
+        turn: Turn,
+    ) -> Result<Option<ParticipantId>, ErrorCode> {
         if from != self.answerer {
             return Err(ErrorCode::BadState);
         }
@@ -118,12 +161,16 @@ impl Edge {
             return Ok(None);
         }
         self.phase = Phase::Up;
-        self.restarts = 0;
+        self.retries = 0;
         Ok(Some(self.offerer))
     }
 
     /// A candidate of this generation; `None` when it is late.
-    pub fn candidate(&mut self, from: ParticipantId, turn: Turn) -> Result<Option<ParticipantId>, ErrorCode> {
+    pub fn candidate(
+        &mut self,
+        from: ParticipantId,
+        turn: Turn,
+    ) -> Result<Option<ParticipantId>, ErrorCode> {
         if turn.generation != self.generation {
             return Ok(None);
         }
@@ -138,7 +185,119 @@ impl Edge {
 
     /// Whether an offer or an answer has been waited for too long.
     pub fn is_stuck(&self, now: Instant) -> bool {
-        let (Phase::AwaitsOffer(since) | Phase::AwaitsAnswer(since)) = self.phase else { return false };
-        self.restarts < RESTARTS_MAX && now.since(since) >= TimeDelta::seconds(ANSWER_SECS)
+        let (Phase::AwaitsOffer(since) | Phase::AwaitsAnswer(since)) = self.phase else {
+            return false;
+        };
+        self.retries < RETRIES_MAX && now.since(since) >= TimeDelta::seconds(ANSWER_SECS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u128) -> ParticipantId {
+        ParticipantId(uuid::Uuid::from_u128(number))
+    }
+
+    fn at(seconds: i64) -> Instant {
+        Instant::from_micros(1_795_485_600_000_000 + seconds * 1_000_000).unwrap()
+    }
+
+    fn turn(neg: u32, generation: u64) -> Turn {
+        Turn { neg, generation }
+    }
+
+    fn edge() -> Edge {
+        let mut edge = Edge::new(id(1), id(2), 9, Phase::Up);
+        edge.restart(10, at(0));
+        edge
+    }
+
+    #[test]
+    fn an_offer_and_its_answer_open_the_edge() {
+        let mut edge = edge();
+        assert_eq!(edge.offer(id(1), turn(1, 10), at(1)), Ok(id(2)));
+        assert_eq!(edge.phase(), Phase::AwaitsAnswer(at(1)));
+        assert_eq!(edge.answer(id(2), turn(1, 10)), Ok(Some(id(1))));
+        assert_eq!(edge.phase(), Phase::Up);
+    }
+
+    #[test]
+    fn only_the_offerer_offers_and_only_the_answerer_answers() {
+        let mut edge = edge();
+        assert_eq!(edge.offer(id(2), turn(1, 10), at(0)), Err(ErrorCode::BadState));
+        edge.offer(id(1), turn(1, 10), at(0)).unwrap();
+        assert_eq!(edge.answer(id(1), turn(1, 10)), Err(ErrorCode::BadState));
+    }
+
+    #[test]
+    fn an_offer_of_another_generation_or_no_newer_than_the_last_is_stale() {
+        let mut edge = edge();
+        for stale in [turn(1, 9), turn(1, 11), turn(0, 10)] {
+            assert_eq!(edge.offer(id(1), stale, at(0)), Err(ErrorCode::StaleNegotiation));
+        }
+        edge.offer(id(1), turn(7, 10), at(0)).unwrap();
+        assert_eq!(edge.offer(id(1), turn(7, 10), at(0)), Err(ErrorCode::StaleNegotiation));
+        assert_eq!(edge.offer(id(1), turn(8, 10), at(0)), Ok(id(2)));
+    }
+
+    #[test]
+    fn a_newer_offer_takes_the_place_of_an_unanswered_one() {
+        let mut edge = edge();
+        edge.offer(id(1), turn(1, 10), at(0)).unwrap();
+        edge.offer(id(1), turn(2, 10), at(1)).unwrap();
+        assert_eq!(edge.answer(id(2), turn(1, 10)), Ok(None), "late, and dropped without a word");
+        assert_eq!(edge.answer(id(2), turn(2, 10)), Ok(Some(id(1))));
+        assert_eq!(edge.answer(id(2), turn(2, 10)), Ok(None), "one offer has one answer");
+    }
+
+    #[test]
+    fn candidates_pass_by_generation_until_there_are_too_many() {
+        let mut edge = edge();
+        assert_eq!(edge.candidate(id(1), turn(1, 9)), Ok(None), "of a generation that is over");
+        for _ in 0..CANDIDATES_MAX {
+            assert_eq!(edge.candidate(id(1), turn(1, 10)), Ok(Some(id(2))));
+        }
+        assert_eq!(edge.candidate(id(1), turn(1, 10)), Err(ErrorCode::RateLimited));
+        assert_eq!(edge.candidate(id(2), turn(1, 10)), Ok(Some(id(1))), "each side has its own");
+        edge.restart(11, at(5));
+        assert_eq!(edge.candidate(id(1), turn(1, 11)), Ok(Some(id(2))), "a generation later");
+    }
+
+    #[test]
+    fn a_failure_of_an_older_generation_is_no_reason_to_begin_anew() {
+        let mut edge = edge();
+        assert!(edge.ask(None));
+        assert!(edge.ask(Some(10)));
+        edge.restart(11, at(0));
+        assert!(!edge.ask(Some(10)), "the other side has asked already");
+    }
+
+    #[test]
+    fn a_negotiation_that_hangs_begins_anew_five_times_and_then_waits_to_be_asked() {
+        let mut edge = edge();
+        assert!(!edge.is_stuck(at(ANSWER_SECS - 1)));
+        let mut now = 0;
+        for retry in 0..RETRIES_MAX {
+            now += ANSWER_SECS;
+            assert!(edge.is_stuck(at(now)), "retry {retry}");
+            edge.count_retry();
+            edge.restart(11 + u64::from(retry), at(now));
+        }
+        assert!(!edge.is_stuck(at(now + 1000)));
+        assert!(edge.ask(None));
+        assert!(edge.is_stuck(at(now + 1000)));
+    }
+
+    #[test]
+    fn both_ends_see_the_same_edge_from_their_own_side() {
+        let edge = edge();
+        let (here, there) = (edge.seen_by(id(1)).unwrap(), edge.seen_by(id(2)).unwrap());
+        assert_eq!((here.peer, here.role, here.polite), (id(2), EdgeRole::Offerer, false));
+        assert_eq!((there.peer, there.role, there.polite), (id(1), EdgeRole::Answerer, true));
+        assert_eq!((here.id, here.generation), (there.id, there.generation));
+        assert_eq!(edge.seen_by(id(3)), None);
+        assert_eq!(edge.id, Edge::new(id(2), id(1), 1, Phase::Up).id, "whoever is named first");
     }
 }

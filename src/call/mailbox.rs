@@ -17,6 +17,8 @@ pub const MAILBOX_SECS_MAX: i64 = 180;
 struct Letter {
     seq: u64,
     at: Instant,
+    /// The negotiation it belongs to, if any.
+    edge: Option<String>,
     text: String,
 }
 
@@ -26,9 +28,16 @@ pub struct Mailbox {
     last: u64,
     bytes: usize,
     letters: VecDeque<Letter>,
+    /// The other end counts on from numbers that this memory never saw.
+    is_strange: bool,
 }
 
 impl Mailbox {
+    /// The mailbox of a seat from before a restart: what was said to it is not known any more.
+    pub fn of_another_process() -> Self {
+        Self { is_strange: true, ..Self::default() }
+    }
+
     /// An empty mailbox whose next number is `last + 1`.
     pub fn starting_after(last: u64) -> Self {
         Self { last, ..Self::default() }
@@ -40,13 +49,32 @@ impl Mailbox {
     }
 
     /// Numbers a message, which `write` makes with its number, and keeps it.
-    pub fn post(&mut self, now: Instant, write: impl FnOnce(u64) -> String) -> String {
+    pub fn post(
+        &mut self,
+        now: Instant,
+        edge: Option<&str>,
+        write: impl FnOnce(u64) -> String,
+    ) -> String {
         self.last = self.last.saturating_add(1);
         let text = write(self.last);
         self.bytes = self.bytes.saturating_add(text.len());
-        self.letters.push_back(Letter { seq: self.last, at: now, text: text.clone() });
+        let edge = edge.map(str::to_owned);
+        self.letters.push_back(Letter { seq: self.last, at: now, edge, text: text.clone() });
         self.prune(now);
         text
+    }
+
+    /// What belongs to `edge` is no longer good: its numbers stay, its words go.
+    pub fn withdraw(&mut self, edge: &str) {
+        for letter in &mut self.letters {
+            if letter.edge.as_deref() == Some(edge) {
+                let seq = letter.seq;
+                let text = format!(r#"{{"v":1,"seq":{seq},"t":"withdrawn","body":{{}}}}"#);
+                self.bytes = self.bytes.saturating_sub(letter.text.len());
+                self.bytes = self.bytes.saturating_add(text.len());
+                (letter.edge, letter.text) = (None, text);
+            }
+        }
     }
 
     /// Everything up to `seq` has arrived.
@@ -60,7 +88,7 @@ impl Mailbox {
     pub fn replay(&mut self, last_seq: u64, now: Instant) -> Option<Vec<String>> {
         self.prune(now);
         let first = self.letters.front().map_or(self.last.saturating_add(1), |letter| letter.seq);
-        if last_seq > self.last || last_seq.saturating_add(1) < first {
+        if self.is_strange || last_seq > self.last || last_seq.saturating_add(1) < first {
             return None;
         }
         let missed = self.letters.iter().filter(|letter| letter.seq > last_seq);
@@ -105,9 +133,9 @@ mod tests {
                 now += seconds;
                 match act {
                     0 | 1 => {
-                        let text = mailbox.post(at(now), |seq| format!("{seq}:{}", "x".repeat(length)));
+                        let text = mailbox.post(at(now), None, |seq| format!("{seq}:{}", "x".repeat(length)));
                         sent.push(text);
-                        prop_assert_eq!(mailbox.last_seq(), 7 + sent.len() as u64);
+                        prop_assert_eq!(mailbox.last_seq(), 7 + u64::try_from(sent.len()).unwrap());
                     }
                     2 => {
                         acknowledged = acknowledged.max(number.min(mailbox.last_seq()));
@@ -117,7 +145,7 @@ mod tests {
                         let from = number.min(mailbox.last_seq() + 2);
                         if let Some(missed) = mailbox.replay(from, at(now)) {
                             prop_assert!(from >= 7);
-                            prop_assert_eq!(&missed[..], &sent[(from - 7) as usize..]);
+                            prop_assert_eq!(&missed[..], &sent[usize::try_from(from - 7).unwrap()..]);
                         } else if from == mailbox.last_seq() {
                             prop_assert!(false, "nothing was missed, so nothing can be lost");
                         }
@@ -127,5 +155,34 @@ mod tests {
                 prop_assert!(mailbox.bytes <= MAILBOX_BYTES_MAX);
             }
         }
+    }
+
+    #[test]
+    fn what_was_withdrawn_keeps_its_number_and_nothing_else() {
+        let mut mailbox = Mailbox::default();
+        mailbox.post(at(0), Some("e1"), |seq| format!("{seq} an offer"));
+        mailbox.post(at(0), Some("e2"), |seq| format!("{seq} another edge"));
+        mailbox.post(at(0), None, |seq| format!("{seq} a peer"));
+        mailbox.withdraw("e1");
+        let kept = mailbox.replay(0, at(1)).unwrap();
+        assert_eq!(kept[0], r#"{"v":1,"seq":1,"t":"withdrawn","body":{}}"#);
+        assert_eq!(&kept[1..], ["2 another edge", "3 a peer"]);
+        assert_eq!(mailbox.bytes, kept.iter().map(String::len).sum::<usize>());
+    }
+
+    #[test]
+    fn nobody_is_told_the_numbers_of_a_process_they_never_spoke_to() {
+        let mut mailbox = Mailbox::of_another_process();
+        mailbox.post(at(0), None, |seq| format!("{seq}"));
+        assert_eq!(mailbox.replay(1, at(0)), None);
+        assert_eq!(mailbox.replay(0, at(0)), None);
+    }
+
+    #[test]
+    fn messages_grow_old() {
+        let mut mailbox = Mailbox::default();
+        mailbox.post(at(0), None, |seq| format!("{seq}"));
+        assert!(mailbox.replay(0, at(MAILBOX_SECS_MAX)).is_some());
+        assert_eq!(mailbox.replay(0, at(MAILBOX_SECS_MAX + 1)), None);
     }
 }

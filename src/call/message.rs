@@ -19,6 +19,8 @@ pub const SDP_BYTES_MAX: usize = 48 * 1024;
 pub const CANDIDATE_BYTES_MAX: usize = 1024;
 /// How deep the JSON of a frame may be nested.
 pub const JSON_DEPTH_MAX: usize = 8;
+/// The largest number that every JSON reader keeps exactly (RFC 8259, section 6).
+const NUMBER_MAX: u64 = (1 << 53) - 1;
 const ID_LEN_MAX: usize = 32;
 const TEXT_LEN_MAX: usize = 200;
 
@@ -70,7 +72,7 @@ pub enum FromPeer {
     /// What I send.
     MediaState(MediaState),
     /// How it sounds and looks.
-    Quality(Quality),
+    Quality(Edge, Quality),
     /// Let somebody in.
     Admit(About),
     /// Send somebody back to wait.
@@ -233,8 +235,8 @@ pub struct End {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PingBody {
-    #[serde(default)]
-    rtt: Option<f64>,
+    #[serde(default, rename = "rtt")]
+    _rtt: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -282,7 +284,10 @@ pub fn read(text: &str) -> Result<Frame, Misread> {
     if envelope.v != 1 {
         return Err(Misread::NotOurs);
     }
-    let id = envelope.id.clone().filter(|id| id.len() <= ID_LEN_MAX);
+    let id = envelope.id.clone();
+    if id.as_ref().is_some_and(|id| id.len() > ID_LEN_MAX) {
+        return Err(Misread::TooLarge(None));
+    }
     let said = said(&envelope).map_err(|error| match error {
         Misread::Unsupported(_) => Misread::Unsupported(id.clone()),
         Misread::BadRequest(_) => Misread::BadRequest(id.clone()),
@@ -299,12 +304,9 @@ fn said(envelope: &Envelope) -> Result<FromPeer, Misread> {
     };
     Ok(match envelope.t.as_str() {
         "hello" => FromPeer::Hello(body(envelope)?),
-        "resume" => FromPeer::Resume(body(envelope)?),
+        "resume" => FromPeer::Resume(resume(envelope)?),
         "ack" => body::<Empty>(envelope).map(|_| FromPeer::Ack)?,
-        "ping" => body::<PingBody>(envelope).map(|ping| {
-            drop(ping.rtt);
-            FromPeer::Ping
-        })?,
+        "ping" => body::<PingBody>(envelope).map(|_| FromPeer::Ping)?,
         "presence" => FromPeer::Presence(body(envelope)?),
         "offer" => FromPeer::Offer(edge(envelope)?, turn, description(envelope)?),
         "answer" => FromPeer::Answer(edge(envelope)?, turn, description(envelope)?),
@@ -316,7 +318,7 @@ fn said(envelope: &Envelope) -> Result<FromPeer, Misread> {
         "negotiate_request" => FromPeer::NegotiateRequest(asked(envelope)?, envelope.generation),
         "ice_restart_request" => FromPeer::IceRestartRequest(asked(envelope)?, envelope.generation),
         "media_state" => FromPeer::MediaState(body(envelope)?),
-        "quality" => FromPeer::Quality(body(envelope)?),
+        "quality" => FromPeer::Quality(edge(envelope)?, body(envelope)?),
         "admit" => FromPeer::Admit(about(envelope)?),
         "hold" => FromPeer::Hold(about(envelope)?),
         "deny" => FromPeer::Deny(about(envelope)?),
@@ -334,22 +336,25 @@ fn body<T: DeserializeOwned>(envelope: &Envelope) -> Result<T, Misread> {
     serde_json::from_value(value).map_err(|_wrong| Misread::BadRequest(None))
 }
 
+fn resume(envelope: &Envelope) -> Result<Resume, Misread> {
+    let resume: Resume = body(envelope)?;
+    if resume.last_seq > NUMBER_MAX { Err(Misread::BadRequest(None)) } else { Ok(resume) }
+}
+
 fn edge(envelope: &Envelope) -> Result<Edge, Misread> {
-    match &envelope.edge {
-        Some(edge) if edge.len() <= ID_LEN_MAX => Ok(edge.clone()),
-        _ => Err(Misread::BadRequest(None)),
-    }
+    named(envelope.edge.clone())
+}
+
+fn named(edge: Option<Edge>) -> Result<Edge, Misread> {
+    let edge = edge.ok_or(Misread::BadRequest(None))?;
+    if edge.len() > ID_LEN_MAX { Err(Misread::TooLarge(None)) } else { Ok(edge) }
 }
 
 /// A request may name its edge in the envelope or in the body.
 fn asked(envelope: &Envelope) -> Result<Edge, Misread> {
     let request: Request = body(envelope)?;
     short(request.why.as_deref())?;
-    match request.edge {
-        Some(edge) if edge.len() <= ID_LEN_MAX => Ok(edge),
-        Some(_) => Err(Misread::BadRequest(None)),
-        None => edge(envelope),
-    }
+    named(request.edge.or_else(|| envelope.edge.clone()))
 }
 
 fn about(envelope: &Envelope) -> Result<About, Misread> {
@@ -372,7 +377,11 @@ fn description(envelope: &Envelope) -> Result<String, Misread> {
 
 fn candidate(envelope: &Envelope) -> Result<Candidate, Misread> {
     let candidate: Candidate = body(envelope)?;
-    let parts = [Some(&candidate.candidate), candidate.sdp_mid.as_ref(), candidate.username_fragment.as_ref()];
+    let parts = [
+        Some(&candidate.candidate),
+        candidate.sdp_mid.as_ref(),
+        candidate.username_fragment.as_ref(),
+    ];
     if parts.iter().flatten().any(|part| part.len() > CANDIDATE_BYTES_MAX) {
         return Err(Misread::TooLarge(None));
     }
@@ -501,8 +510,205 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// Whether a client that follows the protocol never hears it; too many of them end a socket.
+    pub fn is_mistake(self) -> bool {
+        matches!(self, Self::BadRequest | Self::Unsupported | Self::TooLarge | Self::Forbidden)
+    }
+
     /// Whether saying it again later can help.
     pub fn is_retryable(self) -> bool {
         matches!(self, Self::RateLimited | Self::PeerGone | Self::Internal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KINDS: [&str; 18] = [
+        "hello",
+        "resume",
+        "ack",
+        "ping",
+        "presence",
+        "offer",
+        "answer",
+        "candidate",
+        "end_of_candidates",
+        "negotiate_request",
+        "ice_restart_request",
+        "media_state",
+        "quality",
+        "admit",
+        "hold",
+        "deny",
+        "leave",
+        "end",
+    ];
+
+    fn misread(text: &str) -> Misread {
+        read(text).unwrap_err()
+    }
+
+    fn frame(t: &str, body: &str) -> String {
+        format!(r#"{{"v":1,"id":"c1","t":"{t}","edge":"e1","neg":1,"gen":7,"body":{body}}}"#)
+    }
+
+    #[test]
+    fn every_kind_of_the_specification_is_understood() {
+        let participant = r#"{"participant":"019dab12-0000-7000-8000-0000000000a1"}"#;
+        for (t, body) in [
+            ("hello", r#"{"ticket":"eyJ","caps":["trickle"],"client":"web","tz":"Asia/Tomsk"}"#),
+            (
+                "resume",
+                r#"{"sid":"019dab13-0000-7000-8000-000000000001","secret":"q","epoch":1,"last_seq":118}"#,
+            ),
+            ("ack", "{}"),
+            ("ping", r#"{"rtt":84}"#),
+            ("presence", r#"{"state":"device_check"}"#),
+            ("offer", r#"{"sdp":"v=0"}"#),
+            ("answer", r#"{"sdp":"v=0"}"#),
+            (
+                "candidate",
+                r#"{"candidate":"candidate:1","sdpMid":"0","sdpMLineIndex":0,"usernameFragment":"h2Kx"}"#,
+            ),
+            ("end_of_candidates", "{}"),
+            ("negotiate_request", r#"{"edge":"e1","why":"rebuild"}"#),
+            ("ice_restart_request", r#"{"edge":"e1","why":"disconnected"}"#),
+            ("media_state", r#"{"audio":true,"video":false}"#),
+            (
+                "quality",
+                r#"{"rtt":84,"jitter":6,"loss_in":0.012,"loss_out":0.0,"bitrate":412000,"mos":4.2}"#,
+            ),
+            ("admit", participant),
+            ("hold", participant),
+            ("deny", participant),
+            ("leave", r#"{"reason":"user"}"#),
+            ("end", r#"{"outcome":"completed"}"#),
+        ] {
+            let read = read(&frame(t, body)).unwrap();
+            assert_eq!(read.id.as_deref(), Some("c1"), "{t}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_this_protocol_is_told_from_what_is_only_wrong() {
+        for text in
+            ["", "[]", "{}", "hello", r#"{"v":2,"t":"ping"}"#, r#"{"v":1,"t":"ping","to":"x"}"#]
+        {
+            assert_eq!(misread(text), Misread::NotOurs, "{text}");
+        }
+        let id = || Some("c1".to_owned());
+        assert_eq!(misread(&frame("dance", "{}")), Misread::Unsupported(id()));
+        assert_eq!(misread(&frame("ping", r#"{"new":1}"#)), Misread::BadRequest(id()));
+        assert_eq!(
+            misread(r#"{"v":1,"id":"c1","t":"offer","body":{"sdp":""}}"#),
+            Misread::BadRequest(id())
+        );
+    }
+
+    #[test]
+    fn every_part_has_its_limit() {
+        let id = || Some("c1".to_owned());
+        let long = |length| "x".repeat(length);
+        let sdp = |length| frame("offer", &format!(r#"{{"sdp":"{}"}}"#, long(length)));
+        assert!(read(&sdp(SDP_BYTES_MAX)).is_ok());
+        assert_eq!(misread(&sdp(SDP_BYTES_MAX + 1)), Misread::TooLarge(id()));
+        let candidate =
+            |length| frame("candidate", &format!(r#"{{"candidate":"{}"}}"#, long(length)));
+        assert!(read(&candidate(CANDIDATE_BYTES_MAX)).is_ok());
+        assert_eq!(misread(&candidate(CANDIDATE_BYTES_MAX + 1)), Misread::TooLarge(id()));
+        let why = |length| frame("negotiate_request", &format!(r#"{{"why":"{}"}}"#, long(length)));
+        assert!(read(&why(TEXT_LEN_MAX)).is_ok());
+        assert_eq!(misread(&why(TEXT_LEN_MAX + 1)), Misread::TooLarge(id()));
+        let named = |length| format!(r#"{{"v":1,"t":"ping","id":"{}"}}"#, long(length));
+        assert!(read(&named(ID_LEN_MAX)).is_ok());
+        assert_eq!(misread(&named(ID_LEN_MAX + 1)), Misread::TooLarge(None));
+        let nested = |depth| frame("ping", &format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
+        assert_eq!(misread(&nested(JSON_DEPTH_MAX - 1)), Misread::BadRequest(id()));
+        assert_eq!(misread(&nested(JSON_DEPTH_MAX)), Misread::NotOurs);
+        assert_eq!(misread(&nested(30_000)), Misread::NotOurs, "and the stack is safe");
+    }
+
+    #[test]
+    fn a_number_that_no_browser_can_count_to_is_refused() {
+        let resume = |last: u64| {
+            frame(
+                "resume",
+                &format!(
+                    r#"{{"sid":"019dab13-0000-7000-8000-000000000001","secret":"q","epoch":1,"last_seq":{last}}}"#
+                ),
+            )
+        };
+        assert!(read(&resume(NUMBER_MAX)).is_ok());
+        assert!(matches!(misread(&resume(NUMBER_MAX + 1)), Misread::BadRequest(_)));
+        assert!(matches!(misread(&resume(u64::MAX)), Misread::BadRequest(_)));
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 12, 4, |inner| {
+            let name = prop_oneof![
+                Just("sdp".to_owned()),
+                Just("candidate".to_owned()),
+                Just("participant".to_owned()),
+                Just("edge".to_owned()),
+                "[a-z_]{1,8}",
+            ];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((name, inner), 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// Nearly a frame: one of ours with wrong parts, cut, or with a byte changed.
+    fn nearly() -> impl Strategy<Value = String> {
+        let kind = prop_oneof![
+            9 => prop::sample::select(KINDS.to_vec()).prop_map(str::to_owned),
+            1 => ".{0,20}",
+        ];
+        let parts = (kind, json(), json(), any::<u8>(), prop::option::of(any::<u64>()));
+        (parts, 0_usize..400, any::<u8>(), 0_u8..4).prop_map(|(parts, at, byte, damage)| {
+            let (kind, body, edge, v, number) = parts;
+            let v = if damage == 3 { v } else { 1 };
+            let frame = serde_json::json!({
+                "v": v, "t": kind, "body": body, "edge": edge.as_str(), "gen": number, "ack": number,
+            });
+            let mut bytes = frame.to_string().into_bytes();
+            let at = at % bytes.len();
+            match damage {
+                1 => bytes.truncate(at),
+                2 => bytes[at] = byte,
+                _ => {}
+            }
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn a_malformed_frame_is_refused_and_never_a_fault(text in prop_oneof![nearly(), ".{0,80}"]) {
+            match read(&text) {
+                Ok(frame) => prop_assert!(frame.id.is_none_or(|id| id.len() <= ID_LEN_MAX)),
+                Err(
+                    Misread::NotOurs
+                    | Misread::Unsupported(_)
+                    | Misread::BadRequest(_)
+                    | Misread::TooLarge(_),
+                ) => {}
+            }
+        }
     }
 }

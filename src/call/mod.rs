@@ -4,12 +4,12 @@
 //! surviving: seats and admissions are rows, so that a client can come back after a restart.
 
 pub mod edge;
+pub mod event;
 pub mod ice;
+pub mod line;
 pub mod mailbox;
 pub mod message;
 pub mod room;
-#[cfg(test)]
-mod room_tests;
 pub mod seat;
 pub mod socket;
 
@@ -18,42 +18,26 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use serde_json::json;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::account::SessionId;
 use crate::base::app::App;
 use crate::base::column::Instant;
 use crate::base::ctx::as_system;
+use crate::base::problem;
 use crate::base::tx;
-use crate::call::room::{CloseCode, Effect, Event, LineId, Room};
+use crate::call::event::{CloseCode, Effect, Event, LineId, OverWhy};
+use crate::call::line::{Line, Order};
+use crate::call::room::Room;
 use crate::encounter::presence::LeftWhy;
 use crate::encounter::{EncounterId, ParticipantId};
 
-/// How many messages may wait for a slow socket before it is closed.
-pub const QUEUE_LEN_MAX: usize = 128;
 /// How often rooms look at the clock, in milliseconds.
 const TICK_MS: u64 = 500;
-
-/// What a socket is told to do.
-#[derive(Debug)]
-pub enum Order {
-    /// Write this.
-    Send(String),
-    /// Close; nothing after it counts.
-    Close(CloseCode),
-}
-
-/// A socket, as its room sees it.
-#[derive(Debug, Clone)]
-pub struct Line {
-    /// Its number in this process.
-    pub id: LineId,
-    /// The sign-in session it rests on.
-    pub session: SessionId,
-    /// The way to it; bounded.
-    pub orders: mpsc::Sender<Order>,
-}
+/// How often every socket asks the database whether its seat is still good, in seconds.
+pub const CHECK_SECS: i64 = 30;
 
 struct Live {
     room: Room,
@@ -64,13 +48,25 @@ struct Live {
 #[derive(Default)]
 pub struct Rooms {
     live: Mutex<HashMap<EncounterId, Live>>,
+    /// Departures that the database could not take yet.
+    owed: Mutex<Vec<Departure>>,
     next_line: AtomicU64,
     stopping: AtomicBool,
     clock: std::sync::OnceLock<Arc<dyn crate::base::clock::Clock>>,
 }
 
 /// A seat that became empty: what must still be written to the database.
-pub type Departure = (EncounterId, ParticipantId, LeftWhy);
+#[derive(Debug, Clone, Copy)]
+pub struct Departure {
+    /// The visit.
+    pub encounter: EncounterId,
+    /// Who left.
+    pub participant: ParticipantId,
+    /// Which of their seats.
+    pub sid: uuid::Uuid,
+    /// Why.
+    pub why: LeftWhy,
+}
 
 impl Rooms {
     /// Rooms that live by `clock`.
@@ -103,75 +99,93 @@ impl Rooms {
     }
 
     /// Lets something happen in a room; `line` is a socket that comes with it.
-    pub fn apply(&self, encounter: EncounterId, line: Option<Line>, event: Event) -> Vec<Departure> {
+    #[must_use]
+    pub fn apply(
+        &self,
+        encounter: EncounterId,
+        line: Option<Line>,
+        event: Event,
+    ) -> Vec<Departure> {
         let now = self.now();
         let mut rooms = self.lock();
-        if line.is_none() && !matches!(event, Event::Restore(_)) && !rooms.contains_key(&encounter) {
+        if let Some(line) = &line
+            && self.is_stopping()
+        {
+            farewell(line);
+            return Vec::new();
+        }
+        if !event.opens_room() && !rooms.contains_key(&encounter) {
             return Vec::new();
         }
         let live = rooms
             .entry(encounter)
             .or_insert_with(|| Live { room: Room::new(now), lines: Vec::new() });
+        let came = line.as_ref().map(|line| line.id);
         live.lines.extend(line);
         let departures = live.carry_out(encounter, event, now);
-        if live.room.is_empty() && live.lines.is_empty() {
+        if let Some(came) = came {
+            // What was committed between the taking of the seat and this moment told the room
+            // of nobody: the newcomer looks once more.
+            live.order(came, Order::Check);
+        }
+        if live.is_done(now) {
             rooms.remove(&encounter);
         }
         departures
     }
 
-    /// Hears what a committed transaction tells.
-    pub fn hear(&self, event: &tx::Event) {
+    /// Hears what a committed transaction tells; what comes of it must be remembered.
+    #[must_use]
+    pub fn hear(&self, event: &tx::Event) -> Vec<Departure> {
         match event {
             tx::Event::Admission(encounter, participant, admission) => {
-                // Whoever is turned away is "denied" in the database already.
-                self.apply(*encounter, None, Event::Decided(*participant, *admission));
+                self.apply(*encounter, None, Event::Decided(*participant, *admission))
             }
             tx::Event::EncounterOver(encounter) => {
-                self.apply(*encounter, None, Event::Over);
+                self.apply(*encounter, None, Event::Over(OverWhy::Finished))
             }
-            tx::Event::SessionEnded(_) | tx::Event::MessageQueued => {}
+            tx::Event::SessionEnded(session) => self.sign_out(*session),
+            tx::Event::MessageQueued => Vec::new(),
         }
     }
 
     /// A sign-in ended: whoever sits on it must go.
+    #[must_use]
     pub fn sign_out(&self, session: SessionId) -> Vec<Departure> {
         let now = self.now();
         let mut departures = Vec::new();
         for (encounter, live) in self.lock().iter_mut() {
-            let lines: Vec<_> =
-                live.lines.iter().filter(|line| line.session == session).map(|line| line.id).collect();
-            for line in lines {
-                if let Some(id) = live.room.seated(line) {
-                    departures.extend(live.carry_out(*encounter, Event::SignedOut(id), now));
-                }
+            if live.room.rests_on(session) {
+                departures.extend(live.carry_out(*encounter, Event::SignedOut(session), now));
             }
         }
         departures
     }
 
-    /// Lets time pass in every room.
+    /// Whether a socket still has its seat; `ack` is what it has worked through.
+    pub fn heeds(&self, encounter: EncounterId, line: LineId, ack: Option<u64>) -> bool {
+        self.lock().get_mut(&encounter).is_some_and(|live| live.room.heeds(line, ack))
+    }
+
+    /// Lets time pass in every room, and sends sockets to ask whether their seats are good.
+    #[must_use]
     pub fn tick(&self) -> Vec<Departure> {
         let now = self.now();
-        let mut departures = Vec::new();
+        let mut departures = std::mem::take(&mut *self.owed());
         self.lock().retain(|encounter, live| {
             departures.extend(live.carry_out(*encounter, Event::Tick, now));
-            !(live.room.is_empty() && live.lines.is_empty())
+            live.send_to_check(now);
+            !live.is_done(now)
         });
         departures
     }
 
     /// Says goodbye to every socket: the seats stay, clients come back to the next process.
     pub fn stop(&self) {
+        let mut rooms = self.lock();
         self.stopping.store(true, Ordering::SeqCst);
-        for live in self.lock().values_mut() {
-            for line in live.lines.drain(..) {
-                // Spread over three seconds, so that the next process is not run over.
-                let after_ms = line.id.wrapping_mul(2_654_435_761) % 3000;
-                let bye = room::unnumbered("bye", None, &json!({"action": "resume", "after_ms": after_ms}));
-                drop(line.orders.try_send(Order::Send(bye)));
-                drop(line.orders.try_send(Order::Close(CloseCode::Restart)));
-            }
+        for live in rooms.values_mut() {
+            live.lines.drain(..).for_each(|line| farewell(&line));
         }
     }
 
@@ -180,9 +194,25 @@ impl Rooms {
         // clients resume; refusing everybody else would be worse.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn owed(&self) -> MutexGuard<'_, Vec<Departure>> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Spread over three seconds, so that the next process is not run over.
+fn farewell(line: &Line) {
+    let after_ms = line.id.wrapping_mul(2_654_435_761) % 3000;
+    let bye = room::unnumbered("bye", None, &json!({"action": "resume", "after_ms": after_ms}));
+    line.order(Order::Send(bye));
+    line.order(Order::Close(CloseCode::Restart));
 }
 
 impl Live {
+    fn is_done(&self, now: Instant) -> bool {
+        self.lines.is_empty() && self.room.is_done(now)
+    }
+
     fn carry_out(&mut self, encounter: EncounterId, event: Event, now: Instant) -> Vec<Departure> {
         if let Event::Lost(gone) = &event {
             let gone = *gone;
@@ -196,7 +226,9 @@ impl Live {
                     self.order(to, Order::Close(code));
                     self.lines.retain(|line| line.id != to);
                 }
-                Effect::Gone(id, why) => departures.push((encounter, id, why)),
+                Effect::Gone(participant, sid, why) => {
+                    departures.push(Departure { encounter, participant, sid, why });
+                }
             }
         }
         departures
@@ -205,19 +237,30 @@ impl Live {
     /// Never waits: a socket that does not keep up is cut off, and resumes.
     fn order(&mut self, to: LineId, order: Order) {
         let Some(line) = self.lines.iter().find(|line| line.id == to) else { return };
-        if line.orders.try_send(order).is_err() {
-            // Dropping the sender tells the socket's task to close as too slow.
+        if !line.order(order) {
             self.lines.retain(|line| line.id != to);
+        }
+    }
+
+    fn send_to_check(&mut self, now: Instant) {
+        let due = |line: &&mut Line| now.since(line.checked_at) >= TimeDelta::seconds(CHECK_SECS);
+        for line in self.lines.iter_mut().filter(due) {
+            line.checked_at = now;
+            line.order(Order::Check);
         }
     }
 }
 
-/// Writes down who has left.
+/// Writes down who has left. What the database cannot take now is tried again with every tick.
 pub async fn remember(app: &Arc<App>, departures: Vec<Departure>) {
-    for (encounter, id, why) in departures {
-        let done = as_system(app, move |tx| seat::give_up(tx, encounter, id, why)).await;
-        if let Err(error) = done {
-            tracing::error!(encounter.id = %encounter, %error, "a departure could not be written down");
+    for departure in departures {
+        let Err(error) = as_system(app, move |tx| seat::give_up(tx, departure)).await else {
+            continue;
+        };
+        let code = error.problem().code;
+        tracing::error!(encounter.id = %departure.encounter, code, "a departure was not written down");
+        if error.is(&problem::OVERLOADED) {
+            app.rooms.owed().push(departure);
         }
     }
 }
@@ -225,12 +268,15 @@ pub async fn remember(app: &Arc<App>, departures: Vec<Departure>) {
 /// Keeps the rooms going until `stop`: restores the seats of the process before, then ticks.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     match as_system(&app, seat::left_behind).await {
-        Ok(guests) => {
-            for (encounter, guest) in guests {
-                app.rooms.apply(encounter, None, Event::Restore(guest));
+        Ok(seats) => {
+            for (encounter, guest, credentials) in seats {
+                let restore = Event::Restore(guest, credentials);
+                remember(&app, app.rooms.apply(encounter, None, restore)).await;
             }
         }
-        Err(error) => tracing::error!(%error, "the seats of the process before could not be read"),
+        Err(error) => {
+            tracing::error!(%error, "the seats of the process before could not be read");
+        }
     }
     let mut ticks = tokio::time::interval(Duration::from_millis(TICK_MS));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -4,23 +4,28 @@
 //! Who may be let in or end the visit is decided outside, by the access policy and the database;
 //! the room hears of it when it has been committed.
 
-use chrono::TimeDelta;
-use serde::Serialize;
-use serde_json::{Value, json};
+#[cfg(test)]
+#[path = "room_sim.rs"]
+mod sim;
+mod telling;
+#[cfg(test)]
+#[path = "room_tests.rs"]
+mod tests;
 
+use chrono::TimeDelta;
+use serde_json::json;
+
+use crate::account::SessionId;
 use crate::base::column::Instant;
 use crate::call::edge::{Edge, Phase};
+use crate::call::event::{CloseCode, Credentials, Effect, Event, Guest, LineId, OverWhy};
 use crate::call::ice::IceServer;
 use crate::call::mailbox::Mailbox;
-use crate::call::message::{
-    EdgeView, ErrorCode, Frame, FromPeer, MESSAGE_BYTES_MAX, MediaState, Peer, PeerChange,
-    Readiness, SeatState, Turn,
-};
+use crate::call::message::{ErrorCode, Frame, FromPeer, MediaState, PeerChange, Readiness, Turn};
 use crate::encounter::presence::LeftWhy;
 use crate::encounter::{Admission, ParticipantId, ParticipantRole};
 
-/// One socket, as long as it lives.
-pub type LineId = u64;
+pub use self::telling::{error, unnumbered};
 
 /// How long a silent line is not mentioned to the others, in seconds.
 pub const MENTION_SECS: i64 = 3;
@@ -32,90 +37,12 @@ pub const PATIENT_SEAT_SECS: i64 = 180;
 pub const VOUCHED_SEAT_SECS: i64 = 300;
 /// How long a report vouches for the other side, in seconds.
 const VOUCH_SECS: i64 = 15;
-/// How long an offer or answer may take, in seconds.
-pub const ANSWER_SECS: i64 = 10;
+/// How long a room without seats remembers what was decided, for those on their way in.
+const MEMORY_SECS: i64 = 60;
 /// The most people in one room.
 pub const SEATS_MAX: usize = 6;
 /// How often a client says `ping`, in milliseconds.
 pub const PING_MS: u32 = 5000;
-
-/// Why a socket is closed (`docs/signaling.md`, "Close codes").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the specification says what each means")]
-pub enum CloseCode {
-    Done = 1000,
-    Restart = 1012,
-    BadFrame = 4400,
-    SignIn = 4401,
-    Forbidden = 4403,
-    NoVisit = 4404,
-    HelloTimeout = 4408,
-    Superseded = 4409,
-    Over = 4410,
-    TooLarge = 4413,
-    TooSlow = 4429,
-    Internal = 4500,
-}
-
-/// Somebody who takes a seat.
-#[derive(Debug, Clone)]
-pub struct Guest {
-    /// Their part in the visit.
-    pub id: ParticipantId,
-    /// As what.
-    pub role: ParticipantRole,
-    /// The name others see.
-    pub name: String,
-    /// Whether they are let in.
-    pub admitted: bool,
-    /// Since when they wait.
-    pub since: Option<Instant>,
-}
-
-/// What a client must know to take its seat again.
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    /// The seat.
-    pub sid: uuid::Uuid,
-    /// Its secret; only said when the seat is new.
-    pub secret: Option<String>,
-    /// Counts the sockets of the seat.
-    pub epoch: i32,
-}
-
-/// What happens to a room.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// Somebody came with a ticket.
-    Enter(Guest, LineId, Credentials, Vec<IceServer>),
-    /// Somebody came back with the secret of their seat; the last number that arrived.
-    Resume(Guest, LineId, Credentials, u64),
-    /// Somebody was here when the process stopped, and may come back.
-    Restore(Guest),
-    /// A peer said something.
-    Said(LineId, Frame),
-    /// A socket is gone.
-    Lost(LineId),
-    /// The practitioner decided.
-    Decided(ParticipantId, Admission),
-    /// A sign-in ended that somebody's seat rests on.
-    SignedOut(ParticipantId),
-    /// The visit has ended.
-    Over,
-    /// Time has passed.
-    Tick,
-}
-
-/// What is to be done about it, in this order.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Write this to a socket.
-    Send(LineId, String),
-    /// Close a socket.
-    Close(LineId, CloseCode),
-    /// Somebody is no longer here: remember it.
-    Gone(ParticipantId, LeftWhy),
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line {
@@ -123,15 +50,49 @@ enum Line {
     Silent { since: Instant, mentioned: bool },
 }
 
+/// What somebody who waits was told last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wait {
+    practitioner_here: bool,
+    position: usize,
+}
+
 #[derive(Debug)]
 struct Seat {
     guest: Guest,
+    /// The seat in the database.
+    sid: uuid::Uuid,
+    epoch: i32,
+    session: SessionId,
     line: Line,
     mailbox: Mailbox,
     presence: Option<Readiness>,
     media: Option<MediaState>,
+    told: Option<Wait>,
     /// When the other side last reported media from here.
     vouched_at: Option<Instant>,
+}
+
+impl Seat {
+    fn new(guest: Guest, credentials: &Credentials, line: Line, mailbox: Mailbox) -> Self {
+        Self {
+            guest,
+            sid: credentials.sid,
+            epoch: credentials.epoch,
+            session: credentials.session,
+            line,
+            mailbox,
+            presence: None,
+            media: None,
+            told: None,
+            vouched_at: None,
+        }
+    }
+
+    /// Silent for so long that the others know.
+    fn is_missed(&self) -> bool {
+        matches!(self.line, Line::Silent { mentioned: true, .. })
+    }
 }
 
 /// One room.
@@ -144,33 +105,50 @@ pub struct Room {
     rev: u64,
     generation: u64,
     over: bool,
+    /// An empty room is kept until then.
+    kept_until: Instant,
     effects: Vec<Effect>,
 }
 
 impl Room {
-    /// An empty room. Generations begin at the time in seconds, so that those of a room that is
-    /// opened again after a restart are higher than any before.
+    /// An empty room. Generations begin at the time in milliseconds, so that those of a room that
+    /// is opened again after a restart are higher than any before.
     pub fn new(now: Instant) -> Self {
         Self {
             seats: Vec::new(),
             edges: Vec::new(),
             decided: Vec::new(),
             rev: 0,
-            generation: u64::try_from(now.utc().timestamp()).unwrap_or_default(),
+            generation: u64::try_from(now.utc().timestamp_millis()).unwrap_or_default(),
             over: false,
+            kept_until: now,
             effects: Vec::new(),
         }
     }
 
-    /// Whether nobody sits here any more.
-    pub fn is_empty(&self) -> bool {
-        self.seats.is_empty()
+    /// Whether nobody sits here and nobody can be on the way who has not heard the last word.
+    pub fn is_done(&self, now: Instant) -> bool {
+        self.seats.is_empty() && now >= self.kept_until
     }
 
     /// Who sits on a socket.
     pub fn seated(&self, line: LineId) -> Option<ParticipantId> {
         let seat = self.seats.iter().find(|seat| seat.line == Line::Up(line))?;
         Some(seat.guest.id)
+    }
+
+    /// Whether a socket has a seat; what it has worked through is forgotten.
+    pub fn heeds(&mut self, line: LineId, ack: Option<u64>) -> bool {
+        let Some(id) = self.seated(line) else { return false };
+        if let (Some(ack), Some(seat)) = (ack, self.seat_mut(id)) {
+            seat.mailbox.acknowledge(ack);
+        }
+        true
+    }
+
+    /// Whether somebody's seat rests on a sign-in session.
+    pub fn rests_on(&self, session: SessionId) -> bool {
+        self.seats.iter().any(|seat| seat.session == session)
     }
 
     /// Lets something happen; returns what is to be done about it.
@@ -182,7 +160,9 @@ impl Room {
             Event::Resume(guest, line, credentials, last_seq) => {
                 self.resume(guest, line, &credentials, last_seq, now);
             }
-            Event::Restore(guest) => self.restore(guest, now),
+            Event::Restore(guest, credentials) => {
+                self.restore(guest, &credentials, now);
+            }
             Event::Said(line, frame) => self.said(line, frame, now),
             Event::Lost(line) => {
                 if let Some(seat) = self.seats.iter_mut().find(|seat| seat.line == Line::Up(line)) {
@@ -190,78 +170,39 @@ impl Room {
                 }
             }
             Event::Decided(id, admission) => self.decide(id, admission, now),
-            Event::SignedOut(id) => self.remove(id, CloseCode::SignIn, LeftWhy::SignedOut, now),
-            Event::Over => self.end(now),
+            Event::SignedOut(session) => {
+                for id in self.ids(|seat| seat.session == session) {
+                    self.remove(id, CloseCode::SignIn, LeftWhy::SignedOut, now);
+                }
+            }
+            Event::Barred(id) => self.remove(id, CloseCode::Forbidden, LeftWhy::Denied, now),
+            Event::Over(why) => self.end(why, now),
             Event::Tick => self.tick(now),
         }
+        self.tell_who_waits(now);
         std::mem::take(&mut self.effects)
     }
 
     fn enter(
         &mut self,
-        mut guest: Guest,
+        guest: Guest,
         line: LineId,
         credentials: &Credentials,
         ice: &[IceServer],
         now: Instant,
     ) {
+        let guest = self.as_decided(guest);
         let id = guest.id;
-        if self.over {
-            return self.effects.push(Effect::Close(line, CloseCode::Over));
+        let came = if self.seat(id).is_some() { PeerChange::State } else { PeerChange::Joined };
+        if self.over || (came == PeerChange::Joined && self.seats.len() >= SEATS_MAX) {
+            return self.turn_away(id, line, credentials);
         }
-        if let Some((_, admitted)) = self.decided.iter().find(|(decided, _)| *decided == id) {
-            guest.admitted = *admitted;
-        }
-        let came = if let Some(at) = self.seats.iter().position(|seat| seat.guest.id == id) {
-            let old = self.seats.swap_remove(at);
+        if let Some(old) = self.take_out(id) {
             self.supersede(old.line);
-            // A new seat knows nothing of the old connections.
-            self.edges.retain(|edge| !edge.joins(id));
-            PeerChange::State
-        } else {
-            PeerChange::Joined
-        };
-        if self.seats.len() >= SEATS_MAX {
-            return self.effects.push(Effect::Close(line, CloseCode::Forbidden));
         }
-        self.seats.push(Seat {
-            guest,
-            line: Line::Up(line),
-            mailbox: Mailbox::default(),
-            presence: None,
-            media: None,
-            vouched_at: None,
-        });
-        let welcome = self.welcome(id, credentials, ice, now);
-        self.tell(id, "welcome", &welcome, now);
+        self.seats.push(Seat::new(guest, credentials, Line::Up(line), Mailbox::default()));
+        self.tell_welcome(id, credentials, ice, now);
         self.mention(id, came, now);
-        self.settle_in(id, now);
-    }
-
-    fn welcome(&self, id: ParticipantId, credentials: &Credentials, ice: &[IceServer], now: Instant) -> Value {
-        let role = self.seat(id).map(|seat| seat.guest.role);
-        json!({
-            "sid": credentials.sid, "secret": credentials.secret, "epoch": credentials.epoch,
-            "participant": {"id": id, "role": role},
-            "ping_ms": PING_MS,
-            "resume_ms": seat_secs(role.unwrap_or(ParticipantRole::Patient)) * 1000,
-            "limits": {"message_bytes": MESSAGE_BYTES_MAX},
-            "server_time": now,
-            "roster": self.roster(id), "edges": self.edges_of(id),
-            "ice_servers": ice,
-        })
-    }
-
-    /// What follows `welcome`: the truth about waiting, or the edges to whoever is inside.
-    fn settle_in(&mut self, id: ParticipantId, now: Instant) {
-        if !self.is_admitted(id) {
-            self.tell_waiting(id, now);
-        } else if self.role(id) == Some(ParticipantRole::Practitioner) {
-            let waiting: Vec<_> = self.ids(|seat| !seat.guest.admitted);
-            for other in waiting {
-                self.tell_waiting(other, now);
-            }
-        }
         self.connect(now);
     }
 
@@ -275,64 +216,96 @@ impl Room {
     ) {
         let id = guest.id;
         if self.over {
-            return self.effects.push(Effect::Close(line, CloseCode::Over));
+            return self.turn_away(id, line, credentials);
         }
-        let returned = if self.seat(id).is_some() {
-            PeerChange::State
-        } else {
-            self.restore(guest, now);
-            PeerChange::Joined
-        };
-        let Some(seat) = self.seats.iter_mut().find(|seat| seat.guest.id == id) else { return };
-        let missed = seat.mailbox.replay(last_seq, now);
+        if let Some(seat) = self.seat(id) {
+            let same = seat.sid == credentials.sid;
+            // Two came back at once, or a new ticket was quicker: the later one has the seat.
+            if (same && seat.epoch > credentials.epoch) || (!same && seat.sid > credentials.sid) {
+                return self.effects.push(Effect::Close(line, CloseCode::Superseded));
+            }
+            if !same && let Some(old) = self.take_out(id) {
+                self.supersede(old.line);
+            }
+        }
+        let came = if self.seat(id).is_some() { PeerChange::State } else { PeerChange::Joined };
+        if !self.restore(guest, credentials, now) {
+            return self.turn_away(id, line, credentials);
+        }
+        let Some(seat) = self.seat_mut(id) else { return };
+        let was_missed = seat.is_missed();
+        seat.epoch = credentials.epoch;
         let was = std::mem::replace(&mut seat.line, Line::Up(line));
-        let to_seq = seat.mailbox.last_seq();
-        let body = json!({
-            "epoch": credentials.epoch, "participant": {"id": id},
-            "from_seq": last_seq, "to_seq": if missed.is_some() { to_seq } else { last_seq },
-        });
+        let missed = seat.mailbox.replay(last_seq, now);
+        let to_seq = if missed.is_some() { seat.mailbox.last_seq() } else { last_seq };
         self.supersede(was);
-        self.effects.push(Effect::Send(line, unnumbered("resumed", None, &body)));
-        match missed {
-            Some(missed) => {
-                self.effects.extend(missed.into_iter().map(|text| Effect::Send(line, text)));
+        self.resumed(id, line, credentials.epoch, (last_seq, to_seq));
+        let was_lost = missed.is_none();
+        if let Some(missed) = missed {
+            self.effects.extend(missed.into_iter().map(|text| Effect::Send(line, text)));
+        } else {
+            if let Some(seat) = self.seat_mut(id) {
+                (seat.mailbox, seat.told) = (Mailbox::starting_after(last_seq), None);
             }
-            None => {
-                if let Some(seat) = self.seats.iter_mut().find(|seat| seat.guest.id == id) {
-                    seat.mailbox = Mailbox::starting_after(last_seq);
-                }
-                self.tell(id, "reset", &json!({"reason": "messages_lost"}), now);
-            }
+            self.tell(id, "reset", &json!({"reason": "messages_lost"}), now);
         }
         self.tell_snapshot(id, now);
-        let mentioned = matches!(was, Line::Silent { mentioned: true, .. });
-        if mentioned || returned == PeerChange::Joined {
-            self.mention(id, returned, now);
+        if was_missed {
+            self.mention(id, came, now);
         }
-        if returned == PeerChange::Joined {
-            self.settle_in(id, now);
+        self.go_on(id, was_lost, now);
+        self.connect(now);
+    }
+
+    /// The negotiations under way of somebody who has come back: they have their time again, or
+    /// begin anew when what was said of them is lost.
+    fn go_on(&mut self, id: ParticipantId, was_lost: bool, now: Instant) {
+        let mut lost = Vec::new();
+        for edge in self.edges.iter_mut().filter(|edge| edge.joins(id)) {
+            edge.wait_anew(now);
+            if was_lost && edge.phase() != Phase::Up {
+                lost.push(edge.id.clone());
+            }
+        }
+        for name in lost {
+            self.negotiate(&name, true, now);
         }
     }
 
-    /// A seat that somebody may come back to. Its connections may still be up: nothing is
-    /// negotiated until somebody asks.
-    fn restore(&mut self, guest: Guest, now: Instant) {
-        let id = guest.id;
-        if self.seats.len() >= SEATS_MAX || self.seat(id).is_some() {
-            return;
+    /// A seat that somebody may come back to, unless it is there; `false` when there is no room.
+    /// Its connections may still be up: nothing is negotiated until somebody asks.
+    fn restore(&mut self, guest: Guest, credentials: &Credentials, now: Instant) -> bool {
+        if self.seat(guest.id).is_some() {
+            return true;
         }
-        self.seats.push(Seat {
-            guest,
-            line: Line::Silent { since: now, mentioned: true },
-            mailbox: Mailbox::default(),
-            presence: None,
-            media: None,
-            vouched_at: None,
-        });
+        if self.over || self.seats.len() >= SEATS_MAX {
+            return false;
+        }
+        let guest = self.as_decided(guest);
+        let line = Line::Silent { since: now, mentioned: true };
+        self.seats.push(Seat::new(guest, credentials, line, Mailbox::of_another_process()));
         for (one, other) in self.missing_edges() {
             let generation = self.next_generation();
             self.edges.push(Edge::new(one, other, generation, Phase::Up));
         }
+        true
+    }
+
+    fn as_decided(&self, mut guest: Guest) -> Guest {
+        if let Some((_, admitted)) = self.decided.iter().find(|(id, _)| *id == guest.id) {
+            guest.admitted = *admitted;
+        }
+        guest
+    }
+
+    fn turn_away(&mut self, id: ParticipantId, line: LineId, credentials: &Credentials) {
+        let (code, why) = if self.over {
+            (CloseCode::Over, LeftWhy::Finished)
+        } else {
+            (CloseCode::Forbidden, LeftWhy::Denied)
+        };
+        self.effects.push(Effect::Gone(id, credentials.sid, why));
+        self.effects.push(Effect::Close(line, code));
     }
 
     fn supersede(&mut self, line: Line) {
@@ -342,70 +315,62 @@ impl Room {
     }
 
     fn said(&mut self, line: LineId, frame: Frame, now: Instant) {
-        let Some(id) = self.seated(line) else { return };
-        if let (Some(ack), Some(seat)) = (frame.ack, self.seat_mut(id)) {
-            seat.mailbox.acknowledge(ack);
+        if !self.heeds(line, frame.ack) {
+            return;
         }
-        let refused = self.hear(id, line, frame.said, now).err();
-        if let Some(code) = refused {
+        let Some(id) = self.seated(line) else { return };
+        if let Err(code) = self.hear(id, line, frame.said, now) {
             self.effects.push(Effect::Send(line, error(code, frame.id.as_deref())));
         }
     }
 
-    fn hear(&mut self, id: ParticipantId, line: LineId, said: FromPeer, now: Instant) -> Result<(), ErrorCode> {
+    fn hear(
+        &mut self,
+        id: ParticipantId,
+        line: LineId,
+        said: FromPeer,
+        now: Instant,
+    ) -> Result<(), ErrorCode> {
         match said {
             FromPeer::Ack => {}
             FromPeer::Ping => {
                 let body = json!({"server_time": now});
                 self.effects.push(Effect::Send(line, unnumbered("pong", None, &body)));
             }
-            FromPeer::Presence(presence) => {
-                self.update(id, now, |seat| seat.presence = Some(presence.state));
-            }
-            FromPeer::MediaState(media) => {
-                self.update(id, now, |seat| seat.media = Some(media));
-                let inside = self.is_admitted(id);
-                let others =
-                    self.ids(|seat| inside && seat.guest.admitted && seat.guest.id != id);
-                for other in others {
-                    self.relay(id, other, "media_state", None, &media, now);
-                }
-            }
-            FromPeer::Quality(_) => {
-                let others = self.ids(|seat| seat.guest.id != id);
-                for other in others {
-                    if let Some(seat) = self.seat_mut(other) {
-                        seat.vouched_at = Some(now);
-                    }
+            FromPeer::Presence(presence) => self.show_presence(id, presence.state, now),
+            FromPeer::MediaState(media) => self.show_media(id, media, now),
+            FromPeer::Quality(edge, _) => {
+                let other = self.edge(id, &edge)?.other(id);
+                if let Some(seat) = self.seat_mut(other) {
+                    seat.vouched_at = Some(now);
                 }
             }
             FromPeer::Offer(edge, turn, sdp) => {
                 let other = self.edge(id, &edge)?.offer(id, turn, now)?;
-                self.relay(id, other, "offer", Some((&edge, turn)), &json!({"sdp": sdp}), now);
+                self.relay(id, other, "offer", (&edge, turn), &json!({"sdp": sdp}), now);
             }
             FromPeer::Answer(edge, turn, sdp) => {
                 if let Some(other) = self.edge(id, &edge)?.answer(id, turn)? {
-                    self.relay(id, other, "answer", Some((&edge, turn)), &json!({"sdp": sdp}), now);
+                    self.relay(id, other, "answer", (&edge, turn), &json!({"sdp": sdp}), now);
                 }
             }
             FromPeer::Candidate(edge, turn, candidate) => {
                 if let Some(other) = self.edge(id, &edge)?.candidate(id, turn)? {
-                    self.relay(id, other, "candidate", Some((&edge, turn)), &candidate, now);
+                    self.relay(id, other, "candidate", (&edge, turn), &candidate, now);
                 }
             }
             FromPeer::EndOfCandidates(edge, turn) => {
                 if let Some(other) = self.edge(id, &edge)?.candidate(id, turn)? {
-                    let nothing = json!({});
-                    self.relay(id, other, "end_of_candidates", Some((&edge, turn)), &nothing, now);
+                    self.relay(id, other, "end_of_candidates", (&edge, turn), &json!({}), now);
                 }
             }
             FromPeer::NegotiateRequest(edge, failed) => {
-                if self.edge(id, &edge)?.is_current(failed) {
+                if self.edge(id, &edge)?.ask(failed) {
                     self.negotiate(&edge, true, now);
                 }
             }
             FromPeer::IceRestartRequest(edge, failed) => {
-                if self.edge(id, &edge)?.is_current(failed) {
+                if self.edge(id, &edge)?.ask(failed) {
                     self.negotiate(&edge, false, now);
                 }
             }
@@ -429,6 +394,7 @@ impl Room {
 
     fn decide(&mut self, id: ParticipantId, admission: Admission, now: Instant) {
         let admitted = admission == Admission::Admitted;
+        self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
         self.decided.retain(|(decided, _)| *decided != id);
         self.decided.push((id, admitted));
         let Some(seat) = self.seat_mut(id) else { return };
@@ -437,6 +403,10 @@ impl Room {
         }
         seat.guest.admitted = admitted;
         seat.guest.since = (!admitted).then_some(now);
+        seat.told = None;
+        if !admitted {
+            self.cut_edges(id);
+        }
         match admission {
             Admission::Admitted => self.tell(id, "admitted", &json!({}), now),
             Admission::Held => self.tell_waiting(id, now),
@@ -445,19 +415,24 @@ impl Room {
                 return self.remove(id, CloseCode::Forbidden, LeftWhy::Denied, now);
             }
         }
-        self.edges.retain(|edge| admitted || !edge.joins(id));
         self.mention(id, PeerChange::State, now);
         self.tell_snapshot(id, now);
         self.connect(now);
     }
 
-    fn end(&mut self, now: Instant) {
+    fn end(&mut self, why: OverWhy, now: Instant) {
+        let (reason, left) = match why {
+            OverWhy::Finished => ("finished", LeftWhy::Finished),
+            OverWhy::TimeOver => ("time_over", LeftWhy::TimeOver),
+        };
         self.over = true;
+        self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
         self.edges.clear();
         for id in self.ids(|_| true) {
-            self.tell(id, "ended", &json!({"reason": "finished"}), now);
+            self.tell(id, "ended", &json!({"reason": reason}), now);
         }
         for seat in std::mem::take(&mut self.seats) {
+            self.effects.push(Effect::Gone(seat.guest.id, seat.sid, left));
             if let Line::Up(line) = seat.line {
                 self.effects.push(Effect::Close(line, CloseCode::Over));
             }
@@ -465,17 +440,34 @@ impl Room {
     }
 
     fn remove(&mut self, id: ParticipantId, code: CloseCode, why: LeftWhy, now: Instant) {
-        let Some(at) = self.seats.iter().position(|seat| seat.guest.id == id) else { return };
         self.mention(id, PeerChange::Left, now);
-        self.edges.retain(|edge| !edge.joins(id));
-        let seat = self.seats.swap_remove(at);
-        self.effects.push(Effect::Gone(id, why));
+        let Some(seat) = self.take_out(id) else { return };
+        self.effects.push(Effect::Gone(id, seat.sid, why));
         if let Line::Up(line) = seat.line {
             self.effects.push(Effect::Close(line, code));
         }
-        if seat.guest.role == ParticipantRole::Practitioner {
-            for other in self.ids(|seat| !seat.guest.admitted) {
-                self.tell_waiting(other, now);
+    }
+
+    fn take_out(&mut self, id: ParticipantId) -> Option<Seat> {
+        let at = self.seats.iter().position(|seat| seat.guest.id == id)?;
+        self.cut_edges(id);
+        Some(self.seats.swap_remove(at))
+    }
+
+    /// Somebody's connections end, and what was said of them is not said again.
+    fn cut_edges(&mut self, id: ParticipantId) {
+        let (cut, kept) =
+            std::mem::take(&mut self.edges).into_iter().partition(|edge| edge.joins(id));
+        self.edges = kept;
+        for edge in cut {
+            self.withdraw(&edge);
+        }
+    }
+
+    fn withdraw(&mut self, edge: &Edge) {
+        for end in [edge.offerer, edge.answerer] {
+            if let Some(seat) = self.seat_mut(end) {
+                seat.mailbox.withdraw(&edge.id);
             }
         }
     }
@@ -486,9 +478,8 @@ impl Room {
         for seat in &mut self.seats {
             let Line::Silent { since, mentioned } = &mut seat.line else { continue };
             let silence = now.since(*since);
-            let vouched = seat
-                .vouched_at
-                .is_some_and(|at| now.since(at) <= TimeDelta::seconds(VOUCH_SECS));
+            let vouched =
+                seat.vouched_at.is_some_and(|at| now.since(at) <= TimeDelta::seconds(VOUCH_SECS));
             let kept = if vouched { VOUCHED_SEAT_SECS } else { seat_secs(seat.guest.role) };
             if silence >= TimeDelta::seconds(kept) {
                 gone.push(seat.guest.id);
@@ -503,10 +494,21 @@ impl Room {
         for id in gone {
             self.remove(id, CloseCode::Done, LeftWhy::Lost, now);
         }
-        let stuck: Vec<_> =
-            self.edges.iter().filter(|edge| edge.is_stuck(now)).map(|edge| edge.id.clone()).collect();
-        for edge in stuck {
-            self.negotiate(&edge, true, now);
+        self.begin_stuck_anew(now);
+    }
+
+    /// Whoever has no line cannot answer: asking them again would only fill their mailbox.
+    fn begin_stuck_anew(&mut self, now: Instant) {
+        let up = self.ids(|seat| matches!(seat.line, Line::Up(_)));
+        let mut stuck = Vec::new();
+        for edge in self.edges.iter_mut().filter(|edge| edge.is_stuck(now)) {
+            if up.contains(&edge.offerer) && up.contains(&edge.answerer) {
+                edge.count_retry();
+                stuck.push(edge.id.clone());
+            }
+        }
+        for name in stuck {
+            self.negotiate(&name, true, now);
         }
     }
 
@@ -546,14 +548,16 @@ impl Room {
         let generation = self.next_generation();
         let Some(edge) = self.edges.iter_mut().find(|edge| edge.id == name) else { return };
         edge.restart(generation, now);
-        let (sides, turn) = ([edge.offerer, edge.answerer], Turn { neg: 0, generation });
-        for id in sides {
-            let view = self.edges_of(id).into_iter().find(|view| view.id == name);
-            let Some(view) = view else { continue };
+        let edge = edge.clone();
+        self.withdraw(&edge);
+        let turn = Turn { neg: 0, generation };
+        for view in [edge.seen_by(edge.offerer), edge.seen_by(edge.answerer)].into_iter().flatten()
+        {
             let body = json!({
                 "peer": view.peer, "role": view.role, "polite": view.polite, "gen": generation,
                 "fresh": fresh,
             });
+            let id = edge.other(view.peer);
             self.post(id, "negotiate", None, Some((name, turn)), &body, now);
         }
     }
@@ -563,100 +567,24 @@ impl Room {
         self.generation
     }
 
-    fn update(&mut self, id: ParticipantId, now: Instant, change: impl FnOnce(&mut Seat)) {
-        if let Some(seat) = self.seat_mut(id) {
-            change(seat);
+    fn show_presence(&mut self, id: ParticipantId, presence: Readiness, now: Instant) {
+        let Some(seat) = self.seat_mut(id) else { return };
+        if seat.presence.replace(presence) != Some(presence) {
             self.mention(id, PeerChange::State, now);
         }
     }
 
-    /// Tells the others about somebody. Who waits hears of practitioners only.
-    fn mention(&mut self, id: ParticipantId, op: PeerChange, now: Instant) {
-        self.rev = self.rev.saturating_add(1);
-        let Some(peer) = self.seat(id).map(view) else { return };
-        let body = json!({"rev": self.rev, "op": op, "participant": peer});
-        let practitioner = peer.role == ParticipantRole::Practitioner;
-        let others = self.ids(|seat| seat.guest.id != id && (seat.guest.admitted || practitioner));
-        for other in others {
-            self.tell(other, "peer", &body, now);
+    fn show_media(&mut self, id: ParticipantId, media: MediaState, now: Instant) {
+        let Some(seat) = self.seat_mut(id) else { return };
+        if seat.media.replace(media) == Some(media) {
+            return;
         }
-    }
-
-    fn tell_waiting(&mut self, id: ParticipantId, now: Instant) {
-        let practitioner_here = self.seats.iter().any(|seat| {
-            seat.guest.role == ParticipantRole::Practitioner && matches!(seat.line, Line::Up(_))
-        });
-        let since = self.seat(id).and_then(|seat| seat.guest.since);
-        let body = json!({"since": since, "practitioner_here": practitioner_here, "position": 1});
-        self.tell(id, "waiting", &body, now);
-    }
-
-    fn tell_snapshot(&mut self, id: ParticipantId, now: Instant) {
-        let body = json!({
-            "rev": self.rev, "participant": {"id": id, "role": self.role(id)},
-            "roster": self.roster(id), "edges": self.edges_of(id), "server_time": now,
-        });
-        self.tell(id, "snapshot", &body, now);
-    }
-
-    fn tell(&mut self, id: ParticipantId, t: &str, body: &Value, now: Instant) {
-        self.post(id, t, None, None, body, now);
-    }
-
-    fn relay(
-        &mut self,
-        from: ParticipantId,
-        to: ParticipantId,
-        t: &str,
-        turn: Option<(&str, Turn)>,
-        body: &impl Serialize,
-        now: Instant,
-    ) {
-        self.post(to, t, Some(from), turn, body, now);
-    }
-
-    /// Numbers a message, keeps it for a resume, and sends it when there is a line.
-    fn post(
-        &mut self,
-        id: ParticipantId,
-        t: &str,
-        from: Option<ParticipantId>,
-        turn: Option<(&str, Turn)>,
-        body: &impl Serialize,
-        now: Instant,
-    ) {
-        let Some(seat) = self.seats.iter_mut().find(|seat| seat.guest.id == id) else { return };
-        let text = seat.mailbox.post(now, |seq| {
-            let mut message = json!({"v": 1, "seq": seq, "t": t, "body": body});
-            if let Some(from) = from {
-                set(&mut message, "from", json!(from));
+        self.mention(id, PeerChange::State, now);
+        if self.is_admitted(id) {
+            for other in self.ids(|seat| seat.guest.admitted && seat.guest.id != id) {
+                self.post(other, "media_state", Some(id), None, &media, now);
             }
-            if let Some((edge, turn)) = turn {
-                set(&mut message, "edge", json!(edge));
-                set(&mut message, "neg", json!(turn.neg));
-                set(&mut message, "gen", json!(turn.generation));
-            }
-            message.to_string()
-        });
-        if let Line::Up(line) = seat.line {
-            self.effects.push(Effect::Send(line, text));
         }
-    }
-
-    fn roster(&self, id: ParticipantId) -> Vec<Peer> {
-        let all = self.is_admitted(id);
-        self.seats
-            .iter()
-            .filter(|seat| {
-                let own = seat.guest.id == id;
-                all || own || seat.guest.role == ParticipantRole::Practitioner
-            })
-            .map(view)
-            .collect()
-    }
-
-    fn edges_of(&self, id: ParticipantId) -> Vec<EdgeView> {
-        self.edges.iter().filter_map(|edge| edge.seen_by(id)).collect()
     }
 
     fn ids(&self, keep: impl Fn(&Seat) -> bool) -> Vec<ParticipantId> {
@@ -685,42 +613,4 @@ fn seat_secs(role: ParticipantRole) -> i64 {
         ParticipantRole::Practitioner => PRACTITIONER_SEAT_SECS,
         ParticipantRole::Patient => PATIENT_SEAT_SECS,
     }
-}
-
-fn view(seat: &Seat) -> Peer {
-    let silent = matches!(seat.line, Line::Silent { mentioned: true, .. });
-    Peer {
-        id: seat.guest.id,
-        role: seat.guest.role,
-        name: seat.guest.name.clone(),
-        state: match (seat.guest.admitted, silent) {
-            (true, false) => SeatState::Admitted,
-            (true, true) => SeatState::Reconnecting,
-            (false, false) => SeatState::Waiting,
-            (false, true) => SeatState::Away,
-        },
-        since: seat.guest.since,
-        presence: seat.presence,
-        media: seat.media,
-    }
-}
-
-fn set(message: &mut Value, name: &str, value: Value) {
-    if let Value::Object(members) = message {
-        members.insert(name.to_owned(), value);
-    }
-}
-
-/// A message outside the numbering: it is about this socket only.
-pub fn unnumbered(t: &str, re: Option<&str>, body: &Value) -> String {
-    let mut message = json!({"v": 1, "t": t, "body": body});
-    if let Some(re) = re {
-        set(&mut message, "re", json!(re));
-    }
-    message.to_string()
-}
-
-/// The answer to a frame that could not be followed.
-pub fn error(code: ErrorCode, re: Option<&str>) -> String {
-    unnumbered("error", re, &json!({"code": code, "retryable": code.is_retryable()}))
 }

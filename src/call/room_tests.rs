@@ -1,1 +1,623 @@
-//! stories
+//! Stories of one room, section by section of `docs/signaling.md`.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::*;
+use crate::call::edge::{ANSWER_SECS, RETRIES_MAX};
+use crate::call::message::{self, Misread};
+
+const DOCTOR: u128 = 0xd1;
+const ASHA: u128 = 0xa1;
+const SISTER: u128 = 0xb1;
+
+fn id(who: u128) -> ParticipantId {
+    ParticipantId(Uuid::from_u128(who))
+}
+
+/// A room, its clock, and what every socket has heard.
+struct Story {
+    room: Room,
+    now: Instant,
+    heard: BTreeMap<LineId, Vec<Value>>,
+    closed: BTreeMap<LineId, CloseCode>,
+    gone: Vec<(ParticipantId, LeftWhy)>,
+    seats: BTreeMap<u128, (Uuid, i32)>,
+    admitted: Vec<u128>,
+    lines: u64,
+}
+
+impl Story {
+    fn begin() -> Self {
+        let now: Instant = "2026-11-24T02:00:00Z".parse().unwrap();
+        Self {
+            room: Room::new(now),
+            now,
+            heard: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            gone: Vec::new(),
+            seats: BTreeMap::new(),
+            admitted: vec![DOCTOR],
+            lines: 0,
+        }
+    }
+
+    /// Doctor and Asha are connected; nothing is left to hear.
+    fn in_call() -> (Self, LineId, LineId) {
+        let mut story = Self::begin();
+        let (asha, doctor) = (story.enter(ASHA), story.enter(DOCTOR));
+        story.decide(ASHA, Admission::Admitted);
+        story.negotiated(doctor, asha);
+        story.hear(doctor);
+        story.hear(asha);
+        (story, doctor, asha)
+    }
+
+    fn negotiated(&mut self, offerer: LineId, answerer: LineId) {
+        let (edge, generation) = self.last_negotiation(offerer);
+        self.say(offerer, "offer", &edge, 1, generation, r#"{"sdp":"o"}"#);
+        self.say(answerer, "answer", &edge, 1, generation, r#"{"sdp":"a"}"#);
+        assert_eq!(self.room.edges[0].phase(), Phase::Up);
+    }
+
+    fn last_negotiation(&self, line: LineId) -> (String, u64) {
+        let asked = self.heard[&line].iter().rfind(|one| one["t"] == "negotiate").unwrap();
+        (asked["edge"].as_str().unwrap().to_owned(), asked["gen"].as_u64().unwrap())
+    }
+
+    fn guest(&self, who: u128) -> Guest {
+        let role = match who {
+            DOCTOR => ParticipantRole::Practitioner,
+            _ => ParticipantRole::Patient,
+        };
+        let admitted = self.admitted.contains(&who);
+        let since = (!admitted).then_some(self.now);
+        Guest { id: id(who), role, name: format!("{who:x}"), admitted, since }
+    }
+
+    fn credentials(&self, who: u128) -> Credentials {
+        let (sid, epoch) = self.seats[&who];
+        let secret = (epoch == 1).then(|| "secret".to_owned());
+        Credentials { sid, secret, epoch, session: SessionId(Uuid::from_u128(who)) }
+    }
+
+    fn new_line(&mut self) -> LineId {
+        self.lines += 1;
+        self.heard.insert(self.lines, Vec::new());
+        self.lines
+    }
+
+    fn apply(&mut self, event: Event) {
+        for effect in self.room.apply(event, self.now) {
+            match effect {
+                Effect::Send(line, text) => {
+                    assert!(!self.closed.contains_key(&line), "said after the close: {text}");
+                    let message = serde_json::from_str(&text).unwrap();
+                    self.heard.get_mut(&line).unwrap().push(message);
+                }
+                Effect::Close(line, code) => {
+                    assert_eq!(self.closed.insert(line, code), None);
+                }
+                Effect::Gone(id, _, why) => self.gone.push((id, why)),
+            }
+        }
+    }
+
+    fn enter(&mut self, who: u128) -> LineId {
+        let line = self.new_line();
+        self.seats.insert(who, (Uuid::from_u128(1000 + u128::from(line)), 1));
+        let (guest, credentials) = (self.guest(who), self.credentials(who));
+        self.apply(Event::Enter(guest, line, credentials, Vec::new()));
+        line
+    }
+
+    fn resume(&mut self, who: u128, last_seq: u64) -> LineId {
+        let line = self.new_line();
+        self.seats.get_mut(&who).unwrap().1 += 1;
+        let (guest, credentials) = (self.guest(who), self.credentials(who));
+        self.apply(Event::Resume(guest, line, credentials, last_seq));
+        line
+    }
+
+    fn decide(&mut self, who: u128, admission: Admission) {
+        self.admitted.retain(|one| *one != who);
+        if admission == Admission::Admitted {
+            self.admitted.push(who);
+        }
+        self.apply(Event::Decided(id(who), admission));
+    }
+
+    fn frame(&mut self, line: LineId, text: &str) {
+        self.apply(Event::Said(line, message::read(text).unwrap()));
+    }
+
+    fn say(&mut self, line: LineId, t: &str, edge: &str, neg: u32, generation: u64, body: &str) {
+        self.frame(
+            line,
+            &format!(
+                r#"{{"v":1,"id":"c1","t":"{t}","edge":"{edge}","neg":{neg},"gen":{generation},"body":{body}}}"#
+            ),
+        );
+    }
+
+    fn pass(&mut self, secs: i64) {
+        self.now = self.now.plus(TimeDelta::seconds(secs));
+        self.apply(Event::Tick);
+    }
+
+    /// What a socket heard since last asked, by kind.
+    fn hear(&mut self, line: LineId) -> Vec<String> {
+        self.messages(line).iter().map(|one| one["t"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn messages(&mut self, line: LineId) -> Vec<Value> {
+        std::mem::take(self.heard.get_mut(&line).unwrap())
+    }
+
+    /// The error that a socket heard last, and nothing else.
+    fn refused(&mut self, line: LineId) -> String {
+        let heard = self.messages(line);
+        assert_eq!((heard.len(), &heard[0]["t"]), (1, &Value::from("error")), "{heard:?}");
+        heard[0]["body"]["code"].as_str().unwrap().to_owned()
+    }
+}
+
+/* 3. Hello */
+
+#[test]
+fn a_patient_waits_and_knows_whether_the_doctor_is_here() {
+    let mut story = Story::begin();
+    let asha = story.enter(ASHA);
+    let heard = story.messages(asha);
+    assert_eq!((&heard[0]["t"], &heard[0]["seq"]), (&Value::from("welcome"), &Value::from(1)));
+    assert_eq!(heard[0]["body"]["epoch"], 1);
+    assert_eq!(heard[0]["body"]["resume_ms"], 180_000);
+    assert_eq!(heard[1]["body"]["practitioner_here"], false);
+    let doctor = story.enter(DOCTOR);
+    let heard = story.messages(asha);
+    assert_eq!((&heard[0]["t"], &heard[0]["body"]["op"]), (&"peer".into(), &"joined".into()));
+    assert_eq!(heard[1]["body"]["practitioner_here"], true);
+    story.frame(doctor, r#"{"v":1,"t":"leave"}"#);
+    let heard = story.messages(asha);
+    assert_eq!((&heard[0]["t"], &heard[0]["body"]["op"]), (&"peer".into(), &"left".into()));
+    assert_eq!(heard[1]["body"]["practitioner_here"], false);
+}
+
+#[test]
+fn the_newest_device_wins_and_begins_with_number_one() {
+    let (mut story, doctor, phone) = Story::in_call();
+    let tablet = story.enter(ASHA);
+    assert_eq!(story.closed[&phone], CloseCode::Superseded);
+    let heard = story.messages(tablet);
+    assert_eq!((&heard[0]["t"], &heard[0]["seq"]), (&"welcome".into(), &1.into()));
+    assert_eq!(heard[1]["body"]["fresh"], true, "new edges for a new seat");
+    assert_eq!(story.hear(doctor), ["peer", "negotiate"], "she is seen all the while");
+    assert_eq!(story.gone, [], "nobody has left");
+}
+
+#[test]
+fn whoever_waits_sees_the_doctor_and_no_other_patient() {
+    let mut story = Story::begin();
+    story.enter(SISTER);
+    let asha = story.enter(ASHA);
+    story.enter(DOCTOR);
+    let heard = story.messages(asha);
+    let names: Vec<_> = heard[0]["body"]["roster"].as_array().unwrap().iter().collect();
+    assert_eq!(names.len(), 1);
+    assert!(heard.iter().all(|one| !one.to_string().contains(&id(SISTER).0.to_string())));
+}
+
+#[test]
+fn the_room_has_a_last_seat() {
+    let mut story = Story::begin();
+    for who in (1..).take(SEATS_MAX) {
+        story.enter(who);
+    }
+    let late = story.enter(ASHA);
+    assert_eq!(story.closed[&late], CloseCode::Forbidden);
+    assert_eq!(story.gone, [(id(ASHA), LeftWhy::Denied)], "the database must not think she waits");
+    let again = story.enter(1);
+    assert!(!story.closed.contains_key(&again), "who sits here can change the device");
+}
+
+/* 4. and 5. Waiting and admission */
+
+#[test]
+fn the_place_in_the_queue_is_true_and_told_anew_when_it_changes() {
+    let mut story = Story::begin();
+    let asha = story.enter(ASHA);
+    story.pass(5);
+    let sister = story.enter(SISTER);
+    assert_eq!(story.messages(asha)[1]["body"]["position"], 1);
+    assert_eq!(story.messages(sister)[1]["body"]["position"], 2);
+    story.frame(asha, r#"{"v":1,"t":"leave"}"#);
+    let heard = story.messages(sister);
+    assert_eq!((&heard[0]["t"], &heard[0]["body"]["position"]), (&"waiting".into(), &1.into()));
+    story.frame(sister, r#"{"v":1,"t":"presence","body":{"state":"ready"}}"#);
+    assert_eq!(story.hear(sister), Vec::<String>::new(), "nothing new, nothing said");
+}
+
+#[test]
+fn not_a_byte_of_a_session_description_passes_before_both_are_let_in() {
+    let mut story = Story::begin();
+    let (asha, doctor) = (story.enter(ASHA), story.enter(DOCTOR));
+    story.decide(SISTER, Admission::Admitted);
+    let sister = story.enter(SISTER);
+    let (edge, generation) = story.last_negotiation(doctor);
+    story.hear(asha);
+    story.hear(doctor);
+    for t in ["offer", "answer"] {
+        story.say(asha, t, &edge, 1, generation, r#"{"sdp":"v=0"}"#);
+        assert_eq!(story.refused(asha), "not_admitted");
+    }
+    story.say(asha, "candidate", &edge, 1, generation, r#"{"candidate":"c"}"#);
+    assert_eq!(story.refused(asha), "not_admitted");
+    story.say(doctor, "offer", &edge, 1, generation, r#"{"sdp":"v=0"}"#);
+    assert_eq!(story.hear(asha), Vec::<String>::new(), "the two inside talk; she hears nothing");
+    assert!(story.hear(sister).contains(&"offer".to_owned()));
+}
+
+#[test]
+fn the_one_let_in_hears_it_in_the_order_of_the_specification() {
+    let mut story = Story::begin();
+    let (asha, doctor) = (story.enter(ASHA), story.enter(DOCTOR));
+    story.hear(asha);
+    story.hear(doctor);
+    story.decide(ASHA, Admission::Admitted);
+    let heard = story.messages(asha);
+    let kinds: Vec<_> = heard.iter().map(|one| one["t"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["admitted", "snapshot", "negotiate"]);
+    assert_eq!(heard[1]["body"]["edges"], serde_json::json!([]));
+    assert_eq!(
+        (&heard[2]["body"]["role"], &heard[2]["body"]["polite"]),
+        (&"answerer".into(), &true.into())
+    );
+    let heard = story.messages(doctor);
+    assert_eq!(heard[0]["body"]["participant"]["state"], "admitted");
+    assert_eq!(
+        (&heard[1]["body"]["role"], &heard[1]["body"]["fresh"]),
+        (&"offerer".into(), &true.into())
+    );
+}
+
+#[test]
+fn being_held_ends_the_edges_and_what_was_on_the_way_is_withdrawn() {
+    let (mut story, doctor, asha) = Story::in_call();
+    let (edge, generation) = (story.room.edges[0].id.clone(), story.room.generation);
+    let seen = story.room.seat(id(ASHA)).unwrap().mailbox.last_seq();
+    story.apply(Event::Lost(asha));
+    story.say(doctor, "offer", &edge, 2, generation, r#"{"sdp":"secret"}"#);
+    story.decide(ASHA, Admission::Held);
+    assert_eq!(story.room.edges.len(), 0);
+    let asha = story.resume(ASHA, seen);
+    let heard = story.messages(asha);
+    assert!(heard.iter().all(|one| !one.to_string().contains("secret")), "{heard:?}");
+    let kinds: Vec<_> = heard.iter().map(|one| one["t"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["resumed", "withdrawn", "waiting", "snapshot", "snapshot"]);
+    assert_eq!(heard[3]["body"]["edges"], serde_json::json!([]));
+    let state = story.messages(doctor).last().unwrap()["body"]["participant"]["state"].clone();
+    assert_eq!(state, "waiting");
+}
+
+#[test]
+fn whoever_is_turned_away_hears_it_and_is_gone() {
+    let (mut story, doctor, asha) = Story::in_call();
+    story.decide(ASHA, Admission::Denied);
+    assert_eq!(story.hear(asha), ["denied"]);
+    assert_eq!(story.closed[&asha], CloseCode::Forbidden);
+    assert_eq!(story.gone, [(id(ASHA), LeftWhy::Denied)]);
+    assert_eq!(story.hear(doctor), ["peer"]);
+    let asha = story.enter(ASHA);
+    assert_eq!(story.hear(asha), ["welcome", "waiting"], "she may ask again");
+}
+
+#[test]
+fn a_word_said_while_somebody_is_between_two_sockets_is_not_lost() {
+    let mut story = Story::begin();
+    story.apply(Event::Decided(id(ASHA), Admission::Admitted));
+    assert!(!story.room.is_done(story.now), "an empty room remembers for a while");
+    let asha = story.enter(ASHA);
+    assert_eq!(story.hear(asha), ["welcome"]);
+    assert!(story.room.is_admitted(id(ASHA)));
+}
+
+/* 6. and 7. Negotiation and candidates */
+
+#[test]
+fn an_offer_an_answer_and_candidates_are_relayed_with_their_sender() {
+    let mut story = Story::begin();
+    let (asha, doctor) = (story.enter(ASHA), story.enter(DOCTOR));
+    story.decide(ASHA, Admission::Admitted);
+    let (edge, generation) = story.last_negotiation(doctor);
+    story.hear(asha);
+    story.say(doctor, "candidate", &edge, 1, generation, r#"{"candidate":"early"}"#);
+    story.say(doctor, "offer", &edge, 1, generation, r#"{"sdp":"o"}"#);
+    story.say(doctor, "end_of_candidates", &edge, 1, generation, "{}");
+    let heard = story.messages(asha);
+    let kinds: Vec<_> = heard.iter().map(|one| one["t"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["candidate", "offer", "end_of_candidates"], "at once and in order");
+    for one in heard {
+        assert_eq!(one["from"], id(DOCTOR).0.to_string());
+        assert_eq!((&one["edge"], &one["neg"]), (&edge.clone().into(), &1.into()));
+    }
+}
+
+#[test]
+fn there_is_no_glare() {
+    let (mut story, doctor, asha) = Story::in_call();
+    let (edge, generation) =
+        (story.room.edges[0].id.clone(), story.room.edges[0].seen_by(id(ASHA)).unwrap().generation);
+    story.say(asha, "offer", &edge, 9, generation, r#"{"sdp":"o"}"#);
+    assert_eq!(story.refused(asha), "bad_state");
+    story.say(doctor, "answer", &edge, 1, generation, r#"{"sdp":"a"}"#);
+    assert_eq!(story.refused(doctor), "bad_state");
+    story.say(doctor, "offer", &edge, 2, generation - 1, r#"{"sdp":"o"}"#);
+    assert_eq!(story.refused(doctor), "stale_negotiation");
+    story.say(doctor, "offer", "e0", 2, generation, r#"{"sdp":"o"}"#);
+    assert_eq!(story.refused(doctor), "peer_gone");
+    assert_eq!(story.hear(asha), Vec::<String>::new());
+}
+
+#[test]
+fn a_negotiation_that_hangs_is_begun_anew_five_times_while_both_are_here() {
+    let mut story = Story::begin();
+    let (asha, doctor) = (story.enter(ASHA), story.enter(DOCTOR));
+    story.decide(ASHA, Admission::Admitted);
+    story.hear(doctor);
+    for _ in 0..RETRIES_MAX {
+        story.pass(ANSWER_SECS);
+        assert_eq!(story.hear(doctor), ["negotiate"]);
+    }
+    story.pass(ANSWER_SECS);
+    assert_eq!(story.hear(doctor), Vec::<String>::new(), "now it waits to be asked");
+    story.apply(Event::Lost(asha));
+    let seen = story.room.seat(id(ASHA)).unwrap().mailbox.last_seq();
+    story.resume(ASHA, seen);
+    story.pass(ANSWER_SECS);
+    assert_eq!(story.hear(doctor), ["negotiate"], "somebody has come back");
+}
+
+#[test]
+fn nobody_is_asked_again_while_the_other_side_has_no_socket() {
+    let mut story = Story::begin();
+    let (asha, doctor) = (story.enter(ASHA), story.enter(DOCTOR));
+    story.decide(ASHA, Admission::Admitted);
+    story.apply(Event::Lost(asha));
+    story.hear(doctor);
+    story.pass(ANSWER_SECS * 3);
+    assert_eq!(story.hear(doctor), ["peer"]);
+}
+
+/* 8. Media state and quality */
+
+#[test]
+fn a_silent_microphone_is_shown_for_what_it_is() {
+    let (mut story, doctor, asha) = Story::in_call();
+    story.frame(asha, r#"{"v":1,"t":"media_state","body":{"audio":false,"video":true}}"#);
+    let heard = story.messages(doctor);
+    assert_eq!(heard[0]["body"]["participant"]["media"]["audio"], false);
+    assert_eq!(
+        (&heard[1]["t"], &heard[1]["body"]["audio"]),
+        (&"media_state".into(), &false.into())
+    );
+    let quality = r#"{"rtt":1,"jitter":1,"loss_in":0,"loss_out":0,"bitrate":1,"mos":4}"#;
+    let edge = story.room.edges[0].id.clone();
+    story.say(asha, "quality", &edge, 0, 0, quality);
+    assert_eq!(story.hear(doctor), Vec::<String>::new(), "it is not relayed");
+    story.say(asha, "quality", "e0", 0, 0, quality);
+    assert_eq!(story.refused(asha), "peer_gone");
+}
+
+/* 9. Recovery */
+
+#[test]
+fn a_failed_generation_is_reported_by_both_and_begun_anew_once() {
+    let (mut story, doctor, asha) = Story::in_call();
+    let edge = story.room.edges[0].clone();
+    let generation = edge.seen_by(id(ASHA)).unwrap().generation;
+    for line in [doctor, asha] {
+        story.say(line, "ice_restart_request", &edge.id, 0, generation, r#"{"why":"failed"}"#);
+    }
+    for line in [doctor, asha] {
+        let heard = story.messages(line);
+        assert_eq!(heard.len(), 1);
+        assert_eq!(
+            (&heard[0]["t"], &heard[0]["body"]["fresh"]),
+            (&"negotiate".into(), &false.into())
+        );
+        assert!(heard[0]["gen"].as_u64().unwrap() > generation);
+    }
+    let body = format!(r#"{{"edge":"{}","why":"reload"}}"#, edge.id);
+    story.frame(asha, &format!(r#"{{"v":1,"t":"negotiate_request","body":{body}}}"#));
+    assert_eq!(story.messages(doctor)[0]["body"]["fresh"], true);
+}
+
+#[test]
+fn a_cut_socket_comes_back_with_what_it_missed_and_nothing_is_negotiated() {
+    let (mut story, doctor, asha) = Story::in_call();
+    let seen = story.room.seat(id(ASHA)).unwrap().mailbox.last_seq();
+    story.apply(Event::Lost(asha));
+    story.pass(MENTION_SECS - 1);
+    assert_eq!(story.hear(doctor), Vec::<String>::new(), "most cuts are shorter");
+    story.pass(1);
+    assert_eq!(story.messages(doctor)[0]["body"]["participant"]["state"], "reconnecting");
+    story.frame(doctor, r#"{"v":1,"t":"media_state","body":{"audio":true,"video":false}}"#);
+    let back = story.resume(ASHA, seen);
+    let heard = story.messages(back);
+    let kinds: Vec<_> = heard.iter().map(|one| one["t"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["resumed", "peer", "media_state", "snapshot"]);
+    assert_eq!(heard[0]["body"]["epoch"], 2);
+    assert_eq!(
+        (&heard[0]["body"]["from_seq"], &heard[0]["body"]["to_seq"]),
+        (&seen.into(), &(seen + 2).into())
+    );
+    assert_eq!(heard[3]["seq"], seen + 3);
+    assert_eq!(heard[3]["body"]["edges"].as_array().unwrap().len(), 1);
+    assert_eq!(story.messages(doctor)[0]["body"]["participant"]["state"], "admitted");
+}
+
+#[test]
+fn what_is_acknowledged_is_forgotten_and_cannot_be_asked_for_again() {
+    let (mut story, _, asha) = Story::in_call();
+    let last = story.room.seat(id(ASHA)).unwrap().mailbox.last_seq();
+    story.frame(asha, &format!(r#"{{"v":1,"t":"ack","ack":{last},"body":{{}}}}"#));
+    let back = story.resume(ASHA, last - 1);
+    assert_eq!(story.closed[&asha], CloseCode::Superseded);
+    let heard = story.messages(back);
+    let kinds: Vec<_> = heard.iter().map(|one| one["t"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["resumed", "reset", "snapshot"]);
+    assert_eq!(heard[1]["seq"], last, "numbered last_seq + 1");
+}
+
+#[test]
+fn what_a_superseded_socket_says_no_longer_counts() {
+    let (mut story, doctor, old) = Story::in_call();
+    let seen = story.room.seat(id(ASHA)).unwrap().mailbox.last_seq();
+    let new = story.resume(ASHA, seen);
+    story.hear(doctor);
+    story.frame(old, r#"{"v":1,"t":"media_state","body":{"audio":true,"video":true}}"#);
+    story.frame(old, r#"{"v":1,"t":"leave"}"#);
+    story.apply(Event::Lost(old));
+    assert_eq!(story.hear(doctor), Vec::<String>::new());
+    assert_eq!(story.room.seated(new), Some(id(ASHA)));
+}
+
+#[test]
+fn of_two_who_come_back_at_once_the_later_epoch_has_the_seat() {
+    let (mut story, _, _) = Story::in_call();
+    let seen = story.room.seat(id(ASHA)).unwrap().mailbox.last_seq();
+    story.seats.get_mut(&ASHA).unwrap().1 = 2;
+    let second = story.resume(ASHA, seen);
+    story.seats.get_mut(&ASHA).unwrap().1 = 1;
+    let first = story.resume(ASHA, seen);
+    assert_eq!(story.closed[&first], CloseCode::Superseded);
+    assert_eq!(story.room.seated(second), Some(id(ASHA)));
+}
+
+#[test]
+fn a_doctor_s_seat_is_kept_a_minute_and_a_patient_s_three() {
+    let (mut story, doctor, asha) = Story::in_call();
+    story.apply(Event::Lost(doctor));
+    story.apply(Event::Lost(asha));
+    story.pass(PRACTITIONER_SEAT_SECS - 1);
+    assert_eq!(story.gone, []);
+    story.pass(1);
+    assert_eq!(story.gone, [(id(DOCTOR), LeftWhy::Lost)]);
+    story.pass(PATIENT_SEAT_SECS - PRACTITIONER_SEAT_SECS);
+    assert_eq!(story.gone[1], (id(ASHA), LeftWhy::Lost));
+    assert!(story.room.is_done(story.now));
+}
+
+#[test]
+fn a_seat_is_kept_longer_while_the_other_side_reports_that_media_flow() {
+    let (mut story, doctor, asha) = Story::in_call();
+    story.apply(Event::Lost(asha));
+    let edge = story.room.edges[0].id.clone();
+    let quality = r#"{"rtt":1,"jitter":1,"loss_in":0,"loss_out":0,"bitrate":1,"mos":4}"#;
+    for _ in 0..(VOUCHED_SEAT_SECS / 5 - 1) {
+        story.say(doctor, "quality", &edge, 0, 0, quality);
+        story.pass(5);
+    }
+    assert_eq!(story.gone, []);
+    story.pass(5);
+    assert_eq!(story.gone, [(id(ASHA), LeftWhy::Lost)], "not for ever");
+}
+
+#[test]
+fn after_a_restart_of_the_server_media_go_on_and_numbers_too() {
+    let (mut story, _, _) = Story::in_call();
+    let before = story.room.generation;
+    story.now = story.now.plus(TimeDelta::seconds(2));
+    story.room = Room::new(story.now);
+    for who in [DOCTOR, ASHA] {
+        let restore = Event::Restore(story.guest(who), story.credentials(who));
+        story.apply(restore);
+    }
+    let doctor = story.resume(DOCTOR, 40);
+    let heard = story.messages(doctor);
+    let kinds: Vec<_> = heard.iter().map(|one| one["t"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["resumed", "reset", "snapshot"], "nothing is negotiated");
+    assert_eq!((&heard[1]["seq"], &heard[2]["seq"]), (&41.into(), &42.into()));
+    assert!(heard[2]["body"]["edges"][0]["gen"].as_u64().unwrap() > before);
+    assert_eq!(heard[2]["body"]["roster"][1]["state"], "reconnecting");
+    let asha = story.resume(ASHA, 1);
+    assert_eq!(story.hear(asha), ["resumed", "reset", "snapshot"]);
+    assert_eq!(story.messages(doctor)[0]["body"]["participant"]["state"], "admitted");
+}
+
+#[test]
+fn a_negotiation_lost_with_a_restart_is_begun_anew_for_who_comes_back() {
+    let (mut story, _, _) = Story::in_call();
+    story.now = story.now.plus(TimeDelta::seconds(2));
+    story.room = Room::new(story.now);
+    let restore = Event::Restore(story.guest(ASHA), story.credentials(ASHA));
+    story.apply(restore);
+    let doctor = story.enter(DOCTOR);
+    let (edge, generation) = story.last_negotiation(doctor);
+    story.say(doctor, "offer", &edge, 1, generation, r#"{"sdp":"o"}"#);
+    story.hear(doctor);
+    let asha = story.resume(ASHA, 2);
+    assert_eq!(story.hear(asha), ["resumed", "reset", "snapshot", "negotiate"]);
+    assert_eq!(story.hear(doctor), ["peer", "negotiate"]);
+}
+
+/* 10. Leave and end */
+
+#[test]
+fn leaving_is_not_ending_and_the_patient_stays_let_in() {
+    let (mut story, doctor, asha) = Story::in_call();
+    story.frame(doctor, r#"{"v":1,"t":"leave","body":{"reason":"user"}}"#);
+    assert_eq!(story.closed[&doctor], CloseCode::Done);
+    assert_eq!(story.messages(asha)[0]["body"]["op"], "left");
+    let doctor = story.enter(DOCTOR);
+    assert_eq!(story.hear(asha), ["peer", "negotiate"]);
+    assert_eq!(story.hear(doctor), ["welcome", "negotiate"]);
+}
+
+#[test]
+fn the_end_is_told_to_everybody_also_to_who_waits() {
+    let (mut story, doctor, asha) = Story::in_call();
+    let sister = story.enter(SISTER);
+    for line in [doctor, asha, sister] {
+        story.hear(line);
+    }
+    story.apply(Event::Over(OverWhy::TimeOver));
+    for line in [doctor, asha, sister] {
+        let heard = story.messages(line);
+        assert_eq!(
+            (&heard[0]["t"], &heard[0]["body"]["reason"]),
+            (&"ended".into(), &"time_over".into())
+        );
+        assert_eq!(story.closed[&line], CloseCode::Over);
+    }
+    assert_eq!(story.gone.len(), 3);
+    let late = story.enter(ASHA);
+    assert_eq!(story.closed[&late], CloseCode::Over, "who was on the way does not sit alone");
+    story.pass(MEMORY_SECS);
+    assert!(story.room.is_done(story.now));
+}
+
+#[test]
+fn signing_out_ends_the_socket_and_the_seat_at_once() {
+    let (mut story, doctor, asha) = Story::in_call();
+    story.apply(Event::SignedOut(SessionId(Uuid::from_u128(ASHA))));
+    assert_eq!(story.closed[&asha], CloseCode::SignIn);
+    assert_eq!(story.messages(doctor)[0]["body"]["op"], "left");
+    assert_eq!(story.gone, [(id(ASHA), LeftWhy::SignedOut)]);
+    story.apply(Event::Barred(id(DOCTOR)));
+    assert_eq!(story.closed[&doctor], CloseCode::Forbidden);
+}
+
+/* 11. Errors */
+
+#[test]
+fn an_error_quotes_the_frame_it_is_about() {
+    let (mut story, _, asha) = Story::in_call();
+    story.frame(asha, r#"{"v":1,"id":"c17","t":"hello","body":{"ticket":"t"}}"#);
+    let heard = story.messages(asha);
+    assert_eq!((&heard[0]["re"], &heard[0]["body"]["code"]), (&"c17".into(), &"bad_state".into()));
+    assert_eq!(heard[0]["seq"], Value::Null, "errors are not numbered");
+    assert_eq!(message::read("{}"), Err(Misread::NotOurs));
+}

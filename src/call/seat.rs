@@ -14,13 +14,15 @@ use crate::base::problem;
 use crate::base::schema::{encounter_participants, encounters, rtc_sessions, rtc_tickets};
 use crate::base::seal::{random, sha256};
 use crate::base::tx::Tx;
+use crate::call::Departure;
+use crate::call::event::{Credentials, Guest, OverWhy};
 use crate::call::message::Resume;
-use crate::call::room::{Credentials, Guest};
 use crate::encounter::door::Closed;
 use crate::encounter::lifecycle::EncounterStatus;
-use crate::encounter::presence::{self, LeftWhy};
+use crate::encounter::presence;
 use crate::encounter::{
-    EncounterId, ParticipantId, ParticipantRow, ParticipantState, facts, find_row, show,
+    EncounterId, ParticipantId, ParticipantRow, ParticipantState, facts, find_participant,
+    find_row, show,
 };
 
 /// A seat that was taken.
@@ -32,8 +34,6 @@ pub struct Taken {
     pub guest: Guest,
     /// How to come back.
     pub credentials: Credentials,
-    /// The sign-in session it rests on.
-    pub session: SessionId,
 }
 
 /// Takes a seat with a ticket, which works once. Earlier seats of the participant end.
@@ -69,12 +69,9 @@ pub fn take(tx: &mut Tx, ticket: &TicketClaims) -> Result<Taken, Error> {
         ))
         .execute(tx.conn)?;
     let guest = presence::enter(tx, ticket.encounter, ticket.participant)?;
-    Ok(Taken {
-        encounter: ticket.encounter,
-        guest: Guest::from(guest),
-        credentials: Credentials { sid: sid.0, secret: Some(secret), epoch: 1 },
-        session: ticket.session,
-    })
+    let credentials =
+        Credentials { sid: sid.0, secret: Some(secret), epoch: 1, session: ticket.session };
+    Ok(Taken { encounter: ticket.encounter, guest: Guest::from(guest), credentials })
 }
 
 /// The sign-in session that a seat rests on; the first half of [`take_again`].
@@ -92,7 +89,8 @@ pub fn session_of(tx: &mut Tx, sid: uuid::Uuid) -> Result<SessionId, Error> {
 type SeatRow = (EncounterId, ParticipantId, SessionId, Vec<u8>, i32, Option<Instant>);
 
 /// Takes a seat again with its secret and epoch; the older socket is fenced off by the new
-/// epoch. 401 when the secret is wrong, 409 when somebody was faster, 410 when it is over.
+/// epoch. 401 when the secret is wrong or the seat was given up, 409 when a newer one has been
+/// taken, 410 when it is over.
 pub fn take_again(tx: &mut Tx, asked: &Resume) -> Result<Taken, Error> {
     let found: Option<SeatRow> = rtc_sessions::table
         .find(column::Uuid(asked.sid))
@@ -106,75 +104,139 @@ pub fn take_again(tx: &mut Tx, asked: &Resume) -> Result<Taken, Error> {
         ))
         .first(tx.conn)
         .optional()?;
+    let invalid = || Error::from(&problem::INVALID_TOKEN);
     let (encounter, participant, session, secret_hash, epoch, ended_at) =
-        found.ok_or_else(|| Error::from(&problem::INVALID_TOKEN))?;
+        found.ok_or_else(invalid)?;
     let row = find_row(tx, encounter)?;
     tx.allow(Action::JoinEncounter, &facts(&row))?;
     let secret = sha256(asked.secret.as_bytes());
-    if verify_slices_are_equal(&secret, &secret_hash).is_err() {
-        return Err(Error::from(&problem::INVALID_TOKEN));
+    // A lower epoch is good: the answer to a resume may be lost with its socket, more than once.
+    if verify_slices_are_equal(&secret, &secret_hash).is_err() || asked.epoch > epoch {
+        return Err(invalid());
     }
     check_open(tx, encounter)?;
-    if ended_at.is_some() {
-        return Err(Error::from(&problem::CONFLICT));
+    if ended_at.is_some() || is_denied(tx, encounter, participant)? {
+        let elsewhere = ended_at.is_some() && has_seat(tx, participant)?;
+        return Err(if elsewhere { Error::from(&problem::CONFLICT) } else { invalid() });
     }
-    // The answer to an earlier resume may have been lost with its socket: the epoch before the
-    // present one is still good, the seat's secret is what proves who asks.
-    if asked.epoch > epoch {
-        return Err(Error::from(&problem::INVALID_TOKEN));
-    }
-    let next = epoch.saturating_add(1);
-    let moved = diesel::update(
-        rtc_sessions::table
-            .filter(rtc_sessions::id.eq(column::Uuid(asked.sid)))
-            .filter(rtc_sessions::epoch.eq(epoch)),
-    )
-    .set(rtc_sessions::epoch.eq(next))
-    .execute(tx.conn)?;
-    if moved == 0 {
-        return Err(Error::from(&problem::CONFLICT));
-    }
+    let epoch = next_epoch(tx, asked.sid)?;
     let guest = presence::enter(tx, encounter, participant)?;
-    Ok(Taken {
-        encounter,
-        guest: Guest::from(guest),
-        credentials: Credentials { sid: asked.sid, secret: None, epoch: next },
-        session,
-    })
+    let credentials = Credentials { sid: asked.sid, secret: None, epoch, session };
+    Ok(Taken { encounter, guest: Guest::from(guest), credentials })
 }
 
-/// Gives a seat up: whoever sat there has left, or their line did not come back.
-pub fn give_up(tx: &mut Tx, encounter: EncounterId, id: ParticipantId, why: LeftWhy) -> Result<(), Error> {
+/// Two who come back at once with the same secret both succeed; the later one has the seat.
+fn next_epoch(tx: &mut Tx, sid: uuid::Uuid) -> Result<i32, Error> {
+    let open = rtc_sessions::table
+        .filter(rtc_sessions::id.eq(column::Uuid(sid)))
+        .filter(rtc_sessions::ended_at.is_null());
+    let moved: Option<(i32, column::Uuid)> = diesel::update(open)
+        .set(rtc_sessions::epoch.eq(rtc_sessions::epoch + 1))
+        .returning((rtc_sessions::epoch, rtc_sessions::id))
+        .get_result(tx.conn)
+        .optional()?;
+    moved.map(|(epoch, _)| epoch).ok_or_else(|| Error::from(&problem::CONFLICT))
+}
+
+/// Turned away: only a new ticket brings them back into the waiting room.
+fn is_denied(tx: &mut Tx, encounter: EncounterId, id: ParticipantId) -> Result<bool, Error> {
+    Ok(find_participant(tx, encounter, id)?.state == ParticipantState::Denied)
+}
+
+fn has_seat(tx: &mut Tx, id: ParticipantId) -> Result<bool, Error> {
+    let open = rtc_sessions::table
+        .filter(rtc_sessions::participant_id.eq(id))
+        .filter(rtc_sessions::ended_at.is_null());
+    Ok(open.count().get_result::<i64>(tx.conn)? > 0)
+}
+
+/// How a seat stands in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// As it should.
+    Good,
+    /// Somebody else sits there by now, or it was given up.
+    Superseded,
+    /// The visit is over.
+    Over(OverWhy),
+}
+
+/// Looks whether whoever sits on a socket still may. Refused when their sign-in has ended, they
+/// have lost the right to join, or they were turned away.
+pub fn look(
+    tx: &mut Tx,
+    encounter: EncounterId,
+    id: ParticipantId,
+    seat: &Credentials,
+) -> Result<Standing, Error> {
     let row = find_row(tx, encounter)?;
     tx.allow(Action::JoinEncounter, &facts(&row))?;
-    stand_up(tx, id)?;
-    presence::leave(tx, encounter, id, why)
+    if is_denied(tx, encounter, id)? {
+        return Err(Error::from(&problem::FORBIDDEN));
+    }
+    if presence::is_over(row.status) {
+        return Ok(Standing::Over(OverWhy::Finished));
+    }
+    if show::show(tx, encounter)?.door.reason == Some(Closed::Over) {
+        return Ok(Standing::Over(OverWhy::TimeOver));
+    }
+    let mine = rtc_sessions::table
+        .filter(rtc_sessions::id.eq(column::Uuid(seat.sid)))
+        .filter(rtc_sessions::epoch.eq(seat.epoch))
+        .filter(rtc_sessions::ended_at.is_null());
+    let sits = mine.count().get_result::<i64>(tx.conn)? > 0;
+    Ok(if sits { Standing::Good } else { Standing::Superseded })
 }
 
-/// Everybody who was here when the process stopped, by visit.
-pub fn left_behind(tx: &mut Tx) -> Result<Vec<(EncounterId, Guest)>, Error> {
+/// Gives a seat up: whoever sat there has left, or their line did not come back. A seat that was
+/// taken anew meanwhile is not theirs to give.
+pub fn give_up(tx: &mut Tx, departure: Departure) -> Result<(), Error> {
+    let Departure { encounter, participant, sid, why } = departure;
+    let row = find_row(tx, encounter)?;
+    tx.allow(Action::JoinEncounter, &facts(&row))?;
+    let ended = diesel::update(
+        rtc_sessions::table
+            .filter(rtc_sessions::id.eq(column::Uuid(sid)))
+            .filter(rtc_sessions::ended_at.is_null()),
+    )
+    .set(rtc_sessions::ended_at.eq(Some(tx.now)))
+    .execute(tx.conn)?;
+    if ended == 0 { Ok(()) } else { presence::leave(tx, encounter, participant, why) }
+}
+
+/// Every seat that was taken when the process stopped.
+pub fn left_behind(tx: &mut Tx) -> Result<Vec<(EncounterId, Guest, Credentials)>, Error> {
     tx.scope(Action::ReadEncounter)?;
-    let open = [EncounterStatus::Arrived, EncounterStatus::InProgress, EncounterStatus::Onleave];
-    let ids: Vec<EncounterId> = encounters::table
-        .inner_join(encounter_participants::table)
-        .filter(encounters::status.eq_any(open).or(encounters::status.eq(EncounterStatus::Planned)))
+    type Row = (column::Uuid, EncounterId, ParticipantId, SessionId, i32);
+    let over = [EncounterStatus::Finished, EncounterStatus::Cancelled];
+    let seats: Vec<Row> = rtc_sessions::table
+        .inner_join(encounters::table.on(encounters::id.eq(rtc_sessions::encounter_id)))
+        .inner_join(
+            encounter_participants::table
+                .on(encounter_participants::id.eq(rtc_sessions::participant_id)),
+        )
+        .filter(rtc_sessions::ended_at.is_null())
+        .filter(encounters::status.ne_all(over))
         .filter(
             encounter_participants::state
-                .eq(ParticipantState::Waiting)
-                .or(encounter_participants::state.eq(ParticipantState::Admitted)),
+                .eq_any([ParticipantState::Waiting, ParticipantState::Admitted]),
         )
-        .select(encounters::id)
-        .distinct()
+        .order(rtc_sessions::id)
+        .select((
+            rtc_sessions::id,
+            rtc_sessions::encounter_id,
+            rtc_sessions::participant_id,
+            rtc_sessions::sign_in_session_id,
+            rtc_sessions::epoch,
+        ))
         .load(tx.conn)?;
-    let mut guests = Vec::new();
-    for id in ids {
-        for row in crate::encounter::participants(tx, id)? {
-            if matches!(row.state, ParticipantState::Waiting | ParticipantState::Admitted) {
-                guests.push((id, Guest::from(row)));
-            }
-        }
+    let mut restored = Vec::new();
+    for (sid, encounter, participant, session, epoch) in seats {
+        let guest = Guest::from(find_participant(tx, encounter, participant)?);
+        let credentials = Credentials { sid: sid.0, secret: None, epoch, session };
+        restored.push((encounter, guest, credentials));
     }
-    Ok(guests)
+    Ok(restored)
 }
 
 fn stand_up(tx: &mut Tx, id: ParticipantId) -> Result<(), Error> {

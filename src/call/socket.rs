@@ -6,30 +6,35 @@ use std::time::{Duration, Instant as Stopwatch};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseReason, Session};
-use tokio::sync::mpsc;
+use tokio::time::{sleep_until, timeout};
 
 use crate::base::app::App;
-use crate::base::ctx::{as_session, as_system};
+use crate::base::ctx::{as_session, as_system, look_as_session};
 use crate::base::error::Error;
 use crate::base::problem;
+use crate::base::tx::Tx;
+use crate::call::event::{CloseCode, Event, LineId};
+use crate::call::line::{Inbox, Line, Order, line};
 use crate::call::message::{
-    ErrorCode, Frame, FromPeer, MESSAGE_BYTES_MAX, Misread, PROTOCOL, read,
+    ErrorCode, Frame, FromPeer, MESSAGE_BYTES_MAX, Misread, PROTOCOL, Resume, read,
 };
-use crate::call::room::{CloseCode, Event, LineId, error};
-use crate::call::seat::{self, Taken};
-use crate::call::{Line, Order, QUEUE_LEN_MAX, remember};
+use crate::call::remember;
+use crate::call::room::error;
+use crate::call::seat::{self, Standing, Taken};
 use crate::encounter::finish::Finish;
-use crate::encounter::{EncounterId, admission, finish};
+use crate::encounter::{admission, finish};
 
 /// How long the first frame may take, in seconds.
 pub const HELLO_SECS_MAX: u64 = 5;
 /// How long a socket may be silent, in seconds; a client pings every five.
 pub const SILENCE_SECS_MAX: u64 = 15;
+/// How long writing one message to a slow network may take, in seconds.
+const WRITE_SECS_MAX: u64 = 15;
 /// Frames per second in the long run.
 pub const FRAMES_PER_SECOND: f64 = 30.0;
 /// Frames at once.
 pub const FRAMES_BURST: f64 = 60.0;
-/// Misunderstood frames before the socket closes.
+/// Frames that no client should send, before the socket closes.
 const MISTAKES_MAX: u32 = 20;
 
 /// `GET /v1/rtc`: the signaling socket. Who comes is known from the first frame, never from the URL.
@@ -42,10 +47,8 @@ pub async fn open(
     if app.rooms.is_stopping() {
         return Err(Error::from(&problem::OVERLOADED));
     }
-    let (answer, session, stream) =
-        actix_ws::handle_with_protocols(&request, body, &[PROTOCOL]).map_err(|_not_a_socket| {
-            Error::from(&problem::UPGRADE_REQUIRED)
-        })?;
+    let (answer, session, stream) = actix_ws::handle_with_protocols(&request, body, &[PROTOCOL])
+        .map_err(|_not_a_socket| Error::from(&problem::UPGRADE_REQUIRED))?;
     if !answer.headers().contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
         return Err(Error::from(&problem::UPGRADE_REQUIRED));
     }
@@ -77,7 +80,7 @@ fn check_origin(request: &HttpRequest, app: &App) -> Result<(), Error> {
 }
 
 async fn serve(app: Arc<App>, mut session: Session, mut stream: AggregatedMessageStream) {
-    let first = tokio::time::timeout(Duration::from_secs(HELLO_SECS_MAX), stream.recv()).await;
+    let first = timeout(Duration::from_secs(HELLO_SECS_MAX), stream.recv()).await;
     let frame = match first {
         Ok(Some(Ok(AggregatedMessage::Text(text)))) => read(&text),
         Ok(Some(Ok(AggregatedMessage::Close(_))) | None) => return,
@@ -86,70 +89,48 @@ async fn serve(app: Arc<App>, mut session: Session, mut stream: AggregatedMessag
         Err(_elapsed) => return close(session, CloseCode::HelloTimeout).await,
     };
     let Ok(frame) = frame else { return close(session, CloseCode::BadFrame).await };
-    let (orders, inbox) = mpsc::channel(QUEUE_LEN_MAX);
-    let line_id = app.rooms.new_line();
+    let id = app.rooms.new_line();
+    let (line, inbox) = line(id, app.clock.now());
     let seated = match frame.said {
-        FromPeer::Hello(hello) => sit_down(&app, &hello.ticket, line_id, orders).await,
-        FromPeer::Resume(resume) => sit_down_again(&app, resume, line_id, orders).await,
+        FromPeer::Hello(hello) => sit_down(&app, &hello.ticket, line).await,
+        FromPeer::Resume(resume) => sit_down_again(&app, resume, line).await,
         _ => return close(session, CloseCode::BadFrame).await,
     };
     match seated {
         Ok(taken) => {
-            let mut socket = Socket { app, taken, line: line_id, budget: Budget::full(), mistakes: 0 };
+            let mut socket = Socket { app, taken, line: id, budget: Budget::full(), mistakes: 0 };
             let code = socket.run(&mut session, stream, inbox).await;
-            let departures = socket.app.rooms.apply(
-                socket.taken.encounter,
-                None,
-                Event::Lost(line_id),
-            );
-            remember(&socket.app, departures).await;
+            socket.tell_room(Event::Lost(id)).await;
             if let Some(code) = code {
                 close(session, code).await;
             }
         }
         Err(refused) => {
-            let code = code_of(&refused);
-            if code == CloseCode::Internal {
-                tracing::error!(error = %refused, "a socket could not be seated");
-            }
+            log_fault(&refused);
             let said = error(error_code(&refused), frame.id.as_deref());
-            drop(session.text(said).await);
-            close(session, code).await;
+            write(&mut session, said).await.ok();
+            close(session, code_of(&refused)).await;
         }
     }
 }
 
-async fn sit_down(
-    app: &Arc<App>,
-    ticket: &str,
-    line: LineId,
-    orders: mpsc::Sender<Order>,
-) -> Result<Taken, Error> {
+async fn sit_down(app: &Arc<App>, ticket: &str, line: Line) -> Result<Taken, Error> {
     let now = app.clock.now();
     let claims = app.tokens.verify_ticket(ticket, now)?;
     let participant = claims.participant;
     let taken = as_session(app, claims.session, move |tx| seat::take(tx, &claims)).await?;
     let ice = crate::call::ice::servers(&app.config.ice, participant.0, now);
-    let line = Line { id: line, session: taken.session, orders };
     let enter = Event::Enter(taken.guest.clone(), line.id, taken.credentials.clone(), ice);
-    let departures = app.rooms.apply(taken.encounter, Some(line), enter);
-    remember(app, departures).await;
+    remember(app, app.rooms.apply(taken.encounter, Some(line), enter)).await;
     Ok(taken)
 }
 
-async fn sit_down_again(
-    app: &Arc<App>,
-    asked: crate::call::message::Resume,
-    line: LineId,
-    orders: mpsc::Sender<Order>,
-) -> Result<Taken, Error> {
+async fn sit_down_again(app: &Arc<App>, asked: Resume, line: Line) -> Result<Taken, Error> {
     let (sid, last_seq) = (asked.sid, asked.last_seq);
     let session = as_system(app, move |tx| seat::session_of(tx, sid)).await?;
     let taken = as_session(app, session, move |tx| seat::take_again(tx, &asked)).await?;
-    let line = Line { id: line, session, orders };
     let resume = Event::Resume(taken.guest.clone(), line.id, taken.credentials.clone(), last_seq);
-    let departures = app.rooms.apply(taken.encounter, Some(line), resume);
-    remember(app, departures).await;
+    remember(app, app.rooms.apply(taken.encounter, Some(line), resume)).await;
     Ok(taken)
 }
 
@@ -161,52 +142,87 @@ struct Socket {
     mistakes: u32,
 }
 
+/// Why a socket ends; the code to close with, if it is ours to close.
+type Ended = Option<CloseCode>;
+
 impl Socket {
-    /// Lives until either side ends it; returns the code to close with, if it is ours to close.
+    /// Lives until either side ends it.
     async fn run(
         &mut self,
         session: &mut Session,
         mut stream: AggregatedMessageStream,
-        mut inbox: mpsc::Receiver<Order>,
-    ) -> Option<CloseCode> {
+        mut inbox: Inbox,
+    ) -> Ended {
         let silence = Duration::from_secs(SILENCE_SECS_MAX);
+        let mut dead_at = tokio::time::Instant::now() + silence;
         loop {
-            tokio::select! {
-                order = inbox.recv() => match order {
-                    Some(Order::Send(text)) => session.text(text).await.ok()?,
-                    Some(Order::Close(code)) => return Some(code),
-                    None => return Some(CloseCode::TooSlow),
-                },
-                heard = tokio::time::timeout(silence, stream.recv()) => match heard {
-                    Ok(Some(Ok(message))) => {
-                        if let Err(code) = self.hear(session, message).await {
-                            return code;
-                        }
+            let done = tokio::select! {
+                order = inbox.next() => self.obey(session, order).await,
+                heard = stream.recv() => {
+                    dead_at = tokio::time::Instant::now() + silence;
+                    match heard {
+                        Some(Ok(message)) => self.hear(session, message).await,
+                        Some(Err(fault)) => Err(Some(code_of_fault(&fault))),
+                        None => Err(None),
                     }
-                    Ok(Some(Err(fault))) => return Some(code_of_fault(&fault)),
-                    Ok(None) | Err(_) => return None,
-                },
+                }
+                () = sleep_until(dead_at) => Err(None),
+            };
+            if let Err(ended) = done {
+                return ended;
             }
         }
+    }
+
+    async fn obey(&self, session: &mut Session, order: Option<Order>) -> Result<(), Ended> {
+        match order {
+            Some(Order::Send(text)) => write(session, text).await,
+            Some(Order::Check) => self.check().await,
+            Some(Order::Close(code)) => Err(Some(code)),
+            None => Err(Some(CloseCode::TooSlow)),
+        }
+    }
+
+    /// The database has the last word on who may sit here, whatever this process has heard.
+    async fn check(&self) -> Result<(), Ended> {
+        let Taken { encounter, guest, credentials } = &self.taken;
+        let (encounter, id, session) = (*encounter, guest.id, credentials.session);
+        let asked = credentials.clone();
+        let look = move |tx: &mut Tx| seat::look(tx, encounter, id, &asked);
+        match look_as_session(&self.app, session, look).await {
+            Ok(Standing::Good) => {}
+            Ok(Standing::Superseded) => return Err(Some(CloseCode::Superseded)),
+            Ok(Standing::Over(why)) => self.tell_room(Event::Over(why)).await,
+            Err(refused) => match code_of(&refused) {
+                CloseCode::SignIn => self.tell_room(Event::SignedOut(session)).await,
+                CloseCode::Forbidden | CloseCode::NoVisit => {
+                    self.tell_room(Event::Barred(id)).await;
+                }
+                // The call goes on while the database rests; the next check is soon.
+                _ => log_fault(&refused),
+            },
+        }
+        Ok(())
     }
 
     async fn hear(
         &mut self,
         session: &mut Session,
         message: AggregatedMessage,
-    ) -> Result<(), Option<CloseCode>> {
+    ) -> Result<(), Ended> {
+        if !self.budget.spend() {
+            return Err(Some(CloseCode::TooSlow));
+        }
         let text = match message {
             AggregatedMessage::Text(text) => text,
             AggregatedMessage::Ping(payload) => {
-                return session.pong(&payload).await.map_err(|_closed| None);
+                let pong = session.pong(&payload);
+                return within_time(pong).await;
             }
             AggregatedMessage::Pong(_) => return Ok(()),
             AggregatedMessage::Close(_) => return Err(None),
             AggregatedMessage::Binary(_) => return Err(Some(CloseCode::BadFrame)),
         };
-        if !self.budget.spend() {
-            return Err(Some(CloseCode::TooSlow));
-        }
         let (code, id) = match read(&text) {
             Ok(frame) => match self.follow(frame).await {
                 Ok(()) => return Ok(()),
@@ -217,48 +233,79 @@ impl Socket {
             Err(Misread::BadRequest(id)) => (ErrorCode::BadRequest, id),
             Err(Misread::TooLarge(id)) => (ErrorCode::TooLarge, id),
         };
-        self.mistakes = self.mistakes.saturating_add(1);
+        if code.is_mistake() {
+            self.mistakes = self.mistakes.saturating_add(1);
+        }
         if self.mistakes > MISTAKES_MAX {
             return Err(Some(CloseCode::BadFrame));
         }
-        session.text(error(code, id.as_deref())).await.map_err(|_closed| None)
+        write(session, error(code, id.as_deref())).await
     }
 
     /// What changes a visit is a deed of the person, with the policy's word, as over HTTP;
     /// the room hears of it after the commit. The rest is the room's own business.
     async fn follow(&self, frame: Frame) -> Result<(), (ErrorCode, Option<String>)> {
-        let (app, session, visit) = (&self.app, self.taken.session, self.taken.encounter);
+        let (app, visit) = (&self.app, self.taken.encounter);
+        let session = self.taken.credentials.session;
+        // A socket that lost its seat is not listened to, whatever it says.
+        if !app.rooms.heeds(visit, self.line, frame.ack) {
+            return Ok(());
+        }
         let id = frame.id.clone();
         let done = match frame.said {
             FromPeer::Admit(whom) => {
-                as_session(app, session, move |tx| admission::admit(tx, visit, whom.participant).map(drop)).await
+                let deed = move |tx: &mut Tx| admission::admit(tx, visit, whom.participant);
+                as_session(app, session, deed).await.map(drop)
             }
             FromPeer::Hold(whom) => {
-                as_session(app, session, move |tx| admission::hold(tx, visit, whom.participant).map(drop)).await
+                let deed = move |tx: &mut Tx| admission::hold(tx, visit, whom.participant);
+                as_session(app, session, deed).await.map(drop)
             }
             FromPeer::Deny(whom) => {
-                as_session(app, session, move |tx| admission::deny(tx, visit, whom.participant).map(drop)).await
+                let deed = move |tx: &mut Tx| admission::deny(tx, visit, whom.participant);
+                as_session(app, session, deed).await.map(drop)
             }
             FromPeer::End(end) => {
                 let end = Finish { outcome: end.outcome };
-                as_session(app, session, move |tx| finish::finish(tx, visit, end).map(drop)).await
+                as_session(app, session, move |tx| finish::finish(tx, visit, end)).await.map(drop)
             }
             said => {
-                let departures = self.said(visit, Frame { said, ..frame });
-                remember(app, departures).await;
+                self.tell_room(Event::Said(self.line, Frame { said, ..frame })).await;
                 Ok(())
             }
         };
-        done.map_err(|refused| {
-            if matches!(refused, Error::Internal(_) | Error::Database(_)) {
-                tracing::error!(error = %refused, "a decision on a socket failed");
-            }
-            (error_code(&refused), id)
-        })
+        let Err(refused) = done else { return Ok(()) };
+        log_fault(&refused);
+        if code_of(&refused) == CloseCode::SignIn {
+            self.tell_room(Event::SignedOut(session)).await;
+        }
+        Err((error_code(&refused), id))
     }
 
-    fn said(&self, visit: EncounterId, frame: Frame) -> Vec<crate::call::Departure> {
-        self.app.rooms.apply(visit, None, Event::Said(self.line, frame))
+    async fn tell_room(&self, event: Event) {
+        let departures = self.app.rooms.apply(self.taken.encounter, None, event);
+        remember(&self.app, departures).await;
+    }
+}
+
+/// A network that takes nothing for so long is as good as gone.
+async fn write(session: &mut Session, text: String) -> Result<(), Ended> {
+    within_time(session.text(text)).await
+}
+
+async fn within_time(
+    writing: impl Future<Output = Result<(), actix_ws::Closed>>,
+) -> Result<(), Ended> {
+    match timeout(Duration::from_secs(WRITE_SECS_MAX), writing).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(None),
+    }
+}
+
+fn log_fault(refused: &Error) {
+    if code_of(refused) == CloseCode::Internal {
+        let code = refused.problem().code;
+        tracing::error!(code, "something asked for on a socket failed");
     }
 }
 
@@ -313,5 +360,5 @@ async fn close(session: Session, code: CloseCode) {
     #[expect(clippy::as_conversions, reason = "the enum's numbers are the wire's numbers")]
     let number = code as u16;
     let reason = CloseReason { code: number.into(), description: None };
-    drop(session.close(Some(reason)).await);
+    within_time(session.close(Some(reason))).await.ok();
 }

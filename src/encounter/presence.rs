@@ -33,6 +33,8 @@ text_enum!(
         SignedOut = "signed_out",
         /// The visit has ended.
         Finished = "finished",
+        /// The visit's time has run out.
+        TimeOver = "time_over",
         /// They were turned away.
         Denied = "denied",
     }

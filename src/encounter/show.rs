@@ -233,7 +233,7 @@ pub struct CallStay {
     pub joined_at: Instant,
     /// When they left; empty while they are here.
     pub left_at: Option<Instant>,
-    /// Why they left: `left`, `lost`, `superseded`, `signed_out`, `finished`.
+    /// Why they left: `left`, `lost`, `signed_out`, `finished`, `time_over`, `denied`.
     pub why: Option<String>,
 }
 

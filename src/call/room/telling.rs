@@ -1,0 +1,199 @@
+//! What each in the room hears, and how it is written.
+
+use chrono::TimeDelta;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Line, PING_MS, Room, Seat, Wait, seat_secs};
+use crate::base::column::Instant;
+use crate::call::event::{Credentials, Effect, LineId};
+use crate::call::ice::IceServer;
+use crate::call::message::{
+    EdgeView, ErrorCode, MESSAGE_BYTES_MAX, Peer, PeerChange, SeatState, Turn,
+};
+use crate::encounter::{ParticipantId, ParticipantRole};
+
+impl Room {
+    pub(super) fn tell_welcome(
+        &mut self,
+        id: ParticipantId,
+        credentials: &Credentials,
+        ice: &[IceServer],
+        now: Instant,
+    ) {
+        let role = self.role(id).unwrap_or(ParticipantRole::Patient);
+        let body = json!({
+            "sid": credentials.sid, "secret": credentials.secret, "epoch": credentials.epoch,
+            "participant": {"id": id, "role": role},
+            "ping_ms": PING_MS,
+            "resume_ms": TimeDelta::seconds(seat_secs(role)).num_milliseconds(),
+            "limits": {"message_bytes": MESSAGE_BYTES_MAX},
+            "server_time": now,
+            "roster": self.roster(id), "edges": self.edges_of(id),
+            "ice_servers": ice,
+        });
+        self.tell(id, "welcome", &body, now);
+    }
+
+    pub(super) fn resumed(
+        &mut self,
+        id: ParticipantId,
+        line: LineId,
+        epoch: i32,
+        (from_seq, to_seq): (u64, u64),
+    ) {
+        let body = json!({
+            "epoch": epoch, "participant": {"id": id}, "from_seq": from_seq, "to_seq": to_seq,
+        });
+        self.effects.push(Effect::Send(line, unnumbered("resumed", None, &body)));
+    }
+
+    /// Tells the others about somebody. Who waits hears of practitioners only.
+    pub(super) fn mention(&mut self, id: ParticipantId, op: PeerChange, now: Instant) {
+        self.rev = self.rev.saturating_add(1);
+        let Some(peer) = self.seat(id).map(view) else { return };
+        let body = json!({"rev": self.rev, "op": op, "participant": peer});
+        let practitioner = peer.role == ParticipantRole::Practitioner;
+        for other in self.ids(|seat| seat.guest.id != id && (seat.guest.admitted || practitioner)) {
+            self.tell(other, "peer", &body, now);
+        }
+    }
+
+    /// Whoever waits is told how it stands, as soon as it stands otherwise.
+    pub(super) fn tell_who_waits(&mut self, now: Instant) {
+        for id in self.ids(|seat| !seat.guest.admitted) {
+            if self.seat(id).is_some_and(|seat| seat.told != Some(self.wait_of(seat))) {
+                self.tell_waiting(id, now);
+            }
+        }
+    }
+
+    pub(super) fn tell_waiting(&mut self, id: ParticipantId, now: Instant) {
+        let Some(seat) = self.seat(id) else { return };
+        let (wait, since) = (self.wait_of(seat), seat.guest.since);
+        if let Some(seat) = self.seat_mut(id) {
+            seat.told = Some(wait);
+        }
+        let Wait { practitioner_here, position } = wait;
+        let body =
+            json!({"since": since, "practitioner_here": practitioner_here, "position": position});
+        self.tell(id, "waiting", &body, now);
+    }
+
+    pub(super) fn wait_of(&self, own: &Seat) -> Wait {
+        let practitioner_here = self
+            .seats
+            .iter()
+            .any(|seat| seat.guest.role == ParticipantRole::Practitioner && !seat.is_missed());
+        let place = |seat: &Seat| (seat.guest.since, seat.guest.id);
+        let ahead = |seat: &&Seat| !seat.guest.admitted && place(seat) < place(own);
+        let position = self.seats.iter().filter(ahead).count().saturating_add(1);
+        Wait { practitioner_here, position }
+    }
+
+    pub(super) fn tell_snapshot(&mut self, id: ParticipantId, now: Instant) {
+        let body = json!({
+            "rev": self.rev, "participant": {"id": id, "role": self.role(id)},
+            "roster": self.roster(id), "edges": self.edges_of(id), "server_time": now,
+        });
+        self.tell(id, "snapshot", &body, now);
+    }
+
+    pub(super) fn tell(&mut self, id: ParticipantId, t: &str, body: &Value, now: Instant) {
+        self.post(id, t, None, None, body, now);
+    }
+
+    pub(super) fn relay(
+        &mut self,
+        from: ParticipantId,
+        to: ParticipantId,
+        t: &str,
+        turn: (&str, Turn),
+        body: &impl Serialize,
+        now: Instant,
+    ) {
+        self.post(to, t, Some(from), Some(turn), body, now);
+    }
+
+    /// Numbers a message, keeps it for a resume, and sends it when there is a line.
+    pub(super) fn post(
+        &mut self,
+        id: ParticipantId,
+        t: &str,
+        from: Option<ParticipantId>,
+        turn: Option<(&str, Turn)>,
+        body: &impl Serialize,
+        now: Instant,
+    ) {
+        let Some(seat) = self.seats.iter_mut().find(|seat| seat.guest.id == id) else { return };
+        let edge = turn.map(|(edge, _)| edge);
+        let text = seat.mailbox.post(now, edge, |seq| {
+            let mut message = json!({"v": 1, "seq": seq, "t": t, "body": body});
+            if let Some(from) = from {
+                set(&mut message, "from", json!(from));
+            }
+            if let Some((edge, turn)) = turn {
+                set(&mut message, "edge", json!(edge));
+                set(&mut message, "neg", json!(turn.neg));
+                set(&mut message, "gen", json!(turn.generation));
+            }
+            message.to_string()
+        });
+        if let Line::Up(line) = seat.line {
+            self.effects.push(Effect::Send(line, text));
+        }
+    }
+
+    fn roster(&self, id: ParticipantId) -> Vec<Peer> {
+        let all = self.is_admitted(id);
+        self.seats
+            .iter()
+            .filter(|seat| {
+                let own = seat.guest.id == id;
+                all || own || seat.guest.role == ParticipantRole::Practitioner
+            })
+            .map(view)
+            .collect()
+    }
+
+    fn edges_of(&self, id: ParticipantId) -> Vec<EdgeView> {
+        self.edges.iter().filter_map(|edge| edge.seen_by(id)).collect()
+    }
+}
+
+fn view(seat: &Seat) -> Peer {
+    Peer {
+        id: seat.guest.id,
+        role: seat.guest.role,
+        name: seat.guest.name.clone(),
+        state: match (seat.guest.admitted, seat.is_missed()) {
+            (true, false) => SeatState::Admitted,
+            (true, true) => SeatState::Reconnecting,
+            (false, false) => SeatState::Waiting,
+            (false, true) => SeatState::Away,
+        },
+        since: seat.guest.since.filter(|_| !seat.guest.admitted),
+        presence: seat.presence,
+        media: seat.media,
+    }
+}
+
+fn set(message: &mut Value, name: &str, value: Value) {
+    if let Value::Object(members) = message {
+        members.insert(name.to_owned(), value);
+    }
+}
+
+/// A message outside the numbering: it is about this socket only.
+pub fn unnumbered(t: &str, re: Option<&str>, body: &Value) -> String {
+    let mut message = json!({"v": 1, "t": t, "body": body});
+    if let Some(re) = re {
+        set(&mut message, "re", json!(re));
+    }
+    message.to_string()
+}
+
+/// The answer to a frame that could not be followed.
+pub fn error(code: ErrorCode, re: Option<&str>) -> String {
+    unnumbered("error", re, &json!({"code": code, "retryable": code.is_retryable()}))
+}
