@@ -1,6 +1,6 @@
 //! The invented region: its places and people. Any likeness to real ones is chance.
 
-/// A clinic: name, zone, latitude, longitude.
+/// A clinic: name, zone, latitude, longitude. Members of this table are meant by their number.
 pub const CLINICS: [(&str, &str, f64, f64); 3] = [
     ("Kedrov Regional Hospital", "Asia/Krasnoyarsk", 58.450, 92.170),
     ("Turukh District Hospital", "Asia/Krasnoyarsk", 60.120, 90.850),
@@ -22,7 +22,8 @@ pub const VILLAGES: [(&str, usize, &str, f64, f64, &str); 8] = [
     ("Sredny Klyuch", 2, "Asia/Irkutsk", 58.570, 106.920, "3g"),
 ];
 
-/// A service: name in English and Russian, specialty, minutes. Every clinic offers its doctors' ones.
+/// A service: name in English and Russian, specialty, minutes. A clinic offers what its doctors
+/// know.
 pub const SERVICES: [(&str, &str, &str, u16); 4] = [
     ("Doctor's visit", "Приём терапевта", "general-practice", 20),
     ("Children's doctor", "Приём педиатра", "paediatrics", 20),
@@ -30,14 +31,80 @@ pub const SERVICES: [(&str, &str, &str, u16); 4] = [
     ("Conversation with a psychologist", "Беседа с психологом", "psychology", 40),
 ];
 
-/// A doctor: name, login, clinic's number, specialty, zone, first and last hour of work.
-pub const DOCTORS: [(&str, &str, usize, &str, &str, &str, &str); 6] = [
-    ("Anna Lebedeva", "lebedeva", 0, "general-practice", "Asia/Krasnoyarsk", "08:00", "16:00"),
-    ("Timur Akhmedov", "akhmedov", 0, "cardiology", "Asia/Krasnoyarsk", "09:00", "17:00"),
-    ("Vera Polozova", "polozova", 0, "psychology", "Europe/Kaliningrad", "08:00", "14:00"),
-    ("Pavel Gusev", "gusev", 1, "general-practice", "Asia/Krasnoyarsk", "09:00", "17:00"),
-    ("Olga Rysakova", "rysakova", 1, "paediatrics", "Asia/Krasnoyarsk", "08:00", "15:00"),
-    ("Bair Dorzhiev", "dorzhiev", 2, "general-practice", "Asia/Irkutsk", "08:00", "16:00"),
+/// A doctor.
+pub struct Doctor {
+    /// Their name.
+    pub name: &'static str,
+    /// What they sign in with.
+    pub login: &'static str,
+    /// The number of their clinic.
+    pub clinic: usize,
+    /// What they know.
+    pub specialty: &'static str,
+    /// The zone of their working hours.
+    pub zone: &'static str,
+    /// When they work: from and to. Whoever is on duty works day and night.
+    pub hours: (&'static str, &'static str),
+    /// Whether they also work on Saturday and Sunday.
+    pub weekends: bool,
+}
+
+/// The doctors; the first is on duty, so that a visit can be tried at any hour.
+pub const DOCTORS: [Doctor; 6] = [
+    Doctor {
+        name: "Anna Lebedeva",
+        login: "lebedeva",
+        clinic: 0,
+        specialty: "general-practice",
+        zone: "Asia/Krasnoyarsk",
+        hours: ("00:00", "24:00"),
+        weekends: true,
+    },
+    Doctor {
+        name: "Timur Akhmedov",
+        login: "akhmedov",
+        clinic: 0,
+        specialty: "cardiology",
+        zone: "Asia/Krasnoyarsk",
+        hours: ("09:00", "17:00"),
+        weekends: false,
+    },
+    Doctor {
+        name: "Vera Polozova",
+        login: "polozova",
+        clinic: 0,
+        specialty: "psychology",
+        zone: "Europe/Kaliningrad",
+        hours: ("08:00", "14:00"),
+        weekends: false,
+    },
+    Doctor {
+        name: "Pavel Gusev",
+        login: "gusev",
+        clinic: 1,
+        specialty: "general-practice",
+        zone: "Asia/Krasnoyarsk",
+        hours: ("09:00", "17:00"),
+        weekends: false,
+    },
+    Doctor {
+        name: "Olga Rysakova",
+        login: "rysakova",
+        clinic: 1,
+        specialty: "paediatrics",
+        zone: "Asia/Krasnoyarsk",
+        hours: ("08:00", "15:00"),
+        weekends: false,
+    },
+    Doctor {
+        name: "Bair Dorzhiev",
+        login: "dorzhiev",
+        clinic: 2,
+        specialty: "general-practice",
+        zone: "Asia/Irkutsk",
+        hours: ("08:00", "16:00"),
+        weekends: false,
+    },
 ];
 
 /// A feldsher: name, login, clinic's number, zone.
