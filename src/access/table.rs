@@ -40,6 +40,8 @@ actions! {
     SignOut "account.sign_out" [SignedIn];
     /// Who am I.
     ReadMe "account.read_me" [SignedIn];
+    /// Make an account, shut it or open it again.
+    ManageAccount "account.manage" [SystemAdmin];
     /// Who touched my record.
     ReadAccessLog "audit.read_access_log" [SignedIn];
 
