@@ -7,22 +7,40 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use diesel::RunQueryDsl;
+use serde_json::json;
 use utoipa::OpenApi;
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::account;
 use crate::appointment;
+use crate::audit;
 use crate::base::app;
+use crate::base::db::Conn;
 use crate::base::error::Error;
 use crate::base::http::frame;
 use crate::base::problem;
+use crate::call;
 use crate::encounter;
+use crate::location;
+use crate::organization;
+use crate::patient;
+use crate::practitioner;
+use crate::schedule;
+use crate::record;
+use crate::web as pages;
 
 /// How long a client may take to send the head of a request.
 const HEAD_SECS_MAX: u64 = 10;
 /// Connections without a request are closed after this.
 const KEEP_ALIVE_SECS: u64 = 75;
+/// Connections per worker; further ones wait in the system's queue.
+const CONNECTIONS_MAX: usize = 10_000;
+/// Connections that wait in the system's queue; further ones are refused by it.
+const BACKLOG_LEN_MAX: u32 = 1024;
+/// How long the database may take to answer before this process is not ready.
+const READY_SECS_MAX: u64 = 1;
 
 /// Mounts and describes every operation of the API.
 pub fn routes(api: &mut ServiceConfig) {
@@ -45,11 +63,33 @@ fn account_routes(api: &mut ServiceConfig) {
 }
 
 fn place_routes(api: &mut ServiceConfig) {
-    let _ = api;
+    api.service(organization::http::create_organization)
+        .service(organization::http::list_organizations)
+        .service(organization::http::find_organization)
+        .service(organization::http::create_member)
+        .service(organization::http::list_members)
+        .service(organization::http::edit_member)
+        .service(organization::http::create_healthcare_service)
+        .service(organization::http::list_healthcare_services)
+        .service(organization::http::find_healthcare_service)
+        .service(location::http::create_location)
+        .service(location::http::list_locations)
+        .service(location::http::find_location)
+        .service(practitioner::http::create_practitioner)
+        .service(practitioner::http::list_practitioners)
+        .service(practitioner::http::find_practitioner)
+        .service(patient::http::create_patient)
+        .service(patient::http::list_patients)
+        .service(patient::http::find_patient);
 }
 
 fn schedule_routes(api: &mut ServiceConfig) {
-    let _ = api;
+    api.service(schedule::http::list_slots)
+        .service(schedule::http::find_schedule)
+        .service(schedule::http::replace_schedule)
+        .service(schedule::http::list_absences)
+        .service(schedule::http::add_absence)
+        .service(schedule::http::remove_absence);
 }
 
 fn appointment_routes(api: &mut ServiceConfig) {
@@ -76,14 +116,30 @@ fn encounter_routes(api: &mut ServiceConfig) {
 }
 
 fn record_routes(api: &mut ServiceConfig) {
-    let _ = api;
+    api.service(record::http::create_note)
+        .service(record::http::list_encounter_notes)
+        .service(record::http::list_patient_notes)
+        .service(record::http::find_note)
+        .service(record::http::edit_note)
+        .service(record::http::sign_note)
+        .service(record::http::add_addendum)
+        .service(audit::http::list_access_log);
 }
 
 /// What is not described as API: documents about it, health, the pages.
 pub fn plain_routes(app: &mut web::ServiceConfig) {
     app.route("/openapi.json", web::get().to(openapi_json))
         .route("/.well-known/jwks.json", web::get().to(account::http::jwks))
+        .route("/health/live", web::get().to(live))
+        .route("/health/ready", web::get().to(ready))
+        .route("/v1/rtc", web::get().to(call::socket::open))
+        .configure(pages::routes)
         .default_service(web::route().to(nothing_here));
+}
+
+/// What a demonstration has besides: the SMS that nobody's phone receives.
+pub fn demo_routes(app: &mut web::ServiceConfig) {
+    app.route("/demo/sms", web::get().to(demo_sms)).configure(pages::demo_routes);
 }
 
 #[derive(OpenApi)]
@@ -120,10 +176,36 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     document
 }
 
-async fn openapi_json() -> HttpResponse {
-    static TEXT: OnceLock<String> = OnceLock::new();
-    let text = TEXT.get_or_init(|| openapi().to_json().unwrap_or_default());
-    HttpResponse::Ok().content_type("application/json").body(text.as_str())
+async fn openapi_json() -> Result<HttpResponse, Error> {
+    static TEXT: OnceLock<Option<String>> = OnceLock::new();
+    match TEXT.get_or_init(|| openapi().to_json().ok()) {
+        Some(text) => Ok(HttpResponse::Ok().content_type("application/json").body(text.as_str())),
+        None => Err(Error::Internal("the OpenAPI document is not JSON")),
+    }
+}
+
+/// The process runs.
+async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"status": "live"}))
+}
+
+/// The process can do its work: the database answers, and nobody has told us to stop.
+async fn ready(app: web::Data<app::App>) -> Result<HttpResponse, Error> {
+    if app.is_stopping() {
+        return Err(Error::from(&problem::OVERLOADED));
+    }
+    let asked = app.db.read(|conn: &mut Conn| Ok(diesel::sql_query("SELECT 1").execute(conn)?));
+    let answered: Result<usize, Error> =
+        match tokio::time::timeout(Duration::from_secs(READY_SECS_MAX), asked).await {
+            Ok(answered) => answered?,
+            Err(_elapsed) => return Err(Error::from(&problem::OVERLOADED)),
+        };
+    answered?;
+    Ok(HttpResponse::Ok().json(json!({"status": "ready"})))
+}
+
+async fn demo_sms(app: web::Data<app::App>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({"items": app.inbox.newest_first()}))
 }
 
 /// Nothing is mounted here, or not for this method.
@@ -139,13 +221,17 @@ pub fn start(shared: web::Data<app::App>, listener: TcpListener) -> std::io::Res
     let http = shared.config.http.clone();
     let mut server = HttpServer::new(move || {
         let (app, _document) = App::new().into_utoipa_app().configure(routes).split_for_parts();
+        let demo = shared.config.demo;
         app.app_data(web::Data::clone(&shared))
             .configure(plain_routes)
+            .configure(|app| if demo { demo_routes(app) })
             .wrap(from_fn(frame))
             .wrap(Compress::default())
     })
     .client_request_timeout(Duration::from_secs(HEAD_SECS_MAX))
     .keep_alive(Duration::from_secs(KEEP_ALIVE_SECS))
+    .max_connections(CONNECTIONS_MAX)
+    .backlog(BACKLOG_LEN_MAX)
     .shutdown_timeout(http.shutdown_secs)
     .disable_signals();
     if http.workers > 0 {

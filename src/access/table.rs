@@ -40,8 +40,6 @@ actions! {
     SignOut "account.sign_out" [SignedIn];
     /// Who am I.
     ReadMe "account.read_me" [SignedIn];
-    /// Make an account, shut it or open it again.
-    ManageAccount "account.manage" [SystemAdmin];
     /// Who touched my record.
     ReadAccessLog "audit.read_access_log" [SignedIn];
 
@@ -49,6 +47,12 @@ actions! {
     ReadOrganization "organization.read" [SignedIn];
     /// Found a clinic.
     CreateOrganization "organization.create" [SystemAdmin];
+    /// See who works in a clinic and as what.
+    ReadMember "member.read" [SystemAdmin, ClinicAdmin];
+    /// Take somebody on.
+    CreateMember "member.create" [SystemAdmin, ClinicAdmin];
+    /// End a membership, or begin it again.
+    EditMember "member.edit" [SystemAdmin, ClinicAdmin];
     /// See places.
     ReadLocation "location.read" [SignedIn];
     /// Add a place.
@@ -64,6 +68,8 @@ actions! {
 
     /// See who a patient is and where they live.
     ReadPatient "patient.read" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
+    /// See a patient's whole phone number.
+    ReadPhone "patient.read_phone" [Myself, Doctor, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
     /// Register a patient.
     CreatePatient "patient.create" [Feldsher, Registrar, ClinicAdmin];
 
@@ -108,8 +114,15 @@ actions! {
     EditNote "note.edit" [Author] sight ReadNote;
     /// Sign a note.
     SignNote "note.sign" [Author] sight ReadNote;
+    /// List the notes of a patient or of a visit.
+    ListNotes "note.list" [Myself, Conducts, Treats] sight ListNotes;
     /// Read a signed note.
     ReadNote "note.read" [Myself, Author, Treats] sight ReadNote;
     /// Add to a signed note.
     AddAddendum "note.add_addendum" [Author, Conducts] sight ReadNote;
+
+    /// Deliver what waits in the outbox: Feldsher itself, nobody else.
+    DeliverMessage "message.deliver" [];
+    /// Make an administrator of the installation: the command line, nobody else.
+    CreateAdministrator "account.create_administrator" [];
 }

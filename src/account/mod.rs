@@ -12,8 +12,6 @@ pub mod token;
 
 use diesel::prelude::*;
 
-use crate::access::Facts;
-use crate::access::table::Action;
 use crate::account::phone::Phone;
 use crate::base::column::{id, text_enum};
 use crate::base::db::Each;
@@ -117,16 +115,6 @@ pub fn create(tx: &mut Tx, new: NewAccount) -> Result<AccountId, Error> {
     Ok(id)
 }
 
-/// Makes an account for somebody who works here, and the token to set the first password with:
-/// how the first administrator comes in. 409 `already_exists`.
-pub fn add_user(tx: &mut Tx, new: NewAccount) -> Result<(AccountId, String), Error> {
-    tx.allow(Action::ManageAccount, &Facts::NONE)?;
-    let id = create(tx, NewAccount { password_hash: None, ..new })?;
-    let token = issue_one_time_token(tx, id)?;
-    tx.record(Action::ManageAccount, "Account", id.0, &facts(id));
-    Ok((id, token))
-}
-
 /// A token with which the first password is set, once, within 72 hours; earlier ones end.
 /// The caller has made the access decision.
 pub fn issue_one_time_token(tx: &mut Tx, account: AccountId) -> Result<String, Error> {
@@ -145,9 +133,9 @@ pub fn contact(tx: &mut Tx, account: AccountId) -> Result<Contact, Error> {
     Ok(Contact { name, phone, language })
 }
 
-/// Shuts an account: its sessions end at once, its sockets close. 404 when there is none.
+/// Shuts an account: its sessions end at once, its sockets close. The caller has made the access
+/// decision. 404 when there is none.
 pub fn disable(tx: &mut Tx, account: AccountId) -> Result<(), Error> {
-    tx.allow(Action::ManageAccount, &facts(account))?;
     let shut = diesel::update(accounts::table.find(account))
         .set((
             accounts::state.eq(AccountState::Disabled),
@@ -157,15 +145,12 @@ pub fn disable(tx: &mut Tx, account: AccountId) -> Result<(), Error> {
     if shut == 0 {
         return Err(Error::from(&problem::NOT_FOUND));
     }
-    session::end_all(tx, account)?;
-    tx.record(Action::ManageAccount, "Account", account.0, &facts(account));
-    Ok(())
+    session::end_all(tx, account)
 }
 
-/// Opens an account that was shut, or whose phone was guessed at too often. Who never set a
-/// password is invited again. 404 when there is none.
+/// Opens an account that was shut, or whose codes were guessed at too often. Who never set a
+/// password is invited again. The caller has made the access decision. 404 when there is none.
 pub fn enable(tx: &mut Tx, account: AccountId) -> Result<(), Error> {
-    tx.allow(Action::ManageAccount, &facts(account))?;
     let (login, has_password) = accounts::table
         .find(account)
         .select((accounts::login, accounts::password_hash.is_not_null()))
@@ -177,8 +162,12 @@ pub fn enable(tx: &mut Tx, account: AccountId) -> Result<(), Error> {
     diesel::update(accounts::table.find(account))
         .set((accounts::state.eq(state), accounts::failures.eq(0)))
         .execute(tx.conn)?;
-    tx.record(Action::ManageAccount, "Account", account.0, &facts(account));
     Ok(())
+}
+
+/// Ends every session of an account; its sockets close. The caller has made the access decision.
+pub fn end_sessions(tx: &mut Tx, account: AccountId) -> Result<(), Error> {
+    session::end_all(tx, account)
 }
 
 /// A login as it is kept: upper and lower case are the same.
@@ -195,10 +184,6 @@ fn is_login(login: &str) -> bool {
     let length = login.chars().count();
     let plain = login.chars().all(|c| c.is_alphanumeric() || "._-@+".contains(c));
     plain && (1..=LOGIN_CHARS_MAX).contains(&length)
-}
-
-fn facts(account: AccountId) -> Facts {
-    Facts { account: Some(account), ..Facts::NONE }
 }
 
 fn phone_place(account: AccountId) -> String {

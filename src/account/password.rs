@@ -164,95 +164,16 @@ fn is_old(hash: &PasswordHash) -> bool {
         || params.t_cost() < PASSES
 }
 
-/// Words that begin most guesses; a password must hold enough beside them.
-const WORDS: &[&str] = &[
-    "password",
-    "passw0rd",
-    "p@ssword",
-    "p@ssw0rd",
-    "пароль",
-    "gfhjkm",
-    "parol",
-    "secret",
-    "секрет",
-    "welcome",
-    "привет",
-    "ghbdtn",
-    "privet",
-    "letmein",
-    "changeme",
-    "default",
-    "qwerty",
-    "йцукен",
-    "qazwsx",
-    "1q2w3e",
-    "q1w2e3",
-    "zaq12wsx",
-    "asdfgh",
-    "фывапр",
-    "admin",
-    "administrator",
-    "админ",
-    "root",
-    "user",
-    "login",
-    "guest",
-    "test",
-    "master",
-    "monkey",
-    "dragon",
-    "football",
-    "baseball",
-    "superman",
-    "batman",
-    "sunshine",
-    "princess",
-    "shadow",
-    "iloveyou",
-    "trustno1",
-    "люблю",
-    "любовь",
-    "k.,jdm",
-    "natasha",
-    "наташа",
-    "россия",
-    "russia",
-    "spartak",
-    "спартак",
-    "zenit",
-    "doctor",
-    "доктор",
-    "врач",
-    "feldsher",
-    "фельдшер",
-    "nurse",
-    "hospital",
-    "больница",
-    "clinic",
-    "клиника",
-    "поликлиника",
-    "medical",
-    "medicine",
-    "медицина",
-    "patient",
-    "пациент",
-    "telemedicine",
-    "телемедицина",
-    "village",
-    "деревня",
-    "winter",
-    "spring",
-    "summer",
-    "autumn",
-    "зима",
-    "весна",
-    "лето",
-    "осень",
-    "2024",
-    "2025",
-    "2026",
-    "2027",
-];
+/// Words that begin most guesses, longer before shorter; a password must hold enough beside them.
+const WORDS: &str = "\
+    password passw0rd p@ssword p@ssw0rd пароль gfhjkm parol secret секрет welcome привет ghbdtn \
+    privet letmein changeme default qwerty йцукен qazwsx 1q2w3e q1w2e3 zaq12wsx asdfgh фывапр \
+    administrator admin администратор админ root user login guest test master monkey dragon \
+    football baseball superman batman sunshine princess shadow iloveyou trustno1 люблю любовь \
+    k.,jdm natasha наташа россия russia spartak спартак zenit doctor доктор врач feldsher \
+    фельдшер nurse hospital больница поликлиника clinic клиника medical medicine медицина \
+    patient пациент telemedicine телемедицина village деревня winter spring summer autumn зима \
+    весна лето осень 2024 2025 2026 2027";
 /// Neighbours on the keyboard.
 const ROWS: &[&str] = &[
     "1234567890-=",
@@ -323,7 +244,7 @@ fn chars_left(mut folded: String, context: &[&str]) -> usize {
         .flat_map(|text| text.split(|c: char| !c.is_alphanumeric()).chain([*text]))
         .map(str::to_lowercase)
         .filter(|word| word.chars().count() >= CONTEXT_CHARS_MIN)
-        .chain(WORDS.iter().map(|word| (*word).to_owned()));
+        .chain(WORDS.split_whitespace().map(str::to_owned));
     for word in words {
         folded = folded.replace(&word, "");
     }

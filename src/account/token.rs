@@ -251,8 +251,12 @@ impl Tokens {
     }
 
     /// Signs a document: the key's id and the Ed25519 signature over [`document`].
-    pub fn sign(&self, bytes: &[u8]) -> (String, Vec<u8>) {
-        (self.kid.clone(), self.pair.sign(&document(bytes)).as_ref().to_vec())
+    pub fn sign(&self, bytes: &[u8]) -> Result<(String, Vec<u8>), Error> {
+        let signature = self
+            .pair
+            .try_sign(&document(bytes))
+            .map_err(|_failed| Error::Internal("a document could not be signed"))?;
+        Ok((self.kid.clone(), signature.as_ref().to_vec()))
     }
 
     /// Whether a document was signed by that key of ours, retired or not.

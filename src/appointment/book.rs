@@ -9,9 +9,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::access::table::Action;
-use crate::appointment::{
-    self, Appointment, AppointmentId, check_reason, minutes, sealed,
-};
+use crate::appointment::{self, Appointment, AppointmentId, check_reason, minutes, sealed};
 use crate::base::column::{Instant, text_enum};
 use crate::base::db::{self, Each};
 use crate::base::error::Error;
@@ -238,7 +236,12 @@ fn try_occupy(
 }
 
 /// Ends the holds on a resource that nobody confirmed in time. Returns how many.
-fn release_expired(tx: &mut Tx, resource: uuid::Uuid, start: Instant, end: Instant) -> Result<usize, Error> {
+fn release_expired(
+    tx: &mut Tx,
+    resource: uuid::Uuid,
+    start: Instant,
+    end: Instant,
+) -> Result<usize, Error> {
     let expired: Vec<AppointmentId> = appointments::table
         .inner_join(occupancies::table.on(occupancies::appointment_id.eq(appointments::id)))
         .filter(occupancies::resource_id.eq(crate::base::column::Uuid(resource)))
@@ -250,7 +253,12 @@ fn release_expired(tx: &mut Tx, resource: uuid::Uuid, start: Instant, end: Insta
         .select(appointments::id)
         .load(tx.conn)?;
     for id in &expired {
-        encounter::advance(tx, *id, Act::Expire, None)?;
+        match encounter::advance(tx, *id, Act::Expire, None) {
+            Ok(_) => {}
+            // Another booking has just ended the same hold.
+            Err(error) if error.is(&problem::CONFLICT) || error.is(&problem::BAD_STATE) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(expired.len())
 }
@@ -339,9 +347,7 @@ fn alternatives(
         .select((occupancies::starts_at, occupancies::ends_at))
         .load(tx.conn)?;
     let mut slots = schedule::next_free(tx, service, practitioner, after, zone, ALTERNATIVES * 8)?;
-    slots.retain(|slot| {
-        !busy.iter().any(|(start, end)| *start < slot.end && slot.start < *end)
-    });
+    slots.retain(|slot| !busy.iter().any(|(start, end)| *start < slot.end && slot.start < *end));
     slots.truncate(ALTERNATIVES);
     Ok(slots)
 }
@@ -355,7 +361,10 @@ mod tests {
         for _ in 0..200 {
             let code = new_code().unwrap();
             assert_eq!(code.len(), CODE_LEN);
-            assert!(code.chars().all(|c| c.is_ascii_alphanumeric() && !"OI01LU".contains(c)), "{code}");
+            assert!(
+                code.chars().all(|c| c.is_ascii_alphanumeric() && !"OI01LU".contains(c)),
+                "{code}"
+            );
         }
     }
 }

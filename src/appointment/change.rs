@@ -5,9 +5,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::access::table::Action;
-use crate::appointment::{
-    Appointment, AppointmentId, check_reason, find_row, sealed, show,
-};
+use crate::appointment::{Appointment, AppointmentId, check_reason, find_row, sealed, show};
 use crate::base::column::text_enum;
 use crate::base::error::Error;
 use crate::base::problem;
@@ -26,7 +24,12 @@ pub struct EditAppointment {
 }
 
 /// Changes the reason of a visit that is not over. 412 when it was changed meanwhile.
-pub fn edit(tx: &mut Tx, id: AppointmentId, version: i32, change: &EditAppointment) -> Result<Appointment, Error> {
+pub fn edit(
+    tx: &mut Tx,
+    id: AppointmentId,
+    version: i32,
+    change: &EditAppointment,
+) -> Result<Appointment, Error> {
     let row = find_row(tx, id)?;
     tx.allow(Action::EditAppointment, &row.facts())?;
     check_reason(Some(&change.reason))?;
@@ -60,7 +63,9 @@ pub fn confirm(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
         return show(tx, id);
     }
     let held = row.hold_expires_at.is_some_and(|until| until > tx.now);
-    if row.status == AppointmentStatus::Cancelled || (row.status == AppointmentStatus::Pending && !held) {
+    if row.status == AppointmentStatus::Cancelled
+        || (row.status == AppointmentStatus::Pending && !held)
+    {
         return Err(Error::from(&problem::HOLD_OVER));
     }
     encounter::advance(tx, id, Act::Confirm, None)?;
@@ -78,7 +83,11 @@ pub struct CancelAppointment {
 }
 
 /// Calls a visit off that has not begun; its time is free at once.
-pub fn cancel(tx: &mut Tx, id: AppointmentId, why: &CancelAppointment) -> Result<Appointment, Error> {
+pub fn cancel(
+    tx: &mut Tx,
+    id: AppointmentId,
+    why: &CancelAppointment,
+) -> Result<Appointment, Error> {
     let row = find_row(tx, id)?;
     tx.allow(Action::CancelAppointment, &row.facts())?;
     check_reason(why.reason.as_deref())?;
@@ -115,7 +124,11 @@ pub struct MarkNoshow {
 
 /// Records that the patient did not come. Not before the visit should have begun; a failure
 /// of the line is not the patient's fault and calls the visit off instead.
-pub fn mark_noshow(tx: &mut Tx, id: AppointmentId, missed: &MarkNoshow) -> Result<Appointment, Error> {
+pub fn mark_noshow(
+    tx: &mut Tx,
+    id: AppointmentId,
+    missed: &MarkNoshow,
+) -> Result<Appointment, Error> {
     let row = find_row(tx, id)?;
     tx.allow(Action::MarkNoshow, &row.facts())?;
     if row.starts_at > tx.now {
@@ -142,9 +155,7 @@ pub(crate) fn set_status(
         return Ok(());
     }
     let moved = diesel::update(
-        appointments::table
-            .filter(appointments::id.eq(id))
-            .filter(appointments::status.eq(from)),
+        appointments::table.filter(appointments::id.eq(id)).filter(appointments::status.eq(from)),
     )
     .set((
         appointments::status.eq(to),

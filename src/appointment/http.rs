@@ -24,7 +24,10 @@ use crate::base::error::{Error, ProblemDocument};
     )
 )]
 #[post("/v1/appointments")]
-pub async fn book_appointment(ctx: Ctx, wanted: Body<BookAppointment>) -> Result<HttpResponse, Error> {
+pub async fn book_appointment(
+    ctx: Ctx,
+    wanted: Body<BookAppointment>,
+) -> Result<HttpResponse, Error> {
     ctx.only_once(StatusCode::CREATED, wanted, book::book).await
 }
 

@@ -3,6 +3,7 @@
 pub mod book;
 pub mod change;
 pub mod http;
+pub mod taken;
 
 use chrono::TimeDelta;
 use diesel::prelude::*;
@@ -182,16 +183,22 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Appointment>, Error> {
         .order((appointments::starts_at, appointments::id))
         .limit(limit.saturating_add(1))
         .into_boxed();
-    if !all {
-        let none = PatientId(uuid::Uuid::nil());
-        let nobody = PractitionerId(uuid::Uuid::nil());
-        query = query.filter(
+    // One relation is one index; only who is several things at once pays for the union.
+    query = match (all, patient, practitioner, organizations.is_empty()) {
+        (true, ..) => query,
+        (false, Some(patient), None, true) => query.filter(appointments::patient_id.eq(patient)),
+        (false, None, Some(practitioner), true) => {
+            query.filter(appointments::practitioner_id.eq(practitioner))
+        }
+        (false, None, None, _) => query.filter(appointments::organization_id.eq_any(organizations)),
+        (false, patient, practitioner, _) => query.filter(
             appointments::patient_id
-                .eq(patient.unwrap_or(none))
-                .or(appointments::practitioner_id.eq(practitioner.unwrap_or(nobody)))
+                .eq(patient.unwrap_or(PatientId(uuid::Uuid::nil())))
+                .or(appointments::practitioner_id
+                    .eq(practitioner.unwrap_or(PractitionerId(uuid::Uuid::nil()))))
                 .or(appointments::organization_id.eq_any(organizations)),
-        );
-    }
+        ),
+    };
     if let Some(from) = wanted.from {
         query = query.filter(appointments::starts_at.ge(from));
     }
@@ -221,13 +228,26 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Appointment>, Error> {
 }
 
 /// Whether this practitioner has, or had, a visit with the patient that was not called off.
-pub fn treats(tx: &mut Tx, practitioner: PractitionerId, patient: PatientId) -> Result<bool, Error> {
-    let visits = appointments::table
-        .filter(appointments::practitioner_id.eq(practitioner))
-        .filter(appointments::patient_id.eq(patient))
-        .filter(appointments::status.ne(AppointmentStatus::Cancelled))
-        .filter(appointments::status.ne(AppointmentStatus::Pending));
+pub fn treats(
+    tx: &mut Tx,
+    practitioner: PractitionerId,
+    patient: PatientId,
+) -> Result<bool, Error> {
+    let visits = treated_by(practitioner).filter(appointments::patient_id.eq(patient));
     Ok(diesel::select(diesel::dsl::exists(visits)).get_result(tx.conn)?)
+}
+
+/// The patients that [`treats`] holds for, as a part of a larger query.
+/// Index: appointments_by_practitioner.
+#[diesel::dsl::auto_type(no_type_alias)]
+pub(crate) fn treated_by(practitioner: PractitionerId) -> _ {
+    let cancelled: AppointmentStatus = AppointmentStatus::Cancelled;
+    let pending: AppointmentStatus = AppointmentStatus::Pending;
+    appointments::table
+        .filter(appointments::practitioner_id.eq(practitioner))
+        .filter(appointments::status.ne(cancelled))
+        .filter(appointments::status.ne(pending))
+        .select(appointments::patient_id)
 }
 
 /// An appointment that the caller may see.
@@ -281,7 +301,15 @@ fn show_all(tx: &mut Tx, ids: Vec<AppointmentId>) -> Result<Vec<Appointment>, Er
 }
 
 fn assemble(tx: &Tx, row: Shown) -> Result<Appointment, Error> {
-    let (own, (reason, hold_expires_at, cancellation), service, practitioner, patient, clinic, visit) = row;
+    let (
+        own,
+        (reason, hold_expires_at, cancellation),
+        service,
+        practitioner,
+        patient,
+        clinic,
+        visit,
+    ) = row;
     let (id, code, status, start, end, time_zone, local_start, version) = own;
     Ok(Appointment {
         id,
@@ -313,7 +341,12 @@ fn place(id: AppointmentId, what: &str) -> String {
     format!("appointments|{what}|{id}")
 }
 
-fn unsealed(tx: &Tx, id: AppointmentId, what: &str, sealed: Option<Vec<u8>>) -> Result<Option<String>, Error> {
+fn unsealed(
+    tx: &Tx,
+    id: AppointmentId,
+    what: &str,
+    sealed: Option<Vec<u8>>,
+) -> Result<Option<String>, Error> {
     let Some(sealed) = sealed else { return Ok(None) };
     let plain = tx.seal.open(&place(id, what), &sealed)?;
     match std::str::from_utf8(&plain) {
@@ -322,7 +355,12 @@ fn unsealed(tx: &Tx, id: AppointmentId, what: &str, sealed: Option<Vec<u8>>) -> 
     }
 }
 
-fn sealed(tx: &Tx, id: AppointmentId, what: &str, text: Option<&str>) -> Result<Option<Vec<u8>>, Error> {
+fn sealed(
+    tx: &Tx,
+    id: AppointmentId,
+    what: &str,
+    text: Option<&str>,
+) -> Result<Option<Vec<u8>>, Error> {
     let text = text.map(str::trim).filter(|text| !text.is_empty());
     Ok(text.map(|text| tx.seal.seal(&place(id, what), text.as_bytes())).transpose()?)
 }

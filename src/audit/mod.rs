@@ -3,6 +3,12 @@
 //! There are [`CHAINS`] chains, so that two deeds on PostgreSQL rarely wait for one another.
 //! A row holds ids only, never health data, so that erasing a patient does not break a chain.
 
+pub mod access_log;
+pub mod http;
+pub mod verify;
+#[cfg(test)]
+mod verify_tests;
+
 use diesel::prelude::*;
 use uuid::Uuid;
 
@@ -65,7 +71,20 @@ pub fn append(conn: &mut Conn, now: Instant, actor: Actor, entries: &[Entry]) ->
     let (mut seq, mut hash) = lock_head(conn, chain)?;
     for entry in entries {
         seq = seq.saturating_add(1);
-        hash = link(&hash, chain, seq, now, actor, entry);
+        let fields = Fields {
+            chain,
+            seq,
+            at: now,
+            actor: actor.account.map(|account| account.0),
+            session: actor.session.map(|session| session.0),
+            action: entry.action.as_str(),
+            object_kind: entry.object_kind,
+            object: entry.object_id,
+            patient: entry.patient.map(|patient| patient.0),
+            organization: entry.organization.map(|organization| organization.0),
+            outcome: entry.outcome.as_str(),
+        };
+        hash = link(&hash, &fields);
         diesel::insert_into(audit_events::table)
             .values((
                 audit_events::chain.eq(chain),
@@ -105,35 +124,51 @@ fn lock_head(conn: &mut Conn, chain: i32) -> QueryResult<(i64, Vec<u8>)> {
     }
 }
 
-/// The next hash of a chain: SHA-256 over the previous hash and every field of the row, each
-/// with its length in front, so that no two rows read alike.
-fn link(
-    previous: &[u8],
+/// Recomputes every chain from its beginning. The connection should be inside one snapshot,
+/// so that what is appended meanwhile is not mistaken for damage; `progress` hears how many
+/// rows have been read so far.
+pub fn verify(conn: &mut Conn, progress: &mut dyn FnMut(u64)) -> Result<verify::Report, Error> {
+    verify::every_chain(conn, progress)
+}
+
+/// What the hash of a row covers, besides the hash before it.
+#[derive(Debug, Clone, Copy)]
+struct Fields<'a> {
     chain: i32,
     seq: i64,
     at: Instant,
-    actor: Actor,
-    entry: &Entry,
-) -> Vec<u8> {
-    let id = |id: Option<Uuid>| id.map(|id| id.into_bytes().to_vec()).unwrap_or_default();
-    let fields: [Vec<u8>; 12] = [
-        previous.to_vec(),
-        chain.to_be_bytes().to_vec(),
-        seq.to_be_bytes().to_vec(),
-        at.micros().to_be_bytes().to_vec(),
-        id(actor.account.map(|account| account.0)),
-        id(actor.session.map(|session| session.0)),
-        entry.action.as_str().as_bytes().to_vec(),
-        entry.object_kind.as_bytes().to_vec(),
-        id(entry.object_id),
-        id(entry.patient.map(|patient| patient.0)),
-        id(entry.organization.map(|organization| organization.0)),
-        entry.outcome.as_str().as_bytes().to_vec(),
+    actor: Option<Uuid>,
+    session: Option<Uuid>,
+    action: &'a str,
+    object_kind: &'a str,
+    object: Option<Uuid>,
+    patient: Option<Uuid>,
+    organization: Option<Uuid>,
+    outcome: &'a str,
+}
+
+/// The next hash of a chain: SHA-256 over the previous hash and every field of the row, each
+/// with its length in front, so that no two rows read alike.
+fn link(previous: &[u8], row: &Fields<'_>) -> Vec<u8> {
+    let id = |id: &Option<Uuid>| id.map(|id| id.into_bytes().to_vec()).unwrap_or_default();
+    let fields: [&[u8]; 12] = [
+        previous,
+        &row.chain.to_be_bytes(),
+        &row.seq.to_be_bytes(),
+        &row.at.micros().to_be_bytes(),
+        &id(&row.actor),
+        &id(&row.session),
+        row.action.as_bytes(),
+        row.object_kind.as_bytes(),
+        &id(&row.object),
+        &id(&row.patient),
+        &id(&row.organization),
+        row.outcome.as_bytes(),
     ];
     let mut bytes = Vec::new();
     for field in fields {
         bytes.extend_from_slice(&u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes());
-        bytes.extend_from_slice(&field);
+        bytes.extend_from_slice(field);
     }
     sha256(&bytes)
 }

@@ -1,14 +1,26 @@
-//! What every request shares.
+//! What every request shares, and how a process takes it all into its hands.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::{Context, bail};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::account::SessionId;
 use crate::account::password::Hasher;
-use crate::account::token::Tokens;
+use crate::account::token::{TicketClaims, Tokens};
 use crate::base::clock::Clock;
+use crate::base::column::Instant;
 use crate::base::config::Config;
-use crate::base::db::Db;
+use crate::base::db::{self, DatabaseUrl, Db, Threads};
+use crate::base::error::Error;
+use crate::base::master_key;
 use crate::base::seal::Seal;
 use crate::call::Rooms;
+use crate::encounter::{EncounterId, ParticipantId};
+use crate::message::inbox::Inbox;
 
 /// The running application. One per process.
 pub struct App {
@@ -26,4 +38,78 @@ pub struct App {
     pub hasher: Hasher,
     /// The live rooms of this process.
     pub rooms: Rooms,
+    /// The last SMS of a demonstration; empty anywhere else.
+    pub inbox: Inbox,
+    /// Rung when a message has been put into the outbox.
+    pub outbox: Notify,
+    stopping: AtomicBool,
+}
+
+impl App {
+    /// Opens the database, finds the keys and proves that they work. Without a master key in
+    /// the settings, it is kept in `directory`, or beside the embedded database.
+    /// The threads end when the last handle of the application is gone.
+    pub async fn open(
+        config: Config,
+        directory: Option<&Path>,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<(Arc<Self>, Threads)> {
+        let url: DatabaseUrl = config.database.url.0.parse()?;
+        let (workers, queue_len_max) = (config.database.workers, config.database.queue_len_max);
+        let opened = url.clone();
+        // Opening waits for disk and network, and PostgreSQL's connection has its own runtime.
+        let opening = move || db::open(&opened, workers, queue_len_max);
+        let (db, threads) = tokio::task::spawn_blocking(opening).await??;
+        let seal = master_key::open(&config.seal, &url, directory, &db).await?;
+        let now = clock.now();
+        let tokens = tokens(&db, &seal, now).await.context("cannot open the signing keys")?;
+        self_test(&seal, &tokens, now).context("the cryptographic self-test failed")?;
+        let app = Self {
+            db,
+            seal,
+            tokens,
+            hasher: Hasher::new(),
+            rooms: Rooms::new(Arc::clone(&clock)),
+            inbox: if config.demo { Inbox::open() } else { Inbox::closed() },
+            outbox: Notify::new(),
+            stopping: AtomicBool::new(false),
+            clock,
+            config,
+        };
+        Ok((Arc::new(app), threads))
+    }
+
+    /// Says "not ready" from now on, so that a balancer sends newcomers elsewhere.
+    pub fn begin_stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the process has been told to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+}
+
+async fn tokens(db: &Db, seal: &Seal, now: Instant) -> Result<Tokens, Error> {
+    let seal = seal.clone();
+    db.write(move |conn| Tokens::open(conn, &seal, now)).await?
+}
+
+/// A wrong build of a cryptographic library would show at the first sign-in; it shows here.
+fn self_test(seal: &Seal, tokens: &Tokens, now: Instant) -> anyhow::Result<()> {
+    let sealed = seal.seal("self_test", b"feldsher")?;
+    if seal.open("self_test", &sealed)?.as_slice() != b"feldsher" {
+        bail!("what was sealed opened as something else");
+    }
+    let ticket = TicketClaims {
+        participant: ParticipantId(Uuid::nil()),
+        encounter: EncounterId(Uuid::nil()),
+        session: SessionId(Uuid::nil()),
+        jti: Uuid::nil(),
+    };
+    let token = tokens.issue_ticket(&ticket, now)?;
+    if tokens.verify_ticket(&token, now)?.session != ticket.session {
+        bail!("a ticket was read as another one");
+    }
+    Ok(())
 }

@@ -6,6 +6,8 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::base::column::text_enum;
+use crate::base::{master_key, telemetry};
+use crate::message::gateway;
 
 /// The defaults, compiled in.
 pub const DEFAULTS: &str = include_str!("../../config/feldsher.toml");
@@ -49,6 +51,10 @@ pub struct Config {
     pub ice: Ice,
     /// Logs.
     pub log: Log,
+    /// Whether this process is a demonstration: its last SMS can be read at `/demo/sms`.
+    /// The demo command and tests say so; no file and no variable can.
+    #[serde(skip)]
+    pub demo: bool,
 }
 
 /// `[http]`
@@ -61,6 +67,7 @@ pub struct Http {
     pub allowed_origins: Vec<String>,
     pub workers: usize,
     pub trusted_proxies: usize,
+    pub drain_secs: u64,
     pub shutdown_secs: u64,
 }
 
@@ -240,12 +247,16 @@ impl Config {
         if !(1..=60).contains(&self.sign_in.access_token_minutes) {
             bail!("sign_in.access_token_minutes must be from 1 to 60");
         }
-        if self.sms.adapter == SmsAdapter::Http && self.sms.http.url.is_empty() {
-            bail!("sms.http.url is needed when sms.adapter is http");
+        if !self.seal.master_key.0.is_empty() {
+            master_key::decode(&self.seal.master_key.0).context("seal.master_key")?;
+        }
+        if self.sms.adapter == SmsAdapter::Http {
+            gateway::check(&self.sms.http)?;
         }
         if !self.ice.turn_urls.is_empty() && self.ice.turn_secret.0.is_empty() {
             bail!("ice.turn_secret is needed when ice.turn_urls are set");
         }
+        telemetry::filter(&self.log.level)?;
         Ok(())
     }
 }
@@ -320,6 +331,20 @@ mod tests {
         let error = Config::layered(Some(&file), []).unwrap_err();
         std::fs::remove_file(&file).unwrap();
         assert!(format!("{error:#}").contains("listn"), "{error:#}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_named() {
+        for (name, value, named) in [
+            ("FELDSHER__LOG__LEVEL", "feldsher=loud", "log.level"),
+            ("FELDSHER__SEAL__MASTER_KEY", "c2hvcnQ=", "seal.master_key"),
+            ("FELDSHER__HTTP__LISTEN", "8080", "http.listen"),
+            ("FELDSHER__SMS__ADAPTER", "http", "sms.http.url"),
+        ] {
+            let error = format!("{:#}", with(name, value).unwrap_err());
+            assert!(error.contains(named), "{error}");
+        }
+        assert!(with("FELDSHER__DEMO", "true").is_err(), "a demonstration is nobody's setting");
     }
 
     #[test]

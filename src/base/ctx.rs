@@ -277,6 +277,9 @@ fn run<T>(
 fn publish(app: &Arc<App>, events: Vec<Event>) {
     for event in events {
         app.rooms.hear(&event);
+        if event == Event::MessageQueued {
+            app.outbox.notify_one();
+        }
         if let Event::SessionEnded(session) = event {
             let (app, departures) = (Arc::clone(app), app.rooms.sign_out(session));
             drop(actix_web::rt::spawn(async move { call::remember(&app, departures).await }));

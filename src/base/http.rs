@@ -33,18 +33,15 @@ pub async fn frame(
     let started = Stopwatch::now();
     let id = uuid::Uuid::new_v4().simple().to_string();
     request.extensions_mut().insert(RequestId(id.clone()));
-    let (http_request, method) = (request.request().clone(), request.method().clone());
-    let mut response = match next.call(request).await {
-        Ok(response) => match response.response().error() {
-            Some(error) => {
-                let answer = answer(error, response.request(), &id);
-                ServiceResponse::new(response.request().clone(), answer)
-            }
-            None => response.map_into_boxed_body(),
-        },
-        Err(error) => {
-            ServiceResponse::new(http_request.clone(), answer(&error, &http_request, &id))
+    let method = request.method().clone();
+    // No copy of the request may be alive here: the router needs it to itself.
+    let response = next.call(request).await?;
+    let mut response = match response.response().error() {
+        Some(error) => {
+            let answer = answer(error, response.request(), &id);
+            ServiceResponse::new(response.request().clone(), answer)
         }
+        None => response.map_into_boxed_body(),
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {

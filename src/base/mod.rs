@@ -1,6 +1,7 @@
 //! The machine under the product.
 
 pub mod app;
+pub mod background;
 pub mod body;
 pub mod clock;
 pub mod column;
@@ -11,9 +12,12 @@ pub mod error;
 pub mod http;
 pub mod idempotency;
 pub mod language;
+pub mod name;
+pub mod master_key;
 pub mod page;
 pub mod problem;
 pub mod schema;
 pub mod seal;
+pub mod telemetry;
 pub mod tx;
 pub mod zone;

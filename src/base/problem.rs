@@ -115,6 +115,9 @@ problems! {
     ALREADY_EXISTS = 409 "already_exists"
         "Already there", "There is one already.";
         "Уже есть", "Такая запись уже есть.";
+    LAST_ADMIN = 409 "last_admin"
+        "The last administrator", "This is the clinic's last administrator. Appoint another one first.";
+        "Последний администратор", "Это последний администратор больницы. Сначала назначьте другого.";
     HOLD_OVER = 410 "hold_over"
         "Hold is over", "The time was held for you too long ago. Choose a time again.";
         "Бронь истекла", "Время было придержано слишком давно. Выберите время снова.";

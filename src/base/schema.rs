@@ -59,6 +59,7 @@ diesel::table! {
         organization_id -> Uid,
         role -> Text,
         state -> Text,
+        version -> Integer,
         created_at -> Moment,
     }
 }
@@ -228,9 +229,9 @@ diesel::table! {
     schedule_rules (id) {
         id -> Uid,
         practitioner_id -> Uid,
-        weekday -> Integer,
-        from_time -> Time,
-        to_time -> Time,
+        weekday -> Text,
+        from_minute -> Integer,
+        to_minute -> Integer,
         valid_from -> Nullable<Date>,
         valid_to -> Nullable<Date>,
     }
@@ -245,7 +246,7 @@ diesel::table! {
         practitioner_id -> Uid,
         starts_at -> Moment,
         ends_at -> Moment,
-        reason -> Nullable<Text>,
+        reason_sealed -> Nullable<Binary>,
         created_at -> Moment,
     }
 }
@@ -480,10 +481,18 @@ diesel::table! {
 }
 
 diesel::joinable!(sessions -> accounts (account_id));
+diesel::joinable!(memberships -> accounts (account_id));
+diesel::joinable!(locations -> organizations (organization_id));
+diesel::joinable!(healthcare_services -> organizations (organization_id));
+diesel::joinable!(practitioners -> organizations (organization_id));
+diesel::joinable!(practitioner_services -> healthcare_services (service_id));
+diesel::joinable!(patients -> organizations (organization_id));
+diesel::joinable!(patients -> locations (location_id));
 diesel::joinable!(appointments -> healthcare_services (service_id));
 diesel::joinable!(appointments -> practitioners (practitioner_id));
 diesel::joinable!(appointments -> patients (patient_id));
 diesel::joinable!(appointments -> organizations (organization_id));
+diesel::joinable!(schedule_rules -> practitioners (practitioner_id));
 diesel::joinable!(encounters -> appointments (appointment_id));
 diesel::joinable!(encounter_participants -> encounters (encounter_id));
 diesel::joinable!(call_events -> encounter_participants (participant_id));
@@ -498,6 +507,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     healthcare_services,
     organizations,
     practitioner_services,
+    schedule_rules,
     locations,
     occupancies,
     encounter_participants,

@@ -126,7 +126,11 @@ pub struct Decide {
 }
 
 /// Lets somebody in who waits; they stay let in when their line breaks.
-pub fn admit(tx: &mut Tx, id: EncounterId, participant: ParticipantId) -> Result<Participant, Error> {
+pub fn admit(
+    tx: &mut Tx,
+    id: EncounterId,
+    participant: ParticipantId,
+) -> Result<Participant, Error> {
     let (row, guest) = guest(tx, id, participant)?;
     match guest.state {
         ParticipantState::Admitted => return Ok(guest.into()),
@@ -141,7 +145,11 @@ pub fn admit(tx: &mut Tx, id: EncounterId, participant: ParticipantId) -> Result
 }
 
 /// Sends somebody back to the waiting room.
-pub fn hold(tx: &mut Tx, id: EncounterId, participant: ParticipantId) -> Result<Participant, Error> {
+pub fn hold(
+    tx: &mut Tx,
+    id: EncounterId,
+    participant: ParticipantId,
+) -> Result<Participant, Error> {
     let (row, guest) = guest(tx, id, participant)?;
     match guest.state {
         ParticipantState::Waiting => return Ok(guest.into()),
@@ -156,7 +164,11 @@ pub fn hold(tx: &mut Tx, id: EncounterId, participant: ParticipantId) -> Result<
 }
 
 /// Turns somebody away for now; they may ask again while the door is open.
-pub fn deny(tx: &mut Tx, id: EncounterId, participant: ParticipantId) -> Result<Participant, Error> {
+pub fn deny(
+    tx: &mut Tx,
+    id: EncounterId,
+    participant: ParticipantId,
+) -> Result<Participant, Error> {
     let (row, guest) = guest(tx, id, participant)?;
     if !matches!(guest.state, ParticipantState::Waiting | ParticipantState::Admitted) {
         return Err(Error::from(&problem::BAD_STATE));

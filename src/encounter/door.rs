@@ -22,7 +22,7 @@ text_enum!(
     }
 );
 
-/// The longest a visit that has begun stays open after its planned end, in hours.
+/// The longest a visit whose patient has come stays open after its planned end, in hours.
 const RUNNING_HOURS_MAX: i64 = 2;
 
 /// The state of the door at one moment.
@@ -51,10 +51,14 @@ pub fn door(
     rules: &config::Visit,
 ) -> Door {
     let opens_at = start.minus(TimeDelta::minutes(i64::from(rules.opens_before_minutes)));
-    let begun = matches!(encounter, EncounterStatus::InProgress | EncounterStatus::Onleave);
+    let has_come = matches!(
+        encounter,
+        EncounterStatus::Arrived | EncounterStatus::InProgress | EncounterStatus::Onleave
+    );
     let grace = TimeDelta::minutes(i64::from(rules.closes_after_minutes));
-    // A visit that has begun is not cut off by the clock, only by the practitioner, or by night.
-    let grace = if begun { grace.max(TimeDelta::hours(RUNNING_HOURS_MAX)) } else { grace };
+    // A patient who has come is not sent away because the doctor is late, and a visit that has
+    // begun is not cut off by the clock.
+    let grace = if has_come { grace.max(TimeDelta::hours(RUNNING_HOURS_MAX)) } else { grace };
     let closes_at = end.plus(grace);
     let reason = match (appointment, encounter) {
         (AppointmentStatus::Pending, _) => Some(Closed::OnHold),
@@ -95,7 +99,10 @@ mod tests {
     fn the_door_opens_a_quarter_before_and_says_so_earlier() {
         use {AppointmentStatus::Booked, EncounterStatus::Planned};
         let early = asked("2026-11-24T01:44:59Z", Booked, Planned);
-        assert_eq!((early.can_join, early.reason, early.poll_after), (false, Some(Closed::TooEarly), 1));
+        assert_eq!(
+            (early.can_join, early.reason, early.poll_after),
+            (false, Some(Closed::TooEarly), 1)
+        );
         assert_eq!(early.opens_at, at("2026-11-24T01:45:00Z"));
         assert!(asked("2026-11-24T01:45:00Z", Booked, Planned).can_join);
         assert!(asked("2026-11-24T02:59:59Z", Booked, Planned).can_join);
@@ -103,10 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn a_visit_that_has_begun_is_not_cut_off_by_the_clock() {
-        use {AppointmentStatus::Arrived, EncounterStatus::Onleave};
-        assert!(asked("2026-11-24T04:29:00Z", Arrived, Onleave).can_join);
-        assert!(!asked("2026-11-24T04:31:00Z", Arrived, Onleave).can_join);
+    fn a_patient_who_has_come_is_not_cut_off_by_the_clock() {
+        use AppointmentStatus::Arrived;
+        for status in
+            [EncounterStatus::Arrived, EncounterStatus::InProgress, EncounterStatus::Onleave]
+        {
+            assert!(asked("2026-11-24T04:29:00Z", Arrived, status).can_join, "{status}");
+            assert!(!asked("2026-11-24T04:31:00Z", Arrived, status).can_join, "{status}");
+        }
     }
 
     #[test]

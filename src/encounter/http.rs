@@ -95,7 +95,8 @@ pub async fn admit_participant(
     id: Path<EncounterId>,
     whom: Body<Decide>,
 ) -> Result<HttpResponse, Error> {
-    ctx.once(StatusCode::OK, whom, move |tx, whom| admission::admit(tx, id.0, whom.participant)).await
+    ctx.once(StatusCode::OK, whom, move |tx, whom| admission::admit(tx, id.0, whom.participant))
+        .await
 }
 
 /// Sends somebody back to the waiting room.
@@ -113,7 +114,8 @@ pub async fn hold_participant(
     id: Path<EncounterId>,
     whom: Body<Decide>,
 ) -> Result<HttpResponse, Error> {
-    ctx.once(StatusCode::OK, whom, move |tx, whom| admission::hold(tx, id.0, whom.participant)).await
+    ctx.once(StatusCode::OK, whom, move |tx, whom| admission::hold(tx, id.0, whom.participant))
+        .await
 }
 
 /// Turns somebody away for now.
@@ -131,7 +133,8 @@ pub async fn deny_participant(
     id: Path<EncounterId>,
     whom: Body<Decide>,
 ) -> Result<HttpResponse, Error> {
-    ctx.once(StatusCode::OK, whom, move |tx, whom| admission::deny(tx, id.0, whom.participant)).await
+    ctx.once(StatusCode::OK, whom, move |tx, whom| admission::deny(tx, id.0, whom.participant))
+        .await
 }
 
 /// Ends the visit for everybody.

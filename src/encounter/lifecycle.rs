@@ -134,8 +134,8 @@ mod tests {
                     reached.push(to);
                 }
             }
-            let can_end = over(state)
-                || Act::ALL.iter().any(|act| next(state, *act).is_some_and(over));
+            let can_end =
+                over(state) || Act::ALL.iter().any(|act| next(state, *act).is_some_and(over));
             assert!(can_end, "{state:?} has no way out");
         }
         for status in AppointmentStatus::ALL {
@@ -149,7 +149,8 @@ mod tests {
     #[test]
     fn only_the_practitioner_s_acts_end_a_visit_that_has_begun() {
         for (from, act, to) in TABLE {
-            if matches!(from.1, EncounterStatus::InProgress | EncounterStatus::Onleave) && over(*to) {
+            if matches!(from.1, EncounterStatus::InProgress | EncounterStatus::Onleave) && over(*to)
+            {
                 assert!(matches!(act, Act::Finish | Act::Convert));
             }
         }

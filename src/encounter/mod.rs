@@ -203,7 +203,11 @@ pub fn participants(tx: &mut Tx, id: EncounterId) -> Result<Vec<ParticipantRow>,
 }
 
 /// One participant of this visit and no other. 404 when there is none.
-pub fn find_participant(tx: &mut Tx, encounter: EncounterId, id: ParticipantId) -> Result<ParticipantRow, Error> {
+pub fn find_participant(
+    tx: &mut Tx,
+    encounter: EncounterId,
+    id: ParticipantId,
+) -> Result<ParticipantRow, Error> {
     encounter_participants::table
         .filter(encounter_participants::encounter_id.eq(encounter))
         .filter(encounter_participants::id.eq(id))

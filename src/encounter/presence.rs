@@ -40,7 +40,11 @@ text_enum!(
 
 /// Somebody has come, or come back, by socket. A patient who was let in before stays let in;
 /// otherwise they wait. The caller has made the access decision.
-pub fn enter(tx: &mut Tx, encounter: EncounterId, id: ParticipantId) -> Result<ParticipantRow, Error> {
+pub fn enter(
+    tx: &mut Tx,
+    encounter: EncounterId,
+    id: ParticipantId,
+) -> Result<ParticipantRow, Error> {
     let row = find_row(tx, encounter)?;
     let found = find_participant(tx, encounter, id)?;
     let was_here = matches!(found.state, ParticipantState::Waiting | ParticipantState::Admitted);
@@ -69,7 +73,12 @@ pub fn enter(tx: &mut Tx, encounter: EncounterId, id: ParticipantId) -> Result<P
 }
 
 /// Somebody has left, or their line did not come back. The visit goes on being open.
-pub fn leave(tx: &mut Tx, encounter: EncounterId, id: ParticipantId, why: LeftWhy) -> Result<(), Error> {
+pub fn leave(
+    tx: &mut Tx,
+    encounter: EncounterId,
+    id: ParticipantId,
+    why: LeftWhy,
+) -> Result<(), Error> {
     let row = find_row(tx, encounter)?;
     let found = find_participant(tx, encounter, id)?;
     let is_here = matches!(found.state, ParticipantState::Waiting | ParticipantState::Admitted);
@@ -93,9 +102,8 @@ pub fn leave(tx: &mut Tx, encounter: EncounterId, id: ParticipantId, why: LeftWh
 pub(crate) fn settle(tx: &mut Tx, row: &EncounterRow) -> Result<(), Error> {
     let status = find_row(tx, row.id)?.status;
     let people = participants(tx, row.id)?;
-    let here = |role| {
-        people.iter().any(|one| one.role == role && one.state == ParticipantState::Admitted)
-    };
+    let here =
+        |role| people.iter().any(|one| one.role == role && one.state == ParticipantState::Admitted);
     let together = here(ParticipantRole::Practitioner) && here(ParticipantRole::Patient);
     let act = match (status, together) {
         (EncounterStatus::Arrived, true) => Act::Admit,

@@ -267,12 +267,17 @@ pub fn calls(tx: &mut Tx, id: EncounterId) -> Result<Page<CallStay>, Error> {
         .load(tx.conn)?;
     let mut stays: Vec<(ParticipantId, CallStay)> = Vec::new();
     for (participant, role, name, at, kind, why) in lines {
-        let open = stays.iter_mut().rfind(|(id, stay)| *id == participant && stay.left_at.is_none());
+        let open =
+            stays.iter_mut().rfind(|(id, stay)| *id == participant && stay.left_at.is_none());
         match (kind, open) {
             (CallEventKind::Joined, None) => {
                 let participant_shown = CallParticipant { role, name };
-                let stay =
-                    CallStay { participant: participant_shown, joined_at: at, left_at: None, why: None };
+                let stay = CallStay {
+                    participant: participant_shown,
+                    joined_at: at,
+                    left_at: None,
+                    why: None,
+                };
                 stays.push((participant, stay));
             }
             (CallEventKind::Left, Some((_, stay))) => {

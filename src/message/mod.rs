@@ -1,14 +1,74 @@
-//! message
+//! What Feldsher tells people: texts wait in the outbox and leave after the commit.
+//!
+//! A message is written in the transaction of the deed that it tells of, so there is none
+//! without the other. It leaves at least once: a process that dies between the gateway's word
+//! and our own mark sends again.
 
-// ---- stub
-use chrono::TimeDelta;
+pub mod gateway;
+pub mod inbox;
+pub mod outbox;
+pub mod sender;
+pub mod text;
+
+use chrono::{DateTime, TimeDelta};
+
+use crate::account;
 use crate::account::phone::Phone;
+use crate::appointment::{self, AppointmentId};
+use crate::base::column::{Instant, Uuid};
 use crate::base::error::Error;
 use crate::base::language::Language;
-use crate::base::tx::Tx;
-/// stub: the confirmation SMS of a booking, to the patient.
-pub fn confirm_booking(_tx: &mut Tx, _id: crate::appointment::AppointmentId) -> Result<(), Error> { Ok(()) }
-/// stub: the SMS that carries a sign-in code.
-pub fn send_code(_tx: &mut Tx, _to: &Phone, _code: &str, _language: Language) -> Result<(), Error> { Ok(()) }
-/// stub: puts an SMS into the outbox; `key` makes a repetition harmless, `life` is how long it is worth sending.
-pub fn queue(_tx: &mut Tx, _to: &Phone, _text: &str, _key: &str, _life: TimeDelta) -> Result<(), Error> { Ok(()) }
+use crate::base::tx::{Event, Tx};
+use crate::message::outbox::Payload;
+use crate::patient;
+
+/// How long a sign-in code is worth sending, in minutes.
+const CODE_MINUTES: i64 = 5;
+
+/// A time that was promised to a patient; a text about it is worth sending while it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Promise {
+    /// The appointment.
+    pub appointment: AppointmentId,
+    /// When it begins.
+    pub starts_at: Instant,
+}
+
+/// Puts an SMS into the outbox; it leaves after the commit. `key` makes a repetition harmless,
+/// `life` is how long it is worth sending. The caller has made the access decision.
+pub fn queue(tx: &mut Tx, to: &Phone, text: &str, key: &str, life: TimeDelta) -> Result<(), Error> {
+    let payload = Payload { to: to.as_str().to_owned(), text: text.to_owned(), promise: None };
+    put(tx, &payload, key, life)
+}
+
+/// The SMS that carries a sign-in code. The caller has made the access decision.
+pub fn send_code(tx: &mut Tx, to: &Phone, code: &str, language: Language) -> Result<(), Error> {
+    let key = format!("code|{}", Uuid::new(tx.now).0);
+    queue(tx, to, &text::code(language, code), &key, TimeDelta::minutes(CODE_MINUTES))
+}
+
+/// The SMS that confirms a booking, in the patient's language and local time. A patient without
+/// a telephone gets none. The caller has made the access decision.
+pub fn confirm_booking(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
+    let booked = appointment::show(tx, id)?;
+    let Some(account) = patient::find_row(tx, booked.patient.id)?.account_id else {
+        return Ok(());
+    };
+    let contact = account::contact(tx, account)?;
+    let Some(phone) = contact.phone else { return Ok(()) };
+    let local_start = DateTime::parse_from_rfc3339(&booked.local_start)
+        .map_err(|_not_a_time| Error::Internal("a promised local time is not a time"))?;
+    let payload = Payload {
+        to: phone.as_str().to_owned(),
+        text: text::booked(contact.language, &local_start, &booked.code),
+        promise: Some(Promise { appointment: id, starts_at: booked.start }),
+    };
+    put(tx, &payload, &format!("booked|{id}"), booked.start.since(tx.now))
+}
+
+fn put(tx: &mut Tx, payload: &Payload, key: &str, life: TimeDelta) -> Result<(), Error> {
+    if outbox::put(tx, payload, key, life)? {
+        tx.tell(Event::MessageQueued);
+    }
+    Ok(())
+}

@@ -1,6 +1,23 @@
-//! Clinics and the services they offer.
+//! Clinics, the services they offer, and who works in them.
 
+pub mod http;
+pub mod member;
+pub mod service;
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::access::Facts;
+use crate::access::table::Action;
 use crate::base::column::id;
+use crate::base::error::Error;
+use crate::base::name::Name;
+use crate::base::page::{self, Page};
+use crate::base::problem;
+use crate::base::schema::{healthcare_services, organizations};
+use crate::base::tx::Tx;
+use crate::base::zone::Zone;
 
 id!(
     /// A clinic (FHIR Organization).
@@ -11,10 +28,132 @@ id!(
     ServiceId
 );
 
-// ---- stub
-use crate::base::error::Error;
-use crate::base::tx::Tx;
-/// stub
-pub struct Service { pub id: ServiceId, pub organization_id: OrganizationId, pub name_en: String, pub name_ru: String, pub specialty: String, pub duration_minutes: i32 }
-/// stub
-pub fn find_service(_tx: &mut Tx, _id: ServiceId) -> Result<Service, Error> { Err(Error::Internal("stub")) }
+/// A clinic as the API shows it (FHIR R4 Organization).
+#[derive(Debug, Clone, Serialize, Queryable, ToSchema)]
+pub struct Organization {
+    /// Its id.
+    pub id: OrganizationId,
+    /// Its name.
+    pub name: String,
+    /// The IANA zone of its own clocks.
+    pub time_zone: Zone,
+}
+
+/// A clinic to be founded.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewOrganization {
+    /// Its name.
+    pub name: Name,
+    /// The IANA zone of its own clocks.
+    pub time_zone: Zone,
+}
+
+/// Founds a clinic. It has no members yet.
+pub fn create(tx: &mut Tx, new: NewOrganization) -> Result<Organization, Error> {
+    tx.allow(Action::CreateOrganization, &Facts::NONE)?;
+    let id = OrganizationId::new(tx.now);
+    diesel::insert_into(organizations::table)
+        .values((
+            organizations::id.eq(id),
+            organizations::name.eq(new.name.as_str()),
+            organizations::time_zone.eq(new.time_zone),
+            organizations::created_at.eq(tx.now),
+        ))
+        .execute(tx.conn)?;
+    let facts = Facts::of_organization(id);
+    tx.record(Action::CreateOrganization, "Organization", id.0, &facts);
+    show(tx, id)
+}
+
+/// Shows one clinic. 404 when there is none.
+pub fn find(tx: &mut Tx, id: OrganizationId) -> Result<Organization, Error> {
+    tx.allow(Action::ReadOrganization, &Facts::of_organization(id))?;
+    show(tx, id)
+}
+
+/// Which clinics a list shall hold.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Filter {
+    /// Items per page, 1 to 100.
+    pub limit: Option<u32>,
+    /// Where the page begins: what `Link: rel="next"` said.
+    pub cursor: Option<String>,
+}
+
+/// Lists the clinics by name. Index: organizations_by_name.
+pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Organization>, Error> {
+    tx.allow(Action::ReadOrganization, &Facts::NONE)?;
+    let limit = page::limit(wanted.limit)?;
+    let after: Option<(String, OrganizationId)> = page::cursor(wanted.cursor.as_deref())?;
+    let mut query = organizations::table
+        .select((organizations::id, organizations::name, organizations::time_zone))
+        .order((organizations::name, organizations::id))
+        .limit(limit.saturating_add(1))
+        .into_boxed();
+    if let Some((name, id)) = after {
+        query = query.filter(
+            organizations::name
+                .gt(name.clone())
+                .or(organizations::name.eq(name).and(organizations::id.gt(id))),
+        );
+    }
+    let found: Vec<Organization> = query.load(tx.conn)?;
+    Ok(Page::cut(found, limit, |clinic| (clinic.name.clone(), clinic.id)))
+}
+
+fn show(tx: &mut Tx, id: OrganizationId) -> Result<Organization, Error> {
+    organizations::table
+        .find(id)
+        .select((organizations::id, organizations::name, organizations::time_zone))
+        .first(tx.conn)
+        .optional()?
+        .ok_or_else(|| Error::from(&problem::NOT_FOUND))
+}
+
+/// That the clinic a body names is there: 422 `unknown_reference` on `/organization` if not.
+pub(crate) fn check(tx: &mut Tx, id: OrganizationId) -> Result<(), Error> {
+    match show(tx, id) {
+        Ok(_) => Ok(()),
+        Err(error) if error.is(&problem::NOT_FOUND) => {
+            Err(Error::field(&problem::UNKNOWN_REFERENCE, "/organization"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What booking must know of a service.
+#[derive(Debug, Clone, Queryable)]
+pub struct Service {
+    /// Its id.
+    pub id: ServiceId,
+    /// The clinic that offers it.
+    pub organization_id: OrganizationId,
+    /// Its name in English.
+    pub name_en: String,
+    /// Its name in Russian.
+    pub name_ru: String,
+    /// The specialty it asks for.
+    pub specialty: String,
+    /// How long a visit takes.
+    pub duration_minutes: i32,
+}
+
+/// The row of a service; the caller has made the access decision. 404 when there is none.
+pub fn find_service(tx: &mut Tx, id: ServiceId) -> Result<Service, Error> {
+    healthcare_services::table
+        .find(id)
+        .select((
+            healthcare_services::id,
+            healthcare_services::organization_id,
+            healthcare_services::name_en,
+            healthcare_services::name_ru,
+            healthcare_services::specialty,
+            healthcare_services::duration_minutes,
+        ))
+        .first(tx.conn)
+        .optional()?
+        .ok_or_else(|| Error::from(&problem::NOT_FOUND))
+}

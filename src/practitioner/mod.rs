@@ -1,21 +1,340 @@
 //! Who gives care: doctors and feldshers.
 
-use crate::base::column::id;
+pub mod http;
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::access::Facts;
+use crate::access::caller::{MembershipState, Role};
+use crate::access::table::Action;
+use crate::account::AccountState;
+use crate::appointment::Named;
+use crate::base::column::{id, text_enum};
+use crate::base::error::Error;
+use crate::base::language::Language;
+use crate::base::name::Name;
+use crate::base::page::{self, Page};
+use crate::base::problem;
+use crate::base::schema::{
+    accounts, healthcare_services, memberships, organizations, practitioner_services, practitioners,
+};
+use crate::base::tx::Tx;
+use crate::base::zone::Zone;
+use crate::organization::member::{self, Login};
+use crate::organization::service::Specialty;
+use crate::organization::{self, OrganizationId, ServiceId};
 
 id!(
     /// A doctor or feldsher (FHIR Practitioner).
     PractitionerId
 );
 
-// ---- stub
-use crate::base::error::Error;
-use crate::base::tx::Tx;
-use crate::base::zone::Zone;
-use crate::organization::{OrganizationId, ServiceId};
-/// stub
-#[derive(Debug, Clone)]
-pub struct PractitionerRow { pub id: PractitionerId, pub organization_id: OrganizationId, pub name: String, pub time_zone: Zone }
-/// stub
-pub fn find_row(_tx: &mut Tx, _id: PractitionerId) -> Result<PractitionerRow, Error> { Err(Error::Internal("stub")) }
-/// stub
-pub fn of_service(_tx: &mut Tx, _id: ServiceId) -> Result<Vec<PractitionerRow>, Error> { Err(Error::Internal("stub")) }
+text_enum!(
+    /// What kind of care somebody gives.
+    PractitionerKind {
+        /// Sees patients by video.
+        Doctor = "doctor",
+        /// Serves a village.
+        Feldsher = "feldsher",
+    }
+);
+
+/// The most services of one practitioner.
+const SERVICES_MAX: usize = 50;
+
+/// A practitioner as the API shows them (FHIR R4 Practitioner with its PractitionerRole).
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Practitioner {
+    /// Their id.
+    pub id: PractitionerId,
+    /// Their name.
+    pub name: String,
+    /// What kind of care they give.
+    pub kind: PractitionerKind,
+    /// The code of their specialty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub specialty: Option<String>,
+    /// The clinic they work in.
+    pub organization: Named<OrganizationId>,
+    /// The IANA zone of their working hours.
+    pub time_zone: Zone,
+    /// What they can be booked for.
+    pub services: Vec<Named<ServiceId>>,
+    /// Sets the first password, once. Only in the answer that made the account; a repetition of
+    /// that request answers it again, from a store that is sealed and forgets after 72 hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sign_in_token: Option<String>,
+}
+
+/// A practitioner to be added.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPractitioner {
+    /// Their name.
+    pub name: Name,
+    /// What kind of care they give.
+    pub kind: PractitionerKind,
+    /// The code of their specialty.
+    pub specialty: Option<Specialty>,
+    /// The clinic they work in.
+    pub organization: OrganizationId,
+    /// The IANA zone of their working hours.
+    pub time_zone: Zone,
+    /// What they can be booked for: services of the same clinic.
+    #[serde(default)]
+    pub services: Vec<ServiceId>,
+    /// What they will sign in with; without one they have no account yet.
+    pub login: Option<Login>,
+    /// The language of texts to them; left out: the caller's.
+    pub language: Option<Language>,
+}
+
+/// Adds a practitioner, with an account and a membership in force when a login is given.
+/// 409 `already_exists` when the login is taken.
+pub fn create(tx: &mut Tx, new: NewPractitioner) -> Result<Practitioner, Error> {
+    let facts = Facts::of_organization(new.organization);
+    tx.allow(Action::CreatePractitioner, &facts)?;
+    organization::check(tx, new.organization)?;
+    let services = check_services(tx, new.organization, new.services)?;
+    let role = match new.kind {
+        PractitionerKind::Doctor => Role::Doctor,
+        PractitionerKind::Feldsher => Role::Feldsher,
+    };
+    let (account, sign_in_token) = match &new.login {
+        None => (None, None),
+        Some(login) => {
+            let clinic = new.organization;
+            let (id, token) = member::invite(tx, clinic, role, &new.name, login, new.language)?;
+            (Some(id), Some(token))
+        }
+    };
+    let id = PractitionerId::new(tx.now);
+    diesel::insert_into(practitioners::table)
+        .values((
+            practitioners::id.eq(id),
+            practitioners::account_id.eq(account),
+            practitioners::organization_id.eq(new.organization),
+            practitioners::name.eq(new.name.as_str()),
+            practitioners::kind.eq(new.kind),
+            practitioners::specialty.eq(new.specialty.as_ref().map(Specialty::as_str)),
+            practitioners::time_zone.eq(new.time_zone),
+            practitioners::schedule_version.eq(1),
+            practitioners::created_at.eq(tx.now),
+        ))
+        .execute(tx.conn)?;
+    for service in services {
+        diesel::insert_into(practitioner_services::table)
+            .values((
+                practitioner_services::practitioner_id.eq(id),
+                practitioner_services::service_id.eq(service),
+            ))
+            .execute(tx.conn)?;
+    }
+    tx.record(Action::CreatePractitioner, "Practitioner", id.0, &facts);
+    Ok(Practitioner { sign_in_token, ..show(tx, id)? })
+}
+
+/// Each service once; 422 `unknown_reference` on the first that the clinic does not offer.
+fn check_services(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    wanted: Vec<ServiceId>,
+) -> Result<Vec<ServiceId>, Error> {
+    if wanted.len() > SERVICES_MAX {
+        return Err(Error::field(&problem::INVALID_BODY, "/services"));
+    }
+    let offered: Vec<ServiceId> = healthcare_services::table
+        .filter(healthcare_services::organization_id.eq(organization))
+        .filter(healthcare_services::id.eq_any(&wanted))
+        .select(healthcare_services::id)
+        .load(tx.conn)?;
+    match wanted.iter().position(|service| !offered.contains(service)) {
+        None => Ok(offered),
+        Some(at) => {
+            let pointer = format!("/services/{at}");
+            Err(Error::field(&problem::UNKNOWN_REFERENCE, &pointer))
+        }
+    }
+}
+
+/// Shows one practitioner. 404 when there is none.
+pub fn find(tx: &mut Tx, id: PractitionerId) -> Result<Practitioner, Error> {
+    tx.allow(Action::ReadPractitioner, &Facts::NONE)?;
+    show(tx, id)
+}
+
+/// Which practitioners a list shall hold.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Filter {
+    /// Those of this clinic.
+    pub organization: Option<OrganizationId>,
+    /// Those who give this service.
+    pub service: Option<ServiceId>,
+    /// Those of this specialty.
+    #[param(value_type = Option<String>)]
+    pub specialty: Option<Specialty>,
+    /// Items per page, 1 to 100.
+    pub limit: Option<u32>,
+    /// Where the page begins: what `Link: rel="next"` said.
+    pub cursor: Option<String>,
+}
+
+/// Lists, by name, those who give care now: nobody whose membership or account has ended.
+/// Indexes: practitioners_by_name, practitioners_by_organization, practitioner_services_by_service.
+pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Practitioner>, Error> {
+    tx.allow(Action::ReadPractitioner, &Facts::NONE)?;
+    let limit = page::limit(wanted.limit)?;
+    let after: Option<(String, PractitionerId)> = page::cursor(wanted.cursor.as_deref())?;
+    let mut query = practitioners::table
+        .filter(in_force())
+        .select((practitioners::id, practitioners::name))
+        .order((practitioners::name, practitioners::id))
+        .limit(limit.saturating_add(1))
+        .into_boxed();
+    if let Some(organization) = wanted.organization {
+        query = query.filter(practitioners::organization_id.eq(organization));
+    }
+    if let Some(service) = wanted.service {
+        query = query.filter(practitioners::id.eq_any(giving(service)));
+    }
+    if let Some(specialty) = &wanted.specialty {
+        query = query.filter(practitioners::specialty.eq(specialty.as_str()));
+    }
+    if let Some((name, id)) = after {
+        query = query.filter(
+            practitioners::name
+                .gt(name.clone())
+                .or(practitioners::name.eq(name).and(practitioners::id.gt(id))),
+        );
+    }
+    let found: Vec<(PractitionerId, String)> = query.load(tx.conn)?;
+    let page = Page::cut(found, limit, |(id, name)| (name.clone(), *id));
+    let ids = page.items.iter().map(|(id, _)| *id).collect();
+    Ok(Page { items: show_all(tx, ids)?, next: page.next })
+}
+
+/// What booking and schedules must know of a practitioner.
+#[derive(Debug, Clone, Queryable)]
+pub struct PractitionerRow {
+    /// Their id.
+    pub id: PractitionerId,
+    /// The clinic they work in.
+    pub organization_id: OrganizationId,
+    /// Their name.
+    pub name: String,
+    /// The zone of their working hours.
+    pub time_zone: Zone,
+}
+
+/// The row of a practitioner; the caller has made the access decision. 404 when there is none.
+pub fn find_row(tx: &mut Tx, id: PractitionerId) -> Result<PractitionerRow, Error> {
+    row()
+        .filter(practitioners::id.eq(id))
+        .first(tx.conn)
+        .optional()?
+        .ok_or_else(|| Error::from(&problem::NOT_FOUND))
+}
+
+/// Who can be booked for a service now. Index: practitioner_services_by_service.
+pub fn of_service(tx: &mut Tx, id: ServiceId) -> Result<Vec<PractitionerRow>, Error> {
+    Ok(row()
+        .filter(practitioners::id.eq_any(giving(id)))
+        .filter(in_force())
+        .order(practitioners::id)
+        .load(tx.conn)?)
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn row() -> _ {
+    practitioners::table.select((
+        practitioners::id,
+        practitioners::organization_id,
+        practitioners::name,
+        practitioners::time_zone,
+    ))
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn giving(service: ServiceId) -> _ {
+    practitioner_services::table
+        .filter(practitioner_services::service_id.eq(service))
+        .select(practitioner_services::practitioner_id)
+}
+
+/// Has no account yet, or one that may sign in and whose membership in the clinic is in force.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn in_force() -> _ {
+    let (doctor, feldsher): (Role, Role) = (Role::Doctor, Role::Feldsher);
+    let active: MembershipState = MembershipState::Active;
+    let disabled: AccountState = AccountState::Disabled;
+    let employed = memberships::table
+        .inner_join(accounts::table)
+        .filter(memberships::account_id.nullable().eq(practitioners::account_id))
+        .filter(memberships::organization_id.eq(practitioners::organization_id))
+        .filter(memberships::role.eq(doctor).or(memberships::role.eq(feldsher)))
+        .filter(memberships::state.eq(active))
+        .filter(accounts::state.ne(disabled));
+    practitioners::account_id.is_null().or(diesel::dsl::exists(employed))
+}
+
+fn show(tx: &mut Tx, id: PractitionerId) -> Result<Practitioner, Error> {
+    show_all(tx, vec![id])?.pop().ok_or_else(|| Error::from(&problem::NOT_FOUND))
+}
+
+type Shown =
+    ((PractitionerId, String, PractitionerKind, Option<String>, Zone), (OrganizationId, String));
+
+fn show_all(tx: &mut Tx, ids: Vec<PractitionerId>) -> Result<Vec<Practitioner>, Error> {
+    let services: Vec<(PractitionerId, ServiceId, String, String)> = practitioner_services::table
+        .inner_join(healthcare_services::table)
+        .filter(practitioner_services::practitioner_id.eq_any(&ids))
+        .order(healthcare_services::id)
+        .select((
+            practitioner_services::practitioner_id,
+            healthcare_services::id,
+            healthcare_services::name_en,
+            healthcare_services::name_ru,
+        ))
+        .load(tx.conn)?;
+    let rows: Vec<Shown> = practitioners::table
+        .inner_join(organizations::table)
+        .filter(practitioners::id.eq_any(ids))
+        .order((practitioners::name, practitioners::id))
+        .select((
+            (
+                practitioners::id,
+                practitioners::name,
+                practitioners::kind,
+                practitioners::specialty,
+                practitioners::time_zone,
+            ),
+            (organizations::id, organizations::name),
+        ))
+        .load(tx.conn)?;
+    let language = tx.language;
+    let given = |practitioner: PractitionerId| {
+        let own = services.iter().filter(move |(giver, ..)| *giver == practitioner);
+        own.map(move |(_, id, name_en, name_ru)| Named {
+            id: *id,
+            name: match language {
+                Language::English => name_en.clone(),
+                Language::Russian => name_ru.clone(),
+            },
+        })
+    };
+    let shown = |((id, name, kind, specialty, time_zone), clinic): Shown| Practitioner {
+        id,
+        name,
+        kind,
+        specialty,
+        organization: Named { id: clinic.0, name: clinic.1 },
+        time_zone,
+        services: given(id).collect(),
+        sign_in_token: None,
+    };
+    Ok(rows.into_iter().map(shown).collect())
+}

@@ -25,7 +25,10 @@ macro_rules! files {
 
 /// Every asset that a page can name.
 const ASSETS: &[(&str, &str)] = files!(
-    "api.js" "demo.js" "doctor.js" "i18n.js" "patient.js" "style.css" "time.js" "ui.js"
+    "api.js" "call-view.js" "call-words.js" "call.js" "demo.js" "doctor-day.js" "doctor-note.js"
+    "doctor-visit.js" "doctor-words.js" "doctor.js" "favicon.svg" "i18n.js" "media.js"
+    "patient-book.js" "patient-home.js" "patient-note.js" "patient-signin.js" "patient-visit.js"
+    "patient.js" "peer.js" "quality.js" "signal.js" "style.css" "time.js" "ui.js" "words.js"
 );
 
 const PATIENT: &str = include_str!("pages/index.html");
@@ -50,18 +53,19 @@ fn release() -> &'static str {
     static RELEASE: OnceLock<String> = OnceLock::new();
     RELEASE.get_or_init(|| {
         let all = ASSETS.iter().fold(String::new(), |all, (name, text)| all + name + text);
-        sha256(all.as_bytes()).iter().take(8).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+        sha256(all.as_bytes())
+            .iter()
+            .take(8)
+            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     })
 }
 
 fn page(request: &HttpRequest, text: &'static str) -> HttpResponse {
-    let tag = format!("\"{}\"", release());
+    // Weak: the same page leaves compressed and plain.
+    let tag = format!("W/\"{}\"", release());
     let known = request.headers().get(header::IF_NONE_MATCH).and_then(|tag| tag.to_str().ok());
-    let mut answer = if known == Some(tag.as_str()) {
-        HttpResponse::NotModified()
-    } else {
-        HttpResponse::Ok()
-    };
+    let mut answer =
+        if known == Some(tag.as_str()) { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     answer
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
@@ -101,4 +105,101 @@ fn asset(name: &str, keep: &'static str) -> Result<HttpResponse, Error> {
 
 async fn no_icon() -> HttpResponse {
     HttpResponse::NoContent().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use actix_web::App;
+    use actix_web::middleware::Compress;
+    use actix_web::test::{TestRequest, call_service, init_service, read_body};
+
+    use super::*;
+
+    /// What the patient's first screen may weigh on the line, in bytes.
+    const FIRST_SCREEN_BYTES_MAX: usize = 30 * 1024;
+
+    #[test]
+    fn every_file_of_the_pages_is_served() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web/pages");
+        let names = std::fs::read_dir(directory).unwrap();
+        let names = names.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let files: BTreeSet<String> = names.filter(|name| !name.ends_with(".html")).collect();
+        let served: BTreeSet<String> = ASSETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(files, served);
+    }
+
+    fn text(name: &str) -> &'static str {
+        ASSETS.iter().find(|(asset, _)| *asset == name).unwrap_or_else(|| panic!("{name}")).1
+    }
+
+    /// What a page names in quotes after `before`.
+    fn named(text: &str, before: &str) -> Vec<String> {
+        let pieces = text.split(before).skip(1);
+        pieces.map(|piece| piece.split(['"', '\'']).next().unwrap().to_owned()).collect()
+    }
+
+    /// A module and all that it imports before it runs.
+    fn modules(name: &str, seen: &mut BTreeSet<String>) {
+        if !seen.insert(name.to_owned()) {
+            return;
+        }
+        for line in text(name).lines().filter(|line| line.starts_with("import ")) {
+            for import in named(line, "'./") {
+                modules(&import, seen);
+            }
+        }
+    }
+
+    #[actix_web::test]
+    async fn the_patients_first_screen_is_light() {
+        let mut assets = BTreeSet::new();
+        for asset in named(PATIENT, "\"/assets/") {
+            if asset.ends_with(".js") {
+                modules(&asset, &mut assets);
+            } else {
+                assets.insert(asset);
+            }
+        }
+        assert!(assets.contains("ui.js") && assets.contains("style.css"), "{assets:?}");
+        let app = init_service(App::new().configure(routes).wrap(Compress::default())).await;
+        let mut total = 0;
+        let paths = assets.iter().map(|asset| format!("/assets/{asset}"));
+        for path in std::iter::once("/".to_owned()).chain(paths) {
+            let request = TestRequest::get().uri(&path).insert_header(("Accept-Encoding", "gzip"));
+            let answer = call_service(&app, request.to_request()).await;
+            assert_eq!(answer.status(), 200, "{path}");
+            assert_eq!(answer.headers().get("content-encoding").unwrap(), "gzip", "{path}");
+            total += read_body(answer).await.len();
+        }
+        println!("the patient's first screen: {total} bytes in {} files", assets.len() + 1);
+        assert!(total <= FIRST_SCREEN_BYTES_MAX, "{total} bytes");
+    }
+
+    #[actix_web::test]
+    async fn assets_are_kept_for_a_year_and_pages_are_asked_for_again() {
+        let app = init_service(App::new().configure(routes)).await;
+        let get = async |path: &str, tag: Option<&str>| {
+            let mut request = TestRequest::get().uri(path);
+            if let Some(tag) = tag {
+                request = request.insert_header(("If-None-Match", tag));
+            }
+            call_service(&app, request.to_request()).await
+        };
+        let page = get("/", None).await;
+        let tag = page.headers().get("etag").unwrap().to_str().unwrap().to_owned();
+        assert_eq!(page.headers().get("cache-control").unwrap(), "no-cache");
+        let body = String::from_utf8(read_body(page).await.to_vec()).unwrap();
+        let asset = format!("/assets/{}", named(&body, "\"/assets/").remove(0));
+        assert!(asset.contains(release()), "{asset}");
+        let kept = get(&asset, None).await;
+        let keep = kept.headers().get("cache-control").unwrap().to_str().unwrap();
+        assert_eq!(keep, "public, max-age=31536000, immutable");
+        assert_eq!(get("/", Some(&tag)).await.status(), 304);
+        let older = get("/assets/0123456789abcdef/ui.js", None).await;
+        assert_eq!(older.headers().get("cache-control").unwrap(), "no-cache");
+        assert_eq!(get("/assets/../mod.rs", None).await.status(), 404);
+    }
 }

@@ -1,5 +1,7 @@
 //! The product through its public API, on both engines.
 
+#![cfg(test)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -7,7 +9,10 @@ mod bad_input;
 mod booking;
 mod everyone;
 mod lifecycle;
+mod places;
 mod race;
 mod records;
+mod schedule;
+mod serving;
 mod sign_in;
 mod wire;

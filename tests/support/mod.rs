@@ -1,6 +1,6 @@
 //! A clinic of its own for every test: its own database, its own clock, a real server.
 
-#![allow(dead_code, reason = "each test binary uses its own part of the support")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its own part of the support")]
 
 pub mod client;
 pub mod engine;
@@ -44,6 +44,8 @@ impl House {
         config.database.url.0 = database.url();
         config.database.workers = 4;
         config.http.workers = 1;
+        // Tests read the SMS where a person at the demonstration does.
+        config.demo = true;
         config.sms.adapter = feldsher::base::config::SmsAdapter::File;
         config.sms.path = database.directory().join("sms.jsonl");
         change(&mut config);
@@ -77,6 +79,13 @@ impl House {
     pub async fn close(self) {
         self.stop.send(true).unwrap();
         self.server.stop(true).await;
+    }
+
+    /// Closes the house and leaves its database to somebody else.
+    pub async fn leave(self) -> engine::Database {
+        self.stop.send(true).unwrap();
+        self.server.stop(true).await;
+        self.database
     }
 
     /// A question put to the database itself, past the application.

@@ -1,17 +1,18 @@
 -- The whole first schema; its twin is migrations/sqlite/0001_base.
 CREATE EXTENSION IF NOT EXISTS btree_gist;
 
--- Places.
+-- Places. Lists go by name; COLLATE "C" sorts as SQLite does, byte by byte.
 CREATE TABLE organizations (
   id uuid NOT NULL PRIMARY KEY,
-  name text NOT NULL,
+  name text COLLATE "C" NOT NULL,
   time_zone text NOT NULL,
   created_at timestamptz NOT NULL
 );
+CREATE INDEX organizations_by_name ON organizations (name, id);
 
 CREATE TABLE locations (
   id uuid NOT NULL PRIMARY KEY,
-  name text NOT NULL,
+  name text COLLATE "C" NOT NULL,
   kind text NOT NULL CHECK (kind IN ('region', 'village', 'station', 'clinic')),
   part_of uuid REFERENCES locations (id),
   organization_id uuid REFERENCES organizations (id),
@@ -21,6 +22,9 @@ CREATE TABLE locations (
   link_class text NOT NULL CHECK (link_class IN ('none', '2g', '3g', '4g', 'broadband')),
   created_at timestamptz NOT NULL
 );
+CREATE INDEX locations_by_name ON locations (name, id);
+CREATE INDEX locations_by_part_of ON locations (part_of, name, id);
+CREATE INDEX locations_by_organization ON locations (organization_id, name, id);
 
 -- Who signs in. A phone is kept sealed; phone_index is a keyed hash for look-up only.
 CREATE TABLE accounts (
@@ -43,9 +47,11 @@ CREATE TABLE memberships (
   organization_id uuid NOT NULL REFERENCES organizations (id),
   role text NOT NULL CHECK (role IN ('doctor', 'feldsher', 'registrar', 'clinic_admin')),
   state text NOT NULL CHECK (state IN ('invited', 'active', 'disabled')),
+  version integer NOT NULL DEFAULT 1,
   created_at timestamptz NOT NULL,
   PRIMARY KEY (account_id, organization_id, role)
 );
+CREATE INDEX memberships_by_organization ON memberships (organization_id, account_id, role);
 
 CREATE TABLE sessions (
   id uuid NOT NULL PRIMARY KEY,
@@ -125,7 +131,7 @@ CREATE TABLE patients (
   organization_id uuid NOT NULL REFERENCES organizations (id),
   location_id uuid NOT NULL REFERENCES locations (id),
   name text NOT NULL,
-  name_folded text NOT NULL,
+  name_folded text COLLATE "C" NOT NULL,
   birth_date date NOT NULL,
   time_zone text NOT NULL,
   created_at timestamptz NOT NULL
@@ -142,7 +148,7 @@ CREATE TABLE practitioners (
   id uuid NOT NULL PRIMARY KEY,
   account_id uuid UNIQUE REFERENCES accounts (id),
   organization_id uuid NOT NULL REFERENCES organizations (id),
-  name text NOT NULL,
+  name text COLLATE "C" NOT NULL,
   kind text NOT NULL CHECK (kind IN ('doctor', 'feldsher')),
   specialty text,
   time_zone text NOT NULL,
@@ -150,17 +156,20 @@ CREATE TABLE practitioners (
   created_at timestamptz NOT NULL
 );
 CREATE INDEX practitioners_by_organization ON practitioners (organization_id, name, id);
+CREATE INDEX practitioners_by_name ON practitioners (name, id);
 
 CREATE TABLE healthcare_services (
   id uuid NOT NULL PRIMARY KEY,
   organization_id uuid NOT NULL REFERENCES organizations (id),
-  name_en text NOT NULL,
-  name_ru text NOT NULL,
+  name_en text COLLATE "C" NOT NULL,
+  name_ru text COLLATE "C" NOT NULL,
   specialty text NOT NULL,
   duration_minutes integer NOT NULL CHECK (duration_minutes BETWEEN 5 AND 480),
   modes text NOT NULL,
   created_at timestamptz NOT NULL
 );
+CREATE INDEX healthcare_services_by_name_en ON healthcare_services (name_en, id);
+CREATE INDEX healthcare_services_by_name_ru ON healthcare_services (name_ru, id);
 
 CREATE TABLE practitioner_services (
   practitioner_id uuid NOT NULL REFERENCES practitioners (id),
@@ -169,16 +178,17 @@ CREATE TABLE practitioner_services (
 );
 CREATE INDEX practitioner_services_by_service ON practitioner_services (service_id);
 
--- Working hours are wall time in the practitioner's zone; 1 is Monday (ISO 8601).
+-- Working hours are wall time in the practitioner's zone, in minutes after midnight: the end of
+-- the day (24:00, minute 1440) is one, and no `time` type of both engines holds it.
 CREATE TABLE schedule_rules (
   id uuid NOT NULL PRIMARY KEY,
   practitioner_id uuid NOT NULL REFERENCES practitioners (id),
-  weekday integer NOT NULL CHECK (weekday BETWEEN 1 AND 7),
-  from_time time NOT NULL,
-  to_time time NOT NULL,
+  weekday text NOT NULL CHECK (weekday IN ('mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun')),
+  from_minute integer NOT NULL,
+  to_minute integer NOT NULL,
   valid_from date,
   valid_to date,
-  CHECK (from_time < to_time)
+  CHECK (0 <= from_minute AND from_minute < to_minute AND to_minute <= 1440)
 );
 CREATE INDEX schedule_rules_by_practitioner ON schedule_rules (practitioner_id);
 
@@ -187,11 +197,11 @@ CREATE TABLE absences (
   practitioner_id uuid NOT NULL REFERENCES practitioners (id),
   starts_at timestamptz NOT NULL,
   ends_at timestamptz NOT NULL,
-  reason text,
+  reason_sealed bytea,
   created_at timestamptz NOT NULL,
   CHECK (starts_at < ends_at)
 );
-CREATE INDEX absences_by_practitioner ON absences (practitioner_id, ends_at);
+CREATE INDEX absences_by_practitioner ON absences (practitioner_id, ends_at, id);
 
 -- Booking. starts_at is the instant; time_zone and local_start are what the patient was promised.
 CREATE TABLE appointments (
@@ -323,6 +333,7 @@ CREATE TABLE notes (
 );
 CREATE INDEX notes_by_patient ON notes (patient_id, created_at, id);
 CREATE INDEX notes_by_encounter ON notes (encounter_id, created_at, id);
+CREATE UNIQUE INDEX notes_one_draft ON notes (encounter_id, author_id) WHERE status = 'draft';
 
 CREATE TABLE note_addenda (
   id uuid NOT NULL PRIMARY KEY,

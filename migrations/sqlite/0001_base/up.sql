@@ -1,12 +1,13 @@
 -- The whole first schema; its twin is migrations/postgres/0001_base.
 
--- Places.
+-- Places. Lists go by name; both engines sort it byte by byte.
 CREATE TABLE organizations (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
   name TEXT NOT NULL,
   time_zone TEXT NOT NULL,
   created_at INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX organizations_by_name ON organizations (name, id);
 
 CREATE TABLE locations (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
@@ -20,6 +21,9 @@ CREATE TABLE locations (
   link_class TEXT NOT NULL CHECK (link_class IN ('none', '2g', '3g', '4g', 'broadband')),
   created_at INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX locations_by_name ON locations (name, id);
+CREATE INDEX locations_by_part_of ON locations (part_of, name, id);
+CREATE INDEX locations_by_organization ON locations (organization_id, name, id);
 
 -- Who signs in. A phone is kept sealed; phone_index is a keyed hash for look-up only.
 CREATE TABLE accounts (
@@ -42,9 +46,11 @@ CREATE TABLE memberships (
   organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
   role TEXT NOT NULL CHECK (role IN ('doctor', 'feldsher', 'registrar', 'clinic_admin')),
   state TEXT NOT NULL CHECK (state IN ('invited', 'active', 'disabled')),
+  version INTEGER NOT NULL DEFAULT 1,
   created_at INTEGER NOT NULL,
   PRIMARY KEY (account_id, organization_id, role)
 ) STRICT;
+CREATE INDEX memberships_by_organization ON memberships (organization_id, account_id, role);
 
 CREATE TABLE sessions (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
@@ -149,6 +155,7 @@ CREATE TABLE practitioners (
   created_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX practitioners_by_organization ON practitioners (organization_id, name, id);
+CREATE INDEX practitioners_by_name ON practitioners (name, id);
 
 CREATE TABLE healthcare_services (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
@@ -160,6 +167,8 @@ CREATE TABLE healthcare_services (
   modes TEXT NOT NULL,
   created_at INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX healthcare_services_by_name_en ON healthcare_services (name_en, id);
+CREATE INDEX healthcare_services_by_name_ru ON healthcare_services (name_ru, id);
 
 CREATE TABLE practitioner_services (
   practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
@@ -168,16 +177,17 @@ CREATE TABLE practitioner_services (
 ) STRICT;
 CREATE INDEX practitioner_services_by_service ON practitioner_services (service_id);
 
--- Working hours are wall time in the practitioner's zone; 1 is Monday (ISO 8601).
+-- Working hours are wall time in the practitioner's zone, in minutes after midnight: the end of
+-- the day (24:00, minute 1440) is one, and no `time` type of both engines holds it.
 CREATE TABLE schedule_rules (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
   practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
-  weekday INTEGER NOT NULL CHECK (weekday BETWEEN 1 AND 7),
-  from_time TEXT NOT NULL,
-  to_time TEXT NOT NULL,
+  weekday TEXT NOT NULL CHECK (weekday IN ('mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun')),
+  from_minute INTEGER NOT NULL,
+  to_minute INTEGER NOT NULL,
   valid_from TEXT,
   valid_to TEXT,
-  CHECK (from_time < to_time)
+  CHECK (0 <= from_minute AND from_minute < to_minute AND to_minute <= 1440)
 ) STRICT;
 CREATE INDEX schedule_rules_by_practitioner ON schedule_rules (practitioner_id);
 
@@ -186,11 +196,11 @@ CREATE TABLE absences (
   practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
   starts_at INTEGER NOT NULL,
   ends_at INTEGER NOT NULL,
-  reason TEXT,
+  reason_sealed BLOB,
   created_at INTEGER NOT NULL,
   CHECK (starts_at < ends_at)
 ) STRICT;
-CREATE INDEX absences_by_practitioner ON absences (practitioner_id, ends_at);
+CREATE INDEX absences_by_practitioner ON absences (practitioner_id, ends_at, id);
 
 -- Booking. starts_at is the instant; time_zone and local_start are what the patient was promised.
 CREATE TABLE appointments (
@@ -320,6 +330,7 @@ CREATE TABLE notes (
 ) STRICT;
 CREATE INDEX notes_by_patient ON notes (patient_id, created_at, id);
 CREATE INDEX notes_by_encounter ON notes (encounter_id, created_at, id);
+CREATE UNIQUE INDEX notes_one_draft ON notes (encounter_id, author_id) WHERE status = 'draft';
 
 CREATE TABLE note_addenda (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,

@@ -19,6 +19,7 @@ pub use self::{MultiBackend as AnyBackend, MultiRawValue as AnyRaw};
 
 /// A connection to either database. One query text serves both.
 #[derive(diesel::MultiConnection)]
+#[expect(clippy::large_enum_variant, reason = "a handful of connections, each made once")]
 pub enum Conn {
     /// PostgreSQL, for a region.
     Postgres(PgRust),

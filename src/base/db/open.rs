@@ -166,9 +166,9 @@ struct Number {
 }
 
 #[derive(QueryableByName)]
-struct LongNumber {
+struct MmapSize {
     #[diesel(sql_type = BigInt)]
-    value: i64,
+    mmap_size: i64,
 }
 
 fn sqlite(path: &std::path::Path) -> Result<Conn, OpenError> {
@@ -208,9 +208,9 @@ fn check_sqlite(conn: &mut SqliteConnection) -> Result<(), OpenError> {
     if keys.value != 1 {
         return Err(OpenError::Unsafe("foreign_keys is off".to_owned()));
     }
-    let mapped: Vec<LongNumber> =
-        diesel::sql_query("SELECT mmap_size AS value FROM pragma_mmap_size").load(conn)?;
-    if mapped.iter().any(|size| size.value != 0) {
+    // This pragma has no table of its own; without support for mapping it answers nothing.
+    let mapped: Vec<MmapSize> = diesel::sql_query("PRAGMA mmap_size").load(conn)?;
+    if mapped.iter().any(|size| size.mmap_size != 0) {
         return Err(OpenError::Unsafe("mmap_size is not 0".to_owned()));
     }
     Ok(())

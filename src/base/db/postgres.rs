@@ -196,6 +196,7 @@ impl MultiConnectionHelper for PgRust {
     fn from_any(
         lookup: &mut dyn Any,
     ) -> Option<&mut <Pg as diesel::sql_types::TypeMetadata>::MetadataLookup> {
-        lookup.downcast_mut::<StaticTypes>().map(|types| types as &mut dyn PgMetadataLookup)
+        let types: &mut dyn PgMetadataLookup = lookup.downcast_mut::<StaticTypes>()?;
+        Some(types)
     }
 }

@@ -1,0 +1,50 @@
+//! Work that goes on beside the requests, and ends before the process does.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::rt;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::base::app::App;
+use crate::{call, message};
+
+/// The running background tasks.
+pub struct Background {
+    stop: watch::Sender<bool>,
+    tasks: Vec<(&'static str, JoinHandle<()>)>,
+}
+
+impl Background {
+    /// Starts every background task of the product.
+    pub fn start(app: &Arc<App>) -> Self {
+        let mut background = Self { stop: watch::Sender::new(false), tasks: Vec::new() };
+        background.spawn("rooms", |stop| call::run(Arc::clone(app), stop));
+        background.spawn("outbox", |stop| message::sender::run(Arc::clone(app), stop));
+        background
+    }
+
+    fn spawn<F>(&mut self, name: &'static str, task: impl FnOnce(watch::Receiver<bool>) -> F)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        self.tasks.push((name, rt::spawn(task(self.stop.subscribe()))));
+    }
+
+    /// Tells every task to stop and waits until they have, at most `limit` in all.
+    pub async fn stop(self, limit: Duration) {
+        self.stop.send_replace(true);
+        let ended = tokio::time::timeout(limit, async {
+            for (name, task) in self.tasks {
+                if task.await.is_err() {
+                    tracing::error!(task = name, "a background task had panicked");
+                }
+            }
+        });
+        if ended.await.is_err() {
+            tracing::warn!("background tasks did not stop in time");
+        }
+    }
+}

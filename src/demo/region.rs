@@ -1,0 +1,135 @@
+//! The invented region: its places and people. Any likeness to real ones is chance.
+
+/// A clinic: name, zone, latitude, longitude.
+pub const CLINICS: [(&str, &str, f64, f64); 3] = [
+    ("Kedrov Regional Hospital", "Asia/Krasnoyarsk", 58.450, 92.170),
+    ("Turukh District Hospital", "Asia/Krasnoyarsk", 60.120, 90.850),
+    ("Lenok District Hospital", "Asia/Irkutsk", 58.960, 105.760),
+];
+
+/// The region that the places are part of.
+pub const REGION: (&str, &str) = ("Kedrov Region", "Asia/Krasnoyarsk");
+
+/// A village: name, its clinic's number, zone, latitude, longitude, link class.
+pub const VILLAGES: [(&str, usize, &str, f64, f64, &str); 8] = [
+    ("Sosnovka", 0, "Asia/Krasnoyarsk", 58.730, 93.020, "2g"),
+    ("Belaya Gora", 0, "Asia/Krasnoyarsk", 58.910, 91.640, "3g"),
+    ("Malaya Rechka", 0, "Asia/Krasnoyarsk", 58.240, 93.610, "2g"),
+    ("Verkhny Log", 1, "Asia/Krasnoyarsk", 60.480, 91.330, "2g"),
+    ("Olenye", 1, "Asia/Krasnoyarsk", 60.770, 90.110, "none"),
+    ("Yasny Bor", 1, "Asia/Krasnoyarsk", 59.860, 90.240, "4g"),
+    ("Taluy", 2, "Asia/Irkutsk", 59.210, 106.480, "2g"),
+    ("Sredny Klyuch", 2, "Asia/Irkutsk", 58.570, 106.920, "3g"),
+];
+
+/// A service: name in English and Russian, specialty, minutes. Every clinic offers its doctors' ones.
+pub const SERVICES: [(&str, &str, &str, u16); 4] = [
+    ("Doctor's visit", "Приём терапевта", "general-practice", 20),
+    ("Children's doctor", "Приём педиатра", "paediatrics", 20),
+    ("Heart doctor", "Приём кардиолога", "cardiology", 30),
+    ("Conversation with a psychologist", "Беседа с психологом", "psychology", 40),
+];
+
+/// A doctor: name, login, clinic's number, specialty, zone, first and last hour of work.
+pub const DOCTORS: [(&str, &str, usize, &str, &str, &str, &str); 6] = [
+    ("Anna Lebedeva", "lebedeva", 0, "general-practice", "Asia/Krasnoyarsk", "08:00", "16:00"),
+    ("Timur Akhmedov", "akhmedov", 0, "cardiology", "Asia/Krasnoyarsk", "09:00", "17:00"),
+    ("Vera Polozova", "polozova", 0, "psychology", "Europe/Kaliningrad", "08:00", "14:00"),
+    ("Pavel Gusev", "gusev", 1, "general-practice", "Asia/Krasnoyarsk", "09:00", "17:00"),
+    ("Olga Rysakova", "rysakova", 1, "paediatrics", "Asia/Krasnoyarsk", "08:00", "15:00"),
+    ("Bair Dorzhiev", "dorzhiev", 2, "general-practice", "Asia/Irkutsk", "08:00", "16:00"),
+];
+
+/// A feldsher: name, login, clinic's number, zone.
+pub const FELDSHERS: [(&str, &str, usize, &str); 2] = [
+    ("Nina Soykina", "soykina", 0, "Asia/Krasnoyarsk"),
+    ("Ivan Berdnikov", "berdnikov", 2, "Asia/Irkutsk"),
+];
+
+/// A registrar: name, login, clinic's number.
+pub const REGISTRARS: [(&str, &str, usize); 2] =
+    [("Larisa Orlova", "orlova", 0), ("Galina Zimina", "zimina", 1)];
+
+/// A patient: name, date of birth. They live in the villages in turn.
+pub const PATIENTS: [(&str, &str); 40] = [
+    ("Asya Kuznetsova", "1957-04-12"),
+    ("Boris Volkov", "1949-11-02"),
+    ("Darya Lapina", "1988-07-23"),
+    ("Yegor Medvedev", "1972-01-30"),
+    ("Zoya Kruglova", "1941-05-09"),
+    ("Ilya Sorokin", "2015-09-17"),
+    ("Klavdiya Mironova", "1938-02-14"),
+    ("Lev Ushakov", "1966-08-05"),
+    ("Maria Tolkacheva", "1993-12-11"),
+    ("Nikolay Zhdanov", "1954-03-27"),
+    ("Oksana Belova", "1979-10-19"),
+    ("Pyotr Kalugin", "1961-06-08"),
+    ("Raisa Golubeva", "1945-09-30"),
+    ("Semyon Yakovlev", "2009-04-03"),
+    ("Tamara Nosova", "1951-01-16"),
+    ("Ulyana Frolova", "2019-11-25"),
+    ("Fyodor Shubin", "1968-07-07"),
+    ("Kharitina Ozerova", "1943-08-21"),
+    ("Tsvetana Mishina", "1985-05-29"),
+    ("Shamil Galeev", "1977-02-18"),
+    ("Elvira Kotova", "1990-03-06"),
+    ("Yuri Panin", "1959-12-24"),
+    ("Yana Voronina", "2001-10-10"),
+    ("Anton Kirsanov", "1983-04-28"),
+    ("Valentina Sukhova", "1947-06-15"),
+    ("Gennady Loskutov", "1956-09-09"),
+    ("Dina Murzina", "1996-01-22"),
+    ("Yevdokia Churilova", "1936-03-01"),
+    ("Zakhar Nikonov", "2012-08-13"),
+    ("Inna Pestova", "1970-11-04"),
+    ("Konstantin Rudakov", "1964-05-20"),
+    ("Lyudmila Averina", "1953-07-31"),
+    ("Maksim Tretyakov", "1987-09-26"),
+    ("Nadezhda Shilova", "1950-02-08"),
+    ("Oleg Bakhtin", "1975-12-03"),
+    ("Polina Vorobyova", "2017-06-19"),
+    ("Roman Safronov", "1981-10-27"),
+    ("Svetlana Dyakova", "1962-04-04"),
+    ("Taras Grishin", "1948-08-16"),
+    ("Emma Levchenko", "1999-05-11"),
+];
+
+/// What people come for; invented and harmless.
+pub const REASONS: [&str; 8] = [
+    "Cough for a week",
+    "Blood pressure is high in the evening",
+    "Back hurts after stacking wood",
+    "The cut on the hand heals slowly",
+    "Dizzy in the morning",
+    "Prescription runs out",
+    "Does not sleep well since the move",
+    "Follow-up after the cold",
+];
+
+/// Notes of past visits: subjective, objective, assessment, plan.
+pub const NOTES: [[&str; 4]; 4] = [
+    [
+        "Cough for six days, no fever, sleeps badly.",
+        "Talks freely, breath calm on video. Temperature 36.8 as measured at home.",
+        "Acute bronchitis, mild.",
+        "Warm drinks, rest. Come back at once if breath grows short. Follow-up in a week.",
+    ],
+    [
+        "Pressure 150/90 in the evening for two weeks.",
+        "Home diary shown on camera: 148/88, 152/92, 145/90.",
+        "Hypertension, not well controlled.",
+        "Raise the evening dose as written in the prescription. Diary for two weeks.",
+    ],
+    [
+        "Pain in the lower back since Sunday, after stacking wood.",
+        "Walks and bends with care; no numbness.",
+        "Muscle strain.",
+        "Keep moving gently, warmth, no lifting for ten days.",
+    ],
+    [
+        "Came for the result of the blood test.",
+        "Haemoglobin 128, sugar 5.4, as sent by the feldsher's station.",
+        "Results are in order.",
+        "Next check in six months.",
+    ],
+];

@@ -1,0 +1,80 @@
+//! The sender: takes messages from the outbox and hands them to the gateway.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::base::app::App;
+use crate::base::ctx::as_system;
+use crate::base::error::Error;
+use crate::message::gateway::{self, Undelivered};
+use crate::message::inbox::Sms;
+use crate::message::outbox::{self, CLAIM_LEN_MAX, Claimed, MessageState};
+
+/// How often the outbox is looked into without being called: for retries, and for what another
+/// process left behind.
+const TICK_SECS: u64 = 2;
+
+/// Sends what is due until `stop`; what has been handed to the gateway is waited for.
+pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        let taken = round(&app).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the outbox could not be read");
+            0
+        });
+        if taken == CLAIM_LEN_MAX {
+            continue;
+        }
+        tokio::select! {
+            () = app.outbox.notified() => {}
+            () = tokio::time::sleep(Duration::from_secs(TICK_SECS)) => {}
+            _ = stop.changed() => return,
+        }
+    }
+}
+
+/// Takes some messages, sends them side by side, writes down how it went.
+async fn round(app: &Arc<App>) -> Result<usize, Error> {
+    let claimed = as_system(app, outbox::claim).await?;
+    let taken = claimed.len();
+    let mut sending = JoinSet::new();
+    for message in claimed {
+        let (shared, at) = (Arc::clone(app), app.clock.now());
+        sending.spawn_blocking(move || {
+            let sent = gateway::send(&shared.config.sms, &message.to, &message.text, at);
+            (message, sent)
+        });
+    }
+    while let Some(done) = sending.join_next().await {
+        match done {
+            Ok((message, sent)) => settle(app, message, sent).await,
+            Err(_panicked) => tracing::error!("a message could not be sent: the adapter panicked"),
+        }
+    }
+    Ok(taken)
+}
+
+/// If this fails, the lease runs out and the message is sent again.
+async fn settle(app: &Arc<App>, message: Claimed, sent: Result<(), Undelivered>) {
+    let (id, attempt) = (message.id, message.attempt);
+    let written = match sent {
+        Ok(()) => {
+            let (to, text) = (message.to.clone(), message.text.clone());
+            app.inbox.keep(Sms { to, text, at: app.clock.now() });
+            as_system(app, move |tx| outbox::sent(tx, &message)).await.map(|()| MessageState::Sent)
+        }
+        Err(error) => {
+            tracing::warn!(message.id = %id, attempt, %error, "a message was not taken");
+            as_system(app, move |tx| outbox::failed(tx, &message)).await
+        }
+    };
+    match written {
+        Ok(MessageState::Failed) => {
+            tracing::error!(message.id = %id, attempt, "a message is given up");
+        }
+        Ok(MessageState::Pending | MessageState::Sent) => {}
+        Err(error) => tracing::error!(message.id = %id, %error, "a message could not be marked"),
+    }
+}

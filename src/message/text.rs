@@ -1,0 +1,94 @@
+//! The words of our messages. No diagnosis, no specialty, no surname: a phone lies about.
+//!
+//! Russian texts fit one SMS part (70 characters), so that they arrive on a bad line.
+
+use chrono::{DateTime, Datelike, FixedOffset, Weekday};
+
+use crate::base::language::Language;
+
+/// Carries a sign-in code; the code comes first, where a lock screen shows it.
+pub fn code(language: Language, code: &str) -> String {
+    match language {
+        Language::English => format!("{code} is your Feldsher sign-in code. Tell it to nobody."),
+        Language::Russian => {
+            format!("{code} — код для входа в «Фельдшер». Никому его не говорите.")
+        }
+    }
+}
+
+/// Confirms a booking: the local time and the code that the registry asks for.
+pub fn booked(language: Language, start: &DateTime<FixedOffset>, code: &str) -> String {
+    match language {
+        Language::English => {
+            let time = start.format("%a %-d %b %H:%M");
+            format!("Feldsher: visit booked, {time} (local time), code {code}")
+        }
+        Language::Russian => {
+            let (weekday, month) = (weekday_ru(start.weekday()), month_ru(start.month()));
+            let (day, time) = (start.day(), start.format("%H:%M"));
+            format!("Фельдшер: запись на {weekday} {day} {month} {time} (местное), код {code}")
+        }
+    }
+}
+
+fn weekday_ru(day: Weekday) -> &'static str {
+    match day {
+        Weekday::Mon => "пн",
+        Weekday::Tue => "вт",
+        Weekday::Wed => "ср",
+        Weekday::Thu => "чт",
+        Weekday::Fri => "пт",
+        Weekday::Sat => "сб",
+        Weekday::Sun => "вс",
+    }
+}
+
+fn month_ru(month: u32) -> &'static str {
+    match month {
+        1 => "янв",
+        2 => "фев",
+        3 => "мар",
+        4 => "апр",
+        5 => "мая",
+        6 => "июн",
+        7 => "июл",
+        8 => "авг",
+        9 => "сен",
+        10 => "окт",
+        11 => "ноя",
+        _ => "дек",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One SMS part of Cyrillic letters.
+    const PART_CHARS_MAX: usize = 70;
+
+    #[test]
+    fn a_confirmation_says_the_local_time_and_the_code() {
+        let start = DateTime::parse_from_rfc3339("2026-11-24T09:00:00+07:00").unwrap();
+        assert_eq!(
+            booked(Language::English, &start, "AB12CD"),
+            "Feldsher: visit booked, Tue 24 Nov 09:00 (local time), code AB12CD"
+        );
+        assert_eq!(
+            booked(Language::Russian, &start, "AB12CD"),
+            "Фельдшер: запись на вт 24 ноя 09:00 (местное), код AB12CD"
+        );
+    }
+
+    #[test]
+    fn russian_texts_fit_one_part_and_a_code_comes_first() {
+        let start = DateTime::parse_from_rfc3339("2026-05-24T09:00:00+07:00").unwrap();
+        for text in [code(Language::Russian, "123456"), booked(Language::Russian, &start, "AB12CD")]
+        {
+            assert!(text.chars().count() <= PART_CHARS_MAX, "{text}");
+        }
+        for language in Language::ALL {
+            assert!(code(*language, "123456").starts_with("123456"));
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Patients over HTTP.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, get, post};
+
+use crate::base::body::{Body, Path, Query};
+use crate::base::ctx::{self, Ctx};
+use crate::base::error::{Error, ProblemDocument};
+use crate::base::page::Page;
+use crate::patient::{Filter, NewPatient, Patient, PatientId};
+
+/// Registers a patient.
+#[utoipa::path(
+    tag = "patients", operation_id = "create_patient", request_body = NewPatient,
+    params(("Idempotency-Key" = Option<String>, Header)),
+    responses(
+        (status = 201, body = Patient),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`already_exists`: the phone belongs to a patient"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`invalid_body`, `unknown_reference`, `invalid_phone`"),
+    )
+)]
+#[post("/v1/patients")]
+pub async fn create_patient(ctx: Ctx, new: Body<NewPatient>) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::CREATED, new, super::create).await
+}
+
+/// Lists the patients that the caller may see, by name.
+#[utoipa::path(
+    tag = "patients", operation_id = "list_patients", params(Filter),
+    responses((status = 200, body = Page<Patient>))
+)]
+#[get("/v1/patients")]
+pub async fn list_patients(ctx: Ctx, filter: Query<Filter>) -> Result<HttpResponse, Error> {
+    let page = ctx.read(move |tx| super::list(tx, &filter.0)).await?;
+    Ok(page.answer(ctx.request()))
+}
+
+/// Shows one patient.
+#[utoipa::path(
+    tag = "patients", operation_id = "find_patient",
+    params(("id" = PatientId, Path)),
+    responses(
+        (status = 200, body = Patient),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[get("/v1/patients/{id}")]
+pub async fn find_patient(ctx: Ctx, id: Path<PatientId>) -> Result<HttpResponse, Error> {
+    ctx::ok(&ctx.read(move |tx| super::find(tx, id.0)).await?)
+}

@@ -1,0 +1,56 @@
+//! Practitioners over HTTP.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, get, post};
+
+use crate::base::body::{Body, Path, Query};
+use crate::base::ctx::{self, Ctx};
+use crate::base::error::{Error, ProblemDocument};
+use crate::base::page::Page;
+use crate::practitioner::{Filter, NewPractitioner, Practitioner, PractitionerId};
+
+/// Adds a practitioner.
+#[utoipa::path(
+    tag = "practitioners", operation_id = "create_practitioner", request_body = NewPractitioner,
+    params(("Idempotency-Key" = Option<String>, Header)),
+    responses(
+        (status = 201, body = Practitioner),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`already_exists`: the login is taken"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`invalid_body`, `unknown_reference`, `unknown_time_zone`"),
+    )
+)]
+#[post("/v1/practitioners")]
+pub async fn create_practitioner(
+    ctx: Ctx,
+    new: Body<NewPractitioner>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::CREATED, new, super::create).await
+}
+
+/// Lists who gives care, by name.
+#[utoipa::path(
+    tag = "practitioners", operation_id = "list_practitioners", params(Filter),
+    responses((status = 200, body = Page<Practitioner>))
+)]
+#[get("/v1/practitioners")]
+pub async fn list_practitioners(ctx: Ctx, filter: Query<Filter>) -> Result<HttpResponse, Error> {
+    let page = ctx.read(move |tx| super::list(tx, &filter.0)).await?;
+    Ok(page.answer(ctx.request()))
+}
+
+/// Shows one practitioner.
+#[utoipa::path(
+    tag = "practitioners", operation_id = "find_practitioner",
+    params(("id" = PractitionerId, Path)),
+    responses(
+        (status = 200, body = Practitioner),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[get("/v1/practitioners/{id}")]
+pub async fn find_practitioner(ctx: Ctx, id: Path<PractitionerId>) -> Result<HttpResponse, Error> {
+    ctx::ok(&ctx.read(move |tx| super::find(tx, id.0)).await?)
+}

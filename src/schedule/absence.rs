@@ -1,0 +1,171 @@
+//! Absences: a day off, a holiday, an illness. What is booked then stays booked until somebody
+//! moves it, so making an absence names the visits it hits.
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::access::table::Action;
+use crate::access::{self, Decision};
+use crate::appointment::taken::{self, Hit};
+use crate::base::column::{Instant, id};
+use crate::base::error::Error;
+use crate::base::page::{self, Page};
+use crate::base::problem;
+use crate::base::schema::absences;
+use crate::base::tx::Tx;
+use crate::practitioner::{self, PractitionerId};
+use crate::schedule::rules;
+
+id!(
+    /// A time in which a practitioner does not work.
+    AbsenceId
+);
+
+/// The longest reason, in characters.
+const REASON_CHARS_MAX: usize = 500;
+
+/// A time off.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddAbsence {
+    /// When it begins, RFC 3339 with an offset.
+    pub from: Instant,
+    /// When it ends.
+    pub to: Instant,
+    /// Why; shown to those only who may change the schedule.
+    pub reason: Option<String>,
+}
+
+/// A time in which a practitioner does not work.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Absence {
+    /// Its id.
+    pub id: AbsenceId,
+    /// When it begins.
+    pub from: Instant,
+    /// When it ends.
+    pub to: Instant,
+    /// Why, if the caller may know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A new absence and the visits it hits.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct AddedAbsence {
+    /// The absence.
+    #[serde(flatten)]
+    pub absence: Absence,
+    /// The first 100 booked visits within it that the caller may see, by start. They stay booked.
+    pub affected: Vec<Hit>,
+    /// How many there are.
+    pub affected_count: i64,
+}
+
+/// Adds an absence: its times are not offered any more. Names the visits it hits.
+pub fn add(
+    tx: &mut Tx,
+    practitioner: PractitionerId,
+    wanted: &AddAbsence,
+) -> Result<AddedAbsence, Error> {
+    let facts = rules::facts(&practitioner::find_row(tx, practitioner)?);
+    tx.allow(Action::EditSchedule, &facts)?;
+    if wanted.to <= wanted.from {
+        return Err(Error::field(&problem::INVALID_BODY, "/to"));
+    }
+    if wanted.to <= tx.now {
+        return Err(Error::field(&problem::IN_THE_PAST, "/to"));
+    }
+    let reason = wanted.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
+    if reason.is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
+        return Err(Error::field(&problem::INVALID_BODY, "/reason"));
+    }
+    let id = AbsenceId::new(tx.now);
+    let sealed = reason.map(|text| tx.seal.seal(&place(id), text.as_bytes())).transpose()?;
+    diesel::insert_into(absences::table)
+        .values((
+            absences::id.eq(id),
+            absences::practitioner_id.eq(practitioner),
+            absences::starts_at.eq(wanted.from),
+            absences::ends_at.eq(wanted.to),
+            absences::reason_sealed.eq(sealed),
+            absences::created_at.eq(tx.now),
+        ))
+        .execute(tx.conn)?;
+    let (affected, affected_count) = taken::hits(tx, practitioner, wanted.from, wanted.to)?;
+    tx.record(Action::EditSchedule, "Absence", id.0, &facts);
+    let reason = reason.map(str::to_owned);
+    let absence = Absence { id, from: wanted.from, to: wanted.to, reason };
+    Ok(AddedAbsence { absence, affected, affected_count })
+}
+
+/// Removes an absence: its times are offered again. 404 when there is none, the second time too.
+pub fn remove(tx: &mut Tx, practitioner: PractitionerId, id: AbsenceId) -> Result<(), Error> {
+    let facts = rules::facts(&practitioner::find_row(tx, practitioner)?);
+    tx.allow(Action::EditSchedule, &facts)?;
+    let absence = absences::table
+        .filter(absences::id.eq(id))
+        .filter(absences::practitioner_id.eq(practitioner));
+    if diesel::delete(absence).execute(tx.conn)? == 0 {
+        return Err(Error::from(&problem::NOT_FOUND));
+    }
+    tx.record(Action::EditSchedule, "Absence", id.0, &facts);
+    Ok(())
+}
+
+/// Which absences a list shall hold.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AbsenceFilter {
+    /// Items per page, 1 to 100.
+    pub limit: Option<u32>,
+    /// Where the page begins: what `Link: rel="next"` said.
+    pub cursor: Option<String>,
+}
+
+/// Lists a practitioner's absences, those to come before those that are over: the one that ends
+/// last is first. Index: absences_by_practitioner.
+pub fn list(
+    tx: &mut Tx,
+    practitioner: PractitionerId,
+    wanted: &AbsenceFilter,
+) -> Result<Page<Absence>, Error> {
+    let facts = rules::facts(&practitioner::find_row(tx, practitioner)?);
+    tx.allow(Action::ReadSchedule, &facts)?;
+    let may_edit = access::decide(&tx.caller, Action::EditSchedule, &facts) == Decision::Allow;
+    let limit = page::limit(wanted.limit)?;
+    let after: Option<(Instant, AbsenceId)> = page::cursor(wanted.cursor.as_deref())?;
+    let mut query = absences::table
+        .filter(absences::practitioner_id.eq(practitioner))
+        .order((absences::ends_at.desc(), absences::id.desc()))
+        .limit(limit.saturating_add(1))
+        .select((absences::id, absences::starts_at, absences::ends_at, absences::reason_sealed))
+        .into_boxed();
+    if let Some((at, id)) = after {
+        query = query
+            .filter(absences::ends_at.lt(at).or(absences::ends_at.eq(at).and(absences::id.lt(id))));
+    }
+    let rows: Vec<(AbsenceId, Instant, Instant, Option<Vec<u8>>)> = query.load(tx.conn)?;
+    let page = Page::cut(rows, limit, |(id, _, to, _)| (*to, *id));
+    let mut items = Vec::with_capacity(page.items.len());
+    for (id, from, to, sealed) in page.items {
+        let reason = if may_edit { unsealed(tx, id, sealed)? } else { None };
+        items.push(Absence { id, from, to, reason });
+    }
+    Ok(Page { items, next: page.next })
+}
+
+fn place(id: AbsenceId) -> String {
+    format!("absences|reason|{id}")
+}
+
+fn unsealed(tx: &Tx, id: AbsenceId, sealed: Option<Vec<u8>>) -> Result<Option<String>, Error> {
+    let Some(sealed) = sealed else { return Ok(None) };
+    let plain = tx.seal.open(&place(id), &sealed)?;
+    match std::str::from_utf8(&plain) {
+        Ok(text) => Ok(Some(text.to_owned())),
+        Err(_) => Err(Error::Internal("a sealed text is not UTF-8")),
+    }
+}

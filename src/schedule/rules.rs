@@ -1,0 +1,403 @@
+//! Weekly working hours: wall time in the practitioner's zone, whatever the clocks do meanwhile.
+
+use chrono::{Datelike, NaiveDate};
+use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::expression::AsExpression;
+use diesel::prelude::*;
+use diesel::serialize::{self, Output, ToSql};
+use diesel::sql_types::Integer;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
+
+use crate::access::Facts;
+use crate::access::table::Action;
+use crate::appointment::Named;
+use crate::base::column::{id, text_enum};
+use crate::base::error::Error;
+use crate::base::problem;
+use crate::base::schema::{practitioners, schedule_rules};
+use crate::base::tx::Tx;
+use crate::base::zone::Zone;
+use crate::practitioner::{self, PractitionerId, PractitionerRow};
+
+id!(
+    /// A rule of a schedule.
+    RuleId
+);
+
+text_enum!(
+    /// A day of the week (FHIR days-of-week).
+    Weekday {
+        /// Monday.
+        Monday = "mon",
+        /// Tuesday.
+        Tuesday = "tue",
+        /// Wednesday.
+        Wednesday = "wed",
+        /// Thursday.
+        Thursday = "thu",
+        /// Friday.
+        Friday = "fri",
+        /// Saturday.
+        Saturday = "sat",
+        /// Sunday.
+        Sunday = "sun",
+    }
+);
+
+impl Weekday {
+    /// The day of the week of a date.
+    pub fn of(date: NaiveDate) -> Self {
+        match date.weekday() {
+            chrono::Weekday::Mon => Self::Monday,
+            chrono::Weekday::Tue => Self::Tuesday,
+            chrono::Weekday::Wed => Self::Wednesday,
+            chrono::Weekday::Thu => Self::Thursday,
+            chrono::Weekday::Fri => Self::Friday,
+            chrono::Weekday::Sat => Self::Saturday,
+            chrono::Weekday::Sun => Self::Sunday,
+        }
+    }
+}
+
+/// Minutes from midnight to midnight.
+const DAY_MINUTES: i32 = 24 * 60;
+
+/// What a clock on the wall shows, from `00:00` to `24:00`, the end of the day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow)]
+#[diesel(sql_type = Integer)]
+pub struct TimeOfDay(i32);
+
+impl TimeOfDay {
+    /// `None` outside the day.
+    pub fn of_minutes(minutes: i32) -> Option<Self> {
+        (0..=DAY_MINUTES).contains(&minutes).then_some(Self(minutes))
+    }
+
+    /// Minutes after midnight.
+    pub fn minutes(self) -> i32 {
+        self.0
+    }
+}
+
+/// A text that is no time of day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a time of day is written as 09:00, from 00:00 to 24:00")]
+pub struct NotTimeOfDay;
+
+impl std::str::FromStr for TimeOfDay {
+    type Err = NotTimeOfDay;
+
+    fn from_str(text: &str) -> Result<Self, NotTimeOfDay> {
+        let two_digits = |part: &str| {
+            let is_number = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+            if is_number { part.parse::<i32>().ok() } else { None }
+        };
+        let (hour, minute) = text.split_once(':').ok_or(NotTimeOfDay)?;
+        match (two_digits(hour), two_digits(minute)) {
+            (Some(hour), Some(minute @ 0..=59)) => {
+                Self::of_minutes(hour * 60 + minute).ok_or(NotTimeOfDay)
+            }
+            _ => Err(NotTimeOfDay),
+        }
+    }
+}
+
+impl std::fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:02}:{:02}", self.0 / 60, self.0 % 60)
+    }
+}
+
+impl Serialize for TimeOfDay {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TimeOfDay {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl<DB> ToSql<Integer, DB> for TimeOfDay
+where
+    DB: Backend,
+    i32: ToSql<Integer, DB>,
+{
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+        <i32 as ToSql<Integer, DB>>::to_sql(&self.0, out)
+    }
+}
+
+impl<DB> FromSql<Integer, DB> for TimeOfDay
+where
+    DB: Backend,
+    i32: FromSql<Integer, DB>,
+{
+    fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        let minutes = <i32 as FromSql<Integer, DB>>::from_sql(value)?;
+        Self::of_minutes(minutes).ok_or_else(|| "a time of day out of range".into())
+    }
+}
+
+impl utoipa::PartialSchema for TimeOfDay {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .pattern(Some("^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"))
+            .description(Some("Wall time, such as 09:00; 24:00 is the end of the day."))
+            .into()
+    }
+}
+impl utoipa::ToSchema for TimeOfDay {}
+
+/// Working hours of one day of the week.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// The day.
+    pub weekday: Weekday,
+    /// The first minute of work.
+    pub from: TimeOfDay,
+    /// The end of work.
+    pub to: TimeOfDay,
+    /// The first date on which the rule holds; always, when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<NaiveDate>,
+    /// The last date on which the rule holds; for ever, when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_to: Option<NaiveDate>,
+}
+
+impl Rule {
+    /// Whether the rule holds on a date of the practitioner's calendar.
+    pub fn applies(&self, date: NaiveDate) -> bool {
+        self.weekday == Weekday::of(date)
+            && self.valid_from.is_none_or(|first| first <= date)
+            && self.valid_to.is_none_or(|last| date <= last)
+    }
+
+    /// Whether some minute belongs to both rules.
+    fn overlaps(&self, other: &Self) -> bool {
+        let before = |end: Option<NaiveDate>, start: Option<NaiveDate>| {
+            end.zip(start).is_some_and(|(end, start)| end < start)
+        };
+        self.weekday == other.weekday
+            && self.from < other.to
+            && other.from < self.to
+            && !before(self.valid_to, other.valid_from)
+            && !before(other.valid_to, self.valid_from)
+    }
+}
+
+/// The most rules of one schedule.
+pub const RULES_MAX: usize = 100;
+
+/// The rules that a schedule shall have from now on.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetRules {
+    /// All of them, at most 100; those of one day must not overlap.
+    pub rules: Vec<Rule>,
+}
+
+/// When somebody works (FHIR Schedule).
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Schedule {
+    /// Who.
+    pub practitioner: Named<PractitionerId>,
+    /// The IANA zone of the wall times.
+    pub time_zone: Zone,
+    /// The weekly rules, by day and time.
+    pub rules: Vec<Rule>,
+    /// Counts the changes; the `ETag`.
+    pub version: i32,
+}
+
+/// What the access decision must know of a practitioner's schedule.
+pub(crate) fn facts(practitioner: &PractitionerRow) -> Facts {
+    Facts {
+        organization: Some(practitioner.organization_id),
+        practitioner: Some(practitioner.id),
+        ..Facts::NONE
+    }
+}
+
+/// Shows a practitioner's weekly rules. 404 when the schedule is not the caller's to see.
+pub fn find(tx: &mut Tx, id: PractitionerId) -> Result<Schedule, Error> {
+    let practitioner = practitioner::find_row(tx, id)?;
+    tx.allow(Action::ReadSchedule, &facts(&practitioner))?;
+    show(tx, practitioner)
+}
+
+/// Replaces a practitioner's weekly rules; visits that are booked stay booked.
+/// 412 when somebody has changed them meanwhile.
+pub fn replace(
+    tx: &mut Tx,
+    id: PractitionerId,
+    version: i32,
+    wanted: &SetRules,
+) -> Result<Schedule, Error> {
+    let practitioner = practitioner::find_row(tx, id)?;
+    let facts = facts(&practitioner);
+    tx.allow(Action::EditSchedule, &facts)?;
+    check(&wanted.rules)?;
+    let changed = diesel::update(
+        practitioners::table
+            .filter(practitioners::id.eq(id))
+            .filter(practitioners::schedule_version.eq(version)),
+    )
+    .set(practitioners::schedule_version.eq(version.saturating_add(1)))
+    .execute(tx.conn)?;
+    if changed == 0 {
+        return Err(Error::from(&problem::STALE_VERSION));
+    }
+    diesel::delete(schedule_rules::table.filter(schedule_rules::practitioner_id.eq(id)))
+        .execute(tx.conn)?;
+    for rule in &wanted.rules {
+        diesel::insert_into(schedule_rules::table)
+            .values((
+                schedule_rules::id.eq(RuleId::new(tx.now)),
+                schedule_rules::practitioner_id.eq(id),
+                schedule_rules::weekday.eq(rule.weekday),
+                schedule_rules::from_minute.eq(rule.from),
+                schedule_rules::to_minute.eq(rule.to),
+                schedule_rules::valid_from.eq(rule.valid_from),
+                schedule_rules::valid_to.eq(rule.valid_to),
+            ))
+            .execute(tx.conn)?;
+    }
+    tx.record(Action::EditSchedule, "Schedule", id.0, &facts);
+    show(tx, practitioner)
+}
+
+fn show(tx: &mut Tx, practitioner: PractitionerRow) -> Result<Schedule, Error> {
+    let version = practitioners::table
+        .find(practitioner.id)
+        .select(practitioners::schedule_version)
+        .first(tx.conn)?;
+    let mut rules: Vec<Rule> =
+        of(tx, &[practitioner.id])?.into_iter().map(|(_, _, rule)| rule).collect();
+    rules.sort_by_key(|rule| (rule.weekday, rule.from, rule.valid_from));
+    Ok(Schedule {
+        practitioner: Named { id: practitioner.id, name: practitioner.name },
+        time_zone: practitioner.time_zone,
+        rules,
+        version,
+    })
+}
+
+/// The rules of some practitioners, and the zone they are meant in; no access decision.
+/// Index: schedule_rules_by_practitioner.
+pub(crate) fn of(
+    tx: &mut Tx,
+    practitioners: &[PractitionerId],
+) -> Result<Vec<(PractitionerId, Zone, Rule)>, Error> {
+    Ok(schedule_rules::table
+        .inner_join(practitioners::table)
+        .filter(schedule_rules::practitioner_id.eq_any(practitioners.to_vec()))
+        .select((
+            schedule_rules::practitioner_id,
+            practitioners::time_zone,
+            (
+                schedule_rules::weekday,
+                schedule_rules::from_minute,
+                schedule_rules::to_minute,
+                schedule_rules::valid_from,
+                schedule_rules::valid_to,
+            ),
+        ))
+        .load(tx.conn)?)
+}
+
+fn check(rules: &[Rule]) -> Result<(), Error> {
+    let wrong = |pointer: String| Err(Error::field(&problem::INVALID_BODY, &pointer));
+    if rules.len() > RULES_MAX {
+        return wrong("/rules".to_owned());
+    }
+    let is_far =
+        |date: Option<NaiveDate>| date.is_some_and(|date| !(1970..=2200).contains(&date.year()));
+    for (index, rule) in rules.iter().enumerate() {
+        if rule.from >= rule.to {
+            return wrong(format!("/rules/{index}/to"));
+        }
+        if is_far(rule.valid_from) {
+            return wrong(format!("/rules/{index}/valid_from"));
+        }
+        let is_reversed = rule.valid_from.zip(rule.valid_to).is_some_and(|(from, to)| to < from);
+        if is_far(rule.valid_to) || is_reversed {
+            return wrong(format!("/rules/{index}/valid_to"));
+        }
+        if rules.iter().take(index).any(|earlier| earlier.overlaps(rule)) {
+            return wrong(format!("/rules/{index}"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(text: &str) -> Vec<Rule> {
+        serde_json::from_str::<SetRules>(&format!(r#"{{"rules": [{text}]}}"#)).unwrap().rules
+    }
+
+    #[test]
+    fn a_time_of_day_is_written_in_four_digits_and_may_end_the_day() {
+        for good in ["00:00", "09:05", "23:59", "24:00"] {
+            assert_eq!(good.parse::<TimeOfDay>().unwrap().to_string(), good);
+        }
+        for bad in ["24:01", "9:00", "09:60", "09:00:00", "+9:00", "09", "", "ab:cd"] {
+            assert_eq!(bad.parse::<TimeOfDay>(), Err(NotTimeOfDay), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rules_of_one_day_may_touch_but_not_overlap_while_both_are_valid() {
+        let morning = r#"{"weekday": "mon", "from": "09:00", "to": "12:00"}"#;
+        let good = [
+            r#"{"weekday": "mon", "from": "12:00", "to": "24:00"}"#,
+            r#"{"weekday": "tue", "from": "09:00", "to": "12:00"}"#,
+        ];
+        for other in good {
+            assert!(check(&rules(&format!("{morning}, {other}"))).is_ok(), "{other}");
+        }
+        let overlap = r#"{"weekday": "mon", "from": "11:59", "to": "13:00"}"#;
+        let refused = check(&rules(&format!("{morning}, {overlap}"))).unwrap_err();
+        assert!(refused.is(&problem::INVALID_BODY));
+
+        let spring =
+            r#"{"weekday": "mon", "from": "09:00", "to": "12:00", "valid_to": "2026-05-31"}"#;
+        let summer =
+            r#"{"weekday": "mon", "from": "08:00", "to": "11:00", "valid_from": "2026-06-01"}"#;
+        let early =
+            r#"{"weekday": "mon", "from": "08:00", "to": "11:00", "valid_from": "2026-05-31"}"#;
+        assert!(check(&rules(&format!("{spring}, {summer}"))).is_ok());
+        assert!(check(&rules(&format!("{spring}, {early}"))).is_err());
+    }
+
+    #[test]
+    fn a_rule_runs_forward_and_a_schedule_has_at_most_a_hundred() {
+        let backward = r#"{"weekday": "mon", "from": "12:00", "to": "12:00"}"#;
+        assert!(check(&rules(backward)).is_err());
+        let reversed = r#"{"weekday": "mon", "from": "09:00", "to": "12:00",
+            "valid_from": "2026-06-02", "valid_to": "2026-06-01"}"#;
+        assert!(check(&rules(reversed)).is_err());
+        let far = r#"{"weekday": "mon", "from": "09:00", "to": "12:00", "valid_to": "9999-01-01"}"#;
+        assert!(check(&rules(far)).is_err());
+        let many: Vec<String> = (0..=100)
+            .map(|n| {
+                let (hour, minute) = (n / 20, n % 20 * 3);
+                let to = format!("{hour:02}:{:02}", minute + 1);
+                format!(r#"{{"weekday": "mon", "from": "{hour:02}:{minute:02}", "to": "{to}"}}"#)
+            })
+            .collect();
+        assert!(check(&rules(&many[..100].join(", "))).is_ok());
+        assert!(check(&rules(&many.join(", "))).is_err());
+    }
+}

@@ -1,0 +1,166 @@
+//! The product itself, as a newcomer starts it: the binary, `demo`, a directory of its own.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use actix_web::rt;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::support::engine::Database;
+use crate::support::{Client, Engine};
+
+const START_SECS_MAX: u64 = 180;
+const STOP_SECS_MAX: u64 = 40;
+/// The rooms open two weeks ahead, so that the first free time can be talked about at once,
+/// whatever the hour at which the tests run.
+const OPENS_BEFORE_MINUTES: &str = "20160";
+
+/// A running demo.
+pub struct Clinic {
+    pub url: String,
+    people: Vec<Value>,
+    sms: String,
+    process: Child,
+    database: Database,
+}
+
+/// Somebody from the table that the demo prints.
+#[derive(Debug, Clone)]
+pub struct Person {
+    pub name: String,
+    pub login: String,
+    pub password: String,
+    pub phone: String,
+}
+
+impl Clinic {
+    pub async fn open(engine: Engine) -> Self {
+        let database = engine.create();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_feldsher"));
+        command
+            .args(["demo", "--json", "--port", "0", "--dir"])
+            .arg(database.directory().join("demo"))
+            .env_remove("DATABASE_URL")
+            .env("FELDSHER__VISIT__OPENS_BEFORE_MINUTES", OPENS_BEFORE_MINUTES)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(database.directory().join("stderr.log")).unwrap());
+        if engine == Engine::Postgres {
+            command.env("DATABASE_URL", database.url());
+        }
+        let mut process = command.spawn().expect("the server starts");
+        let line = first_line(process.stdout.take().unwrap());
+        let mut clinic =
+            Self { url: String::new(), people: Vec::new(), sms: String::new(), process, database };
+        let line = rt::time::timeout(Duration::from_secs(START_SECS_MAX), line).await;
+        let line = line.expect("the demo starts in time").unwrap_or_default();
+        let said: Value = serde_json::from_str(&line).expect("one JSON object on the first line");
+        said["url"].as_str().unwrap().trim_end_matches('/').clone_into(&mut clinic.url);
+        said["sms"].as_str().unwrap().clone_into(&mut clinic.sms);
+        clinic.people = said["people"].as_array().unwrap().clone();
+        clinic
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(&self.url)
+    }
+
+    /// Everybody of one role, in the order of the table.
+    pub fn everybody(&self, role: &str) -> Vec<Person> {
+        let text = |who: &Value, field: &str| who[field].as_str().unwrap_or_default().to_owned();
+        let found = self.people.iter().filter(|who| who["role"] == role);
+        let people: Vec<Person> = found
+            .map(|who| Person {
+                name: text(who, "name"),
+                login: text(who, "login"),
+                password: text(who, "password"),
+                phone: text(who, "phone"),
+            })
+            .collect();
+        assert!(!people.is_empty(), "the demo has no {role}");
+        people
+    }
+
+    /// The sign-in code in the newest SMS to a number.
+    pub async fn code_for(&self, phone: &str) -> String {
+        let client = self.client();
+        for _ in 0..100 {
+            let inbox = client.get(&self.sms).await.expect(200);
+            let newest = inbox["items"].as_array().unwrap().iter().find(|sms| sms["to"] == phone);
+            let code: String = newest
+                .and_then(|sms| sms["text"].as_str())
+                .map(|text| text.chars().take_while(char::is_ascii_digit).collect())
+                .unwrap_or_default();
+            if code.len() == 6 {
+                return code;
+            }
+            rt::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("no code came by SMS");
+    }
+
+    /// A patient who signs in without a browser.
+    pub async fn patient(&self, who: &Person) -> Client {
+        let client = self.client();
+        let asked = client.post("/v1/auth/code", &json!({"phone": who.phone})).await.expect(202);
+        let code = self.code_for(&who.phone).await;
+        let body = json!({"challenge_id": asked["challenge_id"], "code": code});
+        let tokens = client.post("/v1/auth/code/verify", &body).await.expect(200);
+        client.with_token(tokens["access_token"].as_str().unwrap())
+    }
+
+    /// Somebody of the staff who signs in without a browser.
+    pub async fn staff(&self, who: &Person) -> Client {
+        let client = self.client();
+        let body = json!({"login": who.login, "password": who.password});
+        let tokens = client.post("/v1/auth/password", &body).await.expect(200);
+        client.with_token(tokens["access_token"].as_str().unwrap())
+    }
+
+    /// A number selected as `n` from the database itself.
+    pub fn count(&self, sql: &str) -> i64 {
+        self.database.count(sql)
+    }
+
+    /// Asks the server to stop, as a service manager does, and waits until it has.
+    pub async fn stop(mut self) -> ExitStatus {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        for _ in 0..STOP_SECS_MAX * 10 {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
+            rt::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the server did not stop in {STOP_SECS_MAX} s");
+    }
+}
+
+impl Drop for Clinic {
+    fn drop(&mut self) {
+        // Fails only when it has ended already.
+        drop(self.process.kill());
+        drop(self.process.wait());
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.database.directory().join("stderr.log"));
+            let log = log.unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines.len().saturating_sub(40);
+            println!("--- the server's last words:\n{}", lines[last..].join("\n"));
+        }
+    }
+}
+
+/// The first line a process prints; the rest is read on, so that it never waits for a reader.
+fn first_line(stdout: ChildStdout) -> oneshot::Receiver<String> {
+    let (tell, heard) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        drop(tell.send(lines.next().unwrap_or_default()));
+        lines.for_each(drop);
+    });
+    heard
+}

@@ -1,0 +1,313 @@
+//! The main job from end to end: a village patient books a visit, talks to the doctor, and reads
+//! the signed note, while pages are reloaded and lines are cut.
+
+use std::path::Path;
+use std::time::Duration;
+
+use actix_web::http::Method;
+use actix_web::rt;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use crate::chromium::Chromium;
+use crate::clinic::{Clinic, Person};
+use crate::driver::media_flows;
+use crate::page::{Device, Page, quoted};
+use crate::support::Engine;
+use crate::wire::Wire;
+
+/// Two calls at once would starve each other of processor and say nothing about either.
+static ONE_STORY: Mutex<()> = Mutex::const_new(());
+
+const REASON: &str = "Кашель вторую неделю";
+const SUBJECTIVE: &str = "Cough for two weeks, worse at night. No fever.";
+const OBJECTIVE: &str = "Speaks in full sentences, breathing quiet. Seen by video.";
+const PLAN: &str = "Tea, rest, salbutamol when needed. Come again in seven days.";
+
+#[actix_web::test]
+async fn a_village_patient_books_talks_and_reads_the_signed_note_on_sqlite() {
+    whole_story(Engine::Sqlite).await;
+}
+
+#[actix_web::test]
+async fn a_village_patient_books_talks_and_reads_the_signed_note_on_postgres() {
+    whole_story(Engine::Postgres).await;
+}
+
+async fn whole_story(engine: Engine) {
+    let _alone = ONE_STORY.lock().await;
+    let clinic = Clinic::open(engine).await;
+    let wire = Wire::to(&clinic.url);
+    let (phone, desk) = (Chromium::start().await, Chromium::start().await);
+    let patient = phone.page("patient", Device::Phone, "ru").await;
+    let doctor = desk.page("doctor", Device::Desk, "en").await;
+    let person = clinic.everybody("patient").remove(0);
+    let mut told = Told { clinic, wire, patient, doctor, person, visit: Value::Null, engine };
+
+    told.the_patient_signs_in().await;
+    told.the_patient_books().await;
+    told.the_doctor_finds_the_visit().await;
+    told.the_patient_waits_and_is_let_in().await;
+    told.a_reload_comes_back_to_the_same_seat().await;
+    told.a_cut_line_does_not_touch_sound_and_picture().await;
+    told.the_doctor_leaves_and_returns().await;
+    told.the_doctor_writes().await;
+    told.the_doctor_finishes_and_signs().await;
+    told.the_patient_reads().await;
+    told.nobody_else_reads().await;
+
+    told.patient.assert_content();
+    told.doctor.assert_content();
+    assert!(told.clinic.stop().await.success(), "the server stops as it was asked to");
+}
+
+struct Told {
+    clinic: Clinic,
+    wire: Wire,
+    patient: Page,
+    doctor: Page,
+    person: Person,
+    /// The booked appointment as the API answers it to the patient.
+    visit: Value,
+    engine: Engine,
+}
+
+impl Told {
+    fn encounter(&self) -> &str {
+        self.visit["encounter"]["id"].as_str().unwrap()
+    }
+
+    /// The day and the hour that were promised, as the village counts them.
+    fn promised(&self) -> (String, String) {
+        let (day, time) = self.visit["local_start"].as_str().unwrap().split_once('T').unwrap();
+        (day.to_owned(), time.chars().take(5).collect())
+    }
+
+    /// The visit as the doctor's own page may see it, past what the page has drawn.
+    async fn status(&self) -> Value {
+        ask(&self.doctor, &format!("/v1/encounters/{}", self.encounter())).await["status"].clone()
+    }
+
+    async fn the_patient_signs_in(&self) {
+        let page = &self.patient;
+        page.goto(&self.wire.url()).await;
+        page.write("#phone", &self.person.phone).await;
+        self.picture(page, "patient-sign-in").await;
+        page.click("#send-code").await;
+        page.see("#code").await;
+        page.write("#code", &self.clinic.code_for(&self.person.phone).await).await;
+        page.click("#verify").await;
+        page.see("#book-visit").await;
+    }
+
+    async fn the_patient_books(&mut self) {
+        let page = &self.patient;
+        page.click("#book-visit").await;
+        page.click("#services [data-id]").await;
+        page.see("#slots [data-start]").await;
+        let named = page.text("#slots h3").await;
+        self.picture(page, "patient-times").await;
+        let first =
+            page.eval("({ ...document.querySelector('#slots [data-start]').dataset })").await;
+        page.click("#slots [data-start]").await;
+        page.write("#reason", REASON).await;
+        page.click("#book").await;
+        let code = page.text("#booking-code").await;
+        let when = page.text("#booking-when").await;
+        self.picture(page, "patient").await;
+
+        let id = page.eval("document.querySelector('#confirmation').dataset.appointment").await;
+        let visit = ask(page, &format!("/v1/appointments/{}", id.as_str().unwrap())).await;
+        assert_eq!(visit["code"], code.trim(), "the code on the screen");
+        assert_eq!(visit["start"], first["start"], "the time that was pressed");
+        assert_eq!(visit["practitioner"]["name"], named.trim(), "the doctor who was named");
+        self.visit = visit;
+        let (_, clock) = self.promised();
+        assert!(when.contains(&clock), "the village's time {clock} is not in {when:?}");
+    }
+
+    async fn the_doctor_finds_the_visit(&self) {
+        let name = self.visit["practitioner"]["name"].as_str().unwrap();
+        let doctors = self.clinic.everybody("doctor");
+        let who = doctors.iter().find(|who| who.name == name).expect("the doctor is in the table");
+        let page = &self.doctor;
+        page.goto(&format!("{}/doctor", self.clinic.url)).await;
+        page.write("#login", &who.login).await;
+        page.write("#password", &who.password).await;
+        page.click("#sign-in").await;
+        page.see("#nobody-waiting").await;
+        // The visit is today or on the next day with a free time.
+        page.choose("#day", &self.promised().0).await;
+        let entry = format!("#appointments [data-encounter={}]", quoted(self.encounter()));
+        let line = page.text(&entry).await;
+        assert!(line.contains(&self.person.name) && line.contains(REASON), "{line}");
+        self.picture(page, "doctor-day").await;
+    }
+
+    async fn the_patient_waits_and_is_let_in(&self) {
+        let encounter = quoted(self.encounter());
+        let page = &self.patient;
+        page.click("#to-visit").await;
+        page.click("#enter-waiting-room").await;
+        page.wait_for("document.querySelector('#device-state')?.dataset.state === 'ok'").await;
+        page.click("#join").await;
+        state(page, "waiting").await;
+
+        let desk = &self.doctor;
+        let waiting = desk.text(&format!("#waiting-room [data-encounter={encounter}]")).await;
+        assert!(waiting.contains(&self.person.name), "{waiting}");
+        desk.click(&format!("#waiting-room [data-encounter={encounter}] .open-visit")).await;
+        desk.see("#waiting-list .admit").await;
+        assert_eq!(
+            desk.eval("watched.connections.length").await,
+            0,
+            "nothing flows before the door"
+        );
+        assert_eq!(
+            page.eval("watched.connections.length").await,
+            0,
+            "nothing flows before the door"
+        );
+        desk.click("#waiting-list .admit").await;
+        self.both_talk().await;
+        assert_eq!(self.status().await, "in-progress");
+        self.picture(page, "patient-call").await;
+    }
+
+    async fn both_talk(&self) {
+        for page in [&self.patient, &self.doctor] {
+            state(page, "in_call").await;
+            media_flows(page).await;
+        }
+    }
+
+    async fn a_reload_comes_back_to_the_same_seat(&self) {
+        let seat = "JSON.parse(sessionStorage.getItem('feldsher.seat.patient'))";
+        let before = self.patient.eval(seat).await;
+        self.patient.reload().await;
+        self.both_talk().await;
+        let after = self.patient.eval(seat).await;
+        assert_eq!((&after["me"], &after["sid"]), (&before["me"], &before["sid"]));
+        assert!(after["epoch"].as_i64() > before["epoch"].as_i64(), "{before} {after}");
+        assert_eq!(self.status().await, "in-progress");
+    }
+
+    async fn a_cut_line_does_not_touch_sound_and_picture(&self) {
+        let made = "watched.connections.length";
+        let before = (self.patient.eval(made).await, self.doctor.eval(made).await);
+        for outage in [Duration::ZERO, Duration::from_secs(7)] {
+            self.wire.cut();
+            state(&self.patient, "reconnecting").await;
+            if outage > Duration::ZERO {
+                media_flows(&self.patient).await;
+                media_flows(&self.doctor).await;
+                rt::time::sleep(outage).await;
+                self.patient.see("#call-state[data-state=reconnecting]").await;
+            }
+            self.wire.mend();
+            self.both_talk().await;
+            let after = (self.patient.eval(made).await, self.doctor.eval(made).await);
+            assert_eq!(after, before, "a cut socket needs no new connection");
+        }
+        assert_eq!(self.status().await, "in-progress");
+    }
+
+    async fn the_doctor_leaves_and_returns(&self) {
+        self.doctor.click("#leave").await;
+        self.doctor.see("#call-left[data-why=left]").await;
+        state(&self.patient, "alone").await;
+        let status = self.status().await;
+        assert!(status == "in-progress" || status == "onleave", "not finished: {status}");
+        self.doctor.click("#rejoin").await;
+        self.both_talk().await;
+        assert_eq!(self.status().await, "in-progress");
+    }
+
+    async fn the_doctor_writes(&self) {
+        let page = &self.doctor;
+        let sections = [("subjective", SUBJECTIVE), ("objective", OBJECTIVE), ("plan", PLAN)];
+        for (section, text) in sections {
+            page.write(&format!("#note-{section}"), text).await;
+        }
+        page.wait_for("document.querySelector('#note-state').dataset.state === 'saved'").await;
+        let path = format!("/v1/encounters/{}/notes", self.encounter());
+        let notes = ask(page, &path).await;
+        assert_eq!(notes["items"][0]["status"], "draft");
+        assert_eq!(notes["items"][0]["plan"], PLAN);
+        let seen = ask(&self.patient, &path).await;
+        assert_eq!(seen["items"], json!([]), "a draft is the doctor's own");
+        self.picture(page, "doctor").await;
+    }
+
+    async fn the_doctor_finishes_and_signs(&self) {
+        let page = &self.doctor;
+        page.click("#finish").await;
+        page.click("#finish-confirm").await;
+        page.see("#visit-finished").await;
+        assert_eq!(self.status().await, "finished");
+        self.patient.see("#visit-over").await;
+        page.click("#sign-note").await;
+        page.click("#sign-note-yes").await;
+        page.see("#note[data-status=signed] #note-signature").await;
+    }
+
+    async fn the_patient_reads(&self) {
+        let page = &self.patient;
+        page.click("#read-note").await;
+        let note = page.text("#note").await;
+        for text in [SUBJECTIVE, OBJECTIVE, PLAN] {
+            assert!(note.contains(text), "{text} is not in {note}");
+        }
+        let signature = page.text("#note-signature").await;
+        let signer = self.visit["practitioner"]["name"].as_str().unwrap();
+        assert!(signature.contains(signer), "{signature}");
+        self.picture(page, "patient-note").await;
+    }
+
+    /// The signed note stays as it is, and behind the door it answers like one that is not there.
+    async fn nobody_else_reads(&self) {
+        let clinic = &self.clinic;
+        let notes = ask(&self.doctor, &format!("/v1/encounters/{}/notes", self.encounter())).await;
+        let note = &notes["items"][0];
+        let path = format!("/v1/notes/{}", note["id"].as_str().unwrap());
+        let another = clinic.patient(&clinic.everybody("patient")[1]).await;
+        let registrar = clinic.staff(&clinic.everybody("registrar")[0]).await;
+        for stranger in [&another, &registrar] {
+            assert_eq!(stranger.get(&path).await.refused(404), "not_found");
+        }
+        assert_eq!(clinic.client().get(&path).await.status, 401);
+
+        let name = self.visit["practitioner"]["name"].as_str().unwrap();
+        let doctors = clinic.everybody("doctor");
+        let author = doctors.iter().find(|who| who.name == name).unwrap();
+        let author = clinic.staff(author).await;
+        let version = note["version"].as_i64().unwrap();
+        let edit = author.edit(Method::PATCH, &path, version, &json!({"plan": "Other."})).await;
+        assert_eq!(edit.refused(409), "note_signed");
+        assert_eq!(author.get(&path).await.expect(200)["plan"], PLAN);
+    }
+
+    /// Draws a page for the documents, when asked to, from one of the two runs.
+    async fn picture(&self, page: &Page, name: &str) {
+        if self.engine == Engine::Sqlite && std::env::var_os("TEST_PICTURES").is_some() {
+            let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/pictures");
+            page.picture(&pictures.join(format!("{name}.png"))).await;
+        }
+    }
+}
+
+/// Waits until the line above the pictures says so.
+async fn state(page: &Page, state: &str) {
+    page.see(&format!("#call-state[data-state={state}]")).await;
+}
+
+/// What the API answers to the very session of a page.
+async fn ask(page: &Page, path: &str) -> Value {
+    let body = format!(
+        "const page = document.querySelector('script[type=module]').src; \
+         const api = await import(page.replace(/[^/]+$/, 'api.js')); \
+         return api.get({});",
+        quoted(path)
+    );
+    page.run(&body).await
+}

@@ -1,0 +1,55 @@
+// Injected before a page's own code: what a test needs to see of it and cannot see from outside.
+(() => {
+  const connections = [];
+  const Real = window.RTCPeerConnection;
+  if (Real) {
+    window.RTCPeerConnection = class RTCPeerConnection extends Real {
+      constructor(...given) {
+        super(...given);
+        connections.push(this);
+      }
+    };
+  }
+
+  const box = (selector) => {
+    const node = document.querySelector(selector);
+    if (!node || node.closest('[hidden]')) return null;
+    const { width, height } = node.getBoundingClientRect();
+    return width > 0 && height > 0 ? node : null;
+  };
+
+  window.watched = {
+    connections,
+
+    /** Whether an element is there and takes up room. */
+    seen: (selector) => box(selector) !== null,
+
+    /** Where to press an element, or null as long as a finger could not. */
+    place(selector) {
+      const node = box(selector);
+      if (!node || node.disabled) return null;
+      node.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
+      const { left, top, width, height } = node.getBoundingClientRect();
+      const at = { x: left + width / 2, y: top + height / 2 };
+      const under = document.elementFromPoint(at.x, at.y);
+      const reached = under && (node.contains(under) || under.contains(node) || under.closest('label')?.control === node);
+      return reached ? at : null;
+    },
+
+    /** What has come in so far over the connection that lives, from the browser's own counters. */
+    async media() {
+      const pc = connections.findLast((one) => one.connectionState === 'connected');
+      const sums = { made: connections.length, audio: 0, video: 0, frames: 0, sent: 0 };
+      if (!pc) return sums;
+      for (const report of (await pc.getStats()).values()) {
+        if (report.type === 'inbound-rtp' && report.kind === 'audio') sums.audio += report.packetsReceived;
+        if (report.type === 'inbound-rtp' && report.kind === 'video') {
+          sums.video += report.packetsReceived;
+          sums.frames += report.framesDecoded;
+        }
+        if (report.type === 'outbound-rtp') sums.sent += report.packetsSent;
+      }
+      return sums;
+    },
+  };
+})();

@@ -1,0 +1,9 @@
+//! The real binary under crashes: whatever it said yes to is there afterwards, once.
+
+#![cfg(test)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod kill;
+mod server;

@@ -1,0 +1,75 @@
+//! `feldsher serve` as a process of its own, which can be killed and started again.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use actix_web::http::Method;
+use actix_web::rt;
+
+use crate::support::Client;
+use crate::support::engine::Database;
+
+/// 32 zero bytes: the secrets of invented people.
+pub const MASTER_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+pub struct Server {
+    pub url: String,
+    process: Child,
+}
+
+/// The binary with the settings that fit a database.
+pub fn feldsher(database: &Database) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_feldsher"));
+    command
+        .env("DATABASE_URL", database.url())
+        .env("FELDSHER__SEAL__MASTER_KEY", MASTER_KEY)
+        .env("FELDSHER__SMS__ADAPTER", "file")
+        .env("FELDSHER__SMS__PATH", database.directory().join("sms.jsonl"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+impl Server {
+    /// Starts a server and waits until it is ready.
+    pub async fn start(database: &Database) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let process = feldsher(database)
+            .arg("serve")
+            .env("FELDSHER__HTTP__LISTEN", &address)
+            .spawn()
+            .expect("the server starts");
+        let mut server = Self { url: format!("http://{address}"), process };
+        for _ in 0..600 {
+            let asked = server.client().request(Method::GET, "/health/ready").send().await;
+            if asked.is_ok_and(|answer| answer.status().is_success()) {
+                return server;
+            }
+            let ended = server.process.try_wait().unwrap();
+            assert_eq!(ended, None, "the server ended before it was ready");
+            rt::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the server was not ready in 30 s");
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(&self.url)
+    }
+
+    /// As a power cut does: no word, no time to tidy up.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Fails only when it has ended already.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
