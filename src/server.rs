@@ -13,6 +13,7 @@ use utoipa::OpenApi;
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use crate::account;
 use crate::appointment;
 use crate::audit;
 use crate::base::app;
@@ -52,7 +53,13 @@ pub fn routes(api: &mut ServiceConfig) {
 }
 
 fn account_routes(api: &mut ServiceConfig) {
-    let _ = api;
+    api.service(account::http::sign_in_with_password)
+        .service(account::http::send_code)
+        .service(account::http::verify_code)
+        .service(account::http::sign_in_with_token)
+        .service(account::http::refresh_tokens)
+        .service(account::http::sign_out)
+        .service(account::http::read_me);
 }
 
 fn place_routes(api: &mut ServiceConfig) {
@@ -122,6 +129,7 @@ fn record_routes(api: &mut ServiceConfig) {
 /// What is not described as API: documents about it, health, the pages.
 pub fn plain_routes(app: &mut web::ServiceConfig) {
     app.route("/openapi.json", web::get().to(openapi_json))
+        .route("/.well-known/jwks.json", web::get().to(account::http::jwks))
         .route("/health/live", web::get().to(live))
         .route("/health/ready", web::get().to(ready))
         .route("/v1/rtc", web::get().to(call::socket::open))

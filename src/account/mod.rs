@@ -1,10 +1,26 @@
 //! Who signs in.
 
+pub mod code;
+pub mod http;
+pub mod limit;
+pub mod me;
 pub mod password;
 pub mod phone;
+pub mod session;
+pub mod sign_in;
 pub mod token;
 
+use diesel::prelude::*;
+
+use crate::account::phone::Phone;
 use crate::base::column::{id, text_enum};
+use crate::base::db::Each;
+use crate::base::error::Error;
+use crate::base::language::Language;
+use crate::base::problem;
+use crate::base::schema::accounts;
+use crate::base::seal::Seal;
+use crate::base::tx::Tx;
 
 id!(
     /// An account.
@@ -27,11 +43,8 @@ text_enum!(
     }
 );
 
-// ---- stub
-use crate::account::phone::Phone;
-use crate::base::error::Error;
-use crate::base::language::Language;
-use crate::base::tx::Tx;
+/// The longest login, in characters.
+pub const LOGIN_CHARS_MAX: usize = 64;
 
 /// An account to be made.
 #[derive(Debug, Clone)]
@@ -61,15 +74,144 @@ pub struct Contact {
     pub language: Language,
 }
 
-/// stub: makes an account; the caller has made the access decision. 409 `already_exists`.
-pub fn create(_tx: &mut Tx, _new: NewAccount) -> Result<AccountId, Error> { Err(Error::Internal("stub")) }
-/// stub: a token with which the first password is set, once.
-pub fn issue_one_time_token(_tx: &mut Tx, _account: AccountId) -> Result<String, Error> { Err(Error::Internal("stub")) }
-/// stub: how to reach somebody; the caller has made the access decision.
-pub fn contact(_tx: &mut Tx, _account: AccountId) -> Result<Contact, Error> { Err(Error::Internal("stub")) }
-/// stub: nobody signs in with it; its sessions end.
-pub fn disable(_tx: &mut Tx, _account: AccountId) -> Result<(), Error> { Err(Error::Internal("stub")) }
-/// stub: undoes `disable`.
-pub fn enable(_tx: &mut Tx, _account: AccountId) -> Result<(), Error> { Err(Error::Internal("stub")) }
-/// stub: ends every session of an account; its sockets close.
-pub fn end_sessions(_tx: &mut Tx, _account: AccountId) -> Result<(), Error> { Err(Error::Internal("stub")) }
+/// Makes an account; the caller has made the access decision. 409 `already_exists` when the
+/// login or the phone is somebody's, 422 `invalid_body` when the login is not one word.
+pub fn create(tx: &mut Tx, new: NewAccount) -> Result<AccountId, Error> {
+    let id = AccountId::new(tx.now);
+    let login = new.login.as_deref().map(fold_login);
+    if login.as_deref().is_some_and(|login| !is_login(login)) {
+        return Err(Error::field(&problem::INVALID_BODY, "/login"));
+    }
+    let index = new.phone.as_ref().map(|phone| phone_index(tx.seal, phone));
+    let sealed = new
+        .phone
+        .as_ref()
+        .map(|phone| tx.seal.seal(&phone_place(id), phone.as_str().as_bytes()))
+        .transpose()?;
+    let invited = login.is_some() && new.password_hash.is_none();
+    let state = if invited { AccountState::Invited } else { AccountState::Active };
+    let made = Each(
+        diesel::insert_into(accounts::table)
+            .values((
+                accounts::id.eq(id),
+                accounts::login.eq(login),
+                accounts::password_hash.eq(new.password_hash),
+                accounts::phone_index.eq(index),
+                accounts::phone_sealed.eq(sealed),
+                accounts::name.eq(new.name),
+                accounts::language.eq(new.language),
+                accounts::system_admin.eq(new.system_admin),
+                accounts::state.eq(state),
+                accounts::security_version.eq(1),
+                accounts::failures.eq(0),
+                accounts::created_at.eq(tx.now),
+            ))
+            .on_conflict_do_nothing(),
+    )
+    .execute(tx.conn)?;
+    if made == 0 {
+        return Err(Error::from(&problem::ALREADY_EXISTS));
+    }
+    Ok(id)
+}
+
+/// A token with which the first password is set, once, within 72 hours; earlier ones end.
+/// The caller has made the access decision.
+pub fn issue_one_time_token(tx: &mut Tx, account: AccountId) -> Result<String, Error> {
+    sign_in::issue_one_time_token(tx, account)
+}
+
+/// How to reach somebody; the caller has made the access decision.
+pub fn contact(tx: &mut Tx, account: AccountId) -> Result<Contact, Error> {
+    let (name, language, sealed) = accounts::table
+        .find(account)
+        .select((accounts::name, accounts::language, accounts::phone_sealed))
+        .first::<(String, Language, Option<Vec<u8>>)>(tx.conn)
+        .optional()?
+        .ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
+    let phone = sealed.map(|sealed| open_phone(tx, account, &sealed)).transpose()?;
+    Ok(Contact { name, phone, language })
+}
+
+/// Shuts an account: its sessions end at once, its sockets close. The caller has made the access
+/// decision. 404 when there is none.
+pub fn disable(tx: &mut Tx, account: AccountId) -> Result<(), Error> {
+    let shut = diesel::update(accounts::table.find(account))
+        .set((
+            accounts::state.eq(AccountState::Disabled),
+            accounts::security_version.eq(accounts::security_version + 1),
+        ))
+        .execute(tx.conn)?;
+    if shut == 0 {
+        return Err(Error::from(&problem::NOT_FOUND));
+    }
+    session::end_all(tx, account)
+}
+
+/// Opens an account that was shut, or whose codes were guessed at too often. Who never set a
+/// password is invited again. The caller has made the access decision. 404 when there is none.
+pub fn enable(tx: &mut Tx, account: AccountId) -> Result<(), Error> {
+    let (login, has_password) = accounts::table
+        .find(account)
+        .select((accounts::login, accounts::password_hash.is_not_null()))
+        .first::<(Option<String>, bool)>(tx.conn)
+        .optional()?
+        .ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
+    let invited = login.is_some() && !has_password;
+    let state = if invited { AccountState::Invited } else { AccountState::Active };
+    diesel::update(accounts::table.find(account))
+        .set((accounts::state.eq(state), accounts::failures.eq(0)))
+        .execute(tx.conn)?;
+    Ok(())
+}
+
+/// Ends every session of an account; its sockets close. The caller has made the access decision.
+pub fn end_sessions(tx: &mut Tx, account: AccountId) -> Result<(), Error> {
+    session::end_all(tx, account)
+}
+
+/// A login as it is kept: upper and lower case are the same.
+pub(crate) fn fold_login(login: &str) -> String {
+    login.trim().to_lowercase()
+}
+
+/// The keyed hash by which an account is found by its phone.
+pub(crate) fn phone_index(seal: &Seal, phone: &Phone) -> Vec<u8> {
+    seal.index("accounts.phone", phone.as_str())
+}
+
+fn is_login(login: &str) -> bool {
+    let length = login.chars().count();
+    let plain = login.chars().all(|c| c.is_alphanumeric() || "._-@+".contains(c));
+    plain && (1..=LOGIN_CHARS_MAX).contains(&length)
+}
+
+fn phone_place(account: AccountId) -> String {
+    format!("accounts|phone|{account}")
+}
+
+fn open_phone(tx: &Tx, account: AccountId, sealed: &[u8]) -> Result<Phone, Error> {
+    let plain = tx.seal.open(&phone_place(account), sealed)?;
+    std::str::from_utf8(&plain)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or(Error::Internal("a sealed phone is not a number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_one_word_in_any_script_and_case_does_not_matter() {
+        assert_eq!(fold_login("  Lebedeva "), "lebedeva");
+        assert_eq!(fold_login("ЛЕБЕДЕВА"), "лебедева");
+        for login in ["a", "anna.lebedeva", "anna@clinic.example", "лебедева-2"] {
+            assert!(is_login(login), "{login}");
+        }
+        let long = "a".repeat(LOGIN_CHARS_MAX + 1);
+        for login in ["", "anna lebedeva", "anna\u{0}", "a<b", long.as_str()] {
+            assert!(!is_login(login), "{login}");
+        }
+    }
+}

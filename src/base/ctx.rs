@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::access::caller::{self, Caller};
-use crate::account::SessionId;
 use crate::account::token::Claims;
+use crate::account::{SessionId, session};
 use crate::audit;
 use crate::base::app::App;
 use crate::base::body::Body;
@@ -77,6 +77,7 @@ impl Ctx {
         T: Send + 'static,
         F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
     {
+        self.prove().await;
         let work = self.work(deed);
         let done = self.app.db.read(move |conn| work(conn).map(|(value, _events)| value)).await?;
         done.inspect_err(|error| remember_denial(&self.app, error))
@@ -89,6 +90,7 @@ impl Ctx {
         T: Send + 'static,
         F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
     {
+        self.prove().await;
         let work = self.work(deed);
         let app = Arc::clone(&self.app);
         let task = actix_web::rt::spawn(async move {
@@ -104,6 +106,13 @@ impl Ctx {
             }
         });
         task.await.map_err(|_cancelled| Error::Internal("a deed was cancelled"))?
+    }
+
+    /// The first request with an access token proves that the tokens arrived.
+    async fn prove(&self) {
+        if let Some(claims) = &self.claims {
+            session::prove(&self.app, claims).await;
+        }
     }
 
     /// Runs a deed at most once per `Idempotency-Key` and answers with its JSON.

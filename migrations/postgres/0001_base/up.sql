@@ -100,6 +100,8 @@ CREATE TABLE rate_counters (
   hits integer NOT NULL,
   PRIMARY KEY (subject, window_at)
 );
+-- For throwing away windows that are over.
+CREATE INDEX rate_counters_by_window ON rate_counters (window_at);
 
 -- The first password of a new account is set with a token that works once.
 CREATE TABLE one_time_tokens (
@@ -119,6 +121,8 @@ CREATE TABLE token_keys (
   public_key bytea NOT NULL,
   created_at timestamptz NOT NULL
 );
+-- One key signs: processes that start together end with the same.
+CREATE UNIQUE INDEX token_keys_active ON token_keys (state) WHERE state = 'active';
 
 -- People.
 CREATE TABLE patients (

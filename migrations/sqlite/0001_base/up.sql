@@ -99,6 +99,8 @@ CREATE TABLE rate_counters (
   hits INTEGER NOT NULL,
   PRIMARY KEY (subject, window_at)
 ) STRICT;
+-- For throwing away windows that are over.
+CREATE INDEX rate_counters_by_window ON rate_counters (window_at);
 
 -- The first password of a new account is set with a token that works once.
 CREATE TABLE one_time_tokens (
@@ -118,6 +120,8 @@ CREATE TABLE token_keys (
   public_key BLOB NOT NULL,
   created_at INTEGER NOT NULL
 ) STRICT;
+-- One key signs: processes that start together end with the same.
+CREATE UNIQUE INDEX token_keys_active ON token_keys (state) WHERE state = 'active';
 
 -- People.
 CREATE TABLE patients (
