@@ -58,9 +58,9 @@ pub enum FromPeer {
     /// I am still setting up, ready, or not at the screen.
     Presence(Presence),
     /// A session description, from the offerer.
-    Offer(Edge, Turn, String),
+    Offer(Edge, Turn, Description),
     /// A session description, from the other side.
-    Answer(Edge, Turn, String),
+    Answer(Edge, Turn, Description),
     /// An ICE candidate.
     Candidate(Edge, Turn, Candidate),
     /// There are no more candidates of this generation.
@@ -139,10 +139,12 @@ pub struct Presence {
     pub state: Readiness,
 }
 
-#[derive(Deserialize)]
+/// A session description.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Description {
-    sdp: String,
+pub struct Description {
+    /// As `RTCSessionDescription.sdp` has it.
+    pub sdp: String,
 }
 
 /// An ICE candidate, as `RTCIceCandidate.toJSON()` writes it (W3C WebRTC 4.8.1).
@@ -370,9 +372,10 @@ fn short(text: Option<&str>) -> Result<(), Misread> {
     }
 }
 
-fn description(envelope: &Envelope) -> Result<String, Misread> {
-    let Description { sdp } = body(envelope)?;
-    if sdp.len() > SDP_BYTES_MAX { Err(Misread::TooLarge(None)) } else { Ok(sdp) }
+fn description(envelope: &Envelope) -> Result<Description, Misread> {
+    let description: Description = body(envelope)?;
+    let too_large = description.sdp.len() > SDP_BYTES_MAX;
+    if too_large { Err(Misread::TooLarge(None)) } else { Ok(description) }
 }
 
 fn candidate(envelope: &Envelope) -> Result<Candidate, Misread> {

@@ -345,13 +345,13 @@ impl Room {
                     seat.vouched_at = Some(now);
                 }
             }
-            FromPeer::Offer(edge, turn, sdp) => {
+            FromPeer::Offer(edge, turn, description) => {
                 let other = self.edge(id, &edge)?.offer(id, turn, now)?;
-                self.relay(id, other, "offer", (&edge, turn), &json!({"sdp": sdp}), now);
+                self.relay(id, other, "offer", (&edge, turn), &description, now);
             }
-            FromPeer::Answer(edge, turn, sdp) => {
+            FromPeer::Answer(edge, turn, description) => {
                 if let Some(other) = self.edge(id, &edge)?.answer(id, turn)? {
-                    self.relay(id, other, "answer", (&edge, turn), &json!({"sdp": sdp}), now);
+                    self.relay(id, other, "answer", (&edge, turn), &description, now);
                 }
             }
             FromPeer::Candidate(edge, turn, candidate) => {

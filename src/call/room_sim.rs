@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::call::edge::Phase;
-use crate::call::message::{Candidate, Presence, Quality};
+use crate::call::message::{Candidate, Description, Presence, Quality};
 
 const SEEDS: u64 = 2000;
 const EVENTS: u32 = 300;
@@ -341,8 +341,8 @@ impl World {
         let turn = Turn { neg: self.dice.roll(9) as u32, generation };
         let failed = self.dice.chance(50).then_some(generation);
         match self.dice.roll(11) {
-            0 => FromPeer::Offer(edge, turn, "garbage".to_owned()),
-            1 => FromPeer::Answer(edge, turn, "garbage".to_owned()),
+            0 => FromPeer::Offer(edge, turn, description("garbage")),
+            1 => FromPeer::Answer(edge, turn, description("garbage")),
             2 | 3 => FromPeer::Candidate(edge, turn, candidate()),
             4 => FromPeer::EndOfCandidates(edge, turn),
             5 => FromPeer::NegotiateRequest(edge, failed),
@@ -533,7 +533,7 @@ impl Client {
                 (connection.generation, connection.neg) = (turn.generation, turn.neg);
                 connection.agreed = Some(sdp.clone());
                 self.say(FromPeer::Candidate(edge.clone(), turn, candidate()));
-                self.say(FromPeer::Answer(edge, turn, sdp));
+                self.say(FromPeer::Answer(edge, turn, description(&sdp)));
             }
             "answer" => {
                 let (edge, turn) = place(message);
@@ -580,7 +580,7 @@ impl Client {
         };
         self.connections.insert(edge.clone(), connection);
         if offerer {
-            self.say(FromPeer::Offer(edge.clone(), turn, offer));
+            self.say(FromPeer::Offer(edge.clone(), turn, description(&offer)));
             self.say(FromPeer::Candidate(edge, turn, candidate()));
         }
     }
@@ -627,7 +627,7 @@ const NEGOTIATION: [&str; 5] = ["negotiate", "offer", "answer", "candidate", "en
 
 /// The number of a message, without reading all of it.
 fn seq_of(text: &str) -> Option<u64> {
-    let (_, rest) = text.rsplit_once(r#""seq":"#)?;
+    let (_, rest) = text.split_once(r#""seq":"#)?;
     rest.split(',').next()?.parse().ok()
 }
 
@@ -636,7 +636,7 @@ fn kind_of(text: &str) -> &str {
 }
 
 fn text_of<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = text.rsplit_once(&format!(r#""{name}":""#))?;
+    let (_, rest) = text.split_once(&format!(r#""{name}":""#))?;
     rest.split('"').next()
 }
 
@@ -646,6 +646,10 @@ fn place(message: &Value) -> (String, Turn) {
         generation: message["gen"].as_u64().unwrap(),
     };
     (message["edge"].as_str().unwrap().to_owned(), turn)
+}
+
+fn description(sdp: &str) -> Description {
+    Description { sdp: sdp.to_owned() }
 }
 
 fn candidate() -> Candidate {

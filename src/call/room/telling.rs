@@ -127,17 +127,9 @@ impl Room {
     ) {
         let Some(seat) = self.seats.iter_mut().find(|seat| seat.guest.id == id) else { return };
         let edge = turn.map(|(edge, _)| edge);
+        let (neg, generation) = (turn.map(|(_, at)| at.neg), turn.map(|(_, at)| at.generation));
         let text = seat.mailbox.post(now, edge, |seq| {
-            let mut message = json!({"v": 1, "seq": seq, "t": t, "body": body});
-            if let Some(from) = from {
-                set(&mut message, "from", json!(from));
-            }
-            if let Some((edge, turn)) = turn {
-                set(&mut message, "edge", json!(edge));
-                set(&mut message, "neg", json!(turn.neg));
-                set(&mut message, "gen", json!(turn.generation));
-            }
-            message.to_string()
+            write(&Numbered { v: 1, seq, t, from, edge, neg, generation, body })
         });
         if let Line::Up(line) = seat.line {
             self.effects.push(Effect::Send(line, text));
@@ -178,19 +170,40 @@ fn view(seat: &Seat) -> Peer {
     }
 }
 
-fn set(message: &mut Value, name: &str, value: Value) {
-    if let Value::Object(members) = message {
-        members.insert(name.to_owned(), value);
-    }
+/// A message of the numbered stream, in the order of its envelope.
+#[derive(Serialize)]
+struct Numbered<'a, B> {
+    v: u8,
+    seq: u64,
+    t: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<ParticipantId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edge: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    neg: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none", rename = "gen")]
+    generation: Option<u64>,
+    body: &'a B,
+}
+
+#[derive(Serialize)]
+struct Unnumbered<'a> {
+    v: u8,
+    t: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    re: Option<&'a str>,
+    body: &'a Value,
+}
+
+fn write(message: &impl Serialize) -> String {
+    // Plain structures with text for keys: there is nothing in them that JSON cannot say.
+    serde_json::to_string(message).unwrap_or_default()
 }
 
 /// A message outside the numbering: it is about this socket only.
 pub fn unnumbered(t: &str, re: Option<&str>, body: &Value) -> String {
-    let mut message = json!({"v": 1, "t": t, "body": body});
-    if let Some(re) = re {
-        set(&mut message, "re", json!(re));
-    }
-    message.to_string()
+    write(&Unnumbered { v: 1, t, re, body })
 }
 
 /// The answer to a frame that could not be followed.
