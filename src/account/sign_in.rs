@@ -197,7 +197,7 @@ fn invited(tx: &mut Tx, hash: &[u8]) -> Result<(Option<String>, String), Error> 
     Ok((login, name))
 }
 
-fn redeem(tx: &mut Tx, hash: &[u8], password_hash: &str) -> Result<TokenPair, Error> {
+pub(crate) fn redeem(tx: &mut Tx, hash: &[u8], password_hash: &str) -> Result<TokenPair, Error> {
     tx.allow(Action::SignIn, &Facts::NONE)?;
     let now: Instant = tx.now;
     let used = diesel::update(one_time_tokens::table)

@@ -6,6 +6,7 @@ pub mod seed;
 use std::sync::Arc;
 
 use crate::base::app::App;
+use crate::base::error::Error;
 use crate::demo::region::{DOCTORS, FELDSHERS, PATIENTS, REGISTRARS};
 
 /// The one password of the demonstration's staff. Nothing but the demonstration knows it.
@@ -30,7 +31,8 @@ pub struct SignIn {
 pub async fn seed(app: &Arc<App>) -> anyhow::Result<Vec<SignIn>> {
     let password_hash = app.hasher.hash(PASSWORD.to_owned()).await?;
     let shared = Arc::clone(app);
-    app.db.write(move |conn| seed::region(conn, &shared, &password_hash)).await??;
+    let made = app.db.write(move |conn| seed::region(conn, &shared, &password_hash)).await;
+    made.map_err(Error::from)??;
     Ok(people())
 }
 

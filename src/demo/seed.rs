@@ -18,6 +18,7 @@ use crate::base::db::Conn;
 use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::schema::settings;
+use crate::base::seal::sha256;
 use crate::base::tx::Tx;
 use crate::base::zone::Zone;
 use crate::demo::region::{
@@ -149,8 +150,8 @@ impl Seed<'_> {
     /// Sets the password that the one-time token is for.
     fn redeemed(&mut self, token: Option<String>) -> Result<Caller, Error> {
         let token = token.ok_or(Error::Internal("a login without a one-time token"))?;
-        let hash = self.password_hash.to_owned();
-        let pair = self.found(|tx| sign_in::redeem_token(tx, &token, &hash))?;
+        let (hash, password_hash) = (sha256(token.as_bytes()), self.password_hash);
+        let pair = self.found(|tx| sign_in::redeem(tx, &hash, password_hash))?;
         self.signed_in(&pair.access_token)
     }
 

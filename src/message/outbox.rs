@@ -162,6 +162,20 @@ pub fn failed(tx: &mut Tx, message: &Claimed) -> Result<MessageState, Error> {
     Ok(MessageState::Pending)
 }
 
+/// Gives up everything that waits: the demonstration's past reaches nobody.
+pub fn give_up_all(tx: &mut Tx) -> Result<usize, Error> {
+    tx.allow(Action::DeliverMessage, &Facts::NONE)?;
+    let waiting =
+        outbox_messages::table.filter(outbox_messages::state.eq(MessageState::Pending));
+    let given_up = diesel::update(waiting)
+        .set((
+            outbox_messages::state.eq(MessageState::Failed),
+            outbox_messages::payload_sealed.eq(Vec::<u8>::new()),
+        ))
+        .execute(tx.conn)?;
+    Ok(given_up)
+}
+
 /// The number of the attempt is the lock: two processes that saw the same row cannot both win.
 fn take(tx: &mut Tx, id: MessageId, seen: i32, attempt: i32) -> Result<bool, Error> {
     let row = outbox_messages::table
