@@ -27,8 +27,8 @@ use crate::location;
 use crate::organization;
 use crate::patient;
 use crate::practitioner;
-use crate::schedule;
 use crate::record;
+use crate::schedule;
 use crate::web as pages;
 
 /// How long a client may take to send the head of a request.
@@ -224,7 +224,11 @@ pub fn start(shared: web::Data<app::App>, listener: TcpListener) -> std::io::Res
         let demo = shared.config.demo;
         app.app_data(web::Data::clone(&shared))
             .configure(plain_routes)
-            .configure(|app| if demo { demo_routes(app) })
+            .configure(|app| {
+                if demo {
+                    demo_routes(app)
+                }
+            })
             .wrap(from_fn(frame))
             .wrap(Compress::default())
     })

@@ -256,11 +256,7 @@ where
 }
 
 /// As [`as_session`], for a deed that only reads.
-pub async fn look_as_session<T, F>(
-    app: &Arc<App>,
-    session: SessionId,
-    deed: F,
-) -> Result<T, Error>
+pub async fn look_as_session<T, F>(app: &Arc<App>, session: SessionId, deed: F) -> Result<T, Error>
 where
     T: Send + 'static,
     F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,

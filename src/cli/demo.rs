@@ -18,6 +18,11 @@ use serde_json::json;
 use crate::cli::serve::{self, Signals};
 use crate::cli::{say, wait};
 
+/// What `config/feldsher.toml` says of the door.
+const OPENS_BEFORE_MINUTES_DEFAULT: u32 = 15;
+/// How many patients the table names; the others are in the JSON.
+const PATIENTS_SHOWN: usize = 6;
+
 /// What `feldsher demo` is told.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: feldsher demo --port 8081 --dir demo\n\
@@ -76,6 +81,10 @@ fn adapt(config: &mut Config, demo: &Demo, directory: &Directory) {
     // A program reads the SMS at /demo/sms; a person also where the table is.
     config.sms.adapter = if demo.json { SmsAdapter::File } else { SmsAdapter::Terminal };
     config.sms.path = directory.path.join("sms.jsonl");
+    if config.visit.opens_before_minutes == OPENS_BEFORE_MINUTES_DEFAULT {
+        // Whoever books the soonest time shall not have to wait for the door.
+        config.visit.opens_before_minutes = 60;
+    }
     if config.log.level == "info" {
         // A line a request would carry the table away.
         config.log.level = "warn".to_owned();
@@ -133,8 +142,16 @@ fn as_json(url: &str, people: &[SignIn]) -> String {
 }
 
 fn as_table(url: &str, people: &[SignIn], directory: &Directory) -> String {
+    let mut left_out = 0_usize;
+    let mut patients = 0_usize;
     let rows: Vec<[&str; 4]> = people
         .iter()
+        .filter(|person| {
+            patients = patients.saturating_add(usize::from(person.phone.is_some()));
+            let shown = person.phone.is_none() || patients <= PATIENTS_SHOWN;
+            left_out = left_out.saturating_add(usize::from(!shown));
+            shown
+        })
         .map(|person| {
             let login = person.login.as_deref().or(person.phone.as_deref()).unwrap_or_default();
             let secret = person.password.as_deref().unwrap_or("a code by SMS, shown here");
@@ -153,6 +170,10 @@ fn as_table(url: &str, people: &[SignIn], directory: &Directory) -> String {
         let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
         let line = cells.collect::<Vec<_>>().join("  ");
         text.extend(["  ", line.trim_end(), "\n"]);
+    }
+    if let (true, Some(last)) = (left_out > 0, people.iter().rfind(|one| one.phone.is_some())) {
+        let number = last.phone.as_deref().unwrap_or_default();
+        text.push_str(&format!("  … and {left_out} more patients, up to {number}\n"));
     }
     let keeping = if directory.is_kept { "stay" } else { "are removed at the end" };
     text.push_str(&format!(

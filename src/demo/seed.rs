@@ -187,11 +187,7 @@ impl Seed<'_> {
     }
 
     /// The clinic's service of a specialty, made when its first doctor comes.
-    fn service(
-        &mut self,
-        clinic: OrganizationId,
-        specialty: &str,
-    ) -> Result<ServiceId, Error> {
+    fn service(&mut self, clinic: OrganizationId, specialty: &str) -> Result<ServiceId, Error> {
         let (en, ru, _, minutes) = SERVICES
             .iter()
             .find(|(_, _, known, _)| *known == specialty)
@@ -268,8 +264,7 @@ impl Seed<'_> {
             // The search itself decides nothing; booking does.
             tx.allow(Action::ReadSlots, &Facts::NONE)?;
             let service = organization::find_service(tx, doctor.service)?;
-            let free =
-                schedule::next_free(tx, &service, Some(doctor.id), after, doctor.zone, 1)?;
+            let free = schedule::next_free(tx, &service, Some(doctor.id), after, doctor.zone, 1)?;
             let slot = free.first().ok_or(Error::Internal("no free time in the region"))?;
             let wanted = json!({
                 "service": doctor.service, "practitioner": doctor.id, "start": slot.start,
@@ -322,9 +317,8 @@ impl Seed<'_> {
             "subjective": subjective, "objective": objective, "assessment": assessment,
             "plan": plan,
         });
-        let note = self.act(doctor, visit.start.plus(minute(15)), |tx| {
-            write::create(tx, id, body(text)?)
-        })?;
+        let note = self
+            .act(doctor, visit.start.plus(minute(15)), |tx| write::create(tx, id, body(text)?))?;
         self.act(doctor, visit.start.plus(minute(17)), |tx| write::sign(tx, note.id, None))?;
         Ok(())
     }

@@ -165,8 +165,7 @@ pub fn failed(tx: &mut Tx, message: &Claimed) -> Result<MessageState, Error> {
 /// Gives up everything that waits: the demonstration's past reaches nobody.
 pub fn give_up_all(tx: &mut Tx) -> Result<usize, Error> {
     tx.allow(Action::DeliverMessage, &Facts::NONE)?;
-    let waiting =
-        outbox_messages::table.filter(outbox_messages::state.eq(MessageState::Pending));
+    let waiting = outbox_messages::table.filter(outbox_messages::state.eq(MessageState::Pending));
     let given_up = diesel::update(waiting)
         .set((
             outbox_messages::state.eq(MessageState::Failed),

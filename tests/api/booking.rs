@@ -11,7 +11,10 @@ const TUESDAY_9: &str = "2026-11-24T09:00:00+07:00";
 const TUESDAY_920: &str = "2026-11-24T09:20:00+07:00";
 
 fn day(world: &World, path: &str) -> String {
-    format!("{path}?service={}&from=2026-11-24T00:00:00%2B07:00&to=2026-11-25T00:00:00%2B07:00", world.service)
+    format!(
+        "{path}?service={}&from=2026-11-24T00:00:00%2B07:00&to=2026-11-25T00:00:00%2B07:00",
+        world.service
+    )
 }
 
 on_both! {

@@ -246,13 +246,26 @@ on_both! {
     }
 }
 
-async fn set_state(world: &World, client: &Client, who: &str, role: &str, state: &str) -> crate::support::Answer {
+async fn set_state(
+    world: &World,
+    client: &Client,
+    who: &str,
+    role: &str,
+    state: &str,
+) -> crate::support::Answer {
     let members = format!("/v1/organizations/{}/members", world.clinic);
     let list = world.admin.client.get(&members).await.expect(200);
-    let member = list["items"].as_array().unwrap().iter()
-        .find(|member| member["account"]["id"] == who && member["role"] == role).unwrap().clone();
+    let member = list["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|member| member["account"]["id"] == who && member["role"] == role)
+        .unwrap()
+        .clone();
     let version = member["version"].as_i64().unwrap();
-    client.edit(Method::PATCH, &format!("{members}/{who}/{role}"), version, &json!({"state": state})).await
+    client
+        .edit(Method::PATCH, &format!("{members}/{who}/{role}"), version, &json!({"state": state}))
+        .await
 }
 
 on_both! {

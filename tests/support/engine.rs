@@ -24,9 +24,8 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// Where PostgreSQL is: tests/run starts one. Without it the tests fail, they are never skipped.
 fn server() -> String {
-    std::env::var("TEST_DATABASE_URL").expect(
-        "TEST_DATABASE_URL is not set: run ./tests/run, which starts a private PostgreSQL",
-    )
+    std::env::var("TEST_DATABASE_URL")
+        .expect("TEST_DATABASE_URL is not set: run ./tests/run, which starts a private PostgreSQL")
 }
 
 fn in_server(name: &str) -> String {

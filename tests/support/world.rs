@@ -56,21 +56,47 @@ impl World {
     pub async fn build_in(house: House) -> Self {
         let admin = first_admin(&house).await;
         let a = &admin.client;
-        let clinic = id(&made(a, "/v1/organizations", json!({"name": "Таёжная больница", "time_zone": ZONE})).await);
-        let other_clinic = id(&made(a, "/v1/organizations", json!({"name": "Вторая больница", "time_zone": ZONE})).await);
-        let village = id(&made(a, "/v1/locations", json!({
-            "name": "Кедровка", "kind": "village", "organization": clinic, "time_zone": ZONE,
-            "latitude": 58.1, "longitude": 93.4, "link_class": "2g"
-        })).await);
+        let clinic = id(&made(
+            a,
+            "/v1/organizations",
+            json!({"name": "Таёжная больница", "time_zone": ZONE}),
+        )
+        .await);
+        let other_clinic = id(&made(
+            a,
+            "/v1/organizations",
+            json!({"name": "Вторая больница", "time_zone": ZONE}),
+        )
+        .await);
+        let village = id(&made(
+            a,
+            "/v1/locations",
+            json!({
+                "name": "Кедровка", "kind": "village", "organization": clinic, "time_zone": ZONE,
+                "latitude": 58.1, "longitude": 93.4, "link_class": "2g"
+            }),
+        )
+        .await);
         let service = new_service(a, &clinic, "GP visit", 20).await;
         let long_service = new_service(a, &clinic, "Long visit", 45).await;
         let other_service = new_service(a, &other_clinic, "Elsewhere", 20).await;
         let both = [service.as_str(), long_service.as_str()];
-        let doctor = practitioner(&house, a, &clinic, "Анна Лебедева", "doctor", "lebedeva", &both).await;
-        let colleague = practitioner(&house, a, &clinic, "Пётр Гусев", "doctor", "gusev", &[]).await;
-        let stranger =
-            practitioner(&house, a, &other_clinic, "Олег Чужой", "doctor", "chuzhoy", &[&other_service]).await;
-        let feldsher = practitioner(&house, a, &clinic, "Вера Сойкина", "feldsher", "soykina", &[]).await;
+        let doctor =
+            practitioner(&house, a, &clinic, "Анна Лебедева", "doctor", "lebedeva", &both).await;
+        let colleague =
+            practitioner(&house, a, &clinic, "Пётр Гусев", "doctor", "gusev", &[]).await;
+        let stranger = practitioner(
+            &house,
+            a,
+            &other_clinic,
+            "Олег Чужой",
+            "doctor",
+            "chuzhoy",
+            &[&other_service],
+        )
+        .await;
+        let feldsher =
+            practitioner(&house, a, &clinic, "Вера Сойкина", "feldsher", "soykina", &[]).await;
         let registrar = member(&house, a, &clinic, "Нина Орлова", "registrar", "orlova").await;
         for who in [&doctor, &colleague, &stranger] {
             let path = format!("/v1/practitioners/{}/schedule", who.id);
@@ -79,13 +105,33 @@ impl World {
                 .map(|day| json!({"weekday": day, "from": "09:00", "to": "17:00"}))
                 .collect();
             let version = who.client.get(&path).await.expect(200)["version"].as_i64().unwrap();
-            who.client.edit(Method::PUT, &path, version, &json!({"rules": rules})).await.expect(200);
+            who.client
+                .edit(Method::PUT, &path, version, &json!({"rules": rules}))
+                .await
+                .expect(200);
         }
-        let asha = patient(&house, &registrar.client, &clinic, &village, "Аша Кузнецова", "+70000000001").await;
-        let boris = patient(&house, &registrar.client, &clinic, &village, "Борис Волков", "+70000000002").await;
+        let asha =
+            patient(&house, &registrar.client, &clinic, &village, "Аша Кузнецова", "+70000000001")
+                .await;
+        let boris =
+            patient(&house, &registrar.client, &clinic, &village, "Борис Волков", "+70000000002")
+                .await;
         Self {
-            house, admin, doctor, colleague, stranger, feldsher, registrar, asha, boris, clinic,
-            other_clinic, village, service, long_service, other_service,
+            house,
+            admin,
+            doctor,
+            colleague,
+            stranger,
+            feldsher,
+            registrar,
+            asha,
+            boris,
+            clinic,
+            other_clinic,
+            village,
+            service,
+            long_service,
+            other_service,
         }
     }
 
@@ -114,14 +160,17 @@ async fn new_service(admin: &Client, clinic: &str, name: &str, minutes: u32) -> 
 
 async fn first_admin(house: &House) -> Person {
     let token = as_system(&house.app, |tx| {
-        let account = account::create(tx, NewAccount {
-            name: "Администратор".to_owned(),
-            language: Language::Russian,
-            login: Some("admin".to_owned()),
-            phone: None,
-            password_hash: None,
-            system_admin: true,
-        })?;
+        let account = account::create(
+            tx,
+            NewAccount {
+                name: "Администратор".to_owned(),
+                language: Language::Russian,
+                login: Some("admin".to_owned()),
+                phone: None,
+                password_hash: None,
+                system_admin: true,
+            },
+        )?;
         // The system needs no permission; the transaction wants to know that it was asked.
         tx.allow(feldsher::access::table::Action::SignIn, &feldsher::access::Facts::NONE)?;
         account::issue_one_time_token(tx, account)
@@ -164,7 +213,14 @@ pub async fn practitioner(
     with_token(house, made["sign_in_token"].as_str().unwrap(), login, id(&made)).await
 }
 
-pub async fn member(house: &House, admin: &Client, clinic: &str, name: &str, role: &str, login: &str) -> Person {
+pub async fn member(
+    house: &House,
+    admin: &Client,
+    clinic: &str,
+    name: &str,
+    role: &str,
+    login: &str,
+) -> Person {
     let path = format!("/v1/organizations/{clinic}/members");
     let made = made(admin, &path, json!({"name": name, "role": role, "login": login})).await;
     let account = made["account"]["id"].as_str().unwrap().to_owned();
