@@ -288,6 +288,7 @@ CREATE TABLE rtc_tickets (
   expires_at timestamptz NOT NULL,
   used_at timestamptz
 );
+CREATE INDEX rtc_tickets_by_participant ON rtc_tickets (participant_id, expires_at);
 
 -- A seat in the call: survives the socket and the process; epoch fences the older socket.
 CREATE TABLE rtc_sessions (
@@ -301,6 +302,7 @@ CREATE TABLE rtc_sessions (
   ended_at timestamptz
 );
 CREATE INDEX rtc_sessions_by_encounter ON rtc_sessions (encounter_id, ended_at);
+CREATE INDEX rtc_sessions_by_participant ON rtc_sessions (participant_id, ended_at);
 
 CREATE TABLE call_events (
   id uuid NOT NULL PRIMARY KEY,
@@ -392,7 +394,7 @@ CREATE TABLE outbox_messages (
   created_at timestamptz NOT NULL,
   sent_at timestamptz
 );
-CREATE INDEX outbox_messages_due ON outbox_messages (due_at) WHERE state = 'pending';
+CREATE INDEX outbox_messages_due ON outbox_messages (state, due_at);
 
 -- Small facts about this database (the seal's check value, the demo's seed).
 CREATE TABLE settings (

@@ -242,7 +242,7 @@ CREATE TABLE occupancies (
   PRIMARY KEY (appointment_id, resource_kind),
   CHECK (starts_at < ends_at)
 ) STRICT;
-CREATE INDEX occupancies_live ON occupancies (resource_id, starts_at) WHERE live = 1;
+CREATE INDEX occupancies_live ON occupancies (resource_id, starts_at) WHERE live;
 
 -- The visit.
 CREATE TABLE encounters (
@@ -285,6 +285,7 @@ CREATE TABLE rtc_tickets (
   expires_at INTEGER NOT NULL,
   used_at INTEGER
 ) STRICT;
+CREATE INDEX rtc_tickets_by_participant ON rtc_tickets (participant_id, expires_at);
 
 -- A seat in the call: survives the socket and the process; epoch fences the older socket.
 CREATE TABLE rtc_sessions (
@@ -298,6 +299,7 @@ CREATE TABLE rtc_sessions (
   ended_at INTEGER
 ) STRICT;
 CREATE INDEX rtc_sessions_by_encounter ON rtc_sessions (encounter_id, ended_at);
+CREATE INDEX rtc_sessions_by_participant ON rtc_sessions (participant_id, ended_at);
 
 CREATE TABLE call_events (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
@@ -389,7 +391,7 @@ CREATE TABLE outbox_messages (
   created_at INTEGER NOT NULL,
   sent_at INTEGER
 ) STRICT;
-CREATE INDEX outbox_messages_due ON outbox_messages (due_at) WHERE state = 'pending';
+CREATE INDEX outbox_messages_due ON outbox_messages (state, due_at);
 
 -- Small facts about this database (the seal's check value, the demo's seed).
 CREATE TABLE settings (
@@ -421,12 +423,12 @@ INSERT INTO audit_heads (chain, seq, hash) VALUES
 -- can collide is the last one that begins before the new one ends: one index seek.
 CREATE TRIGGER occupancies_no_overlap_insert BEFORE INSERT ON occupancies WHEN NEW.live BEGIN
   SELECT RAISE(ABORT, 'resource_busy') WHERE (
-    SELECT ends_at FROM occupancies WHERE resource_id = NEW.resource_id AND live = 1
+    SELECT ends_at FROM occupancies WHERE resource_id = NEW.resource_id AND live
       AND starts_at < NEW.ends_at ORDER BY starts_at DESC LIMIT 1) > NEW.starts_at;
 END;
 CREATE TRIGGER occupancies_no_overlap_update BEFORE UPDATE ON occupancies WHEN NEW.live BEGIN
   SELECT RAISE(ABORT, 'resource_busy') WHERE (
-    SELECT ends_at FROM occupancies WHERE resource_id = NEW.resource_id AND live = 1
+    SELECT ends_at FROM occupancies WHERE resource_id = NEW.resource_id AND live
       AND starts_at < NEW.ends_at
       AND NOT (appointment_id = OLD.appointment_id AND resource_kind = OLD.resource_kind)
       ORDER BY starts_at DESC LIMIT 1) > NEW.starts_at;
