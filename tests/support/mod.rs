@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod engine;
+pub mod visit;
 pub mod world;
 
 use std::sync::Arc;

@@ -466,6 +466,10 @@ CREATE TRIGGER encounters_ended BEFORE UPDATE OF status, outcome ON encounters F
 -- A signed note never changes; no note, addendum or audit row is ever removed.
 CREATE TRIGGER notes_signed BEFORE UPDATE ON notes FOR EACH ROW WHEN (OLD.status = 'signed')
   EXECUTE FUNCTION refuse('note_signed');
+CREATE TRIGGER notes_in_place BEFORE UPDATE ON notes FOR EACH ROW
+  WHEN ((NEW.id, NEW.encounter_id, NEW.patient_id, NEW.organization_id, NEW.author_id, NEW.created_at)
+    IS DISTINCT FROM (OLD.id, OLD.encounter_id, OLD.patient_id, OLD.organization_id, OLD.author_id, OLD.created_at))
+  EXECUTE FUNCTION refuse('note_kept');
 CREATE TRIGGER notes_kept BEFORE DELETE ON notes FOR EACH ROW EXECUTE FUNCTION refuse('note_kept');
 CREATE TRIGGER note_addenda_frozen BEFORE UPDATE ON note_addenda FOR EACH ROW EXECUTE FUNCTION refuse('note_signed');
 CREATE TRIGGER note_addenda_kept BEFORE DELETE ON note_addenda FOR EACH ROW EXECUTE FUNCTION refuse('note_kept');

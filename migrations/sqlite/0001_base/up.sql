@@ -476,17 +476,29 @@ CREATE TRIGGER note_addenda_after_signature BEFORE INSERT ON note_addenda BEGIN
 END;
 CREATE TRIGGER audit_events_frozen BEFORE UPDATE ON audit_events BEGIN SELECT RAISE(ABORT, 'audit_append_only'); END;
 CREATE TRIGGER audit_events_kept BEFORE DELETE ON audit_events BEGIN SELECT RAISE(ABORT, 'audit_append_only'); END;
--- INSERT OR REPLACE would delete without a trigger: the next number is the only one allowed.
+-- INSERT OR REPLACE and UPDATE OR REPLACE delete what is in their way, by any unique key and by the
+-- rowid, without asking the triggers above: so nothing is put where a row is, and a note stays put.
 CREATE TRIGGER audit_events_in_order BEFORE INSERT ON audit_events BEGIN
   SELECT RAISE(ABORT, 'audit_append_only') WHERE NEW.seq <>
-    coalesce((SELECT max(seq) FROM audit_events WHERE chain = NEW.chain), 0) + 1;
+    coalesce((SELECT max(seq) FROM audit_events WHERE chain = NEW.chain), 0) + 1
+    OR EXISTS (SELECT 1 FROM audit_events WHERE rowid = NEW.rowid);
 END;
--- INSERT OR REPLACE must not swap a signed note or an addendum either.
 CREATE TRIGGER notes_not_replaced BEFORE INSERT ON notes BEGIN
-  SELECT RAISE(ABORT, 'note_kept') WHERE EXISTS (SELECT 1 FROM notes WHERE id = NEW.id);
+  SELECT RAISE(ABORT, 'note_kept') WHERE EXISTS (SELECT 1 FROM notes WHERE id = NEW.id)
+    OR EXISTS (SELECT 1 FROM notes WHERE rowid = NEW.rowid);
+  -- A second draft is left out, as ON CONFLICT DO NOTHING would.
+  SELECT RAISE(IGNORE) WHERE NEW.status = 'draft' AND EXISTS (SELECT 1 FROM notes
+    WHERE encounter_id = NEW.encounter_id AND author_id = NEW.author_id AND status = 'draft');
+END;
+CREATE TRIGGER notes_in_place BEFORE UPDATE ON notes
+WHEN NEW.rowid <> OLD.rowid OR NEW.id <> OLD.id OR NEW.encounter_id <> OLD.encounter_id
+  OR NEW.patient_id <> OLD.patient_id OR NEW.organization_id <> OLD.organization_id
+  OR NEW.author_id <> OLD.author_id OR NEW.created_at <> OLD.created_at BEGIN
+  SELECT RAISE(ABORT, 'note_kept');
 END;
 CREATE TRIGGER note_addenda_not_replaced BEFORE INSERT ON note_addenda BEGIN
-  SELECT RAISE(ABORT, 'note_kept') WHERE EXISTS (SELECT 1 FROM note_addenda WHERE id = NEW.id);
+  SELECT RAISE(ABORT, 'note_kept') WHERE EXISTS (SELECT 1 FROM note_addenda WHERE id = NEW.id)
+    OR EXISTS (SELECT 1 FROM note_addenda WHERE rowid = NEW.rowid);
 END;
 CREATE TRIGGER occupancies_not_replaced BEFORE INSERT ON occupancies BEGIN
   SELECT RAISE(ABORT, 'occupancy_kept') WHERE EXISTS (SELECT 1 FROM occupancies
