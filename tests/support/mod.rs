@@ -128,6 +128,11 @@ impl House {
         self.database.count(sql)
     }
 
+    /// As [`House::count`], for a question whose answer is a text.
+    pub fn text(&self, sql: &str) -> String {
+        self.database.text(sql)
+    }
+
     /// A statement put to the database itself; what it says when it refuses.
     pub fn execute(&self, sql: &str) -> Result<(), String> {
         self.database.execute(sql)
