@@ -11,7 +11,7 @@ const state = { me: null };
 const routes = [
   [/^#\/book$/, async () => (await import('./patient-book.js')).book(state.me)],
   [/^#\/visit\/([\w-]+)$/, async (id) => (await import('./patient-visit.js')).visit(id)],
-  [/^#\/note\/([\w-]+)$/, async (id) => (await import('./patient-note.js')).noteScreen(id)],
+  [/^#\/note\/([\w-]+)$/, async (id) => (await import('./patient-note.js')).noteScreen(id, state.me.patient.time_zone)],
   [/^/, async () => (await import('./patient-home.js')).home(state.me)],
 ];
 
