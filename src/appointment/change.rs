@@ -14,6 +14,7 @@ use crate::base::tx::{Event, Tx};
 use crate::encounter;
 use crate::encounter::lifecycle::{Act, AppointmentStatus, EncounterStatus};
 use crate::message;
+use crate::patient;
 
 /// What can be changed about a booked visit.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -70,8 +71,10 @@ pub fn confirm(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     }
     encounter::advance(tx, id, Act::Confirm, None)?;
     tx.record(Action::ConfirmAppointment, "Appointment", id.0, &row.facts());
-    message::confirm_booking(tx, id)?;
-    show(tx, id)
+    let booked = show(tx, id)?;
+    let account = patient::find_row(tx, row.patient_id)?.account_id;
+    message::confirm_booking(tx, &booked, account)?;
+    Ok(booked)
 }
 
 /// Why a visit is called off.

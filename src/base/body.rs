@@ -90,6 +90,12 @@ async fn collect(mut payload: Payload) -> Result<web::BytesMut, Error> {
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<Body<T>, Error> {
     let canonical: Value =
         serde_json::from_slice(bytes).map_err(|_syntax| Error::from(&problem::MALFORMED_JSON))?;
+    // serde would also take a list of a command's fields, in their order.
+    if !canonical.is_object() {
+        let detail = "the body must be a JSON object".to_owned();
+        let field = FieldError { pointer: String::new(), code: problem::INVALID_BODY.code, detail };
+        return Err(Error::from(&problem::INVALID_BODY).with_errors(vec![field]));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let pointer = pointer(error.path());

@@ -55,21 +55,9 @@ pub fn check(key: &str) -> Result<(), Error> {
 /// 422 `idempotency_key_reused` when the body is another one.
 pub fn take(tx: &mut Tx, once: &Once) -> Result<Option<Answer>, Error> {
     let principal = column::Uuid(tx.person()?.account.0);
-    forget_expired(tx, principal, once)?;
-    let taken = Each(
-        diesel::insert_into(idempotency_keys::table)
-            .values((
-                idempotency_keys::principal.eq(principal),
-                idempotency_keys::route.eq(&once.route),
-                idempotency_keys::key.eq(&once.key),
-                idempotency_keys::fingerprint.eq(&once.fingerprint),
-                idempotency_keys::status.eq(0),
-                idempotency_keys::expires_at.eq(tx.now.plus(TimeDelta::hours(KEPT_HOURS))),
-            ))
-            .on_conflict_do_nothing(),
-    )
-    .execute(tx.conn)?;
-    if taken == 1 {
+    if insert(tx, principal, once)?
+        || (forget_expired(tx, principal, once)? && insert(tx, principal, once)?)
+    {
         return Ok(None);
     }
     let (fingerprint, sealed): (Vec<u8>, Option<Vec<u8>>) = find(principal, once)
@@ -83,6 +71,24 @@ pub fn take(tx: &mut Tx, once: &Once) -> Result<Option<Answer>, Error> {
     serde_json::from_slice(&answer)
         .map(Some)
         .map_err(|_syntax| Error::Internal("a kept answer is not JSON"))
+}
+
+/// `false` when the key is taken; waits for whoever is taking it at this moment.
+fn insert(tx: &mut Tx, principal: column::Uuid, once: &Once) -> Result<bool, Error> {
+    let taken = Each(
+        diesel::insert_into(idempotency_keys::table)
+            .values((
+                idempotency_keys::principal.eq(principal),
+                idempotency_keys::route.eq(&once.route),
+                idempotency_keys::key.eq(&once.key),
+                idempotency_keys::fingerprint.eq(&once.fingerprint),
+                idempotency_keys::status.eq(0),
+                idempotency_keys::expires_at.eq(tx.now.plus(TimeDelta::hours(KEPT_HOURS))),
+            ))
+            .on_conflict_do_nothing(),
+    )
+    .execute(tx.conn)?;
+    Ok(taken == 1)
 }
 
 /// Keeps the answer with the key.
@@ -114,9 +120,10 @@ fn place(principal: column::Uuid, once: &Once) -> String {
     format!("idempotency_keys|answer|{}|{}|{}", principal.0, once.route, once.key)
 }
 
-fn forget_expired(tx: &mut Tx, principal: column::Uuid, once: &Once) -> Result<(), Error> {
+fn forget_expired(tx: &mut Tx, principal: column::Uuid, once: &Once) -> Result<bool, Error> {
     let expired: Instant = tx.now;
-    diesel::delete(find(principal, once).filter(idempotency_keys::expires_at.le(expired)))
-        .execute(tx.conn)?;
-    Ok(())
+    let forgotten =
+        diesel::delete(find(principal, once).filter(idempotency_keys::expires_at.le(expired)))
+            .execute(tx.conn)?;
+    Ok(forgotten > 0)
 }

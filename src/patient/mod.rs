@@ -310,7 +310,13 @@ pub fn find_row(tx: &mut Tx, id: PatientId) -> Result<PatientRow, Error> {
 
 /// What the access decision must know of a patient. 404 when there is none.
 pub fn facts(tx: &mut Tx, id: PatientId) -> Result<Facts, Error> {
-    let organization = find_row(tx, id)?.organization_id;
+    let row = find_row(tx, id)?;
+    facts_of(tx, &row)
+}
+
+/// What the access decision must know of a patient whose row is at hand.
+pub fn facts_of(tx: &mut Tx, row: &PatientRow) -> Result<Facts, Error> {
+    let (id, organization) = (row.id, row.organization_id);
     let practitioner = match &tx.caller {
         Caller::Person(person) => person.active_practitioner(),
         Caller::Nobody | Caller::System => None,

@@ -150,28 +150,36 @@ pub fn next_free(
     Ok(found.into_iter().map(|free| free.shown(Some(zone))).collect())
 }
 
-/// Whether a practitioner works from `start` to `end`, without a gap or an absence; for a deed
-/// that has decided on access itself. Visits do not matter here.
-pub fn is_working(
+/// Who of some practitioners works from `start` to `end`, without a gap or an absence; for a deed
+/// that has decided on access itself. Visits do not matter here. Two queries.
+pub fn who_works(
     tx: &mut Tx,
-    practitioner: PractitionerId,
-    start: Instant,
-    end: Instant,
-) -> Result<bool, Error> {
+    practitioners: &[PractitionerId],
+    (start, end): (Instant, Instant),
+) -> Result<Vec<PractitionerId>, Error> {
     let visit = Span { start, end };
-    let found = rules::of(tx, &[practitioner])?;
-    let Some(&(_, zone, _)) = found.first() else { return Ok(false) };
-    let rules: Vec<Rule> = found.into_iter().map(|(_, _, rule)| rule).collect();
-    let windows = free::windows(&rules, &WallClock::of(zone, visit), visit);
-    if !free::covers(&windows, visit) {
-        return Ok(false);
+    let mut rules: HashMap<PractitionerId, (Zone, Vec<Rule>)> = HashMap::new();
+    for (practitioner, zone, rule) in rules::of(tx, practitioners)? {
+        rules.entry(practitioner).or_insert((zone, Vec::new())).1.push(rule);
     }
-    let absent = absences::table
-        .filter(absences::practitioner_id.eq(practitioner))
+    let mut working = practitioners.to_vec();
+    working.retain(|practitioner| {
+        rules.get(practitioner).is_some_and(|(zone, rules)| {
+            let windows = free::windows(rules, &WallClock::of(*zone, visit), visit);
+            free::covers(&windows, visit)
+        })
+    });
+    if working.is_empty() {
+        return Ok(working);
+    }
+    let absent: Vec<PractitionerId> = absences::table
+        .filter(absences::practitioner_id.eq_any(&working))
         .filter(absences::starts_at.lt(end))
-        .filter(absences::ends_at.gt(start));
-    let is_absent: bool = diesel::select(diesel::dsl::exists(absent)).get_result(tx.conn)?;
-    Ok(!is_absent)
+        .filter(absences::ends_at.gt(start))
+        .select(absences::practitioner_id)
+        .load(tx.conn)?;
+    working.retain(|practitioner| !absent.contains(practitioner));
+    Ok(working)
 }
 
 fn duration(service: &Service) -> TimeDelta {

@@ -100,14 +100,20 @@ impl House {
 
     /// The newest SMS to a number.
     pub async fn sms(&self, to: &str) -> String {
-        for _ in 0..200 {
-            let found = self.app.inbox.newest_first().into_iter().find(|sms| sms.to == to);
+        self.sms_with(to, "").await
+    }
+
+    /// The newest SMS to a number that says `words`.
+    pub async fn sms_with(&self, to: &str, words: &str) -> String {
+        for _ in 0..400 {
+            let sent = self.app.inbox.newest_first();
+            let found = sent.into_iter().find(|sms| sms.to == to && sms.text.contains(words));
             if let Some(sms) = found {
                 return sms.text;
             }
             actix_web::rt::time::sleep(std::time::Duration::from_millis(25)).await;
         }
-        panic!("no SMS to {to}");
+        panic!("no such SMS to {to}");
     }
 }
 
