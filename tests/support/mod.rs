@@ -4,8 +4,8 @@
 
 pub mod client;
 pub mod engine;
-pub mod visit;
 pub mod peer;
+pub mod visit;
 pub mod world;
 
 use std::cell::RefCell;

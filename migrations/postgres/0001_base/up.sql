@@ -454,6 +454,24 @@ BEGIN
 END $$;
 CREATE TRIGGER appointments_follow AFTER UPDATE OF status, starts_at, ends_at, practitioner_id, patient_id
   ON appointments FOR EACH ROW EXECUTE FUNCTION appointments_follow();
+CREATE FUNCTION occupancies_follow_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM appointments WHERE id = NEW.appointment_id
+      AND starts_at = NEW.starts_at AND ends_at = NEW.ends_at
+      AND NEW.live = (status IN ('pending', 'booked', 'arrived', 'fulfilled'))
+      AND NEW.resource_id = CASE NEW.resource_kind WHEN 'patient' THEN patient_id ELSE practitioner_id END) THEN
+    RAISE EXCEPTION USING MESSAGE = 'occupancy_kept', ERRCODE = 'FD001';
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER occupancies_follow_only AFTER UPDATE ON occupancies FOR EACH ROW EXECUTE FUNCTION occupancies_follow_only();
+CREATE TRIGGER occupancies_in_place BEFORE UPDATE ON occupancies FOR EACH ROW
+  WHEN ((NEW.appointment_id, NEW.resource_kind) IS DISTINCT FROM (OLD.appointment_id, OLD.resource_kind))
+  EXECUTE FUNCTION refuse('occupancy_kept');
+CREATE TRIGGER appointments_in_place BEFORE UPDATE ON appointments FOR EACH ROW
+  WHEN ((NEW.id, NEW.code, NEW.created_by, NEW.created_at)
+    IS DISTINCT FROM (OLD.id, OLD.code, OLD.created_by, OLD.created_at))
+  EXECUTE FUNCTION refuse('appointment_kept');
 CREATE TRIGGER appointments_ended BEFORE UPDATE OF status ON appointments FOR EACH ROW
   WHEN (OLD.status IN ('fulfilled', 'cancelled', 'noshow') AND NEW.status <> OLD.status)
   EXECUTE FUNCTION refuse('appointment_over');

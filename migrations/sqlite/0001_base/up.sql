@@ -453,6 +453,13 @@ ON appointments BEGIN
     live = (NEW.status IN ('pending', 'booked', 'arrived', 'fulfilled'))
   WHERE appointment_id = NEW.id;
 END;
+CREATE TRIGGER occupancies_follow_only AFTER UPDATE ON occupancies BEGIN
+  SELECT RAISE(ABORT, 'occupancy_kept') WHERE NOT EXISTS (
+    SELECT 1 FROM appointments WHERE id = NEW.appointment_id
+      AND starts_at = NEW.starts_at AND ends_at = NEW.ends_at
+      AND NEW.live = (status IN ('pending', 'booked', 'arrived', 'fulfilled'))
+      AND NEW.resource_id = CASE NEW.resource_kind WHEN 'patient' THEN patient_id ELSE practitioner_id END);
+END;
 CREATE TRIGGER appointments_ended BEFORE UPDATE OF status ON appointments
 WHEN OLD.status IN ('fulfilled', 'cancelled', 'noshow') AND NEW.status <> OLD.status BEGIN
   SELECT RAISE(ABORT, 'appointment_over');
@@ -502,9 +509,23 @@ CREATE TRIGGER note_addenda_not_replaced BEFORE INSERT ON note_addenda BEGIN
 END;
 CREATE TRIGGER occupancies_not_replaced BEFORE INSERT ON occupancies BEGIN
   SELECT RAISE(ABORT, 'occupancy_kept') WHERE EXISTS (SELECT 1 FROM occupancies
-    WHERE appointment_id = NEW.appointment_id AND resource_kind = NEW.resource_kind);
+    WHERE appointment_id = NEW.appointment_id AND resource_kind = NEW.resource_kind)
+    OR EXISTS (SELECT 1 FROM occupancies WHERE rowid = NEW.rowid);
+END;
+CREATE TRIGGER occupancies_in_place BEFORE UPDATE ON occupancies
+WHEN NEW.rowid <> OLD.rowid OR NEW.appointment_id <> OLD.appointment_id
+  OR NEW.resource_kind <> OLD.resource_kind BEGIN
+  SELECT RAISE(ABORT, 'occupancy_kept');
 END;
 CREATE TRIGGER appointments_not_replaced BEFORE INSERT ON appointments BEGIN
-  SELECT RAISE(ABORT, 'appointment_kept') WHERE EXISTS (SELECT 1 FROM appointments WHERE id = NEW.id);
+  SELECT RAISE(ABORT, 'appointment_kept') WHERE EXISTS (SELECT 1 FROM appointments WHERE id = NEW.id)
+    OR EXISTS (SELECT 1 FROM appointments WHERE rowid = NEW.rowid);
+  -- A code that is taken is left out, as ON CONFLICT DO NOTHING would.
+  SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM appointments WHERE code = NEW.code);
+END;
+CREATE TRIGGER appointments_in_place BEFORE UPDATE ON appointments
+WHEN NEW.rowid <> OLD.rowid OR NEW.id <> OLD.id OR NEW.code <> OLD.code
+  OR NEW.created_by <> OLD.created_by OR NEW.created_at <> OLD.created_at BEGIN
+  SELECT RAISE(ABORT, 'appointment_kept');
 END;
 CREATE TRIGGER appointments_kept BEFORE DELETE ON appointments BEGIN SELECT RAISE(ABORT, 'appointment_kept'); END;
