@@ -339,6 +339,7 @@ impl Told {
         page.see("#note[data-status=signed] #note-signature").await;
         let editors = "document.querySelectorAll('textarea[id^=note-]').length";
         assert_eq!(page.eval(editors).await, 0, "a signed note is not edited");
+        assert_eq!(page.text("#note [data-section=subjective] h2").await, "Subjective");
         self.picture(page, "doctor-signed").await;
     }
 

@@ -6,11 +6,11 @@ import { dateTime } from './time.js';
 
 export const SECTIONS = ['subjective', 'objective', 'assessment', 'plan'];
 
-/** The body of a note, the same for patient and doctor; its times are told in `zone`. */
-export function noteBody(note, zone) {
+/** The body of a note for either page: its times are told in `zone`, its headings in the `words` of the reader. */
+export function noteBody(note, zone, words = 'note') {
   return h('article', { class: 'note card', id: 'note', data: { note: note.id, status: note.status } },
     SECTIONS.filter((name) => note[name]).map((name) =>
-      h('section', { data: { section: name } }, h('h2', {}, t(`note.${name}`)), h('p', {}, note[name]))),
+      h('section', { data: { section: name } }, h('h2', {}, t(`${words}.${name}`)), h('p', {}, note[name]))),
     note.signed_at && h('p', { class: 'hint', id: 'note-signature' },
       t('note.signed', { name: (note.signer ?? note.author).name, when: dateTime(note.signed_at, zone) })),
     (note.addenda ?? []).map((more) => h('section', { class: 'addendum', data: { addendum: more.id } },
