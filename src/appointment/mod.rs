@@ -15,6 +15,7 @@ use crate::access::{Facts, Scope};
 use crate::base::column::{Instant, id};
 use crate::base::error::Error;
 use crate::base::language::Language;
+use crate::base::name::Named;
 use crate::base::page::{self, Page};
 use crate::base::problem;
 use crate::base::schema::{
@@ -31,15 +32,6 @@ id!(
     /// A visit that was booked (FHIR Appointment).
     AppointmentId
 );
-
-/// An id and the name a person reads.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Named<T> {
-    /// The id.
-    pub id: T,
-    /// The name.
-    pub name: String,
-}
 
 /// The visit of an appointment.
 #[derive(Debug, Clone, Serialize, ToSchema)]

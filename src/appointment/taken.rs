@@ -8,9 +8,10 @@ use utoipa::ToSchema;
 
 use crate::access::Scope;
 use crate::access::table::Action;
-use crate::appointment::{AppointmentId, Named};
+use crate::appointment::AppointmentId;
 use crate::base::column::Instant;
 use crate::base::error::Error;
+use crate::base::name::Named;
 use crate::base::schema::{appointments, patients};
 use crate::base::tx::Tx;
 use crate::encounter::lifecycle::AppointmentStatus;

@@ -196,6 +196,10 @@ impl Error {
         if problem.status == 401 {
             answer.insert_header(("WWW-Authenticate", "Bearer"));
         }
+        if problem.status == 426 {
+            answer.insert_header(("Upgrade", "websocket"));
+            answer.insert_header(("Connection", "Upgrade"));
+        }
         answer.body(json!(document).to_string())
     }
 }

@@ -10,11 +10,10 @@ use crate::access::Facts;
 use crate::access::caller::{MembershipState, Role};
 use crate::access::table::Action;
 use crate::account::AccountState;
-use crate::appointment::Named;
 use crate::base::column::{id, text_enum};
 use crate::base::error::Error;
 use crate::base::language::Language;
-use crate::base::name::Name;
+use crate::base::name::{Name, Named};
 use crate::base::page::{self, Page};
 use crate::base::problem;
 use crate::base::schema::{

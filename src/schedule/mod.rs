@@ -14,9 +14,10 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::{Named, taken};
+use crate::appointment::taken;
 use crate::base::column::Instant;
 use crate::base::error::Error;
+use crate::base::name::Named;
 use crate::base::page::{self, Page};
 use crate::base::problem::{self, Problem};
 use crate::base::schema::absences;

@@ -12,9 +12,9 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::Named;
 use crate::base::column::{id, text_enum};
 use crate::base::error::Error;
+use crate::base::name::Named;
 use crate::base::problem;
 use crate::base::schema::{practitioners, schedule_rules};
 use crate::base::tx::Tx;

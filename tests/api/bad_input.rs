@@ -169,6 +169,13 @@ on_both! {
         assert_eq!(asha.get("/v1/appointments?from=2026-11-24T09:00:00").await.refused(422), "naive_time");
         let wrong = asha.send(asha.request(Method::DELETE, "/v1/appointments"), None).await;
         assert_eq!(wrong.refused(405), "method_not_allowed");
+        for path in ["/", "/health/live", "/v1/me"] {
+            let head = asha.send(asha.request(Method::HEAD, path), None).await;
+            assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""), "{path}");
+        }
+        let plain = asha.get("/v1/rtc").await;
+        assert_eq!(plain.refused(426), "upgrade_required");
+        assert_eq!(plain.header("upgrade"), Some("websocket"));
         let russian = asha.in_language("ru").get("/v1/nothing").await;
         assert_eq!(russian.body["title"], "Не найдено");
         let keyless = asha.post("/v1/appointments", &world.wish("2026-11-24T09:00:00+07:00")).await;
