@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn wrong_passwords_make_a_login_wait_and_then_wait_longer() {
         let rules = crate::base::config::Config::defaults().unwrap().sign_in;
-        let [first, longer] = login_limits(&rules);
+        let [longer, first] = login_limits(&rules);
         assert_eq!((first.hits_max, first.window), (10, TimeDelta::minutes(15)));
         assert_eq!((longer.hits_max, longer.window), (20, TimeDelta::hours(1)));
         assert!(address_limit(&rules).hits_max > longer.hits_max);

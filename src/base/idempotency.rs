@@ -125,8 +125,8 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Index: idempotency_keys_by_expiry.
-async fn sweep(app: &App) {
+/// Throws away what has been kept long enough. Index: idempotency_keys_by_expiry.
+pub async fn sweep(app: &App) {
     let now = app.clock.now();
     let old = idempotency_keys::table.filter(idempotency_keys::expires_at.le(now));
     let swept = app.db.write(move |conn| diesel::delete(old).execute(conn)).await;
