@@ -13,6 +13,7 @@ pub mod demo;
 pub mod encounter;
 pub mod location;
 pub mod message;
+pub mod openapi;
 pub mod organization;
 pub mod patient;
 pub mod practitioner;

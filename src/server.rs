@@ -24,6 +24,7 @@ use crate::base::problem;
 use crate::call;
 use crate::encounter;
 use crate::location;
+use crate::openapi::{self, Document};
 use crate::organization;
 use crate::patient;
 use crate::practitioner;
@@ -142,37 +143,14 @@ pub fn demo_routes(app: &mut web::ServiceConfig) {
     app.route("/demo/sms", web::get().to(demo_sms)).configure(pages::demo_routes);
 }
 
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "Feldsher",
-        description = "Remote visits for villages that have no doctor.",
-        license(name = "Apache-2.0", identifier = "Apache-2.0"),
-    ),
-    components(schemas(crate::base::error::ProblemDocument)),
-    modifiers(&Bearer),
-    security(("bearer" = [])),
-)]
-struct Document;
-
-struct Bearer;
-
-impl utoipa::Modify for Bearer {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
-    }
-}
-
 /// The OpenAPI document of everything that [`routes`] mounts.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let (_, document) = App::new()
+    let (_, mut document) = App::new()
         .into_utoipa_app()
         .openapi(Document::openapi())
         .configure(routes)
         .split_for_parts();
+    openapi::complete(&mut document);
     document
 }
 

@@ -123,13 +123,14 @@ pub fn issue_one_time_token(tx: &mut Tx, account: AccountId) -> Result<String, E
 fn login_limits(rules: &SignIn) -> [Limit; 2] {
     let window = TimeDelta::minutes(i64::from(rules.password_wait_minutes.clamp(1, 6 * 60)));
     let hits_max = rules.password_failures_max;
+    // The longer wait first: when both are full, that is how long it really takes.
     [
-        Limit { name: "sign_in.login", hits_max, window },
         Limit {
             name: "sign_in.login.longer",
             hits_max: hits_max.saturating_mul(2),
             window: window.checked_mul(4).unwrap_or(window),
         },
+        Limit { name: "sign_in.login", hits_max, window },
     ]
 }
 

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
+use crate::appointment::taken::VISIT_HOURS_MAX;
 use crate::appointment::{self, Appointment, AppointmentId, check_reason, minutes, sealed};
 use crate::base::column::{self, Instant, text_enum};
 use crate::base::db::{self, Each};
@@ -101,7 +102,7 @@ pub fn alternatives(tx: &mut Tx, wanted: &BookAppointment) -> Result<Vec<Slot>, 
     let service = find_service(tx, wanted.service)?;
     let busy: Vec<(Instant, Instant)> = occupancies::table
         .filter(occupancies::resource_id.eq(column::Uuid(patient.id.0)))
-        .filter(occupancies::live.eq(true))
+        .filter(occupancies::live)
         .filter(occupancies::ends_at.gt(wanted.start))
         .order(occupancies::starts_at)
         .limit(50)
@@ -203,7 +204,7 @@ fn loads(
     let ids: Vec<column::Uuid> = practitioners.iter().map(|id| column::Uuid(id.0)).collect();
     let counted: Vec<(column::Uuid, i64)> = occupancies::table
         .filter(occupancies::resource_id.eq_any(ids))
-        .filter(occupancies::live.eq(true))
+        .filter(occupancies::live)
         .filter(occupancies::starts_at.ge(start.minus(half_day)))
         .filter(occupancies::starts_at.lt(start.plus(half_day)))
         .group_by(occupancies::resource_id)
@@ -285,7 +286,8 @@ fn release_expired(
     let expired: Vec<AppointmentId> = appointments::table
         .inner_join(occupancies::table.on(occupancies::appointment_id.eq(appointments::id)))
         .filter(occupancies::resource_id.eq(column::Uuid(resource)))
-        .filter(occupancies::live.eq(true))
+        .filter(occupancies::live)
+        .filter(occupancies::starts_at.gt(start.minus(TimeDelta::hours(VISIT_HOURS_MAX))))
         .filter(occupancies::starts_at.lt(end))
         .filter(occupancies::ends_at.gt(start))
         .filter(appointments::status.eq(AppointmentStatus::Pending))

@@ -19,7 +19,7 @@ use crate::practitioner::PractitionerId;
 
 /// The longest visit, in hours (the schema knows it too): what reaches into a range began at most
 /// so long before, which lets the index bound the search on both sides.
-const VISIT_HOURS_MAX: i64 = 8;
+pub(crate) const VISIT_HOURS_MAX: i64 = 8;
 /// How many visits an absence names.
 const HITS_MAX: i64 = 100;
 

@@ -4,11 +4,16 @@
 //! once wait for one another, and a lost answer is answered again from the row.
 //! After draft-ietf-httpapi-idempotency-key-header.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::watch;
 
+use crate::base::app::App;
 use crate::base::column::{self, Instant};
 use crate::base::db::Each;
 use crate::base::error::Error;
@@ -18,6 +23,8 @@ use crate::base::tx::Tx;
 
 /// How long an answer is kept, in hours.
 pub const KEPT_HOURS: i64 = 72;
+/// How often answers that are too old are thrown away, in seconds.
+const SWEEP_SECS: u64 = 600;
 const KEY_LEN_MIN: usize = 8;
 const KEY_LEN_MAX: usize = 128;
 
@@ -104,6 +111,28 @@ pub fn keep(tx: &mut Tx, once: &Once, answer: &Answer) -> Result<(), Error> {
         ))
         .execute(tx.conn)?;
     Ok(())
+}
+
+/// Throws answers away that have been kept long enough, until `stop`.
+pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    let mut rounds = tokio::time::interval(Duration::from_secs(SWEEP_SECS));
+    rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = rounds.tick() => sweep(&app).await,
+            _ = stop.changed() => return,
+        }
+    }
+}
+
+/// Index: idempotency_keys_by_expiry.
+async fn sweep(app: &App) {
+    let now = app.clock.now();
+    let old = idempotency_keys::table.filter(idempotency_keys::expires_at.le(now));
+    let swept = app.db.write(move |conn| diesel::delete(old).execute(conn)).await;
+    if !matches!(swept, Ok(Ok(_))) {
+        tracing::warn!("old answers could not be thrown away; the next round tries again");
+    }
 }
 
 #[diesel::dsl::auto_type(no_type_alias)]

@@ -183,3 +183,23 @@ on_both! {
         assert_eq!(greedy.refused(400), "invalid_query");
     }
 }
+
+on_both! {
+    async fn a_kept_answer_is_thrown_away_when_its_time_is_over(world: World) {
+        world.booked(TUESDAY_9).await;
+        let kept = "SELECT count(*) AS n FROM idempotency_keys";
+        assert!(world.house.count(kept) > 0);
+        world.house.advance(TimeDelta::hours(73));
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let sweeping = feldsher::base::idempotency::run(
+            std::sync::Arc::clone(&world.house.app), stopped,
+        );
+        let sweeping = actix_web::rt::spawn(sweeping);
+        // Whatever is written after the sweep was queued behind it.
+        actix_web::rt::task::yield_now().await;
+        world.house.client().post("/v1/auth/code", &json!({"phone": "+70000000001"})).await.expect(202);
+        assert_eq!(world.house.count(kept), 0);
+        stop.send(true).unwrap();
+        sweeping.await.unwrap();
+    }
+}

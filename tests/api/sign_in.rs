@@ -1,6 +1,9 @@
 //! Signing in: with a password, with a code, and staying signed in on a bad line.
 
 use actix_web::http::Method;
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use chrono::TimeDelta;
 use feldsher::account::token::Tokens;
 use futures_util::future::join_all;
@@ -82,6 +85,7 @@ on_both! {
         assert_eq!(me(world, &tokens).await.expect(200)["practitioner"]["id"], json!(world.doctor.id));
         let old = shut.client.get("/v1/me").await;
         assert_eq!(old.refused(401), "session_over");
+        assert_eq!(refresh(world, &shut.refresh_token).await.refused(401), "session_over");
     }
 }
 
@@ -97,6 +101,24 @@ on_both! {
         assert!((1..=900).contains(&seconds), "{seconds}");
         with_password(world, "gusev", PASSWORD).await.expect(200);
         world.house.advance(TimeDelta::seconds(seconds));
+        with_password(world, "lebedeva", PASSWORD).await.expect(200);
+    }
+}
+
+on_both! {
+    async fn whoever_goes_on_guessing_waits_longer(world: World) {
+        let mut waits = Vec::new();
+        for _ in 0..2 {
+            for _ in 0..10 {
+                let wrong = with_password(world, "lebedeva", "another horse battery 9").await;
+                assert_eq!(wrong.refused(401), "wrong_credentials");
+            }
+            let refused = with_password(world, "lebedeva", PASSWORD).await;
+            assert_eq!(refused.refused(429), "too_many_attempts");
+            waits.push(refused.header("retry-after").unwrap().parse::<i64>().unwrap());
+            world.house.advance(TimeDelta::seconds(waits[waits.len() - 1]));
+        }
+        assert!(waits[1] > waits[0], "{waits:?}");
         with_password(world, "lebedeva", PASSWORD).await.expect(200);
     }
 }
@@ -144,6 +166,35 @@ on_both! {
         assert_eq!(try_code(world, &other, &boris).await.refused(401), "wrong_code");
         let failures = world.house.count("SELECT CAST(max(failures) AS bigint) AS n FROM accounts");
         assert_eq!(failures, 5, "every wrong try is kept although it was refused");
+    }
+}
+
+on_both! {
+    async fn a_new_code_is_no_fresh_start_for_a_guesser(world: World) {
+        let failures = || world.house.count("SELECT CAST(max(failures) AS bigint) AS n FROM accounts");
+        world.house.advance(TimeDelta::minutes(2));
+        for round in 1..=3 {
+            let (asked, code) = arrived_code(world, "+70000000001").await;
+            let wrong = if code == "000000" { "000001" } else { "000000" };
+            assert_eq!(try_code(world, &asked, wrong).await.refused(401), "wrong_code");
+            assert_eq!(try_code(world, &asked, wrong).await.refused(401), "wrong_code");
+            assert_eq!(failures(), 2 * round);
+            world.house.advance(TimeDelta::seconds(61));
+        }
+        let (asked, code) = arrived_code(world, "+70000000001").await;
+        try_code(world, &asked, &code).await.expect(200);
+        assert_eq!(failures(), 0, "the patient is no guesser");
+    }
+}
+
+on_both! {
+    async fn the_code_arrives_in_the_patient_s_language_and_in_one_sms(world: World) {
+        let sms = world.house.sms("+70000000001").await;
+        let digits: String = sms.chars().filter(char::is_ascii_digit).collect();
+        assert_eq!(digits.len(), 6, "{sms}");
+        assert!(sms.contains("код") || sms.contains("Код"), "{sms}");
+        assert!(sms.chars().count() <= 70, "{sms}");
+        assert!(!sms.contains("Аша") && !sms.contains("Кузнецова"), "{sms}");
     }
 }
 
@@ -252,6 +303,56 @@ on_both! {
     }
 }
 
+/// One device on a bad line: every time it asks twice at once, and keeps what arrives.
+async fn on_a_bad_line(world: &World, mut tokens: Value, lost: usize) -> Value {
+    for round in 0..10 {
+        let token = next(&tokens).to_owned();
+        let (one, two) = futures_util::join!(refresh(world, &token), refresh(world, &token));
+        let (one, two) = (one.expect(200), two.expect(200));
+        tokens = match (round + lost) % 3 {
+            0 => one,
+            1 => two,
+            // Both answers were lost: it asks once more.
+            _ => refresh(world, &token).await.expect(200),
+        };
+        me(world, &tokens).await.expect(200);
+    }
+    tokens
+}
+
+on_both! {
+    async fn in_200_double_refreshes_with_lost_answers_nobody_honest_is_signed_out(world: World) {
+        let mut devices = Vec::new();
+        for login in ["lebedeva", "gusev", "chuzhoy", "soykina"] {
+            for _ in 0..5 {
+                devices.push(with_password(world, login, PASSWORD).await.expect(200));
+            }
+        }
+        let lines = devices.into_iter().enumerate().map(|(lost, tokens)| on_a_bad_line(world, tokens, lost));
+        for tokens in join_all(lines).await {
+            me(world, &tokens).await.expect(200);
+            refresh(world, next(&tokens)).await.expect(200);
+        }
+    }
+}
+
+on_both! {
+    async fn staff_sign_in_again_every_working_day_however_busy_they_are(world: World) {
+        let whole = i64::from(world.house.app.config.sign_in.staff_session_minutes);
+        let mut tokens = refresh(world, &world.doctor.refresh_token).await.expect(200);
+        let mut passed = 0;
+        while passed + 25 < whole {
+            world.house.advance(TimeDelta::minutes(25));
+            passed += 25;
+            tokens = refresh(world, next(&tokens)).await.expect(200);
+            me(world, &tokens).await.expect(200);
+        }
+        world.house.advance(TimeDelta::minutes(whole - passed));
+        assert_eq!(me(world, &tokens).await.status, 401);
+        assert_eq!(refresh(world, next(&tokens)).await.refused(401), "session_over");
+    }
+}
+
 on_both! {
     async fn staff_are_signed_out_after_half_an_hour_and_patients_after_a_week(world: World) {
         world.house.advance(TimeDelta::minutes(29));
@@ -301,6 +402,10 @@ on_both! {
         assert_eq!(doctor["memberships"][0]["organization"]["name"], "Таёжная больница");
         assert!(doctor.get("patient").is_none());
         assert_eq!(doctor["system_admin"], false);
+        let registrar = world.registrar.client.get("/v1/me").await.expect(200);
+        assert_eq!(registrar["memberships"][0]["role"], "registrar");
+        assert!(registrar.get("patient").is_none() && registrar.get("practitioner").is_none());
+        assert_eq!(registrar["system_admin"], false);
         assert_eq!(world.admin.client.get("/v1/me").await.expect(200)["system_admin"], true);
     }
 }
@@ -313,6 +418,24 @@ on_both! {
         assert_eq!(keys.len(), 1);
         assert_eq!(keys[0]["crv"], "Ed25519");
         assert!(keys[0].get("d").is_none(), "the private half stays here");
+
+        // Anybody can verify our tokens with nothing but these keys.
+        let token = world.asha.client.token.as_ref().unwrap();
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let (head, payload) = signed.split_once('.').unwrap();
+        let json = |part: &str| serde_json::from_slice::<Value>(&B64.decode(part).unwrap()).unwrap();
+        let head = json(head);
+        assert_eq!((&head["alg"], &head["kid"]), (&json!("EdDSA"), &keys[0]["kid"]));
+        let claims = json(payload);
+        assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 600);
+        let said = claims.to_string();
+        assert!(!said.contains("Аша") && !said.contains("7000"), "{said}");
+        let public = B64.decode(keys[0]["x"].as_str().unwrap()).unwrap();
+        let key = UnparsedPublicKey::new(&ED25519, public);
+        let signature = B64.decode(signature).unwrap();
+        key.verify(signed.as_bytes(), &signature).unwrap();
+        let forged = signed.replacen('.', ".e", 1);
+        assert!(key.verify(forged.as_bytes(), &signature).is_err());
     }
 }
 

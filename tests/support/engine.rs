@@ -66,6 +66,12 @@ struct Count {
     n: i64,
 }
 
+#[derive(QueryableByName)]
+struct Text {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    t: String,
+}
+
 impl Database {
     pub fn url(&self) -> String {
         match self.engine {
@@ -94,6 +100,23 @@ impl Database {
                 let url = self.url();
                 elsewhere(move || {
                     query.get_result::<Count>(&mut PgRust::establish(&url).unwrap()).unwrap().n
+                })
+            }
+        }
+    }
+
+    /// `sql` selects one text as `t`.
+    pub fn text(&self, sql: &str) -> String {
+        let query = diesel::sql_query(sql.to_owned());
+        match self.engine {
+            Engine::Sqlite => {
+                let mut conn = SqliteConnection::establish(&self.file().to_string_lossy()).unwrap();
+                query.get_result::<Text>(&mut conn).unwrap().t
+            }
+            Engine::Postgres => {
+                let url = self.url();
+                elsewhere(move || {
+                    query.get_result::<Text>(&mut PgRust::establish(&url).unwrap()).unwrap().t
                 })
             }
         }

@@ -1,0 +1,241 @@
+//! Two clinics with the same objects in both, and everyone who may ask for them.
+
+use std::collections::HashMap;
+
+use actix_web::http::Method;
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use super::rows::Who;
+use crate::support::world::{self, made};
+use crate::support::{Client, World, key};
+
+/// The objects of one clinic, by the names that the rows use.
+#[derive(Default)]
+pub struct Place {
+    ids: HashMap<&'static str, String>,
+}
+
+impl Place {
+    pub fn id(&self, name: &str) -> &str {
+        self.ids.get(name).unwrap_or_else(|| panic!("no {name} on the stage"))
+    }
+
+    /// A login that nobody has.
+    pub fn login(&self) -> String {
+        format!("new.{}", key().split('-').next().unwrap_or_default())
+    }
+
+    fn keep(&mut self, name: &'static str, id: &Value) {
+        self.ids.insert(name, id.as_str().expect("an id").to_owned());
+    }
+
+    /// A path of the API with the ids of this place.
+    pub fn path(&self, template: &str, object: &str) -> String {
+        let mut path = template.to_owned();
+        if !object.is_empty() {
+            path = path.replace("{id}", self.id(object));
+        }
+        path.replace("{absence}", self.id("absence"))
+            .replace("{account}", self.id("account"))
+            .replace("{role}", "registrar")
+    }
+}
+
+pub struct Stage {
+    pub people: HashMap<Who, Client>,
+    /// Those who hear 401, and how.
+    pub outsiders: Vec<(&'static str, Client, &'static str)>,
+    pub home: Place,
+    pub abroad: Place,
+}
+
+struct Cast<'a> {
+    clinic: &'a str,
+    village: &'a str,
+    service: &'a str,
+    registrar: &'a world::Person,
+    doctor: &'a world::Person,
+    patient: &'a world::Person,
+}
+
+const NOTE: &str = "Жалоб нет";
+
+impl Stage {
+    pub async fn set(world: &World) -> Self {
+        let (house, admin) = (&world.house, &world.admin.client);
+        let chief =
+            world::member(house, admin, &world.clinic, "Ирина Главная", "clinic_admin", "glavnaya");
+        let chief = chief.await;
+        let clerk = world::member(
+            house,
+            admin,
+            &world.other_clinic,
+            "Инна Дальняя",
+            "registrar",
+            "dalnyaya",
+        )
+        .await;
+        let zoya = world::patient(
+            house,
+            &clerk.client,
+            &world.other_clinic,
+            &world.village,
+            "Зоя Дальняя",
+            "+70000000003",
+        )
+        .await;
+        let gone = world::practitioner(
+            house,
+            admin,
+            &world.clinic,
+            "Ушедший Врач",
+            "doctor",
+            "ushedshy",
+            &[],
+        )
+        .await;
+        let expired = world.boris.client.clone();
+        let mut home = Place::default();
+        let mut abroad = Place::default();
+        for (place, doctor, patient, service) in [
+            (&mut home, &world.doctor, &world.asha, &world.service),
+            (&mut abroad, &world.stranger, &zoya, &world.other_service),
+        ] {
+            let missed = book(patient, doctor, service, "2026-11-23T02:20:00Z", false).await;
+            place.keep("missed", &missed["id"]);
+        }
+        // The tokens so far run out; the first visits are near.
+        house.advance(TimeDelta::minutes(26));
+        let mut people = HashMap::new();
+        for (who, person) in [
+            (Who::Asha, &world.asha),
+            (Who::Boris, &world.boris),
+            (Who::Doctor, &world.doctor),
+            (Who::Colleague, &world.colleague),
+            (Who::Feldsher, &world.feldsher),
+            (Who::Registrar, &world.registrar),
+            (Who::Chief, &chief),
+            (Who::Stranger, &world.stranger),
+            (Who::SystemAdmin, &world.admin),
+        ] {
+            people.insert(who, world.resigned(person).await);
+        }
+        let (clerk, zoya, gone) = (
+            world.resigned(&clerk).await,
+            world.resigned(&zoya).await,
+            world.resigned(&gone).await,
+        );
+        let cast = Cast {
+            clinic: &world.clinic,
+            village: &world.village,
+            service: &world.service,
+            registrar: &people[&Who::Registrar],
+            doctor: &people[&Who::Doctor],
+            patient: &people[&Who::Asha],
+        };
+        furnish(world, &mut home, cast).await;
+        let cast = Cast {
+            clinic: &world.other_clinic,
+            village: &world.village,
+            service: &world.other_service,
+            registrar: &clerk,
+            doctor: &people[&Who::Stranger],
+            patient: &zoya,
+        };
+        furnish(world, &mut abroad, cast).await;
+
+        let admin = &people[&Who::SystemAdmin].client;
+        let members = format!("/v1/organizations/{}/members", world.clinic);
+        let listed = admin.get(&members).await.expect(200);
+        let items = listed["items"].as_array().unwrap();
+        let leaver = items.iter().find(|item| item["account"]["name"] == "Ушедший Врач").unwrap();
+        let path = format!("{members}/{}/doctor", leaver["account"]["id"].as_str().unwrap());
+        let version = leaver["version"].as_i64().unwrap();
+        let end = json!({"state": "disabled"});
+        admin.edit(Method::PATCH, &path, version, &end).await.expect(200);
+        let registrar = &people[&Who::Registrar].client;
+        let signed_out = world::patient(
+            house,
+            registrar,
+            &world.clinic,
+            &world.village,
+            "Вера Вышедшая",
+            "+70000000004",
+        )
+        .await
+        .client;
+        signed_out.post("/v1/auth/logout", &json!({})).await.expect(204);
+        let outsiders = vec![
+            ("nobody", house.client(), "unauthorized"),
+            ("a garbage token", house.client().with_token("garbage"), "invalid_token"),
+            ("an expired token", expired, "invalid_token"),
+            ("a signed-out session", signed_out, "session_over"),
+            ("a doctor who has left", gone.client, "session_over"),
+        ];
+        let people = people.into_iter().map(|(who, person)| (who, person.client)).collect();
+        Self { people, outsiders, home, abroad }
+    }
+}
+
+async fn book(
+    patient: &world::Person,
+    doctor: &world::Person,
+    service: &str,
+    start: &str,
+    hold: bool,
+) -> Value {
+    let body = json!({"service": service, "practitioner": doctor.id, "start": start, "hold": hold});
+    made(&patient.client, "/v1/appointments", body).await
+}
+
+/// Puts one object of every kind into a clinic.
+async fn furnish(world: &World, place: &mut Place, cast: Cast<'_>) {
+    let Cast { clinic, village, service, registrar, doctor, patient } = cast;
+    for (name, id) in [
+        ("clinic", clinic),
+        ("village", village),
+        ("service", service),
+        ("account", &registrar.id),
+        ("practitioner", &doctor.id),
+        ("patient", &patient.id),
+    ] {
+        place.ids.insert(name, id.to_owned());
+    }
+    let absences = format!("/v1/practitioners/{}/absences", doctor.id);
+    let day = json!({"from": "2026-12-01T00:00:00Z", "to": "2026-12-02T00:00:00Z"});
+    place.keep("absence", &made(&doctor.client, &absences, day).await["id"]);
+    for (name, start) in [("planned", "03:00"), ("held", "03:20")] {
+        let start = format!("2026-11-23T{start}:00Z");
+        let booked = book(patient, doctor, service, &start, name == "held").await;
+        place.keep(name, &booked["id"]);
+    }
+    for (name, start) in
+        [("live", "02:40"), ("second", "03:40"), ("noted", "04:00"), ("drafted", "04:20")]
+    {
+        let start = format!("2026-11-23T{start}:00Z");
+        let booked = book(patient, doctor, service, &start, false).await;
+        place.keep(name, &booked["encounter"]["id"]);
+        if name == "live" {
+            let join = format!("/v1/encounters/{}/join", place.id(name));
+            let joined = patient.client.post(&join, &json!({})).await.expect(200);
+            place.keep("participant", &joined["participant"]["id"]);
+        }
+        // As when both have come over their sockets.
+        let code = booked["code"].as_str().unwrap();
+        let sql = format!(
+            "UPDATE encounter_participants SET state = 'waiting', waiting_since = updated_at;
+             UPDATE encounters SET status = 'in-progress', arrived_at = updated_at
+             WHERE appointment_id = (SELECT id FROM appointments WHERE code = '{code}');
+             UPDATE appointments SET status = 'arrived' WHERE code = '{code}'"
+        );
+        world.house.execute(&sql).unwrap();
+    }
+    for (name, visit) in [("signed", "noted"), ("draft", "drafted")] {
+        let notes = format!("/v1/encounters/{}/notes", place.id(visit));
+        let note = made(&doctor.client, &notes, json!({"subjective": NOTE})).await;
+        place.keep(name, &note["id"]);
+    }
+    let sign = format!("/v1/notes/{}/sign", place.id("signed"));
+    doctor.client.post(&sign, &json!({})).await.expect(200);
+}
