@@ -198,7 +198,8 @@ fn invited(tx: &mut Tx, hash: &[u8]) -> Result<(Option<String>, String), Error> 
     Ok((login, name))
 }
 
-pub(crate) fn redeem(tx: &mut Tx, hash: &[u8], password_hash: &str) -> Result<TokenPair, Error> {
+/// Sets the password that a one-time token is for, and begins a session. Works once.
+pub fn redeem(tx: &mut Tx, hash: &[u8], password_hash: &str) -> Result<TokenPair, Error> {
     tx.allow(Action::SignIn, &Facts::NONE)?;
     let now: Instant = tx.now;
     let used = diesel::update(one_time_tokens::table)
