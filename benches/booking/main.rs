@@ -28,6 +28,7 @@ const HELP: &str = "Usage: cargo bench --bench booking -- [sqlite] [postgres] [O
   --seconds N   how long each measurement takes (10)
   --warm N      how long it runs before it is measured (2)
   --rounds N    how often it is repeated (3)
+  --workers N   database threads of the product (its default)
   --markdown    print the tables as Markdown
 PostgreSQL is where TEST_DATABASE_URL says; `tests/run bench` starts one.";
 
@@ -36,6 +37,7 @@ struct Plan {
     measured: Duration,
     warm: Duration,
     rounds: u32,
+    workers: Option<usize>,
     markdown: bool,
 }
 
@@ -69,6 +71,7 @@ fn plan() -> anyhow::Result<Option<Plan>> {
         measured: Duration::from_secs(10),
         warm: Duration::from_secs(2),
         rounds: 3,
+        workers: None,
         markdown: false,
     };
     let mut arguments = std::env::args().skip(1);
@@ -83,6 +86,7 @@ fn plan() -> anyhow::Result<Option<Plan>> {
             "--seconds" => plan.measured = Duration::from_secs(number()?.max(1).into()),
             "--warm" => plan.warm = Duration::from_secs(number()?.into()),
             "--rounds" => plan.rounds = number()?.max(1),
+            "--workers" => plan.workers = Some(usize::try_from(number()?)?),
             "--markdown" => plan.markdown = true,
             // cargo's own.
             "--bench" => {}
@@ -102,8 +106,8 @@ fn tell(what: &str) {
     drop(std::io::stdout().flush());
 }
 
-fn serve(database: Database) -> anyhow::Result<World> {
-    let world = World::build(database)?;
+fn serve(database: Database, plan: &Plan) -> anyhow::Result<World> {
+    let world = World::build(database, plan.workers)?;
     load::send_all(world.address, &world.first_uses())?;
     Ok(world)
 }
@@ -111,7 +115,7 @@ fn serve(database: Database) -> anyhow::Result<World> {
 /// The product on SQLite beside the bare loop.
 fn sqlite(plan: &Plan) -> anyhow::Result<Table> {
     tell("SQLite: making the region");
-    let world = serve(Engine::Sqlite.create("sqlite")?)?;
+    let world = serve(Engine::Sqlite.create("sqlite")?, plan)?;
     let mut bare = Bare::copy(&world.database, Engine::Sqlite.create("bare")?)?;
     let mut http = Row::new("bookings over HTTP");
     let mut each = Row::new("bare loop, one booking per commit");
@@ -136,7 +140,7 @@ fn sqlite(plan: &Plan) -> anyhow::Result<Table> {
 fn postgres(plan: &Plan) -> anyhow::Result<Table> {
     tell("PostgreSQL: making the region");
     let mut pgbench = Pgbench::build()?;
-    let world = serve(Engine::Postgres.create("postgres")?)?;
+    let world = serve(Engine::Postgres.create("postgres")?, plan)?;
     let mut http = Row::new("bookings over HTTP");
     let mut few = Row::new("pgbench, 16 clients");
     let mut many = Row::new("pgbench, 64 clients");

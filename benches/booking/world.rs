@@ -110,13 +110,13 @@ pub struct World {
 impl World {
     /// Makes the region and serves it. Nobody sends the confirmations: a gateway's speed is its
     /// own.
-    pub fn build(database: Database) -> anyhow::Result<Self> {
+    pub fn build(database: Database, workers: Option<usize>) -> anyhow::Result<Self> {
         let (ready, wait) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let (url, directory) = (database.url(), database.directory().to_owned());
         let served = std::thread::spawn(move || {
             rt::System::new().block_on(async move {
-                let app = open(url, &directory).await?;
+                let app = open(url, &directory, workers).await?;
                 let people = populate(&app).await?;
                 let listener = TcpListener::bind("127.0.0.1:0")?;
                 let address = listener.local_addr()?;
@@ -247,9 +247,10 @@ fn get(path: &str, token: Option<&String>) -> Vec<u8> {
 }
 
 /// The product as it ships, but for tokens that outlast the bench.
-async fn open(url: String, directory: &Path) -> anyhow::Result<Arc<App>> {
+async fn open(url: String, directory: &Path, workers: Option<usize>) -> anyhow::Result<Arc<App>> {
     let mut config = Config::defaults()?;
     config.database.url = Secret(url);
+    config.database.workers = workers.unwrap_or(config.database.workers);
     config.sign_in.access_token_minutes = 24 * 60;
     config.sms.adapter = SmsAdapter::File;
     config.sms.path = PathBuf::from("/dev/null");

@@ -171,12 +171,9 @@ fn candidates(
     wanted: Option<PractitionerId>,
     visit: (Instant, Instant),
 ) -> Result<Vec<PractitionerRow>, Error> {
-    let mut offering = practitioner::of_service(tx, service.id)?;
-    if let Some(wanted) = wanted {
-        offering.retain(|practitioner| practitioner.id == wanted);
-        if offering.is_empty() {
-            return Err(Error::field(&problem::UNKNOWN_REFERENCE, "/practitioner"));
-        }
+    let mut offering = practitioner::of_service(tx, service.id, wanted)?;
+    if wanted.is_some() && offering.is_empty() {
+        return Err(Error::field(&problem::UNKNOWN_REFERENCE, "/practitioner"));
     }
     let ids: Vec<PractitionerId> = offering.iter().map(|practitioner| practitioner.id).collect();
     let working = schedule::who_works(tx, &ids, visit)?;

@@ -10,6 +10,7 @@ use crate::access::Scope;
 use crate::access::table::Action;
 use crate::appointment::AppointmentId;
 use crate::base::column::Instant;
+use crate::base::db::Kept;
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::schema::{appointments, patients};
@@ -33,7 +34,7 @@ pub fn by_visits(
     to: Instant,
 ) -> Result<Vec<(PractitionerId, Instant, Instant)>, Error> {
     use AppointmentStatus::{Arrived, Booked, Fulfilled, Pending};
-    Ok(appointments::table
+    let visits = appointments::table
         .filter(appointments::practitioner_id.eq_any(practitioners.to_vec()))
         .filter(appointments::starts_at.ge(earliest(from)))
         .filter(appointments::starts_at.lt(to))
@@ -43,8 +44,8 @@ pub fn by_visits(
                 .eq_any([Booked, Arrived, Fulfilled])
                 .or(appointments::status.eq(Pending).and(appointments::hold_expires_at.gt(tx.now))),
         )
-        .select((appointments::practitioner_id, appointments::starts_at, appointments::ends_at))
-        .load(tx.conn)?)
+        .select((appointments::practitioner_id, appointments::starts_at, appointments::ends_at));
+    Ok(Kept(visits).load(tx.conn)?)
 }
 
 /// A visit that an absence hits.

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::base::app::App;
 use crate::base::column::{self, Instant};
-use crate::base::db::Each;
+use crate::base::db::{Each, Kept};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::idempotency_keys;
@@ -104,12 +104,11 @@ pub fn keep(tx: &mut Tx, once: &Once, answer: &Answer) -> Result<(), Error> {
     let plain = serde_json::to_vec(answer)
         .map_err(|_unserializable| Error::Internal("an answer is not JSON"))?;
     let sealed = tx.seal.seal(&place(principal, once), &plain)?;
-    diesel::update(find(principal, once))
-        .set((
-            idempotency_keys::status.eq(i32::from(answer.status)),
-            idempotency_keys::answer_sealed.eq(sealed),
-        ))
-        .execute(tx.conn)?;
+    Kept(diesel::update(find(principal, once)).set((
+        idempotency_keys::status.eq(i32::from(answer.status)),
+        idempotency_keys::answer_sealed.eq(sealed),
+    )))
+    .execute(tx.conn)?;
     Ok(())
 }
 

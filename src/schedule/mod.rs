@@ -16,6 +16,7 @@ use crate::access::Facts;
 use crate::access::table::Action;
 use crate::appointment::taken;
 use crate::base::column::Instant;
+use crate::base::db::Kept;
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::page::{self, Page};
@@ -86,7 +87,7 @@ pub fn list_slots(tx: &mut Tx, wanted: &SlotFilter) -> Result<Page<Slot>, Error>
     let range = asked_range(tx, wanted)?;
     let service = organization::find_service(tx, wanted.service)
         .map_err(|error| unknown_reference(error, "/service"))?;
-    let offering = offering(tx, service.id, wanted.practitioner)?;
+    let offering = practitioner::of_service(tx, service.id, wanted.practitioner)?;
     if offering.is_empty() && wanted.practitioner.is_some() {
         return Err(Error::field(&problem::UNKNOWN_REFERENCE, "/practitioner"));
     }
@@ -144,7 +145,7 @@ pub fn next_free(
     zone: Zone,
     count: usize,
 ) -> Result<Vec<Slot>, Error> {
-    let offering = offering(tx, service.id, practitioner)?;
+    let offering = practitioner::of_service(tx, service.id, practitioner)?;
     let end = after.plus(TimeDelta::days(AHEAD_DAYS_MAX));
     let range = bookable(tx, Span { start: after, end });
     let found = search(tx, &offering, duration(service), range, None, count)?;
@@ -173,30 +174,21 @@ pub fn who_works(
     if working.is_empty() {
         return Ok(working);
     }
-    let absent: Vec<PractitionerId> = absences::table
-        .filter(absences::practitioner_id.eq_any(&working))
+    let absences = absences::table
         .filter(absences::starts_at.lt(end))
         .filter(absences::ends_at.gt(start))
-        .select(absences::practitioner_id)
-        .load(tx.conn)?;
+        .select(absences::practitioner_id);
+    // PostgreSQL keeps the plan for one; for a list it would plan each time.
+    let absent: Vec<PractitionerId> = match *working {
+        [one] => absences.filter(absences::practitioner_id.eq(one)).load(tx.conn)?,
+        _ => Kept(absences.filter(absences::practitioner_id.eq_any(&working))).load(tx.conn)?,
+    };
     working.retain(|practitioner| !absent.contains(practitioner));
     Ok(working)
 }
 
 fn duration(service: &Service) -> TimeDelta {
     TimeDelta::minutes(i64::from(service.duration_minutes))
-}
-
-fn offering(
-    tx: &mut Tx,
-    service: ServiceId,
-    wanted: Option<PractitionerId>,
-) -> Result<Vec<PractitionerRow>, Error> {
-    let mut offering = practitioner::of_service(tx, service)?;
-    if let Some(wanted) = wanted {
-        offering.retain(|practitioner| practitioner.id == wanted);
-    }
-    Ok(offering)
 }
 
 /// A free time of a practitioner.
@@ -272,12 +264,12 @@ fn taken_of(
     practitioners: &[PractitionerId],
     range: Span,
 ) -> Result<HashMap<PractitionerId, Vec<Span>>, Error> {
-    let absent: Vec<(PractitionerId, Instant, Instant)> = absences::table
+    let absences = absences::table
         .filter(absences::practitioner_id.eq_any(practitioners.to_vec()))
         .filter(absences::starts_at.lt(range.end))
         .filter(absences::ends_at.gt(range.start))
-        .select((absences::practitioner_id, absences::starts_at, absences::ends_at))
-        .load(tx.conn)?;
+        .select((absences::practitioner_id, absences::starts_at, absences::ends_at));
+    let absent: Vec<(PractitionerId, Instant, Instant)> = Kept(absences).load(tx.conn)?;
     let visits = taken::by_visits(tx, practitioners, range.start, range.end)?;
     let mut taken: HashMap<PractitionerId, Vec<Span>> = HashMap::new();
     for (practitioner, start, end) in absent.into_iter().chain(visits) {
