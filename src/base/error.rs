@@ -255,7 +255,7 @@ impl ResponseError for Error {
     }
 
     fn error_response(&self) -> HttpResponse {
-        // The middleware writes the body again, in the caller's language and with the request id.
-        self.answer(Language::English, "")
+        // The middleware writes the answer, in the caller's language and with the request id.
+        HttpResponse::new(self.status_code())
     }
 }
