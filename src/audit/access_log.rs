@@ -53,8 +53,6 @@ pub struct Access {
     /// What, as in the table of `docs/security.md`.
     pub action: String,
     /// Whether it was done or refused.
-    // In place: a visit's outcome has the name already.
-    #[schema(inline)]
     pub outcome: Outcome,
     /// What it was done to; left out when it was refused.
     #[serde(skip_serializing_if = "String::is_empty")]
