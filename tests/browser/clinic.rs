@@ -16,7 +16,7 @@ const START_SECS_MAX: u64 = 180;
 const STOP_SECS_MAX: u64 = 40;
 /// The rooms open two weeks ahead, so that the first free time can be talked about at once,
 /// whatever the hour at which the tests run.
-const OPENS_BEFORE_MINUTES: &str = "20160";
+const OPENS_BEFORE_MINUTES: &str = "10080";
 
 /// A running demo.
 pub struct Clinic {
