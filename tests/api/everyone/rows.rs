@@ -181,7 +181,7 @@ pub fn rows() -> Vec<Row> {
             .may(&[Doctor, Colleague, Feldsher, Registrar, Chief]),
         row("PUT", "/v1/practitioners/{id}/schedule")
             .of("practitioner")
-            .body(|_| json!({"rules": [{"weekday": "mon", "from": "09:00", "to": "17:00"}]}))
+            .body(|_| json!({"rules": [{"weekday": "wed", "from": "09:00", "to": "17:00"}]}))
             .version(2)
             .may(PLANNERS)
             .see(&[Colleague, Feldsher]),
@@ -195,7 +195,7 @@ pub fn rows() -> Vec<Row> {
             .see(&[Colleague, Feldsher]),
         row("DELETE", "/v1/practitioners/{id}/absences/{absence}")
             .of("practitioner")
-            .may(DOCTOR)
+            .may(PLANNERS)
             .see(&[Colleague, Feldsher]),
         Row {
             hidden: (422, "unknown_reference"),
@@ -249,12 +249,8 @@ pub fn rows() -> Vec<Row> {
             .body(|_| json!({"plan": "Покой"}))
             .version(1)
             .may(DOCTOR),
-        row("PATCH", "/v1/notes/{id}")
-            .of("signed")
-            .body(|_| json!({"plan": "Покой"}))
-            .version(1)
-            .see(&[Asha]),
         row("POST", "/v1/notes/{id}/sign").of("draft").may(DOCTOR),
+        row("POST", "/v1/notes/{id}/sign").of("signed").may(DOCTOR).see(&[Asha]),
         row("POST", "/v1/notes/{id}/addenda")
             .of("signed")
             .body(|_| json!({"text": "Дополнение"}))

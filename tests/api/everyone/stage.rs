@@ -59,6 +59,9 @@ struct Cast<'a> {
     patient: &'a world::Person,
 }
 
+/// One for each who may remove it.
+pub const ABSENCES: [&str; 3] = ["absence", "absence of the second", "absence of the third"];
+
 const NOTE: &str = "Жалоб нет";
 
 impl Stage {
@@ -102,11 +105,11 @@ impl Stage {
             (&mut home, &world.doctor, &world.asha, &world.service),
             (&mut abroad, &world.stranger, &zoya, &world.other_service),
         ] {
-            let missed = book(patient, doctor, service, "2026-11-23T02:00:00Z", false).await;
+            let missed = book(patient, doctor, service, "2026-11-23T02:20:00Z", false).await;
             place.keep("missed", &missed["id"]);
         }
         // The tokens so far run out; the first visits are near.
-        house.advance(TimeDelta::minutes(11));
+        house.advance(TimeDelta::minutes(26));
         let mut people = HashMap::new();
         for (who, person) in [
             (Who::Asha, &world.asha),
@@ -154,7 +157,17 @@ impl Stage {
         let version = leaver["version"].as_i64().unwrap();
         let end = json!({"state": "disabled"});
         admin.edit(Method::PATCH, &path, version, &end).await.expect(200);
-        let signed_out = world::sign_in_by_code(house, "+70000000002", String::new()).await.client;
+        let registrar = &people[&Who::Registrar].client;
+        let signed_out = world::patient(
+            house,
+            registrar,
+            &world.clinic,
+            &world.village,
+            "Вера Вышедшая",
+            "+70000000004",
+        )
+        .await
+        .client;
         signed_out.post("/v1/auth/logout", &json!({})).await.expect(204);
         let outsiders = vec![
             ("nobody", house.client(), "unauthorized"),
@@ -193,15 +206,17 @@ async fn furnish(world: &World, place: &mut Place, cast: Cast<'_>) {
         place.ids.insert(name, id.to_owned());
     }
     let absences = format!("/v1/practitioners/{}/absences", doctor.id);
-    let day = json!({"from": "2026-12-01T00:00:00Z", "to": "2026-12-02T00:00:00Z"});
-    place.keep("absence", &made(&doctor.client, &absences, day).await["id"]);
+    for name in ABSENCES {
+        let day = json!({"from": "2026-12-01T00:00:00Z", "to": "2026-12-02T00:00:00Z"});
+        place.keep(name, &made(&doctor.client, &absences, day).await["id"]);
+    }
     for (name, start) in [("planned", "03:00"), ("held", "03:20")] {
         let start = format!("2026-11-23T{start}:00Z");
         let booked = book(patient, doctor, service, &start, name == "held").await;
         place.keep(name, &booked["id"]);
     }
     for (name, start) in
-        [("live", "02:20"), ("second", "03:40"), ("noted", "04:00"), ("drafted", "04:20")]
+        [("live", "02:40"), ("second", "03:40"), ("noted", "04:00"), ("drafted", "04:20")]
     {
         let start = format!("2026-11-23T{start}:00Z");
         let booked = book(patient, doctor, service, &start, false).await;
