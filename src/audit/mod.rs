@@ -27,6 +27,8 @@ pub const CHAINS: u128 = 16;
 
 text_enum!(
     /// How it ended.
+    // A visit's outcome has the plain name in the API.
+    #[schema(as = AccessOutcome)]
     Outcome {
         /// It was done.
         Done = "done",

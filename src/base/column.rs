@@ -332,13 +332,13 @@ pub(crate) use id;
 
 /// Declares a closed set of codes: one Rust enum, one text in SQL and JSON.
 macro_rules! text_enum {
-    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
-        $(#[$meta])*
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:tt),+ $(,)? }) => {
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
             ::diesel::expression::AsExpression, ::diesel::deserialize::FromSqlRow,
             ::serde::Serialize, ::serde::Deserialize, ::utoipa::ToSchema,
         )]
+        $(#[$meta])*
         #[diesel(sql_type = ::diesel::sql_types::Text)]
         pub enum $name { $($(#[$vmeta])* #[serde(rename = $text)] $variant),+ }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use actix_web::introspection::IntrospectionTree;
 use actix_web::test::{TestRequest, call_and_read_body, init_service};
 use actix_web::{App, web};
+use feldsher::encounter::Outcome;
 use feldsher::server;
 use serde_json::Value;
 use utoipa_actix_web::AppExt;
@@ -107,4 +108,24 @@ fn every_operation_is_described_as_a_client_needs_it() {
         }
     }
     assert!(ids.len() > 50, "{}", ids.len());
+}
+
+#[test]
+fn the_document_names_codes_as_they_stand_in_json() {
+    let document = serde_json::to_value(server::openapi()).unwrap();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let mut codes = 0;
+    for (name, schema) in schemas {
+        for code in schema["enum"].as_array().into_iter().flatten() {
+            let code = code.as_str().unwrap();
+            let in_json = code.chars().all(|c| !c.is_ascii_uppercase());
+            assert!(in_json && !code.is_empty(), "{name}: {code}");
+            codes += 1;
+        }
+    }
+    assert!(codes > 50, "{codes}");
+    let ends: Vec<&str> = Outcome::ALL.iter().map(|outcome| outcome.as_str()).collect();
+    assert_eq!(schemas["Outcome"]["enum"], serde_json::json!(ends), "of a visit");
+    let access = &schemas["AccessOutcome"]["enum"];
+    assert_eq!(access, &serde_json::json!(["done", "refused"]), "of a line of the access log");
 }
