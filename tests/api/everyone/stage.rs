@@ -23,7 +23,7 @@ impl Place {
 
     /// A login that nobody has.
     pub fn login(&self) -> String {
-        format!("new.{}", &key()[..8])
+        format!("new.{}", key())
     }
 
     fn keep(&mut self, name: &'static str, id: &Value) {
