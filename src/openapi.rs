@@ -1,9 +1,10 @@
 //! What every operation of the API has in common, said once for the OpenAPI document.
 
 use utoipa::OpenApi;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, Response, ResponseBuilder};
 
 /// The title of the document, and what belongs to no operation.
 #[derive(OpenApi)]
@@ -34,10 +35,32 @@ impl utoipa::Modify for Bearer {
 pub fn complete(document: &mut utoipa::openapi::OpenApi) {
     for (path, item) in &mut document.paths.paths {
         let takes_id = path.contains('{');
+        if let Some(post) = &mut item.post {
+            name_the_key(path, post);
+        }
         for operation in operations(item) {
             complete_operation(operation, takes_id);
         }
     }
+}
+
+/// Every POST that makes or changes something honours the key; signing in and out need none.
+fn name_the_key(path: &str, operation: &mut Operation) {
+    const KEY: &str = "Idempotency-Key";
+    let is_key = |one: &RefOr<Parameter>| matches!(one, RefOr::T(one) if one.name == KEY);
+    let parameters = operation.parameters.get_or_insert_default();
+    if path.starts_with("/v1/auth/") || parameters.iter().any(is_key) {
+        return;
+    }
+    let text = ObjectBuilder::new().schema_type(Type::String).build();
+    let key = ParameterBuilder::new()
+        .name(KEY)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some("Makes a repeated request have one effect and one answer."))
+        .schema(Some(text))
+        .build();
+    parameters.push(RefOr::T(key));
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
@@ -53,7 +76,7 @@ fn complete_operation(operation: &mut Operation, takes_id: bool) {
     }
     // A summary is one line, however the sentence was broken in the code.
     operation.summary = operation.summary.take().map(|text| text.replace('\n', " "));
-    let takes_query = operation.parameters.is_some();
+    let takes_query = operation.parameters.as_ref().is_some_and(|all| !all.is_empty());
     let takes_body = operation.request_body.is_some();
     let common = [
         (true, "default", "A refusal; `code` says which"),

@@ -8,10 +8,10 @@ use crate::access::Facts;
 use crate::access::caller::{MembershipState, Role};
 use crate::access::table::Action;
 use crate::account::AccountId;
-use crate::appointment::Named;
 use crate::base::column::text_enum;
 use crate::base::error::Error;
 use crate::base::language::Language;
+use crate::base::name::Named;
 use crate::base::schema::{
     accounts, locations, memberships, organizations, patients, practitioners,
 };

@@ -123,13 +123,14 @@ pub fn issue_one_time_token(tx: &mut Tx, account: AccountId) -> Result<String, E
 fn login_limits(rules: &SignIn) -> [Limit; 2] {
     let window = TimeDelta::minutes(i64::from(rules.password_wait_minutes.clamp(1, 6 * 60)));
     let hits_max = rules.password_failures_max;
+    // The longer wait first: when both are full, that is how long it really takes.
     [
-        Limit { name: "sign_in.login", hits_max, window },
         Limit {
             name: "sign_in.login.longer",
             hits_max: hits_max.saturating_mul(2),
             window: window.checked_mul(4).unwrap_or(window),
         },
+        Limit { name: "sign_in.login", hits_max, window },
     ]
 }
 
@@ -197,7 +198,8 @@ fn invited(tx: &mut Tx, hash: &[u8]) -> Result<(Option<String>, String), Error> 
     Ok((login, name))
 }
 
-pub(crate) fn redeem(tx: &mut Tx, hash: &[u8], password_hash: &str) -> Result<TokenPair, Error> {
+/// Sets the password that a one-time token is for, and begins a session. Works once.
+pub fn redeem(tx: &mut Tx, hash: &[u8], password_hash: &str) -> Result<TokenPair, Error> {
     tx.allow(Action::SignIn, &Facts::NONE)?;
     let now: Instant = tx.now;
     let used = diesel::update(one_time_tokens::table)
@@ -236,7 +238,7 @@ mod tests {
     #[test]
     fn wrong_passwords_make_a_login_wait_and_then_wait_longer() {
         let rules = crate::base::config::Config::defaults().unwrap().sign_in;
-        let [first, longer] = login_limits(&rules);
+        let [longer, first] = login_limits(&rules);
         assert_eq!((first.hits_max, first.window), (10, TimeDelta::minutes(15)));
         assert_eq!((longer.hits_max, longer.window), (20, TimeDelta::hours(1)));
         assert!(address_limit(&rules).hits_max > longer.hits_max);

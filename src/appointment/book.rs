@@ -4,25 +4,28 @@
 //! practitioner or patient and time. The code here only chooses and explains.
 
 use chrono::TimeDelta;
+use diesel::dsl::count_star;
 use diesel::prelude::*;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::access::Facts;
 use crate::access::table::Action;
+use crate::appointment::taken::VISIT_HOURS_MAX;
 use crate::appointment::{self, Appointment, AppointmentId, check_reason, minutes, sealed};
-use crate::base::column::{Instant, text_enum};
+use crate::base::column::{self, Instant, text_enum};
 use crate::base::db::{self, Each};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::{appointments, occupancies};
 use crate::base::seal;
 use crate::base::tx::Tx;
-use crate::base::zone::{self, Zone};
+use crate::base::zone;
 use crate::encounter;
 use crate::encounter::lifecycle::{Act, AppointmentStatus};
 use crate::message;
 use crate::organization::{self, Service, ServiceId};
-use crate::patient::{self, PatientId};
+use crate::patient::{self, PatientId, PatientRow};
 use crate::practitioner::{self, PractitionerId, PractitionerRow};
 use crate::schedule::{self, Slot};
 
@@ -61,39 +64,67 @@ pub struct BookAppointment {
     pub hold: bool,
 }
 
-/// Books a visit, or holds its time. 409 with the next free times when somebody was faster.
+/// Books a visit, or holds its time. 409 when somebody was faster; [`alternatives`] says what is
+/// free instead.
 pub fn book(tx: &mut Tx, wanted: BookAppointment) -> Result<Appointment, Error> {
-    let patient = bookable_patient(tx, wanted.patient)?;
+    let (patient, facts) = bookable_patient(tx, wanted.patient)?;
     check_reason(wanted.reason.as_deref())?;
     check_start(tx, wanted.start)?;
-    let service = organization::find_service(tx, wanted.service)
-        .map_err(|error| unknown_reference(error, "/service"))?;
-    let duration = TimeDelta::minutes(i64::from(service.duration_minutes));
-    let (start, end) = (wanted.start, wanted.start.plus(duration));
-    let candidates = candidates(tx, &service, wanted.practitioner, start, end)?;
+    let service = find_service(tx, wanted.service)?;
+    let (start, end) = (wanted.start, wanted.start.plus(duration(&service)));
+    let candidates = candidates(tx, &service, wanted.practitioner, (start, end))?;
     let id = AppointmentId::new(tx.now);
-    let zone = patient.time_zone;
-    let alternatives =
-        |tx: &mut Tx| alternatives(tx, &service, wanted.practitioner, patient.id, start, zone);
-    let Some(practitioner) = first_free(tx, id, &candidates, start, end)? else {
-        let alternatives = alternatives(tx)?;
-        return Err(Error::from(&problem::SLOT_TAKEN).with("alternatives", alternatives));
-    };
+    let practitioner = first_free(tx, id, &candidates, start, end)?
+        .ok_or_else(|| Error::from(&problem::SLOT_TAKEN))?;
     if !occupy(tx, id, ResourceKind::Patient, patient.id.0, start, end)? {
-        let alternatives = alternatives(tx)?;
-        return Err(Error::from(&problem::PATIENT_BUSY).with("alternatives", alternatives));
+        return Err(Error::from(&problem::PATIENT_BUSY));
     }
-    insert(tx, id, &wanted, &service, practitioner, patient.id, end, zone)?;
+    insert(tx, id, &wanted, &service, practitioner, &patient, end)?;
     encounter::plan(tx, id, patient.id, practitioner.id, service.organization_id, start)?;
-    let facts = appointment::find_row(tx, id)?.facts();
+    let booked = appointment::show(tx, id)?;
+    let facts = Facts {
+        organization: Some(service.organization_id),
+        practitioner: Some(practitioner.id),
+        ..facts
+    };
     tx.record(Action::Book, "Appointment", id.0, &facts);
     if !wanted.hold {
-        message::confirm_booking(tx, id)?;
+        message::confirm_booking(tx, &booked, patient.account_id)?;
     }
-    appointment::show(tx, id)
+    Ok(booked)
 }
 
-fn bookable_patient(tx: &mut Tx, wanted: Option<PatientId>) -> Result<patient::PatientRow, Error> {
+/// The next times that are free for both the patient and the doctor, or any doctor, whom a
+/// refused booking asked for. It is a deed of its own, so that those who came second do not keep
+/// the database's writer from those who come next.
+pub fn alternatives(tx: &mut Tx, wanted: &BookAppointment) -> Result<Vec<Slot>, Error> {
+    let (patient, _) = bookable_patient(tx, wanted.patient)?;
+    let service = find_service(tx, wanted.service)?;
+    let busy: Vec<(Instant, Instant)> = occupancies::table
+        .filter(occupancies::resource_id.eq(column::Uuid(patient.id.0)))
+        .filter(occupancies::live)
+        .filter(occupancies::ends_at.gt(wanted.start))
+        .order(occupancies::starts_at)
+        .limit(50)
+        .select((occupancies::starts_at, occupancies::ends_at))
+        .load(tx.conn)?;
+    let (after, zone) = (wanted.start, patient.time_zone);
+    let mut slots =
+        schedule::next_free(tx, &service, wanted.practitioner, after, zone, ALTERNATIVES * 8)?;
+    slots.retain(|slot| !busy.iter().any(|(start, end)| *start < slot.end && slot.start < *end));
+    slots.truncate(ALTERNATIVES);
+    Ok(slots)
+}
+
+fn find_service(tx: &mut Tx, id: ServiceId) -> Result<Service, Error> {
+    organization::find_service(tx, id).map_err(|error| unknown_reference(error, "/service"))
+}
+
+fn duration(service: &Service) -> TimeDelta {
+    TimeDelta::minutes(i64::from(service.duration_minutes))
+}
+
+fn bookable_patient(tx: &mut Tx, wanted: Option<PatientId>) -> Result<(PatientRow, Facts), Error> {
     let id = match wanted {
         Some(id) => id,
         None => tx
@@ -102,9 +133,11 @@ fn bookable_patient(tx: &mut Tx, wanted: Option<PatientId>) -> Result<patient::P
             .ok_or_else(|| Error::field(&problem::UNKNOWN_REFERENCE, "/patient"))?,
     };
     // A patient who is not there and one who is not yours to see answer alike.
-    let facts = patient::facts(tx, id).map_err(|error| unknown_reference(error, "/patient"))?;
-    tx.allow(Action::Book, &facts).map_err(|error| unknown_reference(error, "/patient"))?;
-    patient::find_row(tx, id)
+    let unknown = |error| unknown_reference(error, "/patient");
+    let row = patient::find_row(tx, id).map_err(unknown)?;
+    let facts = patient::facts_of(tx, &row)?;
+    tx.allow(Action::Book, &facts).map_err(unknown)?;
+    Ok((row, facts))
 }
 
 /// A foreign key of the body that does not exist, or must not be seen: 422 on its field.
@@ -136,40 +169,45 @@ fn candidates(
     tx: &mut Tx,
     service: &Service,
     wanted: Option<PractitionerId>,
-    start: Instant,
-    end: Instant,
+    visit: (Instant, Instant),
 ) -> Result<Vec<PractitionerRow>, Error> {
-    let mut offering = practitioner::of_service(tx, service.id)?;
-    if let Some(wanted) = wanted {
-        offering.retain(|practitioner| practitioner.id == wanted);
-        if offering.is_empty() {
-            return Err(Error::field(&problem::UNKNOWN_REFERENCE, "/practitioner"));
-        }
+    let mut offering = practitioner::of_service(tx, service.id, wanted)?;
+    if wanted.is_some() && offering.is_empty() {
+        return Err(Error::field(&problem::UNKNOWN_REFERENCE, "/practitioner"));
     }
-    let mut working = Vec::new();
-    for practitioner in offering {
-        if schedule::is_working(tx, practitioner.id, start, end)? {
-            let load = if wanted.is_some() { 0 } else { load(tx, practitioner.id, start)? };
-            working.push((load, practitioner));
-        }
-    }
-    if working.is_empty() {
+    let ids: Vec<PractitionerId> = offering.iter().map(|practitioner| practitioner.id).collect();
+    let working = schedule::who_works(tx, &ids, visit)?;
+    offering.retain(|practitioner| working.contains(&practitioner.id));
+    if offering.is_empty() {
         return Err(Error::field(&problem::OUTSIDE_HOURS, "/start"));
     }
-    working.sort_by_key(|(load, practitioner)| (*load, practitioner.id));
-    Ok(working.into_iter().map(|(_, practitioner)| practitioner).collect())
+    if offering.len() > 1 {
+        let loads = loads(tx, &working, visit.0)?;
+        offering.sort_by_key(|practitioner| {
+            let load = loads.iter().find(|(id, _)| *id == practitioner.id.0);
+            (load.map_or(0, |(_, visits)| *visits), practitioner.id)
+        });
+    }
+    Ok(offering)
 }
 
-/// How many visits a practitioner has within twelve hours of `start`.
-fn load(tx: &mut Tx, practitioner: PractitionerId, start: Instant) -> Result<i64, Error> {
+/// How many visits each of some practitioners has within twelve hours of `start`.
+fn loads(
+    tx: &mut Tx,
+    practitioners: &[PractitionerId],
+    start: Instant,
+) -> Result<Vec<(uuid::Uuid, i64)>, Error> {
     let half_day = TimeDelta::hours(12);
-    Ok(occupancies::table
-        .filter(occupancies::resource_id.eq(crate::base::column::Uuid(practitioner.0)))
-        .filter(occupancies::live.eq(true))
+    let ids: Vec<column::Uuid> = practitioners.iter().map(|id| column::Uuid(id.0)).collect();
+    let counted: Vec<(column::Uuid, i64)> = occupancies::table
+        .filter(occupancies::resource_id.eq_any(ids))
+        .filter(occupancies::live)
         .filter(occupancies::starts_at.ge(start.minus(half_day)))
         .filter(occupancies::starts_at.lt(start.plus(half_day)))
-        .count()
-        .get_result(tx.conn)?)
+        .group_by(occupancies::resource_id)
+        .select((occupancies::resource_id, count_star()))
+        .load(tx.conn)?;
+    Ok(counted.into_iter().map(|(id, visits)| (id.0, visits)).collect())
 }
 
 fn first_free<'a>(
@@ -220,7 +258,7 @@ fn try_occupy(
             .values((
                 occupancies::appointment_id.eq(id),
                 occupancies::resource_kind.eq(kind),
-                occupancies::resource_id.eq(crate::base::column::Uuid(resource)),
+                occupancies::resource_id.eq(column::Uuid(resource)),
                 occupancies::starts_at.eq(start),
                 occupancies::ends_at.eq(end),
                 occupancies::live.eq(true),
@@ -244,8 +282,9 @@ fn release_expired(
 ) -> Result<usize, Error> {
     let expired: Vec<AppointmentId> = appointments::table
         .inner_join(occupancies::table.on(occupancies::appointment_id.eq(appointments::id)))
-        .filter(occupancies::resource_id.eq(crate::base::column::Uuid(resource)))
-        .filter(occupancies::live.eq(true))
+        .filter(occupancies::resource_id.eq(column::Uuid(resource)))
+        .filter(occupancies::live)
+        .filter(occupancies::starts_at.gt(start.minus(TimeDelta::hours(VISIT_HOURS_MAX))))
         .filter(occupancies::starts_at.lt(end))
         .filter(occupancies::ends_at.gt(start))
         .filter(appointments::status.eq(AppointmentStatus::Pending))
@@ -263,17 +302,16 @@ fn release_expired(
     Ok(expired.len())
 }
 
-#[expect(clippy::too_many_arguments, reason = "one row, written in one place")]
 fn insert(
     tx: &mut Tx,
     id: AppointmentId,
     wanted: &BookAppointment,
     service: &Service,
     practitioner: &PractitionerRow,
-    patient: PatientId,
+    patient: &PatientRow,
     end: Instant,
-    zone: Zone,
 ) -> Result<(), Error> {
+    let zone = patient.time_zone;
     let hold_expires_at = wanted.hold.then(|| tx.now.plus(minutes(tx.config.booking.hold_minutes)));
     let status = if wanted.hold { AppointmentStatus::Pending } else { AppointmentStatus::Booked };
     let reason = sealed(tx, id, "reason", wanted.reason.as_deref())?;
@@ -290,7 +328,7 @@ fn insert(
                     appointments::service_id.eq(service.id),
                     appointments::organization_id.eq(service.organization_id),
                     appointments::practitioner_id.eq(practitioner.id),
-                    appointments::patient_id.eq(patient),
+                    appointments::patient_id.eq(patient.id),
                     appointments::starts_at.eq(wanted.start),
                     appointments::ends_at.eq(end),
                     appointments::time_zone.eq(zone.to_string()),
@@ -327,29 +365,6 @@ fn new_code() -> Result<String, Error> {
         }
     }
     Ok(code)
-}
-
-/// The next times that are free for both the doctor and the patient.
-fn alternatives(
-    tx: &mut Tx,
-    service: &Service,
-    practitioner: Option<PractitionerId>,
-    patient: PatientId,
-    after: Instant,
-    zone: Zone,
-) -> Result<Vec<Slot>, Error> {
-    let busy: Vec<(Instant, Instant)> = occupancies::table
-        .filter(occupancies::resource_id.eq(crate::base::column::Uuid(patient.0)))
-        .filter(occupancies::live.eq(true))
-        .filter(occupancies::ends_at.gt(after))
-        .order(occupancies::starts_at)
-        .limit(50)
-        .select((occupancies::starts_at, occupancies::ends_at))
-        .load(tx.conn)?;
-    let mut slots = schedule::next_free(tx, service, practitioner, after, zone, ALTERNATIVES * 8)?;
-    slots.retain(|slot| !busy.iter().any(|(start, end)| *start < slot.end && slot.start < *end));
-    slots.truncate(ALTERNATIVES);
-    Ok(slots)
 }
 
 #[cfg(test)]

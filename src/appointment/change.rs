@@ -10,10 +10,11 @@ use crate::base::column::text_enum;
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::appointments;
-use crate::base::tx::{Event, Tx};
-use crate::encounter;
-use crate::encounter::lifecycle::{Act, AppointmentStatus, EncounterStatus};
+use crate::base::tx::Tx;
+use crate::encounter::lifecycle::{Act, AppointmentStatus};
+use crate::encounter::{self, finish};
 use crate::message;
+use crate::patient;
 
 /// What can be changed about a booked visit.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -70,8 +71,10 @@ pub fn confirm(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     }
     encounter::advance(tx, id, Act::Confirm, None)?;
     tx.record(Action::ConfirmAppointment, "Appointment", id.0, &row.facts());
-    message::confirm_booking(tx, id)?;
-    show(tx, id)
+    let booked = show(tx, id)?;
+    let account = patient::find_row(tx, row.patient_id)?.account_id;
+    message::confirm_booking(tx, &booked, account)?;
+    Ok(booked)
 }
 
 /// Why a visit is called off.
@@ -100,7 +103,7 @@ pub fn cancel(
         .set(appointments::cancellation_sealed.eq(reason))
         .execute(tx.conn)?;
     tx.record(Action::CancelAppointment, "Appointment", id.0, &row.facts());
-    tell_room(tx, id)?;
+    empty_room(tx, id)?;
     show(tx, id)
 }
 
@@ -140,7 +143,7 @@ pub fn mark_noshow(
     };
     encounter::advance(tx, id, act, None)?;
     tx.record(Action::MarkNoshow, "Appointment", id.0, &row.facts());
-    tell_room(tx, id)?;
+    empty_room(tx, id)?;
     show(tx, id)
 }
 
@@ -174,12 +177,7 @@ fn is_over(status: AppointmentStatus) -> bool {
     )
 }
 
-fn tell_room(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
+fn empty_room(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
     let encounter = encounter::of_appointment(tx, id)?;
-    debug_assert!(matches!(
-        encounter.status,
-        EncounterStatus::Cancelled | EncounterStatus::Finished
-    ));
-    tx.tell(Event::EncounterOver(encounter.id));
-    Ok(())
+    finish::over(tx, encounter.id)
 }

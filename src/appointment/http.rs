@@ -9,6 +9,7 @@ use crate::appointment::{Appointment, AppointmentId, Filter, book, change};
 use crate::base::body::{Body, Empty, Path, Query};
 use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
+use crate::base::problem;
 
 /// Books a visit, or holds its time.
 #[utoipa::path(
@@ -28,7 +29,14 @@ pub async fn book_appointment(
     ctx: Ctx,
     wanted: Body<BookAppointment>,
 ) -> Result<HttpResponse, Error> {
-    ctx.only_once(StatusCode::CREATED, wanted, book::book).await
+    let wish = wanted.value.clone();
+    match ctx.only_once(StatusCode::CREATED, wanted, book::book).await {
+        Err(refusal) if refusal.is(&problem::SLOT_TAKEN) || refusal.is(&problem::PATIENT_BUSY) => {
+            let free = ctx.read(move |tx| book::alternatives(tx, &wish)).await?;
+            Err(refusal.with("alternatives", free))
+        }
+        answer => answer,
+    }
 }
 
 /// Lists the appointments that the caller may see, by start.

@@ -15,6 +15,7 @@ use crate::access::{Facts, Scope};
 use crate::base::column::{Instant, id};
 use crate::base::error::Error;
 use crate::base::language::Language;
+use crate::base::name::Named;
 use crate::base::page::{self, Page};
 use crate::base::problem;
 use crate::base::schema::{
@@ -31,15 +32,6 @@ id!(
     /// A visit that was booked (FHIR Appointment).
     AppointmentId
 );
-
-/// An id and the name a person reads.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Named<T> {
-    /// The id.
-    pub id: T,
-    /// The name.
-    pub name: String,
-}
 
 /// The visit of an appointment.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -223,8 +215,13 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Appointment>, Error> {
     }
     let found: Vec<(AppointmentId, Instant)> = query.load(tx.conn)?;
     let page = Page::cut(found, limit, |(id, at)| (*at, *id));
-    let ids = page.items.iter().map(|(id, _)| *id).collect();
-    Ok(Page { items: show_all(tx, ids)?, next: page.next })
+    let ids: Vec<AppointmentId> = page.items.iter().map(|(id, _)| *id).collect();
+    let rows: Vec<Shown> = shown()
+        .filter(appointments::id.eq_any(ids))
+        .order((appointments::starts_at, appointments::id))
+        .load(tx.conn)?;
+    let items = rows.into_iter().map(|row| assemble(tx, row)).collect::<Result<_, _>>()?;
+    Ok(Page { items, next: page.next })
 }
 
 /// Whether this practitioner has, or had, a visit with the patient that was not called off.
@@ -252,7 +249,8 @@ pub(crate) fn treated_by(practitioner: PractitionerId) -> _ {
 
 /// An appointment that the caller may see.
 pub(crate) fn show(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
-    show_all(tx, vec![id])?.pop().ok_or_else(|| Error::from(&problem::NOT_FOUND))
+    let row: Option<Shown> = shown().filter(appointments::id.eq(id)).first(tx.conn).optional()?;
+    assemble(tx, row.ok_or_else(|| Error::from(&problem::NOT_FOUND))?)
 }
 
 type Shown = (
@@ -265,15 +263,14 @@ type Shown = (
     (EncounterId, EncounterStatus),
 );
 
-fn show_all(tx: &mut Tx, ids: Vec<AppointmentId>) -> Result<Vec<Appointment>, Error> {
-    let rows: Vec<Shown> = appointments::table
+#[diesel::dsl::auto_type(no_type_alias)]
+fn shown() -> _ {
+    appointments::table
         .inner_join(healthcare_services::table)
         .inner_join(practitioners::table)
         .inner_join(patients::table)
         .inner_join(organizations::table)
         .inner_join(encounters::table)
-        .filter(appointments::id.eq_any(ids))
-        .order((appointments::starts_at, appointments::id))
         .select((
             (
                 appointments::id,
@@ -296,8 +293,6 @@ fn show_all(tx: &mut Tx, ids: Vec<AppointmentId>) -> Result<Vec<Appointment>, Er
             (organizations::id, organizations::name),
             (encounters::id, encounters::status),
         ))
-        .load(tx.conn)?;
-    rows.into_iter().map(|row| assemble(tx, row)).collect()
 }
 
 fn assemble(tx: &Tx, row: Shown) -> Result<Appointment, Error> {

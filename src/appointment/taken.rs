@@ -8,9 +8,11 @@ use utoipa::ToSchema;
 
 use crate::access::Scope;
 use crate::access::table::Action;
-use crate::appointment::{AppointmentId, Named};
+use crate::appointment::AppointmentId;
 use crate::base::column::Instant;
+use crate::base::db::Kept;
 use crate::base::error::Error;
+use crate::base::name::Named;
 use crate::base::schema::{appointments, patients};
 use crate::base::tx::Tx;
 use crate::encounter::lifecycle::AppointmentStatus;
@@ -19,7 +21,7 @@ use crate::practitioner::PractitionerId;
 
 /// The longest visit, in hours (the schema knows it too): what reaches into a range began at most
 /// so long before, which lets the index bound the search on both sides.
-const VISIT_HOURS_MAX: i64 = 8;
+pub(crate) const VISIT_HOURS_MAX: i64 = 8;
 /// How many visits an absence names.
 const HITS_MAX: i64 = 100;
 
@@ -32,7 +34,7 @@ pub fn by_visits(
     to: Instant,
 ) -> Result<Vec<(PractitionerId, Instant, Instant)>, Error> {
     use AppointmentStatus::{Arrived, Booked, Fulfilled, Pending};
-    Ok(appointments::table
+    let visits = appointments::table
         .filter(appointments::practitioner_id.eq_any(practitioners.to_vec()))
         .filter(appointments::starts_at.ge(earliest(from)))
         .filter(appointments::starts_at.lt(to))
@@ -42,8 +44,8 @@ pub fn by_visits(
                 .eq_any([Booked, Arrived, Fulfilled])
                 .or(appointments::status.eq(Pending).and(appointments::hold_expires_at.gt(tx.now))),
         )
-        .select((appointments::practitioner_id, appointments::starts_at, appointments::ends_at))
-        .load(tx.conn)?)
+        .select((appointments::practitioner_id, appointments::starts_at, appointments::ends_at));
+    Ok(Kept(visits).load(tx.conn)?)
 }
 
 /// A visit that an absence hits.

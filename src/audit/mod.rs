@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::access::table::Action;
 use crate::account::{AccountId, SessionId};
 use crate::base::column::{self, Instant, text_enum};
-use crate::base::db::Conn;
+use crate::base::db::{Conn, Kept};
 use crate::base::error::Error;
 use crate::base::schema::{audit_events, audit_heads};
 use crate::base::seal::sha256;
@@ -104,8 +104,8 @@ pub fn append(conn: &mut Conn, now: Instant, actor: Actor, entries: &[Entry]) ->
             ))
             .execute(conn)?;
     }
-    diesel::update(audit_heads::table.filter(audit_heads::chain.eq(chain)))
-        .set((audit_heads::seq.eq(seq), audit_heads::hash.eq(hash)))
+    let head = audit_heads::table.filter(audit_heads::chain.eq(chain));
+    Kept(diesel::update(head).set((audit_heads::seq.eq(seq), audit_heads::hash.eq(hash))))
         .execute(conn)?;
     Ok(())
 }

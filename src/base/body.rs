@@ -90,6 +90,15 @@ async fn collect(mut payload: Payload) -> Result<web::BytesMut, Error> {
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<Body<T>, Error> {
     let canonical: Value =
         serde_json::from_slice(bytes).map_err(|_syntax| Error::from(&problem::MALFORMED_JSON))?;
+    // serde would also take a list of a command's fields, in their order.
+    if !canonical.is_object() {
+        let detail = "the body must be a JSON object".to_owned();
+        let field = FieldError { pointer: String::new(), code: problem::INVALID_BODY.code, detail };
+        return Err(Error::from(&problem::INVALID_BODY).with_errors(vec![field]));
+    }
+    if let Some(pointer) = nul_in(&canonical) {
+        return Err(Error::field(&problem::INVALID_BODY, &pointer));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let pointer = pointer(error.path());
@@ -98,6 +107,22 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<Body<T>, Error> {
         Error::from(problem).with_errors(vec![FieldError { pointer, code: problem.code, detail }])
     })?;
     Ok(Body { value, fingerprint: sha256(canonical.to_string().as_bytes()) })
+}
+
+/// Where a text holds U+0000, which PostgreSQL keeps in no text and no person types.
+fn nul_in(value: &Value) -> Option<String> {
+    let below = |name: &str, value: &Value| {
+        let name = name.replace('~', "~0").replace('/', "~1");
+        nul_in(value).map(|pointer| format!("/{name}{pointer}"))
+    };
+    match value {
+        Value::String(text) if text.contains('\0') => Some(String::new()),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(at, item)| below(&at.to_string(), item))
+        }
+        Value::Object(members) => members.iter().find_map(|(name, member)| below(name, member)),
+        _ => None,
+    }
 }
 
 /// Our own types refuse with a problem code; whatever else serde says is an invalid body.
@@ -158,6 +183,9 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     type Future = std::future::Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        if request.query_string().contains("%00") {
+            return std::future::ready(Err(Error::from(&problem::INVALID_QUERY)));
+        }
         // A plus sign in an offset ("+07:00") is meant as a plus, not as a space.
         let query = request.query_string().replace('+', "%2B");
         let parsed = web::Query::<T>::from_query(&query);

@@ -244,9 +244,7 @@ impl Config {
             .0
             .parse::<crate::base::db::DatabaseUrl>()
             .context("database.url is not valid")?;
-        if !(1..=60).contains(&self.sign_in.access_token_minutes) {
-            bail!("sign_in.access_token_minutes must be from 1 to 60");
-        }
+        self.check_ranges()?;
         if !self.seal.master_key.0.is_empty() {
             master_key::decode(&self.seal.master_key.0).context("seal.master_key")?;
         }
@@ -256,9 +254,55 @@ impl Config {
         if !self.ice.turn_urls.is_empty() && self.ice.turn_secret.0.is_empty() {
             bail!("ice.turn_secret is needed when ice.turn_urls are set");
         }
+        if !is_origin(&self.http.public_url) && !self.http.public_url.is_empty() {
+            bail!("http.public_url must be like https://clinic.example");
+        }
+        if !self.http.allowed_origins.iter().all(|origin| is_origin(origin)) {
+            bail!("http.allowed_origins must each be like https://clinic.example");
+        }
         telemetry::filter(&self.log.level)?;
         Ok(())
     }
+
+    /// A number out of its range would show late, as a full queue or an ended session.
+    fn check_ranges(&self) -> anyhow::Result<()> {
+        let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let Self { http, database, sign_in, booking, visit, ice, .. } = self;
+        for (key, value, min, max) in [
+            ("http.workers", wide(http.workers), 0, 1024),
+            ("http.trusted_proxies", wide(http.trusted_proxies), 0, 16),
+            ("http.drain_secs", http.drain_secs, 0, 600),
+            ("http.shutdown_secs", http.shutdown_secs, 1, 600),
+            ("database.workers", wide(database.workers), 1, 64),
+            ("database.queue_len_max", wide(database.queue_len_max), 16, 1_000_000),
+            ("sign_in.access_token_minutes", sign_in.access_token_minutes.into(), 1, 60),
+            ("sign_in.staff_session_minutes", sign_in.staff_session_minutes.into(), 1, 527_040),
+            ("sign_in.staff_idle_minutes", sign_in.staff_idle_minutes.into(), 1, 527_040),
+            ("sign_in.patient_session_days", sign_in.patient_session_days.into(), 1, 366),
+            ("sign_in.patient_idle_days", sign_in.patient_idle_days.into(), 1, 366),
+            ("sign_in.password_failures_max", sign_in.password_failures_max.into(), 1, 1000),
+            ("sign_in.password_wait_minutes", sign_in.password_wait_minutes.into(), 1, 1440),
+            ("sign_in.codes_per_number_day", sign_in.codes_per_number_day.into(), 1, 1000),
+            ("sign_in.codes_per_address_hour", sign_in.codes_per_address_hour.into(), 1, 1_000_000),
+            ("booking.hold_minutes", booking.hold_minutes.into(), 1, 1440),
+            ("booking.ahead_days_max", booking.ahead_days_max.into(), 1, 3660),
+            ("visit.opens_before_minutes", visit.opens_before_minutes.into(), 0, 10_080),
+            ("visit.closes_after_minutes", visit.closes_after_minutes.into(), 0, 10_080),
+            ("ice.turn_credential_secs", ice.turn_credential_secs.into(), 60, 172_800),
+        ] {
+            if !(min..=max).contains(&value) {
+                bail!("{key} must be from {min} to {max}");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether this is what a browser sends as `Origin`; a slash at the end is no harm.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = host.map(|host| host.strip_suffix('/').unwrap_or(host));
+    host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']))
 }
 
 /// What a variable of the environment sets: the dotted key and its value.
@@ -340,6 +384,11 @@ mod tests {
             ("FELDSHER__SEAL__MASTER_KEY", "c2hvcnQ=", "seal.master_key"),
             ("FELDSHER__HTTP__LISTEN", "8080", "http.listen"),
             ("FELDSHER__SMS__ADAPTER", "http", "sms.http.url"),
+            ("FELDSHER__DATABASE__QUEUE_LEN_MAX", "0", "database.queue_len_max"),
+            ("FELDSHER__SIGN_IN__PATIENT_SESSION_DAYS", "4294967295", "patient_session_days"),
+            ("FELDSHER__ICE__TURN_CREDENTIAL_SECS", "0", "ice.turn_credential_secs"),
+            ("FELDSHER__HTTP__PUBLIC_URL", "clinic.example", "http.public_url"),
+            ("FELDSHER__HTTP__ALLOWED_ORIGINS", "https://a,b", "http.allowed_origins"),
         ] {
             let error = format!("{:#}", with(name, value).unwrap_err());
             assert!(error.contains(named), "{error}");

@@ -196,6 +196,10 @@ impl Error {
         if problem.status == 401 {
             answer.insert_header(("WWW-Authenticate", "Bearer"));
         }
+        if problem.status == 426 {
+            answer.insert_header(("Upgrade", "websocket"));
+            answer.insert_header(("Connection", "Upgrade"));
+        }
         answer.body(json!(document).to_string())
     }
 }
@@ -251,7 +255,7 @@ impl ResponseError for Error {
     }
 
     fn error_response(&self) -> HttpResponse {
-        // The middleware writes the body again, in the caller's language and with the request id.
-        self.answer(Language::English, "")
+        // The middleware writes the answer, in the caller's language and with the request id.
+        HttpResponse::new(self.status_code())
     }
 }

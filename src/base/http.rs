@@ -5,6 +5,7 @@ use std::time::Instant as Stopwatch;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
@@ -27,13 +28,17 @@ const HEADERS: &[(&str, &str)] = &[
 
 /// Wraps every request.
 pub async fn frame(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Stopwatch::now();
     let id = uuid::Uuid::new_v4().simple().to_string();
     request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().clone();
+    if method == Method::HEAD {
+        // The same answer without its body, which the connection leaves out.
+        request.head_mut().method = Method::GET;
+    }
     // No copy of the request may be alive here: the router needs it to itself.
     let response = next.call(request).await?;
     let mut response = match response.response().error() {

@@ -4,13 +4,18 @@
 //! once wait for one another, and a lost answer is answered again from the row.
 //! After draft-ietf-httpapi-idempotency-key-header.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::watch;
 
+use crate::base::app::App;
 use crate::base::column::{self, Instant};
-use crate::base::db::Each;
+use crate::base::db::{Each, Kept};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::idempotency_keys;
@@ -18,6 +23,8 @@ use crate::base::tx::Tx;
 
 /// How long an answer is kept, in hours.
 pub const KEPT_HOURS: i64 = 72;
+/// How often answers that are too old are thrown away, in seconds.
+const SWEEP_SECS: u64 = 600;
 const KEY_LEN_MIN: usize = 8;
 const KEY_LEN_MAX: usize = 128;
 
@@ -55,21 +62,9 @@ pub fn check(key: &str) -> Result<(), Error> {
 /// 422 `idempotency_key_reused` when the body is another one.
 pub fn take(tx: &mut Tx, once: &Once) -> Result<Option<Answer>, Error> {
     let principal = column::Uuid(tx.person()?.account.0);
-    forget_expired(tx, principal, once)?;
-    let taken = Each(
-        diesel::insert_into(idempotency_keys::table)
-            .values((
-                idempotency_keys::principal.eq(principal),
-                idempotency_keys::route.eq(&once.route),
-                idempotency_keys::key.eq(&once.key),
-                idempotency_keys::fingerprint.eq(&once.fingerprint),
-                idempotency_keys::status.eq(0),
-                idempotency_keys::expires_at.eq(tx.now.plus(TimeDelta::hours(KEPT_HOURS))),
-            ))
-            .on_conflict_do_nothing(),
-    )
-    .execute(tx.conn)?;
-    if taken == 1 {
+    if insert(tx, principal, once)?
+        || (forget_expired(tx, principal, once)? && insert(tx, principal, once)?)
+    {
         return Ok(None);
     }
     let (fingerprint, sealed): (Vec<u8>, Option<Vec<u8>>) = find(principal, once)
@@ -85,19 +80,58 @@ pub fn take(tx: &mut Tx, once: &Once) -> Result<Option<Answer>, Error> {
         .map_err(|_syntax| Error::Internal("a kept answer is not JSON"))
 }
 
+/// `false` when the key is taken; waits for whoever is taking it at this moment.
+fn insert(tx: &mut Tx, principal: column::Uuid, once: &Once) -> Result<bool, Error> {
+    let taken = Each(
+        diesel::insert_into(idempotency_keys::table)
+            .values((
+                idempotency_keys::principal.eq(principal),
+                idempotency_keys::route.eq(&once.route),
+                idempotency_keys::key.eq(&once.key),
+                idempotency_keys::fingerprint.eq(&once.fingerprint),
+                idempotency_keys::status.eq(0),
+                idempotency_keys::expires_at.eq(tx.now.plus(TimeDelta::hours(KEPT_HOURS))),
+            ))
+            .on_conflict_do_nothing(),
+    )
+    .execute(tx.conn)?;
+    Ok(taken == 1)
+}
+
 /// Keeps the answer with the key.
 pub fn keep(tx: &mut Tx, once: &Once, answer: &Answer) -> Result<(), Error> {
     let principal = column::Uuid(tx.person()?.account.0);
     let plain = serde_json::to_vec(answer)
         .map_err(|_unserializable| Error::Internal("an answer is not JSON"))?;
     let sealed = tx.seal.seal(&place(principal, once), &plain)?;
-    diesel::update(find(principal, once))
-        .set((
-            idempotency_keys::status.eq(i32::from(answer.status)),
-            idempotency_keys::answer_sealed.eq(sealed),
-        ))
-        .execute(tx.conn)?;
+    Kept(diesel::update(find(principal, once)).set((
+        idempotency_keys::status.eq(i32::from(answer.status)),
+        idempotency_keys::answer_sealed.eq(sealed),
+    )))
+    .execute(tx.conn)?;
     Ok(())
+}
+
+/// Throws answers away that have been kept long enough, until `stop`.
+pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    let mut rounds = tokio::time::interval(Duration::from_secs(SWEEP_SECS));
+    rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = rounds.tick() => sweep(&app).await,
+            _ = stop.changed() => return,
+        }
+    }
+}
+
+/// Throws away what has been kept long enough. Index: idempotency_keys_by_expiry.
+pub async fn sweep(app: &App) {
+    let now = app.clock.now();
+    let old = idempotency_keys::table.filter(idempotency_keys::expires_at.le(now));
+    let swept = app.db.write(move |conn| diesel::delete(old).execute(conn)).await;
+    if !matches!(swept, Ok(Ok(_))) {
+        tracing::warn!("old answers could not be thrown away; the next round tries again");
+    }
 }
 
 #[diesel::dsl::auto_type(no_type_alias)]
@@ -114,9 +148,10 @@ fn place(principal: column::Uuid, once: &Once) -> String {
     format!("idempotency_keys|answer|{}|{}|{}", principal.0, once.route, once.key)
 }
 
-fn forget_expired(tx: &mut Tx, principal: column::Uuid, once: &Once) -> Result<(), Error> {
+fn forget_expired(tx: &mut Tx, principal: column::Uuid, once: &Once) -> Result<bool, Error> {
     let expired: Instant = tx.now;
-    diesel::delete(find(principal, once).filter(idempotency_keys::expires_at.le(expired)))
-        .execute(tx.conn)?;
-    Ok(())
+    let forgotten =
+        diesel::delete(find(principal, once).filter(idempotency_keys::expires_at.le(expired)))
+            .execute(tx.conn)?;
+    Ok(forgotten > 0)
 }

@@ -1,6 +1,7 @@
 //! Names that people give: of people, clinics, places, services.
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 /// The longest name, in characters.
 pub const NAME_CHARS_MAX: usize = 200;
@@ -13,6 +14,15 @@ pub struct Name(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a name has 1 to 200 characters on one line")]
 pub struct NotAName;
+
+/// An id and the name a person reads.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Named<T> {
+    /// The id.
+    pub id: T,
+    /// The name.
+    pub name: String,
+}
 
 impl Name {
     /// The name as it is written.

@@ -52,6 +52,7 @@ pub struct Rooms {
     owed: Mutex<Vec<Departure>>,
     next_line: AtomicU64,
     stopping: AtomicBool,
+    restored: watch::Sender<bool>,
     clock: std::sync::OnceLock<Arc<dyn crate::base::clock::Clock>>,
 }
 
@@ -91,6 +92,13 @@ impl Rooms {
     /// Whether the process is stopping: no new sockets.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the seats of the process before are in their rooms. Whoever came back earlier
+    /// would see a room without the others, and close the connection to them.
+    pub async fn restored(&self) {
+        // The sender lives as long as the rooms.
+        self.restored.subscribe().wait_for(|restored| *restored).await.ok();
     }
 
     /// How many sockets are open.
@@ -278,6 +286,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             tracing::error!(%error, "the seats of the process before could not be read");
         }
     }
+    app.rooms.restored.send_replace(true);
     let mut ticks = tokio::time::interval(Duration::from_millis(TICK_MS));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

@@ -89,6 +89,7 @@ async fn serve(app: Arc<App>, mut session: Session, mut stream: AggregatedMessag
         Err(_elapsed) => return close(session, CloseCode::HelloTimeout).await,
     };
     let Ok(frame) = frame else { return close(session, CloseCode::BadFrame).await };
+    app.rooms.restored().await;
     let id = app.rooms.new_line();
     let (line, inbox) = line(id, app.clock.now());
     let seated = match frame.said {

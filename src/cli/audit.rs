@@ -26,6 +26,12 @@ pub enum Audit {
 pub fn run(audit: &Audit, config: &Config) -> anyhow::Result<()> {
     let Audit::Verify = audit;
     let url: DatabaseUrl = config.database.url.0.parse()?;
+    if let DatabaseUrl::Sqlite(path) = &url
+        && !path.exists()
+    {
+        // A new and empty log would be "whole", and prove nothing.
+        bail!("there is no database at {}; DATABASE_URL names it", path.display());
+    }
     let (db, threads) = db::open(&url, 1, 8)?;
     let report: Result<Report, Error> = wait(async {
         let report = async { db.read(verify).await? }.await;

@@ -81,7 +81,8 @@ pub fn convert(tx: &mut Tx, id: EncounterId, to: Convert) -> Result<Encounter, E
     show(tx, id)
 }
 
-fn over(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
+/// Everybody leaves a visit that has ended, and hears it.
+pub(crate) fn over(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
     presence::clear(tx, id)?;
     tx.tell(Event::EncounterOver(id));
     Ok(())

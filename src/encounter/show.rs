@@ -5,10 +5,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::table::Action;
-use crate::appointment::{AppointmentId, Named};
+use crate::appointment::AppointmentId;
 use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::language::Language;
+use crate::base::name::Named;
 use crate::base::page::Page;
 use crate::base::problem;
 use crate::base::schema::{

@@ -12,7 +12,6 @@ use crate::location::{Filter, Location, LocationId, NewLocation};
 /// Adds a place.
 #[utoipa::path(
     tag = "locations", operation_id = "create_location", request_body = NewLocation,
-    params(("Idempotency-Key" = Option<String>, Header)),
     responses(
         (status = 201, body = Location),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),

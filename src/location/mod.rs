@@ -8,10 +8,9 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::Named;
 use crate::base::column::{id, text_enum};
 use crate::base::error::Error;
-use crate::base::name::Name;
+use crate::base::name::{Name, Named};
 use crate::base::page::{self, Page};
 use crate::base::problem;
 use crate::base::schema::{locations, organizations};

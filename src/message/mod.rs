@@ -13,14 +13,14 @@ pub mod text;
 use chrono::{DateTime, TimeDelta};
 
 use crate::account;
+use crate::account::AccountId;
 use crate::account::phone::Phone;
-use crate::appointment::{self, AppointmentId};
+use crate::appointment::{Appointment, AppointmentId};
 use crate::base::column::{Instant, Uuid};
 use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::tx::{Event, Tx};
 use crate::message::outbox::Payload;
-use crate::patient;
 
 /// How long a sign-in code is worth sending, in minutes.
 const CODE_MINUTES: i64 = 5;
@@ -49,11 +49,12 @@ pub fn send_code(tx: &mut Tx, to: &Phone, code: &str, language: Language) -> Res
 
 /// The SMS that confirms a booking, in the patient's language and local time. A patient without
 /// a telephone gets none. The caller has made the access decision.
-pub fn confirm_booking(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
-    let booked = appointment::show(tx, id)?;
-    let Some(account) = patient::find_row(tx, booked.patient.id)?.account_id else {
-        return Ok(());
-    };
+pub fn confirm_booking(
+    tx: &mut Tx,
+    booked: &Appointment,
+    patient: Option<AccountId>,
+) -> Result<(), Error> {
+    let Some(account) = patient else { return Ok(()) };
     let contact = account::contact(tx, account)?;
     let Some(phone) = contact.phone else { return Ok(()) };
     let local_start = DateTime::parse_from_rfc3339(&booked.local_start)
@@ -61,9 +62,9 @@ pub fn confirm_booking(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
     let payload = Payload {
         to: phone.as_str().to_owned(),
         text: text::booked(contact.language, &local_start, &booked.code),
-        promise: Some(Promise { appointment: id, starts_at: booked.start }),
+        promise: Some(Promise { appointment: booked.id, starts_at: booked.start }),
     };
-    put(tx, &payload, &format!("booked|{id}"), booked.start.since(tx.now))
+    put(tx, &payload, &format!("booked|{}", booked.id), booked.start.since(tx.now))
 }
 
 fn put(tx: &mut Tx, payload: &Payload, key: &str, life: TimeDelta) -> Result<(), Error> {

@@ -16,7 +16,6 @@ use crate::organization::{Filter, NewOrganization, Organization, OrganizationId,
 /// Founds a clinic.
 #[utoipa::path(
     tag = "organizations", operation_id = "create_organization", request_body = NewOrganization,
-    params(("Idempotency-Key" = Option<String>, Header)),
     responses(
         (status = 201, body = Organization),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
@@ -59,7 +58,7 @@ pub async fn find_organization(ctx: Ctx, id: Path<OrganizationId>) -> Result<Htt
 /// Takes somebody on in the office of a clinic.
 #[utoipa::path(
     tag = "organizations", operation_id = "create_member", request_body = NewMember,
-    params(("id" = OrganizationId, Path), ("Idempotency-Key" = Option<String>, Header)),
+    params(("id" = OrganizationId, Path)),
     responses(
         (status = 201, body = Member),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
@@ -126,7 +125,6 @@ pub async fn edit_member(
 #[utoipa::path(
     tag = "healthcare-services", operation_id = "create_healthcare_service",
     request_body = NewHealthcareService,
-    params(("Idempotency-Key" = Option<String>, Header)),
     responses(
         (status = 201, body = HealthcareService),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),

@@ -6,11 +6,10 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::Named;
 use crate::base::column::text_enum;
 use crate::base::error::Error;
 use crate::base::language::Language;
-use crate::base::name::Name;
+use crate::base::name::{Name, Named};
 use crate::base::page::{self, Page};
 use crate::base::problem;
 use crate::base::schema::{healthcare_services, organizations};

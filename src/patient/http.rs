@@ -12,7 +12,6 @@ use crate::patient::{Filter, NewPatient, Patient, PatientId};
 /// Registers a patient.
 #[utoipa::path(
     tag = "patients", operation_id = "create_patient", request_body = NewPatient,
-    params(("Idempotency-Key" = Option<String>, Header)),
     responses(
         (status = 201, body = Patient),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),

@@ -13,11 +13,11 @@ use crate::access::table::Action;
 use crate::access::{self, Decision, Facts, Scope};
 use crate::account::phone::Phone;
 use crate::account::{self, AccountId, NewAccount};
-use crate::appointment::{self, Named};
+use crate::appointment;
 use crate::base::column::id;
 use crate::base::error::Error;
 use crate::base::language::Language;
-use crate::base::name::{self, NAME_CHARS_MAX, Name};
+use crate::base::name::{self, NAME_CHARS_MAX, Name, Named};
 use crate::base::page::{self, Page};
 use crate::base::problem;
 use crate::base::schema::{locations, organizations, patient_keys, patients};
@@ -310,7 +310,13 @@ pub fn find_row(tx: &mut Tx, id: PatientId) -> Result<PatientRow, Error> {
 
 /// What the access decision must know of a patient. 404 when there is none.
 pub fn facts(tx: &mut Tx, id: PatientId) -> Result<Facts, Error> {
-    let organization = find_row(tx, id)?.organization_id;
+    let row = find_row(tx, id)?;
+    facts_of(tx, &row)
+}
+
+/// What the access decision must know of a patient whose row is at hand.
+pub fn facts_of(tx: &mut Tx, row: &PatientRow) -> Result<Facts, Error> {
+    let (id, organization) = (row.id, row.organization_id);
     let practitioner = match &tx.caller {
         Caller::Person(person) => person.active_practitioner(),
         Caller::Nobody | Caller::System => None,

@@ -12,7 +12,6 @@ use crate::practitioner::{Filter, NewPractitioner, Practitioner, PractitionerId}
 /// Adds a practitioner.
 #[utoipa::path(
     tag = "practitioners", operation_id = "create_practitioner", request_body = NewPractitioner,
-    params(("Idempotency-Key" = Option<String>, Header)),
     responses(
         (status = 201, body = Practitioner),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),

@@ -10,11 +10,10 @@ use crate::access::Facts;
 use crate::access::caller::{MembershipState, Role};
 use crate::access::table::Action;
 use crate::account::AccountState;
-use crate::appointment::Named;
 use crate::base::column::{id, text_enum};
 use crate::base::error::Error;
 use crate::base::language::Language;
-use crate::base::name::Name;
+use crate::base::name::{Name, Named};
 use crate::base::page::{self, Page};
 use crate::base::problem;
 use crate::base::schema::{
@@ -239,13 +238,21 @@ pub fn find_row(tx: &mut Tx, id: PractitionerId) -> Result<PractitionerRow, Erro
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }
 
-/// Who can be booked for a service now. Index: practitioner_services_by_service.
-pub fn of_service(tx: &mut Tx, id: ServiceId) -> Result<Vec<PractitionerRow>, Error> {
-    Ok(row()
+/// Who can be booked for a service now, or whether this one can.
+/// Index: practitioner_services_by_service.
+pub fn of_service(
+    tx: &mut Tx,
+    id: ServiceId,
+    only: Option<PractitionerId>,
+) -> Result<Vec<PractitionerRow>, Error> {
+    let serving = row()
         .filter(practitioners::id.eq_any(giving(id)))
         .filter(in_force())
-        .order(practitioners::id)
-        .load(tx.conn)?)
+        .order(practitioners::id);
+    Ok(match only {
+        Some(only) => serving.filter(practitioners::id.eq(only)).load(tx.conn)?,
+        None => serving.load(tx.conn)?,
+    })
 }
 
 #[diesel::dsl::auto_type(no_type_alias)]

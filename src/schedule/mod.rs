@@ -14,9 +14,11 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::{Named, taken};
+use crate::appointment::taken;
 use crate::base::column::Instant;
+use crate::base::db::Kept;
 use crate::base::error::Error;
+use crate::base::name::Named;
 use crate::base::page::{self, Page};
 use crate::base::problem::{self, Problem};
 use crate::base::schema::absences;
@@ -85,7 +87,7 @@ pub fn list_slots(tx: &mut Tx, wanted: &SlotFilter) -> Result<Page<Slot>, Error>
     let range = asked_range(tx, wanted)?;
     let service = organization::find_service(tx, wanted.service)
         .map_err(|error| unknown_reference(error, "/service"))?;
-    let offering = offering(tx, service.id, wanted.practitioner)?;
+    let offering = practitioner::of_service(tx, service.id, wanted.practitioner)?;
     if offering.is_empty() && wanted.practitioner.is_some() {
         return Err(Error::field(&problem::UNKNOWN_REFERENCE, "/practitioner"));
     }
@@ -143,51 +145,50 @@ pub fn next_free(
     zone: Zone,
     count: usize,
 ) -> Result<Vec<Slot>, Error> {
-    let offering = offering(tx, service.id, practitioner)?;
+    let offering = practitioner::of_service(tx, service.id, practitioner)?;
     let end = after.plus(TimeDelta::days(AHEAD_DAYS_MAX));
     let range = bookable(tx, Span { start: after, end });
     let found = search(tx, &offering, duration(service), range, None, count)?;
     Ok(found.into_iter().map(|free| free.shown(Some(zone))).collect())
 }
 
-/// Whether a practitioner works from `start` to `end`, without a gap or an absence; for a deed
-/// that has decided on access itself. Visits do not matter here.
-pub fn is_working(
+/// Who of some practitioners works from `start` to `end`, without a gap or an absence; for a deed
+/// that has decided on access itself. Visits do not matter here. Two queries.
+pub fn who_works(
     tx: &mut Tx,
-    practitioner: PractitionerId,
-    start: Instant,
-    end: Instant,
-) -> Result<bool, Error> {
+    practitioners: &[PractitionerId],
+    (start, end): (Instant, Instant),
+) -> Result<Vec<PractitionerId>, Error> {
     let visit = Span { start, end };
-    let found = rules::of(tx, &[practitioner])?;
-    let Some(&(_, zone, _)) = found.first() else { return Ok(false) };
-    let rules: Vec<Rule> = found.into_iter().map(|(_, _, rule)| rule).collect();
-    let windows = free::windows(&rules, &WallClock::of(zone, visit), visit);
-    if !free::covers(&windows, visit) {
-        return Ok(false);
+    let mut rules: HashMap<PractitionerId, (Zone, Vec<Rule>)> = HashMap::new();
+    for (practitioner, zone, rule) in rules::of(tx, practitioners)? {
+        rules.entry(practitioner).or_insert((zone, Vec::new())).1.push(rule);
     }
-    let absent = absences::table
-        .filter(absences::practitioner_id.eq(practitioner))
+    let mut working = practitioners.to_vec();
+    working.retain(|practitioner| {
+        rules.get(practitioner).is_some_and(|(zone, rules)| {
+            let windows = free::windows(rules, &WallClock::of(*zone, visit), visit);
+            free::covers(&windows, visit)
+        })
+    });
+    if working.is_empty() {
+        return Ok(working);
+    }
+    let absences = absences::table
         .filter(absences::starts_at.lt(end))
-        .filter(absences::ends_at.gt(start));
-    let is_absent: bool = diesel::select(diesel::dsl::exists(absent)).get_result(tx.conn)?;
-    Ok(!is_absent)
+        .filter(absences::ends_at.gt(start))
+        .select(absences::practitioner_id);
+    // PostgreSQL keeps the plan for one; for a list it would plan each time.
+    let absent: Vec<PractitionerId> = match *working {
+        [one] => absences.filter(absences::practitioner_id.eq(one)).load(tx.conn)?,
+        _ => Kept(absences.filter(absences::practitioner_id.eq_any(&working))).load(tx.conn)?,
+    };
+    working.retain(|practitioner| !absent.contains(practitioner));
+    Ok(working)
 }
 
 fn duration(service: &Service) -> TimeDelta {
     TimeDelta::minutes(i64::from(service.duration_minutes))
-}
-
-fn offering(
-    tx: &mut Tx,
-    service: ServiceId,
-    wanted: Option<PractitionerId>,
-) -> Result<Vec<PractitionerRow>, Error> {
-    let mut offering = practitioner::of_service(tx, service)?;
-    if let Some(wanted) = wanted {
-        offering.retain(|practitioner| practitioner.id == wanted);
-    }
-    Ok(offering)
 }
 
 /// A free time of a practitioner.
@@ -263,12 +264,12 @@ fn taken_of(
     practitioners: &[PractitionerId],
     range: Span,
 ) -> Result<HashMap<PractitionerId, Vec<Span>>, Error> {
-    let absent: Vec<(PractitionerId, Instant, Instant)> = absences::table
+    let absences = absences::table
         .filter(absences::practitioner_id.eq_any(practitioners.to_vec()))
         .filter(absences::starts_at.lt(range.end))
         .filter(absences::ends_at.gt(range.start))
-        .select((absences::practitioner_id, absences::starts_at, absences::ends_at))
-        .load(tx.conn)?;
+        .select((absences::practitioner_id, absences::starts_at, absences::ends_at));
+    let absent: Vec<(PractitionerId, Instant, Instant)> = Kept(absences).load(tx.conn)?;
     let visits = taken::by_visits(tx, practitioners, range.start, range.end)?;
     let mut taken: HashMap<PractitionerId, Vec<Span>> = HashMap::new();
     for (practitioner, start, end) in absent.into_iter().chain(visits) {

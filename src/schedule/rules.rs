@@ -12,9 +12,10 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::Named;
 use crate::base::column::{id, text_enum};
+use crate::base::db::Kept;
 use crate::base::error::Error;
+use crate::base::name::Named;
 use crate::base::problem;
 use crate::base::schema::{practitioners, schedule_rules};
 use crate::base::tx::Tx;
@@ -297,21 +298,22 @@ pub(crate) fn of(
     tx: &mut Tx,
     practitioners: &[PractitionerId],
 ) -> Result<Vec<(PractitionerId, Zone, Rule)>, Error> {
-    Ok(schedule_rules::table
-        .inner_join(practitioners::table)
-        .filter(schedule_rules::practitioner_id.eq_any(practitioners.to_vec()))
-        .select((
-            schedule_rules::practitioner_id,
-            practitioners::time_zone,
-            (
-                schedule_rules::weekday,
-                schedule_rules::from_minute,
-                schedule_rules::to_minute,
-                schedule_rules::valid_from,
-                schedule_rules::valid_to,
-            ),
-        ))
-        .load(tx.conn)?)
+    let rules = schedule_rules::table.inner_join(practitioners::table).select((
+        schedule_rules::practitioner_id,
+        practitioners::time_zone,
+        (
+            schedule_rules::weekday,
+            schedule_rules::from_minute,
+            schedule_rules::to_minute,
+            schedule_rules::valid_from,
+            schedule_rules::valid_to,
+        ),
+    ));
+    // PostgreSQL keeps the plan for one; for a list it would plan each time.
+    Ok(match practitioners {
+        [one] => rules.filter(schedule_rules::practitioner_id.eq(one)).load(tx.conn)?,
+        many => Kept(rules.filter(schedule_rules::practitioner_id.eq_any(many))).load(tx.conn)?,
+    })
 }
 
 fn check(rules: &[Rule]) -> Result<(), Error> {

@@ -37,6 +37,7 @@ on_both! {
             (json!({"service": world.service, "start": start, "patient": world.boris.id}), 422, "unknown_reference", "/patient"),
             (json!({"service": world.service, "start": start, "reason": "ж".repeat(2001)}), 422, "invalid_body", "/reason"),
             (json!([1, 2]), 422, "invalid_body", ""),
+            (json!({"service": world.service, "start": start, "reason": "a\0b"}), 422, "invalid_body", "/reason"),
         ];
         for (body, status, code, pointer) in cases {
             let answer = world.asha.client.once("/v1/appointments", &key(), &body).await;
@@ -166,9 +167,23 @@ on_both! {
         assert_eq!(asha.get("/v1/nothing").await.refused(404), "not_found");
         assert_eq!(asha.get("/v1/appointments/not-an-id").await.refused(404), "not_found");
         assert_eq!(asha.get("/v1/appointments?colour=red").await.refused(400), "invalid_query");
+        let nul = world.registrar.client.get("/v1/patients?query=%00").await;
+        assert_eq!(nul.refused(400), "invalid_query");
+        let nul = json!({"login": "a\0b", "password": "x"});
+        let nul = world.house.client().post("/v1/auth/password", &nul).await;
+        assert_eq!(nul.refused(422), "invalid_body");
         assert_eq!(asha.get("/v1/appointments?from=2026-11-24T09:00:00").await.refused(422), "naive_time");
         let wrong = asha.send(asha.request(Method::DELETE, "/v1/appointments"), None).await;
         assert_eq!(wrong.refused(405), "method_not_allowed");
+        for path in ["/", "/health/live", "/v1/me"] {
+            let head = asha.send(asha.request(Method::HEAD, path), None).await;
+            assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""), "{path}");
+        }
+        let plain = asha.get("/v1/rtc").await;
+        // The client takes what follows `Connection: Upgrade` for another protocol: no body here.
+        assert_eq!(plain.status, 426);
+        assert_eq!(plain.header("upgrade"), Some("websocket"));
+        assert_eq!(plain.header("content-type"), Some("application/problem+json"));
         let russian = asha.in_language("ru").get("/v1/nothing").await;
         assert_eq!(russian.body["title"], "Не найдено");
         let keyless = asha.post("/v1/appointments", &world.wish("2026-11-24T09:00:00+07:00")).await;

@@ -1,1 +1,595 @@
-//! To come.
+//! The life of a visit: every move of its table, the door, and what does not end it.
+
+use actix_web::http::Method;
+use awc::error::WsProtocolError;
+use awc::ws;
+use chrono::TimeDelta;
+use feldsher::base::column::Instant;
+use feldsher::encounter::lifecycle::{
+    Act, AppointmentStatus as A, EncounterStatus as E, State, TABLE, next,
+};
+use futures_util::{SinkExt, Stream, StreamExt};
+use serde_json::{Value, json};
+
+use crate::on_both;
+use crate::support::visit::encounter_of;
+use crate::support::world::PASSWORD;
+use crate::support::{Answer, Client, Engine, Person, World, key};
+
+const MONDAY_900: &str = "2026-11-23T02:00:00Z";
+/// Twenty minutes after the tests begin; the door has been open for five.
+const MONDAY_920: &str = "2026-11-23T09:20:00+07:00";
+
+const STATES: [State; 8] = [
+    (A::Pending, E::Planned),
+    (A::Booked, E::Planned),
+    (A::Arrived, E::Arrived),
+    (A::Arrived, E::InProgress),
+    (A::Arrived, E::Onleave),
+    (A::Fulfilled, E::Finished),
+    (A::Cancelled, E::Cancelled),
+    (A::Noshow, E::Cancelled),
+];
+
+/// Patient and doctor of one visit, whose tokens are fresh, and the visit.
+struct Scene {
+    patient: Person,
+    doctor: Person,
+    appointment: String,
+    encounter: String,
+}
+
+impl Scene {
+    async fn shown(&self) -> (Value, Value) {
+        let appointment = format!("/v1/appointments/{}", self.appointment);
+        let encounter = format!("/v1/encounters/{}", self.encounter);
+        let appointment = self.doctor.client.get(&appointment).await.expect(200);
+        let encounter = self.doctor.client.get(&encounter).await.expect(200);
+        (appointment, encounter)
+    }
+
+    async fn state(&self) -> State {
+        let (appointment, encounter) = self.shown().await;
+        let status = |body: &Value| body["status"].as_str().unwrap().to_owned();
+        (status(&appointment).parse().unwrap(), status(&encounter).parse().unwrap())
+    }
+
+    async fn ask(&self, word: Word) -> Answer {
+        let (who, path, body) = self.request(word);
+        who.once(&path, &key(), &body).await
+    }
+
+    fn request(&self, word: Word) -> (&Client, String, Value) {
+        let appointment = |rest| format!("/v1/appointments/{}/{rest}", self.appointment);
+        let encounter = |rest| format!("/v1/encounters/{}/{rest}", self.encounter);
+        let (patient, doctor) = (&self.patient.client, &self.doctor.client);
+        match word {
+            Word::Confirm => (patient, appointment("confirm"), json!({})),
+            Word::Cancel => (patient, appointment("cancel"), json!({"reason": "уехала"})),
+            Word::Noshow => (doctor, appointment("noshow"), json!({})),
+            Word::Technical => (doctor, appointment("noshow"), json!({"cause": "technical"})),
+            Word::Absent => (doctor, encounter("finish"), json!({"outcome": "patient_absent"})),
+            Word::Finish => (doctor, encounter("finish"), json!({})),
+            Word::Convert => (doctor, encounter("convert"), json!({"to": "phone"})),
+        }
+    }
+
+    async fn say(&self, word: Word) -> Value {
+        self.ask(word).await.expect(200)
+    }
+}
+
+/// What can be asked of a visit over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Confirm,
+    Cancel,
+    Noshow,
+    Technical,
+    Absent,
+    Finish,
+    Convert,
+}
+
+impl Word {
+    const ALL: [Self; 7] = [
+        Self::Confirm,
+        Self::Cancel,
+        Self::Noshow,
+        Self::Technical,
+        Self::Absent,
+        Self::Finish,
+        Self::Convert,
+    ];
+
+    fn act(self) -> Act {
+        match self {
+            Self::Confirm => Act::Confirm,
+            Self::Cancel | Self::Technical => Act::Cancel,
+            Self::Noshow | Self::Absent => Act::Noshow,
+            Self::Finish => Act::Finish,
+            Self::Convert => Act::Convert,
+        }
+    }
+
+    /// Saying again what has been done already is heard and changes nothing.
+    fn is_said_again_in(self, state: State) -> bool {
+        match self {
+            Self::Confirm => state.0 == A::Booked,
+            Self::Cancel => state.0 == A::Cancelled,
+            Self::Finish | Self::Absent => state.1 == E::Finished,
+            Self::Noshow | Self::Technical | Self::Convert => false,
+        }
+    }
+}
+
+/// Asha and the doctor, signed in anew, with a visit that is booked or held.
+async fn scene(world: &World, start: &str, hold: bool) -> Scene {
+    let (patient, doctor) = (world.asha.clone(), world.doctor.clone());
+    let mut wish = world.wish(start);
+    wish["hold"] = json!(hold);
+    let made = patient.client.once("/v1/appointments", &key(), &wish).await.expect(201);
+    let appointment = made["id"].as_str().unwrap().to_owned();
+    Scene { patient, doctor, appointment, encounter: encounter_of(&made) }
+}
+
+/// Brings a visit that has just been booked, or held, to a state.
+async fn bring(world: &World, scene: &Scene, state: State) {
+    let visit = &scene.encounter;
+    match state {
+        (A::Pending | A::Booked, _) => {}
+        (A::Cancelled, _) => drop(scene.say(Word::Cancel).await),
+        (A::Noshow, _) => drop(scene.say(Word::Noshow).await),
+        (A::Arrived | A::Fulfilled, status) => {
+            let guest = world.enters(&scene.patient, visit).await;
+            world.enters(&scene.doctor, visit).await;
+            if status != E::Arrived {
+                let path = format!("/v1/encounters/{visit}/admit");
+                let whom = json!({"participant": guest});
+                scene.doctor.client.post(&path, &whom).await.expect(200);
+            }
+            match status {
+                E::Onleave => world.leaves(visit, guest).await,
+                E::Finished => drop(scene.say(Word::Finish).await),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(scene.state().await, state);
+}
+
+/// One visit after the other, each twenty minutes later, at one minute after its start.
+struct Day<'a> {
+    world: &'a World,
+    patient: Person,
+    doctor: Person,
+    count: i64,
+}
+
+impl<'a> Day<'a> {
+    fn of(world: &'a World) -> Self {
+        let (patient, doctor) = (world.asha.clone(), world.doctor.clone());
+        Self { world, patient, doctor, count: 0 }
+    }
+
+    async fn visit_in(&mut self, state: State) -> Scene {
+        self.count += 1;
+        let begin: Instant = MONDAY_900.parse().unwrap();
+        let start = begin.plus(TimeDelta::minutes(20 * self.count));
+        let house = &self.world.house;
+        house.advance(start.minus(TimeDelta::minutes(5)).since(house.now()));
+        self.patient = self.world.resigned(&self.patient).await;
+        self.doctor = self.world.resigned(&self.doctor).await;
+        let mut wish = self.world.wish(&start.to_string());
+        wish["hold"] = json!(state.0 == A::Pending);
+        let made = self.patient.client.once("/v1/appointments", &key(), &wish).await.expect(201);
+        self.world.house.advance(TimeDelta::minutes(6));
+        let scene = Scene {
+            patient: self.patient.clone(),
+            doctor: self.doctor.clone(),
+            appointment: made["id"].as_str().unwrap().to_owned(),
+            encounter: encounter_of(&made),
+        };
+        bring(self.world, &scene, state).await;
+        scene
+    }
+}
+
+on_both! {
+    async fn what_is_in_the_table_moves_and_nothing_else_does(world: World) {
+        let mut day = Day::of(world);
+        let mut moved = Vec::new();
+        for state in STATES {
+            let scene = day.visit_in(state).await;
+            let before = scene.shown().await;
+            let (allowed, others): (Vec<Word>, Vec<Word>) =
+                Word::ALL.iter().partition(|word| next(state, word.act()).is_some());
+            for word in others {
+                let what = format!("{word:?} in {state:?}");
+                let answer = scene.ask(word).await;
+                if word.is_said_again_in(state) {
+                    answer.expect(200);
+                } else if word == Word::Confirm && state.0 == A::Cancelled {
+                    assert_eq!(answer.refused(410), "hold_over", "{what}");
+                } else {
+                    assert_eq!(answer.refused(409), "bad_state", "{what}");
+                }
+                assert_eq!(scene.shown().await, before, "{what}");
+            }
+            for (at, word) in allowed.into_iter().enumerate() {
+                let scene = if at == 0 { &scene } else { &day.visit_in(state).await };
+                scene.say(word).await;
+                let to = next(state, word.act()).unwrap();
+                assert_eq!(scene.state().await, to, "{word:?} in {state:?}");
+                moved.push((state, word.act(), to));
+            }
+        }
+        let routed = |act: &Act| Word::ALL.iter().any(|word| word.act() == *act);
+        for line in TABLE.iter().filter(|(_, act, _)| routed(act)) {
+            assert!(moved.contains(line), "{line:?}");
+        }
+    }
+}
+
+on_both! {
+    async fn coming_being_let_in_leaving_and_coming_back_move_a_visit_and_leaving_ends_nothing(
+        world: World
+    ) {
+        world.house.advance(TimeDelta::minutes(6));
+        let scene = scene(world, MONDAY_920, false).await;
+        let visit = &scene.encounter;
+        let say = |word: &str, guest| {
+            let path = format!("/v1/encounters/{visit}/{word}");
+            let body = json!({"participant": guest});
+            let client = scene.doctor.client.clone();
+            async move { client.post(&path, &body).await }
+        };
+        let doctor = world.enters(&scene.doctor, visit).await;
+        assert_eq!(scene.state().await, (A::Booked, E::Planned), "a doctor alone is no visit");
+        let guest = world.enters(&scene.patient, visit).await;
+        assert_eq!(scene.state().await, (A::Arrived, E::Arrived));
+        assert_eq!(say("admit", doctor).await.refused(409), "bad_state");
+        let waits = scene.doctor.client.get("/v1/waiting-room").await.expect(200);
+        assert_eq!(waits["items"][0]["participant"]["id"], json!(guest));
+        assert_eq!(say("admit", guest).await.expect(200)["state"], "admitted");
+        assert_eq!(scene.state().await, (A::Arrived, E::InProgress));
+        assert_eq!(say("admit", guest).await.expect(200)["state"], "admitted");
+
+        for somebody in [doctor, guest] {
+            world.leaves(visit, somebody).await;
+            assert_eq!(scene.state().await, (A::Arrived, E::Onleave));
+            world.comes_back(visit, somebody).await;
+            assert_eq!(scene.state().await, (A::Arrived, E::InProgress), "nobody is asked again");
+        }
+        assert_eq!(say("hold", guest).await.expect(200)["state"], "waiting");
+        assert_eq!(scene.state().await, (A::Arrived, E::Onleave));
+        assert_eq!(say("admit", guest).await.expect(200)["state"], "admitted");
+        assert_eq!(scene.state().await, (A::Arrived, E::InProgress));
+        assert_eq!(say("deny", guest).await.expect(200)["state"], "denied");
+        assert_eq!(scene.state().await, (A::Arrived, E::Onleave));
+        assert_eq!(say("admit", guest).await.refused(409), "bad_state");
+        world.enters(&scene.patient, visit).await;
+        assert_eq!(say("admit", guest).await.expect(200)["state"], "admitted");
+        for word in ["admit", "hold", "deny"] {
+            let path = format!("/v1/encounters/{visit}/{word}");
+            let whom = json!({"participant": guest});
+            assert_eq!(scene.patient.client.post(&path, &whom).await.refused(403), "forbidden");
+            assert_eq!(world.boris.client.post(&path, &whom).await.refused(404), "not_found");
+        }
+
+        world.leaves(visit, guest).await;
+        world.leaves(visit, doctor).await;
+        assert_eq!(scene.state().await, (A::Arrived, E::Onleave), "everybody has left");
+        let finished = scene.say(Word::Finish).await;
+        assert_eq!(finished["outcome"], "completed");
+        assert_eq!(say("admit", guest).await.refused(409), "bad_state");
+        let path = format!("/v1/encounters/{visit}/join");
+        assert_eq!(scene.patient.client.post(&path, &json!({})).await.refused(410), "visit_over");
+        assert_eq!(scene.doctor.client.post(&path, &json!({})).await.refused(410), "visit_over");
+    }
+}
+
+on_both! {
+    async fn a_visit_that_is_called_off_or_missed_has_nobody_in_it(world: World) {
+        let mut day = Day::of(world);
+        for word in [Word::Cancel, Word::Noshow, Word::Technical, Word::Absent, Word::Finish] {
+            let scene = day.visit_in((A::Arrived, E::Arrived)).await;
+            world.house.advance(TimeDelta::seconds(1));
+            scene.say(word).await;
+            let (_, encounter) = scene.shown().await;
+            for somebody in encounter["participants"].as_array().unwrap() {
+                assert_eq!(somebody["state"], "left", "{word:?}");
+            }
+            let calls = format!("/v1/encounters/{}/calls", scene.encounter);
+            let calls = scene.doctor.client.get(&calls).await.expect(200);
+            assert_eq!(calls["items"].as_array().unwrap().len(), 2);
+            for stay in calls["items"].as_array().unwrap() {
+                assert_eq!(stay["why"], "finished", "{word:?}");
+            }
+        }
+    }
+}
+
+on_both! {
+    async fn nobody_is_missed_before_the_visit_should_have_begun(world: World) {
+        let scene = scene(world, MONDAY_920, false).await;
+        let before = scene.shown().await;
+        for word in [Word::Noshow, Word::Technical, Word::Absent] {
+            let early = scene.ask(word).await;
+            assert_eq!(early.refused(409), "too_early", "{word:?}");
+            assert_eq!(early.body["opens_at"], "2026-11-23T02:20:00Z");
+        }
+        assert_eq!(scene.shown().await, before);
+        let path = format!("/v1/appointments/{}/noshow", scene.appointment);
+        assert_eq!(scene.patient.client.post(&path, &json!({})).await.refused(403), "forbidden");
+        assert_eq!(world.feldsher.client.post(&path, &json!({})).await.refused(403), "forbidden");
+        assert_eq!(world.stranger.client.post(&path, &json!({})).await.refused(404), "not_found");
+    }
+}
+
+on_both! {
+    async fn a_failure_of_the_line_is_not_a_missed_visit(world: World) {
+        let mut day = Day::of(world);
+        let scene = day.visit_in((A::Arrived, E::Arrived)).await;
+        let failed = scene.say(Word::Technical).await;
+        assert_eq!((&failed["status"], &failed["encounter"]["status"]), (&json!("cancelled"), &json!("cancelled")));
+
+        let scene = day.visit_in((A::Arrived, E::InProgress)).await;
+        assert_eq!(scene.ask(Word::Technical).await.refused(409), "bad_state");
+        let path = format!("/v1/encounters/{}/finish", scene.encounter);
+        let body = json!({"outcome": "technical_failure"});
+        let ended = scene.doctor.client.post(&path, &body).await.expect(200);
+        assert_eq!((&ended["status"], &ended["outcome"]), (&json!("finished"), &json!("technical_failure")));
+
+        let scene = day.visit_in((A::Booked, E::Planned)).await;
+        let phoned = scene.say(Word::Convert).await;
+        assert_eq!((&phoned["status"], &phoned["outcome"]), (&json!("finished"), &json!("converted_to_phone")));
+        assert_eq!(scene.state().await, (A::Fulfilled, E::Finished), "it counts as a visit");
+    }
+}
+
+on_both! {
+    async fn only_who_conducts_a_visit_ends_it_and_twice_is_once(world: World) {
+        let scene = Day::of(world).visit_in((A::Arrived, E::InProgress)).await;
+        let path = format!("/v1/encounters/{}/finish", scene.encounter);
+        let registrar = world.resigned(&world.registrar).await;
+        let stranger = world.resigned(&world.stranger).await;
+        assert_eq!(scene.patient.client.post(&path, &json!({})).await.refused(403), "forbidden");
+        assert_eq!(registrar.client.post(&path, &json!({})).await.refused(403), "forbidden");
+        assert_eq!(stranger.client.post(&path, &json!({})).await.refused(404), "not_found");
+        assert_eq!(scene.state().await, (A::Arrived, E::InProgress));
+
+        world.house.advance(TimeDelta::seconds(1));
+        let first = scene.say(Word::Finish).await;
+        let other = json!({"outcome": "technical_failure"});
+        let second = scene.doctor.client.post(&path, &other).await.expect(200);
+        assert_eq!(second, first, "the first word holds");
+        let ended = "SELECT count(*) AS n FROM audit_events WHERE action = 'encounter.finish' \
+            AND outcome = 'done'";
+        assert_eq!(world.house.count(ended), 1);
+        let calls = format!("/v1/encounters/{}/calls", scene.encounter);
+        let calls = scene.patient.client.get(&calls).await.expect(200);
+        for stay in calls["items"].as_array().unwrap() {
+            assert_eq!(stay["why"], "finished");
+        }
+    }
+}
+
+on_both! {
+    async fn the_door_says_why_it_is_shut_and_when_to_ask_again(world: World) {
+        let scene = scene(world, "2026-11-23T10:00:00+07:00", false).await;
+        let path = format!("/v1/encounters/{}", scene.encounter);
+        let join = format!("{path}/join");
+        let early = scene.patient.client.get(&path).await.expect(200);
+        assert_eq!((&early["can_join"], &early["reason"]), (&json!(false), &json!("too_early")));
+        assert_eq!(early["opens_at"], "2026-11-23T02:45:00Z");
+        assert_eq!((&early["poll_after"], &early["server_time"]), (&json!(60), &json!("2026-11-23T02:00:00Z")));
+        let refused = scene.patient.client.post(&join, &json!({})).await;
+        assert_eq!(refused.refused(409), "too_early");
+        assert_eq!(refused.body["opens_at"], early["opens_at"]);
+
+        world.house.advance(TimeDelta::seconds(44 * 60 + 53));
+        let patient = world.resigned(&scene.patient).await;
+        let soon = patient.client.get(&path).await.expect(200);
+        assert_eq!((&soon["can_join"], &soon["poll_after"]), (&json!(false), &json!(7)));
+        world.house.advance(TimeDelta::seconds(7));
+        let open = patient.client.get(&path).await.expect(200);
+        assert_eq!((&open["can_join"], &open["poll_after"]), (&json!(true), &json!(5)));
+        assert_eq!(open.get("reason"), None);
+        let joined = patient.client.post(&join, &json!({})).await.expect(200);
+        assert_eq!(joined["participant"]["role"], "patient");
+        assert!(joined["ws_url"].as_str().unwrap().starts_with("ws://"));
+        assert!(!joined["ws_url"].as_str().unwrap().contains(joined["ticket"].as_str().unwrap()));
+
+        // Nobody came: thirty minutes after the planned end it is over.
+        world.house.advance(TimeDelta::minutes(65) - TimeDelta::seconds(1));
+        let patient = world.resigned(&patient).await;
+        assert_eq!(patient.client.get(&path).await.expect(200)["can_join"], true);
+        world.house.advance(TimeDelta::seconds(1));
+        let over = patient.client.get(&path).await.expect(200);
+        assert_eq!((&over["can_join"], &over["reason"]), (&json!(false), &json!("over")));
+        assert_eq!((&over["poll_after"], &over["closes_at"]), (&json!(300), &json!("2026-11-23T03:50:00Z")));
+        assert_eq!(patient.client.post(&join, &json!({})).await.refused(410), "visit_over");
+    }
+}
+
+on_both! {
+    async fn a_time_that_is_only_held_opens_no_door(world: World) {
+        world.house.advance(TimeDelta::minutes(6));
+        let scene = scene(world, MONDAY_920, true).await;
+        let path = format!("/v1/encounters/{}", scene.encounter);
+        let held = scene.patient.client.get(&path).await.expect(200);
+        assert_eq!((&held["can_join"], &held["reason"]), (&json!(false), &json!("on_hold")));
+        assert_eq!(held["poll_after"], 10);
+        let join = format!("{path}/join");
+        assert_eq!(scene.patient.client.post(&join, &json!({})).await.refused(409), "bad_state");
+        scene.say(Word::Confirm).await;
+        scene.patient.client.post(&join, &json!({})).await.expect(200);
+        scene.say(Word::Cancel).await;
+        let off = scene.patient.client.get(&path).await.expect(200);
+        assert_eq!((&off["can_join"], &off["reason"]), (&json!(false), &json!("cancelled")));
+        assert_eq!(scene.patient.client.post(&join, &json!({})).await.refused(410), "visit_over");
+    }
+}
+
+on_both! {
+    async fn a_patient_who_waits_is_not_sent_away_because_the_doctor_is_late(world: World) {
+        world.house.advance(TimeDelta::minutes(6));
+        let scene = scene(world, MONDAY_920, false).await;
+        let path = format!("/v1/encounters/{}", scene.encounter);
+        world.enters(&scene.patient, &scene.encounter).await;
+        // 09:40 is the planned end; the clock stands at 11:39:59, then at 11:40.
+        world.house.advance(TimeDelta::minutes(154) - TimeDelta::seconds(1));
+        let patient = world.resigned(&scene.patient).await;
+        let open = patient.client.get(&path).await.expect(200);
+        assert_eq!((&open["can_join"], &open["closes_at"]), (&json!(true), &json!("2026-11-23T04:40:00Z")));
+        patient.client.post(&format!("{path}/join"), &json!({})).await.expect(200);
+        world.house.advance(TimeDelta::seconds(1));
+        assert_eq!(patient.client.get(&path).await.expect(200)["reason"], "over");
+        let late = patient.client.post(&format!("{path}/join"), &json!({})).await;
+        assert_eq!(late.refused(410), "visit_over");
+    }
+}
+
+on_both! {
+    async fn who_waits_hears_at_once_that_the_visit_is_called_off(world: World) {
+        world.house.advance(TimeDelta::minutes(6));
+        let scene = scene(world, MONDAY_920, false).await;
+        let path = format!("/v1/encounters/{}/join", scene.encounter);
+        let joined = scene.patient.client.post(&path, &json!({})).await.expect(200);
+        let (_, mut socket) = awc::Client::new()
+            .ws(joined["ws_url"].as_str().unwrap())
+            .protocols(["feldsher.rtc.v1"])
+            .connect()
+            .await
+            .unwrap();
+        let hello = json!({"v": 1, "t": "hello", "body": {"ticket": joined["ticket"]}});
+        socket.send(ws::Message::Text(hello.to_string().into())).await.unwrap();
+        hear(&mut socket, "waiting").await;
+        let cancel = format!("/v1/appointments/{}/cancel", scene.appointment);
+        scene.doctor.client.post(&cancel, &json!({})).await.expect(200);
+        hear(&mut socket, "ended").await;
+        let last = socket.next().await.expect("a goodbye").unwrap();
+        let ws::Frame::Close(Some(why)) = last else { panic!("{last:?}") };
+        assert_eq!(u16::from(why.code), 4410);
+        assert_eq!(scene.state().await, (A::Cancelled, E::Cancelled));
+    }
+}
+
+/// Reads until the other side says `what`.
+async fn hear<S>(socket: &mut S, what: &str)
+where
+    S: Stream<Item = Result<ws::Frame, WsProtocolError>> + Unpin,
+{
+    loop {
+        let frame = socket.next().await.expect("an open socket").unwrap();
+        let ws::Frame::Text(text) = frame else { panic!("{frame:?}") };
+        let said: Value = serde_json::from_slice(&text).unwrap();
+        if said["t"] == what {
+            break;
+        }
+    }
+}
+
+on_both! {
+    async fn a_membership_that_ends_in_the_middle_of_the_day_ends_everything_at_once(world: World) {
+        let scene = Day::of(world).visit_in((A::Arrived, E::InProgress)).await;
+        let notes = format!("/v1/encounters/{}/notes", scene.encounter);
+        let note = scene.doctor.client.post(&notes, &json!({"plan": "чай"})).await.expect(201);
+        let note = format!("/v1/notes/{}", note["id"].as_str().unwrap());
+        let visit = format!("/v1/encounters/{}", scene.encounter);
+        let me = scene.doctor.client.get("/v1/me").await.expect(200);
+        let account = me["account"]["id"].as_str().unwrap();
+        let member = format!("/v1/organizations/{}/members/{account}/doctor", world.clinic);
+        let admin = world.resigned(&world.admin).await;
+        let state = |state: &str| json!({"state": state});
+        admin.client.edit(Method::PATCH, &member, 1, &state("disabled")).await.expect(200);
+
+        for path in [&note, &visit, &notes] {
+            assert_eq!(scene.doctor.client.get(path).await.refused(401), "session_over");
+        }
+        assert_eq!(scene.ask(Word::Finish).await.refused(401), "session_over");
+        let token = json!({"refresh_token": scene.doctor.refresh_token});
+        world.house.client().post("/v1/auth/refresh", &token).await.refused(401);
+        let password = json!({"login": scene.doctor.login, "password": PASSWORD});
+        let signing = world.house.client().post("/v1/auth/password", &password).await;
+        assert_eq!(signing.refused(401), "wrong_credentials");
+        let here = scene.patient.client.get(&visit).await.expect(200);
+        assert_eq!(here["status"], "in-progress", "the visit itself has not ended");
+
+        admin.client.edit(Method::PATCH, &member, 2, &state("active")).await.expect(200);
+        let again = world.house.client().post("/v1/auth/password", &password).await.expect(200);
+        let doctor = scene.doctor.client.with_token(again["access_token"].as_str().unwrap());
+        assert_eq!(doctor.get(&note).await.expect(200)["plan"], "чай");
+        doctor.post(&format!("{visit}/finish"), &json!({})).await.expect(200);
+    }
+}
+
+on_both! {
+    async fn every_change_has_its_version_and_a_change_of_an_older_one_is_refused(world: World) {
+        let scene = scene(world, MONDAY_920, true).await;
+        let path = format!("/v1/appointments/{}", scene.appointment);
+        let held = scene.patient.client.get(&path).await;
+        assert_eq!(held.header("etag"), Some("\"1\""));
+        let edit = |version, reason: &str| {
+            let (client, path) = (scene.patient.client.clone(), path.clone());
+            let body = json!({"reason": reason});
+            async move { client.edit(Method::PATCH, &path, version, &body).await }
+        };
+        let edited = edit(1, "кашель").await;
+        assert_eq!(edited.header("etag"), Some("\"2\""));
+        assert_eq!(edited.expect(200)["reason"], "кашель");
+        let stale = edit(1, "насморк").await;
+        assert_eq!(stale.refused(412), "stale_version");
+        assert!(!stale.text.contains("кашель"));
+        let request = scene.patient.client.request(Method::PATCH, &path);
+        let bare = scene.patient.client.send(request, Some(&json!({"reason": "насморк"}))).await;
+        assert_eq!(bare.refused(428), "precondition_required");
+        let confirmed = scene.ask(Word::Confirm).await;
+        assert_eq!(confirmed.header("etag"), Some("\"3\""));
+        let cancelled = scene.ask(Word::Cancel).await;
+        assert_eq!(cancelled.header("etag"), Some("\"4\""));
+        assert_eq!(cancelled.body["cancellation_reason"], "уехала");
+        assert_eq!(edit(4, "насморк").await.refused(409), "bad_state");
+        let kept = scene.patient.client.get(&path).await.expect(200);
+        assert_eq!((&kept["reason"], &kept["version"]), (&json!("кашель"), &json!(4)));
+    }
+}
+
+on_both! {
+    async fn a_word_sent_again_with_its_key_is_answered_again_and_done_once(world: World) {
+        world.house.advance(TimeDelta::minutes(6));
+        let called_off = scene(world, MONDAY_920, true).await;
+        for word in [Word::Confirm, Word::Cancel] {
+            replay(&called_off, word).await;
+        }
+        let held = scene(world, MONDAY_920, false).await;
+        bring(world, &held, (A::Arrived, E::InProgress)).await;
+        replay(&held, Word::Finish).await;
+        let done = |action: &str| {
+            let sql = "SELECT count(*) AS n FROM audit_events WHERE outcome = 'done' AND action =";
+            world.house.count(&format!("{sql} '{action}'"))
+        };
+        for action in ["appointment.confirm", "appointment.cancel", "encounter.finish"] {
+            assert_eq!(done(action), 1, "{action}");
+        }
+    }
+}
+
+async fn replay(scene: &Scene, word: Word) {
+    let (who, path, body) = scene.request(word);
+    let key = key();
+    let first = who.once(&path, &key, &body).await;
+    let again = who.once(&path, &key, &body).await;
+    assert_eq!(first.header("idempotent-replayed"), None);
+    assert_eq!(again.header("idempotent-replayed"), Some("true"), "{word:?}");
+    assert_eq!(first.header("etag"), again.header("etag"));
+    let (first, again) = (first.expect(200), again.expect(200));
+    assert_eq!(first, again);
+    let other = match word {
+        Word::Cancel => json!({"reason": "иначе"}),
+        Word::Finish => json!({"outcome": "technical_failure"}),
+        _ => return,
+    };
+    assert_eq!(who.once(&path, &key, &other).await.refused(422), "idempotency_key_reused");
+}

@@ -133,3 +133,48 @@ on_both! {
         world.boris.client.once("/v1/appointments", &key, &for_boris).await.expect(201);
     }
 }
+
+on_both! {
+    async fn the_database_itself_refuses_what_would_book_twice(world: World) {
+        let booked = world.booked(&start(0, 0)).await;
+        let id = booked["id"].as_str().unwrap().replace('-', "");
+        let id = match world.house.engine {
+            Engine::Sqlite => format!("x'{id}'"),
+            Engine::Postgres => format!("'{id}'"),
+        };
+        let no = match world.house.engine {
+            Engine::Sqlite => "0",
+            Engine::Postgres => "false",
+        };
+        let mut attacks = vec![
+            format!("UPDATE occupancies SET live = {no} WHERE appointment_id = {id}"),
+            format!("UPDATE occupancies SET ends_at = starts_at WHERE appointment_id = {id}"),
+            format!("UPDATE occupancies SET resource_kind = 'patient' WHERE appointment_id = {id}"),
+            format!("DELETE FROM occupancies WHERE appointment_id = {id}"),
+            format!("DELETE FROM appointments WHERE id = {id}"),
+            format!("UPDATE appointments SET code = 'XXXXXX' WHERE id = {id}"),
+            "TRUNCATE occupancies CASCADE".to_owned(),
+        ];
+        if world.house.engine == Engine::Sqlite {
+            attacks.pop();
+            for table in ["occupancies", "appointments"] {
+                attacks.push(format!("UPDATE OR REPLACE {table} SET rowid = rowid + 1"));
+                attacks.push(format!("INSERT OR REPLACE INTO {table} SELECT * FROM {table}"));
+            }
+            attacks.push(
+                "INSERT OR REPLACE INTO occupancies (rowid, appointment_id, resource_kind, \
+                 resource_id, starts_at, ends_at, live) SELECT rowid, randomblob(16), \
+                 resource_kind, resource_id, starts_at, ends_at, 0 FROM occupancies"
+                    .to_owned(),
+            );
+        }
+        for attack in attacks {
+            assert!(world.house.execute(&attack).is_err(), "{attack}");
+        }
+        let live = "SELECT count(*) AS n FROM occupancies WHERE live";
+        assert_eq!(world.house.count(live), 2);
+        let wish = world.wish(&start(0, 0));
+        let again = world.boris.client.once("/v1/appointments", &key(), &wish).await;
+        assert_eq!(again.refused(409), "slot_taken");
+    }
+}

@@ -16,7 +16,7 @@ const START_SECS_MAX: u64 = 180;
 const STOP_SECS_MAX: u64 = 40;
 /// The rooms open two weeks ahead, so that the first free time can be talked about at once,
 /// whatever the hour at which the tests run.
-const OPENS_BEFORE_MINUTES: &str = "20160";
+const OPENS_BEFORE_MINUTES: &str = "10080";
 
 /// A running demo.
 pub struct Clinic {
@@ -24,6 +24,7 @@ pub struct Clinic {
     people: Vec<Value>,
     sms: String,
     process: Child,
+    engine: Engine,
     database: Database,
 }
 
@@ -39,29 +40,29 @@ pub struct Person {
 impl Clinic {
     pub async fn open(engine: Engine) -> Self {
         let database = engine.create();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_feldsher"));
-        command
-            .args(["demo", "--json", "--port", "0", "--dir"])
-            .arg(database.directory().join("demo"))
-            .env_remove("DATABASE_URL")
-            .env("FELDSHER__VISIT__OPENS_BEFORE_MINUTES", OPENS_BEFORE_MINUTES)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(database.directory().join("stderr.log")).unwrap());
-        if engine == Engine::Postgres {
-            command.env("DATABASE_URL", database.url());
+        let (process, said) = start(engine, &database, "0").await;
+        Self {
+            url: said["url"].as_str().unwrap().trim_end_matches('/').to_owned(),
+            people: said["people"].as_array().unwrap().clone(),
+            sms: said["sms"].as_str().unwrap().to_owned(),
+            process,
+            engine,
+            database,
         }
-        let mut process = command.spawn().expect("the server starts");
-        let line = first_line(process.stdout.take().unwrap());
-        let mut clinic =
-            Self { url: String::new(), people: Vec::new(), sms: String::new(), process, database };
-        let line = rt::time::timeout(Duration::from_secs(START_SECS_MAX), line).await;
-        let line = line.expect("the demo starts in time").unwrap_or_default();
-        let said: Value = serde_json::from_str(&line).expect("one JSON object on the first line");
-        said["url"].as_str().unwrap().trim_end_matches('/').clone_into(&mut clinic.url);
-        said["sms"].as_str().unwrap().clone_into(&mut clinic.sms);
-        clinic.people = said["people"].as_array().unwrap().clone();
-        clinic
+    }
+
+    /// As a power cut does: no word, no time to tidy up.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts again where it was: the same directory, the same port.
+    pub async fn start_again(&mut self) {
+        let port = self.url.rsplit_once(':').unwrap().1.to_owned();
+        let (process, said) = start(self.engine, &self.database, &port).await;
+        self.process = process;
+        assert_eq!(said["url"], *self.url);
     }
 
     pub fn client(&self) -> Client {
@@ -120,11 +121,6 @@ impl Clinic {
         client.with_token(tokens["access_token"].as_str().unwrap())
     }
 
-    /// A number selected as `n` from the database itself.
-    pub fn count(&self, sql: &str) -> i64 {
-        self.database.count(sql)
-    }
-
     /// Asks the server to stop, as a service manager does, and waits until it has.
     pub async fn stop(mut self) -> ExitStatus {
         let id = self.process.id().to_string();
@@ -150,6 +146,36 @@ impl Drop for Clinic {
             let lines: Vec<&str> = log.lines().collect();
             let last = lines.len().saturating_sub(40);
             println!("--- the server's last words:\n{}", lines[last..].join("\n"));
+        }
+    }
+}
+
+/// Starts the demo, and waits for what it says when it listens.
+async fn start(engine: Engine, database: &Database, port: &str) -> (Child, Value) {
+    let log = database.directory().join("stderr.log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_feldsher"));
+    command
+        .args(["demo", "--json", "--port", port, "--dir"])
+        .arg(database.directory().join("demo"))
+        .env_remove("DATABASE_URL")
+        .env("FELDSHER__VISIT__OPENS_BEFORE_MINUTES", OPENS_BEFORE_MINUTES)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(File::options().create(true).append(true).open(&log).unwrap());
+    if engine == Engine::Postgres {
+        command.env("DATABASE_URL", database.url());
+    }
+    let mut process = command.spawn().expect("the server starts");
+    let line = first_line(process.stdout.take().unwrap());
+    let line = rt::time::timeout(Duration::from_secs(START_SECS_MAX), line).await;
+    let said = line.map(|line| serde_json::from_str(&line.unwrap_or_default()));
+    match said {
+        Ok(Ok(said)) => (process, said),
+        // Ended here: nobody holds it who would end it.
+        no_answer => {
+            drop(process.kill());
+            let log = std::fs::read_to_string(log).unwrap_or_default();
+            panic!("the demo did not say that it listens: {no_answer:?}\n{log}");
         }
     }
 }

@@ -185,8 +185,9 @@ impl Page {
 
     /* Tell */
 
-    /// Saves what is to be seen now.
+    /// Saves what is to be seen at the top of the page.
     pub async fn picture(&self, file: &Path) {
+        self.eval("scrollTo(0, 0)").await;
         let shot = self.call("Page.captureScreenshot", json!({"format": "png"})).await;
         let bytes = base64::engine::general_purpose::STANDARD
             .decode(shot["data"].as_str().unwrap())

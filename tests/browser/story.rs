@@ -1,6 +1,7 @@
 //! The main job from end to end: a village patient books a visit, talks to the doctor, and reads
 //! the signed note, while pages are reloaded and lines are cut.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::chromium::Chromium;
 use crate::clinic::{Clinic, Person};
 use crate::driver::media_flows;
 use crate::page::{Device, Page, quoted};
-use crate::support::Engine;
+use crate::support::{Client, Engine};
 use crate::wire::Wire;
 
 /// Two calls at once would starve each other of processor and say nothing about either.
@@ -22,6 +23,7 @@ static ONE_STORY: Mutex<()> = Mutex::const_new(());
 const REASON: &str = "Кашель вторую неделю";
 const SUBJECTIVE: &str = "Cough for two weeks, worse at night. No fever.";
 const OBJECTIVE: &str = "Speaks in full sentences, breathing quiet. Seen by video.";
+const ASSESSMENT: &str = "Acute bronchitis, mild.";
 const PLAN: &str = "Tea, rest, salbutamol when needed. Come again in seven days.";
 
 #[actix_web::test]
@@ -50,8 +52,10 @@ async fn whole_story(engine: Engine) {
     told.the_patient_waits_and_is_let_in().await;
     told.a_reload_comes_back_to_the_same_seat().await;
     told.a_cut_line_does_not_touch_sound_and_picture().await;
+    told.a_killed_server_does_not_touch_them_either().await;
     told.the_doctor_leaves_and_returns().await;
     told.the_doctor_writes().await;
+    told.a_reload_of_the_doctors_page_loses_no_word().await;
     told.the_doctor_finishes_and_signs().await;
     told.the_patient_reads().await;
     told.nobody_else_reads().await;
@@ -83,6 +87,13 @@ impl Told {
         (day.to_owned(), time.chars().take(5).collect())
     }
 
+    /// The doctor who was named at the booking.
+    fn their_doctor(&self) -> Person {
+        let name = self.visit["practitioner"]["name"].as_str().unwrap();
+        let doctors = self.clinic.everybody("doctor");
+        doctors.into_iter().find(|who| who.name == name).expect("the doctor is in the table")
+    }
+
     /// The visit as the doctor's own page may see it, past what the page has drawn.
     async fn status(&self) -> Value {
         ask(&self.doctor, &format!("/v1/encounters/{}", self.encounter())).await["status"].clone()
@@ -91,18 +102,27 @@ impl Told {
     async fn the_patient_signs_in(&self) {
         let page = &self.patient;
         page.goto(&self.wire.url()).await;
+        speaks(page, "ru", "Номер телефона").await;
+        page.click("#lang").await;
+        speaks(page, "en", "Phone number").await;
+        page.click("#lang").await;
+        speaks(page, "ru", "Номер телефона").await;
         page.write("#phone", &self.person.phone).await;
         self.picture(page, "patient-sign-in").await;
         page.click("#send-code").await;
         page.see("#code").await;
+        self.picture(page, "patient-code").await;
         page.write("#code", &self.clinic.code_for(&self.person.phone).await).await;
         page.click("#verify").await;
-        page.see("#book-visit").await;
+        page.see("#upcoming, #no-visits").await;
+        self.picture(page, "patient-home").await;
     }
 
     async fn the_patient_books(&mut self) {
         let page = &self.patient;
         page.click("#book-visit").await;
+        page.see("#services [data-id]").await;
+        self.picture(page, "patient-services").await;
         page.click("#services [data-id]").await;
         page.see("#slots [data-start]").await;
         let named = page.text("#slots h3").await;
@@ -111,6 +131,7 @@ impl Told {
             page.eval("({ ...document.querySelector('#slots [data-start]').dataset })").await;
         page.click("#slots [data-start]").await;
         page.write("#reason", REASON).await;
+        self.picture(page, "patient-confirm").await;
         page.click("#book").await;
         let code = page.text("#booking-code").await;
         let when = page.text("#booking-when").await;
@@ -127,11 +148,11 @@ impl Told {
     }
 
     async fn the_doctor_finds_the_visit(&self) {
-        let name = self.visit["practitioner"]["name"].as_str().unwrap();
-        let doctors = self.clinic.everybody("doctor");
-        let who = doctors.iter().find(|who| who.name == name).expect("the doctor is in the table");
+        let who = self.their_doctor();
         let page = &self.doctor;
         page.goto(&format!("{}/doctor", self.clinic.url)).await;
+        page.see("#login").await;
+        self.picture(page, "doctor-sign-in").await;
         page.write("#login", &who.login).await;
         page.write("#password", &who.password).await;
         page.click("#sign-in").await;
@@ -148,16 +169,21 @@ impl Told {
         let encounter = quoted(self.encounter());
         let page = &self.patient;
         page.click("#to-visit").await;
+        page.see("#enter-waiting-room").await;
+        self.picture(page, "patient-visit").await;
         page.click("#enter-waiting-room").await;
         page.wait_for("document.querySelector('#device-state')?.dataset.state === 'ok'").await;
+        self.picture(page, "patient-check").await;
         page.click("#join").await;
         state(page, "waiting").await;
+        self.picture(page, "patient-waiting").await;
 
         let desk = &self.doctor;
         let waiting = desk.text(&format!("#waiting-room [data-encounter={encounter}]")).await;
         assert!(waiting.contains(&self.person.name), "{waiting}");
         desk.click(&format!("#waiting-room [data-encounter={encounter}] .open-visit")).await;
         desk.see("#waiting-list .admit").await;
+        self.picture(desk, "doctor-door").await;
         assert_eq!(
             desk.eval("watched.connections.length").await,
             0,
@@ -182,20 +208,30 @@ impl Told {
     }
 
     async fn a_reload_comes_back_to_the_same_seat(&self) {
-        let seat = "JSON.parse(sessionStorage.getItem('feldsher.seat.patient'))";
-        let before = self.patient.eval(seat).await;
+        let before = self.seats().await;
         self.patient.reload().await;
         self.both_talk().await;
-        let after = self.patient.eval(seat).await;
-        assert_eq!((&after["me"], &after["sid"]), (&before["me"], &before["sid"]));
-        assert!(after["epoch"].as_i64() > before["epoch"].as_i64(), "{before} {after}");
+        self.the_seats_are_the_same(&before).await;
+    }
+
+    /// What each page remembers of its seat.
+    async fn seats(&self) -> [Value; 2] {
+        let seat = |side| format!("JSON.parse(sessionStorage.getItem('feldsher.seat.{side}'))");
+        [self.patient.eval(&seat("patient")).await, self.doctor.eval(&seat("doctor")).await]
+    }
+
+    async fn the_seats_are_the_same(&self, before: &[Value; 2]) {
+        let after = self.seats().await;
+        for (after, before) in after.iter().zip(before) {
+            assert_eq!((&after["me"], &after["sid"]), (&before["me"], &before["sid"]));
+        }
+        assert!(after[0]["epoch"].as_i64() > before[0]["epoch"].as_i64(), "{before:?} {after:?}");
         assert_eq!(self.status().await, "in-progress");
     }
 
     async fn a_cut_line_does_not_touch_sound_and_picture(&self) {
-        let made = "watched.connections.length";
-        let before = (self.patient.eval(made).await, self.doctor.eval(made).await);
         for outage in [Duration::ZERO, Duration::from_secs(7)] {
+            let (seats, media) = (self.seats().await, self.media().await);
             self.wire.cut();
             state(&self.patient, "reconnecting").await;
             if outage > Duration::ZERO {
@@ -206,10 +242,37 @@ impl Told {
             }
             self.wire.mend();
             self.both_talk().await;
-            let after = (self.patient.eval(made).await, self.doctor.eval(made).await);
-            assert_eq!(after, before, "a cut socket needs no new connection");
+            self.the_seats_are_the_same(&seats).await;
+            self.nothing_was_lost(&media).await;
         }
-        assert_eq!(self.status().await, "in-progress");
+    }
+
+    async fn a_killed_server_does_not_touch_them_either(&mut self) {
+        let (seats, media) = (self.seats().await, self.media().await);
+        self.clinic.kill();
+        for page in [&self.patient, &self.doctor] {
+            state(page, "reconnecting").await;
+            media_flows(page).await;
+        }
+        self.clinic.start_again().await;
+        self.both_talk().await;
+        self.the_seats_are_the_same(&seats).await;
+        self.nothing_was_lost(&media).await;
+    }
+
+    async fn media(&self) -> [Value; 2] {
+        let media = "watched.media()";
+        [self.patient.eval(media).await, self.doctor.eval(media).await]
+    }
+
+    /// The same connections as before, which have missed nothing meanwhile.
+    async fn nothing_was_lost(&self, before: &[Value; 2]) {
+        for (after, before) in self.media().await.iter().zip(before) {
+            assert_eq!((&after["made"], &after["lost"]), (&before["made"], &before["lost"]));
+            for kind in ["audio", "video", "frames"] {
+                assert!(after[kind].as_i64() > before[kind].as_i64(), "{kind}: {before} {after}");
+            }
+        }
     }
 
     async fn the_doctor_leaves_and_returns(&self) {
@@ -239,6 +302,29 @@ impl Told {
         self.picture(page, "doctor").await;
     }
 
+    /// Neither what the server has already nor what was typed a moment ago.
+    async fn a_reload_of_the_doctors_page_loses_no_word(&self) {
+        let page = &self.doctor;
+        let seats = self.seats().await;
+        page.write("#note-assessment", ASSESSMENT).await;
+        page.reload().await;
+        for (section, text) in [("plan", PLAN), ("assessment", ASSESSMENT)] {
+            page.see(&format!("#note-{section}")).await;
+            let field = format!("document.querySelector('#note-{section}').value");
+            page.wait_for(&format!("{field} === {}", quoted(text))).await;
+        }
+        page.wait_for("document.querySelector('#note-state').dataset.state === 'saved'").await;
+        let notes = ask(page, &format!("/v1/encounters/{}/notes", self.encounter())).await;
+        assert_eq!(notes["items"].as_array().unwrap().len(), 1);
+        assert_eq!(notes["items"][0]["assessment"], ASSESSMENT);
+        // First the page that was away: until its new connection stands, the other has the old one.
+        state(page, "in_call").await;
+        media_flows(page).await;
+        self.both_talk().await;
+        let after = self.seats().await;
+        assert_eq!((&after[1]["me"], &after[1]["sid"]), (&seats[1]["me"], &seats[1]["sid"]));
+    }
+
     async fn the_doctor_finishes_and_signs(&self) {
         let page = &self.doctor;
         page.click("#finish").await;
@@ -246,16 +332,22 @@ impl Told {
         page.see("#visit-finished").await;
         assert_eq!(self.status().await, "finished");
         self.patient.see("#visit-over").await;
+        self.picture(&self.patient, "patient-over").await;
         page.click("#sign-note").await;
+        self.picture(page, "doctor-sign").await;
         page.click("#sign-note-yes").await;
         page.see("#note[data-status=signed] #note-signature").await;
+        let editors = "document.querySelectorAll('textarea[id^=note-]').length";
+        assert_eq!(page.eval(editors).await, 0, "a signed note is not edited");
+        assert_eq!(page.text("#note [data-section=subjective] h2").await, "Subjective");
+        self.picture(page, "doctor-signed").await;
     }
 
     async fn the_patient_reads(&self) {
         let page = &self.patient;
         page.click("#read-note").await;
         let note = page.text("#note").await;
-        for text in [SUBJECTIVE, OBJECTIVE, PLAN] {
+        for text in [SUBJECTIVE, OBJECTIVE, ASSESSMENT, PLAN] {
             assert!(note.contains(text), "{text} is not in {note}");
         }
         let signature = page.text("#note-signature").await;
@@ -270,30 +362,57 @@ impl Told {
         let notes = ask(&self.doctor, &format!("/v1/encounters/{}/notes", self.encounter())).await;
         let note = &notes["items"][0];
         let path = format!("/v1/notes/{}", note["id"].as_str().unwrap());
-        let another = clinic.patient(&clinic.everybody("patient")[1]).await;
+        let author = clinic.staff(&self.their_doctor()).await;
+        let clinics = clinics_of(&author).await;
+        let another_patient = clinic.patient(&clinic.everybody("patient")[1]).await;
         let registrar = clinic.staff(&clinic.everybody("registrar")[0]).await;
-        for stranger in [&another, &registrar] {
+        let mut strangers = vec![another_patient, registrar];
+        for doctor in clinic.everybody("doctor") {
+            let doctor = clinic.staff(&doctor).await;
+            if clinics_of(&doctor).await.is_disjoint(&clinics) {
+                strangers.push(doctor);
+            }
+        }
+        assert!(strangers.len() > 2, "the region has a doctor of another clinic");
+        for stranger in &strangers {
             assert_eq!(stranger.get(&path).await.refused(404), "not_found");
         }
         assert_eq!(clinic.client().get(&path).await.status, 401);
 
-        let name = self.visit["practitioner"]["name"].as_str().unwrap();
-        let doctors = clinic.everybody("doctor");
-        let author = doctors.iter().find(|who| who.name == name).unwrap();
-        let author = clinic.staff(author).await;
         let version = note["version"].as_i64().unwrap();
         let edit = author.edit(Method::PATCH, &path, version, &json!({"plan": "Other."})).await;
         assert_eq!(edit.refused(409), "note_signed");
         assert_eq!(author.get(&path).await.expect(200)["plan"], PLAN);
     }
 
-    /// Draws a page for the documents, when asked to, from one of the two runs.
+    /// Draws a page when asked to, from one of the two runs: a few for the documents, the others
+    /// beside what was built.
     async fn picture(&self, page: &Page, name: &str) {
         if self.engine == Engine::Sqlite && std::env::var_os("TEST_PICTURES").is_some() {
-            let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/pictures");
-            page.picture(&pictures.join(format!("{name}.png"))).await;
+            let shown = ["patient", "patient-call", "doctor"].contains(&name);
+            let directory = if shown { "docs/pictures" } else { "target/pictures" };
+            let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+            page.picture(&directory.join(format!("{name}.png"))).await;
         }
     }
+}
+
+/// Waits until the page stands there in a language.
+async fn speaks(page: &Page, language: &str, label: &str) {
+    let spoken = format!(
+        "document.documentElement.lang === {} \
+         && document.querySelector('label[for=phone]')?.innerText === {}",
+        quoted(language),
+        quoted(label)
+    );
+    page.wait_for(&spoken).await;
+}
+
+/// The clinics in which somebody of the staff works.
+async fn clinics_of(who: &Client) -> BTreeSet<String> {
+    let me = who.get("/v1/me").await.expect(200);
+    let memberships = me["memberships"].as_array().unwrap();
+    memberships.iter().map(|one| one["organization"]["id"].to_string()).collect()
 }
 
 /// Waits until the line above the pictures says so.

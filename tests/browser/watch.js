@@ -39,9 +39,10 @@
     /** What has come in so far over the connection that lives, from the browser's own counters. */
     async media() {
       const pc = connections.findLast((one) => one.connectionState === 'connected');
-      const sums = { made: connections.length, audio: 0, video: 0, frames: 0, sent: 0 };
+      const sums = { made: connections.length, audio: 0, video: 0, frames: 0, lost: 0, sent: 0 };
       if (!pc) return sums;
       for (const report of (await pc.getStats()).values()) {
+        if (report.type === 'inbound-rtp') sums.lost += report.packetsLost;
         if (report.type === 'inbound-rtp' && report.kind === 'audio') sums.audio += report.packetsReceived;
         if (report.type === 'inbound-rtp' && report.kind === 'video') {
           sums.video += report.packetsReceived;

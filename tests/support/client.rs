@@ -63,6 +63,11 @@ impl Client {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
+    /// The same person at another address.
+    pub fn at(&self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self.clone() }
+    }
+
     pub fn in_language(&self, language: &'static str) -> Self {
         Self { language, ..self.clone() }
     }

@@ -4,13 +4,18 @@
 
 pub mod client;
 pub mod engine;
+pub mod peer;
+pub mod visit;
 pub mod world;
 
+use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web;
 use chrono::TimeDelta;
 use feldsher::base::app::App;
+use feldsher::base::background::Background;
 use feldsher::base::clock::{Clock, ManualClock};
 use feldsher::base::column::Instant;
 use feldsher::base::config::Config;
@@ -29,8 +34,17 @@ pub struct House {
     pub app: Arc<App>,
     pub engine: Engine,
     server: actix_web::dev::ServerHandle,
-    stop: tokio::sync::watch::Sender<bool>,
-    database: engine::Database,
+    background: RefCell<Option<Background>>,
+    database: Arc<engine::Database>,
+}
+
+/// How a process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It is asked to stop, and says goodbye.
+    Asked,
+    /// It dies without a word.
+    Killed,
 }
 
 impl House {
@@ -39,7 +53,15 @@ impl House {
     }
 
     pub async fn open_with(engine: Engine, change: impl FnOnce(&mut Config)) -> Self {
-        let database = engine.create();
+        Self::open_on(engine, Arc::new(engine.create()), NOW.parse().unwrap(), change).await
+    }
+
+    async fn open_on(
+        engine: Engine,
+        database: Arc<engine::Database>,
+        now: Instant,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = Config::defaults().unwrap();
         config.database.url.0 = database.url();
         config.database.workers = 4;
@@ -49,19 +71,18 @@ impl House {
         config.sms.adapter = feldsher::base::config::SmsAdapter::File;
         config.sms.path = database.directory().join("sms.jsonl");
         change(&mut config);
-        let clock = Arc::new(ManualClock::new(NOW.parse().unwrap()));
+        let clock = Arc::new(ManualClock::new(now));
         let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
         let (app, threads) = App::open(config, Some(database.directory()), shared).await.unwrap();
         // The threads end when the last handle of the application is gone.
         drop(threads);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (stop, stopped) = tokio::sync::watch::channel(false);
-        actix_web::rt::spawn(feldsher::message::sender::run(Arc::clone(&app), stopped));
+        let background = RefCell::new(Some(Background::start(&app)));
         let server = feldsher::server::start(web::Data::from(Arc::clone(&app)), listener).unwrap();
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Self { url, clock, app, engine, server: handle, stop, database }
+        Self { url, clock, app, engine, server: handle, background, database }
     }
 
     pub fn now(&self) -> Instant {
@@ -77,15 +98,29 @@ impl House {
     }
 
     pub async fn close(self) {
-        self.stop.send(true).unwrap();
-        self.server.stop(true).await;
+        self.end(Ending::Asked).await;
     }
 
     /// Closes the house and leaves its database to somebody else.
     pub async fn leave(self) -> engine::Database {
-        self.stop.send(true).unwrap();
-        self.server.stop(true).await;
-        self.database
+        self.end(Ending::Asked).await;
+        Arc::into_inner(self.database).expect("no other house on this database")
+    }
+
+    /// Ends this process; the next one opens on the same database.
+    pub async fn next_process(&self, ending: Ending) -> Self {
+        self.end(ending).await;
+        Self::open_on(self.engine, Arc::clone(&self.database), self.now(), |_| {}).await
+    }
+
+    async fn end(&self, ending: Ending) {
+        if ending == Ending::Asked {
+            self.app.begin_stop();
+            self.app.rooms.stop();
+        }
+        self.server.stop(ending == Ending::Asked).await;
+        let background = self.background.take();
+        background.expect("a running house").stop(Duration::from_secs(10)).await;
     }
 
     /// A question put to the database itself, past the application.
@@ -105,14 +140,20 @@ impl House {
 
     /// The newest SMS to a number.
     pub async fn sms(&self, to: &str) -> String {
-        for _ in 0..200 {
-            let found = self.app.inbox.newest_first().into_iter().find(|sms| sms.to == to);
+        self.sms_with(to, "").await
+    }
+
+    /// The newest SMS to a number that says `words`.
+    pub async fn sms_with(&self, to: &str, words: &str) -> String {
+        for _ in 0..400 {
+            let sent = self.app.inbox.newest_first();
+            let found = sent.into_iter().find(|sms| sms.to == to && sms.text.contains(words));
             if let Some(sms) = found {
                 return sms.text;
             }
-            actix_web::rt::time::sleep(std::time::Duration::from_millis(25)).await;
+            actix_web::rt::time::sleep(Duration::from_millis(25)).await;
         }
-        panic!("no SMS to {to}");
+        panic!("no such SMS to {to}");
     }
 }
 

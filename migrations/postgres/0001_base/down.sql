@@ -29,4 +29,4 @@ DROP TABLE memberships CASCADE;
 DROP TABLE accounts CASCADE;
 DROP TABLE locations CASCADE;
 DROP TABLE organizations CASCADE;
-DROP FUNCTION refuse, appointments_occupied, appointments_follow, note_addenda_after_signature, audit_events_in_order;
+DROP FUNCTION refuse, appointments_occupied, appointments_follow, occupancies_follow_only, note_addenda_after_signature, audit_events_in_order;

@@ -288,6 +288,7 @@ CREATE TABLE rtc_tickets (
   expires_at timestamptz NOT NULL,
   used_at timestamptz
 );
+CREATE INDEX rtc_tickets_by_participant ON rtc_tickets (participant_id, expires_at);
 
 -- A seat in the call: survives the socket and the process; epoch fences the older socket.
 CREATE TABLE rtc_sessions (
@@ -301,6 +302,7 @@ CREATE TABLE rtc_sessions (
   ended_at timestamptz
 );
 CREATE INDEX rtc_sessions_by_encounter ON rtc_sessions (encounter_id, ended_at);
+CREATE INDEX rtc_sessions_by_participant ON rtc_sessions (participant_id, ended_at);
 
 CREATE TABLE call_events (
   id uuid NOT NULL PRIMARY KEY,
@@ -392,7 +394,7 @@ CREATE TABLE outbox_messages (
   created_at timestamptz NOT NULL,
   sent_at timestamptz
 );
-CREATE INDEX outbox_messages_due ON outbox_messages (due_at) WHERE state = 'pending';
+CREATE INDEX outbox_messages_due ON outbox_messages (state, due_at);
 
 -- Small facts about this database (the seal's check value, the demo's seed).
 CREATE TABLE settings (
@@ -452,6 +454,24 @@ BEGIN
 END $$;
 CREATE TRIGGER appointments_follow AFTER UPDATE OF status, starts_at, ends_at, practitioner_id, patient_id
   ON appointments FOR EACH ROW EXECUTE FUNCTION appointments_follow();
+CREATE FUNCTION occupancies_follow_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM appointments WHERE id = NEW.appointment_id
+      AND starts_at = NEW.starts_at AND ends_at = NEW.ends_at
+      AND NEW.live = (status IN ('pending', 'booked', 'arrived', 'fulfilled'))
+      AND NEW.resource_id = CASE NEW.resource_kind WHEN 'patient' THEN patient_id ELSE practitioner_id END) THEN
+    RAISE EXCEPTION USING MESSAGE = 'occupancy_kept', ERRCODE = 'FD001';
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER occupancies_follow_only AFTER UPDATE ON occupancies FOR EACH ROW EXECUTE FUNCTION occupancies_follow_only();
+CREATE TRIGGER occupancies_in_place BEFORE UPDATE ON occupancies FOR EACH ROW
+  WHEN ((NEW.appointment_id, NEW.resource_kind) IS DISTINCT FROM (OLD.appointment_id, OLD.resource_kind))
+  EXECUTE FUNCTION refuse('occupancy_kept');
+CREATE TRIGGER appointments_in_place BEFORE UPDATE ON appointments FOR EACH ROW
+  WHEN ((NEW.id, NEW.code, NEW.created_by, NEW.created_at)
+    IS DISTINCT FROM (OLD.id, OLD.code, OLD.created_by, OLD.created_at))
+  EXECUTE FUNCTION refuse('appointment_kept');
 CREATE TRIGGER appointments_ended BEFORE UPDATE OF status ON appointments FOR EACH ROW
   WHEN (OLD.status IN ('fulfilled', 'cancelled', 'noshow') AND NEW.status <> OLD.status)
   EXECUTE FUNCTION refuse('appointment_over');
@@ -464,6 +484,10 @@ CREATE TRIGGER encounters_ended BEFORE UPDATE OF status, outcome ON encounters F
 -- A signed note never changes; no note, addendum or audit row is ever removed.
 CREATE TRIGGER notes_signed BEFORE UPDATE ON notes FOR EACH ROW WHEN (OLD.status = 'signed')
   EXECUTE FUNCTION refuse('note_signed');
+CREATE TRIGGER notes_in_place BEFORE UPDATE ON notes FOR EACH ROW
+  WHEN ((NEW.id, NEW.encounter_id, NEW.patient_id, NEW.organization_id, NEW.author_id, NEW.created_at)
+    IS DISTINCT FROM (OLD.id, OLD.encounter_id, OLD.patient_id, OLD.organization_id, OLD.author_id, OLD.created_at))
+  EXECUTE FUNCTION refuse('note_kept');
 CREATE TRIGGER notes_kept BEFORE DELETE ON notes FOR EACH ROW EXECUTE FUNCTION refuse('note_kept');
 CREATE TRIGGER note_addenda_frozen BEFORE UPDATE ON note_addenda FOR EACH ROW EXECUTE FUNCTION refuse('note_signed');
 CREATE TRIGGER note_addenda_kept BEFORE DELETE ON note_addenda FOR EACH ROW EXECUTE FUNCTION refuse('note_kept');

@@ -242,7 +242,7 @@ CREATE TABLE occupancies (
   PRIMARY KEY (appointment_id, resource_kind),
   CHECK (starts_at < ends_at)
 ) STRICT;
-CREATE INDEX occupancies_live ON occupancies (resource_id, starts_at) WHERE live = 1;
+CREATE INDEX occupancies_live ON occupancies (resource_id, starts_at) WHERE live;
 
 -- The visit.
 CREATE TABLE encounters (
@@ -285,6 +285,7 @@ CREATE TABLE rtc_tickets (
   expires_at INTEGER NOT NULL,
   used_at INTEGER
 ) STRICT;
+CREATE INDEX rtc_tickets_by_participant ON rtc_tickets (participant_id, expires_at);
 
 -- A seat in the call: survives the socket and the process; epoch fences the older socket.
 CREATE TABLE rtc_sessions (
@@ -298,6 +299,7 @@ CREATE TABLE rtc_sessions (
   ended_at INTEGER
 ) STRICT;
 CREATE INDEX rtc_sessions_by_encounter ON rtc_sessions (encounter_id, ended_at);
+CREATE INDEX rtc_sessions_by_participant ON rtc_sessions (participant_id, ended_at);
 
 CREATE TABLE call_events (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
@@ -389,7 +391,7 @@ CREATE TABLE outbox_messages (
   created_at INTEGER NOT NULL,
   sent_at INTEGER
 ) STRICT;
-CREATE INDEX outbox_messages_due ON outbox_messages (due_at) WHERE state = 'pending';
+CREATE INDEX outbox_messages_due ON outbox_messages (state, due_at);
 
 -- Small facts about this database (the seal's check value, the demo's seed).
 CREATE TABLE settings (
@@ -421,12 +423,12 @@ INSERT INTO audit_heads (chain, seq, hash) VALUES
 -- can collide is the last one that begins before the new one ends: one index seek.
 CREATE TRIGGER occupancies_no_overlap_insert BEFORE INSERT ON occupancies WHEN NEW.live BEGIN
   SELECT RAISE(ABORT, 'resource_busy') WHERE (
-    SELECT ends_at FROM occupancies WHERE resource_id = NEW.resource_id AND live = 1
+    SELECT ends_at FROM occupancies WHERE resource_id = NEW.resource_id AND live
       AND starts_at < NEW.ends_at ORDER BY starts_at DESC LIMIT 1) > NEW.starts_at;
 END;
 CREATE TRIGGER occupancies_no_overlap_update BEFORE UPDATE ON occupancies WHEN NEW.live BEGIN
   SELECT RAISE(ABORT, 'resource_busy') WHERE (
-    SELECT ends_at FROM occupancies WHERE resource_id = NEW.resource_id AND live = 1
+    SELECT ends_at FROM occupancies WHERE resource_id = NEW.resource_id AND live
       AND starts_at < NEW.ends_at
       AND NOT (appointment_id = OLD.appointment_id AND resource_kind = OLD.resource_kind)
       ORDER BY starts_at DESC LIMIT 1) > NEW.starts_at;
@@ -451,6 +453,13 @@ ON appointments BEGIN
     live = (NEW.status IN ('pending', 'booked', 'arrived', 'fulfilled'))
   WHERE appointment_id = NEW.id;
 END;
+CREATE TRIGGER occupancies_follow_only AFTER UPDATE ON occupancies BEGIN
+  SELECT RAISE(ABORT, 'occupancy_kept') WHERE NOT EXISTS (
+    SELECT 1 FROM appointments WHERE id = NEW.appointment_id
+      AND starts_at = NEW.starts_at AND ends_at = NEW.ends_at
+      AND NEW.live = (status IN ('pending', 'booked', 'arrived', 'fulfilled'))
+      AND NEW.resource_id = CASE NEW.resource_kind WHEN 'patient' THEN patient_id ELSE practitioner_id END);
+END;
 CREATE TRIGGER appointments_ended BEFORE UPDATE OF status ON appointments
 WHEN OLD.status IN ('fulfilled', 'cancelled', 'noshow') AND NEW.status <> OLD.status BEGIN
   SELECT RAISE(ABORT, 'appointment_over');
@@ -474,23 +483,49 @@ CREATE TRIGGER note_addenda_after_signature BEFORE INSERT ON note_addenda BEGIN
 END;
 CREATE TRIGGER audit_events_frozen BEFORE UPDATE ON audit_events BEGIN SELECT RAISE(ABORT, 'audit_append_only'); END;
 CREATE TRIGGER audit_events_kept BEFORE DELETE ON audit_events BEGIN SELECT RAISE(ABORT, 'audit_append_only'); END;
--- INSERT OR REPLACE would delete without a trigger: the next number is the only one allowed.
+-- INSERT OR REPLACE and UPDATE OR REPLACE delete what is in their way, by any unique key and by the
+-- rowid, without asking the triggers above: so nothing is put where a row is, and a note stays put.
 CREATE TRIGGER audit_events_in_order BEFORE INSERT ON audit_events BEGIN
   SELECT RAISE(ABORT, 'audit_append_only') WHERE NEW.seq <>
-    coalesce((SELECT max(seq) FROM audit_events WHERE chain = NEW.chain), 0) + 1;
+    coalesce((SELECT max(seq) FROM audit_events WHERE chain = NEW.chain), 0) + 1
+    OR EXISTS (SELECT 1 FROM audit_events WHERE rowid = NEW.rowid);
 END;
--- INSERT OR REPLACE must not swap a signed note or an addendum either.
 CREATE TRIGGER notes_not_replaced BEFORE INSERT ON notes BEGIN
-  SELECT RAISE(ABORT, 'note_kept') WHERE EXISTS (SELECT 1 FROM notes WHERE id = NEW.id);
+  SELECT RAISE(ABORT, 'note_kept') WHERE EXISTS (SELECT 1 FROM notes WHERE id = NEW.id)
+    OR EXISTS (SELECT 1 FROM notes WHERE rowid = NEW.rowid);
+  -- A second draft is left out, as ON CONFLICT DO NOTHING would.
+  SELECT RAISE(IGNORE) WHERE NEW.status = 'draft' AND EXISTS (SELECT 1 FROM notes
+    WHERE encounter_id = NEW.encounter_id AND author_id = NEW.author_id AND status = 'draft');
+END;
+CREATE TRIGGER notes_in_place BEFORE UPDATE ON notes
+WHEN NEW.rowid <> OLD.rowid OR NEW.id <> OLD.id OR NEW.encounter_id <> OLD.encounter_id
+  OR NEW.patient_id <> OLD.patient_id OR NEW.organization_id <> OLD.organization_id
+  OR NEW.author_id <> OLD.author_id OR NEW.created_at <> OLD.created_at BEGIN
+  SELECT RAISE(ABORT, 'note_kept');
 END;
 CREATE TRIGGER note_addenda_not_replaced BEFORE INSERT ON note_addenda BEGIN
-  SELECT RAISE(ABORT, 'note_kept') WHERE EXISTS (SELECT 1 FROM note_addenda WHERE id = NEW.id);
+  SELECT RAISE(ABORT, 'note_kept') WHERE EXISTS (SELECT 1 FROM note_addenda WHERE id = NEW.id)
+    OR EXISTS (SELECT 1 FROM note_addenda WHERE rowid = NEW.rowid);
 END;
 CREATE TRIGGER occupancies_not_replaced BEFORE INSERT ON occupancies BEGIN
   SELECT RAISE(ABORT, 'occupancy_kept') WHERE EXISTS (SELECT 1 FROM occupancies
-    WHERE appointment_id = NEW.appointment_id AND resource_kind = NEW.resource_kind);
+    WHERE appointment_id = NEW.appointment_id AND resource_kind = NEW.resource_kind)
+    OR EXISTS (SELECT 1 FROM occupancies WHERE rowid = NEW.rowid);
+END;
+CREATE TRIGGER occupancies_in_place BEFORE UPDATE ON occupancies
+WHEN NEW.rowid <> OLD.rowid OR NEW.appointment_id <> OLD.appointment_id
+  OR NEW.resource_kind <> OLD.resource_kind BEGIN
+  SELECT RAISE(ABORT, 'occupancy_kept');
 END;
 CREATE TRIGGER appointments_not_replaced BEFORE INSERT ON appointments BEGIN
-  SELECT RAISE(ABORT, 'appointment_kept') WHERE EXISTS (SELECT 1 FROM appointments WHERE id = NEW.id);
+  SELECT RAISE(ABORT, 'appointment_kept') WHERE EXISTS (SELECT 1 FROM appointments WHERE id = NEW.id)
+    OR EXISTS (SELECT 1 FROM appointments WHERE rowid = NEW.rowid);
+  -- A code that is taken is left out, as ON CONFLICT DO NOTHING would.
+  SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM appointments WHERE code = NEW.code);
+END;
+CREATE TRIGGER appointments_in_place BEFORE UPDATE ON appointments
+WHEN NEW.rowid <> OLD.rowid OR NEW.id <> OLD.id OR NEW.code <> OLD.code
+  OR NEW.created_by <> OLD.created_by OR NEW.created_at <> OLD.created_at BEGIN
+  SELECT RAISE(ABORT, 'appointment_kept');
 END;
 CREATE TRIGGER appointments_kept BEFORE DELETE ON appointments BEGIN SELECT RAISE(ABORT, 'appointment_kept'); END;

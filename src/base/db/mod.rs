@@ -48,6 +48,29 @@ where
     }
 }
 
+/// A statement that stays prepared, found by its text. diesel prepares some anew each time
+/// (`UPDATE`, `eq_any` on SQLite), for their text may vary without end. Wrap those whose text
+/// varies little and which run often.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept<Q>(pub Q);
+
+impl<Q> QueryId for Kept<Q> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+impl<Q: diesel::query_builder::Query> diesel::query_builder::Query for Kept<Q> {
+    type SqlType = Q::SqlType;
+}
+impl<Q> RunQueryDsl<Conn> for Kept<Q> {}
+impl<Q: QueryFragment<AnyBackend>> QueryFragment<AnyBackend> for Kept<Q> {
+    fn walk_ast<'b>(&'b self, pass: AstPass<'_, 'b, AnyBackend>) -> QueryResult<()> {
+        self.0.walk_ast(pass)
+    }
+    fn is_safe_to_cache_prepared(&self, _backend: &AnyBackend) -> QueryResult<bool> {
+        Ok(true)
+    }
+}
+
 /// What a guard of the schema said when it refused a statement (`resource_busy`, `note_signed`):
 /// both engines use the same names. `None` for any other failure.
 pub fn refusal(error: &diesel::result::Error) -> Option<String> {

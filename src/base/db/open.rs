@@ -145,12 +145,21 @@ fn lock_file(path: &std::path::Path) -> Result<std::fs::File, OpenError> {
     }
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&name)?;
+    let file = private().open(&name)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
         Err(std::fs::TryLockError::Error(error)) => Err(OpenError::Io(error)),
     }
+}
+
+/// Opens or makes a file that nobody else on the machine may read.
+fn private() -> std::fs::OpenOptions {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 #[derive(QueryableByName)]
@@ -172,6 +181,8 @@ struct MmapSize {
 }
 
 fn sqlite(path: &std::path::Path) -> Result<Conn, OpenError> {
+    // SQLite would make the file for all to read; its companions take the mode of the file.
+    drop(private().open(path)?);
     let mut conn = SqliteConnection::establish(&path.to_string_lossy())?;
     conn.batch_execute(
         "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;

@@ -12,6 +12,8 @@ import { clock } from './time.js';
 export { openMedia, loudness, stopMedia } from './media.js';
 
 const QUALITY_MS = 5000;
+// A long talk without a request must not let the sign-in run out for want of use.
+const ALIVE_MS = 240_000;
 const POOR_MOS = 2.6;
 const PRESENT = ['waiting', 'admitted', 'connecting', 'connected'];
 const INSIDE = ['admitted', 'connecting', 'connected', 'reconnecting'];
@@ -49,6 +51,7 @@ export class Call extends EventTarget {
     this.draw();
     this.tick = setInterval(() => { this.draw(); }, 1000);
     this.meter = setInterval(() => this.measure(), QUALITY_MS);
+    this.alive = setInterval(() => api.get('/v1/me').catch(() => {}), ALIVE_MS);
     this.signal.connect();
     // A phone that dims its screen in the middle of the talk also stops its camera.
     navigator.wakeLock?.request('screen').then((lock) => { this.lock = lock; if (this.over) lock.release(); }, () => {});
@@ -261,6 +264,7 @@ export class Call extends EventTarget {
     window.removeEventListener('online', this.online);
     clearInterval(this.tick);
     clearInterval(this.meter);
+    clearInterval(this.alive);
     this.hangUp();
     // The last message must leave before the socket does.
     setTimeout(() => this.signal.close(), 50);

@@ -183,7 +183,7 @@ export class NoteEditor {
       field('addendum', t('dn.addendum'), { rows: 3, maxlength: 10_000, required: true }),
       problemBox('addendum-problem'),
       h('button', { id: 'add-addendum', class: 'second', type: 'submit' }, t('dn.addendum.add')));
-    refill(this.node, h('h2', {}, t('dn.title')), noteBody(this.note), form);
+    refill(this.node, h('h2', {}, t('dn.title')), noteBody(this.note, this.zone, 'dn'), form);
     say(t('dn.saved'));
     const input = $('#addendum', form);
     const forget = keepDraft(input, `addendum.${this.note.id}`);
@@ -214,7 +214,7 @@ export async function pastNotes(patient, encounter, zone) {
     .filter((note) => note.encounter.id !== encounter && note.signed_at);
   if (!notes.length) put(place, h('p', { class: 'hint' }, t('dn.nopast')));
   for (const note of notes) {
-    const body = noteBody(note);
+    const body = noteBody(note, zone, 'dn');
     body.removeAttribute('id');
     body.querySelector('#note-signature')?.removeAttribute('id');
     put(place, h('details', { data: { note: note.id } }, h('summary', {}, `${date(note.signed_at, zone)}, ${note.author.name}`), body));

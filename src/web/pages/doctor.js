@@ -23,8 +23,10 @@ async function route() {
 
 function failed(error) {
   narrow(true);
-  show(h('p', { id: 'problem', class: 'problem', role: 'alert', data: { code: error.code ?? 'unknown' } }, words(error)),
-    button('retry', t('retry'), start));
+  show(h('h1', {}, t('failed')),
+    h('p', { id: 'problem', class: 'problem', role: 'alert', data: { code: error.code ?? 'unknown' } }, words(error)),
+    error.status !== 404 && button('retry', t('retry'), start),
+    state.me && h('a', { class: 'button second', href: '#/', id: 'back' }, t('dv.back')));
 }
 
 function signIn(note = '') {

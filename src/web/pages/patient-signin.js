@@ -4,7 +4,7 @@ import { $, show, h, button, field, busy, problemBox, tell, say, onLeave, keepDr
 import * as api from './api.js';
 
 const KEY = 'feldsher.challenge';
-const RESEND_AFTER_S = 30;
+const RESEND_AFTER_S = 60;
 
 const stored = () => JSON.parse(sessionStorage.getItem(KEY) ?? 'null');
 const keep = (challenge) => sessionStorage.setItem(KEY, JSON.stringify(challenge));

@@ -11,7 +11,7 @@ const state = { me: null };
 const routes = [
   [/^#\/book$/, async () => (await import('./patient-book.js')).book(state.me)],
   [/^#\/visit\/([\w-]+)$/, async (id) => (await import('./patient-visit.js')).visit(id)],
-  [/^#\/note\/([\w-]+)$/, async (id) => (await import('./patient-note.js')).noteScreen(id)],
+  [/^#\/note\/([\w-]+)$/, async (id) => (await import('./patient-note.js')).noteScreen(id, state.me.patient.time_zone)],
   [/^/, async () => (await import('./patient-home.js')).home(state.me)],
 ];
 
@@ -34,8 +34,10 @@ async function route() {
 }
 
 function failed(error) {
-  show(h('p', { id: 'problem', class: 'problem', role: 'alert', data: { code: error.code ?? 'unknown' } }, words(error)),
-    button('retry', t('retry'), start));
+  show(h('h1', {}, t('failed')),
+    h('p', { id: 'problem', class: 'problem', role: 'alert', data: { code: error.code ?? 'unknown' } }, words(error)),
+    error.status !== 404 && button('retry', t('retry'), start),
+    state.me && h('a', { class: 'button second', href: '#/', id: 'to-home' }, t('visit.home')));
 }
 
 function signedOut(note) {

@@ -8,6 +8,7 @@ learn({
   yes: ['Да', 'Yes'],
   no: ['Нет', 'No'],
   back: ['Назад', 'Back'],
+  failed: ['Не открылось', 'This did not open'],
   retry: ['Попробовать ещё раз', 'Try again'],
   'sign.out': ['Выйти', 'Sign out'],
   'session.over': ['Вход устарел. Войдите ещё раз.', 'Your session has ended. Please sign in again.'],

@@ -181,7 +181,12 @@ pub fn rows() -> Vec<Row> {
             .may(&[Doctor, Colleague, Feldsher, Registrar, Chief]),
         row("PUT", "/v1/practitioners/{id}/schedule")
             .of("practitioner")
-            .body(|_| json!({"rules": [{"weekday": "wed", "from": "09:00", "to": "17:00"}]}))
+            .body(|_| {
+                // The rows below go on booking in the same week.
+                let days = ["mon", "tue", "wed", "thu", "fri"];
+                let rules = days.map(|day| json!({"weekday": day, "from": "09:00", "to": "17:00"}));
+                json!({ "rules": rules })
+            })
             .version(2)
             .may(PLANNERS)
             .see(&[Colleague, Feldsher]),

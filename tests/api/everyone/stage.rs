@@ -23,7 +23,7 @@ impl Place {
 
     /// A login that nobody has.
     pub fn login(&self) -> String {
-        format!("new.{}", key())
+        format!("new.{}", key().split('-').next().unwrap_or_default())
     }
 
     fn keep(&mut self, name: &'static str, id: &Value) {
