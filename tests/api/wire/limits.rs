@@ -1,12 +1,35 @@
 //! What a socket may do, and what happens to one that does more.
 
+use std::time::Duration;
+
 use awc::ws::Message;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::{Call, NOTHING, call, describe, sdp, visit};
 use crate::on_both;
 use crate::support::peer::{PROTOCOL, Peer, dial, kinds};
 use crate::support::{Engine, World};
+
+/// What a client without WebSocket hears. Read from the wire: the tests' own client takes what
+/// follows `Connection: Upgrade` for another protocol and reads no body.
+async fn plainly(url: &str) -> String {
+    let mut line = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
+    line.write_all(b"GET /v1/rtc HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut heard = String::new();
+    let reading = async {
+        let mut piece = [0_u8; 4096];
+        while !heard.ends_with('}') {
+            match line.read(&mut piece).await.unwrap() {
+                0 => break,
+                count => heard.push_str(&String::from_utf8_lossy(&piece[..count])),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), reading).await.expect("an answer");
+    heard
+}
 
 on_both! {
     async fn only_our_own_pages_with_our_protocol_open_a_socket(world: World) {
@@ -17,8 +40,10 @@ on_both! {
         assert_eq!(dial(url, None, None).await.err(), Some(426));
         assert_eq!(dial(url, None, Some("other")).await.err(), Some(426));
         assert!(dial(url, Some(url), Some(PROTOCOL)).await.is_ok());
-        let plain = world.house.client().get("/v1/rtc").await;
-        assert_eq!(plain.refused(426), "upgrade_required");
+        let plain = plainly(url).await;
+        assert!(plain.starts_with("HTTP/1.1 426"), "{plain}");
+        assert!(plain.contains("application/problem+json"), "{plain}");
+        assert!(plain.contains("\"code\":\"upgrade_required\""), "{plain}");
         world.house.app.rooms.stop();
         assert_eq!(dial(url, None, Some(PROTOCOL)).await.err(), Some(503));
     }
