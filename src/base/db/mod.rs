@@ -48,9 +48,9 @@ where
     }
 }
 
-/// A statement that stays prepared, found by its text. diesel prepares some anew each time
-/// (`UPDATE`, `eq_any` on SQLite), for their text may vary without end. Wrap those whose text
-/// varies little and which run often.
+/// A statement that stays prepared, found by its text. diesel prepares an `eq_any` on SQLite anew
+/// each time, for its text may vary without end. Wrap those whose text varies little and which
+/// run often. An `UPDATE` is not kept by it.
 #[derive(Debug, Clone, Copy)]
 pub struct Kept<Q>(pub Q);
 
