@@ -117,7 +117,7 @@ pub fn alternatives(tx: &mut Tx, wanted: &BookAppointment) -> Result<Vec<Slot>, 
 }
 
 fn find_service(tx: &mut Tx, id: ServiceId) -> Result<Service, Error> {
-    organization::find_service(tx, id).map_err(|error| unknown_reference(error, "/service"))
+    organization::find_service(tx, id).map_err(|error| error.as_unknown_reference("/service"))
 }
 
 fn duration(service: &Service) -> TimeDelta {
@@ -133,24 +133,11 @@ fn bookable_patient(tx: &mut Tx, wanted: Option<PatientId>) -> Result<(PatientRo
             .ok_or_else(|| Error::field(&problem::UNKNOWN_REFERENCE, "/patient"))?,
     };
     // A patient who is not there and one who is not yours to see answer alike.
-    let unknown = |error| unknown_reference(error, "/patient");
+    let unknown = |error: Error| error.as_unknown_reference("/patient");
     let row = patient::find_row(tx, id).map_err(unknown)?;
     let facts = patient::facts_of(tx, &row)?;
     tx.allow(Action::Book, &facts).map_err(unknown)?;
     Ok((row, facts))
-}
-
-/// A foreign key of the body that does not exist, or must not be seen: 422 on its field.
-fn unknown_reference(error: Error, pointer: &str) -> Error {
-    if !error.is(&problem::NOT_FOUND) {
-        return error;
-    }
-    let denial = error.denial().cloned();
-    let refusal = Error::field(&problem::UNKNOWN_REFERENCE, pointer);
-    match denial {
-        Some(denial) => refusal.denied(denial.actor, denial.entry),
-        None => refusal,
-    }
 }
 
 fn check_start(tx: &Tx, start: Instant) -> Result<(), Error> {

@@ -128,6 +128,19 @@ impl Error {
         self
     }
 
+    /// What a body or query names and is not there, or not the caller's to see: 422 on its field
+    /// instead of 404. Any other error stays as it is.
+    pub fn as_unknown_reference(self, pointer: &str) -> Self {
+        if !self.is(&problem::NOT_FOUND) {
+            return self;
+        }
+        let refusal = Self::field(&problem::UNKNOWN_REFERENCE, pointer);
+        match self.denial().cloned() {
+            Some(denial) => refusal.denied(denial.actor, denial.entry),
+            None => refusal,
+        }
+    }
+
     /// What the access policy refused, if it was that.
     pub fn denial(&self) -> Option<&Denied> {
         match self {

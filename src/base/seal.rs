@@ -105,6 +105,11 @@ pub fn sha256(bytes: &[u8]) -> Vec<u8> {
     digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
 }
 
+/// Bytes as people and other programs read them: two small hexadecimal digits each.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
 /// Random bytes from the operating system.
 pub fn random<const N: usize>() -> Result<[u8; N], Unsealed> {
     let mut bytes = [0_u8; N];

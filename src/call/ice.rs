@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::base::column::Instant;
 use crate::base::config;
+use crate::base::seal::hex;
 
 /// An entry of `RTCConfiguration.iceServers` (W3C WebRTC 4.2.4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -48,7 +49,7 @@ pub fn servers(settings: &config::Ice, participant: uuid::Uuid, now: Instant) ->
 fn opaque(secret: &[u8], participant: uuid::Uuid, expiry: i64) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
     let tag = hmac::sign(&key, format!("{participant}|{expiry}").as_bytes());
-    tag.as_ref().iter().take(8).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    hex(tag.as_ref()).chars().take(16).collect()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use feldsher::audit::{self, verify::Report};
 use feldsher::base::config::Config;
 use feldsher::base::db::{self, Conn, DatabaseUrl};
 use feldsher::base::error::Error;
+use feldsher::base::seal::hex;
 
 use crate::cli::serve::close;
 use crate::cli::{say, wait};
@@ -59,7 +60,7 @@ fn verify(conn: &mut Conn) -> Result<Report, Error> {
 
 fn tell(report: &Report) -> anyhow::Result<()> {
     for chain in &report.chains {
-        let head = chain.hash.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        let head = hex(&chain.hash);
         say(format_args!("chain {:>2}: {:>9} rows, head {head}", chain.chain, chain.rows))?;
     }
     for (chain, damage) in report.damaged() {

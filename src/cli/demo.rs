@@ -10,7 +10,7 @@ use feldsher::base::app::App;
 use feldsher::base::clock::SystemClock;
 use feldsher::base::config::{Config, Secret, SmsAdapter};
 use feldsher::base::db::DatabaseUrl;
-use feldsher::base::seal::sha256;
+use feldsher::base::seal::{hex, sha256};
 use feldsher::base::telemetry;
 use feldsher::demo::{self, SignIn};
 use serde_json::json;
@@ -131,10 +131,6 @@ impl Directory {
 fn named(name: &str) -> PathBuf {
     let name: String = name.chars().take(12).collect();
     std::env::temp_dir().join(format!("feldsher-demo-{name}"))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 fn as_json(url: &str, people: &[SignIn]) -> String {

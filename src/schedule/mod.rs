@@ -20,7 +20,7 @@ use crate::base::db::Kept;
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::page::{self, Page};
-use crate::base::problem::{self, Problem};
+use crate::base::problem;
 use crate::base::schema::absences;
 use crate::base::tx::Tx;
 use crate::base::zone::{self, Zone};
@@ -86,7 +86,7 @@ pub fn list_slots(tx: &mut Tx, wanted: &SlotFilter) -> Result<Page<Slot>, Error>
     let after: Option<Position> = page::cursor(wanted.cursor.as_deref())?;
     let range = asked_range(tx, wanted)?;
     let service = organization::find_service(tx, wanted.service)
-        .map_err(|error| unknown_reference(error, "/service"))?;
+        .map_err(|error| error.as_unknown_reference("/service"))?;
     let offering = practitioner::of_service(tx, service.id, wanted.practitioner)?;
     if offering.is_empty() && wanted.practitioner.is_some() {
         return Err(Error::field(&problem::UNKNOWN_REFERENCE, "/practitioner"));
@@ -119,20 +119,14 @@ fn bookable(tx: &Tx, range: Span) -> Span {
 /// The zone in which times are shown to the caller; `None`: each practitioner's own.
 fn shown_zone(tx: &mut Tx, location: Option<LocationId>) -> Result<Option<Zone>, Error> {
     if let Some(location) = location {
-        let zone =
-            location::zone(tx, location).map_err(|error| unknown_reference(error, "/location"))?;
+        let zone = location::zone(tx, location)
+            .map_err(|error| error.as_unknown_reference("/location"))?;
         return Ok(Some(zone));
     }
     let Some(patient) = tx.person().ok().and_then(|person| person.patient) else {
         return Ok(None);
     };
     Ok(Some(patient::find_row(tx, patient)?.time_zone))
-}
-
-/// A parameter that names what is not there: 422 on it, as in a body.
-fn unknown_reference(error: Error, pointer: &str) -> Error {
-    let refusal: &'static Problem = &problem::UNKNOWN_REFERENCE;
-    if error.is(&problem::NOT_FOUND) { Error::field(refusal, pointer) } else { error }
 }
 
 /// The first `count` free times from `after` on, at most 60 days ahead; for a deed that has

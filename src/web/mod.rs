@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::base::error::Error;
 use crate::base::problem;
-use crate::base::seal::sha256;
+use crate::base::seal::{hex, sha256};
 
 /// Nothing inline, nothing from elsewhere; the WebSocket may be on another host of ours.
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; media-src 'self' blob:; \
@@ -53,10 +53,7 @@ fn release() -> &'static str {
     static RELEASE: OnceLock<String> = OnceLock::new();
     RELEASE.get_or_init(|| {
         let all = ASSETS.iter().fold(String::new(), |all, (name, text)| all + name + text);
-        sha256(all.as_bytes())
-            .iter()
-            .take(8)
-            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+        hex(&sha256(all.as_bytes())).chars().take(16).collect()
     })
 }
 
