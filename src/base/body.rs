@@ -18,6 +18,11 @@ use crate::base::seal::sha256;
 
 /// The largest JSON body taken, in bytes.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// The largest body taken from somebody who shows no token: a sign-in is small, and ten thousand
+/// strangers must not fill the memory.
+pub const STRANGER_BYTES_MAX: usize = 16 * 1024;
+/// How much of a member's name a problem says back.
+const KEY_CHARS_MAX: usize = 100;
 /// How long a body may take to arrive, in seconds; actix itself would wait for ever.
 pub const BODY_SECS_MAX: u64 = 30;
 
@@ -40,11 +45,12 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let declared = check_headers(request);
+        let bytes_max = bytes_max(request);
+        let declared = check_headers(request, bytes_max);
         let payload = payload.take();
         Box::pin(async move {
             declared?;
-            let reading = collect(payload);
+            let reading = collect(payload, bytes_max);
             let limit = Duration::from_secs(BODY_SECS_MAX);
             let bytes = tokio::time::timeout(limit, reading)
                 .await
@@ -54,12 +60,18 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     }
 }
 
-fn check_headers(request: &HttpRequest) -> Result<(), Error> {
+/// A token that does not hold is refused before the body is read.
+fn bytes_max(request: &HttpRequest) -> usize {
+    let known = request.headers().contains_key(header::AUTHORIZATION);
+    if known { BODY_BYTES_MAX } else { STRANGER_BYTES_MAX }
+}
+
+fn check_headers(request: &HttpRequest, bytes_max: usize) -> Result<(), Error> {
     let length = request
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > BODY_BYTES_MAX) {
+    if length.is_some_and(|length| length > bytes_max) {
         return Err(Error::from(&problem::TOO_LARGE));
     }
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
@@ -75,11 +87,11 @@ fn check_headers(request: &HttpRequest) -> Result<(), Error> {
     }
 }
 
-async fn collect(mut payload: Payload) -> Result<web::BytesMut, Error> {
+async fn collect(mut payload: Payload, bytes_max: usize) -> Result<web::BytesMut, Error> {
     let mut bytes = web::BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_broken| Error::from(&problem::MALFORMED_JSON))?;
-        if bytes.len().saturating_add(chunk.len()) > BODY_BYTES_MAX {
+        if bytes.len().saturating_add(chunk.len()) > bytes_max {
             return Err(Error::from(&problem::TOO_LARGE));
         }
         bytes.extend_from_slice(&chunk);
@@ -110,7 +122,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<Body<T>, Error> {
 }
 
 /// Where a text holds U+0000, which PostgreSQL keeps in no text and no person types.
-fn nul_in(value: &Value) -> Option<String> {
+pub fn nul_in(value: &Value) -> Option<String> {
     let below = |name: &str, value: &Value| {
         let name = name.replace('~', "~0").replace('/', "~1");
         nul_in(value).map(|pointer| format!("/{name}{pointer}"))
@@ -159,7 +171,10 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
         pointer.push('/');
         match segment {
             Segment::Seq { index } => pointer.push_str(&index.to_string()),
-            Segment::Map { key } => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
+            Segment::Map { key } => {
+                let key: String = key.chars().take(KEY_CHARS_MAX).collect();
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
             Segment::Enum { variant } => pointer.push_str(variant),
             Segment::Unknown => pointer.push('-'),
         }

@@ -1,6 +1,7 @@
 //! One request: who sent it, in which language, and how its deed is run.
 
 use std::future::{Ready, ready};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
@@ -356,15 +357,71 @@ fn bearer(request: &HttpRequest) -> Result<Option<&str>, Error> {
     if scheme.eq_ignore_ascii_case("bearer") { Ok(Some(token.trim())) } else { Err(invalid()) }
 }
 
-/// The peer's address, or the one that the outermost trusted proxy saw.
+/// The peer's address, or the one that the outermost trusted proxy saw. A proxy may append to the
+/// header's line or add a line below: only what stands last is its own word.
 fn client_address(request: &HttpRequest, trusted_proxies: usize) -> String {
     let peer = request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default();
-    let Some(back) = trusted_proxies.checked_sub(1) else { return peer };
-    let forwarded = header_text(request, "X-Forwarded-For").unwrap_or_default();
-    forwarded.rsplit(',').nth(back).map_or(peer, |address| address.trim().to_owned())
+    let lines = request.headers().get_all("X-Forwarded-For").filter_map(|line| line.to_str().ok());
+    let forwarded: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+    let seen = trusted_proxies
+        .checked_sub(1)
+        .and_then(|back| forwarded.iter().rev().nth(back))
+        .map_or(peer.as_str(), |address| address);
+    subscriber(seen)
+}
+
+/// What one subscriber has: an IPv4 address, or the whole /64 network of an IPv6 address, which
+/// any of its machines can leave for another address at will.
+fn subscriber(address: &str) -> String {
+    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V6(address)) => {
+            let network = Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64));
+            format!("{network}/64")
+        }
+        Ok(IpAddr::V4(address)) => address.to_string(),
+        Err(_) => address.to_owned(),
+    }
 }
 
 /// The id that the middleware gave a request.
 pub fn request_id(request: &HttpRequest) -> String {
     request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
+}
+
+/// The host that the client asked for. What a stranger may write into `X-Forwarded-Host` says
+/// nothing; a server behind a proxy has a `public_url`.
+pub fn host(request: &HttpRequest) -> &str {
+    header_text(request, header::HOST.as_str()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn address(lines: &[&str], trusted_proxies: usize) -> String {
+        let peer = "10.0.0.1:4000".parse().unwrap();
+        let request = lines.iter().fold(TestRequest::default().peer_addr(peer), |request, line| {
+            request.append_header(("X-Forwarded-For", *line))
+        });
+        client_address(&request.to_http_request(), trusted_proxies)
+    }
+
+    #[test]
+    fn a_client_cannot_choose_the_address_that_it_is_counted_by() {
+        assert_eq!(address(&["1.1.1.1"], 0), "10.0.0.1");
+        assert_eq!(address(&["1.1.1.1, 9.9.9.9"], 1), "9.9.9.9");
+        assert_eq!(address(&["1.1.1.1", "9.9.9.9"], 1), "9.9.9.9", "a proxy that adds a line");
+        assert_eq!(address(&["1.1.1.1", "9.9.9.9, 10.0.0.2"], 2), "9.9.9.9");
+        assert_eq!(address(&["9.9.9.9"], 2), "10.0.0.1", "fewer proxies than were trusted");
+    }
+
+    #[test]
+    fn a_subscriber_has_one_ipv4_address_or_a_whole_ipv6_network() {
+        assert_eq!(subscriber("2001:db8:1:2:aaaa::1"), subscriber("2001:db8:1:2:bbbb::2"));
+        assert_ne!(subscriber("2001:db8:1:2::1"), subscriber("2001:db8:1:3::1"));
+        assert_eq!(subscriber("::ffff:9.9.9.9"), "9.9.9.9");
+        assert_eq!(subscriber("unknown"), "unknown");
+    }
 }

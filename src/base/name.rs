@@ -36,6 +36,12 @@ impl Name {
     }
 }
 
+/// Breaks the line, or turns the writing round, so that a name shows as another one.
+fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Folds what somebody searches for as [`Name::folded`] folds what is found.
 pub fn fold(text: &str) -> String {
     text.trim().to_lowercase().replace('ё', "е")
@@ -47,7 +53,7 @@ impl std::str::FromStr for Name {
     fn from_str(text: &str) -> Result<Self, NotAName> {
         let name = text.trim();
         let fits = (1..=NAME_CHARS_MAX).contains(&name.chars().count());
-        if fits && !name.chars().any(char::is_control) {
+        if fits && !name.chars().any(is_deceptive) {
             Ok(Self(name.to_owned()))
         } else {
             Err(NotAName)
@@ -81,7 +87,9 @@ mod tests {
     fn a_name_is_one_line_of_one_to_two_hundred_characters() {
         assert_eq!("  Аша Кузнецова ".parse::<Name>().unwrap().as_str(), "Аша Кузнецова");
         assert!("ж".repeat(200).parse::<Name>().is_ok());
-        for wrong in ["", " \t ", "Аша\nКузнецова", "\u{0}", &"ж".repeat(201)] {
+        for wrong in
+            ["", " \t ", "Аша\nКузнецова", "\u{0}", "Аша\u{2028}К", "\u{202e}ашА", &"ж".repeat(201)]
+        {
             assert_eq!(wrong.parse::<Name>(), Err(NotAName), "{wrong:?}");
         }
     }

@@ -5,7 +5,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::base::body::nul_in;
 use crate::base::error::Error;
 use crate::base::problem;
 
@@ -49,7 +51,9 @@ pub fn cursor<K: DeserializeOwned>(cursor: Option<&str>) -> Result<Option<K>, Er
     URL_SAFE_NO_PAD
         .decode(cursor)
         .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
+        .filter(|key| nul_in(key).is_none())
+        .and_then(|key| serde_json::from_value(key).ok())
         .map(Some)
         .ok_or_else(|| Error::from(&problem::INVALID_CURSOR))
 }
@@ -92,5 +96,22 @@ impl<T: Serialize> Page<T> {
             answer.insert_header(("Link", link));
         }
         answer.json(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(key: &str) -> Result<Option<(String, u32)>, Error> {
+        cursor(Some(&URL_SAFE_NO_PAD.encode(key)))
+    }
+
+    #[test]
+    fn a_cursor_that_the_database_could_not_compare_is_refused() {
+        assert_eq!(read(r#"["asha",7]"#).unwrap(), Some(("asha".to_owned(), 7)));
+        for forged in [r#"["a\u0000b",7]"#, r#"["asha"]"#, r#"["asha",7"#, "", "null"] {
+            assert!(read(forged).unwrap_err().is(&problem::INVALID_CURSOR), "{forged}");
+        }
     }
 }

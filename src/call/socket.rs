@@ -9,7 +9,7 @@ use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseReason, Session}
 use tokio::time::{sleep_until, timeout};
 
 use crate::base::app::App;
-use crate::base::ctx::{as_session, as_system, look_as_session};
+use crate::base::ctx::{self, as_session, as_system, look_as_session};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::tx::Tx;
@@ -67,8 +67,7 @@ fn check_origin(request: &HttpRequest, app: &App) -> Result<(), Error> {
     let origin = origin.to_str().unwrap_or_default().trim_end_matches('/');
     let http = &app.config.http;
     let own = if http.public_url.is_empty() {
-        let connection = request.connection_info();
-        origin.split_once("://").is_some_and(|(_, host)| host == connection.host())
+        origin.split_once("://").is_some_and(|(_, host)| host == ctx::host(request))
     } else {
         http.public_url.trim_end_matches('/') == origin
     };

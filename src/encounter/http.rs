@@ -49,8 +49,7 @@ pub async fn join_encounter(
 /// The WebSocket's address: under the public URL, or where the request itself came in.
 fn ws_url(public_url: &str, request: &HttpRequest) -> String {
     let base = if public_url.is_empty() {
-        let connection = request.connection_info();
-        format!("{}://{}", request.uri().scheme_str().unwrap_or("http"), connection.host())
+        format!("http://{}", ctx::host(request))
     } else {
         public_url.trim_end_matches('/').to_owned()
     };

@@ -61,10 +61,10 @@ pub enum OpenError {
     #[error("the database URL must begin with sqlite: or postgres://")]
     Scheme,
     /// The file or server did not answer.
-    #[error("cannot reach the database: {0}")]
+    #[error("cannot reach the database")]
     Connect(#[from] diesel::ConnectionError),
     /// A setting could not be made or read back.
-    #[error("cannot set up the database: {0}")]
+    #[error("cannot set up the database")]
     SetUp(#[from] diesel::result::Error),
     /// A migration failed; the database stays at the version before it.
     #[error("cannot migrate the database: {0}")]
@@ -76,7 +76,7 @@ pub enum OpenError {
     #[error("unsafe SQLite set-up: {0}")]
     Unsafe(String),
     /// The lock file or a thread could not be made.
-    #[error("{0}")]
+    #[error("cannot make the files of the database")]
     Io(#[from] std::io::Error),
 }
 

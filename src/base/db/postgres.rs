@@ -45,7 +45,11 @@ impl PgRust {
 }
 
 async fn connect(url: String) -> ConnectionResult<AsyncPgConnection> {
-    let bad = |error: tokio_postgres::Error| ConnectionError::BadConnection(error.to_string());
+    // "db error" alone helps nobody; what the server said stands in the source.
+    let bad = |error: tokio_postgres::Error| {
+        let why = std::error::Error::source(&error).map(|source| format!(": {source}"));
+        ConnectionError::BadConnection(format!("{error}{}", why.unwrap_or_default()))
+    };
     let mut config: tokio_postgres::Config = url.parse().map_err(bad)?;
     config.connect_timeout(Duration::from_secs(CONNECT_SECS_MAX)).application_name("feldsher");
     let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
