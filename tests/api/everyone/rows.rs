@@ -255,6 +255,7 @@ pub fn rows() -> Vec<Row> {
             .version(1)
             .may(DOCTOR),
         row("POST", "/v1/notes/{id}/sign").of("draft").may(DOCTOR),
+        row("POST", "/v1/notes/{id}/sign").of("signed").may(DOCTOR).see(&[Asha]),
         row("POST", "/v1/notes/{id}/addenda")
             .of("signed")
             .body(|_| json!({"text": "Дополнение"}))

@@ -59,6 +59,9 @@ struct Cast<'a> {
     patient: &'a world::Person,
 }
 
+/// One for each who may remove it.
+pub const ABSENCES: [&str; 3] = ["absence", "absence of the second", "absence of the third"];
+
 const NOTE: &str = "Жалоб нет";
 
 impl Stage {
@@ -203,8 +206,10 @@ async fn furnish(world: &World, place: &mut Place, cast: Cast<'_>) {
         place.ids.insert(name, id.to_owned());
     }
     let absences = format!("/v1/practitioners/{}/absences", doctor.id);
-    let day = json!({"from": "2026-12-01T00:00:00Z", "to": "2026-12-02T00:00:00Z"});
-    place.keep("absence", &made(&doctor.client, &absences, day).await["id"]);
+    for name in ABSENCES {
+        let day = json!({"from": "2026-12-01T00:00:00Z", "to": "2026-12-02T00:00:00Z"});
+        place.keep(name, &made(&doctor.client, &absences, day).await["id"]);
+    }
     for (name, start) in [("planned", "03:00"), ("held", "03:20")] {
         let start = format!("2026-11-23T{start}:00Z");
         let booked = book(patient, doctor, service, &start, name == "held").await;
