@@ -76,8 +76,10 @@ fn count(
             .set(rate_counters::hits.eq(rate_counters::hits + 1)),
     )
     .execute(conn)?;
-    let hits: i32 =
-        rate_counters::table.find((counter, window)).select(rate_counters::hits).first(conn)?;
+    let hits: i32 = rate_counters::table
+        .find((counter, window))
+        .select(rate_counters::hits)
+        .get_result(conn)?;
     if u32::try_from(hits).unwrap_or(u32::MAX) <= limit.hits_max {
         return Ok(());
     }

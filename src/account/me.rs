@@ -106,7 +106,7 @@ pub fn read(tx: &mut Tx) -> Result<Me, Error> {
     let (name, language) = accounts::table
         .find(person.account)
         .select((accounts::name, accounts::language))
-        .first::<(String, Language)>(tx.conn)?;
+        .get_result::<(String, Language)>(tx.conn)?;
     Ok(Me {
         account: MyAccount { id: person.account, name, language },
         patient: person.patient.map(|id| patient(tx, id)).transpose()?,
@@ -127,7 +127,7 @@ fn patient(tx: &mut Tx, id: PatientId) -> Result<MyPatient, Error> {
             (locations::id, locations::name),
             (organizations::id, organizations::name),
         ))
-        .first::<(String, Zone, (LocationId, String), (OrganizationId, String))>(tx.conn)?;
+        .get_result::<(String, Zone, (LocationId, String), (OrganizationId, String))>(tx.conn)?;
     Ok(MyPatient {
         id,
         name,
@@ -147,7 +147,7 @@ fn practitioner(tx: &mut Tx, id: PractitionerId) -> Result<MyPractitioner, Error
             practitioners::time_zone,
             (organizations::id, organizations::name),
         ))
-        .first::<(String, MyKind, Zone, (OrganizationId, String))>(tx.conn)?;
+        .get_result::<(String, MyKind, Zone, (OrganizationId, String))>(tx.conn)?;
     Ok(MyPractitioner { id, name, kind, time_zone, organization: named(organization) })
 }
 

@@ -126,7 +126,7 @@ pub fn contact(tx: &mut Tx, account: AccountId) -> Result<Contact, Error> {
     let (name, language, sealed) = accounts::table
         .find(account)
         .select((accounts::name, accounts::language, accounts::phone_sealed))
-        .first::<(String, Language, Option<Vec<u8>>)>(tx.conn)
+        .get_result::<(String, Language, Option<Vec<u8>>)>(tx.conn)
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
     let phone = sealed.map(|sealed| open_phone(tx, account, &sealed)).transpose()?;
@@ -154,7 +154,7 @@ pub fn enable(tx: &mut Tx, account: AccountId) -> Result<(), Error> {
     let (login, has_password) = accounts::table
         .find(account)
         .select((accounts::login, accounts::password_hash.is_not_null()))
-        .first::<(Option<String>, bool)>(tx.conn)
+        .get_result::<(Option<String>, bool)>(tx.conn)
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
     let invited = login.is_some() && !has_password;

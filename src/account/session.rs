@@ -71,7 +71,7 @@ pub struct Refresh {
 /// Begins a session. The caller has made sure who it is.
 pub fn open(tx: &mut Tx, account: AccountId, method: Method) -> Result<TokenPair, Error> {
     let security_version: i32 =
-        accounts::table.find(account).select(accounts::security_version).first(tx.conn)?;
+        accounts::table.find(account).select(accounts::security_version).get_result(tx.conn)?;
     let session = Session {
         id: SessionId::new(tx.now),
         account,
@@ -227,7 +227,7 @@ fn rotate(tx: &mut Tx, token: &str) -> Result<Option<TokenPair>, Error> {
     let id: Option<(RefreshTokenId, SessionId)> = refresh_tokens::table
         .filter(refresh_tokens::token_hash.eq(hash))
         .select((refresh_tokens::id, refresh_tokens::session_id))
-        .first(tx.conn)
+        .get_result(tx.conn)
         .optional()?;
     let (id, session) = id.ok_or_else(|| Error::from(&problem::INVALID_TOKEN))?;
     let Some(session) = lock(tx, session)? else { return Ok(None) };
@@ -276,7 +276,7 @@ fn lock(tx: &mut Tx, id: SessionId) -> Result<Option<Session>, Error> {
             accounts::state,
             accounts::security_version,
         ))
-        .first::<(AccountId, Method, i32, Instant, AccountState, i32)>(tx.conn)?;
+        .get_result::<(AccountId, Method, i32, Instant, AccountState, i32)>(tx.conn)?;
     if state != AccountState::Active || seen != current {
         return Ok(None);
     }

@@ -151,7 +151,7 @@ fn begin(tx: &mut Tx, login: &str, address: &str) -> Result<Option<(AccountId, S
         .filter(accounts::login.eq(Some(login)))
         .filter(accounts::state.eq(AccountState::Active))
         .select((accounts::id, accounts::password_hash))
-        .first(tx.conn)
+        .get_result(tx.conn)
         .optional()?;
     Ok(found.and_then(|(account, hash)| hash.map(|hash| (account, hash))))
 }
@@ -185,13 +185,13 @@ fn invited(tx: &mut Tx, hash: &[u8]) -> Result<(Option<String>, String), Error> 
         .filter(one_time_tokens::used_at.is_null())
         .filter(one_time_tokens::expires_at.gt(tx.now))
         .select(one_time_tokens::account_id)
-        .first(tx.conn)
+        .get_result(tx.conn)
         .optional()?;
     let account = account.ok_or_else(|| Error::from(&problem::TOKEN_USED))?;
     let (login, name, state) = accounts::table
         .find(account)
         .select((accounts::login, accounts::name, accounts::state))
-        .first::<(Option<String>, String, AccountState)>(tx.conn)?;
+        .get_result::<(Option<String>, String, AccountState)>(tx.conn)?;
     if state == AccountState::Disabled {
         return Err(Error::from(&problem::TOKEN_USED));
     }
@@ -214,7 +214,7 @@ pub fn redeem(tx: &mut Tx, hash: &[u8], password_hash: &str) -> Result<TokenPair
     let account: AccountId = one_time_tokens::table
         .filter(one_time_tokens::token_hash.eq(hash))
         .select(one_time_tokens::account_id)
-        .first(tx.conn)?;
+        .get_result(tx.conn)?;
     // Whoever was signed in with an earlier password is not any more.
     session::end_all(tx, account)?;
     let changed = diesel::update(accounts::table.find(account))

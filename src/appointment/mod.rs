@@ -132,7 +132,7 @@ pub fn find_row(tx: &mut Tx, id: AppointmentId) -> Result<Row, Error> {
             appointments::hold_expires_at,
             appointments::version,
         ))
-        .first(tx.conn)
+        .get_result(tx.conn)
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }
@@ -249,7 +249,8 @@ pub(crate) fn treated_by(practitioner: PractitionerId) -> _ {
 
 /// An appointment that the caller may see.
 pub(crate) fn show(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
-    let row: Option<Shown> = shown().filter(appointments::id.eq(id)).first(tx.conn).optional()?;
+    let row: Option<Shown> =
+        shown().filter(appointments::id.eq(id)).get_result(tx.conn).optional()?;
     assemble(tx, row.ok_or_else(|| Error::from(&problem::NOT_FOUND))?)
 }
 

@@ -10,7 +10,6 @@ use crate::access::Scope;
 use crate::access::table::Action;
 use crate::appointment::AppointmentId;
 use crate::base::column::Instant;
-use crate::base::db::Kept;
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::schema::{appointments, patients};
@@ -45,7 +44,7 @@ pub fn by_visits(
                 .or(appointments::status.eq(Pending).and(appointments::hold_expires_at.gt(tx.now))),
         )
         .select((appointments::practitioner_id, appointments::starts_at, appointments::ends_at));
-    Ok(Kept(visits).load(tx.conn)?)
+    Ok(visits.load(tx.conn)?)
 }
 
 /// A visit that an absence hits.

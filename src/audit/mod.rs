@@ -10,12 +10,13 @@ pub mod verify;
 mod verify_tests;
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, Integer};
 use uuid::Uuid;
 
 use crate::access::table::Action;
 use crate::account::{AccountId, SessionId};
 use crate::base::column::{self, Instant, text_enum};
-use crate::base::db::{Conn, Kept};
+use crate::base::db::{Conn, statement};
 use crate::base::error::Error;
 use crate::base::schema::{audit_events, audit_heads};
 use crate::base::seal::sha256;
@@ -104,11 +105,17 @@ pub fn append(conn: &mut Conn, now: Instant, actor: Actor, entries: &[Entry]) ->
             ))
             .execute(conn)?;
     }
-    let head = audit_heads::table.filter(audit_heads::chain.eq(chain));
-    Kept(diesel::update(head).set((audit_heads::seq.eq(seq), audit_heads::hash.eq(hash))))
-        .execute(conn)?;
+    MoveHead { seq: &seq, hash: &hash, chain: &chain }.execute(conn)?;
     Ok(())
 }
+
+statement!(
+    /// The chain is locked meanwhile: no time to prepare an `UPDATE`.
+    MoveHead
+    "UPDATE audit_heads SET seq = " seq: BigInt = i64,
+    ", hash = " hash: Binary = Vec<u8>,
+    " WHERE chain = " chain: Integer = i32
+);
 
 fn chain_of(actor: Actor) -> i32 {
     let account = actor.account.map_or(0, |account| account.0.as_u128());
@@ -120,9 +127,9 @@ fn lock_head(conn: &mut Conn, chain: i32) -> QueryResult<(i64, Vec<u8>)> {
         .filter(audit_heads::chain.eq(chain))
         .select((audit_heads::seq, audit_heads::hash));
     match conn {
-        Conn::Postgres(conn) => head.for_update().first(conn),
+        Conn::Postgres(conn) => head.for_update().get_result(conn),
         // One writer at a time: nothing to lock.
-        Conn::Sqlite(conn) => head.first(conn),
+        Conn::Sqlite(conn) => head.get_result(conn),
     }
 }
 

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use diesel::prelude::*;
+use diesel::sql_types::{Binary, Integer, Text};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::base::app::App;
 use crate::base::column::{self, Instant};
-use crate::base::db::{Each, Kept};
+use crate::base::db::{Each, statement};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::idempotency_keys;
@@ -69,7 +70,7 @@ pub fn take(tx: &mut Tx, once: &Once) -> Result<Option<Answer>, Error> {
     }
     let (fingerprint, sealed): (Vec<u8>, Option<Vec<u8>>) = find(principal, once)
         .select((idempotency_keys::fingerprint, idempotency_keys::answer_sealed))
-        .first(tx.conn)?;
+        .get_result(tx.conn)?;
     if fingerprint != once.fingerprint {
         return Err(Error::from(&problem::IDEMPOTENCY_KEY_REUSED));
     }
@@ -104,10 +105,13 @@ pub fn keep(tx: &mut Tx, once: &Once, answer: &Answer) -> Result<(), Error> {
     let plain = serde_json::to_vec(answer)
         .map_err(|_unserializable| Error::Internal("an answer is not JSON"))?;
     let sealed = tx.seal.seal(&place(principal, once), &plain)?;
-    Kept(diesel::update(find(principal, once)).set((
-        idempotency_keys::status.eq(i32::from(answer.status)),
-        idempotency_keys::answer_sealed.eq(sealed),
-    )))
+    KeepAnswer {
+        status: &i32::from(answer.status),
+        answer: &sealed,
+        principal: &principal,
+        route: &once.route,
+        key: &once.key,
+    }
     .execute(tx.conn)?;
     Ok(())
 }
@@ -133,6 +137,16 @@ pub async fn sweep(app: &App) {
         tracing::warn!("old answers could not be thrown away; the next round tries again");
     }
 }
+
+statement!(
+    /// Every request with a key ends with this one.
+    KeepAnswer
+    "UPDATE idempotency_keys SET status = " status: Integer = i32,
+    ", answer_sealed = " answer: Binary = Vec<u8>,
+    " WHERE principal = " principal: column::sql::Uid = column::Uuid,
+    " AND route = " route: Text = String,
+    " AND key = " key: Text = String
+);
 
 #[diesel::dsl::auto_type(no_type_alias)]
 fn find<'a>(principal: column::Uuid, once: &'a Once) -> _ {

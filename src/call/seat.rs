@@ -81,7 +81,7 @@ pub fn session_of(tx: &mut Tx, sid: uuid::Uuid) -> Result<SessionId, Error> {
     rtc_sessions::table
         .find(column::Uuid(sid))
         .select(rtc_sessions::sign_in_session_id)
-        .first(tx.conn)
+        .get_result(tx.conn)
         .optional()?
         .ok_or_else(|| Error::from(&problem::INVALID_TOKEN))
 }
@@ -102,7 +102,7 @@ pub fn take_again(tx: &mut Tx, asked: &Resume) -> Result<Taken, Error> {
             rtc_sessions::epoch,
             rtc_sessions::ended_at,
         ))
-        .first(tx.conn)
+        .get_result(tx.conn)
         .optional()?;
     let invalid = || Error::from(&problem::INVALID_TOKEN);
     let (encounter, participant, session, secret_hash, epoch, ended_at) =

@@ -180,7 +180,7 @@ pub fn find_row(tx: &mut Tx, id: EncounterId) -> Result<EncounterRow, Error> {
     encounters::table
         .find(id)
         .select(ENCOUNTER)
-        .first(tx.conn)
+        .get_result(tx.conn)
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }
@@ -190,7 +190,7 @@ pub fn of_appointment(tx: &mut Tx, id: AppointmentId) -> Result<EncounterRow, Er
     Ok(encounters::table
         .filter(encounters::appointment_id.eq(id))
         .select(ENCOUNTER)
-        .first(tx.conn)?)
+        .get_result(tx.conn)?)
 }
 
 /// Everybody who has, or had, a part in a visit.
@@ -212,7 +212,7 @@ pub fn find_participant(
         .filter(encounter_participants::encounter_id.eq(encounter))
         .filter(encounter_participants::id.eq(id))
         .select(PARTICIPANT)
-        .first(tx.conn)
+        .get_result(tx.conn)
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }

@@ -136,7 +136,7 @@ pub(crate) fn show(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
             (patients::id, patients::name),
             (healthcare_services::id, healthcare_services::name_en, healthcare_services::name_ru),
         ))
-        .first(tx.conn)
+        .get_result(tx.conn)
         .optional()?;
     let ((id, status, outcome), appointment, practitioner, patient, service) =
         found.ok_or_else(|| Error::from(&problem::NOT_FOUND))?;

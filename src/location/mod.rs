@@ -203,7 +203,7 @@ pub fn find_row(tx: &mut Tx, id: LocationId) -> Result<Option<LocationRow>, Erro
     Ok(locations::table
         .find(id)
         .select((locations::id, locations::kind, locations::time_zone))
-        .first(tx.conn)
+        .get_result(tx.conn)
         .optional()?)
 }
 

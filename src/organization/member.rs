@@ -280,7 +280,7 @@ fn has_any(tx: &mut Tx, account: AccountId) -> Result<bool, Error> {
 /// A clinic has no say in whether an administrator of the installation may sign in.
 fn sign_out(tx: &mut Tx, account: AccountId) -> Result<(), Error> {
     let system_admin: bool =
-        accounts::table.find(account).select(accounts::system_admin).first(tx.conn)?;
+        accounts::table.find(account).select(accounts::system_admin).get_result(tx.conn)?;
     if system_admin || has_any(tx, account)? {
         account::end_sessions(tx, account)
     } else {
@@ -310,7 +310,7 @@ fn show(
         .filter(memberships::account_id.eq(account))
         .filter(memberships::organization_id.eq(clinic))
         .filter(memberships::role.eq(role))
-        .first(tx.conn)
+        .get_result(tx.conn)
         .optional()?;
     row.map(assemble).ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }

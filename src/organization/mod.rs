@@ -108,7 +108,7 @@ fn show(tx: &mut Tx, id: OrganizationId) -> Result<Organization, Error> {
     organizations::table
         .find(id)
         .select((organizations::id, organizations::name, organizations::time_zone))
-        .first(tx.conn)
+        .get_result(tx.conn)
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }
@@ -153,7 +153,7 @@ pub fn find_service(tx: &mut Tx, id: ServiceId) -> Result<Service, Error> {
             healthcare_services::specialty,
             healthcare_services::duration_minutes,
         ))
-        .first(tx.conn)
+        .get_result(tx.conn)
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }

@@ -229,7 +229,7 @@ fn shown() -> _ {
 
 fn show(tx: &mut Tx, id: ServiceId) -> Result<HealthcareService, Error> {
     let row: Option<Row> =
-        shown().filter(healthcare_services::id.eq(id)).first(tx.conn).optional()?;
+        shown().filter(healthcare_services::id.eq(id)).get_result(tx.conn).optional()?;
     assemble(tx, row.ok_or_else(|| Error::from(&problem::NOT_FOUND))?)
 }
 

@@ -171,7 +171,7 @@ pub fn key(tx: &mut Tx, id: PatientId) -> Result<seal::Key, Error> {
     let sealed: Vec<u8> = patient_keys::table
         .find(id)
         .select(patient_keys::key_sealed)
-        .first(tx.conn)
+        .get_result(tx.conn)
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
     let key = tx.seal.open(&key_place(id), &sealed)?;
@@ -303,7 +303,7 @@ pub fn find_row(tx: &mut Tx, id: PatientId) -> Result<PatientRow, Error> {
             patients::name,
             patients::time_zone,
         ))
-        .first(tx.conn)
+        .get_result(tx.conn)
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }
@@ -355,7 +355,7 @@ fn assemble((own, location, clinic): Shown) -> Patient {
 
 /// A patient that the caller may see, with as much of the phone as they may see.
 fn show(tx: &mut Tx, id: PatientId, facts: &Facts) -> Result<Patient, Error> {
-    let row: Option<Shown> = shown().filter(patients::id.eq(id)).first(tx.conn).optional()?;
+    let row: Option<Shown> = shown().filter(patients::id.eq(id)).get_result(tx.conn).optional()?;
     let mut patient = assemble(row.ok_or_else(|| Error::from(&problem::NOT_FOUND))?);
     let Some(account) = find_row(tx, id)?.account_id else { return Ok(patient) };
     let Some(phone) = account::contact(tx, account)?.phone else { return Ok(patient) };

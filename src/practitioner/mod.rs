@@ -233,7 +233,7 @@ pub struct PractitionerRow {
 pub fn find_row(tx: &mut Tx, id: PractitionerId) -> Result<PractitionerRow, Error> {
     row()
         .filter(practitioners::id.eq(id))
-        .first(tx.conn)
+        .get_result(tx.conn)
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }

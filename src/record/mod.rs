@@ -167,7 +167,11 @@ pub struct NoteRow {
 
 /// The row of a note. 404 when there is none.
 pub(crate) fn find_row(tx: &mut Tx, id: NoteId) -> Result<NoteRow, Error> {
-    notes::table.find(id).first(tx.conn).optional()?.ok_or_else(|| Error::from(&problem::NOT_FOUND))
+    notes::table
+        .find(id)
+        .get_result(tx.conn)
+        .optional()?
+        .ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }
 
 /// Shows one note, and remembers who read it. 404 when it is not there or not the caller's to
@@ -295,7 +299,7 @@ fn show_all(tx: &mut Tx, patient: PatientId, rows: Vec<NoteRow>) -> Result<Vec<N
     people.extend(addenda.iter().map(|(_, _, author, ..)| *author));
     let names = names(tx, people)?;
     let patient_name: String =
-        patients::table.find(patient).select(patients::name).first(tx.conn)?;
+        patients::table.find(patient).select(patients::name).get_result(tx.conn)?;
     let patient = Named { id: patient, name: patient_name };
     let (mut all, mut addenda) = (Vec::new(), addenda);
     for row in rows {

@@ -73,7 +73,7 @@ fn insert(tx: &mut Tx, visit: &EncounterRow, sections: &Sections) -> Result<Note
         .filter(notes::author_id.eq(author))
         .filter(notes::status.eq(NoteStatus::Draft))
         .select(notes::id)
-        .first(tx.conn)
+        .get_result(tx.conn)
         .optional()?;
     let refusal = Error::from(&problem::ALREADY_EXISTS);
     Err(match existing {

@@ -16,7 +16,6 @@ use crate::access::Facts;
 use crate::access::table::Action;
 use crate::appointment::taken;
 use crate::base::column::Instant;
-use crate::base::db::Kept;
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::page::{self, Page};
@@ -175,7 +174,7 @@ pub fn who_works(
     // PostgreSQL keeps the plan for one; for a list it would plan each time.
     let absent: Vec<PractitionerId> = match *working {
         [one] => absences.filter(absences::practitioner_id.eq(one)).load(tx.conn)?,
-        _ => Kept(absences.filter(absences::practitioner_id.eq_any(&working))).load(tx.conn)?,
+        _ => absences.filter(absences::practitioner_id.eq_any(&working)).load(tx.conn)?,
     };
     working.retain(|practitioner| !absent.contains(practitioner));
     Ok(working)
@@ -263,7 +262,7 @@ fn taken_of(
         .filter(absences::starts_at.lt(range.end))
         .filter(absences::ends_at.gt(range.start))
         .select((absences::practitioner_id, absences::starts_at, absences::ends_at));
-    let absent: Vec<(PractitionerId, Instant, Instant)> = Kept(absences).load(tx.conn)?;
+    let absent: Vec<(PractitionerId, Instant, Instant)> = absences.load(tx.conn)?;
     let visits = taken::by_visits(tx, practitioners, range.start, range.end)?;
     let mut taken: HashMap<PractitionerId, Vec<Span>> = HashMap::new();
     for (practitioner, start, end) in absent.into_iter().chain(visits) {

@@ -13,7 +13,6 @@ use utoipa::ToSchema;
 use crate::access::Facts;
 use crate::access::table::Action;
 use crate::base::column::{id, text_enum};
-use crate::base::db::Kept;
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::problem;
@@ -280,7 +279,7 @@ fn show(tx: &mut Tx, practitioner: PractitionerRow) -> Result<Schedule, Error> {
     let version = practitioners::table
         .find(practitioner.id)
         .select(practitioners::schedule_version)
-        .first(tx.conn)?;
+        .get_result(tx.conn)?;
     let mut rules: Vec<Rule> =
         of(tx, &[practitioner.id])?.into_iter().map(|(_, _, rule)| rule).collect();
     rules.sort_by_key(|rule| (rule.weekday, rule.from, rule.valid_from));
@@ -312,7 +311,7 @@ pub(crate) fn of(
     // PostgreSQL keeps the plan for one; for a list it would plan each time.
     Ok(match practitioners {
         [one] => rules.filter(schedule_rules::practitioner_id.eq(one)).load(tx.conn)?,
-        many => Kept(rules.filter(schedule_rules::practitioner_id.eq_any(many))).load(tx.conn)?,
+        many => rules.filter(schedule_rules::practitioner_id.eq_any(many)).load(tx.conn)?,
     })
 }
 

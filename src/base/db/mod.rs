@@ -3,6 +3,11 @@
 //! Deeds run on database threads that own their connections: SQLite has one writer, which
 //! commits what queued up during the last fsync in one go, and a few readers; PostgreSQL has
 //! a number of equal workers. The queues are bounded; a full one is an answer, not a wait.
+//!
+//! Statements stay prepared on their connection, with three exceptions that hot ones avoid:
+//! diesel prepares an `UPDATE` anew each time (`statement!` does not), PostgreSQL plans a list
+//! (`eq_any`) anew, and SQLite a bound `LIMIT`. So what is found by its key is asked for with
+//! `get_result`; `first` says `LIMIT`.
 
 mod executor;
 mod open;
@@ -48,29 +53,6 @@ where
     }
 }
 
-/// A statement that stays prepared, found by its text. diesel prepares an `eq_any` on SQLite anew
-/// each time, for its text may vary without end. Wrap those whose text varies little and which
-/// run often. An `UPDATE` is not kept by it.
-#[derive(Debug, Clone, Copy)]
-pub struct Kept<Q>(pub Q);
-
-impl<Q> QueryId for Kept<Q> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-impl<Q: diesel::query_builder::Query> diesel::query_builder::Query for Kept<Q> {
-    type SqlType = Q::SqlType;
-}
-impl<Q> RunQueryDsl<Conn> for Kept<Q> {}
-impl<Q: QueryFragment<AnyBackend>> QueryFragment<AnyBackend> for Kept<Q> {
-    fn walk_ast<'b>(&'b self, pass: AstPass<'_, 'b, AnyBackend>) -> QueryResult<()> {
-        self.0.walk_ast(pass)
-    }
-    fn is_safe_to_cache_prepared(&self, _backend: &AnyBackend) -> QueryResult<bool> {
-        Ok(true)
-    }
-}
-
 /// What a guard of the schema said when it refused a statement (`resource_busy`, `note_signed`):
 /// both engines use the same names. `None` for any other failure.
 pub fn refusal(error: &diesel::result::Error) -> Option<String> {
@@ -87,3 +69,30 @@ pub fn refusal(error: &diesel::result::Error) -> Option<String> {
         }
     }
 }
+
+/// Declares a statement that is written out, and therefore stays prepared: pieces of SQL, each
+/// followed by the value that comes there.
+macro_rules! statement {
+    ($(#[$meta:meta])* $name:ident $($text:literal $field:ident: $sql:ty = $rust:ty),+) => {
+        $(#[$meta])*
+        struct $name<'a> { $($field: &'a $rust),+ }
+        impl ::diesel::query_builder::QueryId for $name<'_> {
+            type QueryId = $name<'static>;
+            const HAS_STATIC_QUERY_ID: bool = true;
+        }
+        impl ::diesel::query_builder::QueryFragment<$crate::base::db::AnyBackend> for $name<'_> {
+            fn walk_ast<'b>(
+                &'b self,
+                mut pass: ::diesel::query_builder::AstPass<'_, 'b, $crate::base::db::AnyBackend>,
+            ) -> ::diesel::QueryResult<()> {
+                $(
+                    pass.push_sql($text);
+                    pass.push_bind_param::<$sql, $rust>(self.$field)?;
+                )+
+                Ok(())
+            }
+        }
+        impl ::diesel::RunQueryDsl<$crate::base::db::Conn> for $name<'_> {}
+    };
+}
+pub(crate) use statement;
