@@ -73,6 +73,7 @@ fn place_routes(api: &mut ServiceConfig) {
         .service(organization::http::create_healthcare_service)
         .service(organization::http::list_healthcare_services)
         .service(organization::http::find_healthcare_service)
+        .service(organization::http::edit_healthcare_service)
         .service(location::http::create_location)
         .service(location::http::list_locations)
         .service(location::http::find_location)

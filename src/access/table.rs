@@ -61,6 +61,8 @@ actions! {
     ReadService "healthcare_service.read" [SignedIn];
     /// Offer a service.
     CreateService "healthcare_service.create" [SystemAdmin, ClinicAdmin];
+    /// Change a service.
+    EditService "healthcare_service.edit" [SystemAdmin, ClinicAdmin] sight ReadService;
     /// See who gives care.
     ReadPractitioner "practitioner.read" [SignedIn];
     /// Add a practitioner.

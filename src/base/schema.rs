@@ -208,6 +208,17 @@ diesel::table! {
         specialty -> Text,
         duration_minutes -> Integer,
         modes -> Text,
+        legal_kind -> Text,
+        resources -> Text,
+        buffer_before_minutes -> Integer,
+        buffer_after_minutes -> Integer,
+        align_minutes -> Integer,
+        lead_minutes -> Integer,
+        horizon_days -> Integer,
+        daily_cap -> Integer,
+        overbook -> Bool,
+        active -> Bool,
+        version -> Integer,
         created_at -> Moment,
     }
 }

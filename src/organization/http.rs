@@ -10,7 +10,9 @@ use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
 use crate::base::page::Page;
 use crate::organization::member::{self, EditMember, Member, NewMember};
-use crate::organization::service::{self, HealthcareService, NewHealthcareService};
+use crate::organization::service::{
+    self, EditHealthcareService, HealthcareService, NewHealthcareService,
+};
 use crate::organization::{Filter, NewOrganization, Organization, OrganizationId, ServiceId};
 
 /// Founds a clinic.
@@ -166,4 +168,27 @@ pub async fn list_healthcare_services(
 #[get("/v1/healthcare-services/{id}")]
 pub async fn find_healthcare_service(ctx: Ctx, id: Path<ServiceId>) -> Result<HttpResponse, Error> {
     ctx::ok(&ctx.read(move |tx| service::find(tx, id.0)).await?)
+}
+
+/// Changes a service.
+#[utoipa::path(
+    tag = "healthcare-services", operation_id = "edit_healthcare_service",
+    request_body = EditHealthcareService,
+    params(("id" = ServiceId, Path), ("If-Match" = String, Header)),
+    responses(
+        (status = 200, body = HealthcareService),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 412, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 428, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[patch("/v1/healthcare-services/{id}")]
+pub async fn edit_healthcare_service(
+    ctx: Ctx,
+    id: Path<ServiceId>,
+    change: Body<EditHealthcareService>,
+) -> Result<HttpResponse, Error> {
+    let version = ctx.if_match()?;
+    let edited = ctx.write(move |tx| service::edit(tx, id.0, version, &change.value)).await?;
+    ctx::ok(&edited)
 }

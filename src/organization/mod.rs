@@ -3,6 +3,7 @@
 pub mod http;
 pub mod member;
 pub mod service;
+pub mod terms;
 
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,8 @@ use crate::base::problem;
 use crate::base::schema::{healthcare_services, organizations};
 use crate::base::tx::Tx;
 use crate::base::zone::Zone;
+use crate::organization::service::{Mode, read_list};
+use crate::organization::terms::{BookingTerms, LegalKind, NeededResource};
 
 id!(
     /// A clinic (FHIR Organization).
@@ -139,6 +142,28 @@ pub struct Service {
     pub specialty: String,
     /// How long a visit takes.
     pub duration_minutes: i32,
+    /// How a visit can be held, as the column has it.
+    modes: String,
+    /// Between whom.
+    pub legal_kind: LegalKind,
+    /// What it needs besides, as the column has it.
+    resources: String,
+    /// Whether it can be booked now.
+    pub active: bool,
+    /// On which terms.
+    pub terms: BookingTerms,
+}
+
+impl Service {
+    /// How a visit can be held.
+    pub fn modes(&self) -> Result<Vec<Mode>, Error> {
+        read_list(&self.modes)
+    }
+
+    /// What a visit needs besides practitioner and patient.
+    pub fn resources(&self) -> Result<Vec<NeededResource>, Error> {
+        read_list(&self.resources)
+    }
 }
 
 /// The row of a service; the caller has made the access decision. 404 when there is none.
@@ -152,6 +177,19 @@ pub fn find_service(tx: &mut Tx, id: ServiceId) -> Result<Service, Error> {
             healthcare_services::name_ru,
             healthcare_services::specialty,
             healthcare_services::duration_minutes,
+            healthcare_services::modes,
+            healthcare_services::legal_kind,
+            healthcare_services::resources,
+            healthcare_services::active,
+            (
+                healthcare_services::buffer_before_minutes,
+                healthcare_services::buffer_after_minutes,
+                healthcare_services::align_minutes,
+                healthcare_services::lead_minutes,
+                healthcare_services::horizon_days,
+                healthcare_services::daily_cap,
+                healthcare_services::overbook,
+            ),
         ))
         .get_result(tx.conn)
         .optional()?

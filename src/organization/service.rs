@@ -14,6 +14,7 @@ use crate::base::page::{self, Page};
 use crate::base::problem;
 use crate::base::schema::{healthcare_services, organizations};
 use crate::base::tx::Tx;
+use crate::organization::terms::{BookingTerms, LegalKind, NeededResource};
 use crate::organization::{self, OrganizationId, ServiceId};
 
 text_enum!(
@@ -96,6 +97,16 @@ pub struct HealthcareService {
     pub duration_minutes: i32,
     /// How a visit can be held.
     pub modes: Vec<Mode>,
+    /// Between whom a visit is held, as the law sees it.
+    pub legal_kind: LegalKind,
+    /// What a visit needs besides practitioner and patient.
+    pub resources: Vec<NeededResource>,
+    /// On which terms it is booked.
+    pub booking: BookingTerms,
+    /// Whether it can be booked now.
+    pub active: bool,
+    /// Counts the changes; the `ETag`.
+    pub version: i32,
 }
 
 /// A name in both languages.
@@ -123,6 +134,14 @@ pub struct NewHealthcareService {
     pub duration_minutes: i32,
     /// How a visit can be held; at least one way.
     pub modes: Vec<Mode>,
+    /// Between whom a visit is held; left out: a practitioner and a patient.
+    pub legal_kind: Option<LegalKind>,
+    /// What a visit needs besides practitioner and patient.
+    #[serde(default)]
+    pub resources: Vec<NeededResource>,
+    /// On which terms it is booked.
+    #[serde(default)]
+    pub booking: BookingTerms,
 }
 
 /// Offers a service in a clinic. Nobody gives it until a practitioner does.
@@ -130,11 +149,9 @@ pub fn create(tx: &mut Tx, new: NewHealthcareService) -> Result<HealthcareServic
     let facts = Facts::of_organization(new.organization);
     tx.allow(Action::CreateService, &facts)?;
     organization::check(tx, new.organization)?;
-    if !DURATION_MINUTES.contains(&new.duration_minutes) {
-        return Err(Error::field(&problem::INVALID_BODY, "/duration_minutes"));
-    }
-    let modes =
-        written(&new.modes).ok_or_else(|| Error::field(&problem::INVALID_BODY, "/modes"))?;
+    check_duration(new.duration_minutes)?;
+    let modes = check_modes(&new.modes)?;
+    new.booking.check()?;
     let id = ServiceId::new(tx.now);
     diesel::insert_into(healthcare_services::table)
         .values((
@@ -145,11 +162,94 @@ pub fn create(tx: &mut Tx, new: NewHealthcareService) -> Result<HealthcareServic
             healthcare_services::specialty.eq(new.specialty.as_str()),
             healthcare_services::duration_minutes.eq(new.duration_minutes),
             healthcare_services::modes.eq(modes),
+            healthcare_services::legal_kind
+                .eq(new.legal_kind.unwrap_or(LegalKind::PractitionerPatient)),
+            healthcare_services::resources.eq(written(&new.resources)),
+            new.booking,
+            healthcare_services::active.eq(true),
+            healthcare_services::version.eq(1),
             healthcare_services::created_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
     tx.record(Action::CreateService, "HealthcareService", id.0, &facts);
     show(tx, id)
+}
+
+/// What shall be different about a service. What is left out stays.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EditHealthcareService {
+    /// Its name in both languages.
+    pub name: Option<Names>,
+    /// How long a visit takes from now on, 5 to 480; what is booked keeps its length.
+    #[schema(minimum = 5, maximum = 480)]
+    pub duration_minutes: Option<i32>,
+    /// How a visit can be held; at least one way.
+    pub modes: Option<Vec<Mode>>,
+    /// What a visit needs besides practitioner and patient.
+    pub resources: Option<Vec<NeededResource>>,
+    /// On which terms it is booked, all of them.
+    pub booking: Option<BookingTerms>,
+    /// Whether it can be booked; what is booked stays booked.
+    pub active: Option<bool>,
+}
+
+/// Changes a service; visits that are booked stay as they are.
+/// 412 when somebody has changed it meanwhile.
+pub fn edit(
+    tx: &mut Tx,
+    id: ServiceId,
+    version: i32,
+    change: &EditHealthcareService,
+) -> Result<HealthcareService, Error> {
+    let service = organization::find_service(tx, id)?;
+    let facts = Facts::of_organization(service.organization_id);
+    tx.allow(Action::EditService, &facts)?;
+    let duration = change.duration_minutes.unwrap_or(service.duration_minutes);
+    check_duration(duration)?;
+    let modes = check_modes(change.modes.as_ref().unwrap_or(&service.modes()?))?;
+    let resources = change.resources.as_ref().unwrap_or(&service.resources()?).clone();
+    let booking = change.booking.unwrap_or(service.terms);
+    booking.check()?;
+    let (name_en, name_ru) = match &change.name {
+        Some(name) => (name.en.as_str().to_owned(), name.ru.as_str().to_owned()),
+        None => (service.name_en, service.name_ru),
+    };
+    let changed = diesel::update(
+        healthcare_services::table
+            .filter(healthcare_services::id.eq(id))
+            .filter(healthcare_services::version.eq(version)),
+    )
+    .set((
+        healthcare_services::name_en.eq(name_en),
+        healthcare_services::name_ru.eq(name_ru),
+        healthcare_services::duration_minutes.eq(duration),
+        healthcare_services::modes.eq(modes),
+        healthcare_services::resources.eq(written(&resources)),
+        booking,
+        healthcare_services::active.eq(change.active.unwrap_or(service.active)),
+        healthcare_services::version.eq(version.saturating_add(1)),
+    ))
+    .execute(tx.conn)?;
+    if changed == 0 {
+        return Err(Error::from(&problem::STALE_VERSION));
+    }
+    tx.record(Action::EditService, "HealthcareService", id.0, &facts);
+    show(tx, id)
+}
+
+fn check_duration(minutes: i32) -> Result<(), Error> {
+    if DURATION_MINUTES.contains(&minutes) {
+        return Ok(());
+    }
+    Err(Error::field(&problem::INVALID_BODY, "/duration_minutes"))
+}
+
+fn check_modes(modes: &[Mode]) -> Result<String, Error> {
+    if modes.is_empty() {
+        return Err(Error::field(&problem::INVALID_BODY, "/modes"));
+    }
+    Ok(written(modes))
 }
 
 /// Shows one service. 404 when there is none.
@@ -210,7 +310,11 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<HealthcareService>, Err
     Ok(Page::cut(items?, limit, |service| (service.name.clone(), service.id)))
 }
 
-type Row = ((ServiceId, String, String, String, i32, String), (OrganizationId, String));
+type Row = (
+    (ServiceId, String, String, String, i32, String),
+    (LegalKind, String, BookingTerms, bool, i32),
+    (OrganizationId, String),
+);
 
 #[diesel::dsl::auto_type(no_type_alias)]
 fn shown() -> _ {
@@ -223,6 +327,21 @@ fn shown() -> _ {
             healthcare_services::duration_minutes,
             healthcare_services::modes,
         ),
+        (
+            healthcare_services::legal_kind,
+            healthcare_services::resources,
+            (
+                healthcare_services::buffer_before_minutes,
+                healthcare_services::buffer_after_minutes,
+                healthcare_services::align_minutes,
+                healthcare_services::lead_minutes,
+                healthcare_services::horizon_days,
+                healthcare_services::daily_cap,
+                healthcare_services::overbook,
+            ),
+            healthcare_services::active,
+            healthcare_services::version,
+        ),
         (organizations::id, organizations::name),
     ))
 }
@@ -234,7 +353,8 @@ fn show(tx: &mut Tx, id: ServiceId) -> Result<HealthcareService, Error> {
 }
 
 fn assemble(tx: &Tx, row: Row) -> Result<HealthcareService, Error> {
-    let ((id, name_en, name_ru, specialty, duration_minutes, modes), clinic) = row;
+    let (own, (legal_kind, resources, booking, active, version), clinic) = row;
+    let (id, name_en, name_ru, specialty, duration_minutes, modes) = own;
     Ok(HealthcareService {
         id,
         name: match tx.language {
@@ -244,20 +364,45 @@ fn assemble(tx: &Tx, row: Row) -> Result<HealthcareService, Error> {
         organization: Named { id: clinic.0, name: clinic.1 },
         specialty,
         duration_minutes,
-        modes: read(&modes)?,
+        modes: read_list(&modes)?,
+        legal_kind,
+        resources: read_list(&resources)?,
+        booking,
+        active,
+        version,
     })
 }
 
-/// The column's form: codes in the order of declaration, each once. `None` for no mode at all.
-fn written(modes: &[Mode]) -> Option<String> {
-    let known = Mode::ALL.iter().filter(|mode| modes.contains(mode));
-    let codes: Vec<&str> = known.map(|mode| mode.as_str()).collect();
-    if codes.is_empty() { None } else { Some(codes.join(" ")) }
+/// A code of a closed list.
+pub(crate) trait Listed: Copy + PartialEq + std::str::FromStr + 'static {
+    /// The whole list, in its order.
+    const LIST: &'static [Self];
+    /// The code.
+    fn code(self) -> &'static str;
+}
+impl Listed for Mode {
+    const LIST: &'static [Self] = Self::ALL;
+    fn code(self) -> &'static str {
+        self.as_str()
+    }
+}
+impl Listed for NeededResource {
+    const LIST: &'static [Self] = Self::ALL;
+    fn code(self) -> &'static str {
+        self.as_str()
+    }
 }
 
-fn read(modes: &str) -> Result<Vec<Mode>, Error> {
-    let codes: Result<Vec<Mode>, _> = modes.split_whitespace().map(str::parse).collect();
-    codes.map_err(|_unknown| Error::Internal("a service has an unknown mode"))
+/// The column's form: codes in the order of declaration, each once.
+fn written<T: Listed>(items: &[T]) -> String {
+    let known = T::LIST.iter().filter(|item| items.contains(item));
+    known.map(|item| item.code()).collect::<Vec<_>>().join(" ")
+}
+
+/// The codes that a column holds.
+pub(crate) fn read_list<T: Listed>(text: &str) -> Result<Vec<T>, Error> {
+    let codes: Result<Vec<T>, _> = text.split_whitespace().map(str::parse).collect();
+    codes.map_err(|_unknown| Error::Internal("a service has an unknown code"))
 }
 
 #[cfg(test)]
@@ -266,11 +411,11 @@ mod tests {
 
     #[test]
     fn modes_are_kept_once_each_and_read_back() {
-        let text = written(&[Mode::Audio, Mode::Video, Mode::Audio]).unwrap();
+        let text = written(&[Mode::Audio, Mode::Video, Mode::Audio]);
         assert_eq!(text, "video audio");
-        assert_eq!(read(&text).unwrap(), [Mode::Video, Mode::Audio]);
-        assert_eq!(written(&[]), None);
-        assert!(read("video smoke").is_err());
+        assert_eq!(read_list::<Mode>(&text).unwrap(), [Mode::Video, Mode::Audio]);
+        assert!(check_modes(&[]).is_err());
+        assert!(read_list::<Mode>("video smoke").is_err());
     }
 
     #[test]

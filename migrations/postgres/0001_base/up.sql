@@ -166,6 +166,21 @@ CREATE TABLE healthcare_services (
   specialty text NOT NULL,
   duration_minutes integer NOT NULL CHECK (duration_minutes BETWEEN 5 AND 480),
   modes text NOT NULL,
+  legal_kind text NOT NULL
+    CHECK (legal_kind IN ('practitioner_patient', 'practitioner_practitioner', 'practitioner_practitioner_deferred')),
+  -- What a visit needs besides practitioner and patient: kinds of resources, space between.
+  resources text NOT NULL,
+  buffer_before_minutes integer NOT NULL CHECK (buffer_before_minutes BETWEEN 0 AND 120),
+  buffer_after_minutes integer NOT NULL CHECK (buffer_after_minutes BETWEEN 0 AND 120),
+  -- Starts fall on these minutes of the hour; 0: counted from the beginning of working time.
+  align_minutes integer NOT NULL CHECK (align_minutes IN (0, 5, 10, 15, 20, 30, 60)),
+  lead_minutes integer NOT NULL CHECK (lead_minutes BETWEEN 0 AND 43200),
+  horizon_days integer NOT NULL CHECK (horizon_days BETWEEN 1 AND 366),
+  -- Visits of the service per practitioner and local day; 0: as many as fit.
+  daily_cap integer NOT NULL CHECK (daily_cap BETWEEN 0 AND 200),
+  overbook boolean NOT NULL,
+  active boolean NOT NULL,
+  version integer NOT NULL,
   created_at timestamptz NOT NULL
 );
 CREATE INDEX healthcare_services_by_name_en ON healthcare_services (name_en, id);

@@ -165,6 +165,21 @@ CREATE TABLE healthcare_services (
   specialty TEXT NOT NULL,
   duration_minutes INTEGER NOT NULL CHECK (duration_minutes BETWEEN 5 AND 480),
   modes TEXT NOT NULL,
+  legal_kind TEXT NOT NULL
+    CHECK (legal_kind IN ('practitioner_patient', 'practitioner_practitioner', 'practitioner_practitioner_deferred')),
+  -- What a visit needs besides practitioner and patient: kinds of resources, space between.
+  resources TEXT NOT NULL,
+  buffer_before_minutes INTEGER NOT NULL CHECK (buffer_before_minutes BETWEEN 0 AND 120),
+  buffer_after_minutes INTEGER NOT NULL CHECK (buffer_after_minutes BETWEEN 0 AND 120),
+  -- Starts fall on these minutes of the hour; 0: counted from the beginning of working time.
+  align_minutes INTEGER NOT NULL CHECK (align_minutes IN (0, 5, 10, 15, 20, 30, 60)),
+  lead_minutes INTEGER NOT NULL CHECK (lead_minutes BETWEEN 0 AND 43200),
+  horizon_days INTEGER NOT NULL CHECK (horizon_days BETWEEN 1 AND 366),
+  -- Visits of the service per practitioner and local day; 0: as many as fit.
+  daily_cap INTEGER NOT NULL CHECK (daily_cap BETWEEN 0 AND 200),
+  overbook INTEGER NOT NULL,
+  active INTEGER NOT NULL,
+  version INTEGER NOT NULL,
   created_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX healthcare_services_by_name_en ON healthcare_services (name_en, id);
