@@ -21,6 +21,7 @@ use crate::base::db::Conn;
 use crate::base::error::Error;
 use crate::base::http::frame;
 use crate::base::problem;
+use crate::calendar;
 use crate::call;
 use crate::encounter;
 use crate::location;
@@ -51,6 +52,7 @@ pub fn routes(api: &mut ServiceConfig) {
     appointment_routes(api);
     encounter_routes(api);
     record_routes(api);
+    calendar_routes(api);
 }
 
 fn account_routes(api: &mut ServiceConfig) {
@@ -126,6 +128,17 @@ fn record_routes(api: &mut ServiceConfig) {
         .service(record::http::sign_note)
         .service(record::http::add_addendum)
         .service(audit::http::list_access_log);
+}
+
+fn calendar_routes(api: &mut ServiceConfig) {
+    api.service(calendar::http::appointment_calendar)
+        .service(calendar::http::find_calendar_feed)
+        .service(calendar::http::create_calendar_feed)
+        .service(calendar::http::remove_calendar_feed)
+        .service(calendar::http::read_calendar_feed)
+        .service(calendar::http::find_external_calendar)
+        .service(calendar::http::set_external_calendar)
+        .service(calendar::http::remove_external_calendar);
 }
 
 /// What is not described as API: documents about it, health, the pages.

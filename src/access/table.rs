@@ -79,6 +79,14 @@ actions! {
     ReadSchedule "schedule.read" [Conducts, Doctor, Feldsher, Registrar, ClinicAdmin] sight ReadSchedule;
     /// Change working hours and absences.
     EditSchedule "schedule.edit" [Conducts, Registrar, ClinicAdmin] sight ReadSchedule;
+    /// Let other programs read one's busy times.
+    ShareCalendar "calendar.share" [Conducts] sight ReadSchedule;
+    /// Take over busy times from a calendar elsewhere.
+    ImportCalendar "calendar.import" [Conducts] sight ReadSchedule;
+    /// Read busy times under a secret address.
+    ReadFeed "calendar.read_feed" [Anyone];
+    /// Read a calendar elsewhere: Feldsher itself, nobody else.
+    ReadExternal "calendar.read_external" [];
     /// See free times.
     ReadSlots "slot.read" [SignedIn];
 

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::base::app::App;
 use crate::base::idempotency;
-use crate::{call, message};
+use crate::{calendar, call, message};
 
 /// The running background tasks.
 pub struct Background {
@@ -24,6 +24,7 @@ impl Background {
         let mut background = Self { stop: watch::Sender::new(false), tasks: Vec::new() };
         background.spawn("rooms", |stop| call::run(Arc::clone(app), stop));
         background.spawn("kept answers", |stop| idempotency::run(Arc::clone(app), stop));
+        background.spawn("calendars", |stop| calendar::external::run(Arc::clone(app), stop));
         background.spawn("outbox", |stop| message::sender::run(Arc::clone(app), stop));
         background
     }

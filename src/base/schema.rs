@@ -266,6 +266,43 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::base::column::sql::{Moment, Uid};
 
+    calendar_feeds (practitioner_id) {
+        practitioner_id -> Uid,
+        token_hash -> Binary,
+        created_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    external_calendars (practitioner_id) {
+        practitioner_id -> Uid,
+        url_sealed -> Binary,
+        state -> Text,
+        trouble -> Nullable<Text>,
+        failures -> Integer,
+        read_at -> Nullable<Moment>,
+        due_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    external_busy (practitioner_id, starts_at) {
+        practitioner_id -> Uid,
+        starts_at -> Moment,
+        ends_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
     appointments (id) {
         id -> Uid,
         code -> Text,
@@ -504,6 +541,7 @@ diesel::joinable!(appointments -> practitioners (practitioner_id));
 diesel::joinable!(appointments -> patients (patient_id));
 diesel::joinable!(appointments -> organizations (organization_id));
 diesel::joinable!(schedule_rules -> practitioners (practitioner_id));
+diesel::joinable!(external_calendars -> practitioners (practitioner_id));
 diesel::joinable!(encounters -> appointments (appointment_id));
 diesel::joinable!(encounter_participants -> encounters (encounter_id));
 diesel::joinable!(call_events -> encounter_participants (participant_id));
@@ -519,6 +557,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     organizations,
     practitioner_services,
     schedule_rules,
+    external_calendars,
     locations,
     occupancies,
     encounter_participants,

@@ -23,6 +23,7 @@ use crate::base::problem;
 use crate::base::schema::absences;
 use crate::base::tx::Tx;
 use crate::base::zone::{self, Zone};
+use crate::calendar::external;
 use crate::location::{self, LocationId};
 use crate::organization::{self, Service, ServiceId};
 use crate::patient;
@@ -176,7 +177,10 @@ pub fn who_works(
         [one] => absences.filter(absences::practitioner_id.eq(one)).load(tx.conn)?,
         _ => absences.filter(absences::practitioner_id.eq_any(&working)).load(tx.conn)?,
     };
-    working.retain(|practitioner| !absent.contains(practitioner));
+    let elsewhere = external::busy_of(tx, &working, start, end)?;
+    working.retain(|practitioner| {
+        !absent.contains(practitioner) && !elsewhere.iter().any(|(busy, ..)| busy == practitioner)
+    });
     Ok(working)
 }
 
@@ -263,9 +267,10 @@ fn taken_of(
         .filter(absences::ends_at.gt(range.start))
         .select((absences::practitioner_id, absences::starts_at, absences::ends_at));
     let absent: Vec<(PractitionerId, Instant, Instant)> = absences.load(tx.conn)?;
+    let elsewhere = external::busy_of(tx, practitioners, range.start, range.end)?;
     let visits = taken::by_visits(tx, practitioners, range.start, range.end)?;
     let mut taken: HashMap<PractitionerId, Vec<Span>> = HashMap::new();
-    for (practitioner, start, end) in absent.into_iter().chain(visits) {
+    for (practitioner, start, end) in absent.into_iter().chain(elsewhere).chain(visits) {
         taken.entry(practitioner).or_default().push(Span { start, end });
     }
     Ok(taken)

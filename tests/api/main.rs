@@ -7,6 +7,7 @@ mod support;
 
 mod bad_input;
 mod booking;
+mod calendars;
 mod everyone;
 mod lifecycle;
 mod places;

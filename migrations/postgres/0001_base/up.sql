@@ -218,6 +218,33 @@ CREATE TABLE absences (
 );
 CREATE INDEX absences_by_practitioner ON absences (practitioner_id, ends_at, id);
 
+-- A secret address under which other programs read a practitioner's busy times.
+CREATE TABLE calendar_feeds (
+  practitioner_id uuid NOT NULL PRIMARY KEY REFERENCES practitioners (id),
+  token_hash bytea NOT NULL UNIQUE,
+  created_at timestamptz NOT NULL
+);
+
+-- A calendar elsewhere, and the times it says are taken.
+CREATE TABLE external_calendars (
+  practitioner_id uuid NOT NULL PRIMARY KEY REFERENCES practitioners (id),
+  url_sealed bytea NOT NULL,
+  state text NOT NULL CHECK (state IN ('new', 'read', 'failed')),
+  trouble text,
+  failures integer NOT NULL,
+  read_at timestamptz,
+  due_at timestamptz NOT NULL
+);
+CREATE INDEX external_calendars_due ON external_calendars (due_at);
+CREATE TABLE external_busy (
+  practitioner_id uuid NOT NULL REFERENCES practitioners (id),
+  starts_at timestamptz NOT NULL,
+  ends_at timestamptz NOT NULL,
+  PRIMARY KEY (practitioner_id, starts_at),
+  CHECK (starts_at < ends_at)
+);
+CREATE INDEX external_busy_by_practitioner ON external_busy (practitioner_id, ends_at, starts_at);
+
 -- Booking. starts_at is the instant; time_zone and local_start are what the patient was promised.
 CREATE TABLE appointments (
   id uuid NOT NULL PRIMARY KEY,

@@ -217,6 +217,33 @@ CREATE TABLE absences (
 ) STRICT;
 CREATE INDEX absences_by_practitioner ON absences (practitioner_id, ends_at, id);
 
+-- A secret address under which other programs read a practitioner's busy times.
+CREATE TABLE calendar_feeds (
+  practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) PRIMARY KEY REFERENCES practitioners (id),
+  token_hash BLOB NOT NULL UNIQUE,
+  created_at INTEGER NOT NULL
+) STRICT;
+
+-- A calendar elsewhere, and the times it says are taken.
+CREATE TABLE external_calendars (
+  practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) PRIMARY KEY REFERENCES practitioners (id),
+  url_sealed BLOB NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('new', 'read', 'failed')),
+  trouble TEXT,
+  failures INTEGER NOT NULL,
+  read_at INTEGER,
+  due_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX external_calendars_due ON external_calendars (due_at);
+CREATE TABLE external_busy (
+  practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
+  starts_at INTEGER NOT NULL,
+  ends_at INTEGER NOT NULL,
+  PRIMARY KEY (practitioner_id, starts_at),
+  CHECK (starts_at < ends_at)
+) STRICT;
+CREATE INDEX external_busy_by_practitioner ON external_busy (practitioner_id, ends_at, starts_at);
+
 -- Booking. starts_at is the instant; time_zone and local_start are what the patient was promised.
 CREATE TABLE appointments (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,

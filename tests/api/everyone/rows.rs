@@ -144,6 +144,12 @@ pub fn rows() -> Vec<Row> {
             .see(EVERYONE),
         row("GET", "/v1/healthcare-services").may(EVERYONE),
         row("GET", "/v1/healthcare-services/{id}").of("service").may(EVERYONE),
+        row("PATCH", "/v1/healthcare-services/{id}")
+            .of("service")
+            .body(|_| json!({"booking": {"buffer_after_minutes": 0}}))
+            .version(1)
+            .may(ADMINS)
+            .see(EVERYONE),
         row("POST", "/v1/locations")
             .body(|place| {
                 json!({"name": "Сосновка", "kind": "village", "organization": place.id("clinic"),
@@ -202,6 +208,32 @@ pub fn rows() -> Vec<Row> {
             .of("practitioner")
             .may(PLANNERS)
             .see(&[Colleague, Feldsher]),
+        row("POST", "/v1/practitioners/{id}/calendar-feed")
+            .of("practitioner")
+            .may(DOCTOR)
+            .see(&[Colleague, Feldsher, Registrar, Chief]),
+        row("GET", "/v1/practitioners/{id}/calendar-feed")
+            .of("practitioner")
+            .may(DOCTOR)
+            .see(&[Colleague, Feldsher, Registrar, Chief]),
+        row("DELETE", "/v1/practitioners/{id}/calendar-feed")
+            .of("practitioner")
+            .may(DOCTOR)
+            .see(&[Colleague, Feldsher, Registrar, Chief]),
+        row("GET", "/v1/calendars/{token}/busy.ics").public(),
+        row("PUT", "/v1/practitioners/{id}/external-calendar")
+            .of("practitioner")
+            .body(|_| json!({"url": "https://calendar.invalid/me.ics"}))
+            .may(DOCTOR)
+            .see(&[Colleague, Feldsher, Registrar, Chief]),
+        row("GET", "/v1/practitioners/{id}/external-calendar")
+            .of("practitioner")
+            .may(DOCTOR)
+            .see(&[Colleague, Feldsher, Registrar, Chief]),
+        row("DELETE", "/v1/practitioners/{id}/external-calendar")
+            .of("practitioner")
+            .may(DOCTOR)
+            .see(&[Colleague, Feldsher, Registrar, Chief]),
         Row {
             hidden: (422, "unknown_reference"),
             ..row("POST", "/v1/appointments")
@@ -213,6 +245,7 @@ pub fn rows() -> Vec<Row> {
         },
         row("GET", "/v1/appointments").may(EVERYONE).lists("planned", VISIBLE),
         row("GET", "/v1/appointments/{id}").of("planned").may(VISIBLE),
+        row("GET", "/v1/appointments/{id}/calendar.ics").of("planned").may(VISIBLE),
         row("PATCH", "/v1/appointments/{id}")
             .of("planned")
             .body(|_| json!({"reason": "Голова"}))

@@ -39,6 +39,7 @@ impl Place {
         path.replace("{absence}", self.id("absence"))
             .replace("{account}", self.id("account"))
             .replace("{role}", "registrar")
+            .replace("{token}", "0123456789abcdef")
     }
 }
 
