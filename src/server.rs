@@ -103,7 +103,9 @@ fn appointment_routes(api: &mut ServiceConfig) {
         .service(appointment::http::edit_appointment)
         .service(appointment::http::confirm_appointment)
         .service(appointment::http::cancel_appointment)
-        .service(appointment::http::mark_noshow);
+        .service(appointment::http::mark_noshow)
+        .service(appointment::http::list_broken_promises)
+        .service(appointment::http::keep_promise);
 }
 
 fn encounter_routes(api: &mut ServiceConfig) {

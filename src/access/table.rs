@@ -103,6 +103,9 @@ actions! {
     /// Record that the patient did not come.
     MarkNoshow "appointment.noshow" [Conducts, Registrar, ClinicAdmin] sight ReadAppointment;
 
+    /// Move a visit to its promised local time, which a newer law of time zones has moved.
+    KeepPromise "appointment.keep_promise" [Registrar, ClinicAdmin] sight ReadAppointment;
+
     /// See the state of a visit.
     ReadEncounter "encounter.read" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadEncounter;
     /// Take a seat in the visit.

@@ -5,11 +5,13 @@ use actix_web::{HttpResponse, get, patch, post};
 
 use crate::appointment::book::BookAppointment;
 use crate::appointment::change::{CancelAppointment, EditAppointment, MarkNoshow};
+use crate::appointment::promise::{self, BrokenFilter, BrokenPromise};
 use crate::appointment::{Appointment, AppointmentId, Filter, book, change};
 use crate::base::body::{Body, Empty, Path, Query};
 use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
 use crate::base::problem;
+use crate::organization::OrganizationId;
 
 /// Books a visit, or holds its time.
 #[utoipa::path(
@@ -140,4 +142,44 @@ pub async fn mark_noshow(
     missed: Body<MarkNoshow>,
 ) -> Result<HttpResponse, Error> {
     ctx.once(StatusCode::OK, missed, move |tx, missed| change::mark_noshow(tx, id.0, &missed)).await
+}
+
+/// Lists a clinic's visits to come whose promised local time a newer law of time zones has moved.
+#[utoipa::path(
+    tag = "appointments", operation_id = "list_broken_promises",
+    params(("id" = OrganizationId, Path), BrokenFilter),
+    responses(
+        (status = 200, body = crate::base::page::Page<BrokenPromise>),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[get("/v1/organizations/{id}/broken-promises")]
+pub async fn list_broken_promises(
+    ctx: Ctx,
+    id: Path<OrganizationId>,
+    filter: Query<BrokenFilter>,
+) -> Result<HttpResponse, Error> {
+    let page = ctx.read(move |tx| promise::list(tx, id.0, &filter.0)).await?;
+    Ok(page.answer(ctx.request()))
+}
+
+/// Moves a visit to the instant at which its promised local time is shown, and tells both sides.
+#[utoipa::path(
+    tag = "appointments", operation_id = "keep_promise",
+    params(("id" = AppointmentId, Path)),
+    responses(
+        (status = 200, body = Appointment),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`slot_taken`: somebody is busy then; `bad_state`: it has begun or is over"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`time_in_gap`: the clocks jump over the promised time"),
+    )
+)]
+#[post("/v1/appointments/{id}/keep-promise")]
+pub async fn keep_promise(
+    ctx: Ctx,
+    id: Path<AppointmentId>,
+    nothing: Body<Empty>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::OK, nothing, move |tx, _| promise::keep(tx, id.0)).await
 }

@@ -3,6 +3,7 @@
 pub mod book;
 pub mod change;
 pub mod http;
+pub mod promise;
 pub mod taken;
 
 use chrono::TimeDelta;

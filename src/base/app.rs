@@ -16,6 +16,7 @@ use crate::base::column::Instant;
 use crate::base::config::Config;
 use crate::base::db::{self, DatabaseUrl, Db, Threads};
 use crate::base::error::Error;
+use crate::base::laws;
 use crate::base::master_key;
 use crate::base::seal::Seal;
 use crate::call::Rooms;
@@ -54,6 +55,7 @@ impl App {
         directory: Option<&Path>,
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<(Arc<Self>, Threads)> {
+        laws::use_directory(&config.time.zoneinfo)?;
         let url: DatabaseUrl = config.database.url.0.parse()?;
         let (workers, queue_len_max) = (config.database.workers, config.database.queue_len_max);
         let opened = url.clone();

@@ -8,6 +8,7 @@ use actix_web::rt;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::appointment::promise;
 use crate::base::app::App;
 use crate::base::idempotency;
 use crate::{calendar, call, message};
@@ -24,6 +25,7 @@ impl Background {
         let mut background = Self { stop: watch::Sender::new(false), tasks: Vec::new() };
         background.spawn("rooms", |stop| call::run(Arc::clone(app), stop));
         background.spawn("kept answers", |stop| idempotency::run(Arc::clone(app), stop));
+        background.spawn("promised times", |stop| promise::run(Arc::clone(app), stop));
         background.spawn("calendars", |stop| calendar::external::run(Arc::clone(app), stop));
         background.spawn("outbox", |stop| message::sender::run(Arc::clone(app), stop));
         background

@@ -45,6 +45,8 @@ pub struct Config {
     pub sms: Sms,
     /// Rules of booking.
     pub booking: Booking,
+    /// Zones.
+    pub time: Time,
     /// Calendars elsewhere.
     pub calendar: Calendar,
     /// Rules of the visit.
@@ -147,6 +149,14 @@ pub struct SmsHttp {
 pub struct Booking {
     pub hold_minutes: u32,
     pub ahead_days_max: u32,
+}
+
+/// `[time]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/feldsher.toml says what each setting means")]
+pub struct Time {
+    pub zoneinfo: PathBuf,
 }
 
 /// `[calendar]`

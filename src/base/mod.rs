@@ -12,6 +12,7 @@ pub mod error;
 pub mod http;
 pub mod idempotency;
 pub mod language;
+pub mod laws;
 pub mod master_key;
 pub mod name;
 pub mod page;

@@ -31,6 +31,39 @@ pub fn booked(language: Language, start: &DateTime<FixedOffset>, code: &str) -> 
     }
 }
 
+/// Tells a patient that the promised local time stands although the law has moved the clocks.
+pub fn promise_kept(language: Language, start: &DateTime<FixedOffset>, code: &str) -> String {
+    let time = start.format("%H:%M");
+    match language {
+        Language::English => {
+            let date = start.format("%-d %b");
+            format!(
+                "Feldsher: clocks are moved by law; your visit stays {date} {time}, code {code}"
+            )
+        }
+        Language::Russian => {
+            let (day, month) = (start.day(), month_ru(start.month()));
+            format!("Фельдшер: часы переведут, приём как был: {day} {month} {time}, код {code}")
+        }
+    }
+}
+
+/// Tells a practitioner what their clock shows when a visit begins, now that the law has moved
+/// the patient's clocks.
+pub fn clocks_moved(language: Language, start: &DateTime<FixedOffset>, code: &str) -> String {
+    let time = start.format("%H:%M");
+    match language {
+        Language::English => {
+            let date = start.format("%-d %b");
+            format!("Feldsher: clocks are moved by law; visit {code} is {date} {time} your time")
+        }
+        Language::Russian => {
+            let (day, month) = (start.day(), month_ru(start.month()));
+            format!("Фельдшер: перевод часов, приём {code} теперь {day} {month} {time} по-вашему")
+        }
+    }
+}
+
 fn weekday_ru(day: Weekday) -> &'static str {
     match day {
         Weekday::Mon => "пн",
@@ -83,8 +116,12 @@ mod tests {
     #[test]
     fn russian_texts_fit_one_part_and_a_code_comes_first() {
         let start = DateTime::parse_from_rfc3339("2026-05-24T09:00:00+07:00").unwrap();
-        for text in [code(Language::Russian, "123456"), booked(Language::Russian, &start, "AB12CD")]
-        {
+        for text in [
+            code(Language::Russian, "123456"),
+            booked(Language::Russian, &start, "AB12CD"),
+            promise_kept(Language::Russian, &start, "AB12CD"),
+            clocks_moved(Language::Russian, &start, "AB12CD"),
+        ] {
             assert!(text.chars().count() <= PART_CHARS_MAX, "{text}");
         }
         for language in Language::ALL {

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::access::Facts;
 use crate::access::caller::{MembershipState, Role};
 use crate::access::table::Action;
-use crate::account::AccountState;
+use crate::account::{AccountId, AccountState};
 use crate::base::column::{id, text_enum};
 use crate::base::error::Error;
 use crate::base::language::Language;
@@ -233,6 +233,26 @@ pub struct PractitionerRow {
 pub fn find_row(tx: &mut Tx, id: PractitionerId) -> Result<PractitionerRow, Error> {
     row()
         .filter(practitioners::id.eq(id))
+        .get_result(tx.conn)
+        .optional()?
+        .ok_or_else(|| Error::from(&problem::NOT_FOUND))
+}
+
+/// How a message reaches a practitioner.
+#[derive(Debug, Clone, Queryable)]
+pub struct Reach {
+    /// Their account, if they have one.
+    pub account: Option<AccountId>,
+    /// The zone of their clocks.
+    pub time_zone: Zone,
+}
+
+/// How a message reaches a practitioner; the caller has made the access decision.
+/// 404 when there is none.
+pub fn find_reach(tx: &mut Tx, id: PractitionerId) -> Result<Reach, Error> {
+    practitioners::table
+        .find(id)
+        .select((practitioners::account_id, practitioners::time_zone))
         .get_result(tx.conn)
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))

@@ -3,10 +3,10 @@
 //! What happens when the clocks change is settled in `docs/decisions/0004-gap-and-fold.md`:
 //! an hour that the clocks skip has no work, an hour they show twice has it the first time.
 
-use chrono::{DateTime, Days, NaiveDate, Offset, TimeDelta, TimeZone};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta};
 
 use crate::base::column::Instant;
-use crate::base::zone::Zone;
+use crate::base::zone::{PROBE_SECS, Zone, offset_secs};
 use crate::schedule::rules::Rule;
 
 const DAY_SECS: i64 = 24 * 60 * 60;
@@ -16,8 +16,6 @@ const DATE_REACH_DAYS: u64 = 2;
 /// A clock is known this far around the range it is made for, so that every date whose windows
 /// touch the range is whole.
 const CLOCK_MARGIN_SECS: i64 = 5 * DAY_SECS;
-/// No zone changes its clocks twice within this time and ends where it began.
-const PROBE_SECS: i64 = 6 * 60 * 60;
 
 /// A stretch of time; its end is not part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,11 +93,6 @@ impl WallClock {
 
 fn instant(secs: i64) -> Option<Instant> {
     DateTime::from_timestamp(secs, 0).map(Instant::from_utc)
-}
-
-fn offset_secs(zone: Zone, at: i64) -> i64 {
-    let Some(at) = DateTime::from_timestamp(at, 0) else { return 0 };
-    i64::from(zone.0.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc())
 }
 
 /// The first second after `at`, and at the latest `end`, that has another offset than `at`.

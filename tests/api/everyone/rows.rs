@@ -261,6 +261,14 @@ pub fn rows() -> Vec<Row> {
             .of("missed")
             .may(PLANNERS)
             .see(&[Asha, Feldsher]),
+        row("GET", "/v1/organizations/{id}/broken-promises")
+            .of("clinic")
+            .may(&[Registrar, Chief])
+            .see(&[Feldsher]),
+        row("POST", "/v1/appointments/{id}/keep-promise")
+            .of("held")
+            .may(&[Registrar, Chief])
+            .see(VISIBLE),
         row("GET", "/v1/encounters/{id}").of("live").may(VISIBLE),
         row("POST", "/v1/encounters/{id}/join").of("live").may(BOTH).see(OFFICE),
         row("GET", "/v1/encounters/{id}/waiting-room").of("live").may(DOCTOR).see(VISIBLE),
