@@ -15,4 +15,5 @@ mod records;
 mod schedule;
 mod serving;
 mod sign_in;
+mod strangers;
 mod wire;
