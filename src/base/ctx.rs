@@ -208,16 +208,28 @@ impl Ctx {
     where
         F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
     {
-        let app = Arc::clone(&self.app);
-        let (claims, language) = (self.claims.clone(), self.language);
-        move |conn| {
-            let now = app.clock.now();
-            let caller = match &claims {
-                None => Caller::Nobody,
-                Some(claims) => caller::of_session(conn, claims.session, now)?,
-            };
-            run(conn, &app, caller, language, deed)
-        }
+        let session = self.claims.as_ref().map(|claims| claims.session);
+        work(&self.app, session, self.language, deed)
+    }
+}
+
+/// A deed of whoever a sign-in session belongs to, as the database threads take it.
+fn work<T, F>(
+    app: &Arc<App>,
+    session: Option<SessionId>,
+    language: Language,
+    deed: F,
+) -> impl FnOnce(&mut Conn) -> Result<(T, Vec<Event>), Error> + Send + 'static
+where
+    F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+{
+    let app = Arc::clone(app);
+    move |conn| {
+        let caller = match session {
+            None => Caller::Nobody,
+            Some(session) => caller::of_session(conn, session, app.clock.now())?,
+        };
+        run(conn, &app, caller, language, deed)
     }
 }
 
@@ -243,14 +255,7 @@ where
     T: Send + 'static,
     F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
 {
-    let shared = Arc::clone(app);
-    let done = app
-        .db
-        .write(move |conn| {
-            let caller = caller::of_session(conn, session, shared.clock.now())?;
-            run(conn, &shared, caller, Language::English, deed)
-        })
-        .await?;
+    let done = app.db.write(work(app, Some(session), Language::English, deed)).await?;
     let (value, events) = done.inspect_err(|error| remember_denial(app, error))?;
     publish(app, events);
     Ok(value)
@@ -262,14 +267,8 @@ where
     T: Send + 'static,
     F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
 {
-    let shared = Arc::clone(app);
-    let done = app
-        .db
-        .read(move |conn| {
-            let caller = caller::of_session(conn, session, shared.clock.now())?;
-            run(conn, &shared, caller, Language::English, deed).map(|(value, _events)| value)
-        })
-        .await?;
+    let work = work(app, Some(session), Language::English, deed);
+    let done = app.db.read(move |conn| work(conn).map(|(value, _events)| value)).await?;
     done.inspect_err(|error| remember_denial(app, error))
 }
 
