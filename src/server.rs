@@ -1,6 +1,7 @@
 //! The route table: every path of the API in one place, and how the server starts and stops.
 
-use std::net::TcpListener;
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use diesel::RunQueryDsl;
 use serde_json::json;
+use tokio::net::TcpSocket;
 use utoipa::OpenApi;
+use utoipa::openapi::PathItem;
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -188,13 +191,46 @@ async fn demo_sms(app: web::Data<app::App>) -> HttpResponse {
 
 /// Nothing is mounted here, or not for this method.
 async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, Error> {
-    if request.resource_map().match_pattern(request.path()).is_some() {
-        return Err(Error::from(&problem::METHOD_NOT_ALLOWED));
+    match request.resource_map().match_pattern(request.path()) {
+        Some(route) => Err(Error::from(&problem::METHOD_NOT_ALLOWED).allow(methods(&route))),
+        None => Err(Error::from(&problem::NOT_FOUND)),
     }
-    Err(Error::from(&problem::NOT_FOUND))
 }
 
-/// Starts listening. The returned future runs until the server is stopped by its handle.
+/// The methods of a route. What is not described as API is only read.
+fn methods(route: &str) -> &'static str {
+    static DESCRIBED: OnceLock<HashMap<String, String>> = OnceLock::new();
+    let described = DESCRIBED.get_or_init(|| {
+        let paths = openapi().paths.paths.into_iter();
+        paths.map(|(route, item)| (route, methods_of(&item))).collect()
+    });
+    described.get(route).map_or("GET, HEAD", String::as_str)
+}
+
+fn methods_of(item: &PathItem) -> String {
+    let known = [
+        ("GET, HEAD", &item.get),
+        ("POST", &item.post),
+        ("PUT", &item.put),
+        ("PATCH", &item.patch),
+        ("DELETE", &item.delete),
+    ];
+    let there = known.iter().filter(|(_, operation)| operation.is_some());
+    there.map(|(method, _)| *method).collect::<Vec<_>>().join(", ")
+}
+
+/// Takes the address; nobody is answered yet. How many may wait belongs to the socket, so it is
+/// said here: the server would apply it only to sockets of its own making.
+pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // The connections of the process before linger; they do not keep the address.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG_LEN_MAX)?.into_std()
+}
+
+/// Starts answering. The returned future runs until the server is stopped by its handle.
 pub fn start(shared: web::Data<app::App>, listener: TcpListener) -> std::io::Result<Server> {
     let http = shared.config.http.clone();
     let mut server = HttpServer::new(move || {
@@ -213,11 +249,25 @@ pub fn start(shared: web::Data<app::App>, listener: TcpListener) -> std::io::Res
     .client_request_timeout(Duration::from_secs(HEAD_SECS_MAX))
     .keep_alive(Duration::from_secs(KEEP_ALIVE_SECS))
     .max_connections(CONNECTIONS_MAX)
-    .backlog(BACKLOG_LEN_MAX)
     .shutdown_timeout(http.shutdown_secs)
     .disable_signals();
     if http.workers > 0 {
         server = server.workers(http.workers);
     }
     Ok(server.listen(listener)?.run())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_web::test]
+    async fn a_crowd_that_comes_at_once_waits_and_is_not_turned_away() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let patience = Duration::from_secs(1);
+        let crowd: Result<Vec<_>, _> =
+            (0..300).map(|_| std::net::TcpStream::connect_timeout(&address, patience)).collect();
+        assert_eq!(crowd.unwrap().len(), 300);
+    }
 }

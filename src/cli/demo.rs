@@ -48,7 +48,7 @@ pub fn run(demo: &Demo, file: Option<&Path>) -> anyhow::Result<()> {
     adapt(&mut config, demo, &directory);
     telemetry::start(&config.log)?;
     let served = wait(async {
-        let listener = serve::listen(&address.to_string(), "--port, such as --port 8081")?;
+        let listener = serve::listen(address, "--port, such as --port 8081")?;
         let url = format!("http://{}", listener.local_addr()?);
         let mut signals = Signals::new()?;
         let clock = Arc::new(SystemClock);
