@@ -18,7 +18,7 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sqlite::SqliteConnection;
 
 pub use self::executor::{Db, QueueFull, Threads};
-pub use self::open::{DatabaseUrl, OpenError, migrate, open};
+pub use self::open::{DatabaseUrl, OpenError, Reached, migrate, open, reach};
 pub use self::postgres::PgRust;
 pub use self::{MultiBackend as AnyBackend, MultiRawValue as AnyRaw};
 
