@@ -121,7 +121,9 @@ mod tests {
                 seen.push(path.to_owned());
             }
         });
-        for path in ["demo", "serve", "migrate", "user add", "config check", "audit verify"] {
+        for path in
+            ["demo", "serve", "migrate", "user add", "user enable", "config check", "audit verify"]
+        {
             assert!(seen.contains(&format!("feldsher {path}")), "{seen:?}");
         }
     }

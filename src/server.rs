@@ -84,7 +84,8 @@ fn place_routes(api: &mut ServiceConfig) {
         .service(practitioner::http::find_practitioner)
         .service(patient::http::create_patient)
         .service(patient::http::list_patients)
-        .service(patient::http::find_patient);
+        .service(patient::http::find_patient)
+        .service(patient::http::enable_patient);
 }
 
 fn schedule_routes(api: &mut ServiceConfig) {

@@ -6,6 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use chrono::TimeDelta;
 use feldsher::account::token::Tokens;
+use feldsher::account::{self, SignsInWith};
+use feldsher::base::ctx::as_system;
+use feldsher::base::problem;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -220,6 +223,51 @@ on_both! {
         let sent = world.house.count("SELECT count(*) AS n FROM outbox_messages");
         ask_code(world, "+70000000001").await.expect(202);
         assert_eq!(world.house.count("SELECT count(*) AS n FROM outbox_messages"), sent);
+    }
+}
+
+on_both! {
+    async fn a_number_that_was_guessed_at_is_opened_again_by_the_clinic_or_the_command_line(world: World) {
+        let audited = |action: &str| world.house.count(&format!(
+            "SELECT count(*) AS n FROM audit_events WHERE action = '{action}' AND outcome = 'done'"
+        ));
+        let sent = || world.house.count("SELECT count(*) AS n FROM outbox_messages");
+        let shut = async || {
+            world.house.execute("UPDATE accounts SET failures = 100 WHERE phone_index IS NOT NULL").unwrap();
+            world.house.advance(TimeDelta::minutes(2));
+            let before = sent();
+            ask_code(world, "+70000000001").await.expect(202);
+            assert_eq!(sent(), before);
+            world.house.advance(TimeDelta::minutes(2));
+        };
+        shut().await;
+        let path = format!("/v1/patients/{}/enable", world.asha.id);
+        let opened = world.registrar.client.post(&path, &json!({})).await.expect(200);
+        assert_eq!(opened["id"], json!(world.asha.id));
+        let (asked, code) = arrived_code(world, "+70000000001").await;
+        try_code(world, &asked, &code).await.expect(200);
+        assert_eq!(audited("patient.enable"), 1);
+
+        shut().await;
+        let enable = async |phone: &str| {
+            let known = SignsInWith::Phone(phone.parse().unwrap());
+            as_system(&world.house.app, move |tx| account::enable_by(tx, &known)).await
+        };
+        assert!(enable("+70000000099").await.unwrap_err().is(&problem::NOT_FOUND));
+        enable("+70000000001").await.unwrap();
+        let (asked, code) = arrived_code(world, "+70000000001").await;
+        try_code(world, &asked, &code).await.expect(200);
+        assert_eq!(audited("account.enable"), 1);
+    }
+}
+
+on_both! {
+    async fn the_command_line_opens_the_account_of_staff_by_its_login(world: World) {
+        world.house.execute("UPDATE accounts SET state = 'disabled' WHERE login = 'orlova'").unwrap();
+        assert_eq!(with_password(world, "orlova", PASSWORD).await.refused(401), "wrong_credentials");
+        let known = SignsInWith::Login("Orlova".to_owned());
+        as_system(&world.house.app, move |tx| account::enable_by(tx, &known)).await.unwrap();
+        with_password(world, "orlova", PASSWORD).await.expect(200);
     }
 }
 
