@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::base::app::App;
-use crate::base::idempotency;
+use crate::base::retention;
 use crate::{call, message};
 
 /// The running background tasks.
@@ -23,7 +23,7 @@ impl Background {
     pub fn start(app: &Arc<App>) -> Self {
         let mut background = Self { stop: watch::Sender::new(false), tasks: Vec::new() };
         background.spawn("rooms", |stop| call::run(Arc::clone(app), stop));
-        background.spawn("kept answers", |stop| idempotency::run(Arc::clone(app), stop));
+        background.spawn("retention", |stop| retention::run(Arc::clone(app), stop));
         background.spawn("outbox", |stop| message::sender::run(Arc::clone(app), stop));
         background
     }

@@ -9,10 +9,12 @@ use feldsher::account::token::Tokens;
 use feldsher::account::{self, SignsInWith};
 use feldsher::base::ctx::as_system;
 use feldsher::base::problem;
+use feldsher::base::retention;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::on_both;
+use crate::support::visit::encounter_of;
 use crate::support::world::{PASSWORD, member, signed_in};
 use crate::support::{Answer, Engine, Person, World, key};
 
@@ -416,6 +418,34 @@ on_both! {
         world.house.advance(TimeDelta::days(6));
         assert_eq!(refresh(world, next(&asha)).await.refused(401), "session_over", "thirty days");
         assert_eq!(refresh(world, "unknown").await.refused(401), "invalid_token");
+    }
+}
+
+on_both! {
+    async fn what_is_over_is_thrown_away_and_a_copied_token_is_known_as_long_as_it_can_harm(world: World) {
+        let count = |of: &str| world.house.count(&format!("SELECT count(*) AS n FROM {of}"));
+        let booked = world.booked("2026-11-23T09:20:00+07:00").await;
+        world.house.advance(TimeDelta::minutes(6));
+        crate::support::peer::ticket(&world.asha.client, &encounter_of(&booked)).await;
+        let staff = "refresh_tokens JOIN sessions ON sessions.id = session_id WHERE method <> 'code'";
+        let second = refresh(world, &world.asha.refresh_token).await.expect(200);
+        me(world, &second).await.expect(200);
+        let everything = [staff, "sign_in_challenges", "rtc_tickets", "rate_counters"];
+        retention::sweep(&world.house.app).await;
+        assert!(everything.iter().all(|of| count(of) > 0), "what is fresh stays");
+
+        world.house.advance(TimeDelta::days(3));
+        retention::sweep(&world.house.app).await;
+        assert_eq!(everything.map(count), [0; 4]);
+        assert_eq!(refresh(world, &world.doctor.refresh_token).await.status, 401);
+        // The copy of a used token comes after days, in a session that goes on.
+        assert_eq!(refresh(world, &world.asha.refresh_token).await.refused(401), "session_over");
+        assert_eq!(refresh(world, next(&second)).await.refused(401), "session_over");
+
+        world.house.advance(TimeDelta::days(6));
+        retention::sweep(&world.house.app).await;
+        assert_eq!(count("refresh_tokens"), 0);
+        assert_eq!(refresh(world, next(&second)).await.status, 401);
     }
 }
 
