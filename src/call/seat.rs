@@ -6,8 +6,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use diesel::prelude::*;
 
 use crate::access::table::Action;
-use crate::account::SessionId;
 use crate::account::token::TicketClaims;
+use crate::account::{SessionId, session};
 use crate::base::column::{self, Instant};
 use crate::base::error::Error;
 use crate::base::problem;
@@ -115,6 +115,7 @@ pub fn take_again(tx: &mut Tx, asked: &Resume) -> Result<Taken, Error> {
         return Err(invalid());
     }
     check_open(tx, encounter)?;
+    check_awake(tx, row.status, session)?;
     if ended_at.is_some() || is_denied(tx, encounter, participant)? {
         let elsewhere = ended_at.is_some() && has_seat(tx, participant)?;
         return Err(if elsewhere { Error::from(&problem::CONFLICT) } else { invalid() });
@@ -180,6 +181,7 @@ pub fn look(
     if show::show(tx, encounter)?.door.reason == Some(Closed::Over) {
         return Ok(Standing::Over(OverWhy::TimeOver));
     }
+    check_awake(tx, row.status, seat.session)?;
     let mine = rtc_sessions::table
         .filter(rtc_sessions::id.eq(column::Uuid(seat.sid)))
         .filter(rtc_sessions::epoch.eq(seat.epoch))
@@ -256,6 +258,15 @@ fn check_open(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
         Some(Closed::TooEarly) => Err(Error::from(&problem::TOO_EARLY)),
         Some(_) => Err(Error::from(&problem::VISIT_OVER)),
     }
+}
+
+/// A socket does not keep a sign-in alive: what ends without use ends here as well. Only a talk
+/// is not cut off; it has an end of its own.
+fn check_awake(tx: &mut Tx, visit: EncounterStatus, session: SessionId) -> Result<(), Error> {
+    if visit != EncounterStatus::InProgress && session::is_idle(tx, session)? {
+        return Err(Error::from(&problem::SESSION_OVER));
+    }
+    Ok(())
 }
 
 impl From<ParticipantRow> for Guest {
