@@ -3,6 +3,7 @@
 //! A room is pure (`room.rs`); here its effects are carried out. Nothing rests on this memory
 //! surviving: seats and admissions are rows, so that a client can come back after a restart.
 
+pub mod budget;
 pub mod edge;
 pub mod event;
 pub mod ice;
@@ -28,6 +29,7 @@ use crate::base::column::Instant;
 use crate::base::ctx::as_system;
 use crate::base::problem;
 use crate::base::tx;
+use crate::call::budget::Knocks;
 use crate::call::event::{CloseCode, Effect, Event, LineId, OverWhy};
 use crate::call::line::{Line, Order};
 use crate::call::room::Room;
@@ -52,6 +54,8 @@ pub struct Rooms {
     owed: Mutex<Vec<Departure>>,
     next_line: AtomicU64,
     stopping: AtomicBool,
+    /// Who came with a wrong first frame.
+    pub knocks: Knocks,
     restored: watch::Sender<bool>,
     clock: std::sync::OnceLock<Arc<dyn crate::base::clock::Clock>>,
 }
@@ -168,6 +172,12 @@ impl Rooms {
             }
         }
         departures
+    }
+
+    /// Whether somebody has this seat, or may come back to it. A look through all rooms: for those
+    /// who would otherwise not be heard.
+    pub fn knows(&self, sid: uuid::Uuid) -> bool {
+        self.lock().values().any(|live| live.room.knows(sid))
     }
 
     /// Whether a socket still has its seat; `ack` is what it has worked through.

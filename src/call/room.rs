@@ -146,6 +146,11 @@ impl Room {
         true
     }
 
+    /// Whether there is such a seat.
+    pub fn knows(&self, sid: uuid::Uuid) -> bool {
+        self.seats.iter().any(|seat| seat.sid == sid)
+    }
+
     /// Whether somebody's seat rests on a sign-in session.
     pub fn rests_on(&self, session: SessionId) -> bool {
         self.seats.iter().any(|seat| seat.session == session)

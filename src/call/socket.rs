@@ -1,7 +1,7 @@
 //! One socket: the first frame, the heartbeat, the limits, and the room behind it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant as Stopwatch};
+use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -9,10 +9,11 @@ use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseReason, Session}
 use tokio::time::{sleep_until, timeout};
 
 use crate::base::app::App;
-use crate::base::ctx::{self, as_session, as_system, look_as_session};
+use crate::base::ctx::{self, as_session, look_as_session, look_as_system};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::tx::Tx;
+use crate::call::budget::Budget;
 use crate::call::event::{CloseCode, Event, LineId};
 use crate::call::line::{Inbox, Line, Order, line};
 use crate::call::message::{
@@ -57,7 +58,8 @@ pub async fn open(
         .aggregate_continuations()
         .max_continuation_size(MESSAGE_BYTES_MAX);
     let app = Arc::clone(&app);
-    drop(actix_web::rt::spawn(serve(app, session, stream)));
+    let address = ctx::client_address(&request, app.config.http.trusted_proxies);
+    drop(actix_web::rt::spawn(serve(app, address, session, stream)));
     Ok(answer)
 }
 
@@ -78,7 +80,12 @@ fn check_origin(request: &HttpRequest, app: &App) -> Result<(), Error> {
     }
 }
 
-async fn serve(app: Arc<App>, mut session: Session, mut stream: AggregatedMessageStream) {
+async fn serve(
+    app: Arc<App>,
+    address: String,
+    mut session: Session,
+    mut stream: AggregatedMessageStream,
+) {
     let first = timeout(Duration::from_secs(HELLO_SECS_MAX), stream.recv()).await;
     let frame = match first {
         Ok(Some(Ok(AggregatedMessage::Text(text)))) => read(&text),
@@ -89,6 +96,13 @@ async fn serve(app: Arc<App>, mut session: Session, mut stream: AggregatedMessag
     };
     let Ok(frame) = frame else { return close(session, CloseCode::BadFrame).await };
     app.rooms.restored().await;
+    // Whoever guesses is not looked up; whoever has a seat here is heard from everywhere.
+    if let FromPeer::Resume(resume) = &frame.said
+        && app.rooms.knocks.are_too_many(&address)
+        && !app.rooms.knows(resume.sid)
+    {
+        return close(session, CloseCode::TooSlow).await;
+    }
     let id = app.rooms.new_line();
     let (line, inbox) = line(id, app.clock.now());
     let seated = match frame.said {
@@ -98,7 +112,8 @@ async fn serve(app: Arc<App>, mut session: Session, mut stream: AggregatedMessag
     };
     match seated {
         Ok(taken) => {
-            let mut socket = Socket { app, taken, line: id, budget: Budget::full(), mistakes: 0 };
+            let budget = Budget::full(FRAMES_BURST, FRAMES_PER_SECOND);
+            let mut socket = Socket { app, taken, line: id, budget, mistakes: 0 };
             let code = socket.run(&mut session, stream, inbox).await;
             socket.tell_room(Event::Lost(id)).await;
             if let Some(code) = code {
@@ -107,6 +122,9 @@ async fn serve(app: Arc<App>, mut session: Session, mut stream: AggregatedMessag
         }
         Err(refused) => {
             log_fault(&refused);
+            if code_of(&refused) == CloseCode::SignIn {
+                app.rooms.knocks.count(&address);
+            }
             let said = error(error_code(&refused), frame.id.as_deref());
             write(&mut session, said).await.ok();
             close(session, code_of(&refused)).await;
@@ -126,8 +144,8 @@ async fn sit_down(app: &Arc<App>, ticket: &str, line: Line) -> Result<Taken, Err
 }
 
 async fn sit_down_again(app: &Arc<App>, asked: Resume, line: Line) -> Result<Taken, Error> {
-    let (sid, last_seq) = (asked.sid, asked.last_seq);
-    let session = as_system(app, move |tx| seat::session_of(tx, sid)).await?;
+    let (last_seq, shown) = (asked.last_seq, asked.clone());
+    let session = look_as_system(app, move |tx| seat::session_of(tx, &shown)).await?;
     let taken = as_session(app, session, move |tx| seat::take_again(tx, &asked)).await?;
     let resume = Event::Resume(taken.guest.clone(), line.id, taken.credentials.clone(), last_seq);
     remember(app, app.rooms.apply(taken.encounter, Some(line), resume)).await;
@@ -306,26 +324,6 @@ fn log_fault(refused: &Error) {
     if code_of(refused) == CloseCode::Internal {
         let code = refused.problem().code;
         tracing::error!(code, "something asked for on a socket failed");
-    }
-}
-
-/// A token bucket over frames.
-struct Budget {
-    left: f64,
-    at: Stopwatch,
-}
-
-impl Budget {
-    fn full() -> Self {
-        Self { left: FRAMES_BURST, at: Stopwatch::now() }
-    }
-
-    fn spend(&mut self) -> bool {
-        let now = Stopwatch::now();
-        let earned = now.duration_since(self.at).as_secs_f64() * FRAMES_PER_SECOND;
-        self.left = (self.left + earned).min(FRAMES_BURST) - 1.0;
-        self.at = now;
-        self.left >= 0.0
     }
 }
 

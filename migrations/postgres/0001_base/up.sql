@@ -307,12 +307,13 @@ CREATE INDEX rtc_sessions_by_participant ON rtc_sessions (participant_id, ended_
 CREATE TABLE call_events (
   id uuid NOT NULL PRIMARY KEY,
   encounter_id uuid NOT NULL REFERENCES encounters (id),
+  seq integer NOT NULL,
   participant_id uuid REFERENCES encounter_participants (id),
   at timestamptz NOT NULL,
   kind text NOT NULL,
-  why text
+  why text,
+  UNIQUE (encounter_id, seq)
 );
-CREATE INDEX call_events_by_encounter ON call_events (encounter_id, at, id);
 
 -- Records. Bodies are sealed with the patient's key.
 CREATE TABLE notes (
