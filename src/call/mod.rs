@@ -10,6 +10,7 @@ pub mod ice;
 pub mod line;
 pub mod mailbox;
 pub mod message;
+mod meter;
 pub mod room;
 pub mod seat;
 pub mod socket;

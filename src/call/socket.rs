@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseReason, Session};
+use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseReason, ProtocolError, Session};
 use tokio::time::{sleep_until, timeout};
 
 use crate::base::app::App;
@@ -19,6 +19,7 @@ use crate::call::line::{Inbox, Line, Order, line};
 use crate::call::message::{
     ErrorCode, Frame, FromPeer, MESSAGE_BYTES_MAX, Misread, PROTOCOL, Resume, read,
 };
+use crate::call::meter::{Meter, measured};
 use crate::call::remember;
 use crate::call::room::error;
 use crate::call::seat::{self, Standing, Taken};
@@ -48,6 +49,9 @@ pub async fn open(
     if app.rooms.is_stopping() {
         return Err(Error::from(&problem::OVERLOADED));
     }
+    let (body, meter) = measured(&request, body)
+        .await
+        .map_err(|_unreadable| Error::Internal("a socket without its stream"))?;
     let (answer, session, stream) = actix_ws::handle_with_protocols(&request, body, &[PROTOCOL])
         .map_err(|_not_a_socket| Error::from(&problem::UPGRADE_REQUIRED))?;
     if !answer.headers().contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
@@ -59,7 +63,7 @@ pub async fn open(
         .max_continuation_size(MESSAGE_BYTES_MAX);
     let app = Arc::clone(&app);
     let address = ctx::client_address(&request, app.config.http.trusted_proxies);
-    drop(actix_web::rt::spawn(serve(app, address, session, stream)));
+    drop(actix_web::rt::spawn(serve(app, address, session, Hearing { stream, meter })));
     Ok(answer)
 }
 
@@ -80,13 +84,8 @@ fn check_origin(request: &HttpRequest, app: &App) -> Result<(), Error> {
     }
 }
 
-async fn serve(
-    app: Arc<App>,
-    address: String,
-    mut session: Session,
-    mut stream: AggregatedMessageStream,
-) {
-    let first = timeout(Duration::from_secs(HELLO_SECS_MAX), stream.recv()).await;
+async fn serve(app: Arc<App>, address: String, mut session: Session, mut hearing: Hearing) {
+    let first = timeout(Duration::from_secs(HELLO_SECS_MAX), hearing.next()).await;
     let frame = match first {
         Ok(Some(Ok(AggregatedMessage::Text(text)))) => read(&text),
         Ok(Some(Ok(AggregatedMessage::Close(_))) | None) => return,
@@ -114,7 +113,7 @@ async fn serve(
         Ok(taken) => {
             let budget = Budget::full(FRAMES_BURST, FRAMES_PER_SECOND);
             let mut socket = Socket { app, taken, line: id, budget, mistakes: 0 };
-            let code = socket.run(&mut session, stream, inbox).await;
+            let code = socket.run(&mut session, hearing, inbox).await;
             socket.tell_room(Event::Lost(id)).await;
             if let Some(code) = code {
                 close(session, code).await;
@@ -152,6 +151,20 @@ async fn sit_down_again(app: &Arc<App>, asked: Resume, line: Line) -> Result<Tak
     Ok(taken)
 }
 
+/// What a peer says.
+struct Hearing {
+    stream: AggregatedMessageStream,
+    meter: Meter,
+}
+
+impl Hearing {
+    async fn next(&mut self) -> Option<Result<AggregatedMessage, ProtocolError>> {
+        let heard = self.stream.recv().await;
+        self.meter.reset();
+        heard
+    }
+}
+
 struct Socket {
     app: Arc<App>,
     taken: Taken,
@@ -168,7 +181,7 @@ impl Socket {
     async fn run(
         &mut self,
         session: &mut Session,
-        mut stream: AggregatedMessageStream,
+        mut hearing: Hearing,
         mut inbox: Inbox,
     ) -> Ended {
         let silence = Duration::from_secs(SILENCE_SECS_MAX);
@@ -176,7 +189,7 @@ impl Socket {
         loop {
             let done = tokio::select! {
                 order = inbox.next() => self.obey(session, order).await,
-                heard = stream.recv() => {
+                heard = hearing.next() => {
                     dead_at = tokio::time::Instant::now() + silence;
                     match heard {
                         Some(Ok(message)) => self.hear(session, message).await,
@@ -306,7 +319,7 @@ impl Socket {
     }
 }
 
-/// A network that takes nothing for so long is as good as gone.
+/// A network that takes nothing for so long is too slow.
 async fn write(session: &mut Session, text: String) -> Result<(), Ended> {
     within_time(session.text(text)).await
 }
@@ -316,7 +329,8 @@ async fn within_time(
 ) -> Result<(), Ended> {
     match timeout(Duration::from_secs(WRITE_SECS_MAX), writing).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(None),
+        Ok(Err(_closed)) => Err(None),
+        Err(_elapsed) => Err(Some(CloseCode::TooSlow)),
     }
 }
 
@@ -347,9 +361,13 @@ fn error_code(refused: &Error) -> ErrorCode {
     }
 }
 
-fn code_of_fault(fault: &actix_ws::ProtocolError) -> CloseCode {
+fn code_of_fault(fault: &ProtocolError) -> CloseCode {
     match fault {
-        actix_ws::ProtocolError::Overflow => CloseCode::TooLarge,
+        ProtocolError::Overflow => CloseCode::TooLarge,
+        // The meter, or a message of many pieces; what breaks the line itself hears no code.
+        ProtocolError::Io(error) if error.kind() == std::io::ErrorKind::Other => {
+            CloseCode::TooLarge
+        }
         _ => CloseCode::BadFrame,
     }
 }
