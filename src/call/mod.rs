@@ -111,6 +111,11 @@ impl Rooms {
         self.lock().values().map(|live| live.lines.len()).sum()
     }
 
+    /// How many rooms are in memory.
+    pub fn room_count(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Lets something happen in a room; `line` is a socket that comes with it.
     #[must_use]
     pub fn apply(

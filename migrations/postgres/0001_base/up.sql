@@ -514,5 +514,15 @@ CREATE TRIGGER audit_events_in_order BEFORE INSERT ON audit_events FOR EACH ROW 
 CREATE TRIGGER notes_not_truncated BEFORE TRUNCATE ON notes EXECUTE FUNCTION refuse('note_kept');
 CREATE TRIGGER note_addenda_not_truncated BEFORE TRUNCATE ON note_addenda EXECUTE FUNCTION refuse('note_kept');
 CREATE TRIGGER audit_events_not_truncated BEFORE TRUNCATE ON audit_events EXECUTE FUNCTION refuse('audit_append_only');
+-- Where ordinary triggers sleep (session_replication_role = replica), these are awake.
+ALTER TABLE notes ENABLE ALWAYS TRIGGER notes_signed;
+ALTER TABLE notes ENABLE ALWAYS TRIGGER notes_kept;
+ALTER TABLE notes ENABLE ALWAYS TRIGGER notes_not_truncated;
+ALTER TABLE note_addenda ENABLE ALWAYS TRIGGER note_addenda_frozen;
+ALTER TABLE note_addenda ENABLE ALWAYS TRIGGER note_addenda_kept;
+ALTER TABLE note_addenda ENABLE ALWAYS TRIGGER note_addenda_not_truncated;
+ALTER TABLE audit_events ENABLE ALWAYS TRIGGER audit_events_frozen;
+ALTER TABLE audit_events ENABLE ALWAYS TRIGGER audit_events_kept;
+ALTER TABLE audit_events ENABLE ALWAYS TRIGGER audit_events_not_truncated;
 CREATE TRIGGER occupancies_not_truncated BEFORE TRUNCATE ON occupancies EXECUTE FUNCTION refuse('occupancy_kept');
 CREATE TRIGGER appointments_not_truncated BEFORE TRUNCATE ON appointments EXECUTE FUNCTION refuse('appointment_kept');
