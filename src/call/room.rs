@@ -370,12 +370,12 @@ impl Room {
                 }
             }
             FromPeer::NegotiateRequest(edge, failed) => {
-                if self.edge(id, &edge)?.ask(failed) {
+                if self.edge(id, &edge)?.ask(id, failed, now)? {
                     self.negotiate(&edge, true, now);
                 }
             }
             FromPeer::IceRestartRequest(edge, failed) => {
-                if self.edge(id, &edge)?.ask(failed) {
+                if self.edge(id, &edge)?.ask(id, failed, now)? {
                     self.negotiate(&edge, false, now);
                 }
             }

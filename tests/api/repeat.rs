@@ -56,7 +56,8 @@ async fn story(world: &World) -> Vec<Sent<'_>> {
 /// How many rows there are of what a repeated request could double.
 fn rows(world: &World) -> Vec<i64> {
     let count = |table: &str| world.house.count(&format!("SELECT count(*) AS n FROM {table}"));
-    let tables = ["appointments", "occupancies", "patients", "notes", "outbox", "call_events"];
+    let tables =
+        ["appointments", "occupancies", "patients", "notes", "outbox_messages", "call_events"];
     let mut rows: Vec<i64> = tables.into_iter().map(count).collect();
     rows.push(count("audit_events WHERE outcome = 'done'"));
     rows

@@ -220,7 +220,7 @@ CREATE TABLE appointments (
   hold_expires_at timestamptz,
   reason_sealed bytea,
   cancellation_sealed bytea,
-  created_by uuid REFERENCES accounts (id),
+  created_by uuid NOT NULL REFERENCES accounts (id),
   created_at timestamptz NOT NULL,
   updated_at timestamptz NOT NULL,
   version integer NOT NULL,
