@@ -1,5 +1,6 @@
 //! The route table: every path of the API in one place, and how the server starts and stops.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::OnceLock;
@@ -39,6 +40,8 @@ use crate::web as pages;
 const HEAD_SECS_MAX: u64 = 10;
 /// Connections without a request are closed after this.
 const KEEP_ALIVE_SECS: u64 = 75;
+/// How long what was sent may wait to be taken.
+const UNTAKEN_SECS_MAX: u64 = 30;
 /// Connections per worker; further ones wait in the system's queue.
 const CONNECTIONS_MAX: usize = 10_000;
 /// Connections that wait in the system's queue; further ones are refused by it.
@@ -231,6 +234,18 @@ pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG_LEN_MAX)?.into_std()
 }
 
+/// Whoever takes nothing of what was sent keeps neither the connection nor what waits for them:
+/// without this the system would ask for ever whether there is room now.
+fn let_go_of_the_deaf(connection: &dyn Any) {
+    #[cfg(target_os = "linux")]
+    if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
+        let limit = Duration::from_secs(UNTAKEN_SECS_MAX);
+        if socket2::SockRef::from(stream).set_tcp_user_timeout(Some(limit)).is_err() {
+            tracing::warn!("a connection has no limit for what is not taken");
+        }
+    }
+}
+
 /// Starts answering. The returned future runs until the server is stopped by its handle.
 pub fn start(shared: web::Data<app::App>, listener: TcpListener) -> std::io::Result<Server> {
     let http = shared.config.http.clone();
@@ -247,6 +262,7 @@ pub fn start(shared: web::Data<app::App>, listener: TcpListener) -> std::io::Res
             .wrap(from_fn(frame))
             .wrap(Compress::default())
     })
+    .on_connect(|connection, _| let_go_of_the_deaf(connection))
     .client_request_timeout(Duration::from_secs(HEAD_SECS_MAX))
     .keep_alive(Duration::from_secs(KEEP_ALIVE_SECS))
     .max_connections(CONNECTIONS_MAX)

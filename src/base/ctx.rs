@@ -139,8 +139,11 @@ impl Ctx {
                 if let Some(once) = &once
                     && let Some(answer) = idempotency::take(tx, once)?
                 {
-                    tx.replayed();
-                    return Ok((answer, true));
+                    // Whoever may no longer do it does not hear what came of it either.
+                    match tx.rehearse(|tx| deed(tx, value)) {
+                        Err(refused) if refused.denial().is_some() => return Err(refused),
+                        Ok(_) | Err(_) => return Ok((answer, true)),
+                    }
                 }
                 let done = deed(tx, value)?;
                 let body = serde_json::to_value(done)
@@ -246,6 +249,17 @@ where
         .await??;
     publish(app, events);
     Ok(value)
+}
+
+/// As [`as_system`], for a deed that only reads.
+pub async fn look_as_system<T, F>(app: &Arc<App>, deed: F) -> Result<T, Error>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+{
+    let shared = Arc::clone(app);
+    let look = move |conn: &mut Conn| run(conn, &shared, Caller::System, Language::English, deed);
+    app.db.read(look).await?.map(|(value, _events)| value)
 }
 
 /// Runs a deed of the person behind a sign-in session: what arrives on a socket.
@@ -358,7 +372,7 @@ fn bearer(request: &HttpRequest) -> Result<Option<&str>, Error> {
 
 /// The peer's address, or the one that the outermost trusted proxy saw. A proxy may append to the
 /// header's line or add a line below: only what stands last is its own word.
-fn client_address(request: &HttpRequest, trusted_proxies: usize) -> String {
+pub fn client_address(request: &HttpRequest, trusted_proxies: usize) -> String {
     let peer = request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default();
     let lines = request.headers().get_all("X-Forwarded-For").filter_map(|line| line.to_str().ok());
     let forwarded: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();

@@ -74,16 +74,25 @@ pub fn take(tx: &mut Tx, ticket: &TicketClaims) -> Result<Taken, Error> {
     Ok(Taken { encounter: ticket.encounter, guest: Guest::from(guest), credentials })
 }
 
-/// The sign-in session that a seat rests on; the first half of [`take_again`].
-pub fn session_of(tx: &mut Tx, sid: uuid::Uuid) -> Result<SessionId, Error> {
+/// The sign-in session that a seat rests on, for whoever has its secret; the first half of
+/// [`take_again`]. It only reads, so that a stranger's guess does not keep the writer busy.
+pub fn session_of(tx: &mut Tx, asked: &Resume) -> Result<SessionId, Error> {
     // The system looks up whose rights are asked next.
     tx.allow(Action::SignIn, &crate::access::Facts::NONE)?;
-    rtc_sessions::table
-        .find(column::Uuid(sid))
-        .select(rtc_sessions::sign_in_session_id)
+    let found: Option<(SessionId, Vec<u8>)> = rtc_sessions::table
+        .find(column::Uuid(asked.sid))
+        .select((rtc_sessions::sign_in_session_id, rtc_sessions::secret_hash))
         .get_result(tx.conn)
-        .optional()?
-        .ok_or_else(|| Error::from(&problem::INVALID_TOKEN))
+        .optional()?;
+    let (session, secret_hash) = found.ok_or_else(|| Error::from(&problem::INVALID_TOKEN))?;
+    check_secret(asked, &secret_hash)?;
+    Ok(session)
+}
+
+fn check_secret(asked: &Resume, secret_hash: &[u8]) -> Result<(), Error> {
+    let secret = sha256(asked.secret.as_bytes());
+    verify_slices_are_equal(&secret, secret_hash)
+        .map_err(|_different| Error::from(&problem::INVALID_TOKEN))
 }
 
 type SeatRow = (EncounterId, ParticipantId, SessionId, Vec<u8>, i32, Option<Instant>);
@@ -109,9 +118,9 @@ pub fn take_again(tx: &mut Tx, asked: &Resume) -> Result<Taken, Error> {
         found.ok_or_else(invalid)?;
     let row = find_row(tx, encounter)?;
     tx.allow(Action::JoinEncounter, &facts(&row))?;
-    let secret = sha256(asked.secret.as_bytes());
+    check_secret(asked, &secret_hash)?;
     // A lower epoch is good: the answer to a resume may be lost with its socket, more than once.
-    if verify_slices_are_equal(&secret, &secret_hash).is_err() || asked.epoch > epoch {
+    if asked.epoch > epoch {
         return Err(invalid());
     }
     check_open(tx, encounter)?;

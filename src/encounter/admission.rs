@@ -18,7 +18,7 @@ use crate::encounter::door::Closed;
 use crate::encounter::show::{Participant, show};
 use crate::encounter::{
     Admission, EncounterId, EncounterRow, ParticipantId, ParticipantRole, ParticipantRow,
-    ParticipantState, facts, find_participant, find_row, participants, presence,
+    ParticipantState, facts, find_participant, find_row, lock_row, participants, presence,
 };
 
 /// How long a ticket can be used, in seconds.
@@ -202,6 +202,7 @@ fn guest(
 ) -> Result<(EncounterRow, ParticipantRow), Error> {
     let row = find_row(tx, id)?;
     tx.allow(Action::Admit, &facts(&row))?;
+    let row = lock_row(tx, id)?;
     let guest = find_participant(tx, id, participant)?;
     if guest.role == ParticipantRole::Practitioner || presence::is_over(row.status) {
         return Err(Error::from(&problem::BAD_STATE));

@@ -309,12 +309,13 @@ CREATE INDEX rtc_sessions_by_participant ON rtc_sessions (participant_id, ended_
 CREATE TABLE call_events (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
   encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
+  seq INTEGER NOT NULL,
   participant_id BLOB CHECK (length(participant_id) = 16) REFERENCES encounter_participants (id),
   at INTEGER NOT NULL,
   kind TEXT NOT NULL,
-  why TEXT
+  why TEXT,
+  UNIQUE (encounter_id, seq)
 ) STRICT;
-CREATE INDEX call_events_by_encounter ON call_events (encounter_id, at, id);
 
 -- Records. Bodies are sealed with the patient's key.
 CREATE TABLE notes (
