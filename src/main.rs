@@ -125,9 +125,16 @@ mod tests {
                 seen.push(path.to_owned());
             }
         });
-        for path in
-            ["demo", "serve", "migrate", "user add", "config check", "tz check", "audit verify"]
-        {
+        for path in [
+            "demo",
+            "serve",
+            "migrate",
+            "user add",
+            "user enable",
+            "config check",
+            "tz check",
+            "audit verify",
+        ] {
             assert!(seen.contains(&format!("feldsher {path}")), "{seen:?}");
         }
     }

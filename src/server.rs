@@ -1,6 +1,8 @@
 //! The route table: every path of the API in one place, and how the server starts and stops.
 
-use std::net::TcpListener;
+use std::any::Any;
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -9,7 +11,9 @@ use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use diesel::RunQueryDsl;
 use serde_json::json;
+use tokio::net::TcpSocket;
 use utoipa::OpenApi;
+use utoipa::openapi::PathItem;
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -37,6 +41,8 @@ use crate::web as pages;
 const HEAD_SECS_MAX: u64 = 10;
 /// Connections without a request are closed after this.
 const KEEP_ALIVE_SECS: u64 = 75;
+/// How long what was sent may wait to be taken.
+const UNTAKEN_SECS_MAX: u64 = 30;
 /// Connections per worker; further ones wait in the system's queue.
 const CONNECTIONS_MAX: usize = 10_000;
 /// Connections that wait in the system's queue; further ones are refused by it.
@@ -84,7 +90,8 @@ fn place_routes(api: &mut ServiceConfig) {
         .service(practitioner::http::find_practitioner)
         .service(patient::http::create_patient)
         .service(patient::http::list_patients)
-        .service(patient::http::find_patient);
+        .service(patient::http::find_patient)
+        .service(patient::http::enable_patient);
 }
 
 fn schedule_routes(api: &mut ServiceConfig) {
@@ -204,13 +211,58 @@ async fn demo_sms(app: web::Data<app::App>) -> HttpResponse {
 
 /// Nothing is mounted here, or not for this method.
 async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, Error> {
-    if request.resource_map().match_pattern(request.path()).is_some() {
-        return Err(Error::from(&problem::METHOD_NOT_ALLOWED));
+    match request.resource_map().match_pattern(request.path()) {
+        Some(route) => Err(Error::from(&problem::METHOD_NOT_ALLOWED).allow(methods(&route))),
+        None => Err(Error::from(&problem::NOT_FOUND)),
     }
-    Err(Error::from(&problem::NOT_FOUND))
 }
 
-/// Starts listening. The returned future runs until the server is stopped by its handle.
+/// The methods of a route. What is not described as API is only read.
+fn methods(route: &str) -> &'static str {
+    static DESCRIBED: OnceLock<HashMap<String, String>> = OnceLock::new();
+    let described = DESCRIBED.get_or_init(|| {
+        let paths = openapi().paths.paths.into_iter();
+        paths.map(|(route, item)| (route, methods_of(&item))).collect()
+    });
+    described.get(route).map_or("GET, HEAD", String::as_str)
+}
+
+fn methods_of(item: &PathItem) -> String {
+    let known = [
+        ("GET, HEAD", &item.get),
+        ("POST", &item.post),
+        ("PUT", &item.put),
+        ("PATCH", &item.patch),
+        ("DELETE", &item.delete),
+    ];
+    let there = known.iter().filter(|(_, operation)| operation.is_some());
+    there.map(|(method, _)| *method).collect::<Vec<_>>().join(", ")
+}
+
+/// Takes the address; nobody is answered yet. How many may wait belongs to the socket, so it is
+/// said here: the server would apply it only to sockets of its own making.
+pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // The connections of the process before linger; they do not keep the address.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG_LEN_MAX)?.into_std()
+}
+
+/// Whoever takes nothing of what was sent keeps neither the connection nor what waits for them:
+/// without this the system would ask for ever whether there is room now.
+fn let_go_of_the_deaf(connection: &dyn Any) {
+    #[cfg(target_os = "linux")]
+    if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
+        let limit = Duration::from_secs(UNTAKEN_SECS_MAX);
+        if socket2::SockRef::from(stream).set_tcp_user_timeout(Some(limit)).is_err() {
+            tracing::warn!("a connection has no limit for what is not taken");
+        }
+    }
+}
+
+/// Starts answering. The returned future runs until the server is stopped by its handle.
 pub fn start(shared: web::Data<app::App>, listener: TcpListener) -> std::io::Result<Server> {
     let http = shared.config.http.clone();
     let mut server = HttpServer::new(move || {
@@ -226,14 +278,29 @@ pub fn start(shared: web::Data<app::App>, listener: TcpListener) -> std::io::Res
             .wrap(from_fn(frame))
             .wrap(Compress::default())
     })
+    .on_connect(|connection, _| let_go_of_the_deaf(connection))
     .client_request_timeout(Duration::from_secs(HEAD_SECS_MAX))
     .keep_alive(Duration::from_secs(KEEP_ALIVE_SECS))
     .max_connections(CONNECTIONS_MAX)
-    .backlog(BACKLOG_LEN_MAX)
     .shutdown_timeout(http.shutdown_secs)
     .disable_signals();
     if http.workers > 0 {
         server = server.workers(http.workers);
     }
     Ok(server.listen(listener)?.run())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_web::test]
+    async fn a_crowd_that_comes_at_once_waits_and_is_not_turned_away() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let patience = Duration::from_secs(1);
+        let crowd: Result<Vec<_>, _> =
+            (0..300).map(|_| std::net::TcpStream::connect_timeout(&address, patience)).collect();
+        assert_eq!(crowd.unwrap().len(), 300);
+    }
 }

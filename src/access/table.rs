@@ -74,6 +74,8 @@ actions! {
     ReadPhone "patient.read_phone" [Myself, Doctor, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
     /// Register a patient.
     CreatePatient "patient.create" [Feldsher, Registrar, ClinicAdmin];
+    /// Let a patient's number sign in again that too many wrong codes have shut.
+    EnablePatient "patient.enable" [Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
 
     /// See working hours and absences.
     ReadSchedule "schedule.read" [Conducts, Doctor, Feldsher, Registrar, ClinicAdmin] sight ReadSchedule;
@@ -138,4 +140,6 @@ actions! {
     DeliverMessage "message.deliver" [];
     /// Make an administrator of the installation: the command line, nobody else.
     CreateAdministrator "account.create_administrator" [];
+    /// Open anybody's account again: the command line, nobody else.
+    EnableAccount "account.enable" [];
 }

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use crate::access::table::Action;
 use crate::access::{Facts, Scope};
 use crate::base::column::{Instant, id};
+use crate::base::db::Conn;
 use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::name::Named;
@@ -116,6 +117,16 @@ impl Row {
             ..Facts::NONE
         }
     }
+}
+
+/// Waits until no other transaction moves the appointment or its visit, and keeps them from it.
+pub fn lock(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
+    if let Conn::Postgres(conn) = tx.conn {
+        let row = appointments::table.find(id).select(appointments::id);
+        row.for_update().get_result::<AppointmentId>(conn).optional()?;
+    }
+    // SQLite has one writer: nothing to wait for.
+    Ok(())
 }
 
 /// The row of an appointment. 404 when there is none.

@@ -17,6 +17,7 @@ pub mod master_key;
 pub mod name;
 pub mod page;
 pub mod problem;
+pub mod retention;
 pub mod schema;
 pub mod seal;
 pub mod telemetry;

@@ -411,6 +411,7 @@ diesel::table! {
     call_events (id) {
         id -> Uid,
         encounter_id -> Uid,
+        seq -> Integer,
         participant_id -> Nullable<Uid>,
         at -> Moment,
         kind -> Text,

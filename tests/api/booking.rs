@@ -190,7 +190,7 @@ on_both! {
         let kept = "SELECT count(*) AS n FROM idempotency_keys";
         assert!(world.house.count(kept) > 0);
         world.house.advance(TimeDelta::hours(73));
-        feldsher::base::idempotency::sweep(&world.house.app).await;
+        feldsher::base::retention::sweep(&world.house.app).await;
         assert_eq!(world.house.count(kept), 0);
     }
 }

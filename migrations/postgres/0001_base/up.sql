@@ -80,6 +80,9 @@ CREATE TABLE refresh_tokens (
 );
 CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id);
 CREATE INDEX refresh_tokens_by_parent ON refresh_tokens (parent_id);
+-- For throwing away what nobody can go on with: the last token of a session was never used.
+CREATE INDEX refresh_tokens_by_end ON refresh_tokens (expires_at)
+  WHERE used_at IS NULL AND revoked_at IS NULL;
 
 CREATE TABLE sign_in_challenges (
   id uuid NOT NULL PRIMARY KEY,
@@ -92,6 +95,7 @@ CREATE TABLE sign_in_challenges (
   used_at timestamptz
 );
 CREATE INDEX sign_in_challenges_by_phone ON sign_in_challenges (phone_index, created_at);
+CREATE INDEX sign_in_challenges_by_expiry ON sign_in_challenges (expires_at);
 
 -- Fixed-window counters: one row per limit, subject (a keyed hash) and window.
 CREATE TABLE rate_counters (
@@ -262,7 +266,7 @@ CREATE TABLE appointments (
   hold_expires_at timestamptz,
   reason_sealed bytea,
   cancellation_sealed bytea,
-  created_by uuid REFERENCES accounts (id),
+  created_by uuid NOT NULL REFERENCES accounts (id),
   created_at timestamptz NOT NULL,
   updated_at timestamptz NOT NULL,
   version integer NOT NULL,
@@ -331,6 +335,7 @@ CREATE TABLE rtc_tickets (
   used_at timestamptz
 );
 CREATE INDEX rtc_tickets_by_participant ON rtc_tickets (participant_id, expires_at);
+CREATE INDEX rtc_tickets_by_expiry ON rtc_tickets (expires_at);
 
 -- A seat in the call: survives the socket and the process; epoch fences the older socket.
 CREATE TABLE rtc_sessions (
@@ -349,12 +354,13 @@ CREATE INDEX rtc_sessions_by_participant ON rtc_sessions (participant_id, ended_
 CREATE TABLE call_events (
   id uuid NOT NULL PRIMARY KEY,
   encounter_id uuid NOT NULL REFERENCES encounters (id),
+  seq integer NOT NULL,
   participant_id uuid REFERENCES encounter_participants (id),
   at timestamptz NOT NULL,
   kind text NOT NULL,
-  why text
+  why text,
+  UNIQUE (encounter_id, seq)
 );
-CREATE INDEX call_events_by_encounter ON call_events (encounter_id, at, id);
 
 -- Records. Bodies are sealed with the patient's key.
 CREATE TABLE notes (
@@ -555,5 +561,15 @@ CREATE TRIGGER audit_events_in_order BEFORE INSERT ON audit_events FOR EACH ROW 
 CREATE TRIGGER notes_not_truncated BEFORE TRUNCATE ON notes EXECUTE FUNCTION refuse('note_kept');
 CREATE TRIGGER note_addenda_not_truncated BEFORE TRUNCATE ON note_addenda EXECUTE FUNCTION refuse('note_kept');
 CREATE TRIGGER audit_events_not_truncated BEFORE TRUNCATE ON audit_events EXECUTE FUNCTION refuse('audit_append_only');
+-- Where ordinary triggers sleep (session_replication_role = replica), these are awake.
+ALTER TABLE notes ENABLE ALWAYS TRIGGER notes_signed;
+ALTER TABLE notes ENABLE ALWAYS TRIGGER notes_kept;
+ALTER TABLE notes ENABLE ALWAYS TRIGGER notes_not_truncated;
+ALTER TABLE note_addenda ENABLE ALWAYS TRIGGER note_addenda_frozen;
+ALTER TABLE note_addenda ENABLE ALWAYS TRIGGER note_addenda_kept;
+ALTER TABLE note_addenda ENABLE ALWAYS TRIGGER note_addenda_not_truncated;
+ALTER TABLE audit_events ENABLE ALWAYS TRIGGER audit_events_frozen;
+ALTER TABLE audit_events ENABLE ALWAYS TRIGGER audit_events_kept;
+ALTER TABLE audit_events ENABLE ALWAYS TRIGGER audit_events_not_truncated;
 CREATE TRIGGER occupancies_not_truncated BEFORE TRUNCATE ON occupancies EXECUTE FUNCTION refuse('occupancy_kept');
 CREATE TRIGGER appointments_not_truncated BEFORE TRUNCATE ON appointments EXECUTE FUNCTION refuse('appointment_kept');

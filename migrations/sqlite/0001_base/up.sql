@@ -79,6 +79,9 @@ CREATE TABLE refresh_tokens (
 ) STRICT;
 CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id);
 CREATE INDEX refresh_tokens_by_parent ON refresh_tokens (parent_id);
+-- For throwing away what nobody can go on with: the last token of a session was never used.
+CREATE INDEX refresh_tokens_by_end ON refresh_tokens (expires_at)
+  WHERE used_at IS NULL AND revoked_at IS NULL;
 
 CREATE TABLE sign_in_challenges (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
@@ -91,6 +94,7 @@ CREATE TABLE sign_in_challenges (
   used_at INTEGER
 ) STRICT;
 CREATE INDEX sign_in_challenges_by_phone ON sign_in_challenges (phone_index, created_at);
+CREATE INDEX sign_in_challenges_by_expiry ON sign_in_challenges (expires_at);
 
 -- Fixed-window counters: one row per limit, subject (a keyed hash) and window.
 CREATE TABLE rate_counters (
@@ -328,6 +332,7 @@ CREATE TABLE rtc_tickets (
   used_at INTEGER
 ) STRICT;
 CREATE INDEX rtc_tickets_by_participant ON rtc_tickets (participant_id, expires_at);
+CREATE INDEX rtc_tickets_by_expiry ON rtc_tickets (expires_at);
 
 -- A seat in the call: survives the socket and the process; epoch fences the older socket.
 CREATE TABLE rtc_sessions (
@@ -346,12 +351,13 @@ CREATE INDEX rtc_sessions_by_participant ON rtc_sessions (participant_id, ended_
 CREATE TABLE call_events (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
   encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
+  seq INTEGER NOT NULL,
   participant_id BLOB CHECK (length(participant_id) = 16) REFERENCES encounter_participants (id),
   at INTEGER NOT NULL,
   kind TEXT NOT NULL,
-  why TEXT
+  why TEXT,
+  UNIQUE (encounter_id, seq)
 ) STRICT;
-CREATE INDEX call_events_by_encounter ON call_events (encounter_id, at, id);
 
 -- Records. Bodies are sealed with the patient's key.
 CREATE TABLE notes (

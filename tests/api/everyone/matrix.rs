@@ -229,6 +229,15 @@ on_both! {
                 let client = &stage.people[&Who::SystemAdmin];
                 let answer = client.send(client.request(method.parse().unwrap(), &path), None).await;
                 assert_eq!(answer.refused(405), "method_not_allowed", "{method} {path}");
+                let allowed: BTreeSet<_> = answer.header("allow").unwrap().split(", ").collect();
+                let mut there: BTreeSet<_> = METHODS
+                    .into_iter()
+                    .filter(|method| operations.contains(&(*method, row.operation.1)))
+                    .collect();
+                if there.contains("GET") {
+                    there.insert("HEAD");
+                }
+                assert_eq!(allowed, there, "{path}");
             }
         }
         assert!(asked.len() > 150, "{}", asked.len());

@@ -177,6 +177,7 @@ pub fn rows() -> Vec<Row> {
             .see(EVERYONE),
         row("GET", "/v1/patients").may(EVERYONE).lists("patient", VISIBLE),
         row("GET", "/v1/patients/{id}").of("patient").may(VISIBLE),
+        row("POST", "/v1/patients/{id}/enable").of("patient").may(OFFICE).see(BOTH),
         row("GET", "/v1/patients/{id}/notes").of("patient").may(BOTH),
         Row {
             query: |place| format!("?service={}", place.id("service")),
