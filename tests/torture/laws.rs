@@ -24,22 +24,22 @@ fn tzif(change_at: i64, before_secs: i32, after_secs: i32) -> Vec<u8> {
         }
         header
     };
-    let kind = |offset: i32| {
+    let kind = |offset: i32, name_at: u8| {
         let mut kind = offset.to_be_bytes().to_vec();
-        kind.extend([0, 0]);
+        kind.extend([0, name_at]);
         kind
     };
+    let hours = after_secs / HOUR;
     // The block of version 1 is there and says nothing.
     let mut file = header(0, 1, 4);
-    file.extend(kind(before_secs));
-    file.extend(b"LMT\0");
-    file.extend(header(1, 2, 4));
+    file.extend(kind(before_secs, 0));
+    file.extend(b"OLD\0");
+    file.extend(header(1, 2, 8));
     file.extend(change_at.to_be_bytes());
     file.push(1);
-    file.extend(kind(before_secs));
-    file.extend(kind(after_secs));
-    file.extend(b"LMT\0");
-    let hours = after_secs / HOUR;
+    file.extend(kind(before_secs, 0));
+    file.extend(kind(after_secs, 4));
+    file.extend(format!("OLD\0+{hours:02}\0").bytes());
     file.extend(format!("\n<+{hours:02}>-{hours}\n").bytes());
     file
 }
@@ -63,9 +63,11 @@ fn check(clinic: &Clinic, laws: Option<&Path>, arguments: &[&str]) -> (bool, Str
     if let Some(laws) = laws {
         command.env("FELDSHER__TIME__ZONEINFO", laws);
     }
-    let done = command.args(["tz", "check"]).args(arguments).stdout(Stdio::piped()).output();
+    command.args(["tz", "check"]).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let done = command.output();
     let done = done.unwrap();
-    (done.status.success(), String::from_utf8(done.stdout).unwrap())
+    let said = [done.stdout, done.stderr].concat();
+    (done.status.success(), String::from_utf8(said).unwrap())
 }
 
 async fn moved(engine: Engine) {
