@@ -131,18 +131,19 @@ fn forget(tx: &mut Tx, practitioner: PractitionerId) -> Result<bool, Error> {
     Ok(diesel::delete(calendar).execute(tx.conn)? > 0)
 }
 
+type Kept = (Vec<u8>, CalendarState, Option<Trouble>, Option<Instant>);
+
 fn show(tx: &mut Tx, practitioner: PractitionerId) -> Result<ExternalCalendar, Error> {
-    let row: Option<(Vec<u8>, CalendarState, Option<Trouble>, Option<Instant>)> =
-        external_calendars::table
-            .find(practitioner)
-            .select((
-                external_calendars::url_sealed,
-                external_calendars::state,
-                external_calendars::trouble,
-                external_calendars::read_at,
-            ))
-            .get_result(tx.conn)
-            .optional()?;
+    let row: Option<Kept> = external_calendars::table
+        .find(practitioner)
+        .select((
+            external_calendars::url_sealed,
+            external_calendars::state,
+            external_calendars::trouble,
+            external_calendars::read_at,
+        ))
+        .get_result(tx.conn)
+        .optional()?;
     let Some((sealed, state, trouble, read_at)) = row else {
         return Err(Error::from(&problem::NOT_FOUND));
     };

@@ -112,7 +112,7 @@ impl Elsewhere {
             for line in listener.incoming() {
                 let Ok(mut line) = line else { return };
                 let mut request = [0; 4096];
-                line.read(&mut request).ok();
+                let _heard = line.read(&mut request);
                 let (status, body) = told.lock().unwrap().clone();
                 let head = format!(
                     "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
