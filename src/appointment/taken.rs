@@ -18,9 +18,9 @@ use crate::encounter::lifecycle::AppointmentStatus;
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
 
-/// The longest visit, in hours (the schema knows it too): what reaches into a range began at most
+/// The longest visit with its buffers, in hours (8 and twice 2): what reaches into a range began at most
 /// so long before, which lets the index bound the search on both sides.
-pub(crate) const VISIT_HOURS_MAX: i64 = 8;
+pub(crate) const VISIT_HOURS_MAX: i64 = 12;
 /// How many visits an absence names.
 const HITS_MAX: i64 = 100;
 

@@ -1,5 +1,6 @@
 //! One transaction: the connection, the time, the caller, and what is remembered of it.
 
+use diesel::connection::TransactionManager;
 use uuid::Uuid;
 
 use crate::access::caller::{Caller, Person};
@@ -144,6 +145,28 @@ impl<'a> Tx<'a> {
     /// The answer was given before, to the same person: nothing is decided or done again.
     pub fn replayed(&mut self) {
         self.decided = true;
+    }
+
+    /// Runs a part of a deed that can fail alone: what it changed, recorded and told is undone then.
+    pub fn attempt<T>(
+        &mut self,
+        part: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        type Manager = <Conn as diesel::Connection>::TransactionManager;
+        let (entries, events) = (self.entries.len(), self.events.len());
+        Manager::begin_transaction(self.conn)?;
+        match part(self) {
+            Ok(value) => {
+                Manager::commit_transaction(self.conn)?;
+                Ok(value)
+            }
+            Err(error) => {
+                Manager::rollback_transaction(self.conn)?;
+                self.entries.truncate(entries);
+                self.events.truncate(events);
+                Err(error)
+            }
+        }
     }
 
     /// Tells the process after the commit.

@@ -53,6 +53,28 @@ where
     }
 }
 
+/// Lets those who would change the same things go one after the other, until the transaction
+/// ends. SQLite has one writer anyway.
+pub fn take_turns(conn: &mut Conn, subjects: &[uuid::Uuid]) -> QueryResult<()> {
+    let Conn::Postgres(conn) = conn else { return Ok(()) };
+    let mut keys: Vec<i64> = subjects.iter().map(|subject| turn_key(*subject)).collect();
+    // In one order, so that nobody waits in a circle.
+    keys.sort_unstable();
+    keys.dedup();
+    for key in keys {
+        diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
+            .bind::<diesel::sql_types::BigInt, _>(key)
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
+/// The random end of a UUIDv7; two subjects that share it wait for one another, no more.
+fn turn_key(subject: uuid::Uuid) -> i64 {
+    let [.., a, b, c, d, e, f, g, h] = subject.into_bytes();
+    i64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
 /// What a guard of the schema said when it refused a statement (`resource_busy`, `note_signed`):
 /// both engines use the same names. `None` for any other failure.
 pub fn refusal(error: &diesel::result::Error) -> Option<String> {
@@ -71,9 +93,9 @@ pub fn refusal(error: &diesel::result::Error) -> Option<String> {
 }
 
 /// Declares a statement that is written out, and therefore stays prepared: pieces of SQL, each
-/// followed by the value that comes there.
+/// followed by the value that comes there, and what stands at the end.
 macro_rules! statement {
-    ($(#[$meta:meta])* $name:ident $($text:literal $field:ident: $sql:ty = $rust:ty),+) => {
+    ($(#[$meta:meta])* $name:ident $($text:literal $field:ident: $sql:ty = $rust:ty),+ $(; $end:literal)?) => {
         $(#[$meta])*
         struct $name<'a> { $($field: &'a $rust),+ }
         impl ::diesel::query_builder::QueryId for $name<'_> {
@@ -89,6 +111,7 @@ macro_rules! statement {
                     pass.push_sql($text);
                     pass.push_bind_param::<$sql, $rust>(self.$field)?;
                 )+
+                $(pass.push_sql($end);)?
                 Ok(())
             }
         }
