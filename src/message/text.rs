@@ -31,6 +31,29 @@ pub fn booked(language: Language, start: &DateTime<FixedOffset>, code: &str) -> 
     }
 }
 
+/// Tells the new time of a visit that was moved.
+pub fn moved(language: Language, start: &DateTime<FixedOffset>, code: &str) -> String {
+    match language {
+        Language::English => {
+            let time = start.format("%a %-d %b %H:%M");
+            format!("Feldsher: visit moved to {time} (local time), code {code}")
+        }
+        Language::Russian => {
+            let (weekday, month) = (weekday_ru(start.weekday()), month_ru(start.month()));
+            let (day, time) = (start.day(), start.format("%H:%M"));
+            format!("Фельдшер: перенос на {weekday} {day} {month} {time} (местное), код {code}")
+        }
+    }
+}
+
+/// Tells that the clinic does not take on a visit that was asked for.
+pub fn declined(language: Language, code: &str) -> String {
+    match language {
+        Language::English => format!("Feldsher: the clinic cannot take your request, code {code}"),
+        Language::Russian => format!("Фельдшер: больница не смогла принять заявку, код {code}"),
+    }
+}
+
 fn weekday_ru(day: Weekday) -> &'static str {
     match day {
         Weekday::Mon => "пн",
@@ -83,8 +106,13 @@ mod tests {
     #[test]
     fn russian_texts_fit_one_part_and_a_code_comes_first() {
         let start = DateTime::parse_from_rfc3339("2026-05-24T09:00:00+07:00").unwrap();
-        for text in [code(Language::Russian, "123456"), booked(Language::Russian, &start, "AB12CD")]
-        {
+        let russian = Language::Russian;
+        for text in [
+            code(russian, "123456"),
+            booked(russian, &start, "AB12CD"),
+            moved(russian, &start, "AB12CD"),
+            declined(russian, "AB12CD"),
+        ] {
             assert!(text.chars().count() <= PART_CHARS_MAX, "{text}");
         }
         for language in Language::ALL {
