@@ -107,7 +107,7 @@ actions! {
     /// Take on a visit that was asked for, or not.
     AnswerRequest "appointment.answer_request" [Conducts, Registrar, ClinicAdmin] sight ReadAppointment;
     /// Note that the patient has said that they will come.
-    Attend "appointment.attend" [Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
+    Attend "appointment.attend" [Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
     /// Take back, on the same day, that somebody came or did not come.
     UndoAppointment "appointment.undo" [Conducts, Registrar, ClinicAdmin] sight ReadAppointment;
     /// Record that the patient did not come.
