@@ -237,13 +237,16 @@ fn take_people<'a>(
         }
     }
     let mut chosen = candidates.first().filter(|_| got.contains(&ResourceKind::Practitioner));
-    for practitioner in candidates {
+    for (at, practitioner) in candidates.iter().enumerate() {
         if chosen.is_some() {
             break;
         }
         let claim = visit.of_practitioner(practitioner.id);
         let taken = if urgent {
             occupy::take_both_lanes(tx, id, claim)?
+        } else if at == 0 && got.contains(&ResourceKind::Patient) {
+            // The one of the two that was not got is known to be taken.
+            occupy::take_from_the_dead(tx, id, claim)?
         } else {
             occupy::take(tx, id, claim)?
         };

@@ -109,6 +109,11 @@ pub fn take(tx: &mut Tx, id: AppointmentId, claim: Claim) -> Result<bool, Error>
     if try_take(tx, id, claim)? {
         return Ok(true);
     }
+    take_from_the_dead(tx, id, claim)
+}
+
+/// Takes a time that was taken a moment ago, if only by holds that have run out.
+pub fn take_from_the_dead(tx: &mut Tx, id: AppointmentId, claim: Claim) -> Result<bool, Error> {
     if release_expired(tx, &claim)? == 0 {
         return Ok(false);
     }
