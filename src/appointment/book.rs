@@ -103,14 +103,7 @@ pub(crate) fn book_of(
     let resources = take_others(tx, id, &service, wanted, &patient, visit)?;
     let row = New { id, status, mode, series, resources, practitioner, patient: &patient };
     insert(tx, &row, wanted, &service, visit)?;
-    encounter::plan(
-        tx,
-        id,
-        patient.id,
-        practitioner.id,
-        service.organization_id,
-        visit.start,
-    )?;
+    encounter::plan(tx, id, patient.id, practitioner.id, service.organization_id, visit.start)?;
     let booked = appointment::show(tx, id)?;
     let facts = Facts { practitioner: Some(practitioner.id), ..facts };
     tx.record(Action::Book, "Appointment", id.0, &facts);
@@ -230,7 +223,8 @@ fn take_people<'a>(
     let urgent = visit.priority != Priority::Routine;
     // Nearly always the first is free, and one statement does.
     if let Some(first) = candidates.first().filter(|_| !urgent) {
-        let (practitioner, patient) = (visit.of_practitioner(first.id), visit.of_patient(patient.id));
+        let (practitioner, patient) =
+            (visit.of_practitioner(first.id), visit.of_patient(patient.id));
         got = occupy::take_both(tx, id, practitioner, patient)?;
         if got.contains(&ResourceKind::Practitioner) && got.contains(&ResourceKind::Patient) {
             return Ok(first);
@@ -255,8 +249,7 @@ fn take_people<'a>(
         }
     }
     let chosen = chosen.ok_or_else(|| Error::from(&problem::SLOT_TAKEN))?;
-    if !got.contains(&ResourceKind::Patient)
-        && !occupy::take(tx, id, visit.of_patient(patient.id))?
+    if !got.contains(&ResourceKind::Patient) && !occupy::take(tx, id, visit.of_patient(patient.id))?
     {
         return Err(Error::from(&problem::PATIENT_BUSY));
     }
@@ -300,6 +293,10 @@ pub(crate) fn free_after(
 ) -> Result<Vec<Slot>, Error> {
     let after = after.max(tx.now);
     let busy: Vec<(Instant, Instant)> = occupancies::table
+        .inner_join(appointments::table.on(appointments::id.eq(occupancies::appointment_id)))
+        .filter(
+            appointments::hold_expires_at.is_null().or(appointments::hold_expires_at.gt(tx.now)),
+        )
         .filter(occupancies::resource_id.eq(column::Uuid(patient.id.0)))
         .filter(occupancies::lane.eq(LANE))
         .filter(occupancies::live)
@@ -309,8 +306,7 @@ pub(crate) fn free_after(
         .select((occupancies::starts_at, occupancies::ends_at))
         .load(tx.conn)?;
     let zone = patient.time_zone;
-    let mut slots =
-        schedule::next_free(tx, service, practitioner, after, zone, ALTERNATIVES * 8)?;
+    let mut slots = schedule::next_free(tx, service, practitioner, after, zone, ALTERNATIVES * 8)?;
     slots.retain(|slot| !busy.iter().any(|(start, end)| *start < slot.end && slot.start < *end));
     slots.truncate(ALTERNATIVES);
     Ok(slots)

@@ -215,9 +215,7 @@ fn cancellation_code(
     let own = tx.person().is_ok_and(|person| person.patient == Some(row.patient_id));
     match said {
         Some(Declined | Expired) => Err(Error::field(&problem::INVALID_BODY, "/code")),
-        Some(code) if own && code != Patient => {
-            Err(Error::field(&problem::INVALID_BODY, "/code"))
-        }
+        Some(code) if own && code != Patient => Err(Error::field(&problem::INVALID_BODY, "/code")),
         Some(code) => Ok(code),
         None => Ok(if own { Patient } else { Clinic }),
     }

@@ -46,12 +46,7 @@ pub struct Need<'a> {
 
 /// Takes one of each kind that the service needs. Returns how many. 409 `resource_busy` when all
 /// of a kind are taken; 422 `unknown_reference` when a named one is none of those needed.
-pub fn take(
-    tx: &mut Tx,
-    id: AppointmentId,
-    service: &Service,
-    need: Need,
-) -> Result<i32, Error> {
+pub fn take(tx: &mut Tx, id: AppointmentId, service: &Service, need: Need) -> Result<i32, Error> {
     let kinds = service.resources()?;
     let mut known = vec![false; need.named.len()];
     let mut count = 0;
@@ -214,11 +209,7 @@ pub fn of_visits(
         .filter(occupancies::resource_kind.ne(ResourceKind::Practitioner))
         .filter(occupancies::resource_kind.ne(ResourceKind::Patient))
         .order(occupancies::resource_kind)
-        .select((
-            occupancies::appointment_id,
-            occupancies::resource_kind,
-            occupancies::resource_id,
-        ))
+        .select((occupancies::appointment_id, occupancies::resource_kind, occupancies::resource_id))
         .load(tx.conn)?;
     let ids: Vec<column::Uuid> = lines.iter().map(|(_, _, id)| *id).collect();
     let mut names: Vec<(column::Uuid, String)> = resources::table

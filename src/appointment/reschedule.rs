@@ -81,10 +81,7 @@ pub fn reschedule(
         working.first().ok_or_else(|| Error::field(&problem::OUTSIDE_HOURS, "/start"))?;
     let patient = patient::find_row(tx, row.patient_id)?;
     let clinic = if row.resources > 0 { row.organization_id.0 } else { row.patient_id.0 };
-    take_turns(
-        tx.conn,
-        &[row.practitioner_id.0, practitioner.id.0, row.patient_id.0, clinic],
-    )?;
+    take_turns(tx.conn, &[row.practitioner_id.0, practitioner.id.0, row.patient_id.0, clinic])?;
     if row.resources > 0 {
         let need =
             Need { start: new.start, end: new.end, location: patient.location_id, named: &[] };
@@ -112,9 +109,8 @@ pub fn alternatives(
     tx.allow(Action::ReadAppointment, &row.facts())?;
     let service = find_service(tx, row.service_id)?;
     let patient = patient::find_row(tx, row.patient_id)?;
-    let after = wanted.map_or(row.starts_at.minus(chrono::TimeDelta::microseconds(1)), |wanted| {
-        wanted.start
-    });
+    let after = wanted
+        .map_or(row.starts_at.minus(chrono::TimeDelta::microseconds(1)), |wanted| wanted.start);
     let practitioner = wanted.and_then(|wanted| wanted.practitioner);
     let practitioner = practitioner.unwrap_or(row.practitioner_id);
     free_after(tx, &service, Some(practitioner), &patient, after)

@@ -82,19 +82,18 @@ pub fn hits(
         tx.scope(Action::ReadAppointment)?;
     let now = tx.now;
     let hit = || {
-        let mut hit =
-            appointments::table
-                .inner_join(patients::table)
-                .filter(appointments::practitioner_id.eq(practitioner))
-                .filter(appointments::starts_at.ge(earliest(from)))
-                .filter(appointments::starts_at.lt(to))
-                .filter(appointments::ends_at.gt(from.max(now)))
-                .filter(
-                    appointments::status
-                        .eq_any([Booked, Arrived])
-                        .or(appointments::hold_expires_at.gt(now)),
-                )
-                .into_boxed();
+        let mut hit = appointments::table
+            .inner_join(patients::table)
+            .filter(appointments::practitioner_id.eq(practitioner))
+            .filter(appointments::starts_at.ge(earliest(from)))
+            .filter(appointments::starts_at.lt(to))
+            .filter(appointments::ends_at.gt(from.max(now)))
+            .filter(
+                appointments::status
+                    .eq_any([Booked, Arrived])
+                    .or(appointments::hold_expires_at.gt(now)),
+            )
+            .into_boxed();
         if !all && own != Some(practitioner) {
             let none = PatientId(uuid::Uuid::nil());
             hit = hit.filter(

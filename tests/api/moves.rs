@@ -14,7 +14,11 @@ const TUESDAY_930: &str = "2026-11-24T09:30:00+07:00";
 
 fn path(visit: &Value, act: &str) -> String {
     let id = visit["id"].as_str().unwrap();
-    if act.is_empty() { format!("/v1/appointments/{id}") } else { format!("/v1/appointments/{id}/{act}") }
+    if act.is_empty() {
+        format!("/v1/appointments/{id}")
+    } else {
+        format!("/v1/appointments/{id}/{act}")
+    }
 }
 
 async fn moves(client: &Client, visit: &Value, start: &str) -> Answer {
@@ -389,7 +393,8 @@ on_both! {
             "start": "2026-11-24T10:20:00+07:00"});
         books(&world.asha.client, &next).await.expect(201);
         // A move keeps the buffers.
-        let refused = moves(&world.asha.client, &booked, "2026-11-24T10:10:00+07:00").await;
+        let refused = moves(&world.asha.client, &booked, "2026-11-24T11:05:00+07:00").await;
         assert_eq!(refused.refused(409), "slot_taken");
+        moves(&world.asha.client, &booked, "2026-11-24T11:10:00+07:00").await.expect(200);
     }
 }

@@ -68,6 +68,18 @@ impl Ledger {
     }
 }
 
+/// What the row before had to say has left: that is marked in the background.
+async fn delivered(world: &World) {
+    let waiting = "SELECT count(*) AS n FROM outbox_messages WHERE state = 'pending'";
+    for _ in 0..400 {
+        if world.house.count(waiting) == 0 {
+            return;
+        }
+        actix_web::rt::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    panic!("messages wait for ever");
+}
+
 /// A problem document without what differs between two requests.
 fn said(answer: &Answer) -> Value {
     let mut body = answer.body.clone();
@@ -167,6 +179,7 @@ on_both! {
                 expect(&row, "nobody, with nothing to say", &answer, (422, "invalid_body"));
                 continue;
             }
+            delivered(world).await;
             let before = ledger.read(world);
             outsiders_must_sign_in(&stage, &row, &path).await;
             if row.operation.1 == "/v1/auth/logout" {

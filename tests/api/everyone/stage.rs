@@ -223,7 +223,8 @@ async fn furnish(world: &World, place: &mut Place, cast: Cast<'_>) {
             "start": format!("2026-11-23T{start}:00Z")});
         place.keep(name, &made(&patient.client, "/v1/appointments", body).await["id"]);
     }
-    let room = json!({"kind": "room", "name": "Кабинет", "organization": clinic, "location": village});
+    let room =
+        json!({"kind": "room", "name": "Кабинет", "organization": clinic, "location": village});
     place.keep("room", &made(admin, "/v1/resources", room).await["id"]);
     for (name, start) in
         [("live", "02:40"), ("second", "03:40"), ("noted", "04:00"), ("drafted", "04:20")]
