@@ -18,9 +18,11 @@ use crate::encounter::lifecycle::AppointmentStatus;
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
 
-/// The longest visit with its buffers, in hours (8 and twice 2): what reaches into a range began at most
+/// The longest visit, in hours (the schema knows it too): what reaches into a range began at most
 /// so long before, which lets the index bound the search on both sides.
-pub(crate) const VISIT_HOURS_MAX: i64 = 12;
+pub(crate) const VISIT_HOURS_MAX: i64 = 8;
+/// The longest time that a visit takes of its practitioner, with what it keeps clear around it.
+pub(crate) const OCCUPIED_HOURS_MAX: i64 = VISIT_HOURS_MAX + 2 * BUFFER_HOURS_MAX;
 /// The longest buffer, in hours.
 const BUFFER_HOURS_MAX: i64 = 2;
 /// How many visits an absence names.
@@ -38,7 +40,7 @@ pub fn by_visits(
     use AppointmentStatus::{Arrived, Booked, Fulfilled};
     let visits = appointments::table
         .filter(appointments::practitioner_id.eq_any(practitioners.to_vec()))
-        .filter(appointments::starts_at.ge(earliest(from)))
+        .filter(appointments::starts_at.ge(from.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX))))
         .filter(appointments::starts_at.lt(to.plus(TimeDelta::hours(BUFFER_HOURS_MAX))))
         .filter(appointments::busy_from.lt(to))
         .filter(appointments::busy_to.gt(from))
