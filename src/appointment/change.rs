@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 
 use crate::access::table::Action;
 use crate::appointment::{
-    Appointment, AppointmentId, CancellationCode, NoshowCause, Row, check_reason, find_row, sealed,
-    show,
+    Appointment, AppointmentId, CancellationCode, NoshowCause, Row, check_reason, find_row, occupy,
+    sealed, show,
 };
 use crate::base::error::Error;
 use crate::base::problem;
@@ -164,6 +164,7 @@ pub fn undo(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     if day(tx.now) > day(row.starts_at) {
         return Err(Error::from(&problem::TOO_LATE));
     }
+    occupy::bury_the_dead(tx, id)?;
     tx.attempt(|tx| encounter::advance(tx, id, Act::Undo, None))?;
     tx.record(Action::UndoAppointment, "Appointment", id.0, &row.facts());
     show(tx, id)

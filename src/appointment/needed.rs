@@ -174,15 +174,14 @@ pub fn exchange(
         let Some(needed) = needed_as(kind) else { continue };
         let candidates = candidates(tx, service, needed, &new)?;
         let wanted = claim(kind, resource, &new);
-        occupy::release_expired(tx, &wanted)?;
-        if candidates.contains(&resource) && !occupy::is_taken(tx, id, &wanted)? {
+        if candidates.contains(&resource) && occupy::is_free(tx, id, &wanted)? {
             continue;
         }
         let mut other = None;
         for candidate in candidates.into_iter().filter(|candidate| *candidate != resource) {
             let then = claim(kind, candidate, &new);
             let now = Claim { from: old.0, to: old.1, ..then };
-            if !occupy::is_taken(tx, id, &then)? && !occupy::is_taken(tx, id, &now)? {
+            if occupy::is_free(tx, id, &then)? && occupy::is_free(tx, id, &now)? {
                 other = Some(candidate);
                 break;
             }

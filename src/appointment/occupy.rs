@@ -189,9 +189,32 @@ pub fn release_expired(tx: &mut Tx, claim: &Claim) -> Result<usize, Error> {
     Ok(expired.len())
 }
 
-/// Whether another visit holds a resource at some time.
-pub fn is_taken(tx: &mut Tx, but: AppointmentId, claim: &Claim) -> Result<bool, Error> {
-    // The buffers of a visit are part of what it takes.
+/// Whether no other visit holds a resource at some time. Holds that have run out give way.
+pub fn is_free(tx: &mut Tx, but: AppointmentId, claim: &Claim) -> Result<bool, Error> {
+    Ok(!is_taken(tx, but, claim)?
+        || (release_expired(tx, claim)? > 0 && !is_taken(tx, but, claim)?))
+}
+
+/// Ends the holds and requests that have run out and lie where a visit is to lie again.
+pub fn bury_the_dead(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
+    type Row = (ResourceKind, column::Uuid, i32, Instant, Instant);
+    let rows: Vec<Row> = occupancies::table
+        .filter(occupancies::appointment_id.eq(id))
+        .select((
+            occupancies::resource_kind,
+            occupancies::resource_id,
+            occupancies::lane,
+            occupancies::starts_at,
+            occupancies::ends_at,
+        ))
+        .load(tx.conn)?;
+    for (kind, column::Uuid(resource), lane, from, to) in rows {
+        release_expired(tx, &Claim { kind, resource, lane, from, to })?;
+    }
+    Ok(())
+}
+
+fn is_taken(tx: &mut Tx, but: AppointmentId, claim: &Claim) -> Result<bool, Error> {
     let earliest = claim.from.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX));
     let others = occupancies::table
         .filter(occupancies::resource_id.eq(column::Uuid(claim.resource)))

@@ -175,19 +175,18 @@ fn put(
         to: new.end,
         ..doctor
     };
-    for claim in lanes.iter().map(|lane| Claim { lane: *lane, ..doctor }).chain([person]) {
-        if occupy::is_taken(tx, row.id, &claim)? {
-            occupy::release_expired(tx, &claim)?;
+    for claim in
+        [person].into_iter().chain(lanes.iter().map(|lane| Claim { lane: *lane, ..doctor }))
+    {
+        if !occupy::is_free(tx, row.id, &claim)? {
+            return Err(Error::from(match claim.kind {
+                ResourceKind::Patient => &problem::PATIENT_BUSY,
+                _ => &problem::SLOT_TAKEN,
+            }));
         }
     }
-    match tx.attempt(|tx| update(tx, row, new, practitioner, patient)) {
-        Err(error) if error.is(&problem::SLOT_TAKEN) => {
-            let busy = occupy::is_taken(tx, row.id, &person)?;
-            let why = if busy { &problem::PATIENT_BUSY } else { &problem::SLOT_TAKEN };
-            Err(Error::from(why))
-        }
-        done => done,
-    }
+    // Somebody can have been faster: the schema decides.
+    tx.attempt(|tx| update(tx, row, new, practitioner, patient))
 }
 
 fn update(

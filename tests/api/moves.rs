@@ -259,9 +259,20 @@ on_both! {
         let audited = "SELECT count(*) AS n FROM audit_events WHERE action = 'appointment.undo' \
             AND outcome = 'done'";
         assert_eq!(world.house.count(audited), 1);
-        // What the patient can no longer have is not given back.
+        // A hold that has run out is in nobody's way.
         registrar.client.post(&path(&booked, "noshow"), &json!({})).await.expect(200);
         let mut wish = world.wish("2026-11-23T09:30:00+07:00");
+        wish["patient"] = json!(world.boris.id);
+        wish["hold"] = json!(true);
+        books(&registrar.client, &wish).await.expect(201);
+        let refused = registrar.client.post(&path(&booked, "undo"), &json!({})).await;
+        assert_eq!(refused.refused(409), "slot_taken");
+        world.house.advance(TimeDelta::minutes(11));
+        let registrar = world.resigned(&registrar).await;
+        registrar.client.post(&path(&booked, "undo"), &json!({})).await.expect(200);
+        // What the patient can no longer have is not given back.
+        registrar.client.post(&path(&booked, "noshow"), &json!({})).await.expect(200);
+        let mut wish = world.wish("2026-11-23T09:35:00+07:00");
         wish["patient"] = json!(world.boris.id);
         books(&registrar.client, &wish).await.expect(201);
         let refused = registrar.client.post(&path(&booked, "undo"), &json!({})).await;
