@@ -19,6 +19,7 @@ pub mod organization;
 pub mod patient;
 pub mod practitioner;
 pub mod record;
+pub mod resource;
 pub mod schedule;
 pub mod server;
 pub mod web;

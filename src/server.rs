@@ -34,6 +34,7 @@ use crate::organization;
 use crate::patient;
 use crate::practitioner;
 use crate::record;
+use crate::resource;
 use crate::schedule;
 use crate::web as pages;
 
@@ -82,6 +83,9 @@ fn place_routes(api: &mut ServiceConfig) {
         .service(organization::http::list_healthcare_services)
         .service(organization::http::find_healthcare_service)
         .service(organization::http::edit_healthcare_service)
+        .service(resource::http::create_resource)
+        .service(resource::http::list_resources)
+        .service(resource::http::edit_resource)
         .service(location::http::create_location)
         .service(location::http::list_locations)
         .service(location::http::find_location)
@@ -105,11 +109,18 @@ fn schedule_routes(api: &mut ServiceConfig) {
 
 fn appointment_routes(api: &mut ServiceConfig) {
     api.service(appointment::http::book_appointment)
+        .service(appointment::http::look_up_appointment)
+        .service(appointment::http::book_series)
         .service(appointment::http::list_appointments)
         .service(appointment::http::find_appointment)
         .service(appointment::http::edit_appointment)
         .service(appointment::http::confirm_appointment)
         .service(appointment::http::cancel_appointment)
+        .service(appointment::http::reschedule_appointment)
+        .service(appointment::http::accept_appointment)
+        .service(appointment::http::decline_appointment)
+        .service(appointment::http::attend_appointment)
+        .service(appointment::http::undo_appointment)
         .service(appointment::http::mark_noshow)
         .service(appointment::http::list_broken_promises)
         .service(appointment::http::keep_promise);

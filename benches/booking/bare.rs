@@ -41,16 +41,17 @@ macro_rules! statement {
 statement!(TakeKey(principal: Vec<u8> as Binary, key: String as Text, print: Vec<u8> as Binary, expires: i64 as BigInt)
     "INSERT INTO idempotency_keys (principal, route, key, fingerprint, status, expires_at)
      VALUES (?1, 'POST /v1/appointments', ?2, ?3, 0, ?4) ON CONFLICT DO NOTHING");
-statement!(Occupy(appointment: Vec<u8> as Binary, kind: String as Text, resource: Vec<u8> as Binary, start: i64 as BigInt, end: i64 as BigInt)
-    "INSERT INTO occupancies (appointment_id, resource_kind, resource_id, starts_at, ends_at, live)
-     VALUES (?1, ?2, ?3, ?4, ?5, 1) ON CONFLICT DO NOTHING");
+statement!(Occupy(appointment: Vec<u8> as Binary, doctor: Vec<u8> as Binary, patient: Vec<u8> as Binary, start: i64 as BigInt, end: i64 as BigInt)
+    "INSERT INTO occupancies (appointment_id, resource_kind, resource_id, lane, starts_at, ends_at, live)
+     VALUES (?1, 'practitioner', ?2, 0, ?4, ?5, 1), (?1, 'patient', ?3, 0, ?4, ?5, 1) ON CONFLICT DO NOTHING");
 statement!(Book(id: Vec<u8> as Binary, code: String as Text, service: Vec<u8> as Binary, clinic: Vec<u8> as Binary,
         doctor: Vec<u8> as Binary, patient: Vec<u8> as Binary, start: i64 as BigInt, end: i64 as BigInt,
         reason: Vec<u8> as Binary, account: Vec<u8> as Binary, now: i64 as BigInt)
     "INSERT INTO appointments (id, code, status, service_id, organization_id, practitioner_id,
-       patient_id, starts_at, ends_at, time_zone, local_start, reason_sealed, created_by,
+       patient_id, starts_at, ends_at, busy_from, busy_to, priority, overbooked, mode, moves,
+       resources, time_zone, local_start, reason_sealed, created_by,
        created_at, updated_at, version)
-     VALUES (?1, ?2, 'booked', ?3, ?4, ?5, ?6, ?7, ?8, 'Asia/Krasnoyarsk',
+     VALUES (?1, ?2, 'booked', ?3, ?4, ?5, ?6, ?7, ?8, ?7, ?8, 'routine', 0, 'video', 0, 0, 'Asia/Krasnoyarsk',
        '2026-11-23T09:00:00+07:00', ?9, ?10, ?11, ?11, 1) ON CONFLICT (code) DO NOTHING");
 statement!(Plan(id: Vec<u8> as Binary, appointment: Vec<u8> as Binary, patient: Vec<u8> as Binary, doctor: Vec<u8> as Binary,
         clinic: Vec<u8> as Binary, start: i64 as BigInt, now: i64 as BigInt)
@@ -167,11 +168,14 @@ impl Bare {
         let account = &patient.account;
         let expires = now + 72 * 3600 * 1_000_000;
         TakeKey { principal: account, key: &key, print: &hash, expires: &expires }.execute(conn)?;
-        for (kind, resource) in [("practitioner", &doctor.id), ("patient", &patient.id)] {
-            let kind = &kind.to_owned();
-            Occupy { appointment: &appointment, kind, resource, start: &start, end: &end }
-                .execute(conn)?;
+        Occupy {
+            appointment: &appointment,
+            doctor: &doctor.id,
+            patient: &patient.id,
+            start: &start,
+            end: &end,
         }
+        .execute(conn)?;
         Book {
             id: &appointment,
             code: &format!("{number:06}"),

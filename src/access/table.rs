@@ -63,6 +63,12 @@ actions! {
     CreateService "healthcare_service.create" [SystemAdmin, ClinicAdmin];
     /// Change a service.
     EditService "healthcare_service.edit" [SystemAdmin, ClinicAdmin] sight ReadService;
+    /// See rooms and devices.
+    ReadResource "resource.read" [SignedIn];
+    /// Add a room or a device.
+    CreateResource "resource.create" [SystemAdmin, ClinicAdmin];
+    /// Change a room or a device.
+    EditResource "resource.edit" [SystemAdmin, ClinicAdmin] sight ReadResource;
     /// See who gives care.
     ReadPractitioner "practitioner.read" [SignedIn];
     /// Add a practitioner.
@@ -94,6 +100,10 @@ actions! {
 
     /// Book for a patient.
     Book "appointment.book" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
+    /// Put an urgent visit between others, or a second one into a time that is taken.
+    BookOver "appointment.book_over" [Treats, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
+    /// Ask with a booking code and a birth date whether a visit is booked.
+    LookUp "appointment.look_up" [Anyone];
     /// See an appointment.
     ReadAppointment "appointment.read" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
     /// Change the reason of a visit.
@@ -102,6 +112,14 @@ actions! {
     ConfirmAppointment "appointment.confirm" [Myself, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
     /// Call a visit off.
     CancelAppointment "appointment.cancel" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
+    /// Put a visit to another time or another practitioner.
+    MoveAppointment "appointment.move" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
+    /// Take on a visit that was asked for, or not.
+    AnswerRequest "appointment.answer_request" [Conducts, Registrar, ClinicAdmin] sight ReadAppointment;
+    /// Note that the patient has said that they will come.
+    Attend "appointment.attend" [Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
+    /// Take back, on the same day, that somebody came or did not come.
+    UndoAppointment "appointment.undo" [Conducts, Registrar, ClinicAdmin] sight ReadAppointment;
     /// Record that the patient did not come.
     MarkNoshow "appointment.noshow" [Conducts, Registrar, ClinicAdmin] sight ReadAppointment;
 

@@ -1,7 +1,7 @@
-//! Booking: who may, which doctor, and the row that makes double booking impossible.
+//! Booking: who may, which doctor, what else the visit needs, and the row itself.
 //!
-//! The `occupancies` rows are the lock: the database refuses a second live one for the same
-//! practitioner or patient and time. The code here only chooses and explains.
+//! The code here only chooses and explains; what makes double booking impossible is in
+//! [`occupy`](crate::appointment::occupy) and the schema.
 
 use chrono::TimeDelta;
 use diesel::dsl::count_star;
@@ -11,10 +11,14 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::taken::VISIT_HOURS_MAX;
-use crate::appointment::{self, Appointment, AppointmentId, check_reason, minutes, sealed};
-use crate::base::column::{self, Instant, text_enum};
-use crate::base::db::{self, Each};
+use crate::appointment::needed::{self, HALF_DAY, Need};
+use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
+use crate::appointment::series::SeriesId;
+use crate::appointment::{
+    self, Appointment, AppointmentId, Priority, check_reason, hours, minutes, sealed,
+};
+use crate::base::column::{self, Instant};
+use crate::base::db::{Each, take_turns};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::{appointments, occupancies};
@@ -22,22 +26,14 @@ use crate::base::seal;
 use crate::base::tx::Tx;
 use crate::base::zone;
 use crate::encounter;
-use crate::encounter::lifecycle::{Act, AppointmentStatus};
+use crate::encounter::lifecycle::AppointmentStatus;
+use crate::location::{self, LocationId};
 use crate::message;
+use crate::organization::service::Mode;
 use crate::organization::{self, Service, ServiceId};
 use crate::patient::{self, PatientId, PatientRow};
 use crate::practitioner::{self, PractitionerId, PractitionerRow};
 use crate::schedule::{self, Slot};
-
-text_enum!(
-    /// What a visit holds for itself.
-    ResourceKind {
-        /// The doctor's time.
-        Practitioner = "practitioner",
-        /// The patient's time.
-        Patient = "patient",
-    }
-);
 
 /// How many free times a refusal proposes.
 const ALTERNATIVES: usize = 3;
@@ -62,36 +58,219 @@ pub struct BookAppointment {
     /// Only hold the time; `confirm` takes it for good.
     #[serde(default)]
     pub hold: bool,
+    /// Ask the clinic for it: it takes the time until the clinic accepts or declines.
+    #[serde(default)]
+    pub request: bool,
+    /// How the visit shall be held; left out: the first way that the service names.
+    pub mode: Option<Mode>,
+    /// Where the rooms and devices that the service needs shall be; left out: where the patient
+    /// lives. What is not there is taken from the rest of the clinic.
+    pub location: Option<LocationId>,
+    /// Which rooms, devices, feldshers and interpreters; left out: whichever are free.
+    #[serde(default)]
+    pub resources: Vec<uuid::Uuid>,
+    /// How soon it must be. Staff only, and only today, when it is not `routine`.
+    pub priority: Option<Priority>,
+    /// A second visit into a time that is taken. Staff only, where the service allows it.
+    #[serde(default)]
+    pub overbook: bool,
 }
 
-/// Books a visit, or holds its time. 409 when somebody was faster; [`alternatives`] says what is
-/// free instead.
+/// Books a visit, holds its time, or asks for it. 409 when somebody was faster; [`alternatives`]
+/// says what is free instead.
 pub fn book(tx: &mut Tx, wanted: BookAppointment) -> Result<Appointment, Error> {
+    book_of(tx, &wanted, None)
+}
+
+/// As [`book`], for one visit of a series.
+pub(crate) fn book_of(
+    tx: &mut Tx,
+    wanted: &BookAppointment,
+    series: Option<SeriesId>,
+) -> Result<Appointment, Error> {
     let (patient, facts) = bookable_patient(tx, wanted.patient)?;
     check_reason(wanted.reason.as_deref())?;
     check_start(tx, wanted.start)?;
     let service = find_service(tx, wanted.service)?;
-    let (start, end) = (wanted.start, wanted.start.plus(duration(&service)));
-    let candidates = candidates(tx, &service, wanted.practitioner, (start, end))?;
+    let facts = Facts { organization: Some(service.organization_id), ..facts };
+    check_kind(tx, wanted, &service, &facts)?;
+    let status = wanted_status(tx, wanted, patient.id)?;
+    let mode = chosen_mode(wanted, &service)?;
     let id = AppointmentId::new(tx.now);
-    let practitioner = first_free(tx, id, &candidates, start, end)?
-        .ok_or_else(|| Error::from(&problem::SLOT_TAKEN))?;
-    if !occupy(tx, id, ResourceKind::Patient, patient.id.0, start, end)? {
-        return Err(Error::from(&problem::PATIENT_BUSY));
-    }
-    insert(tx, id, &wanted, &service, practitioner, &patient, end)?;
-    encounter::plan(tx, id, patient.id, practitioner.id, service.organization_id, start)?;
+    let visit = Visit::of(wanted, &service);
+    let candidates = candidates(tx, &service, wanted, visit)?;
+    let practitioner = take_people(tx, id, &candidates, &patient, visit)?;
+    let resources = take_others(tx, id, &service, wanted, &patient, visit)?;
+    let row = New { id, status, mode, series, resources, practitioner, patient: &patient };
+    insert(tx, &row, wanted, &service, visit)?;
+    encounter::plan(tx, id, patient.id, practitioner.id, service.organization_id, visit.start)?;
     let booked = appointment::show(tx, id)?;
-    let facts = Facts {
-        organization: Some(service.organization_id),
-        practitioner: Some(practitioner.id),
-        ..facts
-    };
+    let facts = Facts { practitioner: Some(practitioner.id), ..facts };
     tx.record(Action::Book, "Appointment", id.0, &facts);
-    if !wanted.hold {
+    if status == AppointmentStatus::Booked {
         message::confirm_booking(tx, &booked, patient.account_id)?;
     }
     Ok(booked)
+}
+
+/// The times of a visit, and beside what it lies.
+#[derive(Debug, Clone, Copy)]
+struct Visit {
+    start: Instant,
+    end: Instant,
+    busy_from: Instant,
+    busy_to: Instant,
+    priority: Priority,
+    overbook: bool,
+}
+
+impl Visit {
+    fn of(wanted: &BookAppointment, service: &Service) -> Self {
+        let (start, end) = (wanted.start, wanted.start.plus(duration(service)));
+        let terms = &service.terms;
+        let buffer = |minutes: i32| TimeDelta::minutes(i64::from(minutes));
+        Self {
+            start,
+            end,
+            busy_from: start.minus(buffer(terms.buffer_before_minutes)),
+            busy_to: end.plus(buffer(terms.buffer_after_minutes)),
+            priority: wanted.priority.unwrap_or(Priority::Routine),
+            overbook: wanted.overbook,
+        }
+    }
+
+    fn of_practitioner(&self, practitioner: PractitionerId) -> Claim {
+        Claim {
+            kind: ResourceKind::Practitioner,
+            resource: practitioner.0,
+            lane: if self.overbook { SECOND_LANE } else { LANE },
+            from: self.busy_from,
+            to: self.busy_to,
+        }
+    }
+
+    fn of_patient(&self, patient: PatientId) -> Claim {
+        let (kind, resource) = (ResourceKind::Patient, patient.0);
+        Claim { kind, resource, lane: LANE, from: self.start, to: self.end }
+    }
+}
+
+/// Whether this may be urgent, or a second visit at its time.
+fn check_kind(
+    tx: &mut Tx,
+    wanted: &BookAppointment,
+    service: &Service,
+    facts: &Facts,
+) -> Result<(), Error> {
+    let urgent = wanted.priority.is_some_and(|priority| priority != Priority::Routine);
+    if urgent || wanted.overbook {
+        tx.allow(Action::BookOver, facts)?;
+    }
+    if urgent && wanted.overbook {
+        return Err(Error::field(&problem::INVALID_BODY, "/overbook"));
+    }
+    if wanted.hold && wanted.request {
+        return Err(Error::field(&problem::INVALID_BODY, "/request"));
+    }
+    if wanted.overbook && !service.terms.overbook {
+        return Err(Error::from(&problem::NO_OVERBOOKING));
+    }
+    Ok(())
+}
+
+/// 409 `too_many_holds` when too many times are held, or asked for, for the patient already.
+/// Index: appointments_held.
+fn wanted_status(
+    tx: &mut Tx,
+    wanted: &BookAppointment,
+    patient: PatientId,
+) -> Result<AppointmentStatus, Error> {
+    let status = match (wanted.hold, wanted.request) {
+        (true, _) => AppointmentStatus::Pending,
+        (_, true) => AppointmentStatus::Proposed,
+        (false, false) => return Ok(AppointmentStatus::Booked),
+    };
+    take_turns(tx.conn, &[patient.0])?;
+    let held: i64 = appointments::table
+        .filter(appointments::patient_id.eq(patient))
+        .filter(appointments::hold_expires_at.gt(tx.now))
+        .select(count_star())
+        .get_result(tx.conn)?;
+    if held >= i64::from(tx.config.booking.holds_max) {
+        return Err(Error::from(&problem::TOO_MANY_HOLDS));
+    }
+    Ok(status)
+}
+
+fn chosen_mode(wanted: &BookAppointment, service: &Service) -> Result<Mode, Error> {
+    let modes = service.modes()?;
+    match wanted.mode {
+        Some(mode) if modes.contains(&mode) => Ok(mode),
+        Some(_) => Err(Error::field(&problem::INVALID_BODY, "/mode")),
+        None => modes.first().copied().ok_or(Error::Internal("a service without a mode")),
+    }
+}
+
+/// Takes the time of the first candidate who is free, and the patient's.
+fn take_people<'a>(
+    tx: &mut Tx,
+    id: AppointmentId,
+    candidates: &'a [PractitionerRow],
+    patient: &PatientRow,
+    visit: Visit,
+) -> Result<&'a PractitionerRow, Error> {
+    let mut got = Vec::new();
+    let urgent = visit.priority != Priority::Routine;
+    // Nearly always the first is free, and one statement does.
+    if let Some(first) = candidates.first().filter(|_| !urgent) {
+        let (practitioner, patient) =
+            (visit.of_practitioner(first.id), visit.of_patient(patient.id));
+        got = occupy::take_both(tx, id, practitioner, patient)?;
+        if got.contains(&ResourceKind::Practitioner) && got.contains(&ResourceKind::Patient) {
+            return Ok(first);
+        }
+    }
+    let mut chosen = candidates.first().filter(|_| got.contains(&ResourceKind::Practitioner));
+    for (at, practitioner) in candidates.iter().enumerate() {
+        if chosen.is_some() {
+            break;
+        }
+        let claim = visit.of_practitioner(practitioner.id);
+        let taken = if urgent {
+            occupy::take_both_lanes(tx, id, claim)?
+        } else if at == 0 && got.contains(&ResourceKind::Patient) {
+            // The one of the two that was not got is known to be taken.
+            occupy::take_from_the_dead(tx, id, claim)?
+        } else {
+            occupy::take(tx, id, claim)?
+        };
+        if taken {
+            chosen = Some(practitioner);
+        }
+    }
+    let chosen = chosen.ok_or_else(|| Error::from(&problem::SLOT_TAKEN))?;
+    if !got.contains(&ResourceKind::Patient) && !occupy::take(tx, id, visit.of_patient(patient.id))?
+    {
+        return Err(Error::from(&problem::PATIENT_BUSY));
+    }
+    Ok(chosen)
+}
+
+fn take_others(
+    tx: &mut Tx,
+    id: AppointmentId,
+    service: &Service,
+    wanted: &BookAppointment,
+    patient: &PatientRow,
+    visit: Visit,
+) -> Result<i32, Error> {
+    if let Some(location) = wanted.location {
+        location::zone(tx, location).map_err(|error| error.as_unknown_reference("/location"))?;
+    }
+    let location = wanted.location.unwrap_or(patient.location_id);
+    let named = wanted.resources.as_slice();
+    let need = Need { start: visit.start, end: visit.end, location, named };
+    needed::take(tx, id, service, need)
 }
 
 /// The next times that are free for both the patient and the doctor, or any doctor, whom a
@@ -100,23 +279,40 @@ pub fn book(tx: &mut Tx, wanted: BookAppointment) -> Result<Appointment, Error> 
 pub fn alternatives(tx: &mut Tx, wanted: &BookAppointment) -> Result<Vec<Slot>, Error> {
     let (patient, _) = bookable_patient(tx, wanted.patient)?;
     let service = find_service(tx, wanted.service)?;
+    free_after(tx, &service, wanted.practitioner, &patient, wanted.start)
+}
+
+/// The next times that are free for a patient and a doctor, or any doctor; for a deed that has
+/// decided on access itself.
+pub(crate) fn free_after(
+    tx: &mut Tx,
+    service: &Service,
+    practitioner: Option<PractitionerId>,
+    patient: &PatientRow,
+    after: Instant,
+) -> Result<Vec<Slot>, Error> {
+    let after = after.max(tx.now);
     let busy: Vec<(Instant, Instant)> = occupancies::table
+        .inner_join(appointments::table.on(appointments::id.eq(occupancies::appointment_id)))
+        .filter(
+            appointments::hold_expires_at.is_null().or(appointments::hold_expires_at.gt(tx.now)),
+        )
         .filter(occupancies::resource_id.eq(column::Uuid(patient.id.0)))
+        .filter(occupancies::lane.eq(LANE))
         .filter(occupancies::live)
-        .filter(occupancies::ends_at.gt(wanted.start))
+        .filter(occupancies::ends_at.gt(after))
         .order(occupancies::starts_at)
         .limit(50)
         .select((occupancies::starts_at, occupancies::ends_at))
         .load(tx.conn)?;
-    let (after, zone) = (wanted.start, patient.time_zone);
-    let mut slots =
-        schedule::next_free(tx, &service, wanted.practitioner, after, zone, ALTERNATIVES * 8)?;
+    let zone = patient.time_zone;
+    let mut slots = schedule::next_free(tx, service, practitioner, after, zone, ALTERNATIVES * 8)?;
     slots.retain(|slot| !busy.iter().any(|(start, end)| *start < slot.end && slot.start < *end));
     slots.truncate(ALTERNATIVES);
     Ok(slots)
 }
 
-fn find_service(tx: &mut Tx, id: ServiceId) -> Result<Service, Error> {
+pub(crate) fn find_service(tx: &mut Tx, id: ServiceId) -> Result<Service, Error> {
     organization::find_service(tx, id).map_err(|error| error.as_unknown_reference("/service"))
 }
 
@@ -124,7 +320,10 @@ fn duration(service: &Service) -> TimeDelta {
     TimeDelta::minutes(i64::from(service.duration_minutes))
 }
 
-fn bookable_patient(tx: &mut Tx, wanted: Option<PatientId>) -> Result<(PatientRow, Facts), Error> {
+pub(crate) fn bookable_patient(
+    tx: &mut Tx,
+    wanted: Option<PatientId>,
+) -> Result<(PatientRow, Facts), Error> {
     let id = match wanted {
         Some(id) => id,
         None => tx
@@ -140,7 +339,7 @@ fn bookable_patient(tx: &mut Tx, wanted: Option<PatientId>) -> Result<(PatientRo
     Ok((row, facts))
 }
 
-fn check_start(tx: &Tx, start: Instant) -> Result<(), Error> {
+pub(crate) fn check_start(tx: &Tx, start: Instant) -> Result<(), Error> {
     if start <= tx.now {
         return Err(Error::field(&problem::IN_THE_PAST, "/start"));
     }
@@ -153,6 +352,33 @@ fn check_start(tx: &Tx, start: Instant) -> Result<(), Error> {
 
 /// Who works then and offers the service; with any doctor, the least busy of the day first.
 fn candidates(
+    tx: &mut Tx,
+    service: &Service,
+    wanted: &BookAppointment,
+    visit: Visit,
+) -> Result<Vec<PractitionerRow>, Error> {
+    let mut offering = working(tx, service, wanted.practitioner, (visit.start, visit.end))?;
+    if visit.priority != Priority::Routine {
+        let (now, start) = (tx.now, visit.start);
+        let day = |at, zone| zone::wall(at, zone).date_naive();
+        offering.retain(|one| day(now, one.time_zone) == day(start, one.time_zone));
+        if offering.is_empty() {
+            return Err(Error::field(&problem::NOT_TODAY, "/start"));
+        }
+    }
+    if offering.len() > 1 {
+        let ids: Vec<uuid::Uuid> = offering.iter().map(|practitioner| practitioner.id.0).collect();
+        let loads = loads(tx, &ids, visit.start)?;
+        offering.sort_by_key(|practitioner| {
+            let load = loads.iter().find(|(id, _)| *id == practitioner.id.0);
+            (load.map_or(0, |(_, visits)| *visits), practitioner.id)
+        });
+    }
+    Ok(offering)
+}
+
+/// Who offers a service, or whether this one does, and works then. 422 `outside_hours`.
+pub(crate) fn working(
     tx: &mut Tx,
     service: &Service,
     wanted: Option<PractitionerId>,
@@ -168,140 +394,55 @@ fn candidates(
     if offering.is_empty() {
         return Err(Error::field(&problem::OUTSIDE_HOURS, "/start"));
     }
-    if offering.len() > 1 {
-        let loads = loads(tx, &working, visit.0)?;
-        offering.sort_by_key(|practitioner| {
-            let load = loads.iter().find(|(id, _)| *id == practitioner.id.0);
-            (load.map_or(0, |(_, visits)| *visits), practitioner.id)
-        });
-    }
     Ok(offering)
 }
 
-/// How many visits each of some practitioners has within twelve hours of `start`.
-fn loads(
+/// How many visits each of some practitioners, or rooms, has within twelve hours of `start`.
+pub(crate) fn loads(
     tx: &mut Tx,
-    practitioners: &[PractitionerId],
+    resources: &[uuid::Uuid],
     start: Instant,
 ) -> Result<Vec<(uuid::Uuid, i64)>, Error> {
-    let half_day = TimeDelta::hours(12);
-    let ids: Vec<column::Uuid> = practitioners.iter().map(|id| column::Uuid(id.0)).collect();
+    let ids: Vec<column::Uuid> = resources.iter().map(|id| column::Uuid(*id)).collect();
     let counted: Vec<(column::Uuid, i64)> = occupancies::table
         .filter(occupancies::resource_id.eq_any(ids))
+        .filter(occupancies::lane.eq(LANE))
         .filter(occupancies::live)
-        .filter(occupancies::starts_at.ge(start.minus(half_day)))
-        .filter(occupancies::starts_at.lt(start.plus(half_day)))
+        .filter(occupancies::starts_at.ge(start.minus(HALF_DAY)))
+        .filter(occupancies::starts_at.lt(start.plus(HALF_DAY)))
         .group_by(occupancies::resource_id)
         .select((occupancies::resource_id, count_star()))
         .load(tx.conn)?;
     Ok(counted.into_iter().map(|(id, visits)| (id.0, visits)).collect())
 }
 
-fn first_free<'a>(
-    tx: &mut Tx,
+/// What a new row needs besides the wish.
+struct New<'a> {
     id: AppointmentId,
-    candidates: &'a [PractitionerRow],
-    start: Instant,
-    end: Instant,
-) -> Result<Option<&'a PractitionerRow>, Error> {
-    for practitioner in candidates {
-        if occupy(tx, id, ResourceKind::Practitioner, practitioner.id.0, start, end)? {
-            return Ok(Some(practitioner));
-        }
-    }
-    Ok(None)
-}
-
-/// Takes a resource's time; `false` when it is taken. Holds that have run out give way.
-fn occupy(
-    tx: &mut Tx,
-    id: AppointmentId,
-    kind: ResourceKind,
-    resource: uuid::Uuid,
-    start: Instant,
-    end: Instant,
-) -> Result<bool, Error> {
-    if try_occupy(tx, id, kind, resource, start, end)? {
-        return Ok(true);
-    }
-    if release_expired(tx, resource, start, end)? == 0 {
-        return Ok(false);
-    }
-    try_occupy(tx, id, kind, resource, start, end)
-}
-
-fn try_occupy(
-    tx: &mut Tx,
-    id: AppointmentId,
-    kind: ResourceKind,
-    resource: uuid::Uuid,
-    start: Instant,
-    end: Instant,
-) -> Result<bool, Error> {
-    // PostgreSQL would deadlock two plain inserts for one doctor; DO NOTHING waits and yields.
-    // SQLite's guard is a trigger, which undoes its statement only.
-    let inserted = Each(
-        diesel::insert_into(occupancies::table)
-            .values((
-                occupancies::appointment_id.eq(id),
-                occupancies::resource_kind.eq(kind),
-                occupancies::resource_id.eq(column::Uuid(resource)),
-                occupancies::starts_at.eq(start),
-                occupancies::ends_at.eq(end),
-                occupancies::live.eq(true),
-            ))
-            .on_conflict_do_nothing(),
-    )
-    .execute(tx.conn);
-    match inserted {
-        Ok(rows) => Ok(rows == 1),
-        Err(error) if db::refusal(&error).as_deref() == Some("resource_busy") => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Ends the holds on a resource that nobody confirmed in time. Returns how many.
-fn release_expired(
-    tx: &mut Tx,
-    resource: uuid::Uuid,
-    start: Instant,
-    end: Instant,
-) -> Result<usize, Error> {
-    let expired: Vec<AppointmentId> = appointments::table
-        .inner_join(occupancies::table.on(occupancies::appointment_id.eq(appointments::id)))
-        .filter(occupancies::resource_id.eq(column::Uuid(resource)))
-        .filter(occupancies::live)
-        .filter(occupancies::starts_at.gt(start.minus(TimeDelta::hours(VISIT_HOURS_MAX))))
-        .filter(occupancies::starts_at.lt(end))
-        .filter(occupancies::ends_at.gt(start))
-        .filter(appointments::status.eq(AppointmentStatus::Pending))
-        .filter(appointments::hold_expires_at.le(tx.now))
-        .select(appointments::id)
-        .load(tx.conn)?;
-    for id in &expired {
-        match encounter::advance(tx, *id, Act::Expire, None) {
-            Ok(_) => {}
-            // Another booking has just ended the same hold.
-            Err(error) if error.is(&problem::CONFLICT) || error.is(&problem::BAD_STATE) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(expired.len())
+    status: AppointmentStatus,
+    mode: Mode,
+    series: Option<SeriesId>,
+    resources: i32,
+    practitioner: &'a PractitionerRow,
+    patient: &'a PatientRow,
 }
 
 fn insert(
     tx: &mut Tx,
-    id: AppointmentId,
+    new: &New,
     wanted: &BookAppointment,
     service: &Service,
-    practitioner: &PractitionerRow,
-    patient: &PatientRow,
-    end: Instant,
+    visit: Visit,
 ) -> Result<(), Error> {
-    let zone = patient.time_zone;
-    let hold_expires_at = wanted.hold.then(|| tx.now.plus(minutes(tx.config.booking.hold_minutes)));
-    let status = if wanted.hold { AppointmentStatus::Pending } else { AppointmentStatus::Booked };
-    let reason = sealed(tx, id, "reason", wanted.reason.as_deref())?;
+    let zone = new.patient.time_zone;
+    let hold_expires_at = match new.status {
+        AppointmentStatus::Pending => Some(tx.now.plus(minutes(tx.config.booking.hold_minutes))),
+        AppointmentStatus::Proposed => {
+            Some(tx.now.plus(hours(tx.config.booking.request_hours)).min(visit.end))
+        }
+        _ => None,
+    };
+    let reason = sealed(tx, new.id, "reason", wanted.reason.as_deref())?;
     let account = tx.actor().account;
     // 30^6 codes: a collision is rare, and then the next code is tried.
     for _ in 0..20 {
@@ -309,19 +450,27 @@ fn insert(
         let inserted = Each(
             diesel::insert_into(appointments::table)
                 .values((
-                    appointments::id.eq(id),
+                    appointments::id.eq(new.id),
                     appointments::code.eq(code),
-                    appointments::status.eq(status),
+                    appointments::status.eq(new.status),
                     appointments::service_id.eq(service.id),
                     appointments::organization_id.eq(service.organization_id),
-                    appointments::practitioner_id.eq(practitioner.id),
-                    appointments::patient_id.eq(patient.id),
-                    appointments::starts_at.eq(wanted.start),
-                    appointments::ends_at.eq(end),
+                    appointments::practitioner_id.eq(new.practitioner.id),
+                    appointments::patient_id.eq(new.patient.id),
+                    appointments::starts_at.eq(visit.start),
+                    appointments::ends_at.eq(visit.end),
+                    appointments::busy_from.eq(visit.busy_from),
+                    appointments::busy_to.eq(visit.busy_to),
+                    appointments::priority.eq(visit.priority),
+                    appointments::overbooked.eq(visit.overbook),
+                    appointments::mode.eq(new.mode),
                     appointments::time_zone.eq(zone.to_string()),
-                    appointments::local_start.eq(zone::local(wanted.start, zone)),
+                    appointments::local_start.eq(zone::local(visit.start, zone)),
                     appointments::hold_expires_at.eq(hold_expires_at),
                     appointments::reason_sealed.eq(&reason),
+                    appointments::series_id.eq(new.series),
+                    appointments::moves.eq(0),
+                    appointments::resources.eq(new.resources),
                     appointments::created_by.eq(account),
                     appointments::created_at.eq(tx.now),
                     appointments::updated_at.eq(tx.now),

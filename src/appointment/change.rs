@@ -5,13 +5,16 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::access::table::Action;
-use crate::appointment::{Appointment, AppointmentId, check_reason, find_row, sealed, show};
-use crate::base::column::text_enum;
+use crate::appointment::{
+    Appointment, AppointmentId, CancellationCode, NoshowCause, Row, check_reason, find_row, occupy,
+    sealed, show,
+};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::appointments;
 use crate::base::tx::Tx;
-use crate::encounter::lifecycle::{Act, AppointmentStatus};
+use crate::base::zone;
+use crate::encounter::lifecycle::{self, Act, AppointmentStatus};
 use crate::encounter::{self, finish};
 use crate::message;
 use crate::patient;
@@ -63,9 +66,8 @@ pub fn confirm(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     if row.status == AppointmentStatus::Booked {
         return show(tx, id);
     }
-    let held = row.hold_expires_at.is_some_and(|until| until > tx.now);
     if row.status == AppointmentStatus::Cancelled
-        || (row.status == AppointmentStatus::Pending && !held)
+        || (row.status == AppointmentStatus::Pending && row.is_dead(tx.now))
     {
         return Err(Error::from(&problem::HOLD_OVER));
     }
@@ -77,10 +79,103 @@ pub fn confirm(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     Ok(booked)
 }
 
+/// Takes on a visit that was asked for. 410 `hold_over` when its time ran out meanwhile.
+pub fn accept(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
+    let row = find_row(tx, id)?;
+    tx.allow(Action::AnswerRequest, &row.facts())?;
+    if row.status == AppointmentStatus::Booked {
+        return show(tx, id);
+    }
+    if row.status == AppointmentStatus::Proposed && row.is_dead(tx.now) {
+        return Err(Error::from(&problem::HOLD_OVER));
+    }
+    encounter::advance(tx, id, Act::Accept, None)?;
+    tx.record(Action::AnswerRequest, "Appointment", id.0, &row.facts());
+    let booked = show(tx, id)?;
+    let account = patient::find_row(tx, row.patient_id)?.account_id;
+    message::confirm_booking(tx, &booked, account)?;
+    Ok(booked)
+}
+
+/// Why a visit that was asked for is not taken on.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeclineAppointment {
+    /// In the caller's words.
+    pub reason: Option<String>,
+}
+
+/// Does not take on a visit that was asked for; its time is free at once, and the patient is told.
+pub fn decline(
+    tx: &mut Tx,
+    id: AppointmentId,
+    why: &DeclineAppointment,
+) -> Result<Appointment, Error> {
+    let row = find_row(tx, id)?;
+    tx.allow(Action::AnswerRequest, &row.facts())?;
+    check_reason(why.reason.as_deref())?;
+    encounter::advance(tx, id, Act::Decline, None)?;
+    let reason = sealed(tx, id, "cancellation", why.reason.as_deref())?;
+    diesel::update(appointments::table.find(id))
+        .set(appointments::cancellation_sealed.eq(reason))
+        .execute(tx.conn)?;
+    tx.record(Action::AnswerRequest, "Appointment", id.0, &row.facts());
+    let declined = show(tx, id)?;
+    let account = patient::find_row(tx, row.patient_id)?.account_id;
+    message::tell_declined(tx, &declined, account)?;
+    Ok(declined)
+}
+
+/// Notes that the patient has said that they will come. Saying it twice is saying it once.
+pub fn attend(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
+    let row = find_row(tx, id)?;
+    tx.allow(Action::Attend, &row.facts())?;
+    encounter::advance(tx, id, Act::Attend, None)?;
+    let noted = diesel::update(
+        appointments::table
+            .filter(appointments::id.eq(id))
+            .filter(appointments::confirmed_at.is_null()),
+    )
+    .set((
+        appointments::confirmed_at.eq(tx.now),
+        appointments::updated_at.eq(tx.now),
+        appointments::version.eq(appointments::version + 1),
+    ))
+    .execute(tx.conn)?;
+    if noted == 1 {
+        tx.record(Action::Attend, "Appointment", id.0, &row.facts());
+    }
+    show(tx, id)
+}
+
+/// Takes back that somebody did not come, or came, on the day of the visit: it is booked again.
+/// 409 `slot_taken` when its time was given away meanwhile, `bad_state` while somebody is there.
+pub fn undo(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
+    let row = find_row(tx, id)?;
+    tx.allow(Action::UndoAppointment, &row.facts())?;
+    let visit = encounter::of_appointment(tx, id)?;
+    if lifecycle::next((row.status, visit.status), Act::Undo).is_none()
+        || encounter::is_entered(tx, visit.id)?
+    {
+        return Err(Error::from(&problem::BAD_STATE));
+    }
+    let zone = patient::find_row(tx, row.patient_id)?.time_zone;
+    let day = |at| zone::wall(at, zone).date_naive();
+    if day(tx.now) > day(row.starts_at) {
+        return Err(Error::from(&problem::TOO_LATE));
+    }
+    occupy::bury_the_dead(tx, id)?;
+    tx.attempt(|tx| encounter::advance(tx, id, Act::Undo, None))?;
+    tx.record(Action::UndoAppointment, "Appointment", id.0, &row.facts());
+    show(tx, id)
+}
+
 /// Why a visit is called off.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CancelAppointment {
+    /// As a code: `clinic`, `technical` or `leave`; the patient's own is always `patient`.
+    pub code: Option<CancellationCode>,
     /// In the caller's words.
     pub reason: Option<String>,
 }
@@ -97,25 +192,35 @@ pub fn cancel(
     if row.status == AppointmentStatus::Cancelled {
         return show(tx, id);
     }
+    let code = cancellation_code(tx, &row, why.code)?;
     encounter::advance(tx, id, Act::Cancel, None)?;
     let reason = sealed(tx, id, "cancellation", why.reason.as_deref())?;
     diesel::update(appointments::table.find(id))
-        .set(appointments::cancellation_sealed.eq(reason))
+        .set((
+            appointments::cancellation_sealed.eq(reason),
+            appointments::cancellation_code.eq(code),
+        ))
         .execute(tx.conn)?;
     tx.record(Action::CancelAppointment, "Appointment", id.0, &row.facts());
     empty_room(tx, id)?;
     show(tx, id)
 }
 
-text_enum!(
-    /// Why a visit did not take place.
-    NoshowCause {
-        /// The patient did not come.
-        Patient = "patient",
-        /// The line or a device failed: no fault of the patient.
-        Technical = "technical",
+/// A patient calls off for themselves; staff may say for whom, but not what only time says.
+fn cancellation_code(
+    tx: &Tx,
+    row: &Row,
+    said: Option<CancellationCode>,
+) -> Result<CancellationCode, Error> {
+    use CancellationCode::{Clinic, Declined, Expired, Patient};
+    let own = tx.person().is_ok_and(|person| person.patient == Some(row.patient_id));
+    match said {
+        Some(Declined | Expired) => Err(Error::field(&problem::INVALID_BODY, "/code")),
+        Some(code) if own && code != Patient => Err(Error::field(&problem::INVALID_BODY, "/code")),
+        Some(code) => Ok(code),
+        None => Ok(if own { Patient } else { Clinic }),
     }
-);
+}
 
 /// What is said about a missed visit.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
@@ -125,8 +230,8 @@ pub struct MarkNoshow {
     pub cause: Option<NoshowCause>,
 }
 
-/// Records that the patient did not come. Not before the visit should have begun; a failure
-/// of the line is not the patient's fault and calls the visit off instead.
+/// Records that a visit did not take place, and whose fault it was. Not before it should have
+/// begun.
 pub fn mark_noshow(
     tx: &mut Tx,
     id: AppointmentId,
@@ -137,32 +242,45 @@ pub fn mark_noshow(
     if row.starts_at > tx.now {
         return Err(Error::from(&problem::TOO_EARLY).with("opens_at", row.starts_at));
     }
-    let act = match missed.cause {
-        Some(NoshowCause::Technical) => Act::Cancel,
-        Some(NoshowCause::Patient) | None => Act::Noshow,
-    };
-    encounter::advance(tx, id, act, None)?;
+    encounter::advance(tx, id, Act::Noshow, None)?;
+    if let Some(cause) = missed.cause {
+        diesel::update(appointments::table.find(id))
+            .set(appointments::noshow_cause.eq(cause))
+            .execute(tx.conn)?;
+    }
     tx.record(Action::MarkNoshow, "Appointment", id.0, &row.facts());
     empty_room(tx, id)?;
     show(tx, id)
 }
 
-/// Moves an appointment; 409 when it is no longer in the state it was read in.
+/// Moves an appointment; 409 when it is no longer in the state it was read in. Whoever has more
+/// to say about an end than the act itself says it afterwards.
 pub(crate) fn set_status(
     tx: &mut Tx,
-    id: AppointmentId,
-    from: AppointmentStatus,
+    row: &Row,
     to: AppointmentStatus,
+    act: Act,
 ) -> Result<(), Error> {
-    if from == to {
+    if row.status == to {
         return Ok(());
     }
+    let cancelled = match act {
+        _ if to != AppointmentStatus::Cancelled => None,
+        Act::Expire => Some(CancellationCode::Expired),
+        Act::Decline => Some(CancellationCode::Declined),
+        _ => Some(CancellationCode::Clinic),
+    };
+    let missed = (to == AppointmentStatus::Noshow).then_some(NoshowCause::Patient);
     let moved = diesel::update(
-        appointments::table.filter(appointments::id.eq(id)).filter(appointments::status.eq(from)),
+        appointments::table
+            .filter(appointments::id.eq(row.id))
+            .filter(appointments::status.eq(row.status)),
     )
     .set((
         appointments::status.eq(to),
         appointments::hold_expires_at.eq(None::<crate::base::column::Instant>),
+        appointments::cancellation_code.eq(cancelled),
+        appointments::noshow_cause.eq(missed),
         appointments::updated_at.eq(tx.now),
         appointments::version.eq(appointments::version + 1),
     ))

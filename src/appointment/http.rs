@@ -4,8 +4,13 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, get, patch, post};
 
 use crate::appointment::book::BookAppointment;
-use crate::appointment::change::{CancelAppointment, EditAppointment, MarkNoshow};
+use crate::appointment::change::{
+    CancelAppointment, DeclineAppointment, EditAppointment, MarkNoshow,
+};
+use crate::appointment::lookup::{self, Found, LookUp};
 use crate::appointment::promise::{self, BrokenFilter, BrokenPromise};
+use crate::appointment::reschedule::{self, RescheduleAppointment};
+use crate::appointment::series::{self, BookSeries, Series};
 use crate::appointment::{Appointment, AppointmentId, Filter, book, change};
 use crate::base::body::{Body, Empty, Path, Query};
 use crate::base::ctx::{self, Ctx};
@@ -13,7 +18,7 @@ use crate::base::error::{Error, ProblemDocument};
 use crate::base::problem;
 use crate::organization::OrganizationId;
 
-/// Books a visit, or holds its time.
+/// Books a visit, holds its time, or asks for it.
 #[utoipa::path(
     tag = "appointments", operation_id = "book_appointment",
     request_body = BookAppointment,
@@ -21,9 +26,11 @@ use crate::organization::OrganizationId;
     responses(
         (status = 201, body = Appointment),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`slot_taken` or `patient_busy`, with up to three `alternatives`"),
+            description = "`slot_taken`, `patient_busy` or `resource_busy`, with up to three \
+                `alternatives`; `no_overbooking`, `too_many_holds`"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`outside_hours`, `in_the_past`, `too_far`, `naive_time`, `unknown_reference`"),
+            description = "`outside_hours`, `not_today`, `in_the_past`, `too_far`, `naive_time`, \
+                `unknown_reference`"),
     )
 )]
 #[post("/v1/appointments")]
@@ -33,12 +40,50 @@ pub async fn book_appointment(
 ) -> Result<HttpResponse, Error> {
     let wish = wanted.value.clone();
     match ctx.only_once(StatusCode::CREATED, wanted, book::book).await {
-        Err(refusal) if refusal.is(&problem::SLOT_TAKEN) || refusal.is(&problem::PATIENT_BUSY) => {
+        Err(refusal) if is_taken(&refusal) => {
             let free = ctx.read(move |tx| book::alternatives(tx, &wish)).await?;
             Err(refusal.with("alternatives", free))
         }
         answer => answer,
     }
+}
+
+fn is_taken(refusal: &Error) -> bool {
+    [&problem::SLOT_TAKEN, &problem::PATIENT_BUSY, &problem::RESOURCE_BUSY]
+        .into_iter()
+        .any(|problem| refusal.is(problem))
+}
+
+/// Says whether a visit is booked, to whoever knows its code and the patient's birth date.
+#[utoipa::path(
+    tag = "appointments", operation_id = "look_up_appointment", security(()),
+    request_body = LookUp,
+    responses(
+        (status = 200, body = Found),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`not_found`, whichever of the two is wrong"),
+        (status = 429, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`too_many_attempts`; `Retry-After` says when"),
+    )
+)]
+#[post("/v1/appointments/lookup")]
+pub async fn look_up_appointment(ctx: Ctx, wanted: Body<LookUp>) -> Result<HttpResponse, Error> {
+    Ok(HttpResponse::Ok().json(lookup::look_up(&ctx, wanted.value).await?))
+}
+
+/// Books several visits in a row, or says which of them could be booked.
+#[utoipa::path(
+    tag = "appointments", operation_id = "book_series", request_body = BookSeries,
+    params(("Idempotency-Key" = String, Header, description = "Makes a repeated request book once.")),
+    responses(
+        (status = 200, body = Series, description = "Each visit with what came of it"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`invalid_body`, `in_the_past`, `unknown_reference`"),
+    )
+)]
+#[post("/v1/appointments/series")]
+pub async fn book_series(ctx: Ctx, wanted: Body<BookSeries>) -> Result<HttpResponse, Error> {
+    ctx.only_once(StatusCode::OK, wanted, |tx, wanted| series::book_series(tx, &wanted)).await
 }
 
 /// Lists the appointments that the caller may see, by start.
@@ -94,7 +139,7 @@ pub async fn edit_appointment(
     responses(
         (status = 200, body = Appointment),
         (status = 410, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`hold_over`"),
+            description = "`hold_over`, with up to three `alternatives`"),
     )
 )]
 #[post("/v1/appointments/{id}/confirm")]
@@ -103,7 +148,122 @@ pub async fn confirm_appointment(
     id: Path<AppointmentId>,
     nothing: Body<Empty>,
 ) -> Result<HttpResponse, Error> {
-    ctx.once(StatusCode::OK, nothing, move |tx, _| change::confirm(tx, id.0)).await
+    let id = id.0;
+    match ctx.once(StatusCode::OK, nothing, move |tx, _| change::confirm(tx, id)).await {
+        Err(refusal) if refusal.is(&problem::HOLD_OVER) => {
+            let free = ctx.read(move |tx| reschedule::alternatives(tx, id, None)).await?;
+            Err(refusal.with("alternatives", free))
+        }
+        answer => answer,
+    }
+}
+
+/// Puts a visit that has not begun to another time, in place.
+#[utoipa::path(
+    tag = "appointments", operation_id = "reschedule_appointment",
+    request_body = RescheduleAppointment,
+    params(
+        ("id" = AppointmentId, Path),
+        ("If-Match" = Option<String>, Header, description = "Refuses when it was changed meanwhile."),
+    ),
+    responses(
+        (status = 200, body = Appointment),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`slot_taken`, `patient_busy` or `resource_busy`, with up to three \
+                `alternatives`; `bad_state`: it has begun or is over"),
+        (status = 410, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`hold_over`, with up to three `alternatives`"),
+        (status = 412, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[post("/v1/appointments/{id}/reschedule")]
+pub async fn reschedule_appointment(
+    ctx: Ctx,
+    id: Path<AppointmentId>,
+    wanted: Body<RescheduleAppointment>,
+) -> Result<HttpResponse, Error> {
+    let version = ctx.if_match_sent()?;
+    let (id, wish) = (id.0, wanted.value.clone());
+    let moved = ctx
+        .once(StatusCode::OK, wanted, move |tx, wanted| {
+            reschedule::reschedule(tx, id, version, &wanted)
+        })
+        .await;
+    match moved {
+        Err(refusal) if is_taken(&refusal) || refusal.is(&problem::HOLD_OVER) => {
+            let free = ctx.read(move |tx| reschedule::alternatives(tx, id, Some(&wish))).await?;
+            Err(refusal.with("alternatives", free))
+        }
+        answer => answer,
+    }
+}
+
+/// Takes on a visit that was asked for.
+#[utoipa::path(
+    tag = "appointments", operation_id = "accept_appointment",
+    params(("id" = AppointmentId, Path)),
+    responses(
+        (status = 200, body = Appointment),
+        (status = 410, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`hold_over`: nobody answered in time"),
+    )
+)]
+#[post("/v1/appointments/{id}/accept")]
+pub async fn accept_appointment(
+    ctx: Ctx,
+    id: Path<AppointmentId>,
+    nothing: Body<Empty>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::OK, nothing, move |tx, _| change::accept(tx, id.0)).await
+}
+
+/// Does not take on a visit that was asked for.
+#[utoipa::path(
+    tag = "appointments", operation_id = "decline_appointment", request_body = DeclineAppointment,
+    params(("id" = AppointmentId, Path)),
+    responses((status = 200, body = Appointment))
+)]
+#[post("/v1/appointments/{id}/decline")]
+pub async fn decline_appointment(
+    ctx: Ctx,
+    id: Path<AppointmentId>,
+    why: Body<DeclineAppointment>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::OK, why, move |tx, why| change::decline(tx, id.0, &why)).await
+}
+
+/// Notes that the patient has said that they will come.
+#[utoipa::path(
+    tag = "appointments", operation_id = "attend_appointment",
+    params(("id" = AppointmentId, Path)),
+    responses((status = 200, body = Appointment))
+)]
+#[post("/v1/appointments/{id}/attend")]
+pub async fn attend_appointment(
+    ctx: Ctx,
+    id: Path<AppointmentId>,
+    nothing: Body<Empty>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::OK, nothing, move |tx, _| change::attend(tx, id.0)).await
+}
+
+/// Takes back that somebody did not come, or came, on the day of the visit.
+#[utoipa::path(
+    tag = "appointments", operation_id = "undo_appointment",
+    params(("id" = AppointmentId, Path)),
+    responses(
+        (status = 200, body = Appointment),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`bad_state`, `too_late`, or `slot_taken`: its time was given away"),
+    )
+)]
+#[post("/v1/appointments/{id}/undo")]
+pub async fn undo_appointment(
+    ctx: Ctx,
+    id: Path<AppointmentId>,
+    nothing: Body<Empty>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::OK, nothing, move |tx, _| change::undo(tx, id.0)).await
 }
 
 /// Calls a visit off.
@@ -125,7 +285,7 @@ pub async fn cancel_appointment(
     ctx.once(StatusCode::OK, why, move |tx, why| change::cancel(tx, id.0, &why)).await
 }
 
-/// Records that the patient did not come.
+/// Records that a visit did not take place, and why.
 #[utoipa::path(
     tag = "appointments", operation_id = "mark_noshow", request_body = MarkNoshow,
     params(("id" = AppointmentId, Path)),

@@ -3,7 +3,12 @@
 pub mod book;
 pub mod change;
 pub mod http;
+pub mod lookup;
+pub mod needed;
+pub mod occupy;
 pub mod promise;
+pub mod reschedule;
+pub mod series;
 pub mod taken;
 
 use chrono::TimeDelta;
@@ -13,7 +18,10 @@ use utoipa::ToSchema;
 
 use crate::access::table::Action;
 use crate::access::{Facts, Scope};
-use crate::base::column::{Instant, id};
+use crate::appointment::needed::Other;
+use crate::appointment::reschedule::Move;
+use crate::appointment::series::SeriesId;
+use crate::base::column::{Instant, id, text_enum};
 use crate::base::db::Conn;
 use crate::base::error::Error;
 use crate::base::language::Language;
@@ -26,6 +34,7 @@ use crate::base::schema::{
 use crate::base::tx::Tx;
 use crate::encounter::EncounterId;
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
+use crate::organization::service::Mode;
 use crate::organization::{OrganizationId, ServiceId};
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
@@ -33,6 +42,52 @@ use crate::practitioner::PractitionerId;
 id!(
     /// A visit that was booked (FHIR Appointment).
     AppointmentId
+);
+
+text_enum!(
+    /// How soon a visit must be (FHIR RequestPriority).
+    Priority {
+        /// In its turn.
+        Routine = "routine",
+        /// Before the routine ones.
+        Urgent = "urgent",
+        /// As soon as possible.
+        Asap = "asap",
+        /// At once.
+        Stat = "stat",
+    }
+);
+
+text_enum!(
+    /// Why a visit was called off, as a code.
+    CancellationCode {
+        /// The patient called it off.
+        Patient = "patient",
+        /// The clinic called it off.
+        Clinic = "clinic",
+        /// The clinic did not take on a visit that was asked for.
+        Declined = "declined",
+        /// A hold or a request that nobody answered in time.
+        Expired = "expired",
+        /// The line or a device failed.
+        Technical = "technical",
+        /// The practitioner is away.
+        Leave = "leave",
+    }
+);
+
+text_enum!(
+    /// Why a visit did not take place.
+    NoshowCause {
+        /// The patient did not come.
+        Patient = "patient",
+        /// The line or a device failed: no fault of the patient.
+        Link = "link",
+        /// The practitioner did not come.
+        Practitioner = "practitioner",
+        /// The clinic could not hold it.
+        Clinic = "clinic",
+    }
 );
 
 /// The visit of an appointment.
@@ -78,6 +133,34 @@ pub struct Appointment {
     /// Why it was called off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancellation_reason: Option<String>,
+    /// Why, as a code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancellation_code: Option<CancellationCode>,
+    /// Why it did not take place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noshow_cause: Option<NoshowCause>,
+    /// How it shall be held.
+    pub mode: Mode,
+    /// How soon it must be.
+    pub priority: Priority,
+    /// Whether it is the second visit in a time that was taken.
+    pub overbooked: bool,
+    /// When the patient said that they will come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<Instant>,
+    /// The series it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series: Option<SeriesId>,
+    /// Who and what else takes part.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub participants: Vec<Other>,
+    /// Where it was before, the first move first. Not in lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<Move>,
+    #[serde(skip)]
+    resources: i32,
+    #[serde(skip)]
+    moved: i32,
     /// Counts the changes; the `ETag`.
     pub version: i32,
     /// Its visit.
@@ -101,7 +184,19 @@ pub struct Row {
     pub starts_at: Instant,
     /// When it is planned to end.
     pub ends_at: Instant,
-    /// Until when it is held.
+    /// What was booked.
+    pub service_id: ServiceId,
+    /// From when it takes the practitioner's time.
+    pub busy_from: Instant,
+    /// Until when.
+    pub busy_to: Instant,
+    /// How soon it must be.
+    pub priority: Priority,
+    /// How many others take part.
+    pub resources: i32,
+    /// How often it was moved.
+    pub moves: i32,
+    /// Until when it is held, or was asked for.
     pub hold_expires_at: Option<Instant>,
     /// Counts the changes.
     pub version: i32,
@@ -116,6 +211,11 @@ impl Row {
             practitioner: Some(self.practitioner_id),
             ..Facts::NONE
         }
+    }
+
+    /// Whether it is held, or was asked for, and nobody answered in time.
+    pub fn is_dead(&self, now: Instant) -> bool {
+        self.hold_expires_at.is_some_and(|until| until <= now)
     }
 }
 
@@ -141,6 +241,12 @@ pub fn find_row(tx: &mut Tx, id: AppointmentId) -> Result<Row, Error> {
             appointments::patient_id,
             appointments::starts_at,
             appointments::ends_at,
+            appointments::service_id,
+            appointments::busy_from,
+            appointments::busy_to,
+            appointments::priority,
+            appointments::resources,
+            appointments::moves,
             appointments::hold_expires_at,
             appointments::version,
         ))
@@ -232,7 +338,16 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Appointment>, Error> {
         .filter(appointments::id.eq_any(ids))
         .order((appointments::starts_at, appointments::id))
         .load(tx.conn)?;
-    let items = rows.into_iter().map(|row| assemble(tx, row)).collect::<Result<_, _>>()?;
+    let mut items: Vec<Appointment> =
+        rows.into_iter().map(|row| assemble(tx, row)).collect::<Result<_, _>>()?;
+    let accompanied: Vec<AppointmentId> =
+        items.iter().filter(|item| item.resources > 0).map(|item| item.id).collect();
+    if !accompanied.is_empty() {
+        for (id, other) in needed::of_visits(tx, &accompanied)? {
+            let visit = items.iter_mut().find(|item| item.id == id);
+            visit.into_iter().for_each(|visit| visit.participants.push(other.clone()));
+        }
+    }
     Ok(Page { items, next: page.next })
 }
 
@@ -252,10 +367,12 @@ pub fn treats(
 pub(crate) fn treated_by(practitioner: PractitionerId) -> _ {
     let cancelled: AppointmentStatus = AppointmentStatus::Cancelled;
     let pending: AppointmentStatus = AppointmentStatus::Pending;
+    let proposed: AppointmentStatus = AppointmentStatus::Proposed;
     appointments::table
         .filter(appointments::practitioner_id.eq(practitioner))
         .filter(appointments::status.ne(cancelled))
         .filter(appointments::status.ne(pending))
+        .filter(appointments::status.ne(proposed))
         .select(appointments::patient_id)
 }
 
@@ -263,12 +380,22 @@ pub(crate) fn treated_by(practitioner: PractitionerId) -> _ {
 pub(crate) fn show(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     let row: Option<Shown> =
         shown().filter(appointments::id.eq(id)).get_result(tx.conn).optional()?;
-    assemble(tx, row.ok_or_else(|| Error::from(&problem::NOT_FOUND))?)
+    let mut found = assemble(tx, row.ok_or_else(|| Error::from(&problem::NOT_FOUND))?)?;
+    if found.resources > 0 {
+        let others = needed::of_visits(tx, &[id])?;
+        found.participants = others.into_iter().map(|(_, other)| other).collect();
+    }
+    if found.moved > 0 {
+        found.moves = reschedule::moves(tx, id)?;
+    }
+    Ok(found)
 }
 
 type Shown = (
     (AppointmentId, String, AppointmentStatus, Instant, Instant, String, String, i32),
     (Option<Vec<u8>>, Option<Instant>, Option<Vec<u8>>),
+    (Option<CancellationCode>, Option<NoshowCause>, Option<Instant>, Option<SeriesId>),
+    (Mode, Priority, bool, i32, i32),
     (ServiceId, String, String),
     (PractitionerId, String),
     (PatientId, String),
@@ -300,6 +427,19 @@ fn shown() -> _ {
                 appointments::hold_expires_at,
                 appointments::cancellation_sealed,
             ),
+            (
+                appointments::cancellation_code,
+                appointments::noshow_cause,
+                appointments::confirmed_at,
+                appointments::series_id,
+            ),
+            (
+                appointments::mode,
+                appointments::priority,
+                appointments::overbooked,
+                appointments::resources,
+                appointments::moves,
+            ),
             (healthcare_services::id, healthcare_services::name_en, healthcare_services::name_ru),
             (practitioners::id, practitioners::name),
             (patients::id, patients::name),
@@ -312,6 +452,8 @@ fn assemble(tx: &Tx, row: Shown) -> Result<Appointment, Error> {
     let (
         own,
         (reason, hold_expires_at, cancellation),
+        (cancellation_code, noshow_cause, confirmed_at, series),
+        (mode, priority, overbooked, resources, moved),
         service,
         practitioner,
         patient,
@@ -340,6 +482,17 @@ fn assemble(tx: &Tx, row: Shown) -> Result<Appointment, Error> {
         reason: unsealed(tx, id, "reason", reason)?,
         hold_expires_at,
         cancellation_reason: unsealed(tx, id, "cancellation", cancellation)?,
+        cancellation_code,
+        noshow_cause,
+        mode,
+        priority,
+        overbooked,
+        confirmed_at,
+        series,
+        participants: Vec::new(),
+        moves: Vec::new(),
+        resources,
+        moved,
         version,
         encounter: EncounterState { id: visit.0, status: visit.1 },
     })
@@ -387,4 +540,8 @@ fn check_reason(reason: Option<&str>) -> Result<(), Error> {
 
 fn minutes(count: u32) -> TimeDelta {
     TimeDelta::minutes(i64::from(count))
+}
+
+fn hours(count: u32) -> TimeDelta {
+    TimeDelta::hours(i64::from(count))
 }

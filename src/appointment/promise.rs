@@ -24,9 +24,10 @@ use crate::base::error::Error;
 use crate::base::laws;
 use crate::base::page::{self, Page};
 use crate::base::problem;
-use crate::base::schema::{appointments, encounters};
+use crate::base::schema::appointments;
 use crate::base::tx::Tx;
 use crate::base::zone::{self, Wall, Zone};
+use crate::encounter;
 use crate::encounter::lifecycle::AppointmentStatus;
 use crate::message;
 use crate::organization::OrganizationId;
@@ -110,10 +111,10 @@ fn look(
     after: Option<Position>,
     limit: i64,
 ) -> Result<(Vec<BrokenPromise>, Option<Position>), Error> {
-    use AppointmentStatus::{Arrived, Booked, Pending};
+    use AppointmentStatus::{Arrived, Booked, Pending, Proposed};
     let mut query = appointments::table
         .filter(appointments::starts_at.gt(tx.now))
-        .filter(appointments::status.eq_any([Pending, Booked, Arrived]))
+        .filter(appointments::status.eq_any([Proposed, Pending, Booked, Arrived]))
         .order((appointments::starts_at, appointments::id))
         .limit(limit)
         .select((
@@ -183,14 +184,18 @@ pub fn keep(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     let Some(proposed) = parted(row.starts_at, zone, read_local(&promised)?) else {
         return appointment::show(tx, id);
     };
-    if !matches!(row.status, AppointmentStatus::Pending | AppointmentStatus::Booked) {
+    let is_ahead = matches!(
+        row.status,
+        AppointmentStatus::Proposed | AppointmentStatus::Pending | AppointmentStatus::Booked
+    );
+    if !is_ahead {
         return Err(Error::from(&problem::BAD_STATE));
     }
     let start = proposed.ok_or_else(|| Error::from(&problem::TIME_IN_GAP))?;
     if start <= tx.now {
         return Err(Error::from(&problem::IN_THE_PAST));
     }
-    let end = start.plus(row.ends_at.since(row.starts_at));
+    let shifted = |at: Instant| at.plus(start.since(row.starts_at));
     let moved = diesel::update(
         appointments::table
             .filter(appointments::id.eq(id))
@@ -198,7 +203,9 @@ pub fn keep(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     )
     .set((
         appointments::starts_at.eq(start),
-        appointments::ends_at.eq(end),
+        appointments::ends_at.eq(shifted(row.ends_at)),
+        appointments::busy_from.eq(shifted(row.busy_from)),
+        appointments::busy_to.eq(shifted(row.busy_to)),
         appointments::local_start.eq(zone::local(start, zone)),
         appointments::updated_at.eq(tx.now),
         appointments::version.eq(row.version.saturating_add(1)),
@@ -212,9 +219,7 @@ pub fn keep(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
         }
         Err(error) => return Err(error.into()),
     }
-    diesel::update(encounters::table.filter(encounters::appointment_id.eq(id)))
-        .set((encounters::starts_at.eq(start), encounters::updated_at.eq(tx.now)))
-        .execute(tx.conn)?;
+    encounter::replan(tx, id, row.practitioner_id, start)?;
     tx.record(Action::KeepPromise, "Appointment", id.0, &row.facts());
     let kept = appointment::show(tx, id)?;
     let account = patient::find_row(tx, row.patient_id)?.account_id;

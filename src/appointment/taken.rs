@@ -21,10 +21,15 @@ use crate::practitioner::PractitionerId;
 /// The longest visit, in hours (the schema knows it too): what reaches into a range began at most
 /// so long before, which lets the index bound the search on both sides.
 pub(crate) const VISIT_HOURS_MAX: i64 = 8;
+/// The longest time that a visit takes of its practitioner, with what it keeps clear around it.
+pub(crate) const OCCUPIED_HOURS_MAX: i64 = VISIT_HOURS_MAX + 2 * BUFFER_HOURS_MAX;
+/// The longest buffer, in hours.
+const BUFFER_HOURS_MAX: i64 = 2;
 /// How many visits an absence names.
 const HITS_MAX: i64 = 100;
 
-/// The time that visits take of some practitioners within a range; holds that have run out take
+/// The time that visits, with their buffers, take of some practitioners within a range; second
+/// visits in a time that is taken take none, and holds that have run out take
 /// none. Makes no access decision. Index: appointments_by_practitioner.
 pub fn by_visits(
     tx: &mut Tx,
@@ -32,18 +37,20 @@ pub fn by_visits(
     from: Instant,
     to: Instant,
 ) -> Result<Vec<(PractitionerId, Instant, Instant)>, Error> {
-    use AppointmentStatus::{Arrived, Booked, Fulfilled, Pending};
+    use AppointmentStatus::{Arrived, Booked, Fulfilled};
     let visits = appointments::table
         .filter(appointments::practitioner_id.eq_any(practitioners.to_vec()))
-        .filter(appointments::starts_at.ge(earliest(from)))
-        .filter(appointments::starts_at.lt(to))
-        .filter(appointments::ends_at.gt(from))
+        .filter(appointments::starts_at.ge(from.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX))))
+        .filter(appointments::starts_at.lt(to.plus(TimeDelta::hours(BUFFER_HOURS_MAX))))
+        .filter(appointments::busy_from.lt(to))
+        .filter(appointments::busy_to.gt(from))
+        .filter(appointments::overbooked.eq(false))
         .filter(
             appointments::status
                 .eq_any([Booked, Arrived, Fulfilled])
-                .or(appointments::status.eq(Pending).and(appointments::hold_expires_at.gt(tx.now))),
+                .or(appointments::hold_expires_at.gt(tx.now)),
         )
-        .select((appointments::practitioner_id, appointments::starts_at, appointments::ends_at));
+        .select((appointments::practitioner_id, appointments::busy_from, appointments::busy_to));
     Ok(visits.load(tx.conn)?)
 }
 
@@ -72,22 +79,23 @@ pub fn hits(
     from: Instant,
     to: Instant,
 ) -> Result<(Vec<Hit>, i64), Error> {
-    use AppointmentStatus::{Arrived, Booked, Pending};
+    use AppointmentStatus::{Arrived, Booked};
     let Scope { all, patient, practitioner: own, organizations } =
         tx.scope(Action::ReadAppointment)?;
     let now = tx.now;
     let hit = || {
-        let mut hit =
-            appointments::table
-                .inner_join(patients::table)
-                .filter(appointments::practitioner_id.eq(practitioner))
-                .filter(appointments::starts_at.ge(earliest(from)))
-                .filter(appointments::starts_at.lt(to))
-                .filter(appointments::ends_at.gt(from.max(now)))
-                .filter(appointments::status.eq_any([Booked, Arrived]).or(
-                    appointments::status.eq(Pending).and(appointments::hold_expires_at.gt(now)),
-                ))
-                .into_boxed();
+        let mut hit = appointments::table
+            .inner_join(patients::table)
+            .filter(appointments::practitioner_id.eq(practitioner))
+            .filter(appointments::starts_at.ge(earliest(from)))
+            .filter(appointments::starts_at.lt(to))
+            .filter(appointments::ends_at.gt(from.max(now)))
+            .filter(
+                appointments::status
+                    .eq_any([Booked, Arrived])
+                    .or(appointments::hold_expires_at.gt(now)),
+            )
+            .into_boxed();
         if !all && own != Some(practitioner) {
             let none = PatientId(uuid::Uuid::nil());
             hit = hit.filter(

@@ -149,6 +149,8 @@ pub struct SmsHttp {
 pub struct Booking {
     pub hold_minutes: u32,
     pub ahead_days_max: u32,
+    pub holds_max: u32,
+    pub request_hours: u32,
 }
 
 /// `[time]`
@@ -306,6 +308,8 @@ impl Config {
             ("sign_in.codes_per_address_hour", sign_in.codes_per_address_hour.into(), 1, 1_000_000),
             ("booking.hold_minutes", booking.hold_minutes.into(), 1, 1440),
             ("booking.ahead_days_max", booking.ahead_days_max.into(), 1, 3660),
+            ("booking.holds_max", booking.holds_max.into(), 1, 1000),
+            ("booking.request_hours", booking.request_hours.into(), 1, 720),
             ("visit.opens_before_minutes", visit.opens_before_minutes.into(), 0, 10_080),
             ("visit.closes_after_minutes", visit.closes_after_minutes.into(), 0, 10_080),
             ("ice.turn_credential_secs", ice.turn_credential_secs.into(), 60, 172_800),

@@ -190,6 +190,14 @@ impl Ctx {
             .map_err(|_not_a_version| Error::from(&problem::STALE_VERSION))
     }
 
+    /// The version in `If-Match`, where it need not be sent. 412 when it is none of ours.
+    pub fn if_match_sent(&self) -> Result<Option<i32>, Error> {
+        match self.request.headers().contains_key(header::IF_MATCH) {
+            true => self.if_match().map(Some),
+            false => Ok(None),
+        }
+    }
+
     fn idempotency_key(&self, fingerprint: &[u8]) -> Result<Option<Once>, Error> {
         let Some(value) = self.request.headers().get("Idempotency-Key") else { return Ok(None) };
         let key = value

@@ -100,12 +100,24 @@ problems! {
     PATIENT_BUSY = 409 "patient_busy"
         "Another visit at that time", "The patient has another visit at that time. Choose another time.";
         "В это время другой приём", "У пациента в это время другой приём. Выберите другое время.";
+    RESOURCE_BUSY = 409 "resource_busy"
+        "Something is missing", "A room, a device or somebody whom the visit needs is taken at that time. Choose another time.";
+        "Чего-то не хватает", "Кабинет, прибор или человек, нужный для приёма, в это время занят. Выберите другое время.";
+    NO_OVERBOOKING = 409 "no_overbooking"
+        "No second visit", "This service takes no second visit at the same time.";
+        "Второго приёма не будет", "Эта услуга не допускает второго приёма в то же время.";
+    TOO_MANY_HOLDS = 409 "too_many_holds"
+        "Too many held times", "Confirm or give back one of the times that are held already.";
+        "Слишком много броней", "Подтвердите или освободите одно из уже придержанных времён.";
     BAD_STATE = 409 "bad_state"
         "Not possible now", "This cannot be done in the present state of the visit.";
         "Сейчас нельзя", "В нынешнем состоянии приёма это невозможно.";
     TOO_EARLY = 409 "too_early"
         "Too early", "The visit has not opened yet. Come back at the opening time.";
         "Ещё рано", "Приём ещё не открыт. Вернитесь ко времени открытия.";
+    TOO_LATE = 409 "too_late"
+        "Too late", "This can only be put right on the day of the visit.";
+        "Поздно", "Исправить это можно только в день приёма.";
     NOTE_SIGNED = 409 "note_signed"
         "Note is signed", "A signed note cannot be changed. Add an addendum.";
         "Запись подписана", "Подписанную запись изменить нельзя. Добавьте дополнение.";
@@ -151,6 +163,9 @@ problems! {
     TOO_FAR = 422 "too_far"
         "Too far ahead", "Visits can be booked up to a year ahead.";
         "Слишком далеко", "Записаться можно не далее чем на год вперёд.";
+    NOT_TODAY = 422 "not_today"
+        "Not today", "An urgent visit is for today. Book a later one as a routine visit.";
+        "Не сегодня", "Срочный приём — на сегодня. На другой день записывайте обычный приём.";
     OUTSIDE_HOURS = 422 "outside_hours"
         "Not working then", "Nobody works at that time. Choose one of the free times.";
         "Нерабочее время", "В это время никто не работает. Выберите свободное время.";

@@ -277,6 +277,22 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::base::column::sql::{Moment, Uid};
 
+    resources (id) {
+        id -> Uid,
+        organization_id -> Uid,
+        location_id -> Uid,
+        kind -> Text,
+        name -> Text,
+        active -> Bool,
+        version -> Integer,
+        created_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
     external_calendars (practitioner_id) {
         practitioner_id -> Uid,
         url_sealed -> Binary,
@@ -313,11 +329,22 @@ diesel::table! {
         patient_id -> Uid,
         starts_at -> Moment,
         ends_at -> Moment,
+        busy_from -> Moment,
+        busy_to -> Moment,
+        priority -> Text,
+        overbooked -> Bool,
+        mode -> Text,
         time_zone -> Text,
         local_start -> Text,
         hold_expires_at -> Nullable<Moment>,
         reason_sealed -> Nullable<Binary>,
         cancellation_sealed -> Nullable<Binary>,
+        cancellation_code -> Nullable<Text>,
+        noshow_cause -> Nullable<Text>,
+        confirmed_at -> Nullable<Moment>,
+        series_id -> Nullable<Uid>,
+        moves -> Integer,
+        resources -> Integer,
         created_by -> Nullable<Uid>,
         created_at -> Moment,
         updated_at -> Moment,
@@ -329,10 +356,29 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::base::column::sql::{Moment, Uid};
 
-    occupancies (appointment_id, resource_kind) {
+    appointment_moves (id) {
+        id -> Uid,
+        appointment_id -> Uid,
+        number -> Integer,
+        from_starts_at -> Moment,
+        to_starts_at -> Moment,
+        from_practitioner_id -> Uid,
+        to_practitioner_id -> Uid,
+        reason_sealed -> Nullable<Binary>,
+        moved_by -> Uid,
+        moved_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    occupancies (appointment_id, resource_id, lane) {
         appointment_id -> Uid,
         resource_kind -> Text,
         resource_id -> Uid,
+        lane -> Integer,
         starts_at -> Moment,
         ends_at -> Moment,
         live -> Bool,
@@ -561,6 +607,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     external_calendars,
     locations,
     occupancies,
+    resources,
+    appointment_moves,
     encounter_participants,
     rtc_sessions,
     call_events,

@@ -161,6 +161,28 @@ impl<'a> Tx<'a> {
         outcome.unwrap_or(Err(Error::Internal("a rehearsed deed panicked")))
     }
 
+    /// Runs a part of a deed that can fail alone: what it changed, recorded and told is undone then.
+    pub fn attempt<T>(
+        &mut self,
+        part: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        type Manager = <Conn as diesel::Connection>::TransactionManager;
+        let (entries, events) = (self.entries.len(), self.events.len());
+        Manager::begin_transaction(self.conn)?;
+        match part(self) {
+            Ok(value) => {
+                Manager::commit_transaction(self.conn)?;
+                Ok(value)
+            }
+            Err(error) => {
+                Manager::rollback_transaction(self.conn)?;
+                self.entries.truncate(entries);
+                self.events.truncate(events);
+                Err(error)
+            }
+        }
+    }
+
     /// Tells the process after the commit.
     pub fn tell(&mut self, event: Event) {
         self.events.push(event);

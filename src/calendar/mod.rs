@@ -50,7 +50,7 @@ fn uid(id: AppointmentId) -> String {
 
 fn standing(status: AppointmentStatus) -> Standing {
     match status {
-        AppointmentStatus::Pending => Standing::Tentative,
+        AppointmentStatus::Proposed | AppointmentStatus::Pending => Standing::Tentative,
         AppointmentStatus::Cancelled | AppointmentStatus::Noshow => Standing::Cancelled,
         AppointmentStatus::Booked | AppointmentStatus::Arrived | AppointmentStatus::Fulfilled => {
             Standing::Confirmed

@@ -61,7 +61,7 @@ pub fn door(
     let grace = if has_come { grace.max(TimeDelta::hours(RUNNING_HOURS_MAX)) } else { grace };
     let closes_at = end.plus(grace);
     let reason = match (appointment, encounter) {
-        (AppointmentStatus::Pending, _) => Some(Closed::OnHold),
+        (AppointmentStatus::Proposed | AppointmentStatus::Pending, _) => Some(Closed::OnHold),
         (AppointmentStatus::Cancelled | AppointmentStatus::Noshow, _) => Some(Closed::Cancelled),
         (_, EncounterStatus::Cancelled) => Some(Closed::Cancelled),
         (_, EncounterStatus::Finished) => Some(Closed::Over),

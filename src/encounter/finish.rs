@@ -60,6 +60,8 @@ text_enum!(
     ConvertTo {
         /// The practitioner calls the patient's telephone.
         Phone = "phone",
+        /// The practitioner answers in writing, later.
+        Deferred = "deferred",
     }
 );
 
@@ -71,12 +73,15 @@ pub struct Convert {
     pub to: ConvertTo,
 }
 
-/// Ends the video part: the visit goes on by telephone and counts as one.
+/// Ends the video part: the visit goes on by telephone, or in writing, and counts as one.
 pub fn convert(tx: &mut Tx, id: EncounterId, to: Convert) -> Result<Encounter, Error> {
     let row = find_row(tx, id)?;
     tx.allow(Action::FinishEncounter, &facts(&row))?;
-    let ConvertTo::Phone = to.to;
-    advance(tx, row.appointment_id, Act::Convert, Some(Outcome::ConvertedToPhone))?;
+    let outcome = match to.to {
+        ConvertTo::Phone => Outcome::ConvertedToPhone,
+        ConvertTo::Deferred => Outcome::ConvertedToDeferred,
+    };
+    advance(tx, row.appointment_id, Act::Convert, Some(outcome))?;
     over(tx, id)?;
     tx.record(Action::FinishEncounter, "Encounter", id.0, &facts(&row));
     show(tx, id)

@@ -8,6 +8,8 @@ use crate::base::column::text_enum;
 text_enum!(
     /// FHIR R4 AppointmentStatus, as far as we use it.
     AppointmentStatus {
+        /// Asked for; the clinic has not yet answered.
+        Proposed = "proposed",
         /// Held for a few minutes, not yet confirmed.
         Pending = "pending",
         /// Promised to the patient.
@@ -46,7 +48,15 @@ text_enum!(
     Act {
         /// The held time is taken for good.
         Confirm = "confirm",
-        /// Nobody confirmed the held time.
+        /// The clinic takes on a visit that was asked for.
+        Accept = "accept",
+        /// The clinic does not.
+        Decline = "decline",
+        /// Put to another time or another practitioner; nothing has begun yet.
+        Move = "move",
+        /// The patient has said that they will come.
+        Attend = "attend",
+        /// Nobody confirmed the held time, or answered the request.
         Expire = "expire",
         /// Called off.
         Cancel = "cancel",
@@ -62,7 +72,9 @@ text_enum!(
         Resume = "resume",
         /// The practitioner ends the visit.
         Finish = "finish",
-        /// The visit goes on by telephone.
+        /// That somebody did not come, or came, was a mistake.
+        Undo = "undo",
+        /// The visit goes on by telephone, or in writing.
         Convert = "convert",
     }
 );
@@ -76,6 +88,16 @@ pub const TABLE: &[(State, Act, State)] = {
     use AppointmentStatus as A;
     use EncounterStatus as E;
     &[
+        ((A::Proposed, E::Planned), Do::Accept, (A::Booked, E::Planned)),
+        ((A::Proposed, E::Planned), Do::Decline, (A::Cancelled, E::Cancelled)),
+        ((A::Proposed, E::Planned), Do::Expire, (A::Cancelled, E::Cancelled)),
+        ((A::Proposed, E::Planned), Do::Cancel, (A::Cancelled, E::Cancelled)),
+        ((A::Proposed, E::Planned), Do::Move, (A::Proposed, E::Planned)),
+        ((A::Pending, E::Planned), Do::Move, (A::Pending, E::Planned)),
+        ((A::Booked, E::Planned), Do::Move, (A::Booked, E::Planned)),
+        ((A::Booked, E::Planned), Do::Attend, (A::Booked, E::Planned)),
+        ((A::Noshow, E::Cancelled), Do::Undo, (A::Booked, E::Planned)),
+        ((A::Arrived, E::Arrived), Do::Undo, (A::Booked, E::Planned)),
         ((A::Pending, E::Planned), Do::Confirm, (A::Booked, E::Planned)),
         ((A::Pending, E::Planned), Do::Expire, (A::Cancelled, E::Cancelled)),
         ((A::Pending, E::Planned), Do::Cancel, (A::Cancelled, E::Cancelled)),
@@ -111,18 +133,20 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_a_function_and_nothing_leaves_an_end() {
+    fn the_table_is_a_function_and_nothing_but_a_correction_leaves_an_end() {
         for (at, (from, act, to)) in TABLE.iter().enumerate() {
             let same = TABLE.iter().position(|(f, a, _)| f == from && a == act);
             assert_eq!(same, Some(at), "{from:?} {act} is there twice");
-            assert!(!over(*from), "{from:?} is an end");
-            assert_ne!(from, to);
+            assert!(!over(*from) || *act == Act::Undo, "{from:?} is an end");
+            let stays = matches!(act, Act::Move | Act::Attend);
+            assert_eq!(from == to, stays, "{from:?} {act}");
         }
     }
 
     #[test]
-    fn every_state_is_reached_from_a_hold_or_a_booking_and_can_end() {
+    fn every_state_is_reached_from_a_request_a_hold_or_a_booking_and_can_end() {
         let mut reached = vec![
+            (AppointmentStatus::Proposed, EncounterStatus::Planned),
             (AppointmentStatus::Pending, EncounterStatus::Planned),
             (AppointmentStatus::Booked, EncounterStatus::Planned),
         ];
@@ -143,6 +167,14 @@ mod tests {
         }
         for status in EncounterStatus::ALL {
             assert!(reached.iter().any(|(_, encounter)| encounter == status), "{status}");
+        }
+    }
+
+    #[test]
+    fn what_was_called_off_or_took_place_stays_so() {
+        for (from, act, _) in TABLE {
+            assert!(!matches!(from.0, AppointmentStatus::Cancelled | AppointmentStatus::Fulfilled));
+            assert!(from.0 != AppointmentStatus::Noshow || *act == Act::Undo);
         }
     }
 

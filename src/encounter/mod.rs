@@ -72,6 +72,8 @@ text_enum!(
         PractitionerAbsent = "practitioner_absent",
         /// It went on by telephone.
         ConvertedToPhone = "converted_to_phone",
+        /// It goes on in writing, answered later.
+        ConvertedToDeferred = "converted_to_deferred",
     }
 );
 
@@ -251,6 +253,32 @@ pub fn plan(
     Ok(id)
 }
 
+/// Puts the visit of an appointment to another time, and in other hands.
+/// The caller has made the access decision.
+pub fn replan(
+    tx: &mut Tx,
+    appointment: AppointmentId,
+    practitioner: PractitionerId,
+    starts_at: Instant,
+) -> Result<(), Error> {
+    let visit = of_appointment(tx, appointment)?;
+    diesel::update(encounters::table.find(visit.id))
+        .set((
+            encounters::practitioner_id.eq(practitioner),
+            encounters::starts_at.eq(starts_at),
+            encounters::updated_at.eq(tx.now),
+        ))
+        .execute(tx.conn)?;
+    // Whoever came too early, or is no longer asked, leaves.
+    if is_entered(tx, visit.id)? { finish::over(tx, visit.id) } else { Ok(()) }
+}
+
+/// Whether anybody is in a visit now, waiting or let in.
+pub fn is_entered(tx: &mut Tx, id: EncounterId) -> Result<bool, Error> {
+    let here = [ParticipantState::Waiting, ParticipantState::Admitted];
+    Ok(participants(tx, id)?.iter().any(|somebody| here.contains(&somebody.state)))
+}
+
 /// Moves an appointment and its visit along the table of [`lifecycle`].
 /// 409 `bad_state` when the table has no such move; `outcome` belongs to an end.
 /// The caller has made the access decision.
@@ -262,9 +290,10 @@ pub fn advance(
 ) -> Result<(AppointmentStatus, EncounterStatus), Error> {
     appointment::lock(tx, id)?;
     let encounter = of_appointment(tx, id)?;
-    let from = (appointment::find_row(tx, id)?.status, encounter.status);
+    let appointment = appointment::find_row(tx, id)?;
+    let from = (appointment.status, encounter.status);
     let to = lifecycle::next(from, act).ok_or_else(|| Error::from(&problem::BAD_STATE))?;
-    set_status(tx, id, from.0, to.0)?;
+    set_status(tx, &appointment, to.0, act)?;
     if from.1 == to.1 {
         return Ok(to);
     }
@@ -289,9 +318,9 @@ pub fn advance(
     if moved == 0 {
         return Err(Error::from(&problem::CONFLICT));
     }
-    if to.1 == EncounterStatus::Arrived {
+    if to.1 == EncounterStatus::Arrived || act == Act::Undo {
         diesel::update(encounters::table.find(encounter.id))
-            .set(encounters::arrived_at.eq(now))
+            .set(encounters::arrived_at.eq(stamp(EncounterStatus::Arrived)))
             .execute(tx.conn)?;
     }
     if act == Act::Admit {

@@ -10,7 +10,7 @@ pub mod outbox;
 pub mod sender;
 pub mod text;
 
-use chrono::{DateTime, TimeDelta};
+use chrono::{DateTime, FixedOffset, TimeDelta};
 
 use crate::account;
 use crate::account::AccountId;
@@ -26,6 +26,8 @@ use crate::practitioner;
 
 /// How long a sign-in code is worth sending, in minutes.
 const CODE_MINUTES: i64 = 5;
+/// How long the news that a request was declined is worth sending at least, in hours.
+const DECLINED_HOURS_MIN: i64 = 12;
 
 /// A time that was promised to a patient; a text about it is worth sending while it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -56,17 +58,51 @@ pub fn confirm_booking(
     booked: &Appointment,
     patient: Option<AccountId>,
 ) -> Result<(), Error> {
+    tell_time(tx, booked, patient, text::booked, &format!("booked|{}", booked.id))
+}
+
+/// The SMS that tells the new time of a visit that was moved, as [`confirm_booking`].
+pub fn tell_move(
+    tx: &mut Tx,
+    moved: &Appointment,
+    patient: Option<AccountId>,
+) -> Result<(), Error> {
+    let key = format!("moved|{}|{}", moved.id, moved.version);
+    tell_time(tx, moved, patient, text::moved, &key)
+}
+
+/// The SMS that tells that the clinic does not take on a visit that was asked for.
+pub fn tell_declined(
+    tx: &mut Tx,
+    declined: &Appointment,
+    patient: Option<AccountId>,
+) -> Result<(), Error> {
     let Some(account) = patient else { return Ok(()) };
     let contact = account::contact(tx, account)?;
     let Some(phone) = contact.phone else { return Ok(()) };
-    let local_start = DateTime::parse_from_rfc3339(&booked.local_start)
+    let text = text::declined(contact.language, &declined.code);
+    let life = declined.start.since(tx.now).max(TimeDelta::hours(DECLINED_HOURS_MIN));
+    queue(tx, &phone, &text, &format!("declined|{}", declined.id), life)
+}
+
+fn tell_time(
+    tx: &mut Tx,
+    visit: &Appointment,
+    patient: Option<AccountId>,
+    words: fn(Language, &DateTime<FixedOffset>, &str) -> String,
+    key: &str,
+) -> Result<(), Error> {
+    let Some(account) = patient else { return Ok(()) };
+    let contact = account::contact(tx, account)?;
+    let Some(phone) = contact.phone else { return Ok(()) };
+    let local_start = DateTime::parse_from_rfc3339(&visit.local_start)
         .map_err(|_not_a_time| Error::Internal("a promised local time is not a time"))?;
     let payload = Payload {
         to: phone.as_str().to_owned(),
-        text: text::booked(contact.language, &local_start, &booked.code),
-        promise: Some(Promise { appointment: booked.id, starts_at: booked.start }),
+        text: words(contact.language, &local_start, &visit.code),
+        promise: Some(Promise { appointment: visit.id, starts_at: visit.start }),
     };
-    put(tx, &payload, &format!("booked|{}", booked.id), booked.start.since(tx.now))
+    put(tx, &payload, key, visit.start.since(tx.now))
 }
 
 /// Tells that a newer law has moved the clocks and the visit with them: the patient that the local

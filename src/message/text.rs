@@ -48,6 +48,21 @@ pub fn promise_kept(language: Language, start: &DateTime<FixedOffset>, code: &st
     }
 }
 
+/// Tells the new time of a visit that was moved.
+pub fn moved(language: Language, start: &DateTime<FixedOffset>, code: &str) -> String {
+    match language {
+        Language::English => {
+            let time = start.format("%a %-d %b %H:%M");
+            format!("Feldsher: visit moved to {time} (local time), code {code}")
+        }
+        Language::Russian => {
+            let (weekday, month) = (weekday_ru(start.weekday()), month_ru(start.month()));
+            let (day, time) = (start.day(), start.format("%H:%M"));
+            format!("Фельдшер: перенос на {weekday} {day} {month} {time} (местное), код {code}")
+        }
+    }
+}
+
 /// Tells a practitioner what their clock shows when a visit begins, now that the law has moved
 /// the patient's clocks.
 pub fn clocks_moved(language: Language, start: &DateTime<FixedOffset>, code: &str) -> String {
@@ -61,6 +76,14 @@ pub fn clocks_moved(language: Language, start: &DateTime<FixedOffset>, code: &st
             let (day, month) = (start.day(), month_ru(start.month()));
             format!("Фельдшер: перевод часов, приём {code} теперь {day} {month} {time} по-вашему")
         }
+    }
+}
+
+/// Tells that the clinic does not take on a visit that was asked for.
+pub fn declined(language: Language, code: &str) -> String {
+    match language {
+        Language::English => format!("Feldsher: the clinic cannot take your request, code {code}"),
+        Language::Russian => format!("Фельдшер: больница не смогла принять заявку, код {code}"),
     }
 }
 
@@ -116,11 +139,14 @@ mod tests {
     #[test]
     fn russian_texts_fit_one_part_and_a_code_comes_first() {
         let start = DateTime::parse_from_rfc3339("2026-05-24T09:00:00+07:00").unwrap();
+        let russian = Language::Russian;
         for text in [
-            code(Language::Russian, "123456"),
-            booked(Language::Russian, &start, "AB12CD"),
-            promise_kept(Language::Russian, &start, "AB12CD"),
-            clocks_moved(Language::Russian, &start, "AB12CD"),
+            code(russian, "123456"),
+            booked(russian, &start, "AB12CD"),
+            moved(russian, &start, "AB12CD"),
+            declined(russian, "AB12CD"),
+            promise_kept(russian, &start, "AB12CD"),
+            clocks_moved(russian, &start, "AB12CD"),
         ] {
             assert!(text.chars().count() <= PART_CHARS_MAX, "{text}");
         }

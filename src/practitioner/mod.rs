@@ -1,4 +1,4 @@
-//! Who gives care: doctors and feldshers.
+//! Who gives care: doctors and feldshers, and those who translate.
 
 pub mod http;
 
@@ -37,6 +37,8 @@ text_enum!(
         Doctor = "doctor",
         /// Serves a village.
         Feldsher = "feldsher",
+        /// Translates; has no sign-in of their own.
+        Interpreter = "interpreter",
     }
 );
 
@@ -98,12 +100,14 @@ pub fn create(tx: &mut Tx, new: NewPractitioner) -> Result<Practitioner, Error> 
     organization::check(tx, new.organization)?;
     let services = check_services(tx, new.organization, new.services)?;
     let role = match new.kind {
-        PractitionerKind::Doctor => Role::Doctor,
-        PractitionerKind::Feldsher => Role::Feldsher,
+        PractitionerKind::Doctor => Some(Role::Doctor),
+        PractitionerKind::Feldsher => Some(Role::Feldsher),
+        PractitionerKind::Interpreter => None,
     };
-    let (account, sign_in_token) = match &new.login {
-        None => (None, None),
-        Some(login) => {
+    let (account, sign_in_token) = match (&new.login, role) {
+        (None, _) => (None, None),
+        (Some(_), None) => return Err(Error::field(&problem::INVALID_BODY, "/login")),
+        (Some(login), Some(role)) => {
             let clinic = new.organization;
             let (id, token) = member::invite(tx, clinic, role, &new.name, login, new.language)?;
             (Some(id), Some(token))
@@ -273,6 +277,22 @@ pub fn of_service(
         Some(only) => serving.filter(practitioners::id.eq(only)).load(tx.conn)?,
         None => serving.load(tx.conn)?,
     })
+}
+
+/// The feldshers, or the interpreters, of a clinic whose membership is in force; for a deed that
+/// has decided on access itself. Index: practitioners_by_organization.
+pub fn of_kind(
+    tx: &mut Tx,
+    clinic: OrganizationId,
+    kind: PractitionerKind,
+) -> Result<Vec<PractitionerId>, Error> {
+    Ok(practitioners::table
+        .filter(practitioners::organization_id.eq(clinic))
+        .filter(practitioners::kind.eq(kind))
+        .filter(in_force())
+        .order(practitioners::id)
+        .select(practitioners::id)
+        .load(tx.conn)?)
 }
 
 #[diesel::dsl::auto_type(no_type_alias)]

@@ -185,6 +185,19 @@ on_both! {
 }
 
 on_both! {
+    async fn the_same_key_answers_the_same_for_72_hours(world: World) {
+        let (key, wish) = (key(), world.wish(TUESDAY_9));
+        let first = world.asha.client.once("/v1/appointments", &key, &wish).await.expect(201);
+        world.house.advance(TimeDelta::hours(72) - TimeDelta::seconds(1));
+        feldsher::base::retention::sweep(&world.house.app).await;
+        let asha = world.resigned(&world.asha).await;
+        let again = asha.client.once("/v1/appointments", &key, &wish).await;
+        assert_eq!(again.header("idempotent-replayed"), Some("true"));
+        assert_eq!(again.expect(201), first);
+    }
+}
+
+on_both! {
     async fn a_kept_answer_is_thrown_away_when_its_time_is_over(world: World) {
         world.booked(TUESDAY_9).await;
         let kept = "SELECT count(*) AS n FROM idempotency_keys";

@@ -20,7 +20,8 @@ const MONDAY_900: &str = "2026-11-23T02:00:00Z";
 /// Twenty minutes after the tests begin; the door has been open for five.
 const MONDAY_920: &str = "2026-11-23T09:20:00+07:00";
 
-const STATES: [State; 8] = [
+const STATES: [State; 9] = [
+    (A::Proposed, E::Planned),
     (A::Pending, E::Planned),
     (A::Booked, E::Planned),
     (A::Arrived, E::Arrived),
@@ -37,6 +38,8 @@ struct Scene {
     doctor: Person,
     appointment: String,
     encounter: String,
+    /// Where it is put when it is moved.
+    elsewhere: Instant,
 }
 
 impl Scene {
@@ -67,10 +70,18 @@ impl Scene {
             Word::Confirm => (patient, appointment("confirm"), json!({})),
             Word::Cancel => (patient, appointment("cancel"), json!({"reason": "уехала"})),
             Word::Noshow => (doctor, appointment("noshow"), json!({})),
-            Word::Technical => (doctor, appointment("noshow"), json!({"cause": "technical"})),
+            Word::Link => (doctor, appointment("noshow"), json!({"cause": "link"})),
             Word::Absent => (doctor, encounter("finish"), json!({"outcome": "patient_absent"})),
             Word::Finish => (doctor, encounter("finish"), json!({})),
             Word::Convert => (doctor, encounter("convert"), json!({"to": "phone"})),
+            Word::Defer => (doctor, encounter("convert"), json!({"to": "deferred"})),
+            Word::Accept => (doctor, appointment("accept"), json!({})),
+            Word::Decline => (doctor, appointment("decline"), json!({"reason": "нет мест"})),
+            Word::Attend => (doctor, appointment("attend"), json!({})),
+            Word::Undo => (doctor, appointment("undo"), json!({})),
+            Word::Move => {
+                (patient, appointment("reschedule"), json!({"start": self.elsewhere.to_string()}))
+            }
         }
     }
 
@@ -85,40 +96,57 @@ enum Word {
     Confirm,
     Cancel,
     Noshow,
-    Technical,
+    Link,
     Absent,
     Finish,
     Convert,
+    Defer,
+    Accept,
+    Decline,
+    Attend,
+    Undo,
+    Move,
 }
 
 impl Word {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 13] = [
         Self::Confirm,
         Self::Cancel,
         Self::Noshow,
-        Self::Technical,
+        Self::Link,
         Self::Absent,
         Self::Finish,
         Self::Convert,
+        Self::Defer,
+        Self::Accept,
+        Self::Decline,
+        Self::Attend,
+        Self::Undo,
+        Self::Move,
     ];
 
     fn act(self) -> Act {
         match self {
             Self::Confirm => Act::Confirm,
-            Self::Cancel | Self::Technical => Act::Cancel,
-            Self::Noshow | Self::Absent => Act::Noshow,
+            Self::Cancel => Act::Cancel,
+            Self::Noshow | Self::Link | Self::Absent => Act::Noshow,
             Self::Finish => Act::Finish,
-            Self::Convert => Act::Convert,
+            Self::Convert | Self::Defer => Act::Convert,
+            Self::Accept => Act::Accept,
+            Self::Decline => Act::Decline,
+            Self::Attend => Act::Attend,
+            Self::Undo => Act::Undo,
+            Self::Move => Act::Move,
         }
     }
 
     /// Saying again what has been done already is heard and changes nothing.
     fn is_said_again_in(self, state: State) -> bool {
         match self {
-            Self::Confirm => state.0 == A::Booked,
+            Self::Confirm | Self::Accept => state.0 == A::Booked,
             Self::Cancel => state.0 == A::Cancelled,
             Self::Finish | Self::Absent => state.1 == E::Finished,
-            Self::Noshow | Self::Technical | Self::Convert => false,
+            _ => false,
         }
     }
 }
@@ -130,14 +158,15 @@ async fn scene(world: &World, start: &str, hold: bool) -> Scene {
     wish["hold"] = json!(hold);
     let made = patient.client.once("/v1/appointments", &key(), &wish).await.expect(201);
     let appointment = made["id"].as_str().unwrap().to_owned();
-    Scene { patient, doctor, appointment, encounter: encounter_of(&made) }
+    let elsewhere = "2026-11-30T02:00:00Z".parse().unwrap();
+    Scene { patient, doctor, appointment, encounter: encounter_of(&made), elsewhere }
 }
 
 /// Brings a visit that has just been booked, or held, to a state.
 async fn bring(world: &World, scene: &Scene, state: State) {
     let visit = &scene.encounter;
     match state {
-        (A::Pending | A::Booked, _) => {}
+        (A::Proposed | A::Pending | A::Booked, _) => {}
         (A::Cancelled, _) => drop(scene.say(Word::Cancel).await),
         (A::Noshow, _) => drop(scene.say(Word::Noshow).await),
         (A::Arrived | A::Fulfilled, status) => {
@@ -182,6 +211,7 @@ impl<'a> Day<'a> {
         self.doctor = self.world.resigned(&self.doctor).await;
         let mut wish = self.world.wish(&start.to_string());
         wish["hold"] = json!(state.0 == A::Pending);
+        wish["request"] = json!(state.0 == A::Proposed);
         let made = self.patient.client.once("/v1/appointments", &key(), &wish).await.expect(201);
         self.world.house.advance(TimeDelta::minutes(6));
         let scene = Scene {
@@ -189,6 +219,7 @@ impl<'a> Day<'a> {
             doctor: self.doctor.clone(),
             appointment: made["id"].as_str().unwrap().to_owned(),
             encounter: encounter_of(&made),
+            elsewhere: start.plus(TimeDelta::days(7)),
         };
         bring(self.world, &scene, state).await;
         scene
@@ -197,6 +228,10 @@ impl<'a> Day<'a> {
 
 on_both! {
     async fn what_is_in_the_table_moves_and_nothing_else_does(world: World) {
+        // There are more pairs than twenty minutes in a usual day.
+        let path = format!("/v1/practitioners/{}/schedule", world.doctor.id);
+        let long = json!({"rules": [{"weekday": "mon", "from": "09:00", "to": "24:00"}]});
+        world.doctor.client.edit(Method::PUT, &path, 2, &long).await.expect(200);
         let mut day = Day::of(world);
         let mut moved = Vec::new();
         for state in STATES {
@@ -218,6 +253,10 @@ on_both! {
             }
             for (at, word) in allowed.into_iter().enumerate() {
                 let scene = if at == 0 { &scene } else { &day.visit_in(state).await };
+                if word == Word::Undo && state.0 == A::Arrived {
+                    assert_eq!(scene.ask(word).await.refused(409), "bad_state", "they are here");
+                    everybody_leaves(world, scene).await;
+                }
                 scene.say(word).await;
                 let to = next(state, word.act()).unwrap();
                 assert_eq!(scene.state().await, to, "{word:?} in {state:?}");
@@ -228,6 +267,14 @@ on_both! {
         for line in TABLE.iter().filter(|(_, act, _)| routed(act)) {
             assert!(moved.contains(line), "{line:?}");
         }
+    }
+}
+
+async fn everybody_leaves(world: &World, scene: &Scene) {
+    let (_, encounter) = scene.shown().await;
+    for somebody in encounter["participants"].as_array().unwrap() {
+        let id = somebody["id"].as_str().unwrap().parse().unwrap();
+        world.leaves(&scene.encounter, id).await;
     }
 }
 
@@ -292,7 +339,7 @@ on_both! {
 on_both! {
     async fn a_visit_that_is_called_off_or_missed_has_nobody_in_it(world: World) {
         let mut day = Day::of(world);
-        for word in [Word::Cancel, Word::Noshow, Word::Technical, Word::Absent, Word::Finish] {
+        for word in [Word::Cancel, Word::Noshow, Word::Link, Word::Absent, Word::Finish] {
             let scene = day.visit_in((A::Arrived, E::Arrived)).await;
             world.house.advance(TimeDelta::seconds(1));
             scene.say(word).await;
@@ -314,7 +361,7 @@ on_both! {
     async fn nobody_is_missed_before_the_visit_should_have_begun(world: World) {
         let scene = scene(world, MONDAY_920, false).await;
         let before = scene.shown().await;
-        for word in [Word::Noshow, Word::Technical, Word::Absent] {
+        for word in [Word::Noshow, Word::Link, Word::Absent] {
             let early = scene.ask(word).await;
             assert_eq!(early.refused(409), "too_early", "{word:?}");
             assert_eq!(early.body["opens_at"], "2026-11-23T02:20:00Z");
@@ -328,14 +375,16 @@ on_both! {
 }
 
 on_both! {
-    async fn a_failure_of_the_line_is_not_a_missed_visit(world: World) {
+    async fn whose_fault_it_was_that_a_visit_did_not_take_place_is_kept(world: World) {
         let mut day = Day::of(world);
+        let missed = day.visit_in((A::Arrived, E::Arrived)).await.say(Word::Noshow).await;
+        assert_eq!((&missed["status"], &missed["noshow_cause"]), (&json!("noshow"), &json!("patient")));
         let scene = day.visit_in((A::Arrived, E::Arrived)).await;
-        let failed = scene.say(Word::Technical).await;
-        assert_eq!((&failed["status"], &failed["encounter"]["status"]), (&json!("cancelled"), &json!("cancelled")));
+        let failed = scene.say(Word::Link).await;
+        assert_eq!((&failed["status"], &failed["noshow_cause"]), (&json!("noshow"), &json!("link")));
 
         let scene = day.visit_in((A::Arrived, E::InProgress)).await;
-        assert_eq!(scene.ask(Word::Technical).await.refused(409), "bad_state");
+        assert_eq!(scene.ask(Word::Link).await.refused(409), "bad_state");
         let path = format!("/v1/encounters/{}/finish", scene.encounter);
         let body = json!({"outcome": "technical_failure"});
         let ended = scene.doctor.client.post(&path, &body).await.expect(200);
@@ -345,6 +394,8 @@ on_both! {
         let phoned = scene.say(Word::Convert).await;
         assert_eq!((&phoned["status"], &phoned["outcome"]), (&json!("finished"), &json!("converted_to_phone")));
         assert_eq!(scene.state().await, (A::Fulfilled, E::Finished), "it counts as a visit");
+        let later = day.visit_in((A::Arrived, E::InProgress)).await.say(Word::Defer).await;
+        assert_eq!(later["outcome"], "converted_to_deferred");
     }
 }
 

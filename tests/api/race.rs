@@ -149,7 +149,17 @@ on_both! {
         let mut attacks = vec![
             format!("UPDATE occupancies SET live = {no} WHERE appointment_id = {id}"),
             format!("UPDATE occupancies SET ends_at = starts_at WHERE appointment_id = {id}"),
-            format!("UPDATE occupancies SET resource_kind = 'patient' WHERE appointment_id = {id}"),
+            format!("UPDATE occupancies SET resource_kind = 'room' WHERE appointment_id = {id}"),
+            format!("UPDATE occupancies SET lane = 1 WHERE appointment_id = {id}"),
+            format!(
+                "UPDATE occupancies SET lane = 1 WHERE resource_kind = 'practitioner' \
+                 AND appointment_id = {id}"
+            ),
+            format!("UPDATE appointments SET priority = 'urgent' WHERE id = {id}"),
+            format!("UPDATE appointments SET resources = 1 WHERE id = {id}"),
+            format!("UPDATE appointments SET busy_from = ends_at WHERE id = {id}"),
+            format!("UPDATE appointments SET status = 'noshow' WHERE id = {id}"),
+            format!("UPDATE appointments SET status = 'cancelled' WHERE id = {id}"),
             format!("DELETE FROM occupancies WHERE appointment_id = {id}"),
             format!("DELETE FROM appointments WHERE id = {id}"),
             format!("UPDATE appointments SET code = 'XXXXXX' WHERE id = {id}"),
@@ -163,8 +173,8 @@ on_both! {
             }
             attacks.push(
                 "INSERT OR REPLACE INTO occupancies (rowid, appointment_id, resource_kind, \
-                 resource_id, starts_at, ends_at, live) SELECT rowid, randomblob(16), \
-                 resource_kind, resource_id, starts_at, ends_at, 0 FROM occupancies"
+                 resource_id, lane, starts_at, ends_at, live) SELECT rowid, randomblob(16), \
+                 resource_kind, resource_id, lane, starts_at, ends_at, 0 FROM occupancies"
                     .to_owned(),
             );
         }
@@ -176,5 +186,150 @@ on_both! {
         let wish = world.wish(&start(0, 0));
         let again = world.boris.client.once("/v1/appointments", &key(), &wish).await;
         assert_eq!(again.refused(409), "slot_taken");
+    }
+}
+
+/// Everything that visits hold, as one text.
+fn holdings(world: &World) -> String {
+    let sql = match world.house.engine {
+        Engine::Sqlite => {
+            "SELECT group_concat(t, ';') AS t FROM (
+               SELECT quote(appointment_id) || resource_kind || quote(resource_id) || lane
+                 || '|' || starts_at || '|' || ends_at || '|' || live AS t FROM occupancies
+               UNION ALL SELECT quote(id) || status || starts_at || '|' || ends_at || '|'
+                 || busy_from || '|' || busy_to || quote(practitioner_id) || quote(patient_id)
+               FROM appointments ORDER BY 1)"
+        }
+        Engine::Postgres => {
+            "SELECT string_agg(t, ';' ORDER BY t) AS t FROM (
+               SELECT o::text AS t FROM occupancies o UNION ALL
+               SELECT concat_ws('|', id, status, starts_at, ends_at, busy_from, busy_to,
+                 practitioner_id, patient_id) FROM appointments) AS x"
+        }
+    };
+    world.house.text(sql)
+}
+
+/// A second visit of the same doctor at the time of the first, written past the application:
+/// what it holds, then the row itself. `shift` is added to its times.
+fn second_visit(engine: Engine, first: &str, how: &str, lane: u8, shift_minutes: i64) -> String {
+    let (fresh, code, add) = match engine {
+        Engine::Sqlite => {
+            let micros = shift_minutes * 60_000_000;
+            ("x'00000000000000000000000000000abc'", "'ATTACK'", format!(" + {micros}"))
+        }
+        Engine::Postgres => (
+            "'00000000-0000-0000-0000-000000000abc'::uuid",
+            "'ATTACK'",
+            format!(" + interval '{shift_minutes} minutes'"),
+        ),
+    };
+    let (overbooked, before, after) = match (engine, lane) {
+        (Engine::Sqlite, 0) => ("0", how, ""),
+        (Engine::Sqlite, _) => ("1", how, ""),
+        (Engine::Postgres, 0) => ("false", "", how),
+        (Engine::Postgres, _) => ("true", "", how),
+    };
+    format!(
+        "BEGIN;
+         INSERT {before} INTO occupancies
+           (appointment_id, resource_kind, resource_id, lane, starts_at, ends_at, live)
+         SELECT {fresh}, resource_kind, resource_id,
+           CASE resource_kind WHEN 'practitioner' THEN {lane} ELSE 0 END,
+           starts_at{add}, ends_at{add}, live
+         FROM occupancies WHERE appointment_id = {first} AND resource_kind = 'practitioner' {after};
+         INSERT {before} INTO occupancies
+           (appointment_id, resource_kind, resource_id, lane, starts_at, ends_at, live)
+         SELECT {fresh}, 'patient', (SELECT id FROM patients WHERE name LIKE 'Борис%'), 0,
+           starts_at{add}, ends_at{add}, live
+         FROM occupancies WHERE appointment_id = {first} AND resource_kind = 'patient' {after};
+         INSERT {before} INTO appointments
+           (id, code, status, service_id, organization_id, practitioner_id, patient_id, starts_at,
+            ends_at, busy_from, busy_to, priority, overbooked, mode, moves, resources, time_zone,
+            local_start, created_by, created_at, updated_at, version)
+         SELECT {fresh}, {code}, status, service_id, organization_id, practitioner_id,
+           (SELECT id FROM patients WHERE name LIKE 'Борис%'), starts_at{add}, ends_at{add},
+           busy_from{add}, busy_to{add}, priority, {overbooked}, mode, 0, 0, time_zone,
+           local_start, created_by, created_at, updated_at, 1
+         FROM appointments WHERE id = {first} {after};
+         COMMIT;"
+    )
+}
+
+on_both! {
+    async fn what_is_written_past_the_application_cannot_book_twice_either(world: World) {
+        let engine = world.house.engine;
+        let booked = world.booked(&start(0, 0)).await;
+        let other = json!({"service": world.service, "practitioner": world.doctor.id,
+            "start": start(1, 0)});
+        let other = made(&world.boris.client, "/v1/appointments", other).await;
+        let literal = |body: &Value| {
+            let hex = body["id"].as_str().unwrap().replace('-', "");
+            match engine {
+                Engine::Sqlite => format!("x'{hex}'"),
+                Engine::Postgres => format!("'{hex}'"),
+            }
+        };
+        let (first, second) = (literal(&booked), literal(&other));
+        let hows: &[&str] = match engine {
+            Engine::Sqlite => &["", "OR IGNORE", "OR REPLACE", "OR FAIL", "OR ROLLBACK", "OR ABORT"],
+            Engine::Postgres => &["", "ON CONFLICT DO NOTHING"],
+        };
+        let mut attacks = Vec::new();
+        for how in hows {
+            for shift in [0, 10, -10] {
+                attacks.push(second_visit(engine, &first, how, 0, shift));
+            }
+        }
+        let update_hows: &[&str] = match engine {
+            Engine::Sqlite => &["", "OR IGNORE", "OR REPLACE", "OR FAIL", "OR ROLLBACK"],
+            Engine::Postgres => &[""],
+        };
+        for how in update_hows {
+            // A move onto the other, of the row, of what it holds, and of all at once.
+            attacks.push(format!(
+                "UPDATE {how} appointments SET (starts_at, ends_at, busy_from, busy_to) =
+                 (SELECT starts_at, ends_at, busy_from, busy_to FROM appointments WHERE id = {first})
+                 WHERE id = {second}"
+            ));
+            attacks.push(format!(
+                "UPDATE {how} occupancies SET (starts_at, ends_at) =
+                 (SELECT starts_at, ends_at FROM appointments WHERE id = {first})"
+            ));
+            attacks.push(format!(
+                "UPDATE {how} occupancies SET resource_id = (SELECT practitioner_id FROM \
+                 appointments WHERE id = {first}) WHERE appointment_id = {first}"
+            ));
+            attacks.push(format!(
+                "UPDATE {how} appointments SET patient_id = practitioner_id WHERE id = {first}"
+            ));
+            attacks.push(format!("UPDATE {how} occupancies SET appointment_id = {second} \
+                WHERE appointment_id = {first}"));
+        }
+        // One more thing that the visit holds, after the fact.
+        let one_more = match engine {
+            Engine::Sqlite => "randomblob(16)",
+            Engine::Postgres => "gen_random_uuid()",
+        };
+        for kind in ["room", "patient", "practitioner", "interpreter"] {
+            attacks.push(format!(
+                "INSERT INTO occupancies
+                   (appointment_id, resource_kind, resource_id, lane, starts_at, ends_at, live)
+                 SELECT appointment_id, '{kind}', {one_more}, 0, starts_at, ends_at, live
+                 FROM occupancies WHERE appointment_id = {first} AND resource_kind = 'patient'"
+            ));
+        }
+        let before = holdings(world);
+        assert!(attacks.len() >= 15, "{}", attacks.len());
+        for attack in &attacks {
+            // Whether it is refused or does nothing, it must not have done anything.
+            drop(world.house.execute(attack));
+            assert!(holdings(world) == before, "{attack}");
+        }
+        assert_eq!(world.house.count(OVERLAPS), 0);
+        // The second lane is another time: that is what overbooking is, and only once.
+        world.house.execute(&second_visit(engine, &first, "", 1, 0)).unwrap();
+        let third = second_visit(engine, &first, "", 1, 0).replace("abc'", "abd'").replace("ATTACK", "ATTAKK");
+        world.house.execute(&third).unwrap_err();
     }
 }

@@ -153,7 +153,7 @@ CREATE TABLE practitioners (
   account_id uuid UNIQUE REFERENCES accounts (id),
   organization_id uuid NOT NULL REFERENCES organizations (id),
   name text COLLATE "C" NOT NULL,
-  kind text NOT NULL CHECK (kind IN ('doctor', 'feldsher')),
+  kind text NOT NULL CHECK (kind IN ('doctor', 'feldsher', 'interpreter')),
   specialty text,
   time_zone text NOT NULL,
   schedule_version integer NOT NULL,
@@ -249,49 +249,100 @@ CREATE TABLE external_busy (
 );
 CREATE INDEX external_busy_by_practitioner ON external_busy (practitioner_id, ends_at, starts_at);
 
+-- Rooms and devices that a visit can need. (Feldshers and interpreters are practitioners.)
+CREATE TABLE resources (
+  id uuid NOT NULL PRIMARY KEY,
+  organization_id uuid NOT NULL REFERENCES organizations (id),
+  location_id uuid NOT NULL REFERENCES locations (id),
+  kind text NOT NULL CHECK (kind IN ('room', 'device')),
+  name text COLLATE "C" NOT NULL,
+  active boolean NOT NULL,
+  version integer NOT NULL,
+  created_at timestamptz NOT NULL
+);
+CREATE INDEX resources_by_organization ON resources (organization_id, kind, active);
+CREATE INDEX resources_by_name ON resources (name, id);
+
 -- Booking. starts_at is the instant; time_zone and local_start are what the patient was promised.
+-- busy_from to busy_to is what it takes of the practitioner: the visit and the buffers around it.
+-- A priority other than routine takes both lanes of the practitioner, overbooked the second alone.
 CREATE TABLE appointments (
   id uuid NOT NULL PRIMARY KEY,
   code text NOT NULL UNIQUE,
   status text NOT NULL
-    CHECK (status IN ('pending', 'booked', 'arrived', 'fulfilled', 'cancelled', 'noshow')),
+    CHECK (status IN ('proposed', 'pending', 'booked', 'arrived', 'fulfilled', 'cancelled', 'noshow')),
   service_id uuid NOT NULL REFERENCES healthcare_services (id),
   organization_id uuid NOT NULL REFERENCES organizations (id),
   practitioner_id uuid NOT NULL REFERENCES practitioners (id),
   patient_id uuid NOT NULL REFERENCES patients (id),
   starts_at timestamptz NOT NULL,
   ends_at timestamptz NOT NULL,
+  busy_from timestamptz NOT NULL,
+  busy_to timestamptz NOT NULL,
+  priority text NOT NULL CHECK (priority IN ('routine', 'urgent', 'asap', 'stat')),
+  overbooked boolean NOT NULL,
+  mode text NOT NULL CHECK (mode IN ('video', 'audio', 'phone', 'chat', 'deferred')),
   time_zone text NOT NULL,
   local_start text NOT NULL,
   hold_expires_at timestamptz,
   reason_sealed bytea,
   cancellation_sealed bytea,
+  cancellation_code text
+    CHECK (cancellation_code IN ('patient', 'clinic', 'declined', 'expired', 'technical', 'leave')),
+  noshow_cause text CHECK (noshow_cause IN ('patient', 'link', 'practitioner', 'clinic')),
+  confirmed_at timestamptz,
+  series_id uuid,
+  moves integer NOT NULL,
+  resources integer NOT NULL,
   created_by uuid NOT NULL REFERENCES accounts (id),
   created_at timestamptz NOT NULL,
   updated_at timestamptz NOT NULL,
   version integer NOT NULL,
   CHECK (starts_at < ends_at),
-  CHECK ((status = 'pending') = (hold_expires_at IS NOT NULL))
+  CHECK (busy_from <= starts_at AND ends_at <= busy_to),
+  CHECK (NOT (overbooked AND priority <> 'routine')),
+  CHECK ((status IN ('proposed', 'pending')) = (hold_expires_at IS NOT NULL)),
+  CHECK ((status = 'cancelled') = (cancellation_code IS NOT NULL)),
+  CHECK ((status = 'noshow') = (noshow_cause IS NOT NULL))
 );
 CREATE INDEX appointments_by_practitioner ON appointments (practitioner_id, starts_at, id);
 CREATE INDEX appointments_by_patient ON appointments (patient_id, starts_at, id);
+CREATE INDEX appointments_held ON appointments (patient_id, hold_expires_at)
+  WHERE status IN ('proposed', 'pending');
 CREATE INDEX appointments_by_organization ON appointments (organization_id, starts_at, id);
 
--- Whatever a visit holds for itself: its practitioner, its patient, later a room or a device.
--- No two live rows of one resource overlap; see the guards below.
+-- Where a visit was before it was moved; written once, never changed.
+CREATE TABLE appointment_moves (
+  id uuid NOT NULL PRIMARY KEY,
+  appointment_id uuid NOT NULL REFERENCES appointments (id),
+  number integer NOT NULL,
+  from_starts_at timestamptz NOT NULL,
+  to_starts_at timestamptz NOT NULL,
+  from_practitioner_id uuid NOT NULL REFERENCES practitioners (id),
+  to_practitioner_id uuid NOT NULL REFERENCES practitioners (id),
+  reason_sealed bytea,
+  moved_by uuid NOT NULL REFERENCES accounts (id),
+  moved_at timestamptz NOT NULL,
+  UNIQUE (appointment_id, number)
+);
+
+-- Whatever a visit holds for itself: its practitioner, its patient, and what else it needs.
+-- No two live rows of one resource and lane overlap; see the guards below.
 CREATE TABLE occupancies (
   appointment_id uuid NOT NULL REFERENCES appointments (id) DEFERRABLE INITIALLY DEFERRED,
-  resource_kind text NOT NULL CHECK (resource_kind IN ('practitioner', 'patient')),
+  resource_kind text NOT NULL CHECK (resource_kind IN ('practitioner', 'patient', 'room', 'device', 'feldsher', 'interpreter')),
   resource_id uuid NOT NULL,
+  lane integer NOT NULL CHECK (lane IN (0, 1)),
   starts_at timestamptz NOT NULL,
   ends_at timestamptz NOT NULL,
   live boolean NOT NULL,
-  PRIMARY KEY (appointment_id, resource_kind),
+  PRIMARY KEY (appointment_id, resource_id, lane),
   CHECK (starts_at < ends_at),
+  CHECK (lane = 0 OR resource_kind = 'practitioner'),
   CONSTRAINT resource_busy EXCLUDE USING gist
-    (resource_id WITH =, tstzrange(starts_at, ends_at) WITH &&) WHERE (live)
+    (resource_id WITH =, lane WITH =, tstzrange(starts_at, ends_at) WITH &&) WHERE (live)
 );
-CREATE INDEX occupancies_live ON occupancies (resource_id, starts_at) INCLUDE (ends_at) WHERE live;
+CREATE INDEX occupancies_live ON occupancies (resource_id, lane, starts_at) INCLUDE (ends_at) WHERE live;
 
 -- The visit.
 CREATE TABLE encounters (
@@ -299,7 +350,7 @@ CREATE TABLE encounters (
   appointment_id uuid NOT NULL UNIQUE REFERENCES appointments (id),
   status text NOT NULL
     CHECK (status IN ('planned', 'arrived', 'in-progress', 'onleave', 'finished', 'cancelled')),
-  outcome text CHECK (outcome IN ('completed', 'technical_failure', 'patient_absent', 'practitioner_absent', 'converted_to_phone')),
+  outcome text CHECK (outcome IN ('completed', 'technical_failure', 'patient_absent', 'practitioner_absent', 'converted_to_phone', 'converted_to_deferred')),
   patient_id uuid NOT NULL REFERENCES patients (id),
   practitioner_id uuid NOT NULL REFERENCES practitioners (id),
   organization_id uuid NOT NULL REFERENCES organizations (id),
@@ -478,56 +529,102 @@ END $$;
 
 CREATE TRIGGER occupancies_kept BEFORE DELETE ON occupancies FOR EACH ROW EXECUTE FUNCTION refuse('occupancy_kept');
 
--- An appointment is live exactly while its two occupancies are.
+-- What a visit holds is put down before the visit itself, and nothing is added later.
+CREATE FUNCTION occupancies_come_first() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM appointments WHERE id = NEW.appointment_id) THEN
+    RAISE EXCEPTION USING MESSAGE = 'occupancy_kept', ERRCODE = 'FD001';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER occupancies_come_first BEFORE INSERT ON occupancies FOR EACH ROW EXECUTE FUNCTION occupancies_come_first();
+
+-- An appointment is live exactly while its occupancies are: its practitioner, in the lanes of its
+-- priority and with the buffers, its patient, and as many others as it says.
 CREATE FUNCTION appointments_occupied() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF (SELECT count(*) FROM occupancies WHERE appointment_id = NEW.id
-      AND starts_at = NEW.starts_at AND ends_at = NEW.ends_at
-      AND live = (NEW.status IN ('pending', 'booked', 'arrived', 'fulfilled'))
-      AND ((resource_kind = 'practitioner' AND resource_id = NEW.practitioner_id)
-        OR (resource_kind = 'patient' AND resource_id = NEW.patient_id))) <> 2 THEN
+  IF (SELECT count(*) FILTER (WHERE resource_kind = 'patient') <> 1
+      OR count(*) FILTER (WHERE resource_kind = 'practitioner') <> 1 + (NEW.priority <> 'routine')::integer
+      OR count(*) <> 2 + (NEW.priority <> 'routine')::integer + NEW.resources
+      OR count(*) <> count(*) FILTER (WHERE live = (NEW.status IN ('proposed', 'pending', 'booked', 'arrived', 'fulfilled'))
+        AND CASE resource_kind
+          WHEN 'practitioner' THEN resource_id = NEW.practitioner_id
+            AND starts_at = NEW.busy_from AND ends_at = NEW.busy_to
+            AND (NEW.priority <> 'routine' OR lane = NEW.overbooked::integer)
+          WHEN 'patient' THEN resource_id = NEW.patient_id
+            AND starts_at = NEW.starts_at AND ends_at = NEW.ends_at
+          ELSE starts_at = NEW.starts_at AND ends_at = NEW.ends_at END)
+      FROM occupancies WHERE appointment_id = NEW.id) THEN
     RAISE EXCEPTION USING MESSAGE = 'occupancy_missing', ERRCODE = 'FD001';
   END IF;
   RETURN NULL;
 END $$;
 CREATE TRIGGER appointments_occupied AFTER INSERT ON appointments FOR EACH ROW EXECUTE FUNCTION appointments_occupied();
 
+-- The practitioner first, then the others, as booking takes them: nobody waits in a circle.
 CREATE FUNCTION appointments_follow() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  UPDATE occupancies SET starts_at = NEW.busy_from, ends_at = NEW.busy_to,
+    resource_id = NEW.practitioner_id, live = (NEW.status IN ('proposed', 'pending', 'booked', 'arrived', 'fulfilled')),
+    lane = CASE WHEN NEW.priority = 'routine' THEN NEW.overbooked::integer ELSE lane END
+  WHERE appointment_id = NEW.id AND resource_kind = 'practitioner';
   UPDATE occupancies SET starts_at = NEW.starts_at, ends_at = NEW.ends_at,
-    resource_id = CASE resource_kind WHEN 'patient' THEN NEW.patient_id ELSE NEW.practitioner_id END,
-    live = (NEW.status IN ('pending', 'booked', 'arrived', 'fulfilled'))
-  WHERE appointment_id = NEW.id;
+    resource_id = NEW.patient_id, live = (NEW.status IN ('proposed', 'pending', 'booked', 'arrived', 'fulfilled'))
+  WHERE appointment_id = NEW.id AND resource_kind = 'patient';
+  IF NEW.resources > 0 THEN
+    UPDATE occupancies SET starts_at = NEW.starts_at, ends_at = NEW.ends_at,
+      live = (NEW.status IN ('proposed', 'pending', 'booked', 'arrived', 'fulfilled'))
+    WHERE appointment_id = NEW.id AND resource_kind NOT IN ('practitioner', 'patient');
+  END IF;
   RETURN NULL;
 END $$;
-CREATE TRIGGER appointments_follow AFTER UPDATE OF status, starts_at, ends_at, practitioner_id, patient_id
+CREATE TRIGGER appointments_follow
+  AFTER UPDATE OF status, starts_at, ends_at, busy_from, busy_to, practitioner_id, patient_id, overbooked
   ON appointments FOR EACH ROW EXECUTE FUNCTION appointments_follow();
 CREATE FUNCTION occupancies_follow_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF NOT EXISTS (SELECT 1 FROM appointments WHERE id = NEW.appointment_id
-      AND starts_at = NEW.starts_at AND ends_at = NEW.ends_at
-      AND NEW.live = (status IN ('pending', 'booked', 'arrived', 'fulfilled'))
-      AND NEW.resource_id = CASE NEW.resource_kind WHEN 'patient' THEN patient_id ELSE practitioner_id END) THEN
+  IF NOT EXISTS (SELECT 1 FROM appointments a WHERE a.id = NEW.appointment_id
+      AND NEW.live = (a.status IN ('proposed', 'pending', 'booked', 'arrived', 'fulfilled'))
+      AND CASE NEW.resource_kind
+        WHEN 'practitioner' THEN NEW.resource_id = a.practitioner_id
+          AND NEW.starts_at = a.busy_from AND NEW.ends_at = a.busy_to
+          AND (a.priority <> 'routine' OR NEW.lane = a.overbooked::integer)
+        WHEN 'patient' THEN NEW.resource_id = a.patient_id
+          AND NEW.starts_at = a.starts_at AND NEW.ends_at = a.ends_at
+        ELSE NEW.starts_at = a.starts_at AND NEW.ends_at = a.ends_at END) THEN
     RAISE EXCEPTION USING MESSAGE = 'occupancy_kept', ERRCODE = 'FD001';
   END IF;
   RETURN NULL;
 END $$;
 CREATE TRIGGER occupancies_follow_only AFTER UPDATE ON occupancies FOR EACH ROW EXECUTE FUNCTION occupancies_follow_only();
 CREATE TRIGGER occupancies_in_place BEFORE UPDATE ON occupancies FOR EACH ROW
-  WHEN ((NEW.appointment_id, NEW.resource_kind) IS DISTINCT FROM (OLD.appointment_id, OLD.resource_kind))
+  WHEN ((NEW.appointment_id, NEW.resource_kind) IS DISTINCT FROM (OLD.appointment_id, OLD.resource_kind)
+    OR (NEW.lane <> OLD.lane AND OLD.resource_kind <> 'practitioner'))
   EXECUTE FUNCTION refuse('occupancy_kept');
 CREATE TRIGGER appointments_in_place BEFORE UPDATE ON appointments FOR EACH ROW
-  WHEN ((NEW.id, NEW.code, NEW.created_by, NEW.created_at)
-    IS DISTINCT FROM (OLD.id, OLD.code, OLD.created_by, OLD.created_at))
+  WHEN ((NEW.id, NEW.code, NEW.created_by, NEW.created_at, NEW.priority, NEW.resources, NEW.series_id)
+    IS DISTINCT FROM (OLD.id, OLD.code, OLD.created_by, OLD.created_at, OLD.priority, OLD.resources, OLD.series_id))
   EXECUTE FUNCTION refuse('appointment_kept');
+-- What has ended stays so; only that somebody did not come can have been a mistake.
 CREATE TRIGGER appointments_ended BEFORE UPDATE OF status ON appointments FOR EACH ROW
-  WHEN (OLD.status IN ('fulfilled', 'cancelled', 'noshow') AND NEW.status <> OLD.status)
+  WHEN (OLD.status IN ('fulfilled', 'cancelled', 'noshow') AND NEW.status <> OLD.status
+    AND NOT (OLD.status = 'noshow' AND NEW.status = 'booked'))
   EXECUTE FUNCTION refuse('appointment_over');
 CREATE TRIGGER appointments_kept BEFORE DELETE ON appointments FOR EACH ROW EXECUTE FUNCTION refuse('appointment_kept');
+CREATE TRIGGER appointment_moves_frozen BEFORE UPDATE ON appointment_moves FOR EACH ROW EXECUTE FUNCTION refuse('move_kept');
+CREATE TRIGGER appointment_moves_kept BEFORE DELETE ON appointment_moves FOR EACH ROW EXECUTE FUNCTION refuse('move_kept');
 
--- Only an open encounter changes its status.
+-- Only an open encounter changes its status, or one whose appointment is booked again.
+CREATE FUNCTION encounters_ended() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF OLD.status = 'cancelled' AND NEW.status = 'planned'
+      AND (SELECT status FROM appointments WHERE id = NEW.appointment_id) = 'booked' THEN
+    RETURN NEW;
+  END IF;
+  RAISE EXCEPTION USING MESSAGE = 'encounter_over', ERRCODE = 'FD001';
+END $$;
 CREATE TRIGGER encounters_ended BEFORE UPDATE OF status, outcome ON encounters FOR EACH ROW
-  WHEN (OLD.status IN ('finished', 'cancelled')) EXECUTE FUNCTION refuse('encounter_over');
+  WHEN (OLD.status IN ('finished', 'cancelled')) EXECUTE FUNCTION encounters_ended();
 
 -- A signed note never changes; no note, addendum or audit row is ever removed.
 CREATE TRIGGER notes_signed BEFORE UPDATE ON notes FOR EACH ROW WHEN (OLD.status = 'signed')
@@ -573,3 +670,4 @@ ALTER TABLE audit_events ENABLE ALWAYS TRIGGER audit_events_kept;
 ALTER TABLE audit_events ENABLE ALWAYS TRIGGER audit_events_not_truncated;
 CREATE TRIGGER occupancies_not_truncated BEFORE TRUNCATE ON occupancies EXECUTE FUNCTION refuse('occupancy_kept');
 CREATE TRIGGER appointments_not_truncated BEFORE TRUNCATE ON appointments EXECUTE FUNCTION refuse('appointment_kept');
+CREATE TRIGGER appointment_moves_not_truncated BEFORE TRUNCATE ON appointment_moves EXECUTE FUNCTION refuse('move_kept');

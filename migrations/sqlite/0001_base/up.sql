@@ -152,7 +152,7 @@ CREATE TABLE practitioners (
   account_id BLOB CHECK (length(account_id) = 16) UNIQUE REFERENCES accounts (id),
   organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
   name TEXT NOT NULL,
-  kind TEXT NOT NULL CHECK (kind IN ('doctor', 'feldsher')),
+  kind TEXT NOT NULL CHECK (kind IN ('doctor', 'feldsher', 'interpreter')),
   specialty TEXT,
   time_zone TEXT NOT NULL,
   schedule_version INTEGER NOT NULL,
@@ -248,47 +248,98 @@ CREATE TABLE external_busy (
 ) STRICT;
 CREATE INDEX external_busy_by_practitioner ON external_busy (practitioner_id, ends_at, starts_at);
 
+-- Rooms and devices that a visit can need. (Feldshers and interpreters are practitioners.)
+CREATE TABLE resources (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
+  location_id BLOB NOT NULL CHECK (length(location_id) = 16) REFERENCES locations (id),
+  kind TEXT NOT NULL CHECK (kind IN ('room', 'device')),
+  name TEXT NOT NULL,
+  active INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX resources_by_organization ON resources (organization_id, kind, active);
+CREATE INDEX resources_by_name ON resources (name, id);
+
 -- Booking. starts_at is the instant; time_zone and local_start are what the patient was promised.
+-- busy_from to busy_to is what it takes of the practitioner: the visit and the buffers around it.
+-- A priority other than routine takes both lanes of the practitioner, overbooked the second alone.
 CREATE TABLE appointments (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
   code TEXT NOT NULL UNIQUE,
   status TEXT NOT NULL
-    CHECK (status IN ('pending', 'booked', 'arrived', 'fulfilled', 'cancelled', 'noshow')),
+    CHECK (status IN ('proposed', 'pending', 'booked', 'arrived', 'fulfilled', 'cancelled', 'noshow')),
   service_id BLOB NOT NULL CHECK (length(service_id) = 16) REFERENCES healthcare_services (id),
   organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
   practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
   patient_id BLOB NOT NULL CHECK (length(patient_id) = 16) REFERENCES patients (id),
   starts_at INTEGER NOT NULL,
   ends_at INTEGER NOT NULL,
+  busy_from INTEGER NOT NULL,
+  busy_to INTEGER NOT NULL,
+  priority TEXT NOT NULL CHECK (priority IN ('routine', 'urgent', 'asap', 'stat')),
+  overbooked INTEGER NOT NULL,
+  mode TEXT NOT NULL CHECK (mode IN ('video', 'audio', 'phone', 'chat', 'deferred')),
   time_zone TEXT NOT NULL,
   local_start TEXT NOT NULL,
   hold_expires_at INTEGER,
   reason_sealed BLOB,
   cancellation_sealed BLOB,
+  cancellation_code TEXT
+    CHECK (cancellation_code IN ('patient', 'clinic', 'declined', 'expired', 'technical', 'leave')),
+  noshow_cause TEXT CHECK (noshow_cause IN ('patient', 'link', 'practitioner', 'clinic')),
+  confirmed_at INTEGER,
+  series_id BLOB CHECK (length(series_id) = 16),
+  moves INTEGER NOT NULL,
+  resources INTEGER NOT NULL,
   created_by BLOB NOT NULL CHECK (length(created_by) = 16) REFERENCES accounts (id),
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL,
   version INTEGER NOT NULL,
   CHECK (starts_at < ends_at),
-  CHECK ((status = 'pending') = (hold_expires_at IS NOT NULL))
+  CHECK (busy_from <= starts_at AND ends_at <= busy_to),
+  CHECK (NOT (overbooked AND priority <> 'routine')),
+  CHECK ((status IN ('proposed', 'pending')) = (hold_expires_at IS NOT NULL)),
+  CHECK ((status = 'cancelled') = (cancellation_code IS NOT NULL)),
+  CHECK ((status = 'noshow') = (noshow_cause IS NOT NULL))
 ) STRICT;
 CREATE INDEX appointments_by_practitioner ON appointments (practitioner_id, starts_at, id);
 CREATE INDEX appointments_by_patient ON appointments (patient_id, starts_at, id);
+CREATE INDEX appointments_held ON appointments (patient_id, hold_expires_at)
+  WHERE status IN ('proposed', 'pending');
 CREATE INDEX appointments_by_organization ON appointments (organization_id, starts_at, id);
 
--- Whatever a visit holds for itself: its practitioner, its patient, later a room or a device.
--- No two live rows of one resource overlap; see the guards below.
+-- Where a visit was before it was moved; written once, never changed.
+CREATE TABLE appointment_moves (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  appointment_id BLOB NOT NULL CHECK (length(appointment_id) = 16) REFERENCES appointments (id),
+  number INTEGER NOT NULL,
+  from_starts_at INTEGER NOT NULL,
+  to_starts_at INTEGER NOT NULL,
+  from_practitioner_id BLOB NOT NULL CHECK (length(from_practitioner_id) = 16) REFERENCES practitioners (id),
+  to_practitioner_id BLOB NOT NULL CHECK (length(to_practitioner_id) = 16) REFERENCES practitioners (id),
+  reason_sealed BLOB,
+  moved_by BLOB NOT NULL CHECK (length(moved_by) = 16) REFERENCES accounts (id),
+  moved_at INTEGER NOT NULL,
+  UNIQUE (appointment_id, number)
+) STRICT;
+
+-- Whatever a visit holds for itself: its practitioner, its patient, and what else it needs.
+-- No two live rows of one resource and lane overlap; see the guards below.
 CREATE TABLE occupancies (
   appointment_id BLOB NOT NULL CHECK (length(appointment_id) = 16) REFERENCES appointments (id) DEFERRABLE INITIALLY DEFERRED,
-  resource_kind TEXT NOT NULL CHECK (resource_kind IN ('practitioner', 'patient')),
+  resource_kind TEXT NOT NULL CHECK (resource_kind IN ('practitioner', 'patient', 'room', 'device', 'feldsher', 'interpreter')),
   resource_id BLOB NOT NULL CHECK (length(resource_id) = 16),
+  lane INTEGER NOT NULL CHECK (lane IN (0, 1)),
   starts_at INTEGER NOT NULL,
   ends_at INTEGER NOT NULL,
   live INTEGER NOT NULL,
-  PRIMARY KEY (appointment_id, resource_kind),
-  CHECK (starts_at < ends_at)
+  PRIMARY KEY (appointment_id, resource_id, lane),
+  CHECK (starts_at < ends_at),
+  CHECK (lane = 0 OR resource_kind = 'practitioner')
 ) STRICT;
-CREATE INDEX occupancies_live ON occupancies (resource_id, starts_at) WHERE live;
+CREATE INDEX occupancies_live ON occupancies (resource_id, lane, starts_at) WHERE live;
 
 -- The visit.
 CREATE TABLE encounters (
@@ -296,7 +347,7 @@ CREATE TABLE encounters (
   appointment_id BLOB NOT NULL CHECK (length(appointment_id) = 16) UNIQUE REFERENCES appointments (id),
   status TEXT NOT NULL
     CHECK (status IN ('planned', 'arrived', 'in-progress', 'onleave', 'finished', 'cancelled')),
-  outcome TEXT CHECK (outcome IN ('completed', 'technical_failure', 'patient_absent', 'practitioner_absent', 'converted_to_phone')),
+  outcome TEXT CHECK (outcome IN ('completed', 'technical_failure', 'patient_absent', 'practitioner_absent', 'converted_to_phone', 'converted_to_deferred')),
   patient_id BLOB NOT NULL CHECK (length(patient_id) = 16) REFERENCES patients (id),
   practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
   organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
@@ -467,55 +518,83 @@ INSERT INTO audit_heads (chain, seq, hash) VALUES
 
 -- Guards: what must hold even against our own mistakes.
 
--- Live intervals of one resource never overlap. Stored ones are disjoint, so the only row that
--- can collide is the last one that begins before the new one ends: one index seek.
+-- Live intervals of one resource and lane never overlap. Stored ones are disjoint, so the only
+-- row that can collide is the last one that begins before the new one ends: one index seek.
 CREATE TRIGGER occupancies_no_overlap_insert BEFORE INSERT ON occupancies WHEN NEW.live BEGIN
   SELECT RAISE(ABORT, 'resource_busy') WHERE (
-    SELECT ends_at FROM occupancies WHERE resource_id = NEW.resource_id AND live
-      AND starts_at < NEW.ends_at ORDER BY starts_at DESC LIMIT 1) > NEW.starts_at;
+    SELECT ends_at FROM occupancies WHERE resource_id = NEW.resource_id AND lane = NEW.lane
+      AND live AND starts_at < NEW.ends_at ORDER BY starts_at DESC LIMIT 1) > NEW.starts_at;
 END;
 CREATE TRIGGER occupancies_no_overlap_update BEFORE UPDATE ON occupancies WHEN NEW.live BEGIN
   SELECT RAISE(ABORT, 'resource_busy') WHERE (
-    SELECT ends_at FROM occupancies WHERE resource_id = NEW.resource_id AND live
-      AND starts_at < NEW.ends_at
-      AND NOT (appointment_id = OLD.appointment_id AND resource_kind = OLD.resource_kind)
+    SELECT ends_at FROM occupancies WHERE resource_id = NEW.resource_id AND lane = NEW.lane
+      AND live AND starts_at < NEW.ends_at AND appointment_id <> OLD.appointment_id
       ORDER BY starts_at DESC LIMIT 1) > NEW.starts_at;
 END;
 CREATE TRIGGER occupancies_kept BEFORE DELETE ON occupancies BEGIN
   SELECT RAISE(ABORT, 'occupancy_kept');
 END;
 
--- An appointment is live exactly while its two occupancies are.
+-- What a visit holds is put down before the visit itself, and nothing is added later.
+CREATE TRIGGER occupancies_come_first BEFORE INSERT ON occupancies BEGIN
+  SELECT RAISE(ABORT, 'occupancy_kept') WHERE EXISTS (
+    SELECT 1 FROM appointments WHERE id = NEW.appointment_id);
+END;
+-- An appointment is live exactly while its occupancies are: its practitioner, in the lanes of its
+-- priority and with the buffers, its patient, and as many others as it says.
 CREATE TRIGGER appointments_occupied AFTER INSERT ON appointments BEGIN
   SELECT RAISE(ABORT, 'occupancy_missing') WHERE (
-    SELECT count(*) FROM occupancies WHERE appointment_id = NEW.id
-      AND starts_at = NEW.starts_at AND ends_at = NEW.ends_at
-      AND live = (NEW.status IN ('pending', 'booked', 'arrived', 'fulfilled'))
-      AND ((resource_kind = 'practitioner' AND resource_id = NEW.practitioner_id)
-        OR (resource_kind = 'patient' AND resource_id = NEW.patient_id))) <> 2;
+    SELECT count(*) FILTER (WHERE resource_kind = 'patient') <> 1
+      OR count(*) FILTER (WHERE resource_kind = 'practitioner') <> 1 + (NEW.priority <> 'routine')
+      OR count(*) <> 2 + (NEW.priority <> 'routine') + NEW.resources
+      OR count(*) <> count(*) FILTER (WHERE live = (NEW.status IN ('proposed', 'pending', 'booked', 'arrived', 'fulfilled'))
+        AND CASE resource_kind
+          WHEN 'practitioner' THEN resource_id = NEW.practitioner_id
+            AND starts_at = NEW.busy_from AND ends_at = NEW.busy_to
+            AND (NEW.priority <> 'routine' OR lane = NEW.overbooked)
+          WHEN 'patient' THEN resource_id = NEW.patient_id
+            AND starts_at = NEW.starts_at AND ends_at = NEW.ends_at
+          ELSE starts_at = NEW.starts_at AND ends_at = NEW.ends_at END)
+    FROM occupancies WHERE appointment_id = NEW.id);
 END;
-CREATE TRIGGER appointments_follow AFTER UPDATE OF status, starts_at, ends_at, practitioner_id, patient_id
+CREATE TRIGGER appointments_follow
+AFTER UPDATE OF status, starts_at, ends_at, busy_from, busy_to, practitioner_id, patient_id, overbooked
 ON appointments BEGIN
+  UPDATE occupancies SET starts_at = NEW.busy_from, ends_at = NEW.busy_to,
+    resource_id = NEW.practitioner_id, live = (NEW.status IN ('proposed', 'pending', 'booked', 'arrived', 'fulfilled')),
+    lane = CASE WHEN NEW.priority = 'routine' THEN NEW.overbooked ELSE lane END
+  WHERE appointment_id = NEW.id AND resource_kind = 'practitioner';
   UPDATE occupancies SET starts_at = NEW.starts_at, ends_at = NEW.ends_at,
-    resource_id = CASE resource_kind WHEN 'patient' THEN NEW.patient_id ELSE NEW.practitioner_id END,
-    live = (NEW.status IN ('pending', 'booked', 'arrived', 'fulfilled'))
-  WHERE appointment_id = NEW.id;
+    resource_id = CASE resource_kind WHEN 'patient' THEN NEW.patient_id ELSE resource_id END,
+    live = (NEW.status IN ('proposed', 'pending', 'booked', 'arrived', 'fulfilled'))
+  WHERE appointment_id = NEW.id AND resource_kind <> 'practitioner';
 END;
 CREATE TRIGGER occupancies_follow_only AFTER UPDATE ON occupancies BEGIN
   SELECT RAISE(ABORT, 'occupancy_kept') WHERE NOT EXISTS (
     SELECT 1 FROM appointments WHERE id = NEW.appointment_id
-      AND starts_at = NEW.starts_at AND ends_at = NEW.ends_at
-      AND NEW.live = (status IN ('pending', 'booked', 'arrived', 'fulfilled'))
-      AND NEW.resource_id = CASE NEW.resource_kind WHEN 'patient' THEN patient_id ELSE practitioner_id END);
+      AND NEW.live = (status IN ('proposed', 'pending', 'booked', 'arrived', 'fulfilled'))
+      AND CASE NEW.resource_kind
+        WHEN 'practitioner' THEN NEW.resource_id = practitioner_id
+          AND NEW.starts_at = busy_from AND NEW.ends_at = busy_to
+          AND (priority <> 'routine' OR NEW.lane = overbooked)
+        WHEN 'patient' THEN NEW.resource_id = patient_id
+          AND NEW.starts_at = appointments.starts_at AND NEW.ends_at = appointments.ends_at
+        ELSE NEW.starts_at = appointments.starts_at AND NEW.ends_at = appointments.ends_at END);
 END;
+-- What has ended stays so; only that somebody did not come can have been a mistake.
 CREATE TRIGGER appointments_ended BEFORE UPDATE OF status ON appointments
-WHEN OLD.status IN ('fulfilled', 'cancelled', 'noshow') AND NEW.status <> OLD.status BEGIN
+WHEN OLD.status IN ('fulfilled', 'cancelled', 'noshow') AND NEW.status <> OLD.status
+  AND NOT (OLD.status = 'noshow' AND NEW.status = 'booked') BEGIN
   SELECT RAISE(ABORT, 'appointment_over');
 END;
+CREATE TRIGGER appointment_moves_frozen BEFORE UPDATE ON appointment_moves BEGIN SELECT RAISE(ABORT, 'move_kept'); END;
+CREATE TRIGGER appointment_moves_kept BEFORE DELETE ON appointment_moves BEGIN SELECT RAISE(ABORT, 'move_kept'); END;
 
--- Only an open encounter changes its status.
+-- Only an open encounter changes its status, or one whose appointment is booked again.
 CREATE TRIGGER encounters_ended BEFORE UPDATE OF status, outcome ON encounters
-WHEN OLD.status IN ('finished', 'cancelled') BEGIN
+WHEN OLD.status IN ('finished', 'cancelled') AND NOT (
+  OLD.status = 'cancelled' AND NEW.status = 'planned'
+  AND (SELECT status FROM appointments WHERE id = NEW.appointment_id) = 'booked') BEGIN
   SELECT RAISE(ABORT, 'encounter_over');
 END;
 
@@ -557,13 +636,24 @@ CREATE TRIGGER note_addenda_not_replaced BEFORE INSERT ON note_addenda BEGIN
 END;
 CREATE TRIGGER occupancies_not_replaced BEFORE INSERT ON occupancies BEGIN
   SELECT RAISE(ABORT, 'occupancy_kept') WHERE EXISTS (SELECT 1 FROM occupancies
-    WHERE appointment_id = NEW.appointment_id AND resource_kind = NEW.resource_kind)
+    WHERE appointment_id = NEW.appointment_id AND resource_id = NEW.resource_id AND lane = NEW.lane)
     OR EXISTS (SELECT 1 FROM occupancies WHERE rowid = NEW.rowid);
 END;
 CREATE TRIGGER occupancies_in_place BEFORE UPDATE ON occupancies
 WHEN NEW.rowid <> OLD.rowid OR NEW.appointment_id <> OLD.appointment_id
-  OR NEW.resource_kind <> OLD.resource_kind BEGIN
+  OR NEW.resource_kind <> OLD.resource_kind
+  OR (NEW.lane <> OLD.lane AND OLD.resource_kind <> 'practitioner') BEGIN
   SELECT RAISE(ABORT, 'occupancy_kept');
+END;
+CREATE TRIGGER occupancies_none_replaced BEFORE UPDATE OF resource_id, lane ON occupancies BEGIN
+  SELECT RAISE(ABORT, 'occupancy_kept') WHERE EXISTS (SELECT 1 FROM occupancies
+    WHERE appointment_id = NEW.appointment_id AND resource_id = NEW.resource_id
+      AND lane = NEW.lane AND rowid <> OLD.rowid);
+END;
+CREATE TRIGGER appointment_moves_not_replaced BEFORE INSERT ON appointment_moves BEGIN
+  SELECT RAISE(ABORT, 'move_kept') WHERE EXISTS (SELECT 1 FROM appointment_moves
+    WHERE id = NEW.id OR (appointment_id = NEW.appointment_id AND number = NEW.number))
+    OR EXISTS (SELECT 1 FROM appointment_moves WHERE rowid = NEW.rowid);
 END;
 CREATE TRIGGER appointments_not_replaced BEFORE INSERT ON appointments BEGIN
   SELECT RAISE(ABORT, 'appointment_kept') WHERE EXISTS (SELECT 1 FROM appointments WHERE id = NEW.id)
@@ -573,7 +663,9 @@ CREATE TRIGGER appointments_not_replaced BEFORE INSERT ON appointments BEGIN
 END;
 CREATE TRIGGER appointments_in_place BEFORE UPDATE ON appointments
 WHEN NEW.rowid <> OLD.rowid OR NEW.id <> OLD.id OR NEW.code <> OLD.code
-  OR NEW.created_by <> OLD.created_by OR NEW.created_at <> OLD.created_at BEGIN
+  OR NEW.created_by <> OLD.created_by OR NEW.created_at <> OLD.created_at
+  OR NEW.priority <> OLD.priority OR NEW.resources <> OLD.resources
+  OR NEW.series_id IS NOT OLD.series_id BEGIN
   SELECT RAISE(ABORT, 'appointment_kept');
 END;
 CREATE TRIGGER appointments_kept BEFORE DELETE ON appointments BEGIN SELECT RAISE(ABORT, 'appointment_kept'); END;

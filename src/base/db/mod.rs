@@ -53,6 +53,28 @@ where
     }
 }
 
+/// Lets those who would change the same things go one after the other, until the transaction
+/// ends. SQLite has one writer anyway.
+pub fn take_turns(conn: &mut Conn, subjects: &[uuid::Uuid]) -> QueryResult<()> {
+    let Conn::Postgres(conn) = conn else { return Ok(()) };
+    let mut keys: Vec<i64> = subjects.iter().map(|subject| turn_key(*subject)).collect();
+    // In one order, so that nobody waits in a circle.
+    keys.sort_unstable();
+    keys.dedup();
+    for key in keys {
+        diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
+            .bind::<diesel::sql_types::BigInt, _>(key)
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
+/// The random end of a UUIDv7; two subjects that share it wait for one another, no more.
+fn turn_key(subject: uuid::Uuid) -> i64 {
+    let [.., a, b, c, d, e, f, g, h] = subject.into_bytes();
+    i64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
 /// What a guard of the schema said when it refused a statement (`resource_busy`, `note_signed`):
 /// both engines use the same names. `None` for any other failure.
 pub fn refusal(error: &diesel::result::Error) -> Option<String> {

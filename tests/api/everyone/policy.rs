@@ -152,6 +152,8 @@ fn no_ended_membership_and_no_missing_relation_allows_anything_of_a_clinic() {
         Action::ReadPractitioner,
         Action::ReadSlots,
         Action::ReadFeed,
+        Action::ReadResource,
+        Action::LookUp,
     ];
     let powerless = |name: &str| name.contains("disabled") || name.contains("invited");
     for (name, caller) in callers() {

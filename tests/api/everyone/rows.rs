@@ -159,6 +159,20 @@ pub fn rows() -> Vec<Row> {
             .see(EVERYONE),
         row("GET", "/v1/locations").may(EVERYONE),
         row("GET", "/v1/locations/{id}").of("village").may(EVERYONE),
+        row("POST", "/v1/resources")
+            .body(|place| {
+                json!({"kind": "room", "name": "Кабинет 5", "organization": place.id("clinic"),
+                    "location": place.id("village")})
+            })
+            .may(ADMINS)
+            .see(EVERYONE),
+        row("GET", "/v1/resources").may(EVERYONE),
+        row("PATCH", "/v1/resources/{id}")
+            .of("room")
+            .body(|_| json!({"active": true}))
+            .version(1)
+            .may(ADMINS)
+            .see(EVERYONE),
         row("POST", "/v1/practitioners")
             .body(|place| {
                 json!({"name": "Новый Врач", "kind": "doctor", "organization": place.id("clinic"),
@@ -244,6 +258,17 @@ pub fn rows() -> Vec<Row> {
                 })
                 .may(VISIBLE)
         },
+        row("POST", "/v1/appointments/lookup").public(),
+        Row {
+            hidden: (422, "unknown_reference"),
+            ..row("POST", "/v1/appointments/series")
+                .body(|place| {
+                    json!({"service": place.id("service"), "practitioner": place.id("practitioner"),
+                        "patient": place.id("patient"), "start": "2026-11-26T03:00:00Z",
+                        "every_weeks": 1, "count": 2, "dry_run": true})
+                })
+                .may(VISIBLE)
+        },
         row("GET", "/v1/appointments").may(EVERYONE).lists("planned", VISIBLE),
         row("GET", "/v1/appointments/{id}").of("planned").may(VISIBLE),
         row("GET", "/v1/appointments/{id}/calendar.ics").of("planned").may(VISIBLE),
@@ -257,6 +282,22 @@ pub fn rows() -> Vec<Row> {
             .of("held")
             .may(&[Asha, Feldsher, Registrar, Chief])
             .see(DOCTOR),
+        row("POST", "/v1/appointments/{id}/accept")
+            .of("asked")
+            .may(PLANNERS)
+            .see(&[Asha, Feldsher]),
+        row("POST", "/v1/appointments/{id}/decline")
+            .of("unwanted")
+            .may(PLANNERS)
+            .see(&[Asha, Feldsher]),
+        row("POST", "/v1/appointments/{id}/attend")
+            .of("planned")
+            .may(&[Doctor, Feldsher, Registrar, Chief])
+            .see(&[Asha]),
+        row("POST", "/v1/appointments/{id}/reschedule")
+            .of("planned")
+            .body(|_| json!({"start": "2026-11-25T04:00:00Z"}))
+            .may(VISIBLE),
         row("POST", "/v1/appointments/{id}/cancel").of("planned").may(VISIBLE),
         row("POST", "/v1/appointments/{id}/noshow")
             .of("missed")
@@ -270,6 +311,10 @@ pub fn rows() -> Vec<Row> {
             .of("held")
             .may(&[Registrar, Chief])
             .see(VISIBLE),
+        row("POST", "/v1/appointments/{id}/undo")
+            .of("missed")
+            .may(PLANNERS)
+            .see(&[Asha, Feldsher]),
         row("GET", "/v1/encounters/{id}").of("live").may(VISIBLE),
         row("POST", "/v1/encounters/{id}/join").of("live").may(BOTH).see(OFFICE),
         row("GET", "/v1/encounters/{id}/waiting-room").of("live").may(DOCTOR).see(VISIBLE),

@@ -55,6 +55,7 @@ struct Cast<'a> {
     clinic: &'a str,
     village: &'a str,
     service: &'a str,
+    admin: &'a Client,
     registrar: &'a world::Person,
     doctor: &'a world::Person,
     patient: &'a world::Person,
@@ -134,6 +135,7 @@ impl Stage {
             clinic: &world.clinic,
             village: &world.village,
             service: &world.service,
+            admin: &people[&Who::SystemAdmin].client,
             registrar: &people[&Who::Registrar],
             doctor: &people[&Who::Doctor],
             patient: &people[&Who::Asha],
@@ -143,6 +145,7 @@ impl Stage {
             clinic: &world.other_clinic,
             village: &world.village,
             service: &world.other_service,
+            admin: &people[&Who::SystemAdmin].client,
             registrar: &clerk,
             doctor: &people[&Who::Stranger],
             patient: &zoya,
@@ -195,7 +198,7 @@ async fn book(
 
 /// Puts one object of every kind into a clinic.
 async fn furnish(world: &World, place: &mut Place, cast: Cast<'_>) {
-    let Cast { clinic, village, service, registrar, doctor, patient } = cast;
+    let Cast { clinic, village, service, admin, registrar, doctor, patient } = cast;
     for (name, id) in [
         ("clinic", clinic),
         ("village", village),
@@ -216,6 +219,14 @@ async fn furnish(world: &World, place: &mut Place, cast: Cast<'_>) {
         let booked = book(patient, doctor, service, &start, name == "held").await;
         place.keep(name, &booked["id"]);
     }
+    for (name, start) in [("asked", "05:00"), ("unwanted", "05:20")] {
+        let body = json!({"service": service, "practitioner": doctor.id, "request": true,
+            "start": format!("2026-11-23T{start}:00Z")});
+        place.keep(name, &made(&patient.client, "/v1/appointments", body).await["id"]);
+    }
+    let room =
+        json!({"kind": "room", "name": "Кабинет", "organization": clinic, "location": village});
+    place.keep("room", &made(admin, "/v1/resources", room).await["id"]);
     for (name, start) in
         [("live", "02:40"), ("second", "03:40"), ("noted", "04:00"), ("drafted", "04:20")]
     {

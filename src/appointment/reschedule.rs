@@ -1,0 +1,301 @@
+//! A visit is put to another time, in place: the same id, code, link, reason and visit.
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::access::table::Action;
+use crate::account::AccountId;
+use crate::appointment::book::{check_start, find_service, free_after, working};
+use crate::appointment::needed::{self, Need};
+use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
+use crate::appointment::{
+    Appointment, AppointmentId, Priority, Row, check_reason, find_row, sealed, show, unsealed,
+};
+use crate::base::column::{Instant, Uuid};
+use crate::base::db::take_turns;
+use crate::base::error::Error;
+use crate::base::name::Named;
+use crate::base::problem;
+use crate::base::schema::{accounts, appointment_moves, appointments, practitioners};
+use crate::base::tx::Tx;
+use crate::base::zone;
+use crate::encounter;
+use crate::encounter::lifecycle::{self, Act, AppointmentStatus};
+use crate::message;
+use crate::patient::{self, PatientRow};
+use crate::practitioner::{PractitionerId, PractitionerRow};
+use crate::schedule::Slot;
+
+/// Where a visit shall be put.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RescheduleAppointment {
+    /// When, RFC 3339 with an offset.
+    pub start: Instant,
+    /// With whom; left out: with the same.
+    pub practitioner: Option<PractitionerId>,
+    /// Why, in the caller's words.
+    pub reason: Option<String>,
+}
+
+/// One move of a visit.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Move {
+    /// When it was moved.
+    pub at: Instant,
+    /// Who moved it.
+    pub by: Named<AccountId>,
+    /// When it was to begin before.
+    pub from_start: Instant,
+    /// When it was to begin then.
+    pub to_start: Instant,
+    /// With whom it was before.
+    pub from_practitioner: Named<PractitionerId>,
+    /// With whom it was then.
+    pub to_practitioner: Named<PractitionerId>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Puts a visit that has not begun to another time. It gives its own time up first, so it can be
+/// moved over itself. 409 `slot_taken`, `patient_busy` or `resource_busy`; [`alternatives`] says
+/// what is free instead. 412 when `version` was sent and is not the present one.
+pub fn reschedule(
+    tx: &mut Tx,
+    id: AppointmentId,
+    version: Option<i32>,
+    wanted: &RescheduleAppointment,
+) -> Result<Appointment, Error> {
+    let row = find_row(tx, id)?;
+    tx.allow(Action::MoveAppointment, &row.facts())?;
+    check_reason(wanted.reason.as_deref())?;
+    check_movable(tx, &row, version)?;
+    check_start(tx, wanted.start)?;
+    let service = find_service(tx, row.service_id)?;
+    let new = Times::of(&row, wanted.start);
+    let practitioner = wanted.practitioner.unwrap_or(row.practitioner_id);
+    let working = working(tx, &service, Some(practitioner), (new.start, new.end))?;
+    let practitioner =
+        working.first().ok_or_else(|| Error::field(&problem::OUTSIDE_HOURS, "/start"))?;
+    let patient = patient::find_row(tx, row.patient_id)?;
+    let clinic = if row.resources > 0 { row.organization_id.0 } else { row.patient_id.0 };
+    take_turns(tx.conn, &[row.practitioner_id.0, practitioner.id.0, row.patient_id.0, clinic])?;
+    if row.resources > 0 {
+        let need =
+            Need { start: new.start, end: new.end, location: patient.location_id, named: &[] };
+        needed::exchange(tx, id, &service, (row.starts_at, row.ends_at), need)?;
+    }
+    put(tx, &row, new, practitioner, &patient)?;
+    encounter::replan(tx, id, practitioner.id, new.start)?;
+    remember(tx, &row, wanted, practitioner.id)?;
+    let moved = show(tx, id)?;
+    tx.record(Action::MoveAppointment, "Appointment", id.0, &row.facts());
+    if row.status == AppointmentStatus::Booked {
+        message::tell_move(tx, &moved, patient.account_id)?;
+    }
+    Ok(moved)
+}
+
+/// The next free times for a visit that could not be put where somebody wished, or whose hold is
+/// over.
+pub fn alternatives(
+    tx: &mut Tx,
+    id: AppointmentId,
+    wanted: Option<&RescheduleAppointment>,
+) -> Result<Vec<Slot>, Error> {
+    let row = find_row(tx, id)?;
+    tx.allow(Action::ReadAppointment, &row.facts())?;
+    let service = find_service(tx, row.service_id)?;
+    let patient = patient::find_row(tx, row.patient_id)?;
+    let after = wanted
+        .map_or(row.starts_at.minus(chrono::TimeDelta::microseconds(1)), |wanted| wanted.start);
+    let practitioner = wanted.and_then(|wanted| wanted.practitioner);
+    let practitioner = practitioner.unwrap_or(row.practitioner_id);
+    free_after(tx, &service, Some(practitioner), &patient, after)
+}
+
+/// The new times of a visit: as long as it was, with the same buffers.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    start: Instant,
+    end: Instant,
+    busy_from: Instant,
+    busy_to: Instant,
+}
+
+impl Times {
+    fn of(row: &Row, start: Instant) -> Self {
+        let end = start.plus(row.ends_at.since(row.starts_at));
+        Self {
+            start,
+            end,
+            busy_from: start.minus(row.starts_at.since(row.busy_from)),
+            busy_to: end.plus(row.busy_to.since(row.ends_at)),
+        }
+    }
+}
+
+fn check_movable(tx: &mut Tx, row: &Row, version: Option<i32>) -> Result<(), Error> {
+    if version.is_some_and(|version| version != row.version) {
+        return Err(Error::from(&problem::STALE_VERSION));
+    }
+    let visit = encounter::of_appointment(tx, row.id)?;
+    if lifecycle::next((row.status, visit.status), Act::Move).is_none() {
+        return Err(Error::from(&problem::BAD_STATE));
+    }
+    if row.is_dead(tx.now) {
+        return Err(Error::from(&problem::HOLD_OVER));
+    }
+    Ok(())
+}
+
+/// Changes the row; its occupancies follow, and the schema refuses them where they collide.
+fn put(
+    tx: &mut Tx,
+    row: &Row,
+    new: Times,
+    practitioner: &PractitionerRow,
+    patient: &PatientRow,
+) -> Result<(), Error> {
+    let lanes: &[i32] =
+        if row.priority == Priority::Routine { &[LANE] } else { &[LANE, SECOND_LANE] };
+    let doctor = Claim {
+        kind: ResourceKind::Practitioner,
+        resource: practitioner.id.0,
+        lane: LANE,
+        from: new.busy_from,
+        to: new.busy_to,
+    };
+    let person = Claim {
+        kind: ResourceKind::Patient,
+        resource: row.patient_id.0,
+        from: new.start,
+        to: new.end,
+        ..doctor
+    };
+    for claim in
+        [person].into_iter().chain(lanes.iter().map(|lane| Claim { lane: *lane, ..doctor }))
+    {
+        if !occupy::is_free(tx, row.id, &claim)? {
+            return Err(Error::from(match claim.kind {
+                ResourceKind::Patient => &problem::PATIENT_BUSY,
+                _ => &problem::SLOT_TAKEN,
+            }));
+        }
+    }
+    // Somebody can have been faster: the schema decides.
+    tx.attempt(|tx| update(tx, row, new, practitioner, patient))
+}
+
+fn update(
+    tx: &mut Tx,
+    row: &Row,
+    new: Times,
+    practitioner: &PractitionerRow,
+    patient: &PatientRow,
+) -> Result<(), Error> {
+    let zone = patient.time_zone;
+    let moved = diesel::update(
+        appointments::table
+            .filter(appointments::id.eq(row.id))
+            .filter(appointments::version.eq(row.version)),
+    )
+    .set((
+        appointments::practitioner_id.eq(practitioner.id),
+        appointments::starts_at.eq(new.start),
+        appointments::ends_at.eq(new.end),
+        appointments::busy_from.eq(new.busy_from),
+        appointments::busy_to.eq(new.busy_to),
+        appointments::overbooked.eq(false),
+        appointments::time_zone.eq(zone.to_string()),
+        appointments::local_start.eq(zone::local(new.start, zone)),
+        appointments::confirmed_at.eq(None::<Instant>),
+        appointments::moves.eq(row.moves.saturating_add(1)),
+        appointments::updated_at.eq(tx.now),
+        appointments::version.eq(row.version.saturating_add(1)),
+    ))
+    .execute(tx.conn)?;
+    if moved == 0 { Err(Error::from(&problem::CONFLICT)) } else { Ok(()) }
+}
+
+fn remember(
+    tx: &mut Tx,
+    row: &Row,
+    wanted: &RescheduleAppointment,
+    practitioner: PractitionerId,
+) -> Result<(), Error> {
+    let number = row.moves.saturating_add(1);
+    diesel::insert_into(appointment_moves::table)
+        .values((
+            appointment_moves::id.eq(Uuid::new(tx.now)),
+            appointment_moves::appointment_id.eq(row.id),
+            appointment_moves::number.eq(number),
+            appointment_moves::from_starts_at.eq(row.starts_at),
+            appointment_moves::to_starts_at.eq(wanted.start),
+            appointment_moves::from_practitioner_id.eq(row.practitioner_id),
+            appointment_moves::to_practitioner_id.eq(practitioner),
+            appointment_moves::reason_sealed.eq(sealed(
+                tx,
+                row.id,
+                &place(number),
+                wanted.reason.as_deref(),
+            )?),
+            appointment_moves::moved_by.eq(tx.person()?.account),
+            appointment_moves::moved_at.eq(tx.now),
+        ))
+        .execute(tx.conn)?;
+    Ok(())
+}
+
+fn place(number: i32) -> String {
+    format!("move {number}")
+}
+
+/// Where a visit was before, the first move first.
+pub(crate) fn moves(tx: &mut Tx, id: AppointmentId) -> Result<Vec<Move>, Error> {
+    type Line = (
+        (i32, Instant, Instant, Instant),
+        (PractitionerId, PractitionerId),
+        Option<Vec<u8>>,
+        (AccountId, String),
+    );
+    let lines: Vec<Line> = appointment_moves::table
+        .inner_join(accounts::table.on(accounts::id.eq(appointment_moves::moved_by)))
+        .filter(appointment_moves::appointment_id.eq(id))
+        .order(appointment_moves::number)
+        .select((
+            (
+                appointment_moves::number,
+                appointment_moves::moved_at,
+                appointment_moves::from_starts_at,
+                appointment_moves::to_starts_at,
+            ),
+            (appointment_moves::from_practitioner_id, appointment_moves::to_practitioner_id),
+            appointment_moves::reason_sealed,
+            (accounts::id, accounts::name),
+        ))
+        .load(tx.conn)?;
+    let people: Vec<PractitionerId> = lines.iter().flat_map(|line| [line.1.0, line.1.1]).collect();
+    let names: Vec<(PractitionerId, String)> = practitioners::table
+        .filter(practitioners::id.eq_any(people))
+        .select((practitioners::id, practitioners::name))
+        .load(tx.conn)?;
+    let named = |id: PractitionerId| {
+        let name = names.iter().find(|(other, _)| *other == id);
+        Named { id, name: name.map(|(_, name)| name.clone()).unwrap_or_default() }
+    };
+    let shown = |((number, at, from_start, to_start), (from, to), reason, by): Line| {
+        Ok(Move {
+            at,
+            by: Named { id: by.0, name: by.1 },
+            from_start,
+            to_start,
+            from_practitioner: named(from),
+            to_practitioner: named(to),
+            reason: unsealed(tx, id, &place(number), reason)?,
+        })
+    };
+    lines.into_iter().map(shown).collect()
+}
