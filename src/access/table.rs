@@ -67,6 +67,8 @@ actions! {
     ReadPractitioner "practitioner.read" [SignedIn];
     /// Add a practitioner.
     CreatePractitioner "practitioner.create" [SystemAdmin, ClinicAdmin];
+    /// Change what is known of a practitioner.
+    EditPractitioner "practitioner.edit" [SystemAdmin, ClinicAdmin] sight ReadPractitioner;
 
     /// See who a patient is and where they live.
     ReadPatient "patient.read" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
@@ -79,6 +81,10 @@ actions! {
     ReadSchedule "schedule.read" [Conducts, Doctor, Feldsher, Registrar, ClinicAdmin] sight ReadSchedule;
     /// Change working hours and absences.
     EditSchedule "schedule.edit" [Conducts, Registrar, ClinicAdmin] sight ReadSchedule;
+    /// See when a clinic is closed.
+    ReadClosure "closure.read" [SignedIn];
+    /// Close a clinic for some days, or open it again.
+    EditClosure "closure.edit" [SystemAdmin, Registrar, ClinicAdmin] sight ReadClosure;
     /// See free times.
     ReadSlots "slot.read" [SignedIn];
 

@@ -4,14 +4,13 @@
 //! practitioner or patient and time. The code here only chooses and explains.
 
 use chrono::TimeDelta;
-use diesel::dsl::count_star;
 use diesel::prelude::*;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::taken::VISIT_HOURS_MAX;
+use crate::appointment::taken::{self, VISIT_HOURS_MAX};
 use crate::appointment::{self, Appointment, AppointmentId, check_reason, minutes, sealed};
 use crate::base::column::{self, Instant, text_enum};
 use crate::base::db::{self, Each};
@@ -27,7 +26,9 @@ use crate::message;
 use crate::organization::{self, Service, ServiceId};
 use crate::patient::{self, PatientId, PatientRow};
 use crate::practitioner::{self, PractitionerId, PractitionerRow};
-use crate::schedule::{self, Slot};
+use crate::schedule::free::Asker;
+use crate::schedule::slots::Slot;
+use crate::schedule;
 
 text_enum!(
     /// What a visit holds for itself.
@@ -72,7 +73,12 @@ pub fn book(tx: &mut Tx, wanted: BookAppointment) -> Result<Appointment, Error> 
     check_start(tx, wanted.start)?;
     let service = find_service(tx, wanted.service)?;
     let (start, end) = (wanted.start, wanted.start.plus(duration(&service)));
-    let candidates = candidates(tx, &service, wanted.practitioner, (start, end))?;
+    let asker = if tx.person().is_ok_and(|person| person.patient == Some(patient.id)) {
+        Asker::Patient
+    } else {
+        Asker::Staff
+    };
+    let candidates = candidates(tx, &service, wanted.practitioner, (start, asker))?;
     let id = AppointmentId::new(tx.now);
     let practitioner = first_free(tx, id, &candidates, start, end)?
         .ok_or_else(|| Error::from(&problem::SLOT_TAKEN))?;
@@ -144,10 +150,6 @@ fn check_start(tx: &Tx, start: Instant) -> Result<(), Error> {
     if start <= tx.now {
         return Err(Error::field(&problem::IN_THE_PAST, "/start"));
     }
-    let ahead = TimeDelta::days(i64::from(tx.config.booking.ahead_days_max));
-    if start > tx.now.plus(ahead) {
-        return Err(Error::field(&problem::TOO_FAR, "/start"));
-    }
     Ok(())
 }
 
@@ -156,45 +158,23 @@ fn candidates(
     tx: &mut Tx,
     service: &Service,
     wanted: Option<PractitionerId>,
-    visit: (Instant, Instant),
+    (start, asker): (Instant, Asker),
 ) -> Result<Vec<PractitionerRow>, Error> {
     let mut offering = practitioner::of_service(tx, service.id, wanted)?;
     if wanted.is_some() && offering.is_empty() {
         return Err(Error::field(&problem::UNKNOWN_REFERENCE, "/practitioner"));
     }
-    let ids: Vec<PractitionerId> = offering.iter().map(|practitioner| practitioner.id).collect();
-    let working = schedule::who_works(tx, &ids, visit)?;
+    let working = schedule::who_works(tx, service, &offering, start, asker)?;
     offering.retain(|practitioner| working.contains(&practitioner.id));
-    if offering.is_empty() {
-        return Err(Error::field(&problem::OUTSIDE_HOURS, "/start"));
-    }
     if offering.len() > 1 {
-        let loads = loads(tx, &working, visit.0)?;
+        let half_day = TimeDelta::hours(12);
+        let around = (start.minus(half_day), start.plus(half_day));
+        let loads = taken::loads(tx, &working, around)?;
         offering.sort_by_key(|practitioner| {
-            let load = loads.iter().find(|(id, _)| *id == practitioner.id.0);
-            (load.map_or(0, |(_, visits)| *visits), practitioner.id)
+            (loads.get(&practitioner.id).copied().unwrap_or_default(), practitioner.id)
         });
     }
     Ok(offering)
-}
-
-/// How many visits each of some practitioners has within twelve hours of `start`.
-fn loads(
-    tx: &mut Tx,
-    practitioners: &[PractitionerId],
-    start: Instant,
-) -> Result<Vec<(uuid::Uuid, i64)>, Error> {
-    let half_day = TimeDelta::hours(12);
-    let ids: Vec<column::Uuid> = practitioners.iter().map(|id| column::Uuid(id.0)).collect();
-    let counted: Vec<(column::Uuid, i64)> = occupancies::table
-        .filter(occupancies::resource_id.eq_any(ids))
-        .filter(occupancies::live)
-        .filter(occupancies::starts_at.ge(start.minus(half_day)))
-        .filter(occupancies::starts_at.lt(start.plus(half_day)))
-        .group_by(occupancies::resource_id)
-        .select((occupancies::resource_id, count_star()))
-        .load(tx.conn)?;
-    Ok(counted.into_iter().map(|(id, visits)| (id.0, visits)).collect())
 }
 
 fn first_free<'a>(

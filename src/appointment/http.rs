@@ -19,9 +19,10 @@ use crate::base::problem;
     responses(
         (status = 201, body = Appointment),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`slot_taken` or `patient_busy`, with up to three `alternatives`"),
+            description = "`slot_taken`, `day_full` or `patient_busy`, with up to three `alternatives`"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`outside_hours`, `in_the_past`, `too_far`, `naive_time`, `unknown_reference`"),
+            description = "`outside_hours`, `off_grid`, `in_the_past`, `too_soon`, `too_far`, \
+                `service_inactive`, `naive_time`, `unknown_reference`"),
     )
 )]
 #[post("/v1/appointments")]
@@ -31,7 +32,11 @@ pub async fn book_appointment(
 ) -> Result<HttpResponse, Error> {
     let wish = wanted.value.clone();
     match ctx.only_once(StatusCode::CREATED, wanted, book::book).await {
-        Err(refusal) if refusal.is(&problem::SLOT_TAKEN) || refusal.is(&problem::PATIENT_BUSY) => {
+        Err(refusal)
+            if refusal.is(&problem::SLOT_TAKEN)
+                || refusal.is(&problem::DAY_FULL)
+                || refusal.is(&problem::PATIENT_BUSY) =>
+        {
             let free = ctx.read(move |tx| book::alternatives(tx, &wish)).await?;
             Err(refusal.with("alternatives", free))
         }

@@ -12,6 +12,8 @@ DROP TABLE encounter_participants CASCADE;
 DROP TABLE encounters CASCADE;
 DROP TABLE occupancies CASCADE;
 DROP TABLE appointments CASCADE;
+DROP TABLE extra_hours CASCADE;
+DROP TABLE closures CASCADE;
 DROP TABLE absences CASCADE;
 DROP TABLE schedule_rules CASCADE;
 DROP TABLE practitioner_services CASCADE;

@@ -12,6 +12,8 @@ DROP TABLE encounter_participants;
 DROP TABLE encounters;
 DROP TABLE occupancies;
 DROP TABLE appointments;
+DROP TABLE extra_hours;
+DROP TABLE closures;
 DROP TABLE absences;
 DROP TABLE schedule_rules;
 DROP TABLE practitioner_services;
