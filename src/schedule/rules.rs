@@ -463,7 +463,7 @@ mod tests {
         let summer =
             r#"{"weekday": "mon", "from": "08:00", "to": "11:00", "valid_from": "2026-06-01"}"#;
         let early =
-            r#"{"weekday": "mon", "from": "08:00", "to": "11:00", "valid_from": "2026-05-31"}"#;
+            r#"{"weekday": "mon", "from": "08:00", "to": "11:00", "valid_from": "2026-05-25"}"#;
         assert!(check(&rules(&format!("{spring}, {summer}"))).is_ok());
         assert!(check(&rules(&format!("{spring}, {early}"))).is_err());
     }

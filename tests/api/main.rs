@@ -8,6 +8,7 @@ mod support;
 mod bad_input;
 mod booking;
 mod everyone;
+mod hours;
 mod lifecycle;
 mod places;
 mod race;
