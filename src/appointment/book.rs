@@ -26,9 +26,9 @@ use crate::message;
 use crate::organization::{self, Service, ServiceId};
 use crate::patient::{self, PatientId, PatientRow};
 use crate::practitioner::{self, PractitionerId, PractitionerRow};
+use crate::schedule;
 use crate::schedule::free::Asker;
 use crate::schedule::slots::Slot;
-use crate::schedule;
 
 text_enum!(
     /// What a visit holds for itself.

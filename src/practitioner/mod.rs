@@ -504,16 +504,16 @@ fn show_all(tx: &mut Tx, ids: Vec<PractitionerId>) -> Result<Vec<Practitioner>, 
     let shown = |(own, clinic): Shown| {
         let (id, name, kind, specialty, time_zone, languages, version) = own;
         Practitioner {
-        id,
-        name,
-        kind,
-        specialty,
-        organization: Named { id: clinic.0, name: clinic.1 },
-        time_zone,
-        services: given(id).collect(),
-        languages: languages.split_whitespace().map(str::to_owned).collect(),
-        version,
-        sign_in_token: None,
+            id,
+            name,
+            kind,
+            specialty,
+            organization: Named { id: clinic.0, name: clinic.1 },
+            time_zone,
+            services: given(id).collect(),
+            languages: languages.split_whitespace().map(str::to_owned).collect(),
+            version,
+            sign_in_token: None,
         }
     };
     Ok(rows.into_iter().map(shown).collect())

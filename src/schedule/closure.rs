@@ -139,9 +139,8 @@ fn check(tx: &Tx, wanted: &AddClosure) -> Result<Closed, Error> {
 
 /// The instants of some days, wherever on Earth they are lived through.
 fn around(closed: Closed) -> Span {
-    let midnight = |date: NaiveDate| {
-        Instant::from_utc(date.and_time(chrono::NaiveTime::MIN).and_utc())
-    };
+    let midnight =
+        |date: NaiveDate| Instant::from_utc(date.and_time(chrono::NaiveTime::MIN).and_utc());
     Span {
         start: midnight(closed.first).minus(TimeDelta::days(1)),
         end: midnight(closed.last).plus(TimeDelta::days(2)),
@@ -177,9 +176,8 @@ fn hits(tx: &mut Tx, clinic: OrganizationId, closed: Closed) -> Result<Vec<Plann
 pub fn remove(tx: &mut Tx, clinic: OrganizationId, id: ClosureId) -> Result<(), Error> {
     let facts = Facts::of_organization(clinic);
     tx.allow(Action::EditClosure, &facts)?;
-    let closure = closures::table
-        .filter(closures::id.eq(id))
-        .filter(closures::organization_id.eq(clinic));
+    let closure =
+        closures::table.filter(closures::id.eq(id)).filter(closures::organization_id.eq(clinic));
     if diesel::delete(closure).execute(tx.conn)? == 0 {
         return Err(Error::from(&problem::NOT_FOUND));
     }

@@ -79,8 +79,7 @@ impl WallClock {
     fn pieces(&self, from: i64, to: i64) -> Vec<Span> {
         let mut pieces: Vec<Span> = Vec::new();
         for Stretch { start, end, offset, shown_until } in &self.stretches {
-            let (start, end) =
-                (from.max(start + offset).max(*shown_until), to.min(end + offset));
+            let (start, end) = (from.max(start + offset).max(*shown_until), to.min(end + offset));
             if start >= end {
                 continue;
             }
@@ -281,7 +280,8 @@ fn dates_near(range: Span) -> impl Iterator<Item = NaiveDate> {
     let reach = Days::new(DATE_REACH_DAYS);
     let first = range.start.utc().date_naive().checked_sub_days(reach);
     let last = range.end.utc().date_naive().checked_add_days(reach);
-    let dates = first.zip(last).map(|(first, last)| first.iter_days().take_while(move |d| *d <= last));
+    let dates =
+        first.zip(last).map(|(first, last)| first.iter_days().take_while(move |d| *d <= last));
     dates.into_iter().flatten()
 }
 
@@ -389,10 +389,8 @@ pub fn offers(
                 continue;
             }
             let visit = terms.visit(start);
-            let kept = Span {
-                start: visit.start.minus(terms.before),
-                end: visit.end.plus(terms.after),
-            };
+            let kept =
+                Span { start: visit.start.minus(terms.before), end: visit.end.plus(terms.after) };
             if is_clear(off, visit) && is_clear(&busy, kept) && !is_full(hours, terms, taken, start)
             {
                 offers.push(Offer { start, location: window.location });

@@ -77,7 +77,8 @@ fn around(date: &str) -> Span {
 }
 
 fn shown_on(date: &str, zone: Zone, starts: &[Instant]) -> Vec<String> {
-    let shown = starts.iter().map(|start| wall(*start, zone).format("%Y-%m-%d %H:%M%:z").to_string());
+    let shown =
+        starts.iter().map(|start| wall(*start, zone).format("%Y-%m-%d %H:%M%:z").to_string());
     shown.filter_map(|start| start.strip_prefix(date).map(|time| time.trim().to_owned())).collect()
 }
 
@@ -255,10 +256,7 @@ fn aligned_visits_begin_on_the_minutes_of_the_wall_clock() {
     let mut terms = terms(20);
     assert_eq!(on_tuesday(&hours, &terms, &Taken::default()), ["09:10", "09:30", "09:50", "10:10"]);
     terms.align_minutes = 15;
-    assert_eq!(
-        on_tuesday(&hours, &terms, &Taken::default()),
-        ["09:15", "09:30", "09:45", "10:00"]
-    );
+    assert_eq!(on_tuesday(&hours, &terms, &Taken::default()), ["09:15", "09:30", "09:45", "10:00"]);
     let start = at("2026-11-24T09:20:00+07:00");
     assert_eq!(check(&hours, &terms, start, Asker::Patient), Err(Refusal::OffGrid));
     assert_eq!(check(&hours, &terms, start, Asker::Staff), Ok(()));
@@ -274,7 +272,8 @@ fn a_day_that_has_its_visits_is_offered_no_more_but_the_next_one_is() {
     hours.rules = daily("23:00", "24:00");
     let mut terms = terms(20);
     terms.daily_cap = 2;
-    let days = HashMap::from([("2026-11-24".parse().unwrap(), 2), ("2026-11-25".parse().unwrap(), 1)]);
+    let days =
+        HashMap::from([("2026-11-24".parse().unwrap(), 2), ("2026-11-25".parse().unwrap(), 1)]);
     let taken = Taken { busy: Vec::new(), days };
     let found = starts(&hours, &terms, &taken, around("2026-11-24"));
     assert!(shown_on("2026-11-24", hours.zone, &found).is_empty());
@@ -359,8 +358,14 @@ fn nine_in_kaliningrad_is_seven_in_the_evening_in_kamchatka() {
     let (doctor, patient) = (zone("Europe/Kaliningrad"), zone("Asia/Kamchatka"));
     let hours = hours(doctor, &[rule(Weekday::Monday, "09:00", "12:00")]);
     let found = starts(&hours, &terms(60), &Taken::default(), around("2026-11-23"));
-    assert_eq!(shown_on("2026-11-23", doctor, &found), ["09:00+02:00", "10:00+02:00", "11:00+02:00"]);
-    assert_eq!(shown_on("2026-11-23", patient, &found), ["19:00+12:00", "20:00+12:00", "21:00+12:00"]);
+    assert_eq!(
+        shown_on("2026-11-23", doctor, &found),
+        ["09:00+02:00", "10:00+02:00", "11:00+02:00"]
+    );
+    assert_eq!(
+        shown_on("2026-11-23", patient, &found),
+        ["19:00+12:00", "20:00+12:00", "21:00+12:00"]
+    );
 }
 
 #[test]
@@ -387,7 +392,11 @@ fn nine_o_clock_stays_nine_o_clock_when_the_law_moves_a_zone() {
         ("Europe/Berlin", "2026-03-28", "2026-03-29", ("+01:00", "+02:00")),
     ] {
         for (date, offset) in [(before, offsets.0), (after, offsets.1)] {
-            assert_eq!(starts_on(date, zone(name), &hours, 60), [format!("09:00{offset}")], "{name}");
+            assert_eq!(
+                starts_on(date, zone(name), &hours, 60),
+                [format!("09:00{offset}")],
+                "{name}"
+            );
         }
     }
 }

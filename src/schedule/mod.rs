@@ -150,7 +150,10 @@ fn hours_of(
     practitioners: &[&PractitionerRow],
     range: Span,
 ) -> Result<HashMap<PractitionerId, Hours>, Error> {
-    let ids: Vec<PractitionerId> = practitioners.iter().map(|one| one.id).collect();
+    let mut ids: Vec<PractitionerId> = practitioners.iter().map(|one| one.id).collect();
+    // Somebody with two services stands there twice.
+    ids.sort_unstable();
+    ids.dedup();
     let mut clinics: Vec<OrganizationId> =
         practitioners.iter().map(|one| one.organization_id).collect();
     clinics.sort_unstable();
@@ -166,17 +169,16 @@ fn hours_of(
     for (practitioner, rule) in rules::of(tx, &ids)? {
         rules.entry(practitioner).or_default().push(rule);
     }
-    let hours = |practitioner: &&PractitionerRow| {
-        let hours = Hours {
+    let mut hours: HashMap<PractitionerId, Hours> = HashMap::new();
+    for practitioner in practitioners {
+        hours.entry(practitioner.id).or_insert_with(|| Hours {
             zone: practitioner.time_zone,
             rules: rules.remove(&practitioner.id).unwrap_or_default(),
             closed: closed.get(&practitioner.organization_id).cloned().unwrap_or_default(),
             extra: Vec::new(),
             absent: Vec::new(),
-        };
-        (practitioner.id, hours)
-    };
-    let mut hours: HashMap<PractitionerId, Hours> = practitioners.iter().map(hours).collect();
+        });
+    }
     for (practitioner, window) in extra::of(tx, &ids, range)? {
         if let Some(hours) = hours.get_mut(&practitioner) {
             hours.extra.push(window);

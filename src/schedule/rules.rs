@@ -486,7 +486,10 @@ mod tests {
         assert!(fits(&every(4, "2026-11-02"), &every(2, "2026-11-09")));
         assert!(!fits(&every(3, "2026-11-02"), &every(2, "2026-11-09")), "they meet in time");
         assert!(!fits(&every(7, "2026-11-02"), &every(8, "2026-11-09")));
-        assert!(!fits(&every(2, "2026-11-02"), r#"{"weekday": "mon", "from": "11:00", "to": "13:00"}"#));
+        assert!(!fits(
+            &every(2, "2026-11-02"),
+            r#"{"weekday": "mon", "from": "11:00", "to": "13:00"}"#
+        ));
         let ends = r#"{"weekday": "mon", "from": "09:00", "to": "12:00", "every_weeks": 3,
             "valid_from": "2026-11-02", "valid_to": "2026-11-22"}"#;
         assert!(fits(ends, &every(2, "2026-11-09")), "it ends before they meet");

@@ -226,8 +226,8 @@ fn shown_zone(
     patient: Option<&PatientRow>,
 ) -> Result<Option<Zone>, Error> {
     let Some(location) = location else { return Ok(patient.map(|patient| patient.time_zone)) };
-    let zone = location::zone(tx, location)
-        .map_err(|error| error.as_unknown_reference("/location"))?;
+    let zone =
+        location::zone(tx, location).map_err(|error| error.as_unknown_reference("/location"))?;
     Ok(Some(zone))
 }
 
@@ -280,12 +280,7 @@ impl Search {
             self.services
                 .entry(service.id)
                 .or_insert_with(|| (terms(tx, service), service.clone()));
-            self.candidates.push(Candidate {
-                service: service.id,
-                practitioner,
-                rank: 0,
-                load: 0,
-            });
+            self.candidates.push(Candidate { service: service.id, practitioner, rank: 0, load: 0 });
         }
     }
 
@@ -371,9 +366,8 @@ impl Search {
                 let zone = hours.zone;
                 let clock = clocks.entry(zone).or_insert_with(|| WallClock::of(zone, part));
                 let nothing = Taken::default();
-                let taken = taken
-                    .get(&(candidate.practitioner.id, candidate.service))
-                    .unwrap_or(&nothing);
+                let taken =
+                    taken.get(&(candidate.practitioner.id, candidate.service)).unwrap_or(&nothing);
                 let offers = free::offers(hours, clock, terms, taken, part);
                 free.extend(
                     offers

@@ -145,6 +145,12 @@ pub fn rows() -> Vec<Row> {
             .see(EVERYONE),
         row("GET", "/v1/healthcare-services").may(EVERYONE),
         row("GET", "/v1/healthcare-services/{id}").of("service").may(EVERYONE),
+        row("PATCH", "/v1/healthcare-services/{id}")
+            .of("service")
+            .body(|_| json!({"duration_minutes": 20}))
+            .version(1)
+            .may(ADMINS)
+            .see(EVERYONE),
         row("POST", "/v1/locations")
             .body(|place| {
                 json!({"name": "Сосновка", "kind": "village", "organization": place.id("clinic"),
