@@ -15,8 +15,8 @@ use crate::base::problem;
 use crate::base::schema::absences;
 use crate::base::tx::Tx;
 use crate::practitioner::{self, PractitionerId};
-use crate::schedule::free::Span;
 use crate::schedule::rules;
+use crate::schedule::wall_clock::Span;
 
 id!(
     /// A time in which a practitioner does not work.

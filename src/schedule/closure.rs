@@ -22,8 +22,9 @@ use crate::organization::service::Names;
 use crate::organization::{self, OrganizationId};
 use crate::practitioner::PractitionerId;
 use crate::schedule::extra;
-use crate::schedule::free::{self, Closed, Span, WallClock, Window};
+use crate::schedule::free::{self, Closed, Window};
 use crate::schedule::rules::TimeOfDay;
+use crate::schedule::wall_clock::{Span, WallClock};
 
 id!(
     /// Days on which a clinic is closed.

@@ -15,8 +15,9 @@ use crate::base::tx::Tx;
 use crate::location::{self, LocationId};
 use crate::organization::ServiceId;
 use crate::practitioner::{self, PractitionerId};
-use crate::schedule::free::{Span, Window};
+use crate::schedule::free::Window;
 use crate::schedule::rules;
+use crate::schedule::wall_clock::Span;
 
 id!(
     /// A time in which a practitioner works besides the weekly hours.
@@ -172,6 +173,8 @@ pub fn list(
     Ok(Page::cut(rows, limit, |hours| (hours.to, hours.id)))
 }
 
+type Row = (PractitionerId, Instant, Instant, Option<LocationId>, Option<ServiceId>);
+
 /// The extra hours of some practitioners that touch a range; no access decision.
 /// Index: extra_hours_by_practitioner.
 pub(crate) fn of(
@@ -190,11 +193,10 @@ pub(crate) fn of(
             extra_hours::service_id,
         ));
     // PostgreSQL keeps the plan for one; for a list it would plan each time.
-    let rows: Vec<(PractitionerId, Instant, Instant, Option<LocationId>, Option<ServiceId>)> =
-        match practitioners {
-            [one] => hours.filter(extra_hours::practitioner_id.eq(one)).load(tx.conn)?,
-            many => hours.filter(extra_hours::practitioner_id.eq_any(many)).load(tx.conn)?,
-        };
+    let rows: Vec<Row> = match practitioners {
+        [one] => hours.filter(extra_hours::practitioner_id.eq(one)).load(tx.conn)?,
+        many => hours.filter(extra_hours::practitioner_id.eq_any(many)).load(tx.conn)?,
+    };
     let window = |(practitioner, start, end, location, service)| {
         (practitioner, Window { span: Span { start, end }, location, service })
     };

@@ -7,6 +7,7 @@ pub mod free;
 pub mod http;
 pub mod rules;
 pub mod slots;
+pub mod wall_clock;
 
 use std::collections::HashMap;
 
@@ -20,9 +21,10 @@ use crate::base::tx::Tx;
 use crate::base::zone::{self, Zone};
 use crate::organization::{OrganizationId, Service};
 use crate::practitioner::{self, PractitionerId, PractitionerRow};
-use crate::schedule::free::{Asker, Closed, Hours, Refusal, Span, Taken, Terms, WallClock};
+use crate::schedule::free::{Asker, Closed, Hours, Refusal, Taken, Terms};
 use crate::schedule::rules::Rule;
 use crate::schedule::slots::{Search, Slot};
+use crate::schedule::wall_clock::{Span, WallClock};
 
 /// How far `next_free` looks ahead, in days.
 const AHEAD_DAYS_MAX: i64 = 60;

@@ -21,7 +21,8 @@ use crate::organization::service::{Mode, Specialty};
 use crate::organization::{self, Service, ServiceId};
 use crate::patient::{self, PatientId, PatientRow};
 use crate::practitioner::{self, PractitionerId, PractitionerRow, SpokenLanguage};
-use crate::schedule::free::{self, Hours, Span, Taken, Terms, WallClock};
+use crate::schedule::free::{self, Hours, Taken, Terms};
+use crate::schedule::wall_clock::{Span, WallClock};
 use crate::schedule::{days_of, hours_of, terms};
 
 /// What a list of free times covers when no end is asked for, in days.
