@@ -92,6 +92,7 @@ fn place_routes(api: &mut ServiceConfig) {
         .service(practitioner::http::create_practitioner)
         .service(practitioner::http::list_practitioners)
         .service(practitioner::http::find_practitioner)
+        .service(practitioner::http::edit_practitioner)
         .service(patient::http::create_patient)
         .service(patient::http::list_patients)
         .service(patient::http::find_patient)
@@ -104,7 +105,13 @@ fn schedule_routes(api: &mut ServiceConfig) {
         .service(schedule::http::replace_schedule)
         .service(schedule::http::list_absences)
         .service(schedule::http::add_absence)
-        .service(schedule::http::remove_absence);
+        .service(schedule::http::remove_absence)
+        .service(schedule::http::list_extra_hours)
+        .service(schedule::http::add_extra_hours)
+        .service(schedule::http::remove_extra_hours)
+        .service(schedule::http::list_closures)
+        .service(schedule::http::add_closure)
+        .service(schedule::http::remove_closure);
 }
 
 fn appointment_routes(api: &mut ServiceConfig) {

@@ -73,6 +73,8 @@ actions! {
     ReadPractitioner "practitioner.read" [SignedIn];
     /// Add a practitioner.
     CreatePractitioner "practitioner.create" [SystemAdmin, ClinicAdmin];
+    /// Change what is known of a practitioner.
+    EditPractitioner "practitioner.edit" [SystemAdmin, ClinicAdmin] sight ReadPractitioner;
 
     /// See who a patient is and where they live.
     ReadPatient "patient.read" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
@@ -95,6 +97,10 @@ actions! {
     ReadFeed "calendar.read_feed" [Anyone];
     /// Read a calendar elsewhere: Feldsher itself, nobody else.
     ReadExternal "calendar.read_external" [];
+    /// See when a clinic is closed.
+    ReadClosure "closure.read" [SignedIn];
+    /// Close a clinic for some days, or open it again.
+    EditClosure "closure.edit" [SystemAdmin, Registrar, ClinicAdmin] sight ReadClosure;
     /// See free times.
     ReadSlots "slot.read" [SignedIn];
 

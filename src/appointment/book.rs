@@ -33,7 +33,9 @@ use crate::organization::service::Mode;
 use crate::organization::{self, Service, ServiceId};
 use crate::patient::{self, PatientId, PatientRow};
 use crate::practitioner::{self, PractitionerId, PractitionerRow};
-use crate::schedule::{self, Slot};
+use crate::schedule;
+use crate::schedule::free::Asker;
+use crate::schedule::slots::Slot;
 
 /// How many free times a refusal proposes.
 const ALTERNATIVES: usize = 3;
@@ -98,7 +100,7 @@ pub(crate) fn book_of(
     let mode = chosen_mode(wanted, &service)?;
     let id = AppointmentId::new(tx.now);
     let visit = Visit::of(wanted, &service);
-    let candidates = candidates(tx, &service, wanted, visit)?;
+    let candidates = candidates(tx, &service, wanted, patient.id, visit)?;
     let practitioner = take_people(tx, id, &candidates, &patient, visit)?;
     let resources = take_others(tx, id, &service, wanted, &patient, visit)?;
     let row = New { id, status, mode, series, resources, practitioner, patient: &patient };
@@ -343,10 +345,6 @@ pub(crate) fn check_start(tx: &Tx, start: Instant) -> Result<(), Error> {
     if start <= tx.now {
         return Err(Error::field(&problem::IN_THE_PAST, "/start"));
     }
-    let ahead = TimeDelta::days(i64::from(tx.config.booking.ahead_days_max));
-    if start > tx.now.plus(ahead) {
-        return Err(Error::field(&problem::TOO_FAR, "/start"));
-    }
     Ok(())
 }
 
@@ -355,9 +353,12 @@ fn candidates(
     tx: &mut Tx,
     service: &Service,
     wanted: &BookAppointment,
+    patient: PatientId,
     visit: Visit,
 ) -> Result<Vec<PractitionerRow>, Error> {
-    let mut offering = working(tx, service, wanted.practitioner, (visit.start, visit.end))?;
+    let asker =
+        if visit.priority == Priority::Routine { asker(tx, patient) } else { Asker::Triage };
+    let mut offering = working(tx, service, wanted.practitioner, (visit.start, asker))?;
     if visit.priority != Priority::Routine {
         let (now, start) = (tx.now, visit.start);
         let day = |at, zone| zone::wall(at, zone).date_naive();
@@ -377,23 +378,26 @@ fn candidates(
     Ok(offering)
 }
 
-/// Who offers a service, or whether this one does, and works then. 422 `outside_hours`.
+/// How a caller is bound when booking for a patient: patients take what is offered.
+pub(crate) fn asker(tx: &Tx, patient: PatientId) -> Asker {
+    let is_own = tx.person().is_ok_and(|person| person.patient == Some(patient));
+    if is_own { Asker::Patient } else { Asker::Staff }
+}
+
+/// Who offers a service, or whether this one does, and can begin a visit at a start. The refusal
+/// says why nobody can, as [`schedule::who_works`] does.
 pub(crate) fn working(
     tx: &mut Tx,
     service: &Service,
     wanted: Option<PractitionerId>,
-    visit: (Instant, Instant),
+    (start, asker): (Instant, Asker),
 ) -> Result<Vec<PractitionerRow>, Error> {
     let mut offering = practitioner::of_service(tx, service.id, wanted)?;
     if wanted.is_some() && offering.is_empty() {
         return Err(Error::field(&problem::UNKNOWN_REFERENCE, "/practitioner"));
     }
-    let ids: Vec<PractitionerId> = offering.iter().map(|practitioner| practitioner.id).collect();
-    let working = schedule::who_works(tx, &ids, visit)?;
+    let working = schedule::who_works(tx, service, &offering, start, asker)?;
     offering.retain(|practitioner| working.contains(&practitioner.id));
-    if offering.is_empty() {
-        return Err(Error::field(&problem::OUTSIDE_HOURS, "/start"));
-    }
     Ok(offering)
 }
 

@@ -26,11 +26,11 @@ use crate::organization::OrganizationId;
     responses(
         (status = 201, body = Appointment),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`slot_taken`, `patient_busy` or `resource_busy`, with up to three \
-                `alternatives`; `no_overbooking`, `too_many_holds`"),
+            description = "`slot_taken`, `day_full`, `patient_busy` or `resource_busy`, with up to \
+                three `alternatives`; `no_overbooking`, `too_many_holds`"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`outside_hours`, `not_today`, `in_the_past`, `too_far`, `naive_time`, \
-                `unknown_reference`"),
+            description = "`outside_hours`, `off_grid`, `not_today`, `in_the_past`, `too_soon`, \
+                `too_far`, `service_inactive`, `naive_time`, `unknown_reference`"),
     )
 )]
 #[post("/v1/appointments")]
@@ -49,7 +49,7 @@ pub async fn book_appointment(
 }
 
 fn is_taken(refusal: &Error) -> bool {
-    [&problem::SLOT_TAKEN, &problem::PATIENT_BUSY, &problem::RESOURCE_BUSY]
+    [&problem::SLOT_TAKEN, &problem::DAY_FULL, &problem::PATIENT_BUSY, &problem::RESOURCE_BUSY]
         .into_iter()
         .any(|problem| refusal.is(problem))
 }

@@ -111,7 +111,7 @@ fn candidates(
             .collect(),
         None => {
             let people = practitioner::of_kind(tx, clinic, profession(kind))?;
-            let working = schedule::who_works(tx, &people, (need.start, need.end))?;
+            let working = schedule::on_duty(tx, &people, service, (need.start, need.end))?;
             working.into_iter().map(|id| (false, id.0)).collect()
         }
     };

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::access::table::Action;
 use crate::account::AccountId;
-use crate::appointment::book::{check_start, find_service, free_after, working};
+use crate::appointment::book::{self, check_start, find_service, free_after, working};
 use crate::appointment::needed::{self, Need};
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
 use crate::appointment::{
@@ -25,7 +25,7 @@ use crate::encounter::lifecycle::{self, Act, AppointmentStatus};
 use crate::message;
 use crate::patient::{self, PatientRow};
 use crate::practitioner::{PractitionerId, PractitionerRow};
-use crate::schedule::Slot;
+use crate::schedule::slots::Slot;
 
 /// Where a visit shall be put.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -76,7 +76,8 @@ pub fn reschedule(
     let service = find_service(tx, row.service_id)?;
     let new = Times::of(&row, wanted.start);
     let practitioner = wanted.practitioner.unwrap_or(row.practitioner_id);
-    let working = working(tx, &service, Some(practitioner), (new.start, new.end))?;
+    let working =
+        working(tx, &service, Some(practitioner), (new.start, book::asker(tx, row.patient_id)))?;
     let practitioner =
         working.first().ok_or_else(|| Error::field(&problem::OUTSIDE_HOURS, "/start"))?;
     let patient = patient::find_row(tx, row.patient_id)?;

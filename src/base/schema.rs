@@ -191,7 +191,9 @@ diesel::table! {
         kind -> Text,
         specialty -> Nullable<Text>,
         time_zone -> Text,
+        languages -> Text,
         schedule_version -> Integer,
+        version -> Integer,
         created_at -> Moment,
     }
 }
@@ -245,6 +247,9 @@ diesel::table! {
         to_minute -> Integer,
         valid_from -> Nullable<Date>,
         valid_to -> Nullable<Date>,
+        every_weeks -> Integer,
+        location_id -> Nullable<Uid>,
+        service_id -> Nullable<Uid>,
     }
 }
 
@@ -293,6 +298,23 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::base::column::sql::{Moment, Uid};
 
+    closures (id) {
+        id -> Uid,
+        organization_id -> Uid,
+        name_en -> Text,
+        name_ru -> Text,
+        from_date -> Date,
+        to_date -> Date,
+        from_minute -> Integer,
+        to_minute -> Integer,
+        created_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
     external_calendars (practitioner_id) {
         practitioner_id -> Uid,
         url_sealed -> Binary,
@@ -312,6 +334,21 @@ diesel::table! {
         practitioner_id -> Uid,
         starts_at -> Moment,
         ends_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    extra_hours (id) {
+        id -> Uid,
+        practitioner_id -> Uid,
+        starts_at -> Moment,
+        ends_at -> Moment,
+        location_id -> Nullable<Uid>,
+        service_id -> Nullable<Uid>,
+        created_at -> Moment,
     }
 }
 
@@ -581,6 +618,7 @@ diesel::joinable!(locations -> organizations (organization_id));
 diesel::joinable!(healthcare_services -> organizations (organization_id));
 diesel::joinable!(practitioners -> organizations (organization_id));
 diesel::joinable!(practitioner_services -> healthcare_services (service_id));
+diesel::joinable!(practitioner_services -> practitioners (practitioner_id));
 diesel::joinable!(patients -> organizations (organization_id));
 diesel::joinable!(patients -> locations (location_id));
 diesel::joinable!(appointments -> healthcare_services (service_id));

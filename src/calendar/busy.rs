@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 
 use crate::base::column::Instant;
 use crate::base::zone::Zone;
-use crate::schedule::free::Span;
+use crate::schedule::wall_clock::Span;
 
 /// The most times that the recurrences of a calendar are followed.
 const TIMES_MAX: usize = 50_000;

@@ -24,8 +24,8 @@ use crate::base::zone::Zone;
 use crate::calendar::busy::{self, Unreadable};
 use crate::calendar::fetch::{self, Trouble};
 use crate::practitioner::{self, PractitionerId};
-use crate::schedule::free::Span;
 use crate::schedule::rules;
+use crate::schedule::wall_clock::Span;
 
 /// How often it is looked whether a calendar is due, in seconds.
 const TICK_SECS: u64 = 15;

@@ -70,7 +70,7 @@ on_both! {
         world.booked(TUESDAY_9).await;
         let wish = json!({
             "service": world.other_service, "practitioner": world.stranger.id,
-            "start": "2026-11-24T09:10:00+07:00",
+            "start": "2026-11-24T09:00:00+07:00",
         });
         let refused = world.asha.client.once("/v1/appointments", &key(), &wish).await;
         assert_eq!(refused.refused(409), "patient_busy");

@@ -9,6 +9,7 @@ mod bad_input;
 mod booking;
 mod calendars;
 mod everyone;
+mod hours;
 mod lifecycle;
 mod moves;
 mod places;

@@ -17,6 +17,8 @@ DROP TABLE external_busy CASCADE;
 DROP TABLE external_calendars CASCADE;
 DROP TABLE calendar_feeds CASCADE;
 DROP TABLE resources CASCADE;
+DROP TABLE extra_hours CASCADE;
+DROP TABLE closures CASCADE;
 DROP TABLE absences CASCADE;
 DROP TABLE schedule_rules CASCADE;
 DROP TABLE practitioner_services CASCADE;

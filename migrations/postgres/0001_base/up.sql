@@ -156,7 +156,10 @@ CREATE TABLE practitioners (
   kind text NOT NULL CHECK (kind IN ('doctor', 'feldsher', 'interpreter')),
   specialty text,
   time_zone text NOT NULL,
+  -- Codes of languages, space between.
+  languages text NOT NULL,
   schedule_version integer NOT NULL,
+  version integer NOT NULL,
   created_at timestamptz NOT NULL
 );
 CREATE INDEX practitioners_by_organization ON practitioners (organization_id, name, id);
@@ -189,6 +192,7 @@ CREATE TABLE healthcare_services (
 );
 CREATE INDEX healthcare_services_by_name_en ON healthcare_services (name_en, id);
 CREATE INDEX healthcare_services_by_name_ru ON healthcare_services (name_ru, id);
+CREATE INDEX healthcare_services_by_specialty ON healthcare_services (specialty, id);
 
 CREATE TABLE practitioner_services (
   practitioner_id uuid NOT NULL REFERENCES practitioners (id),
@@ -207,6 +211,11 @@ CREATE TABLE schedule_rules (
   to_minute integer NOT NULL,
   valid_from date,
   valid_to date,
+  -- Every n-th week, counted from the week of valid_from.
+  every_weeks integer NOT NULL CHECK (every_weeks BETWEEN 1 AND 8),
+  location_id uuid REFERENCES locations (id),
+  service_id uuid REFERENCES healthcare_services (id),
+  CHECK (every_weeks = 1 OR valid_from IS NOT NULL),
   CHECK (0 <= from_minute AND from_minute < to_minute AND to_minute <= 1440)
 );
 CREATE INDEX schedule_rules_by_practitioner ON schedule_rules (practitioner_id);
@@ -262,6 +271,35 @@ CREATE TABLE resources (
 );
 CREATE INDEX resources_by_organization ON resources (organization_id, kind, active);
 CREATE INDEX resources_by_name ON resources (name, id);
+
+-- What a clinic keeps closed: wall time in the zone of each practitioner, on each of the days.
+CREATE TABLE closures (
+  id uuid NOT NULL PRIMARY KEY,
+  organization_id uuid NOT NULL REFERENCES organizations (id),
+  name_en text NOT NULL,
+  name_ru text NOT NULL,
+  from_date date NOT NULL,
+  to_date date NOT NULL,
+  from_minute integer NOT NULL,
+  to_minute integer NOT NULL,
+  created_at timestamptz NOT NULL,
+  CHECK (from_date <= to_date),
+  CHECK (0 <= from_minute AND from_minute < to_minute AND to_minute <= 1440)
+);
+CREATE INDEX closures_by_organization ON closures (organization_id, to_date, id);
+
+-- Work outside the weekly hours.
+CREATE TABLE extra_hours (
+  id uuid NOT NULL PRIMARY KEY,
+  practitioner_id uuid NOT NULL REFERENCES practitioners (id),
+  starts_at timestamptz NOT NULL,
+  ends_at timestamptz NOT NULL,
+  location_id uuid REFERENCES locations (id),
+  service_id uuid REFERENCES healthcare_services (id),
+  created_at timestamptz NOT NULL,
+  CHECK (starts_at < ends_at)
+);
+CREATE INDEX extra_hours_by_practitioner ON extra_hours (practitioner_id, ends_at, id);
 
 -- Booking. starts_at is the instant; time_zone and local_start are what the patient was promised.
 -- busy_from to busy_to is what it takes of the practitioner: the visit and the buffers around it.

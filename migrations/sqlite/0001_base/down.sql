@@ -17,6 +17,8 @@ DROP TABLE external_busy;
 DROP TABLE external_calendars;
 DROP TABLE calendar_feeds;
 DROP TABLE resources;
+DROP TABLE extra_hours;
+DROP TABLE closures;
 DROP TABLE absences;
 DROP TABLE schedule_rules;
 DROP TABLE practitioner_services;

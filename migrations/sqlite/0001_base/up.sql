@@ -155,7 +155,10 @@ CREATE TABLE practitioners (
   kind TEXT NOT NULL CHECK (kind IN ('doctor', 'feldsher', 'interpreter')),
   specialty TEXT,
   time_zone TEXT NOT NULL,
+  -- Codes of languages, space between.
+  languages TEXT NOT NULL,
   schedule_version INTEGER NOT NULL,
+  version INTEGER NOT NULL,
   created_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX practitioners_by_organization ON practitioners (organization_id, name, id);
@@ -188,6 +191,7 @@ CREATE TABLE healthcare_services (
 ) STRICT;
 CREATE INDEX healthcare_services_by_name_en ON healthcare_services (name_en, id);
 CREATE INDEX healthcare_services_by_name_ru ON healthcare_services (name_ru, id);
+CREATE INDEX healthcare_services_by_specialty ON healthcare_services (specialty, id);
 
 CREATE TABLE practitioner_services (
   practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
@@ -206,6 +210,11 @@ CREATE TABLE schedule_rules (
   to_minute INTEGER NOT NULL,
   valid_from TEXT,
   valid_to TEXT,
+  -- Every n-th week, counted from the week of valid_from.
+  every_weeks INTEGER NOT NULL CHECK (every_weeks BETWEEN 1 AND 8),
+  location_id BLOB CHECK (length(location_id) = 16) REFERENCES locations (id),
+  service_id BLOB CHECK (length(service_id) = 16) REFERENCES healthcare_services (id),
+  CHECK (every_weeks = 1 OR valid_from IS NOT NULL),
   CHECK (0 <= from_minute AND from_minute < to_minute AND to_minute <= 1440)
 ) STRICT;
 CREATE INDEX schedule_rules_by_practitioner ON schedule_rules (practitioner_id);
@@ -261,6 +270,35 @@ CREATE TABLE resources (
 ) STRICT;
 CREATE INDEX resources_by_organization ON resources (organization_id, kind, active);
 CREATE INDEX resources_by_name ON resources (name, id);
+
+-- What a clinic keeps closed: wall time in the zone of each practitioner, on each of the days.
+CREATE TABLE closures (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
+  name_en TEXT NOT NULL,
+  name_ru TEXT NOT NULL,
+  from_date TEXT NOT NULL,
+  to_date TEXT NOT NULL,
+  from_minute INTEGER NOT NULL,
+  to_minute INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  CHECK (from_date <= to_date),
+  CHECK (0 <= from_minute AND from_minute < to_minute AND to_minute <= 1440)
+) STRICT;
+CREATE INDEX closures_by_organization ON closures (organization_id, to_date, id);
+
+-- Work outside the weekly hours.
+CREATE TABLE extra_hours (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
+  starts_at INTEGER NOT NULL,
+  ends_at INTEGER NOT NULL,
+  location_id BLOB CHECK (length(location_id) = 16) REFERENCES locations (id),
+  service_id BLOB CHECK (length(service_id) = 16) REFERENCES healthcare_services (id),
+  created_at INTEGER NOT NULL,
+  CHECK (starts_at < ends_at)
+) STRICT;
+CREATE INDEX extra_hours_by_practitioner ON extra_hours (practitioner_id, ends_at, id);
 
 -- Booking. starts_at is the instant; time_zone and local_start are what the patient was promised.
 -- busy_from to busy_to is what it takes of the practitioner: the visit and the buffers around it.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::rows::{EVERYONE, Row, Who, rows};
-use super::stage::{ABSENCES, Place, Stage};
+use super::stage::{Place, SPENT, Stage};
 use crate::on_both;
 use crate::support::{Answer, Client, Engine, World, key};
 
@@ -150,8 +150,11 @@ async fn what_is_missing_is_not_found(stage: &Stage, row: &Row) {
 async fn those_who_may_can(stage: &Stage, row: &Row, path: &str) {
     let home = &stage.home;
     for (turn, who) in row.may.iter().enumerate() {
-        let absence = home.id(ABSENCES[turn.min(ABSENCES.len() - 1)]);
-        let path = path.replace(home.id("absence"), absence);
+        let mut path = path.to_owned();
+        for names in SPENT {
+            let own = names[turn.min(names.len() - 1)];
+            path = path.replace(home.id(names[0]), home.id(own));
+        }
         let answer = ask(&stage.people[who], row, &path, home).await;
         let (status, name) = (answer.status.as_u16(), named(row, &format!("{who:?}")));
         if turn == 0 || row.operation.0 == "GET" {
@@ -219,6 +222,13 @@ on_both! {
         let path = format!("/v1/practitioners/{}/absences", abroad.id("practitioner"));
         let listed = stage.people[&Who::Stranger].get(&path).await.expect(200);
         assert!(listed.to_string().contains(abroad.id("absence")), "{listed}");
+        let path = format!("/v1/practitioners/{}/extra-hours/{}", home.id("practitioner"), abroad.id("extra"));
+        let removed = doctor.send(doctor.request(Method::DELETE, &path), None).await;
+        assert_eq!(removed.refused(404), "not_found");
+        let registrar = &stage.people[&Who::Registrar];
+        let path = format!("/v1/organizations/{}/closures/{}", home.id("clinic"), abroad.id("closure"));
+        let removed = registrar.send(registrar.request(Method::DELETE, &path), None).await;
+        assert_eq!(removed.refused(404), "not_found");
         let admin = &stage.people[&Who::SystemAdmin];
         let path = format!("/v1/organizations/{}/members/{}/registrar", home.id("clinic"), abroad.id("account"));
         let end = json!({"state": "disabled"});

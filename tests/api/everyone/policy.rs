@@ -150,6 +150,7 @@ fn no_ended_membership_and_no_missing_relation_allows_anything_of_a_clinic() {
         Action::ReadLocation,
         Action::ReadService,
         Action::ReadPractitioner,
+        Action::ReadClosure,
         Action::ReadSlots,
         Action::ReadFeed,
         Action::ReadResource,

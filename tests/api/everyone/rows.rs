@@ -30,6 +30,7 @@ const NOBODY: &[Who] = &[];
 const ADMINS: &[Who] = &[SystemAdmin, Chief];
 const OFFICE: &[Who] = &[Feldsher, Registrar, Chief];
 const VISIBLE: &[Who] = &[Asha, Doctor, Feldsher, Registrar, Chief];
+const CLOSERS: &[Who] = &[SystemAdmin, Registrar, Chief];
 const PLANNERS: &[Who] = &[Doctor, Registrar, Chief];
 const DOCTOR: &[Who] = &[Doctor];
 const BOTH: &[Who] = &[Asha, Doctor];
@@ -182,6 +183,12 @@ pub fn rows() -> Vec<Row> {
             .see(EVERYONE),
         row("GET", "/v1/practitioners").may(EVERYONE),
         row("GET", "/v1/practitioners/{id}").of("practitioner").may(EVERYONE),
+        row("PATCH", "/v1/practitioners/{id}")
+            .of("practitioner")
+            .body(|_| json!({"languages": ["ru", "kk"]}))
+            .version(1)
+            .may(ADMINS)
+            .see(EVERYONE),
         row("POST", "/v1/patients")
             .body(|place| {
                 json!({"name": "Новый Больной", "birth_date": "1988-02-29", "language": "ru",
@@ -249,6 +256,31 @@ pub fn rows() -> Vec<Row> {
             .of("practitioner")
             .may(DOCTOR)
             .see(&[Colleague, Feldsher, Registrar, Chief]),
+        row("GET", "/v1/practitioners/{id}/extra-hours")
+            .of("practitioner")
+            .may(&[Doctor, Colleague, Feldsher, Registrar, Chief]),
+        row("POST", "/v1/practitioners/{id}/extra-hours")
+            .of("practitioner")
+            .body(|_| json!({"from": "2026-12-26T02:00:00Z", "to": "2026-12-26T05:00:00Z"}))
+            .may(PLANNERS)
+            .see(&[Colleague, Feldsher]),
+        row("DELETE", "/v1/practitioners/{id}/extra-hours/{extra}")
+            .of("practitioner")
+            .may(PLANNERS)
+            .see(&[Colleague, Feldsher]),
+        row("GET", "/v1/organizations/{id}/closures").of("clinic").may(EVERYONE),
+        row("POST", "/v1/organizations/{id}/closures")
+            .of("clinic")
+            .body(|_| {
+                json!({"name": {"en": "New Year", "ru": "Новый год"},
+                    "from_date": "2027-01-01", "to_date": "2027-01-08"})
+            })
+            .may(CLOSERS)
+            .see(EVERYONE),
+        row("DELETE", "/v1/organizations/{id}/closures/{closure}")
+            .of("clinic")
+            .may(CLOSERS)
+            .see(EVERYONE),
         Row {
             hidden: (422, "unknown_reference"),
             ..row("POST", "/v1/appointments")
