@@ -142,12 +142,12 @@ fn check_movable(tx: &mut Tx, row: &Row, version: Option<i32>) -> Result<(), Err
     if version.is_some_and(|version| version != row.version) {
         return Err(Error::from(&problem::STALE_VERSION));
     }
+    if row.is_dead(tx.now) {
+        return Err(Error::from(&problem::HOLD_OVER));
+    }
     let visit = encounter::of_appointment(tx, row.id)?;
     if lifecycle::next((row.status, visit.status), Act::Move).is_none() {
         return Err(Error::from(&problem::BAD_STATE));
-    }
-    if row.is_dead(tx.now) {
-        return Err(Error::from(&problem::HOLD_OVER));
     }
     Ok(())
 }
