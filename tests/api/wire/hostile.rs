@@ -492,7 +492,8 @@ async fn many_visits(world: &World, count: usize) -> Vec<String> {
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {copies})"
     );
     let rest = "organization_id, practitioner_id, patient_id, starts_at";
-    let more = "ends_at, status, service_id, time_zone, local_start, created_by, created_at, updated_at, version";
+    let more = "ends_at, busy_from, busy_to, priority, overbooked, mode, moves, resources, status, \
+        service_id, time_zone, local_start, created_by, created_at, updated_at, version";
     for sql in [
         format!(
             "{numbers} INSERT INTO appointments (id, code, {rest}, {more})
