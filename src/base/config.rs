@@ -147,6 +147,7 @@ pub struct Booking {
     pub ahead_days_max: u32,
     pub holds_max: u32,
     pub request_hours: u32,
+    pub offer_hours: u32,
 }
 
 /// `[visit]`

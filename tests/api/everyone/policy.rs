@@ -153,6 +153,7 @@ fn no_ended_membership_and_no_missing_relation_allows_anything_of_a_clinic() {
         Action::ReadSlots,
         Action::ReadResource,
         Action::LookUp,
+        Action::AnswerOffer,
     ];
     let powerless = |name: &str| name.contains("disabled") || name.contains("invited");
     for (name, caller) in callers() {
