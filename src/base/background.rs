@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::base::app::App;
 use crate::base::idempotency;
+use crate::schedule::leave::offer;
 use crate::{call, message};
 
 /// The running background tasks.
@@ -25,6 +26,7 @@ impl Background {
         background.spawn("rooms", |stop| call::run(Arc::clone(app), stop));
         background.spawn("kept answers", |stop| idempotency::run(Arc::clone(app), stop));
         background.spawn("outbox", |stop| message::sender::run(Arc::clone(app), stop));
+        background.spawn("offers", |stop| offer::run(Arc::clone(app), stop));
         background
     }
 

@@ -275,6 +275,19 @@ pub fn of_kind(
         .load(tx.conn)?)
 }
 
+/// In which language some practitioners are written to, which they speak then; who has no account
+/// is left out. For a deed that has decided on access itself.
+pub fn languages(
+    tx: &mut Tx,
+    ids: &[PractitionerId],
+) -> Result<Vec<(PractitionerId, Language)>, Error> {
+    Ok(practitioners::table
+        .inner_join(accounts::table.on(practitioners::account_id.eq(accounts::id.nullable())))
+        .filter(practitioners::id.eq_any(ids))
+        .select((practitioners::id, accounts::language))
+        .load(tx.conn)?)
+}
+
 #[diesel::dsl::auto_type(no_type_alias)]
 fn row() -> _ {
     practitioners::table.select((

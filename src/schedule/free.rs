@@ -178,7 +178,7 @@ pub fn starts(windows: &[Span], taken: &[Span], duration: TimeDelta, range: Span
 }
 
 /// The same time as disjoint spans, by start.
-fn merged(spans: &[Span]) -> Vec<Span> {
+pub(crate) fn merged(spans: &[Span]) -> Vec<Span> {
     let mut sorted = spans.to_vec();
     sorted.sort_unstable();
     let mut merged: Vec<Span> = Vec::new();

@@ -3,6 +3,7 @@
 pub mod absence;
 pub mod free;
 pub mod http;
+pub mod leave;
 pub mod rules;
 
 use std::collections::HashMap;
@@ -178,6 +179,37 @@ pub fn who_works(
     };
     working.retain(|practitioner| !absent.contains(practitioner));
     Ok(working)
+}
+
+/// When some practitioners work within a range: their hours without their absences, visits
+/// aside; for a deed that has decided on access itself. Two queries.
+pub(crate) fn working_time(
+    tx: &mut Tx,
+    practitioners: &[PractitionerRow],
+    range: Span,
+) -> Result<HashMap<PractitionerId, Vec<Span>>, Error> {
+    let ids: Vec<PractitionerId> = practitioners.iter().map(|one| one.id).collect();
+    let mut rules: HashMap<PractitionerId, Vec<Rule>> = HashMap::new();
+    for (practitioner, _, rule) in rules::of(tx, &ids)? {
+        rules.entry(practitioner).or_default().push(rule);
+    }
+    let absent: Vec<(PractitionerId, Instant, Instant)> = absences::table
+        .filter(absences::practitioner_id.eq_any(&ids))
+        .filter(absences::starts_at.lt(range.end))
+        .filter(absences::ends_at.gt(range.start))
+        .select((absences::practitioner_id, absences::starts_at, absences::ends_at))
+        .load(tx.conn)?;
+    let mut time = HashMap::new();
+    for one in practitioners {
+        let rules = rules.get(&one.id).map_or(&[][..], Vec::as_slice);
+        let clock = WallClock::of(one.time_zone, range);
+        let mut open = free::merged(&free::windows(rules, &clock, range));
+        for (_, start, end) in absent.iter().filter(|(id, ..)| *id == one.id) {
+            open = leave::assign::without(&open, Span { start: *start, end: *end });
+        }
+        time.insert(one.id, open);
+    }
+    Ok(time)
 }
 
 fn duration(service: &Service) -> TimeDelta {
