@@ -8,6 +8,7 @@ mod support;
 mod bad_input;
 mod booking;
 mod everyone;
+mod leave;
 mod lifecycle;
 mod moves;
 mod places;

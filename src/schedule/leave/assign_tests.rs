@@ -205,7 +205,7 @@ proptest! {
         let given = run(&scene.visits, &scene.candidates);
         prop_assert_eq!(given.len(), scene.visits.len());
         let placed = placed(&scene, &given);
-        for (at, (visit, place)) in placed.iter().enumerate() {
+        for (turn, (visit, place)) in placed.iter().enumerate() {
             let busy = busy_at(visit, place.start);
             let candidate = scene.candidates.iter().find(|one| one.practitioner == place.practitioner);
             let open = &candidate.unwrap().open;
@@ -216,7 +216,7 @@ proptest! {
             let moved = place.start >= at(510) && own(visit, *place).end <= visit.day.end
                 && place.start >= visit.day.start;
             prop_assert!(kept || moved);
-            for (other, there) in &placed[..at] {
+            for (other, there) in &placed[..turn] {
                 let apart = there.practitioner != place.practitioner
                     || !busy_at(other, there.start).overlaps(busy);
                 prop_assert!(apart, "{visit:?} {other:?}");

@@ -198,20 +198,20 @@ fn show(tx: &mut Tx, id: AppointmentId) -> Result<Offer, Error> {
     Ok(Offer { appointment: id, expires_at, times })
 }
 
-/// The offer of a visit that is neither answered nor over.
+/// The offer of a visit that is neither answered nor over. 404 when nothing was offered,
+/// 409 `bad_state` when something else was decided since.
 fn standing(tx: &mut Tx, id: AppointmentId) -> Result<(AbsenceId, OutcomeRow), Error> {
-    let found: Option<(AbsenceId, OutcomeRow)> = absence_outcomes::table
+    let decided: Vec<(AbsenceId, OutcomeRow)> = absence_outcomes::table
         .filter(absence_outcomes::appointment_id.eq(id))
-        .filter(absence_outcomes::outcome.eq(Outcome::Offered))
         .order(absence_outcomes::decided_at.desc())
         .select((absence_outcomes::absence_id, OUTCOME))
-        .first(tx.conn)
-        .optional()?;
-    let found = found.ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
-    if found.1.expires_at.is_none_or(|until| until <= tx.now) {
-        return Err(Error::from(&problem::OFFER_OVER));
+        .load(tx.conn)?;
+    let last = decided.first().copied().ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
+    match last.1.expires_at {
+        None => Err(Error::from(&problem::BAD_STATE)),
+        Some(until) if until <= tx.now => Err(Error::from(&problem::OFFER_OVER)),
+        Some(_) => Ok(last),
     }
-    Ok(found)
 }
 
 /// Which time a patient chooses.
