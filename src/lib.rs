@@ -8,6 +8,7 @@ pub mod account;
 pub mod appointment;
 pub mod audit;
 pub mod base;
+pub mod calendar;
 pub mod call;
 pub mod demo;
 pub mod encounter;

@@ -45,6 +45,9 @@ enum Command {
     /// The settings
     #[command(subcommand, arg_required_else_help = true)]
     Config(cli::config::Show),
+    /// Time zones
+    #[command(subcommand, arg_required_else_help = true)]
+    Tz(cli::tz::Tz),
     /// The audit log
     #[command(subcommand, arg_required_else_help = true)]
     Audit(cli::audit::Audit),
@@ -72,6 +75,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::User(user) => cli::user::run(user, settings(file)?),
         Command::Openapi => say(server::openapi().to_pretty_json()?),
         Command::Config(show) => cli::config::run(&show, &Config::load(file)?),
+        Command::Tz(tz) => cli::tz::run(&tz, settings(file)?),
         Command::Audit(audit) => cli::audit::run(&audit, &settings(file)?),
     }
 }
@@ -121,7 +125,16 @@ mod tests {
                 seen.push(path.to_owned());
             }
         });
-        for path in ["demo", "serve", "migrate", "user add", "config check", "audit verify"] {
+        for path in [
+            "demo",
+            "serve",
+            "migrate",
+            "user add",
+            "user enable",
+            "config check",
+            "tz check",
+            "audit verify",
+        ] {
             assert!(seen.contains(&format!("feldsher {path}")), "{seen:?}");
         }
     }

@@ -1,6 +1,8 @@
 //! The route table: every path of the API in one place, and how the server starts and stops.
 
-use std::net::TcpListener;
+use std::any::Any;
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -9,7 +11,9 @@ use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use diesel::RunQueryDsl;
 use serde_json::json;
+use tokio::net::TcpSocket;
 use utoipa::OpenApi;
+use utoipa::openapi::PathItem;
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -21,6 +25,7 @@ use crate::base::db::Conn;
 use crate::base::error::Error;
 use crate::base::http::frame;
 use crate::base::problem;
+use crate::calendar;
 use crate::call;
 use crate::encounter;
 use crate::location;
@@ -37,6 +42,8 @@ use crate::web as pages;
 const HEAD_SECS_MAX: u64 = 10;
 /// Connections without a request are closed after this.
 const KEEP_ALIVE_SECS: u64 = 75;
+/// How long what was sent may wait to be taken.
+const UNTAKEN_SECS_MAX: u64 = 30;
 /// Connections per worker; further ones wait in the system's queue.
 const CONNECTIONS_MAX: usize = 10_000;
 /// Connections that wait in the system's queue; further ones are refused by it.
@@ -52,6 +59,7 @@ pub fn routes(api: &mut ServiceConfig) {
     appointment_routes(api);
     encounter_routes(api);
     record_routes(api);
+    calendar_routes(api);
 }
 
 fn account_routes(api: &mut ServiceConfig) {
@@ -84,9 +92,11 @@ fn place_routes(api: &mut ServiceConfig) {
         .service(practitioner::http::create_practitioner)
         .service(practitioner::http::list_practitioners)
         .service(practitioner::http::find_practitioner)
+        .service(practitioner::http::edit_practitioner)
         .service(patient::http::create_patient)
         .service(patient::http::list_patients)
-        .service(patient::http::find_patient);
+        .service(patient::http::find_patient)
+        .service(patient::http::enable_patient);
 }
 
 fn schedule_routes(api: &mut ServiceConfig) {
@@ -96,6 +106,12 @@ fn schedule_routes(api: &mut ServiceConfig) {
         .service(schedule::http::list_absences)
         .service(schedule::http::add_absence)
         .service(schedule::http::remove_absence)
+        .service(schedule::http::list_extra_hours)
+        .service(schedule::http::add_extra_hours)
+        .service(schedule::http::remove_extra_hours)
+        .service(schedule::http::list_closures)
+        .service(schedule::http::add_closure)
+        .service(schedule::http::remove_closure)
         .service(leave::http::find_absence)
         .service(leave::http::decide_outcomes)
         .service(leave::http::complete_absence)
@@ -123,7 +139,9 @@ fn appointment_routes(api: &mut ServiceConfig) {
         .service(appointment::http::decline_appointment)
         .service(appointment::http::attend_appointment)
         .service(appointment::http::undo_appointment)
-        .service(appointment::http::mark_noshow);
+        .service(appointment::http::mark_noshow)
+        .service(appointment::http::list_broken_promises)
+        .service(appointment::http::keep_promise);
 }
 
 fn encounter_routes(api: &mut ServiceConfig) {
@@ -148,6 +166,17 @@ fn record_routes(api: &mut ServiceConfig) {
         .service(record::http::sign_note)
         .service(record::http::add_addendum)
         .service(audit::http::list_access_log);
+}
+
+fn calendar_routes(api: &mut ServiceConfig) {
+    api.service(calendar::http::appointment_calendar)
+        .service(calendar::http::find_calendar_feed)
+        .service(calendar::http::create_calendar_feed)
+        .service(calendar::http::remove_calendar_feed)
+        .service(calendar::http::read_calendar_feed)
+        .service(calendar::http::find_external_calendar)
+        .service(calendar::http::set_external_calendar)
+        .service(calendar::http::remove_external_calendar);
 }
 
 /// What is not described as API: documents about it, health, the pages.
@@ -211,13 +240,58 @@ async fn demo_sms(app: web::Data<app::App>) -> HttpResponse {
 
 /// Nothing is mounted here, or not for this method.
 async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, Error> {
-    if request.resource_map().match_pattern(request.path()).is_some() {
-        return Err(Error::from(&problem::METHOD_NOT_ALLOWED));
+    match request.resource_map().match_pattern(request.path()) {
+        Some(route) => Err(Error::from(&problem::METHOD_NOT_ALLOWED).allow(methods(&route))),
+        None => Err(Error::from(&problem::NOT_FOUND)),
     }
-    Err(Error::from(&problem::NOT_FOUND))
 }
 
-/// Starts listening. The returned future runs until the server is stopped by its handle.
+/// The methods of a route. What is not described as API is only read.
+fn methods(route: &str) -> &'static str {
+    static DESCRIBED: OnceLock<HashMap<String, String>> = OnceLock::new();
+    let described = DESCRIBED.get_or_init(|| {
+        let paths = openapi().paths.paths.into_iter();
+        paths.map(|(route, item)| (route, methods_of(&item))).collect()
+    });
+    described.get(route).map_or("GET, HEAD", String::as_str)
+}
+
+fn methods_of(item: &PathItem) -> String {
+    let known = [
+        ("GET, HEAD", &item.get),
+        ("POST", &item.post),
+        ("PUT", &item.put),
+        ("PATCH", &item.patch),
+        ("DELETE", &item.delete),
+    ];
+    let there = known.iter().filter(|(_, operation)| operation.is_some());
+    there.map(|(method, _)| *method).collect::<Vec<_>>().join(", ")
+}
+
+/// Takes the address; nobody is answered yet. How many may wait belongs to the socket, so it is
+/// said here: the server would apply it only to sockets of its own making.
+pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // The connections of the process before linger; they do not keep the address.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG_LEN_MAX)?.into_std()
+}
+
+/// Whoever takes nothing of what was sent keeps neither the connection nor what waits for them:
+/// without this the system would ask for ever whether there is room now.
+fn let_go_of_the_deaf(connection: &dyn Any) {
+    #[cfg(target_os = "linux")]
+    if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
+        let limit = Duration::from_secs(UNTAKEN_SECS_MAX);
+        if socket2::SockRef::from(stream).set_tcp_user_timeout(Some(limit)).is_err() {
+            tracing::warn!("a connection has no limit for what is not taken");
+        }
+    }
+}
+
+/// Starts answering. The returned future runs until the server is stopped by its handle.
 pub fn start(shared: web::Data<app::App>, listener: TcpListener) -> std::io::Result<Server> {
     let http = shared.config.http.clone();
     let mut server = HttpServer::new(move || {
@@ -233,14 +307,29 @@ pub fn start(shared: web::Data<app::App>, listener: TcpListener) -> std::io::Res
             .wrap(from_fn(frame))
             .wrap(Compress::default())
     })
+    .on_connect(|connection, _| let_go_of_the_deaf(connection))
     .client_request_timeout(Duration::from_secs(HEAD_SECS_MAX))
     .keep_alive(Duration::from_secs(KEEP_ALIVE_SECS))
     .max_connections(CONNECTIONS_MAX)
-    .backlog(BACKLOG_LEN_MAX)
     .shutdown_timeout(http.shutdown_secs)
     .disable_signals();
     if http.workers > 0 {
         server = server.workers(http.workers);
     }
     Ok(server.listen(listener)?.run())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_web::test]
+    async fn a_crowd_that_comes_at_once_waits_and_is_not_turned_away() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let patience = Duration::from_secs(1);
+        let crowd: Result<Vec<_>, _> =
+            (0..300).map(|_| std::net::TcpStream::connect_timeout(&address, patience)).collect();
+        assert_eq!(crowd.unwrap().len(), 300);
+    }
 }

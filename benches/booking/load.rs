@@ -44,12 +44,22 @@ pub fn drive(
     measured: Duration,
     request: &Request,
 ) -> anyhow::Result<Sample> {
+    drive_by(CLIENTS, address, (warm, measured), request)
+}
+
+/// As [`drive`], by so many clients.
+pub fn drive_by(
+    clients_count: usize,
+    address: SocketAddr,
+    (warm, measured): (Duration, Duration),
+    request: &Request,
+) -> anyhow::Result<Sample> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answers = runtime.block_on(async {
         let begin = Instant::now() + warm;
         let end = begin + measured;
         let mut clients = tokio::task::JoinSet::new();
-        for _ in 0..CLIENTS {
+        for _ in 0..clients_count {
             let request = Arc::clone(request);
             clients.spawn(async move {
                 let mut client = Client::connect(address).await?;
@@ -74,15 +84,15 @@ pub fn drive(
     Ok(summed(&answers, measured))
 }
 
-/// Sends every request once, over one connection.
-pub fn send_all(address: SocketAddr, requests: &[Vec<u8>]) -> anyhow::Result<()> {
+/// Sends every request once, over one connection; each must be answered with `expected`.
+pub fn send_all(address: SocketAddr, requests: &[Vec<u8>], expected: u16) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut client = Client::connect(address).await?;
         for request in requests {
             let status = client.ask(request).await?;
-            if status != 200 {
-                bail!("answered {status}, expected 200");
+            if status != expected {
+                bail!("answered {status}, expected {expected}");
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ mod engine;
 mod limit;
 mod load;
 mod report;
+mod search;
 mod world;
 
 use std::io::Write;
@@ -29,6 +30,7 @@ const HELP: &str = "Usage: cargo bench --bench booking -- [sqlite] [postgres] [O
   --warm N      how long it runs before it is measured (2)
   --rounds N    how often it is repeated (3)
   --workers N   database threads of the product (its default)
+  --search      the search for free times alone
   --markdown    print the tables as Markdown
 PostgreSQL is where TEST_DATABASE_URL says; `tests/run bench` starts one.";
 
@@ -38,6 +40,7 @@ struct Plan {
     warm: Duration,
     rounds: u32,
     workers: Option<usize>,
+    search: bool,
     markdown: bool,
 }
 
@@ -53,10 +56,12 @@ fn main() -> anyhow::Result<()> {
         .init();
     let mut tables = Vec::new();
     for engine in &plan.engines {
-        tables.push(match engine {
-            Engine::Sqlite => sqlite(&plan)?,
-            Engine::Postgres => postgres(&plan)?,
-        });
+        match engine {
+            _ if plan.search => {}
+            Engine::Sqlite => tables.push(sqlite(&plan)?),
+            Engine::Postgres => tables.push(postgres(&plan)?),
+        }
+        tables.push(search::table(*engine, &plan)?);
     }
     tell("");
     for table in &tables {
@@ -72,6 +77,7 @@ fn plan() -> anyhow::Result<Option<Plan>> {
         warm: Duration::from_secs(2),
         rounds: 3,
         workers: None,
+        search: false,
         markdown: false,
     };
     let mut arguments = std::env::args().skip(1);
@@ -87,6 +93,7 @@ fn plan() -> anyhow::Result<Option<Plan>> {
             "--warm" => plan.warm = Duration::from_secs(number()?.into()),
             "--rounds" => plan.rounds = number()?.max(1),
             "--workers" => plan.workers = Some(usize::try_from(number()?)?),
+            "--search" => plan.search = true,
             "--markdown" => plan.markdown = true,
             // cargo's own.
             "--bench" => {}
@@ -107,8 +114,8 @@ fn tell(what: &str) {
 }
 
 fn serve(database: Database, plan: &Plan) -> anyhow::Result<World> {
-    let world = World::build(database, plan.workers)?;
-    load::send_all(world.address, &world.first_uses())?;
+    let world = World::build(database, plan.workers, world::AROUND_THE_CLOCK)?;
+    load::send_all(world.address, &world.first_uses(), 200)?;
     Ok(world)
 }
 

@@ -43,6 +43,14 @@ const CLINICS: u64 = 5;
 const SERVICES_PER_CLINIC: u64 = 4;
 const VISIT_MINUTES: i64 = 20;
 
+/// When all doctors work: the days, from when on, until when.
+pub type Rota = (&'static [&'static str], &'static str, &'static str);
+/// Every hour of the week.
+pub const AROUND_THE_CLOCK: Rota =
+    (&["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "00:00", "24:00");
+/// Twenty-four visits of twenty minutes a day.
+pub const OFFICE_HOURS: Rota = (&["mon", "tue", "wed", "thu", "fri"], "09:00", "17:00");
+
 /// A doctor who is signed in.
 pub struct Doctor {
     /// The practitioner's id.
@@ -110,14 +118,14 @@ pub struct World {
 impl World {
     /// Makes the region and serves it. Nobody sends the confirmations: a gateway's speed is its
     /// own.
-    pub fn build(database: Database, workers: Option<usize>) -> anyhow::Result<Self> {
+    pub fn build(database: Database, workers: Option<usize>, rota: Rota) -> anyhow::Result<Self> {
         let (ready, wait) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let (url, directory) = (database.url(), database.directory().to_owned());
         let served = std::thread::spawn(move || {
             rt::System::new().block_on(async move {
                 let app = open(url, &directory, workers).await?;
-                let people = populate(&app).await?;
+                let people = populate(&app, rota).await?;
                 let listener = TcpListener::bind("127.0.0.1:0")?;
                 let address = listener.local_addr()?;
                 let server = server::start(web::Data::from(Arc::clone(&app)), listener)?;
@@ -219,11 +227,13 @@ fn index(at: u64) -> usize {
     usize::try_from(at).unwrap_or_default()
 }
 
-fn wire(at: DateTime<chrono::Utc>) -> String {
+/// An instant as the API reads it.
+pub fn wire(at: DateTime<chrono::Utc>) -> String {
     at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn booking(people: &People, wish: Wish, patient: u64) -> Vec<u8> {
+/// A request that books a wish.
+pub fn booking(people: &People, wish: Wish, patient: u64) -> Vec<u8> {
     let Some(doctor) = people.doctors.get(index(wish.doctor)) else { return Vec::new() };
     let body = json!({
         "service": doctor.service, "practitioner": doctor.id, "start": wire(people.start(wish.time)),
@@ -240,7 +250,8 @@ fn booking(people: &People, wish: Wish, patient: u64) -> Vec<u8> {
     .into_bytes()
 }
 
-fn get(path: &str, token: Option<&String>) -> Vec<u8> {
+/// A request for a path.
+pub fn get(path: &str, token: Option<&String>) -> Vec<u8> {
     let token = token.map(String::as_str).unwrap_or_default();
     format!("GET {path} HTTP/1.1\r\nHost: feldsher\r\nAuthorization: Bearer {token}\r\n\r\n")
         .into_bytes()
@@ -267,7 +278,7 @@ fn read<T: DeserializeOwned>(value: Value) -> Result<T, Error> {
     })
 }
 
-async fn populate(app: &Arc<App>) -> anyhow::Result<People> {
+async fn populate(app: &Arc<App>, rota: Rota) -> anyhow::Result<People> {
     let today = app.clock.now().utc().date_naive();
     let first = today
         .checked_add_days(Days::new(2))
@@ -283,7 +294,8 @@ async fn populate(app: &Arc<App>) -> anyhow::Result<People> {
             let service =
                 services.get(index(at % SERVICES_PER_CLINIC)).cloned().unwrap_or_default();
             let number = clinic_number * (DOCTORS / CLINICS) + at;
-            doctors.push(as_system(app, move |tx| doctor(tx, clinic, service, number)).await?);
+            doctors
+                .push(as_system(app, move |tx| doctor(tx, clinic, service, number, rota)).await?);
             let home = village.clone();
             let family = as_system(app, move |tx| {
                 let numbers = number * PATIENTS_PER_DOCTOR..(number + 1) * PATIENTS_PER_DOCTOR;
@@ -323,6 +335,7 @@ fn doctor(
     clinic: OrganizationId,
     service: String,
     number: u64,
+    (days, from, to): Rota,
 ) -> Result<Doctor, Error> {
     let new = json!({
         "name": format!("Doctor {number}"), "kind": "doctor", "organization": clinic,
@@ -330,9 +343,8 @@ fn doctor(
         "login": format!("doctor{number}"),
     });
     let made = practitioner::create(tx, read(new)?)?;
-    let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
     let hours: Vec<Value> =
-        days.iter().map(|day| json!({"weekday": day, "from": "00:00", "to": "24:00"})).collect();
+        days.iter().map(|day| json!({"weekday": day, "from": from, "to": to})).collect();
     rules::replace(tx, made.id, 1, &read(json!({"rules": hours}))?)?;
     let token = made.sign_in_token.ok_or(Error::Internal("a login without a one-time token"))?;
     let pair = sign_in::redeem(tx, &sha256(token.as_bytes()), "nobody signs in with a password")?;

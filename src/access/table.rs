@@ -73,6 +73,8 @@ actions! {
     ReadPractitioner "practitioner.read" [SignedIn];
     /// Add a practitioner.
     CreatePractitioner "practitioner.create" [SystemAdmin, ClinicAdmin];
+    /// Change what is known of a practitioner.
+    EditPractitioner "practitioner.edit" [SystemAdmin, ClinicAdmin] sight ReadPractitioner;
 
     /// See who a patient is and where they live.
     ReadPatient "patient.read" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
@@ -80,6 +82,8 @@ actions! {
     ReadPhone "patient.read_phone" [Myself, Doctor, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
     /// Register a patient.
     CreatePatient "patient.create" [Feldsher, Registrar, ClinicAdmin];
+    /// Let a patient's number sign in again that too many wrong codes have shut.
+    EnablePatient "patient.enable" [Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
 
     /// See working hours and absences.
     ReadSchedule "schedule.read" [Conducts, Doctor, Feldsher, Registrar, ClinicAdmin] sight ReadSchedule;
@@ -89,6 +93,18 @@ actions! {
     ReadLeave "leave.read" [Conducts, Registrar, ClinicAdmin] sight ReadSchedule;
     /// Decide what becomes of them, one by one or by a plan.
     SettleLeave "leave.settle" [Conducts, Registrar, ClinicAdmin] sight ReadSchedule;
+    /// Let other programs read one's busy times.
+    ShareCalendar "calendar.share" [Conducts] sight ReadSchedule;
+    /// Take over busy times from a calendar elsewhere.
+    ImportCalendar "calendar.import" [Conducts] sight ReadSchedule;
+    /// Read busy times under a secret address.
+    ReadFeed "calendar.read_feed" [Anyone];
+    /// Read a calendar elsewhere: Feldsher itself, nobody else.
+    ReadExternal "calendar.read_external" [];
+    /// See when a clinic is closed.
+    ReadClosure "closure.read" [SignedIn];
+    /// Close a clinic for some days, or open it again.
+    EditClosure "closure.edit" [SystemAdmin, Registrar, ClinicAdmin] sight ReadClosure;
     /// See free times.
     ReadSlots "slot.read" [SignedIn];
 
@@ -118,6 +134,9 @@ actions! {
     UndoAppointment "appointment.undo" [Conducts, Registrar, ClinicAdmin] sight ReadAppointment;
     /// Record that the patient did not come.
     MarkNoshow "appointment.noshow" [Conducts, Registrar, ClinicAdmin] sight ReadAppointment;
+
+    /// Move a visit to its promised local time, which a newer law of time zones has moved.
+    KeepPromise "appointment.keep_promise" [Registrar, ClinicAdmin] sight ReadAppointment;
 
     /// See the state of a visit.
     ReadEncounter "encounter.read" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadEncounter;
@@ -153,4 +172,6 @@ actions! {
     DeliverMessage "message.deliver" [];
     /// Make an administrator of the installation: the command line, nobody else.
     CreateAdministrator "account.create_administrator" [];
+    /// Open anybody's account again: the command line, nobody else.
+    EnableAccount "account.enable" [];
 }

@@ -15,9 +15,10 @@ use crate::account::limit::{self, Limit};
 use crate::account::phone::Phone;
 use crate::account::session::{self, Method, TokenPair};
 use crate::account::{AccountId, AccountState, phone_index};
-use crate::base::column::{Instant, id};
+use crate::base::column::{self, Instant, id};
 use crate::base::config::SignIn;
 use crate::base::ctx::Ctx;
+use crate::base::db::{Conn, statement};
 use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::problem;
@@ -41,7 +42,7 @@ const CODE_APART_SECS: i64 = 60;
 const CODES_PER_NUMBER_HOUR: u32 = 5;
 /// Wrong codes in a row that end this way in for an account, until a person opens it again.
 const FAILURES_MAX: i32 = 100;
-/// Challenges are thrown away after this, in hours.
+/// How long codes are kept that have run out, in hours.
 const KEPT_HOURS: i64 = 24;
 
 /// Where to send a code.
@@ -164,7 +165,7 @@ fn reachable(tx: &mut Tx, index: &[u8]) -> Result<Option<(AccountId, Language)>,
         .optional()?)
 }
 
-/// Refuses a second code within a minute, and throws away what is old.
+/// Refuses a second code within a minute.
 fn keep_apart(tx: &mut Tx, index: &[u8]) -> Result<(), Error> {
     let of_number = sign_in_challenges::table.filter(sign_in_challenges::phone_index.eq(index));
     let latest: Option<Instant> = of_number
@@ -175,10 +176,22 @@ fn keep_apart(tx: &mut Tx, index: &[u8]) -> Result<(), Error> {
     if let Some(wait) = latest.and_then(|latest| wait_secs(latest, tx.now)) {
         return Err(Error::from(&problem::TOO_MANY_ATTEMPTS).retry_after(wait));
     }
-    let old = tx.now.minus(TimeDelta::hours(KEPT_HOURS));
-    diesel::delete(of_number.filter(sign_in_challenges::created_at.lt(old))).execute(tx.conn)?;
     Ok(())
 }
+
+/// Throws away a piece of the codes that have run out. Index: sign_in_challenges_by_expiry.
+pub fn sweep(conn: &mut Conn, now: Instant) -> QueryResult<usize> {
+    let over = now.minus(TimeDelta::hours(KEPT_HOURS));
+    Sweep { over: &over }.execute(conn)
+}
+
+statement!(
+    /// Also those of numbers that never ask again.
+    Sweep
+    "DELETE FROM sign_in_challenges WHERE id IN (SELECT id FROM sign_in_challenges
+     WHERE expires_at <= " over: column::sql::Moment = Instant;
+    " LIMIT 500)"
+);
 
 fn wait_secs(latest: Instant, now: Instant) -> Option<u32> {
     let passed = now.since(latest).num_seconds();

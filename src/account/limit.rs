@@ -5,12 +5,12 @@
 use chrono::TimeDelta;
 use diesel::prelude::*;
 
-use crate::base::column::Instant;
-use crate::base::db::{Conn, Each};
+use crate::base::column::{self, Instant};
+use crate::base::db::{Conn, Each, statement};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::rate_counters;
-use crate::base::seal::{self, Seal};
+use crate::base::seal::Seal;
 use crate::base::tx::Tx;
 
 /// So many times in each window.
@@ -26,8 +26,6 @@ pub struct Limit {
 
 /// The longest window; counters are thrown away after twice that.
 const WINDOW_HOURS_MAX: i64 = 24;
-/// One count in so many also throws away what is over.
-const SWEEP_ONE_IN: u8 = 64;
 
 /// Counts one try. 429 `too_many_attempts` with `Retry-After` when the window is full; the
 /// caller sees to it that a refused try of something secret stays counted.
@@ -61,9 +59,6 @@ fn count(
     subject: &str,
 ) -> Result<(), Error> {
     let (counter, window) = (key(seal, limit, subject), begin(now, limit));
-    if seal::random::<1>()?.iter().all(|byte| byte % SWEEP_ONE_IN == 0) {
-        sweep(conn, now)?;
-    }
     Each(
         diesel::insert_into(rate_counters::table)
             .values((
@@ -88,11 +83,19 @@ fn count(
     Err(Error::from(&problem::TOO_MANY_ATTEMPTS).retry_after(wait))
 }
 
-fn sweep(conn: &mut Conn, now: Instant) -> QueryResult<()> {
+/// Throws away a piece of the windows that are over. Index: rate_counters_by_window.
+pub fn sweep(conn: &mut Conn, now: Instant) -> QueryResult<usize> {
     let over = now.minus(TimeDelta::hours(WINDOW_HOURS_MAX.saturating_mul(2)));
-    diesel::delete(rate_counters::table.filter(rate_counters::window_at.lt(over))).execute(conn)?;
-    Ok(())
+    Sweep { over: &over }.execute(conn)
 }
+
+statement!(
+    /// A flood of strangers leaves many.
+    Sweep
+    "DELETE FROM rate_counters WHERE (subject, window_at) IN (SELECT subject, window_at
+     FROM rate_counters WHERE window_at < " over: column::sql::Moment = Instant;
+    " LIMIT 500)"
+);
 
 fn key(seal: &Seal, limit: &Limit, subject: &str) -> Vec<u8> {
     seal.index(limit.name, subject)

@@ -12,6 +12,8 @@ pub mod token;
 
 use diesel::prelude::*;
 
+use crate::access::Facts;
+use crate::access::table::Action;
 use crate::account::phone::Phone;
 use crate::base::column::{id, text_enum};
 use crate::base::db::Each;
@@ -162,6 +164,36 @@ pub fn enable(tx: &mut Tx, account: AccountId) -> Result<(), Error> {
     diesel::update(accounts::table.find(account))
         .set((accounts::state.eq(state), accounts::failures.eq(0)))
         .execute(tx.conn)?;
+    Ok(())
+}
+
+/// What somebody signs in with.
+#[derive(Debug, Clone)]
+pub enum SignsInWith {
+    /// A login, as staff do.
+    Login(String),
+    /// A phone, as patients do.
+    Phone(Phone),
+}
+
+/// As [`enable`], for the command line: whoever signs in so. 404 when nobody does.
+pub fn enable_by(tx: &mut Tx, known: &SignsInWith) -> Result<(), Error> {
+    tx.allow(Action::EnableAccount, &Facts::NONE)?;
+    let ids = accounts::table.select(accounts::id);
+    let found: Option<AccountId> = match known {
+        SignsInWith::Login(login) => ids
+            .filter(accounts::login.eq(Some(fold_login(login))))
+            .get_result(tx.conn)
+            .optional()?,
+        SignsInWith::Phone(phone) => ids
+            .filter(accounts::phone_index.eq(Some(phone_index(tx.seal, phone))))
+            .get_result(tx.conn)
+            .optional()?,
+    };
+    let account = found.ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
+    enable(tx, account)?;
+    let facts = Facts { account: Some(account), ..Facts::NONE };
+    tx.record(Action::EnableAccount, "Account", account.0, &facts);
     Ok(())
 }
 

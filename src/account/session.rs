@@ -23,9 +23,10 @@ use crate::access::table::Action;
 use crate::account::token::Claims;
 use crate::account::{AccountId, AccountState, SessionId};
 use crate::base::app::App;
-use crate::base::column::{Instant, id, text_enum};
+use crate::base::column::{self, Instant, id, text_enum};
 use crate::base::config::SignIn;
 use crate::base::ctx::Ctx;
+use crate::base::db::{Conn, statement};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::{accounts, refresh_tokens, sessions};
@@ -151,6 +152,39 @@ pub async fn prove(app: &Arc<App>, claims: &Claims) {
         Ok(Err(_)) | Err(_) => tracing::warn!("the first use of a token could not be written down"),
     }
 }
+
+/// Whether nobody has come for the next tokens for so long that nobody can any more: the session
+/// has not ended, but its sockets must not outlive it. Index: refresh_tokens_by_session.
+pub fn is_idle(tx: &mut Tx, session: SessionId) -> Result<bool, Error> {
+    let good = refresh_tokens::table
+        .filter(refresh_tokens::session_id.eq(session))
+        .filter(refresh_tokens::expires_at.gt(tx.now));
+    let alive: bool = diesel::select(diesel::dsl::exists(good)).get_result(tx.conn)?;
+    Ok(!alive)
+}
+
+/// How long the tokens of a session are kept when its last one has run out, in hours.
+const KEPT_HOURS: i64 = 24;
+
+/// Throws away the tokens of some sessions that nobody can go on with. All tokens of a session
+/// stay until then: only a token that is there is known to be a copy when it comes again.
+/// Index: refresh_tokens_by_end.
+pub fn sweep(conn: &mut Conn, now: Instant) -> QueryResult<usize> {
+    let over = now.minus(TimeDelta::hours(KEPT_HOURS));
+    Sweep { over: &over, over_too: &over }.execute(conn)
+}
+
+statement!(
+    /// The last of a session's tokens was never used.
+    Sweep
+    "DELETE FROM refresh_tokens WHERE session_id IN (SELECT last.session_id
+     FROM refresh_tokens AS last WHERE last.used_at IS NULL AND last.revoked_at IS NULL
+     AND last.expires_at <= " over: column::sql::Moment = Instant,
+    " AND NOT EXISTS (SELECT 1 FROM refresh_tokens AS later
+     WHERE later.session_id = last.session_id AND later.expires_at > "
+    over_too: column::sql::Moment = Instant;
+    ") LIMIT 20)"
+);
 
 struct Session {
     id: SessionId,

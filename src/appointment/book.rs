@@ -33,7 +33,9 @@ use crate::organization::service::Mode;
 use crate::organization::{self, Service, ServiceId};
 use crate::patient::{self, PatientId, PatientRow};
 use crate::practitioner::{self, PractitionerId, PractitionerRow};
-use crate::schedule::{self, Slot};
+use crate::schedule;
+use crate::schedule::free::Asker;
+use crate::schedule::slots::Slot;
 
 /// How many free times a refusal proposes.
 const ALTERNATIVES: usize = 3;
@@ -98,19 +100,12 @@ pub(crate) fn book_of(
     let mode = chosen_mode(wanted, &service)?;
     let id = AppointmentId::new(tx.now);
     let visit = Visit::of(wanted, &service);
-    let candidates = candidates(tx, &service, wanted, visit)?;
+    let candidates = candidates(tx, &service, wanted, patient.id, visit)?;
     let practitioner = take_people(tx, id, &candidates, &patient, visit)?;
     let resources = take_others(tx, id, &service, wanted, &patient, visit)?;
     let row = New { id, status, mode, series, resources, practitioner, patient: &patient };
     insert(tx, &row, wanted, &service, visit)?;
-    encounter::plan(
-        tx,
-        id,
-        patient.id,
-        practitioner.id,
-        service.organization_id,
-        visit.start,
-    )?;
+    encounter::plan(tx, id, patient.id, practitioner.id, service.organization_id, visit.start)?;
     let booked = appointment::show(tx, id)?;
     let facts = Facts { practitioner: Some(practitioner.id), ..facts };
     tx.record(Action::Book, "Appointment", id.0, &facts);
@@ -135,8 +130,8 @@ pub(crate) struct InPlace<'a> {
     pub until: Instant,
 }
 
-/// Holds a time in place of a visit; it does not count among the holds of the patient. `None` when
-/// the time is taken. The caller has made the access decision.
+/// Holds a time in place of a visit, however many the patient holds already. `None` when the time
+/// is taken. The caller has made the access decision.
 pub(crate) fn hold_in_place(
     tx: &mut Tx,
     held: InPlace,
@@ -160,8 +155,8 @@ pub(crate) fn hold_in_place(
     let id = AppointmentId::new(tx.now);
     let visit = Visit::of(&wanted, held.service);
     let taken = tx.attempt(|tx| {
-        let candidates =
-            working(tx, held.service, Some(practitioner), (visit.start, visit.end))?;
+        let when = (visit.start, Asker::Triage);
+        let candidates = working(tx, held.service, Some(practitioner), when)?;
         let practitioner = take_people(tx, id, &candidates, held.patient, visit)?;
         let resources = take_others(tx, id, held.service, &wanted, held.patient, visit)?;
         let (status, series) = (AppointmentStatus::Pending, None);
@@ -298,7 +293,8 @@ fn take_people<'a>(
     let urgent = visit.priority != Priority::Routine;
     // Nearly always the first is free, and one statement does.
     if let Some(first) = candidates.first().filter(|_| !urgent) {
-        let (practitioner, patient) = (visit.of_practitioner(first.id), visit.of_patient(patient.id));
+        let (practitioner, patient) =
+            (visit.of_practitioner(first.id), visit.of_patient(patient.id));
         got = occupy::take_both(tx, id, practitioner, patient)?;
         if got.contains(&ResourceKind::Practitioner) && got.contains(&ResourceKind::Patient) {
             return Ok(first);
@@ -323,8 +319,7 @@ fn take_people<'a>(
         }
     }
     let chosen = chosen.ok_or_else(|| Error::from(&problem::SLOT_TAKEN))?;
-    if !got.contains(&ResourceKind::Patient)
-        && !occupy::take(tx, id, visit.of_patient(patient.id))?
+    if !got.contains(&ResourceKind::Patient) && !occupy::take(tx, id, visit.of_patient(patient.id))?
     {
         return Err(Error::from(&problem::PATIENT_BUSY));
     }
@@ -368,6 +363,10 @@ pub(crate) fn free_after(
 ) -> Result<Vec<Slot>, Error> {
     let after = after.max(tx.now);
     let busy: Vec<(Instant, Instant)> = occupancies::table
+        .inner_join(appointments::table.on(appointments::id.eq(occupancies::appointment_id)))
+        .filter(
+            appointments::hold_expires_at.is_null().or(appointments::hold_expires_at.gt(tx.now)),
+        )
         .filter(occupancies::resource_id.eq(column::Uuid(patient.id.0)))
         .filter(occupancies::lane.eq(LANE))
         .filter(occupancies::live)
@@ -377,8 +376,7 @@ pub(crate) fn free_after(
         .select((occupancies::starts_at, occupancies::ends_at))
         .load(tx.conn)?;
     let zone = patient.time_zone;
-    let mut slots =
-        schedule::next_free(tx, service, practitioner, after, zone, ALTERNATIVES * 8)?;
+    let mut slots = schedule::next_free(tx, service, practitioner, after, zone, ALTERNATIVES * 8)?;
     slots.retain(|slot| !busy.iter().any(|(start, end)| *start < slot.end && slot.start < *end));
     slots.truncate(ALTERNATIVES);
     Ok(slots)
@@ -415,10 +413,6 @@ pub(crate) fn check_start(tx: &Tx, start: Instant) -> Result<(), Error> {
     if start <= tx.now {
         return Err(Error::field(&problem::IN_THE_PAST, "/start"));
     }
-    let ahead = TimeDelta::days(i64::from(tx.config.booking.ahead_days_max));
-    if start > tx.now.plus(ahead) {
-        return Err(Error::field(&problem::TOO_FAR, "/start"));
-    }
     Ok(())
 }
 
@@ -427,9 +421,12 @@ fn candidates(
     tx: &mut Tx,
     service: &Service,
     wanted: &BookAppointment,
+    patient: PatientId,
     visit: Visit,
 ) -> Result<Vec<PractitionerRow>, Error> {
-    let mut offering = working(tx, service, wanted.practitioner, (visit.start, visit.end))?;
+    let asker =
+        if visit.priority == Priority::Routine { asker(tx, patient) } else { Asker::Triage };
+    let mut offering = working(tx, service, wanted.practitioner, (visit.start, asker))?;
     if visit.priority != Priority::Routine {
         let (now, start) = (tx.now, visit.start);
         let day = |at, zone| zone::wall(at, zone).date_naive();
@@ -449,23 +446,26 @@ fn candidates(
     Ok(offering)
 }
 
-/// Who offers a service, or whether this one does, and works then. 422 `outside_hours`.
+/// How a caller is bound when booking for a patient: patients take what is offered.
+pub(crate) fn asker(tx: &Tx, patient: PatientId) -> Asker {
+    let is_own = tx.person().is_ok_and(|person| person.patient == Some(patient));
+    if is_own { Asker::Patient } else { Asker::Staff }
+}
+
+/// Who offers a service, or whether this one does, and can begin a visit at a start. The refusal
+/// says why nobody can, as [`schedule::who_works`] does.
 pub(crate) fn working(
     tx: &mut Tx,
     service: &Service,
     wanted: Option<PractitionerId>,
-    visit: (Instant, Instant),
+    (start, asker): (Instant, Asker),
 ) -> Result<Vec<PractitionerRow>, Error> {
     let mut offering = practitioner::of_service(tx, service.id, wanted)?;
     if wanted.is_some() && offering.is_empty() {
         return Err(Error::field(&problem::UNKNOWN_REFERENCE, "/practitioner"));
     }
-    let ids: Vec<PractitionerId> = offering.iter().map(|practitioner| practitioner.id).collect();
-    let working = schedule::who_works(tx, &ids, visit)?;
+    let working = schedule::who_works(tx, service, &offering, start, asker)?;
     offering.retain(|practitioner| working.contains(&practitioner.id));
-    if offering.is_empty() {
-        return Err(Error::field(&problem::OUTSIDE_HOURS, "/start"));
-    }
     Ok(offering)
 }
 

@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 
 use crate::access::table::Action;
 use crate::appointment::{
-    Appointment, AppointmentId, CancellationCode, NoshowCause, Row, check_reason, find_row, sealed,
-    show,
+    Appointment, AppointmentId, CancellationCode, NoshowCause, Row, check_reason, find_row, occupy,
+    sealed, show,
 };
 use crate::base::error::Error;
 use crate::base::problem;
@@ -169,6 +169,7 @@ pub fn undo(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     if day(tx.now) > day(row.starts_at) {
         return Err(Error::from(&problem::TOO_LATE));
     }
+    occupy::bury_the_dead(tx, id)?;
     tx.attempt(|tx| encounter::advance(tx, id, Act::Undo, None))?;
     tx.record(Action::UndoAppointment, "Appointment", id.0, &row.facts());
     show(tx, id)
@@ -220,9 +221,7 @@ fn cancellation_code(
     let own = tx.person().is_ok_and(|person| person.patient == Some(row.patient_id));
     match said {
         Some(Declined | Expired) => Err(Error::field(&problem::INVALID_BODY, "/code")),
-        Some(code) if own && code != Patient => {
-            Err(Error::field(&problem::INVALID_BODY, "/code"))
-        }
+        Some(code) if own && code != Patient => Err(Error::field(&problem::INVALID_BODY, "/code")),
         Some(code) => Ok(code),
         None => Ok(if own { Patient } else { Clinic }),
     }

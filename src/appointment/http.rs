@@ -8,6 +8,7 @@ use crate::appointment::change::{
     CancelAppointment, DeclineAppointment, EditAppointment, MarkNoshow,
 };
 use crate::appointment::lookup::{self, Found, LookUp};
+use crate::appointment::promise::{self, BrokenFilter, BrokenPromise};
 use crate::appointment::reschedule::{self, RescheduleAppointment};
 use crate::appointment::series::{self, BookSeries, Series};
 use crate::appointment::{Appointment, AppointmentId, Filter, book, change};
@@ -15,6 +16,7 @@ use crate::base::body::{Body, Empty, Path, Query};
 use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
 use crate::base::problem;
+use crate::organization::OrganizationId;
 
 /// Books a visit, holds its time, or asks for it.
 #[utoipa::path(
@@ -24,11 +26,11 @@ use crate::base::problem;
     responses(
         (status = 201, body = Appointment),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`slot_taken`, `patient_busy` or `resource_busy`, with up to three \
-                `alternatives`; `no_overbooking`, `too_many_holds`"),
+            description = "`slot_taken`, `day_full`, `patient_busy` or `resource_busy`, with up to \
+                three `alternatives`; `no_overbooking`, `too_many_holds`"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`outside_hours`, `not_today`, `in_the_past`, `too_far`, `naive_time`, \
-                `unknown_reference`"),
+            description = "`outside_hours`, `off_grid`, `not_today`, `in_the_past`, `too_soon`, \
+                `too_far`, `service_inactive`, `naive_time`, `unknown_reference`"),
     )
 )]
 #[post("/v1/appointments")]
@@ -47,7 +49,7 @@ pub async fn book_appointment(
 }
 
 fn is_taken(refusal: &Error) -> bool {
-    [&problem::SLOT_TAKEN, &problem::PATIENT_BUSY, &problem::RESOURCE_BUSY]
+    [&problem::SLOT_TAKEN, &problem::DAY_FULL, &problem::PATIENT_BUSY, &problem::RESOURCE_BUSY]
         .into_iter()
         .any(|problem| refusal.is(problem))
 }
@@ -300,4 +302,44 @@ pub async fn mark_noshow(
     missed: Body<MarkNoshow>,
 ) -> Result<HttpResponse, Error> {
     ctx.once(StatusCode::OK, missed, move |tx, missed| change::mark_noshow(tx, id.0, &missed)).await
+}
+
+/// Lists a clinic's visits to come whose promised local time a newer law of time zones has moved.
+#[utoipa::path(
+    tag = "appointments", operation_id = "list_broken_promises",
+    params(("id" = OrganizationId, Path), BrokenFilter),
+    responses(
+        (status = 200, body = crate::base::page::Page<BrokenPromise>),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[get("/v1/organizations/{id}/broken-promises")]
+pub async fn list_broken_promises(
+    ctx: Ctx,
+    id: Path<OrganizationId>,
+    filter: Query<BrokenFilter>,
+) -> Result<HttpResponse, Error> {
+    let page = ctx.read(move |tx| promise::list(tx, id.0, &filter.0)).await?;
+    Ok(page.answer(ctx.request()))
+}
+
+/// Moves a visit to the instant at which its promised local time is shown, and tells both sides.
+#[utoipa::path(
+    tag = "appointments", operation_id = "keep_promise",
+    params(("id" = AppointmentId, Path)),
+    responses(
+        (status = 200, body = Appointment),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`slot_taken`: somebody is busy then; `bad_state`: it has begun or is over"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`time_in_gap`: the clocks jump over the promised time"),
+    )
+)]
+#[post("/v1/appointments/{id}/keep-promise")]
+pub async fn keep_promise(
+    ctx: Ctx,
+    id: Path<AppointmentId>,
+    nothing: Body<Empty>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::OK, nothing, move |tx, _| promise::keep(tx, id.0)).await
 }

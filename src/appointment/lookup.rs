@@ -18,8 +18,7 @@ use crate::base::tx::Tx;
 use crate::encounter::lifecycle::AppointmentStatus;
 
 /// Questions about one code in an hour: a birth date is not to be guessed.
-const PER_CODE: Limit =
-    Limit { name: "lookup-code", hits_max: 5, window: TimeDelta::hours(1) };
+const PER_CODE: Limit = Limit { name: "lookup-code", hits_max: 5, window: TimeDelta::hours(1) };
 /// Questions from one network address in an hour.
 const PER_ADDRESS: Limit =
     Limit { name: "lookup-address", hits_max: 30, window: TimeDelta::hours(1) };

@@ -7,6 +7,7 @@ pub mod http;
 pub mod lookup;
 pub mod needed;
 pub mod occupy;
+pub mod promise;
 pub mod reschedule;
 pub mod series;
 pub mod taken;
@@ -22,6 +23,7 @@ use crate::appointment::needed::Other;
 use crate::appointment::reschedule::Move;
 use crate::appointment::series::SeriesId;
 use crate::base::column::{Instant, id, text_enum};
+use crate::base::db::Conn;
 use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::name::Named;
@@ -216,6 +218,16 @@ impl Row {
     pub fn is_dead(&self, now: Instant) -> bool {
         self.hold_expires_at.is_some_and(|until| until <= now)
     }
+}
+
+/// Waits until no other transaction moves the appointment or its visit, and keeps them from it.
+pub fn lock(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
+    if let Conn::Postgres(conn) = tx.conn {
+        let row = appointments::table.find(id).select(appointments::id);
+        row.for_update().get_result::<AppointmentId>(conn).optional()?;
+    }
+    // SQLite has one writer: nothing to wait for.
+    Ok(())
 }
 
 /// The row of an appointment. 404 when there is none.

@@ -46,12 +46,7 @@ pub struct Need<'a> {
 
 /// Takes one of each kind that the service needs. Returns how many. 409 `resource_busy` when all
 /// of a kind are taken; 422 `unknown_reference` when a named one is none of those needed.
-pub fn take(
-    tx: &mut Tx,
-    id: AppointmentId,
-    service: &Service,
-    need: Need,
-) -> Result<i32, Error> {
+pub fn take(tx: &mut Tx, id: AppointmentId, service: &Service, need: Need) -> Result<i32, Error> {
     let kinds = service.resources()?;
     let mut known = vec![false; need.named.len()];
     let mut count = 0;
@@ -116,7 +111,7 @@ fn candidates(
             .collect(),
         None => {
             let people = practitioner::of_kind(tx, clinic, profession(kind))?;
-            let working = schedule::who_works(tx, &people, (need.start, need.end))?;
+            let working = schedule::on_duty(tx, &people, service, (need.start, need.end))?;
             working.into_iter().map(|id| (false, id.0)).collect()
         }
     };
@@ -179,15 +174,14 @@ pub fn exchange(
         let Some(needed) = needed_as(kind) else { continue };
         let candidates = candidates(tx, service, needed, &new)?;
         let wanted = claim(kind, resource, &new);
-        occupy::release_expired(tx, &wanted)?;
-        if candidates.contains(&resource) && !occupy::is_taken(tx, id, &wanted)? {
+        if candidates.contains(&resource) && occupy::is_free(tx, id, &wanted)? {
             continue;
         }
         let mut other = None;
         for candidate in candidates.into_iter().filter(|candidate| *candidate != resource) {
             let then = claim(kind, candidate, &new);
             let now = Claim { from: old.0, to: old.1, ..then };
-            if !occupy::is_taken(tx, id, &then)? && !occupy::is_taken(tx, id, &now)? {
+            if occupy::is_free(tx, id, &then)? && occupy::is_free(tx, id, &now)? {
                 other = Some(candidate);
                 break;
             }
@@ -214,11 +208,7 @@ pub fn of_visits(
         .filter(occupancies::resource_kind.ne(ResourceKind::Practitioner))
         .filter(occupancies::resource_kind.ne(ResourceKind::Patient))
         .order(occupancies::resource_kind)
-        .select((
-            occupancies::appointment_id,
-            occupancies::resource_kind,
-            occupancies::resource_id,
-        ))
+        .select((occupancies::appointment_id, occupancies::resource_kind, occupancies::resource_id))
         .load(tx.conn)?;
     let ids: Vec<column::Uuid> = lines.iter().map(|(_, _, id)| *id).collect();
     let mut names: Vec<(column::Uuid, String)> = resources::table

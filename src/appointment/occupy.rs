@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Integer;
 
 use crate::appointment::AppointmentId;
-use crate::appointment::taken::VISIT_HOURS_MAX;
+use crate::appointment::taken::OCCUPIED_HOURS_MAX;
 use crate::base::column::sql::{Moment, Uid};
 use crate::base::column::{self, Instant, text_enum};
 use crate::base::db::{self, Each, statement};
@@ -166,7 +166,7 @@ pub fn is_busy(error: &diesel::result::Error) -> bool {
 
 /// Ends the holds and requests on a resource that nobody answered in time. Returns how many.
 pub fn release_expired(tx: &mut Tx, claim: &Claim) -> Result<usize, Error> {
-    let earliest = claim.from.minus(TimeDelta::hours(VISIT_HOURS_MAX));
+    let earliest = claim.from.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX));
     let expired: Vec<AppointmentId> = appointments::table
         .inner_join(occupancies::table.on(occupancies::appointment_id.eq(appointments::id)))
         .filter(occupancies::resource_id.eq(column::Uuid(claim.resource)))
@@ -189,10 +189,33 @@ pub fn release_expired(tx: &mut Tx, claim: &Claim) -> Result<usize, Error> {
     Ok(expired.len())
 }
 
-/// Whether another visit holds a resource at some time.
-pub fn is_taken(tx: &mut Tx, but: AppointmentId, claim: &Claim) -> Result<bool, Error> {
-    // The buffers of a visit are part of what it takes.
-    let earliest = claim.from.minus(TimeDelta::hours(VISIT_HOURS_MAX));
+/// Whether no other visit holds a resource at some time. Holds that have run out give way.
+pub fn is_free(tx: &mut Tx, but: AppointmentId, claim: &Claim) -> Result<bool, Error> {
+    Ok(!is_taken(tx, but, claim)?
+        || (release_expired(tx, claim)? > 0 && !is_taken(tx, but, claim)?))
+}
+
+/// Ends the holds and requests that have run out and lie where a visit is to lie again.
+pub fn bury_the_dead(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
+    type Row = (ResourceKind, column::Uuid, i32, Instant, Instant);
+    let rows: Vec<Row> = occupancies::table
+        .filter(occupancies::appointment_id.eq(id))
+        .select((
+            occupancies::resource_kind,
+            occupancies::resource_id,
+            occupancies::lane,
+            occupancies::starts_at,
+            occupancies::ends_at,
+        ))
+        .load(tx.conn)?;
+    for (kind, column::Uuid(resource), lane, from, to) in rows {
+        release_expired(tx, &Claim { kind, resource, lane, from, to })?;
+    }
+    Ok(())
+}
+
+fn is_taken(tx: &mut Tx, but: AppointmentId, claim: &Claim) -> Result<bool, Error> {
+    let earliest = claim.from.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX));
     let others = occupancies::table
         .filter(occupancies::resource_id.eq(column::Uuid(claim.resource)))
         .filter(occupancies::lane.eq(claim.lane))

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::access::table::Action;
 use crate::account::AccountId;
-use crate::appointment::book::{check_start, find_service, free_after, working};
+use crate::appointment::book::{self, check_start, find_service, free_after, working};
 use crate::appointment::needed::{self, Need};
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
 use crate::appointment::{
@@ -25,7 +25,8 @@ use crate::encounter::lifecycle::{self, Act, AppointmentStatus};
 use crate::message;
 use crate::patient::{self, PatientRow};
 use crate::practitioner::{PractitionerId, PractitionerRow};
-use crate::schedule::Slot;
+use crate::schedule::free::Asker;
+use crate::schedule::slots::Slot;
 
 /// Where a visit shall be put.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -75,7 +76,8 @@ pub fn reschedule(
         return Err(Error::from(&problem::STALE_VERSION));
     }
     let by = tx.person()?.account;
-    let (moved, patient) = put_elsewhere(tx, &row, wanted, by)?;
+    let asker = book::asker(tx, row.patient_id);
+    let (moved, patient) = put_elsewhere(tx, &row, wanted, (by, asker))?;
     tx.record(Action::MoveAppointment, "Appointment", id.0, &row.facts());
     if row.status == AppointmentStatus::Booked {
         message::tell_move(tx, &moved, patient.account_id)?;
@@ -89,7 +91,7 @@ pub(crate) fn put_elsewhere(
     tx: &mut Tx,
     row: &Row,
     wanted: &RescheduleAppointment,
-    by: AccountId,
+    (by, asker): (AccountId, Asker),
 ) -> Result<(Appointment, PatientRow), Error> {
     let id = row.id;
     check_movable(tx, row)?;
@@ -97,15 +99,12 @@ pub(crate) fn put_elsewhere(
     let service = find_service(tx, row.service_id)?;
     let new = Times::of(row, wanted.start);
     let practitioner = wanted.practitioner.unwrap_or(row.practitioner_id);
-    let working = working(tx, &service, Some(practitioner), (new.start, new.end))?;
+    let working = working(tx, &service, Some(practitioner), (new.start, asker))?;
     let practitioner =
         working.first().ok_or_else(|| Error::field(&problem::OUTSIDE_HOURS, "/start"))?;
     let patient = patient::find_row(tx, row.patient_id)?;
     let clinic = if row.resources > 0 { row.organization_id.0 } else { row.patient_id.0 };
-    take_turns(
-        tx.conn,
-        &[row.practitioner_id.0, practitioner.id.0, row.patient_id.0, clinic],
-    )?;
+    take_turns(tx.conn, &[row.practitioner_id.0, practitioner.id.0, row.patient_id.0, clinic])?;
     if row.resources > 0 {
         let need =
             Need { start: new.start, end: new.end, location: patient.location_id, named: &[] };
@@ -128,9 +127,8 @@ pub fn alternatives(
     tx.allow(Action::ReadAppointment, &row.facts())?;
     let service = find_service(tx, row.service_id)?;
     let patient = patient::find_row(tx, row.patient_id)?;
-    let after = wanted.map_or(row.starts_at.minus(chrono::TimeDelta::microseconds(1)), |wanted| {
-        wanted.start
-    });
+    let after = wanted
+        .map_or(row.starts_at.minus(chrono::TimeDelta::microseconds(1)), |wanted| wanted.start);
     let practitioner = wanted.and_then(|wanted| wanted.practitioner);
     let practitioner = practitioner.unwrap_or(row.practitioner_id);
     free_after(tx, &service, Some(practitioner), &patient, after)
@@ -192,19 +190,18 @@ fn put(
         to: new.end,
         ..doctor
     };
-    for claim in lanes.iter().map(|lane| Claim { lane: *lane, ..doctor }).chain([person]) {
-        if occupy::is_taken(tx, row.id, &claim)? {
-            occupy::release_expired(tx, &claim)?;
+    for claim in
+        [person].into_iter().chain(lanes.iter().map(|lane| Claim { lane: *lane, ..doctor }))
+    {
+        if !occupy::is_free(tx, row.id, &claim)? {
+            return Err(Error::from(match claim.kind {
+                ResourceKind::Patient => &problem::PATIENT_BUSY,
+                _ => &problem::SLOT_TAKEN,
+            }));
         }
     }
-    match tx.attempt(|tx| update(tx, row, new, practitioner, patient)) {
-        Err(error) if error.is(&problem::SLOT_TAKEN) => {
-            let busy = occupy::is_taken(tx, row.id, &person)?;
-            let why = if busy { &problem::PATIENT_BUSY } else { &problem::SLOT_TAKEN };
-            Err(Error::from(why))
-        }
-        done => done,
-    }
+    // Somebody can have been faster: the schema decides.
+    tx.attempt(|tx| update(tx, row, new, practitioner, patient))
 }
 
 fn update(

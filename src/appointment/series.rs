@@ -14,7 +14,7 @@ use crate::base::zone::{self, Wall, Zone};
 use crate::organization::ServiceId;
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
-use crate::schedule::Slot;
+use crate::schedule::slots::Slot;
 
 id!(
     /// Visits that were booked together.

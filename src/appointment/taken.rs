@@ -1,5 +1,7 @@
 //! What visits take of a practitioner's time, as the schedule must know it.
 
+use std::collections::HashMap;
+
 use chrono::TimeDelta;
 use diesel::dsl::count_star;
 use diesel::prelude::*;
@@ -9,47 +11,108 @@ use utoipa::ToSchema;
 use crate::access::Scope;
 use crate::access::table::Action;
 use crate::appointment::AppointmentId;
-use crate::base::column::Instant;
+use crate::appointment::occupy::LANE;
+use crate::base::column::{self, Instant};
 use crate::base::error::Error;
 use crate::base::name::Named;
-use crate::base::schema::{appointments, patients};
+use crate::base::schema::{appointments, occupancies, patients, practitioners};
 use crate::base::tx::Tx;
+use crate::base::zone::Zone;
 use crate::encounter::lifecycle::AppointmentStatus;
+use crate::organization::{OrganizationId, ServiceId};
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
 
-/// The longest visit with its buffers, in hours (8 and twice 2): what reaches into a range began at most
+/// The longest visit, in hours (the schema knows it too): what reaches into a range began at most
 /// so long before, which lets the index bound the search on both sides.
-pub(crate) const VISIT_HOURS_MAX: i64 = 12;
+pub(crate) const VISIT_HOURS_MAX: i64 = 8;
+/// The longest time that a visit takes of its practitioner, with what it keeps clear around it.
+pub(crate) const OCCUPIED_HOURS_MAX: i64 = VISIT_HOURS_MAX + 2 * BUFFER_HOURS_MAX;
 /// The longest buffer, in hours.
 const BUFFER_HOURS_MAX: i64 = 2;
 /// How many visits an absence names.
 const HITS_MAX: i64 = 100;
 
-/// The time that visits, with their buffers, take of some practitioners within a range; second
-/// visits in a time that is taken take none, and holds that have run out take
-/// none. Makes no access decision. Index: appointments_by_practitioner.
+/// The time that visits, with their buffers, take of some practitioners within a range, also as
+/// feldsher or interpreter of somebody else's visit; second visits in a time that is taken take
+/// none, nor do holds that have run out. Makes no access decision. Index: occupancies_live.
 pub fn by_visits(
     tx: &mut Tx,
     practitioners: &[PractitionerId],
     from: Instant,
     to: Instant,
 ) -> Result<Vec<(PractitionerId, Instant, Instant)>, Error> {
-    use AppointmentStatus::{Arrived, Booked, Fulfilled};
+    let ids: Vec<column::Uuid> = practitioners.iter().map(|id| column::Uuid(id.0)).collect();
+    let busy = occupancies::table
+        .inner_join(appointments::table.on(occupancies::appointment_id.eq(appointments::id)))
+        .filter(occupancies::resource_id.eq_any(ids))
+        .filter(occupancies::lane.eq(LANE))
+        .filter(occupancies::live)
+        .filter(occupancies::starts_at.gt(from.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX))))
+        .filter(occupancies::starts_at.lt(to))
+        .filter(occupancies::ends_at.gt(from))
+        .filter(is_kept(tx.now))
+        .select((occupancies::resource_id, occupancies::starts_at, occupancies::ends_at));
+    let rows: Vec<(column::Uuid, Instant, Instant)> = busy.load(tx.conn)?;
+    Ok(rows.into_iter().map(|(id, from, to)| (PractitionerId(id.0), from, to)).collect())
+}
+
+/// Not a hold that has run out.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn is_kept(now: Instant) -> _ {
+    appointments::hold_expires_at.is_null().or(appointments::hold_expires_at.gt(now))
+}
+
+/// When the visits of one service begin, which some practitioners have within a range.
+/// Makes no access decision. Index: appointments_by_practitioner.
+pub fn of_service(
+    tx: &mut Tx,
+    practitioners: &[PractitionerId],
+    service: ServiceId,
+    (from, to): (Instant, Instant),
+) -> Result<Vec<(PractitionerId, Instant)>, Error> {
+    use AppointmentStatus::{Cancelled, Noshow};
     let visits = appointments::table
         .filter(appointments::practitioner_id.eq_any(practitioners.to_vec()))
-        .filter(appointments::starts_at.ge(earliest(from)))
-        .filter(appointments::starts_at.lt(to.plus(TimeDelta::hours(BUFFER_HOURS_MAX))))
-        .filter(appointments::busy_from.lt(to))
-        .filter(appointments::busy_to.gt(from))
-        .filter(appointments::overbooked.eq(false))
-        .filter(
-            appointments::status
-                .eq_any([Booked, Arrived, Fulfilled])
-                .or(appointments::hold_expires_at.gt(tx.now)),
-        )
-        .select((appointments::practitioner_id, appointments::busy_from, appointments::busy_to));
+        .filter(appointments::starts_at.ge(from))
+        .filter(appointments::starts_at.lt(to))
+        .filter(appointments::service_id.eq(service))
+        .filter(appointments::status.ne(Cancelled))
+        .filter(appointments::status.ne(Noshow))
+        .filter(is_kept(tx.now))
+        .select((appointments::practitioner_id, appointments::starts_at));
     Ok(visits.load(tx.conn)?)
+}
+
+/// How many visits some practitioners have that begin within a range; who has none is left out.
+/// Makes no access decision. Index: occupancies_live.
+pub fn loads(
+    tx: &mut Tx,
+    practitioners: &[PractitionerId],
+    (from, to): (Instant, Instant),
+) -> Result<HashMap<PractitionerId, i64>, Error> {
+    let ids: Vec<column::Uuid> = practitioners.iter().map(|id| column::Uuid(id.0)).collect();
+    let counted: Vec<(column::Uuid, i64)> = occupancies::table
+        .filter(occupancies::resource_id.eq_any(ids))
+        .filter(occupancies::lane.eq(LANE))
+        .filter(occupancies::live)
+        .filter(occupancies::starts_at.ge(from))
+        .filter(occupancies::starts_at.lt(to))
+        .group_by(occupancies::resource_id)
+        .select((occupancies::resource_id, count_star()))
+        .load(tx.conn)?;
+    Ok(counted.into_iter().map(|(id, visits)| (PractitionerId(id.0), visits)).collect())
+}
+
+/// Whom a patient has seen before. Makes no access decision. Index: appointments_by_patient.
+pub fn seen_by(tx: &mut Tx, patient: PatientId) -> Result<Vec<PractitionerId>, Error> {
+    use AppointmentStatus::{Arrived, Fulfilled};
+    Ok(appointments::table
+        .filter(appointments::patient_id.eq(patient))
+        .filter(appointments::status.eq_any([Arrived, Fulfilled]))
+        .select(appointments::practitioner_id)
+        .distinct()
+        .load(tx.conn)?)
 }
 
 /// A visit that an absence hits.
@@ -82,19 +145,18 @@ pub fn hits(
         tx.scope(Action::ReadAppointment)?;
     let now = tx.now;
     let hit = || {
-        let mut hit =
-            appointments::table
-                .inner_join(patients::table)
-                .filter(appointments::practitioner_id.eq(practitioner))
-                .filter(appointments::starts_at.ge(earliest(from)))
-                .filter(appointments::starts_at.lt(to))
-                .filter(appointments::ends_at.gt(from.max(now)))
-                .filter(
-                    appointments::status
-                        .eq_any([Booked, Arrived])
-                        .or(appointments::hold_expires_at.gt(now)),
-                )
-                .into_boxed();
+        let mut hit = appointments::table
+            .inner_join(patients::table)
+            .filter(appointments::practitioner_id.eq(practitioner))
+            .filter(appointments::starts_at.ge(earliest(from)))
+            .filter(appointments::starts_at.lt(to))
+            .filter(appointments::ends_at.gt(from.max(now)))
+            .filter(
+                appointments::status
+                    .eq_any([Booked, Arrived])
+                    .or(appointments::hold_expires_at.gt(now)),
+            )
+            .into_boxed();
         if !all && own != Some(practitioner) {
             let none = PatientId(uuid::Uuid::nil());
             hit = hit.filter(
@@ -106,23 +168,98 @@ pub fn hits(
         hit
     };
     let count = hit().select(count_star()).first(tx.conn)?;
-    let rows: Vec<(AppointmentId, String, Instant, String, String, PatientId, String)> = hit()
+    let rows: Vec<HitRow> = hit()
         .order((appointments::starts_at, appointments::id))
         .limit(HITS_MAX)
+        .select(HIT)
+        .load(tx.conn)?;
+    Ok((rows.into_iter().map(Hit::of).collect(), count))
+}
+
+type HitRow = (AppointmentId, String, Instant, String, String, PatientId, String);
+
+const HIT: (
+    appointments::id,
+    appointments::code,
+    appointments::starts_at,
+    appointments::local_start,
+    appointments::time_zone,
+    patients::id,
+    patients::name,
+) = (
+    appointments::id,
+    appointments::code,
+    appointments::starts_at,
+    appointments::local_start,
+    appointments::time_zone,
+    patients::id,
+    patients::name,
+);
+
+impl Hit {
+    fn of(row: HitRow) -> Self {
+        let (id, code, start, local_start, time_zone, patient, name) = row;
+        Self { id, code, start, local_start, time_zone, patient: Named { id: patient, name } }
+    }
+}
+
+/// A visit to come, as whoever closes a clinic must know it.
+#[derive(Debug, Clone, Copy, Queryable)]
+pub struct Planned {
+    /// The appointment.
+    pub id: AppointmentId,
+    /// With whom.
+    pub practitioner: PractitionerId,
+    /// The zone of their working hours.
+    pub zone: Zone,
+    /// When it begins.
+    pub start: Instant,
+    /// When it is planned to end.
+    pub end: Instant,
+}
+
+/// The visits to come of a clinic within a range that the caller may see, by start.
+/// Index: appointments_by_organization.
+pub fn of_clinic(
+    tx: &mut Tx,
+    clinic: OrganizationId,
+    (from, to): (Instant, Instant),
+) -> Result<Vec<Planned>, Error> {
+    use AppointmentStatus::{Arrived, Booked, Pending};
+    let scope = tx.scope(Action::ReadAppointment)?;
+    if !scope.all && !scope.organizations.contains(&clinic) {
+        return Ok(Vec::new());
+    }
+    let visits = appointments::table
+        .inner_join(practitioners::table)
+        .filter(appointments::organization_id.eq(clinic))
+        .filter(appointments::starts_at.ge(earliest(from)))
+        .filter(appointments::starts_at.lt(to))
+        .filter(appointments::ends_at.gt(from.max(tx.now)))
+        .filter(appointments::status.eq_any([Pending, Booked, Arrived]))
+        .filter(is_kept(tx.now))
+        .order((appointments::starts_at, appointments::id))
         .select((
             appointments::id,
-            appointments::code,
+            appointments::practitioner_id,
+            practitioners::time_zone,
             appointments::starts_at,
-            appointments::local_start,
-            appointments::time_zone,
-            patients::id,
-            patients::name,
-        ))
+            appointments::ends_at,
+        ));
+    Ok(visits.load(tx.conn)?)
+}
+
+/// The first hundred of some visits, by start; the caller has made sure that they may be seen.
+pub fn named(tx: &mut Tx, visits: &[Planned]) -> Result<Vec<Hit>, Error> {
+    let most = usize::try_from(HITS_MAX).unwrap_or(usize::MAX);
+    let ids: Vec<AppointmentId> = visits.iter().take(most).map(|visit| visit.id).collect();
+    let rows: Vec<HitRow> = appointments::table
+        .inner_join(patients::table)
+        .filter(appointments::id.eq_any(ids))
+        .order((appointments::starts_at, appointments::id))
+        .select(HIT)
         .load(tx.conn)?;
-    let hits = rows.into_iter().map(|(id, code, start, local_start, time_zone, patient, name)| {
-        Hit { id, code, start, local_start, time_zone, patient: Named { id: patient, name } }
-    });
-    Ok((hits.collect(), count))
+    Ok(rows.into_iter().map(Hit::of).collect())
 }
 
 fn earliest(from: Instant) -> Instant {

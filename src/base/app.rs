@@ -14,9 +14,10 @@ use crate::account::token::{TicketClaims, Tokens};
 use crate::base::clock::Clock;
 use crate::base::column::Instant;
 use crate::base::config::Config;
-use crate::base::db::{self, DatabaseUrl, Db, Threads};
+use crate::base::db::{Db, Threads};
 use crate::base::error::Error;
-use crate::base::master_key;
+use crate::base::laws;
+use crate::base::master_key::{self, Opened};
 use crate::base::seal::Seal;
 use crate::call::Rooms;
 use crate::encounter::{EncounterId, ParticipantId};
@@ -54,13 +55,11 @@ impl App {
         directory: Option<&Path>,
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<(Arc<Self>, Threads)> {
-        let url: DatabaseUrl = config.database.url.0.parse()?;
-        let (workers, queue_len_max) = (config.database.workers, config.database.queue_len_max);
-        let opened = url.clone();
+        laws::use_directory(&config.time.zoneinfo)?;
+        let (settings, directory) = (config.clone(), directory.map(Path::to_owned));
         // Opening waits for disk and network, and PostgreSQL's connection has its own runtime.
-        let opening = move || db::open(&opened, workers, queue_len_max);
-        let (db, threads) = tokio::task::spawn_blocking(opening).await??;
-        let seal = master_key::open(&config.seal, &url, directory, &db).await?;
+        let opening = move || master_key::open(&settings, directory.as_deref());
+        let Opened { db, threads, seal } = tokio::task::spawn_blocking(opening).await??;
         let now = clock.now();
         let tokens = tokens(&db, &seal, now).await.context("cannot open the signing keys")?;
         self_test(&seal, &tokens, now).context("the cryptographic self-test failed")?;

@@ -8,10 +8,11 @@ use actix_web::rt;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::appointment::promise;
 use crate::base::app::App;
-use crate::base::idempotency;
+use crate::base::retention;
 use crate::schedule::leave::offer;
-use crate::{call, message};
+use crate::{calendar, call, message};
 
 /// The running background tasks.
 pub struct Background {
@@ -24,7 +25,9 @@ impl Background {
     pub fn start(app: &Arc<App>) -> Self {
         let mut background = Self { stop: watch::Sender::new(false), tasks: Vec::new() };
         background.spawn("rooms", |stop| call::run(Arc::clone(app), stop));
-        background.spawn("kept answers", |stop| idempotency::run(Arc::clone(app), stop));
+        background.spawn("retention", |stop| retention::run(Arc::clone(app), stop));
+        background.spawn("promised times", |stop| promise::run(Arc::clone(app), stop));
+        background.spawn("calendars", |stop| calendar::external::run(Arc::clone(app), stop));
         background.spawn("outbox", |stop| message::sender::run(Arc::clone(app), stop));
         background.spawn("offers", |stop| offer::run(Arc::clone(app), stop));
         background

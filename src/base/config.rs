@@ -45,6 +45,10 @@ pub struct Config {
     pub sms: Sms,
     /// Rules of booking.
     pub booking: Booking,
+    /// Zones.
+    pub time: Time,
+    /// Calendars elsewhere.
+    pub calendar: Calendar,
     /// Rules of the visit.
     pub visit: Visit,
     /// STUN and TURN.
@@ -148,6 +152,22 @@ pub struct Booking {
     pub holds_max: u32,
     pub request_hours: u32,
     pub offer_hours: u32,
+}
+
+/// `[time]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/feldsher.toml says what each setting means")]
+pub struct Time {
+    pub zoneinfo: PathBuf,
+}
+
+/// `[calendar]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/feldsher.toml says what each setting means")]
+pub struct Calendar {
+    pub private_hosts: bool,
 }
 
 /// `[visit]`

@@ -139,8 +139,11 @@ impl Ctx {
                 if let Some(once) = &once
                     && let Some(answer) = idempotency::take(tx, once)?
                 {
-                    tx.replayed();
-                    return Ok((answer, true));
+                    // Whoever may no longer do it does not hear what came of it either.
+                    match tx.rehearse(|tx| deed(tx, value)) {
+                        Err(refused) if refused.denial().is_some() => return Err(refused),
+                        Ok(_) | Err(_) => return Ok((answer, true)),
+                    }
                 }
                 let done = deed(tx, value)?;
                 let body = serde_json::to_value(done)
@@ -216,16 +219,28 @@ impl Ctx {
     where
         F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
     {
-        let app = Arc::clone(&self.app);
-        let (claims, language) = (self.claims.clone(), self.language);
-        move |conn| {
-            let now = app.clock.now();
-            let caller = match &claims {
-                None => Caller::Nobody,
-                Some(claims) => caller::of_session(conn, claims.session, now)?,
-            };
-            run(conn, &app, caller, language, deed)
-        }
+        let session = self.claims.as_ref().map(|claims| claims.session);
+        work(&self.app, session, self.language, deed)
+    }
+}
+
+/// A deed of whoever a sign-in session belongs to, as the database threads take it.
+fn work<T, F>(
+    app: &Arc<App>,
+    session: Option<SessionId>,
+    language: Language,
+    deed: F,
+) -> impl FnOnce(&mut Conn) -> Result<(T, Vec<Event>), Error> + Send + 'static
+where
+    F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+{
+    let app = Arc::clone(app);
+    move |conn| {
+        let caller = match session {
+            None => Caller::Nobody,
+            Some(session) => caller::of_session(conn, session, app.clock.now())?,
+        };
+        run(conn, &app, caller, language, deed)
     }
 }
 
@@ -244,6 +259,17 @@ where
     Ok(value)
 }
 
+/// As [`as_system`], for a deed that only reads.
+pub async fn look_as_system<T, F>(app: &Arc<App>, deed: F) -> Result<T, Error>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+{
+    let shared = Arc::clone(app);
+    let look = move |conn: &mut Conn| run(conn, &shared, Caller::System, Language::English, deed);
+    app.db.read(look).await?.map(|(value, _events)| value)
+}
+
 /// Runs a deed of the person behind a sign-in session: what arrives on a socket.
 /// 401 `session_over` once the session has ended.
 pub async fn as_session<T, F>(app: &Arc<App>, session: SessionId, deed: F) -> Result<T, Error>
@@ -251,14 +277,7 @@ where
     T: Send + 'static,
     F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
 {
-    let shared = Arc::clone(app);
-    let done = app
-        .db
-        .write(move |conn| {
-            let caller = caller::of_session(conn, session, shared.clock.now())?;
-            run(conn, &shared, caller, Language::English, deed)
-        })
-        .await?;
+    let done = app.db.write(work(app, Some(session), Language::English, deed)).await?;
     let (value, events) = done.inspect_err(|error| remember_denial(app, error))?;
     publish(app, events);
     Ok(value)
@@ -270,14 +289,8 @@ where
     T: Send + 'static,
     F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
 {
-    let shared = Arc::clone(app);
-    let done = app
-        .db
-        .read(move |conn| {
-            let caller = caller::of_session(conn, session, shared.clock.now())?;
-            run(conn, &shared, caller, Language::English, deed).map(|(value, _events)| value)
-        })
-        .await?;
+    let work = work(app, Some(session), Language::English, deed);
+    let done = app.db.read(move |conn| work(conn).map(|(value, _events)| value)).await?;
     done.inspect_err(|error| remember_denial(app, error))
 }
 
@@ -367,7 +380,7 @@ fn bearer(request: &HttpRequest) -> Result<Option<&str>, Error> {
 
 /// The peer's address, or the one that the outermost trusted proxy saw. A proxy may append to the
 /// header's line or add a line below: only what stands last is its own word.
-fn client_address(request: &HttpRequest, trusted_proxies: usize) -> String {
+pub fn client_address(request: &HttpRequest, trusted_proxies: usize) -> String {
     let peer = request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default();
     let lines = request.headers().get_all("X-Forwarded-For").filter_map(|line| line.to_str().ok());
     let forwarded: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();

@@ -31,6 +31,8 @@ pub struct Refusal {
     pub problem: &'static Problem,
     /// For 429 and 503: when to come back.
     pub retry_after_secs: Option<u32>,
+    /// For 405: the methods that there are.
+    pub allow: Option<&'static str>,
     /// Which fields are wrong.
     pub errors: Vec<FieldError>,
     /// More members of the problem document, such as `alternatives`.
@@ -88,6 +90,7 @@ impl From<&'static Problem> for Error {
         Self::Refused(Box::new(Refusal {
             problem,
             retry_after_secs: None,
+            allow: None,
             errors: Vec::new(),
             extra: Map::new(),
             denied: None,
@@ -157,6 +160,14 @@ impl Error {
         self
     }
 
+    /// Says which methods the address does answer (RFC 9110, 15.5.6).
+    pub fn allow(mut self, methods: &'static str) -> Self {
+        if let Self::Refused(refusal) = &mut self {
+            refusal.allow = Some(methods);
+        }
+        self
+    }
+
     /// The problem this error is answered with.
     pub fn problem(&self) -> &'static Problem {
         match self {
@@ -181,11 +192,12 @@ impl Error {
             Self::Internal(what) => tracing::error!(request_id, what, "a request failed"),
         }
         let problem = self.problem();
-        let (errors, extra, mut retry_after) = match self {
+        let (errors, extra, mut retry_after, allow) = match self {
             Self::Refused(refusal) => {
-                (refusal.errors.clone(), refusal.extra.clone(), refusal.retry_after_secs)
+                let Refusal { errors, extra, retry_after_secs, allow, .. } = refusal.as_ref();
+                (errors.clone(), extra.clone(), *retry_after_secs, *allow)
             }
-            _ => (Vec::new(), Map::new(), None),
+            _ => (Vec::new(), Map::new(), None, None),
         };
         if problem.status == 503 {
             retry_after = retry_after.or(Some(2));
@@ -206,8 +218,8 @@ impl Error {
         if let Some(seconds) = retry_after {
             answer.insert_header(("Retry-After", seconds.to_string()));
         }
-        if problem.status == 401 {
-            answer.insert_header(("WWW-Authenticate", "Bearer"));
+        if let Some(methods) = allow {
+            answer.insert_header(("Allow", methods));
         }
         if problem.status == 426 {
             answer.insert_header(("Upgrade", "websocket"));

@@ -5,8 +5,8 @@ use std::time::Instant as Stopwatch;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 
@@ -73,7 +73,12 @@ fn answer(error: &actix_web::Error, request: &HttpRequest, id: &str) -> HttpResp
     let header = request.headers().get(header::ACCEPT_LANGUAGE);
     let language = Language::of_header(header.and_then(|value| value.to_str().ok()));
     if let Some(error) = error.as_error::<Error>() {
-        return error.answer(language, id);
+        let mut answer = error.answer(language, id);
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static(challenge(request, error));
+            answer.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        return answer;
     }
     let problem = match error.as_response_error().status_code().as_u16() {
         404 => &problem::NOT_FOUND,
@@ -87,4 +92,15 @@ fn answer(error: &actix_web::Error, request: &HttpRequest, id: &str) -> HttpResp
         }
     };
     Error::from(problem).answer(language, id)
+}
+
+/// How to sign in (RFC 6750, 3): a token that was shown and refused is said to be at fault, so
+/// that a client asks for the next one.
+fn challenge(request: &HttpRequest, refused: &Error) -> &'static str {
+    let shown = request.headers().contains_key(header::AUTHORIZATION);
+    if shown && (refused.is(&problem::INVALID_TOKEN) || refused.is(&problem::SESSION_OVER)) {
+        r#"Bearer realm="feldsher", error="invalid_token""#
+    } else {
+        r#"Bearer realm="feldsher""#
+    }
 }

@@ -4,19 +4,14 @@
 //! once wait for one another, and a lost answer is answered again from the row.
 //! After draft-ietf-httpapi-idempotency-key-header.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Integer, Text};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::watch;
 
-use crate::base::app::App;
 use crate::base::column::{self, Instant};
-use crate::base::db::{Each, statement};
+use crate::base::db::{Conn, Each, statement};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::idempotency_keys;
@@ -24,8 +19,6 @@ use crate::base::tx::Tx;
 
 /// How long an answer is kept, in hours.
 pub const KEPT_HOURS: i64 = 72;
-/// How often answers that are too old are thrown away, in seconds.
-const SWEEP_SECS: u64 = 600;
 const KEY_LEN_MIN: usize = 8;
 const KEY_LEN_MAX: usize = 128;
 
@@ -116,27 +109,18 @@ pub fn keep(tx: &mut Tx, once: &Once, answer: &Answer) -> Result<(), Error> {
     Ok(())
 }
 
-/// Throws answers away that have been kept long enough, until `stop`.
-pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    let mut rounds = tokio::time::interval(Duration::from_secs(SWEEP_SECS));
-    rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = rounds.tick() => sweep(&app).await,
-            _ = stop.changed() => return,
-        }
-    }
+/// Throws away a piece of what has been kept long enough. Index: idempotency_keys_by_expiry.
+pub fn sweep(conn: &mut Conn, now: Instant) -> QueryResult<usize> {
+    Sweep { over: &now }.execute(conn)
 }
 
-/// Throws away what has been kept long enough. Index: idempotency_keys_by_expiry.
-pub async fn sweep(app: &App) {
-    let now = app.clock.now();
-    let old = idempotency_keys::table.filter(idempotency_keys::expires_at.le(now));
-    let swept = app.db.write(move |conn| diesel::delete(old).execute(conn)).await;
-    if !matches!(swept, Ok(Ok(_))) {
-        tracing::warn!("old answers could not be thrown away; the next round tries again");
-    }
-}
+statement!(
+    /// A kept answer can be large.
+    Sweep
+    "DELETE FROM idempotency_keys WHERE (principal, route, key) IN (SELECT principal, route, key
+     FROM idempotency_keys WHERE expires_at <= " over: column::sql::Moment = Instant;
+    " LIMIT 200)"
+);
 
 statement!(
     /// Every request with a key ends with this one.

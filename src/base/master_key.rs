@@ -9,9 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use diesel::prelude::*;
 use zeroize::Zeroizing;
 
-use crate::base::config::SealConfig;
-use crate::base::db::{Conn, DatabaseUrl, Db, Each};
-use crate::base::error::Error;
+use crate::base::config::Config;
+use crate::base::db::{self, Conn, DatabaseUrl, Db, Each, Threads};
 use crate::base::schema::settings;
 use crate::base::seal::{self, KEY_BYTES, Seal};
 
@@ -22,32 +21,49 @@ const CHECK_NAME: &str = "seal_check";
 const CHECK_PLACE: &str = "settings|value|seal_check";
 const CHECK_TEXT: &[u8] = b"feldsher";
 
-/// Finds the master key, or makes the first one. Refuses a key that did not seal this database.
-pub async fn open(
-    config: &SealConfig,
-    url: &DatabaseUrl,
-    directory: Option<&Path>,
-    db: &Db,
-) -> anyhow::Result<Seal> {
-    let known = look_up(db).await.context("cannot read the settings table")?;
-    let (master, origin) = if config.master_key.0.is_empty() {
-        let file = file(url, directory)?;
+/// The database, its schema up to date, and the seal that belongs to it.
+pub struct Opened {
+    /// The way to the database.
+    pub db: Db,
+    /// Its threads.
+    pub threads: Threads,
+    /// Encryption at rest.
+    pub seal: Seal,
+}
+
+/// Finds the master key, or makes the first one, and opens the database with it. A key that did
+/// not seal this database is refused before its schema is touched: a new version that is started
+/// with the wrong key leaves everything to the old one. Waits for disk and network.
+pub fn open(config: &Config, directory: Option<&Path>) -> anyhow::Result<Opened> {
+    let url: DatabaseUrl = config.database.url.0.parse()?;
+    let mut reached = db::reach(&url)?;
+    let known = reached.ask(find)?.flatten();
+    let (master, origin) = if config.seal.master_key.0.is_empty() {
+        let file = file(&url, directory)?;
         (read_or_make(&file, known.is_some())?, file.display().to_string())
     } else {
-        (decode(&config.master_key.0).context("seal.master_key")?, "seal.master_key".to_owned())
+        let master = decode(&config.seal.master_key.0).context("seal.master_key")?;
+        (master, "seal.master_key".to_owned())
     };
     let seal = Seal::new(&master)?;
-    let check = match known {
-        Some(check) => check,
-        None => remember(db, &seal).await.context("cannot write the settings table")?,
-    };
-    if seal.open(CHECK_PLACE, &check).is_err() {
-        bail!(
+    let prove = |check: &[u8]| match seal.open(CHECK_PLACE, check) {
+        Ok(_) => Ok(()),
+        Err(_) => bail!(
             "the key in {origin} is not the one that this database was sealed with; \
              put the right key back, notes cannot be opened with another"
-        );
+        ),
+    };
+    match known {
+        Some(check) => prove(&check)?,
+        None => {
+            reached.migrate()?;
+            let own = seal.seal(CHECK_PLACE, CHECK_TEXT)?;
+            let kept = reached.ask(|conn| remember(conn, own))?.flatten();
+            prove(&kept.context("the settings table does not keep what is written")?)?;
+        }
     }
-    Ok(seal)
+    let (db, threads) = reached.start(config.database.workers, config.database.queue_len_max)?;
+    Ok(Opened { db, threads, seal })
 }
 
 /// The 32 bytes behind a text in base64.
@@ -103,23 +119,15 @@ fn make(file: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     Ok(master)
 }
 
-async fn look_up(db: &Db) -> Result<Option<Vec<u8>>, Error> {
-    db.read(|conn| Ok(find(conn)?)).await?
-}
-
 /// Two nodes that start together on one database end with the check value of the first.
-async fn remember(db: &Db, seal: &Seal) -> Result<Vec<u8>, Error> {
-    let check = seal.seal(CHECK_PLACE, CHECK_TEXT)?;
-    db.write(move |conn| {
-        Each(
-            diesel::insert_into(settings::table)
-                .values((settings::name.eq(CHECK_NAME), settings::value.eq(check)))
-                .on_conflict_do_nothing(),
-        )
-        .execute(conn)?;
-        find(conn)?.ok_or(Error::Internal("the check value was not kept"))
-    })
-    .await?
+fn remember(conn: &mut Conn, check: Vec<u8>) -> QueryResult<Option<Vec<u8>>> {
+    Each(
+        diesel::insert_into(settings::table)
+            .values((settings::name.eq(CHECK_NAME), settings::value.eq(check)))
+            .on_conflict_do_nothing(),
+    )
+    .execute(conn)?;
+    find(conn)
 }
 
 fn find(conn: &mut Conn) -> QueryResult<Option<Vec<u8>>> {
@@ -129,8 +137,7 @@ fn find(conn: &mut Conn) -> QueryResult<Option<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::config::{Config, Secret};
-    use crate::base::db;
+    use crate::base::config::Secret;
 
     struct Place(PathBuf);
 
@@ -141,13 +148,14 @@ mod tests {
             Self(path)
         }
 
-        async fn open(&self, config: &SealConfig) -> anyhow::Result<Seal> {
-            let url = DatabaseUrl::Sqlite(self.0.join("test.db"));
-            let (db, threads) = db::open(&url, 1, 8)?;
-            let seal = super::open(config, &url, None, &db).await;
+        fn open(&self, key: &str) -> anyhow::Result<Seal> {
+            let mut config = Config::defaults().unwrap();
+            config.database.url.0 = format!("sqlite:{}", self.0.join("test.db").display());
+            config.seal.master_key = Secret(key.to_owned());
+            let Opened { db, threads, seal } = super::open(&config, None)?;
             drop(db);
             threads.join();
-            seal
+            Ok(seal)
         }
     }
 
@@ -157,12 +165,11 @@ mod tests {
         }
     }
 
-    #[actix_web::test]
-    async fn the_first_start_makes_a_key_that_later_starts_find() {
+    #[test]
+    fn the_first_start_makes_a_key_that_later_starts_find() {
         let place = Place::new("first-key");
-        let config = Config::defaults().unwrap().seal;
-        let sealed = place.open(&config).await.unwrap().seal("x", b"rash").unwrap();
-        let again = place.open(&config).await.unwrap();
+        let sealed = place.open("").unwrap().seal("x", b"rash").unwrap();
+        let again = place.open("").unwrap();
         assert_eq!(again.open("x", &sealed).unwrap().as_slice(), b"rash");
         #[cfg(unix)]
         {
@@ -172,16 +179,14 @@ mod tests {
         }
     }
 
-    #[actix_web::test]
-    async fn a_wrong_or_missing_key_is_refused_in_words() {
+    #[test]
+    fn a_wrong_or_missing_key_is_refused_in_words() {
         let place = Place::new("wrong-key");
-        let config = Config::defaults().unwrap().seal;
-        place.open(&config).await.unwrap();
-        let wrong = SealConfig { master_key: Secret(STANDARD.encode([9; 32])) };
-        let refused = place.open(&wrong).await.err().unwrap().to_string();
+        place.open("").unwrap();
+        let refused = place.open(&STANDARD.encode([9; 32])).err().unwrap().to_string();
         assert!(refused.contains("not the one that this database was sealed with"), "{refused}");
         std::fs::remove_file(place.0.join(FILE_NAME)).unwrap();
-        let refused = place.open(&config).await.err().unwrap().to_string();
+        let refused = place.open("").err().unwrap().to_string();
         assert!(refused.contains("is missing"), "{refused}");
         assert!(!place.0.join(FILE_NAME).exists(), "no second key is made");
     }

@@ -58,6 +58,11 @@ pub fn cursor<K: DeserializeOwned>(cursor: Option<&str>) -> Result<Option<K>, Er
         .ok_or_else(|| Error::from(&problem::INVALID_CURSOR))
 }
 
+/// The cursor of a place in a list.
+pub fn encode(key: &impl Serialize) -> Option<String> {
+    serde_json::to_vec(key).ok().map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
+}
+
 impl<T> Page<T> {
     /// A list that has no further page.
     pub fn whole(items: Vec<T>) -> Self {
@@ -69,9 +74,7 @@ impl<T> Page<T> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = items.len() > limit;
         items.truncate(limit);
-        let next = items.last().filter(|_| more).and_then(|last| {
-            serde_json::to_vec(&key(last)).ok().map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
-        });
+        let next = items.last().filter(|_| more).and_then(|last| encode(&key(last)));
         Self { items, next }
     }
 

@@ -97,6 +97,9 @@ problems! {
     SLOT_TAKEN = 409 "slot_taken"
         "Time taken", "This time has just been taken. Choose one of the next free times.";
         "Время занято", "Это время только что заняли. Выберите одно из ближайших свободных.";
+    DAY_FULL = 409 "day_full"
+        "Day is full", "No more visits of this service are taken on that day. Choose another day.";
+        "День заполнен", "На этот день больше не записывают. Выберите другой день.";
     PATIENT_BUSY = 409 "patient_busy"
         "Another visit at that time", "The patient has another visit at that time. Choose another time.";
         "В это время другой приём", "У пациента в это время другой приём. Выберите другое время.";
@@ -176,8 +179,17 @@ problems! {
         "In the past", "This time has passed. Choose a later one.";
         "Время прошло", "Это время уже прошло. Выберите более позднее.";
     TOO_FAR = 422 "too_far"
-        "Too far ahead", "Visits can be booked up to a year ahead.";
-        "Слишком далеко", "Записаться можно не далее чем на год вперёд.";
+        "Too far ahead", "That day cannot be booked yet. Choose an earlier one.";
+        "Слишком далеко", "На этот день ещё не записывают. Выберите более ранний.";
+    TOO_SOON = 422 "too_soon"
+        "Too soon", "This service needs more notice. Choose a later time.";
+        "Слишком скоро", "На эту услугу записываются заранее. Выберите более позднее время.";
+    OFF_GRID = 422 "off_grid"
+        "Not one of the free times", "Visits do not begin at that time. Choose one of the free times.";
+        "Не из свободных времён", "В это время приём не начинается. Выберите одно из свободных времён.";
+    SERVICE_INACTIVE = 422 "service_inactive"
+        "Not offered now", "This service cannot be booked at present. Choose another.";
+        "Услуга не оказывается", "На эту услугу сейчас не записывают. Выберите другую.";
     NOT_TODAY = 422 "not_today"
         "Not today", "An urgent visit is for today. Book a later one as a routine visit.";
         "Не сегодня", "Срочный приём — на сегодня. На другой день записывайте обычный приём.";

@@ -191,7 +191,9 @@ diesel::table! {
         kind -> Text,
         specialty -> Nullable<Text>,
         time_zone -> Text,
+        languages -> Text,
         schedule_version -> Integer,
+        version -> Integer,
         created_at -> Moment,
     }
 }
@@ -245,6 +247,9 @@ diesel::table! {
         to_minute -> Integer,
         valid_from -> Nullable<Date>,
         valid_to -> Nullable<Date>,
+        every_weeks -> Integer,
+        location_id -> Nullable<Uid>,
+        service_id -> Nullable<Uid>,
     }
 }
 
@@ -267,6 +272,17 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::base::column::sql::{Moment, Uid};
 
+    calendar_feeds (practitioner_id) {
+        practitioner_id -> Uid,
+        token_hash -> Binary,
+        created_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
     resources (id) {
         id -> Uid,
         organization_id -> Uid,
@@ -275,6 +291,64 @@ diesel::table! {
         name -> Text,
         active -> Bool,
         version -> Integer,
+        created_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    closures (id) {
+        id -> Uid,
+        organization_id -> Uid,
+        name_en -> Text,
+        name_ru -> Text,
+        from_date -> Date,
+        to_date -> Date,
+        from_minute -> Integer,
+        to_minute -> Integer,
+        created_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    external_calendars (practitioner_id) {
+        practitioner_id -> Uid,
+        url_sealed -> Binary,
+        state -> Text,
+        trouble -> Nullable<Text>,
+        failures -> Integer,
+        read_at -> Nullable<Moment>,
+        due_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    external_busy (practitioner_id, starts_at) {
+        practitioner_id -> Uid,
+        starts_at -> Moment,
+        ends_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    extra_hours (id) {
+        id -> Uid,
+        practitioner_id -> Uid,
+        starts_at -> Moment,
+        ends_at -> Moment,
+        location_id -> Nullable<Uid>,
+        service_id -> Nullable<Uid>,
         created_at -> Moment,
     }
 }
@@ -485,6 +559,7 @@ diesel::table! {
     call_events (id) {
         id -> Uid,
         encounter_id -> Uid,
+        seq -> Integer,
         participant_id -> Nullable<Uid>,
         at -> Moment,
         kind -> Text,
@@ -608,6 +683,7 @@ diesel::joinable!(locations -> organizations (organization_id));
 diesel::joinable!(healthcare_services -> organizations (organization_id));
 diesel::joinable!(practitioners -> organizations (organization_id));
 diesel::joinable!(practitioner_services -> healthcare_services (service_id));
+diesel::joinable!(practitioner_services -> practitioners (practitioner_id));
 diesel::joinable!(patients -> organizations (organization_id));
 diesel::joinable!(patients -> locations (location_id));
 diesel::joinable!(appointments -> healthcare_services (service_id));
@@ -615,6 +691,7 @@ diesel::joinable!(appointments -> practitioners (practitioner_id));
 diesel::joinable!(appointments -> patients (patient_id));
 diesel::joinable!(appointments -> organizations (organization_id));
 diesel::joinable!(schedule_rules -> practitioners (practitioner_id));
+diesel::joinable!(external_calendars -> practitioners (practitioner_id));
 diesel::joinable!(encounters -> appointments (appointment_id));
 diesel::joinable!(encounter_participants -> encounters (encounter_id));
 diesel::joinable!(call_events -> encounter_participants (participant_id));
@@ -630,6 +707,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     organizations,
     practitioner_services,
     schedule_rules,
+    external_calendars,
     locations,
     occupancies,
     resources,

@@ -1,5 +1,7 @@
 //! One transaction: the connection, the time, the caller, and what is remembered of it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use diesel::connection::TransactionManager;
 use uuid::Uuid;
 
@@ -142,9 +144,21 @@ impl<'a> Tx<'a> {
         });
     }
 
-    /// The answer was given before, to the same person: nothing is decided or done again.
-    pub fn replayed(&mut self) {
+    /// Runs a deed for the policy's word alone: whatever it did is undone, and nobody hears of it.
+    pub fn rehearse<T>(
+        &mut self,
+        deed: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let (entries, events) = (self.entries.len(), self.events.len());
+        Conn::begin_transaction(self.conn)?;
+        // A panic must not leave a savepoint behind that the database thread knows nothing of.
+        let outcome = catch_unwind(AssertUnwindSafe(|| deed(self)));
+        let undone = Conn::rollback_transaction(self.conn);
+        self.entries.truncate(entries);
+        self.events.truncate(events);
         self.decided = true;
+        undone?;
+        outcome.unwrap_or(Err(Error::Internal("a rehearsed deed panicked")))
     }
 
     /// Runs a part of a deed that can fail alone: what it changed, recorded and told is undone then.

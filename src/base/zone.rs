@@ -1,6 +1,6 @@
 //! IANA time zones: what a clock on the wall in a village shows.
 
-use chrono::{LocalResult, NaiveDateTime, TimeZone};
+use chrono::{DateTime, FixedOffset, LocalResult, NaiveDateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
@@ -10,6 +10,10 @@ use diesel::sql_types::Text;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::base::column::Instant;
+use crate::base::laws;
+
+/// No zone changes its clocks twice within this time and ends where it began.
+pub const PROBE_SECS: i64 = 6 * 60 * 60;
 
 /// An IANA zone, such as `Asia/Krasnoyarsk`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, AsExpression, FromSqlRow)]
@@ -34,6 +38,9 @@ pub enum Wall {
 
 /// The instant, or instants, at which clocks in `zone` show `wall`.
 pub fn resolve(wall: NaiveDateTime, zone: Zone) -> Wall {
+    if laws::are_newer() {
+        return resolve_by(wall, |at| offset_secs(zone, at));
+    }
     match zone.0.from_local_datetime(&wall) {
         LocalResult::None => Wall::Gap,
         LocalResult::Single(at) => Wall::Once(Instant::from_utc(at.to_utc())),
@@ -43,14 +50,52 @@ pub fn resolve(wall: NaiveDateTime, zone: Zone) -> Wall {
     }
 }
 
+/// Asks what the offset is around the time, and keeps the instants at which the clock agrees.
+fn resolve_by(wall: NaiveDateTime, offset_secs: impl Fn(i64) -> i64) -> Wall {
+    let wall = wall.and_utc().timestamp();
+    // Clocks differ from UTC by less than a day, and no zone changes them twice in six hours.
+    let mut offsets: Vec<i64> =
+        (-5..=5).map(|step| offset_secs(wall.saturating_add(step * PROBE_SECS))).collect();
+    offsets.sort_unstable();
+    offsets.dedup();
+    let mut instants: Vec<i64> = offsets
+        .into_iter()
+        .filter(|offset| offset_secs(wall.saturating_sub(*offset)) == *offset)
+        .map(|offset| wall.saturating_sub(offset))
+        .collect();
+    instants.sort_unstable();
+    let at = |secs: i64| DateTime::from_timestamp(secs, 0).map(Instant::from_utc);
+    match *instants {
+        [first, .., second] => match (at(first), at(second)) {
+            (Some(first), Some(second)) => Wall::Fold(first, second),
+            _ => Wall::Gap,
+        },
+        [only] => at(only).map_or(Wall::Gap, Wall::Once),
+        [] => Wall::Gap,
+    }
+}
+
+/// How far the clocks of `zone` are ahead of UTC, in seconds, at an instant in seconds since 1970.
+pub fn offset_secs(zone: Zone, unix_secs: i64) -> i64 {
+    if let Some(offset) = laws::offset_secs(zone.0, unix_secs) {
+        return i64::from(offset);
+    }
+    let Some(at) = DateTime::from_timestamp(unix_secs, 0) else { return 0 };
+    i64::from(zone.0.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc())
+}
+
 /// `at` as a clock in `zone` shows it: RFC 3339 with that zone's offset.
 pub fn local(at: Instant, zone: Zone) -> String {
     wall(at, zone).to_rfc3339_opts(chrono::SecondsFormat::Secs, false)
 }
 
 /// `at` in `zone`.
-pub fn wall(at: Instant, zone: Zone) -> chrono::DateTime<Tz> {
-    at.utc().with_timezone(&zone.0)
+pub fn wall(at: Instant, zone: Zone) -> DateTime<FixedOffset> {
+    let offset = i32::try_from(offset_secs(zone, at.utc().timestamp())).ok();
+    match offset.and_then(FixedOffset::east_opt) {
+        Some(offset) => at.utc().with_timezone(&offset),
+        None => at.utc().fixed_offset(),
+    }
 }
 
 impl std::fmt::Display for Zone {
@@ -114,6 +159,33 @@ impl utoipa::ToSchema for Zone {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn asking_around_a_time_finds_what_chrono_finds(
+            zone in 0..chrono_tz::TZ_VARIANTS.len(),
+            minutes in 631_152_000_i64 / 60..2_051_222_400 / 60,
+        ) {
+            let zone = Zone(chrono_tz::TZ_VARIANTS[zone]);
+            let wall = DateTime::from_timestamp(minutes * 60, 0).unwrap().naive_utc();
+            let found = resolve_by(wall, |at| offset_secs(zone, at));
+            proptest::prop_assert_eq!(found, resolve(wall, zone));
+        }
+    }
+
+    #[test]
+    fn asking_around_a_time_knows_gaps_and_folds() {
+        for (zone, wall) in [
+            ("America/New_York", "2027-03-14T02:30:00"),
+            ("America/New_York", "2026-11-01T01:30:00"),
+            ("Europe/Volgograd", "2020-12-27T01:30:00"),
+            ("Pacific/Apia", "2011-12-30T12:00:00"),
+            ("Australia/Lord_Howe", "2026-04-05T01:45:00"),
+        ] {
+            let (zone, wall) = (zone.parse().unwrap(), wall.parse().unwrap());
+            assert_eq!(resolve_by(wall, |at| offset_secs(zone, at)), resolve(wall, zone), "{wall}");
+        }
+    }
 
     #[test]
     fn a_gap_has_no_instant_and_a_fold_has_two() {

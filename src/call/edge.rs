@@ -13,6 +13,11 @@ use crate::encounter::ParticipantId;
 pub const CANDIDATES_MAX: u32 = 64;
 /// How long an offer or answer may take, in seconds.
 pub const ANSWER_SECS: i64 = 10;
+/// How often one side may ask for a new negotiation in [`ASKED_SECS`]: each makes the other's
+/// browser begin anew.
+pub const ASKED_MAX: u32 = 10;
+/// The time in which they are counted, in seconds.
+pub const ASKED_SECS: i64 = 30;
 /// How often the server begins anew by itself before it waits to be asked.
 pub const RETRIES_MAX: u32 = 5;
 
@@ -47,7 +52,26 @@ pub struct Edge {
     generation: u64,
     phase: Phase,
     candidates: (u32, u32),
+    asked: (Asked, Asked),
     retries: u32,
+}
+
+/// How often one side has asked, and since when that is counted.
+#[derive(Debug, Clone, Copy, Default)]
+struct Asked {
+    times: u32,
+    since: Option<Instant>,
+}
+
+impl Asked {
+    fn count(&mut self, now: Instant) -> Result<(), ErrorCode> {
+        let over = |since| now.since(since) >= TimeDelta::seconds(ASKED_SECS);
+        if self.since.is_none_or(over) {
+            *self = Self { times: 0, since: Some(now) };
+        }
+        self.times = self.times.saturating_add(1);
+        if self.times > ASKED_MAX { Err(ErrorCode::RateLimited) } else { Ok(()) }
+    }
 }
 
 impl Edge {
@@ -66,6 +90,7 @@ impl Edge {
             generation,
             phase,
             candidates: (0, 0),
+            asked: (Asked::default(), Asked::default()),
             retries: 0,
         }
     }
@@ -101,12 +126,20 @@ impl Edge {
 
     /// Somebody asks for a new negotiation: whether there is a reason, which a failure of an
     /// older generation is not.
-    pub fn ask(&mut self, failed: Option<u64>) -> bool {
-        let good = failed.is_none_or(|failed| failed >= self.generation);
-        if good {
-            self.retries = 0;
+    pub fn ask(
+        &mut self,
+        from: ParticipantId,
+        failed: Option<u64>,
+        now: Instant,
+    ) -> Result<bool, ErrorCode> {
+        if failed.is_some_and(|failed| failed < self.generation) {
+            return Ok(false);
         }
-        good
+        let offers = from == self.offerer;
+        let asked = if offers { &mut self.asked.0 } else { &mut self.asked.1 };
+        asked.count(now)?;
+        self.retries = 0;
+        Ok(true)
     }
 
     /// Somebody has come back: what is under way has its time again.
@@ -268,10 +301,21 @@ mod tests {
     #[test]
     fn a_failure_of_an_older_generation_is_no_reason_to_begin_anew() {
         let mut edge = edge();
-        assert!(edge.ask(None));
-        assert!(edge.ask(Some(10)));
+        assert_eq!(edge.ask(id(1), None, at(0)), Ok(true));
+        assert_eq!(edge.ask(id(1), Some(10), at(0)), Ok(true));
         edge.restart(11, at(0));
-        assert!(!edge.ask(Some(10)), "the other side has asked already");
+        assert_eq!(edge.ask(id(2), Some(10), at(0)), Ok(false), "the other side has asked already");
+    }
+
+    #[test]
+    fn nobody_makes_the_other_begin_anew_without_end() {
+        let mut edge = edge();
+        for _ in 0..ASKED_MAX {
+            assert_eq!(edge.ask(id(2), None, at(0)), Ok(true));
+        }
+        assert_eq!(edge.ask(id(2), None, at(ASKED_SECS - 1)), Err(ErrorCode::RateLimited));
+        assert_eq!(edge.ask(id(1), None, at(ASKED_SECS - 1)), Ok(true), "each side has its own");
+        assert_eq!(edge.ask(id(2), None, at(ASKED_SECS)), Ok(true), "and its own time");
     }
 
     #[test]
@@ -286,7 +330,7 @@ mod tests {
             edge.restart(11 + u64::from(retry), at(now));
         }
         assert!(!edge.is_stuck(at(now + 1000)));
-        assert!(edge.ask(None));
+        assert_eq!(edge.ask(id(1), None, at(now + 1000)), Ok(true));
         assert!(edge.is_stuck(at(now + 1000)));
     }
 

@@ -3,12 +3,14 @@
 //! A room is pure (`room.rs`); here its effects are carried out. Nothing rests on this memory
 //! surviving: seats and admissions are rows, so that a client can come back after a restart.
 
+pub mod budget;
 pub mod edge;
 pub mod event;
 pub mod ice;
 pub mod line;
 pub mod mailbox;
 pub mod message;
+mod meter;
 pub mod room;
 pub mod seat;
 pub mod socket;
@@ -28,6 +30,7 @@ use crate::base::column::Instant;
 use crate::base::ctx::as_system;
 use crate::base::problem;
 use crate::base::tx;
+use crate::call::budget::Knocks;
 use crate::call::event::{CloseCode, Effect, Event, LineId, OverWhy};
 use crate::call::line::{Line, Order};
 use crate::call::room::Room;
@@ -52,6 +55,8 @@ pub struct Rooms {
     owed: Mutex<Vec<Departure>>,
     next_line: AtomicU64,
     stopping: AtomicBool,
+    /// Who came with a wrong first frame.
+    pub knocks: Knocks,
     restored: watch::Sender<bool>,
     clock: std::sync::OnceLock<Arc<dyn crate::base::clock::Clock>>,
 }
@@ -104,6 +109,11 @@ impl Rooms {
     /// How many sockets are open.
     pub fn line_count(&self) -> usize {
         self.lock().values().map(|live| live.lines.len()).sum()
+    }
+
+    /// How many rooms are in memory.
+    pub fn room_count(&self) -> usize {
+        self.lock().len()
     }
 
     /// Lets something happen in a room; `line` is a socket that comes with it.
@@ -168,6 +178,12 @@ impl Rooms {
             }
         }
         departures
+    }
+
+    /// Whether somebody has this seat, or may come back to it. A look through all rooms: for those
+    /// who would otherwise not be heard.
+    pub fn knows(&self, sid: uuid::Uuid) -> bool {
+        self.lock().values().any(|live| live.room.knows(sid))
     }
 
     /// Whether a socket still has its seat; `ack` is what it has worked through.

@@ -146,6 +146,11 @@ impl Room {
         true
     }
 
+    /// Whether there is such a seat.
+    pub fn knows(&self, sid: uuid::Uuid) -> bool {
+        self.seats.iter().any(|seat| seat.sid == sid)
+    }
+
     /// Whether somebody's seat rests on a sign-in session.
     pub fn rests_on(&self, session: SessionId) -> bool {
         self.seats.iter().any(|seat| seat.session == session)
@@ -365,12 +370,12 @@ impl Room {
                 }
             }
             FromPeer::NegotiateRequest(edge, failed) => {
-                if self.edge(id, &edge)?.ask(failed) {
+                if self.edge(id, &edge)?.ask(id, failed, now)? {
                     self.negotiate(&edge, true, now);
                 }
             }
             FromPeer::IceRestartRequest(edge, failed) => {
-                if self.edge(id, &edge)?.ask(failed) {
+                if self.edge(id, &edge)?.ask(id, failed, now)? {
                     self.negotiate(&edge, false, now);
                 }
             }

@@ -6,8 +6,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use diesel::prelude::*;
 
 use crate::access::table::Action;
-use crate::account::SessionId;
 use crate::account::token::TicketClaims;
+use crate::account::{SessionId, session};
 use crate::base::column::{self, Instant};
 use crate::base::error::Error;
 use crate::base::problem;
@@ -74,16 +74,25 @@ pub fn take(tx: &mut Tx, ticket: &TicketClaims) -> Result<Taken, Error> {
     Ok(Taken { encounter: ticket.encounter, guest: Guest::from(guest), credentials })
 }
 
-/// The sign-in session that a seat rests on; the first half of [`take_again`].
-pub fn session_of(tx: &mut Tx, sid: uuid::Uuid) -> Result<SessionId, Error> {
+/// The sign-in session that a seat rests on, for whoever has its secret; the first half of
+/// [`take_again`]. It only reads, so that a stranger's guess does not keep the writer busy.
+pub fn session_of(tx: &mut Tx, asked: &Resume) -> Result<SessionId, Error> {
     // The system looks up whose rights are asked next.
     tx.allow(Action::SignIn, &crate::access::Facts::NONE)?;
-    rtc_sessions::table
-        .find(column::Uuid(sid))
-        .select(rtc_sessions::sign_in_session_id)
+    let found: Option<(SessionId, Vec<u8>)> = rtc_sessions::table
+        .find(column::Uuid(asked.sid))
+        .select((rtc_sessions::sign_in_session_id, rtc_sessions::secret_hash))
         .get_result(tx.conn)
-        .optional()?
-        .ok_or_else(|| Error::from(&problem::INVALID_TOKEN))
+        .optional()?;
+    let (session, secret_hash) = found.ok_or_else(|| Error::from(&problem::INVALID_TOKEN))?;
+    check_secret(asked, &secret_hash)?;
+    Ok(session)
+}
+
+fn check_secret(asked: &Resume, secret_hash: &[u8]) -> Result<(), Error> {
+    let secret = sha256(asked.secret.as_bytes());
+    verify_slices_are_equal(&secret, secret_hash)
+        .map_err(|_different| Error::from(&problem::INVALID_TOKEN))
 }
 
 type SeatRow = (EncounterId, ParticipantId, SessionId, Vec<u8>, i32, Option<Instant>);
@@ -109,12 +118,13 @@ pub fn take_again(tx: &mut Tx, asked: &Resume) -> Result<Taken, Error> {
         found.ok_or_else(invalid)?;
     let row = find_row(tx, encounter)?;
     tx.allow(Action::JoinEncounter, &facts(&row))?;
-    let secret = sha256(asked.secret.as_bytes());
+    check_secret(asked, &secret_hash)?;
     // A lower epoch is good: the answer to a resume may be lost with its socket, more than once.
-    if verify_slices_are_equal(&secret, &secret_hash).is_err() || asked.epoch > epoch {
+    if asked.epoch > epoch {
         return Err(invalid());
     }
     check_open(tx, encounter)?;
+    check_awake(tx, row.status, session)?;
     if ended_at.is_some() || is_denied(tx, encounter, participant)? {
         let elsewhere = ended_at.is_some() && has_seat(tx, participant)?;
         return Err(if elsewhere { Error::from(&problem::CONFLICT) } else { invalid() });
@@ -180,6 +190,7 @@ pub fn look(
     if show::show(tx, encounter)?.door.reason == Some(Closed::Over) {
         return Ok(Standing::Over(OverWhy::TimeOver));
     }
+    check_awake(tx, row.status, seat.session)?;
     let mine = rtc_sessions::table
         .filter(rtc_sessions::id.eq(column::Uuid(seat.sid)))
         .filter(rtc_sessions::epoch.eq(seat.epoch))
@@ -256,6 +267,15 @@ fn check_open(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
         Some(Closed::TooEarly) => Err(Error::from(&problem::TOO_EARLY)),
         Some(_) => Err(Error::from(&problem::VISIT_OVER)),
     }
+}
+
+/// A socket does not keep a sign-in alive: what ends without use ends here as well. Only a talk
+/// is not cut off; it has an end of its own.
+fn check_awake(tx: &mut Tx, visit: EncounterStatus, session: SessionId) -> Result<(), Error> {
+    if visit != EncounterStatus::InProgress && session::is_idle(tx, session)? {
+        return Err(Error::from(&problem::SESSION_OVER));
+    }
+    Ok(())
 }
 
 impl From<ParticipantRow> for Guest {

@@ -1,23 +1,25 @@
 //! One socket: the first frame, the heartbeat, the limits, and the room behind it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant as Stopwatch};
+use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseReason, Session};
+use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseReason, ProtocolError, Session};
 use tokio::time::{sleep_until, timeout};
 
 use crate::base::app::App;
-use crate::base::ctx::{self, as_session, as_system, look_as_session};
+use crate::base::ctx::{self, as_session, look_as_session, look_as_system};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::tx::Tx;
+use crate::call::budget::Budget;
 use crate::call::event::{CloseCode, Event, LineId};
 use crate::call::line::{Inbox, Line, Order, line};
 use crate::call::message::{
     ErrorCode, Frame, FromPeer, MESSAGE_BYTES_MAX, Misread, PROTOCOL, Resume, read,
 };
+use crate::call::meter::{Meter, measured};
 use crate::call::remember;
 use crate::call::room::error;
 use crate::call::seat::{self, Standing, Taken};
@@ -47,6 +49,9 @@ pub async fn open(
     if app.rooms.is_stopping() {
         return Err(Error::from(&problem::OVERLOADED));
     }
+    let (body, meter) = measured(&request, body)
+        .await
+        .map_err(|_unreadable| Error::Internal("a socket without its stream"))?;
     let (answer, session, stream) = actix_ws::handle_with_protocols(&request, body, &[PROTOCOL])
         .map_err(|_not_a_socket| Error::from(&problem::UPGRADE_REQUIRED))?;
     if !answer.headers().contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
@@ -57,7 +62,8 @@ pub async fn open(
         .aggregate_continuations()
         .max_continuation_size(MESSAGE_BYTES_MAX);
     let app = Arc::clone(&app);
-    drop(actix_web::rt::spawn(serve(app, session, stream)));
+    let address = ctx::client_address(&request, app.config.http.trusted_proxies);
+    drop(actix_web::rt::spawn(serve(app, address, session, Hearing { stream, meter })));
     Ok(answer)
 }
 
@@ -78,8 +84,8 @@ fn check_origin(request: &HttpRequest, app: &App) -> Result<(), Error> {
     }
 }
 
-async fn serve(app: Arc<App>, mut session: Session, mut stream: AggregatedMessageStream) {
-    let first = timeout(Duration::from_secs(HELLO_SECS_MAX), stream.recv()).await;
+async fn serve(app: Arc<App>, address: String, mut session: Session, mut hearing: Hearing) {
+    let first = timeout(Duration::from_secs(HELLO_SECS_MAX), hearing.next()).await;
     let frame = match first {
         Ok(Some(Ok(AggregatedMessage::Text(text)))) => read(&text),
         Ok(Some(Ok(AggregatedMessage::Close(_))) | None) => return,
@@ -89,6 +95,13 @@ async fn serve(app: Arc<App>, mut session: Session, mut stream: AggregatedMessag
     };
     let Ok(frame) = frame else { return close(session, CloseCode::BadFrame).await };
     app.rooms.restored().await;
+    // Whoever guesses is not looked up; whoever has a seat here is heard from everywhere.
+    if let FromPeer::Resume(resume) = &frame.said
+        && app.rooms.knocks.are_too_many(&address)
+        && !app.rooms.knows(resume.sid)
+    {
+        return close(session, CloseCode::TooSlow).await;
+    }
     let id = app.rooms.new_line();
     let (line, inbox) = line(id, app.clock.now());
     let seated = match frame.said {
@@ -98,8 +111,9 @@ async fn serve(app: Arc<App>, mut session: Session, mut stream: AggregatedMessag
     };
     match seated {
         Ok(taken) => {
-            let mut socket = Socket { app, taken, line: id, budget: Budget::full(), mistakes: 0 };
-            let code = socket.run(&mut session, stream, inbox).await;
+            let budget = Budget::full(FRAMES_BURST, FRAMES_PER_SECOND);
+            let mut socket = Socket { app, taken, line: id, budget, mistakes: 0 };
+            let code = socket.run(&mut session, hearing, inbox).await;
             socket.tell_room(Event::Lost(id)).await;
             if let Some(code) = code {
                 close(session, code).await;
@@ -107,6 +121,9 @@ async fn serve(app: Arc<App>, mut session: Session, mut stream: AggregatedMessag
         }
         Err(refused) => {
             log_fault(&refused);
+            if code_of(&refused) == CloseCode::SignIn {
+                app.rooms.knocks.count(&address);
+            }
             let said = error(error_code(&refused), frame.id.as_deref());
             write(&mut session, said).await.ok();
             close(session, code_of(&refused)).await;
@@ -126,12 +143,26 @@ async fn sit_down(app: &Arc<App>, ticket: &str, line: Line) -> Result<Taken, Err
 }
 
 async fn sit_down_again(app: &Arc<App>, asked: Resume, line: Line) -> Result<Taken, Error> {
-    let (sid, last_seq) = (asked.sid, asked.last_seq);
-    let session = as_system(app, move |tx| seat::session_of(tx, sid)).await?;
+    let (last_seq, shown) = (asked.last_seq, asked.clone());
+    let session = look_as_system(app, move |tx| seat::session_of(tx, &shown)).await?;
     let taken = as_session(app, session, move |tx| seat::take_again(tx, &asked)).await?;
     let resume = Event::Resume(taken.guest.clone(), line.id, taken.credentials.clone(), last_seq);
     remember(app, app.rooms.apply(taken.encounter, Some(line), resume)).await;
     Ok(taken)
+}
+
+/// What a peer says.
+struct Hearing {
+    stream: AggregatedMessageStream,
+    meter: Meter,
+}
+
+impl Hearing {
+    async fn next(&mut self) -> Option<Result<AggregatedMessage, ProtocolError>> {
+        let heard = self.stream.recv().await;
+        self.meter.reset();
+        heard
+    }
 }
 
 struct Socket {
@@ -150,7 +181,7 @@ impl Socket {
     async fn run(
         &mut self,
         session: &mut Session,
-        mut stream: AggregatedMessageStream,
+        mut hearing: Hearing,
         mut inbox: Inbox,
     ) -> Ended {
         let silence = Duration::from_secs(SILENCE_SECS_MAX);
@@ -158,7 +189,7 @@ impl Socket {
         loop {
             let done = tokio::select! {
                 order = inbox.next() => self.obey(session, order).await,
-                heard = stream.recv() => {
+                heard = hearing.next() => {
                     dead_at = tokio::time::Instant::now() + silence;
                     match heard {
                         Some(Ok(message)) => self.hear(session, message).await,
@@ -288,7 +319,7 @@ impl Socket {
     }
 }
 
-/// A network that takes nothing for so long is as good as gone.
+/// A network that takes nothing for so long is too slow.
 async fn write(session: &mut Session, text: String) -> Result<(), Ended> {
     within_time(session.text(text)).await
 }
@@ -298,7 +329,8 @@ async fn within_time(
 ) -> Result<(), Ended> {
     match timeout(Duration::from_secs(WRITE_SECS_MAX), writing).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(None),
+        Ok(Err(_closed)) => Err(None),
+        Err(_elapsed) => Err(Some(CloseCode::TooSlow)),
     }
 }
 
@@ -306,26 +338,6 @@ fn log_fault(refused: &Error) {
     if code_of(refused) == CloseCode::Internal {
         let code = refused.problem().code;
         tracing::error!(code, "something asked for on a socket failed");
-    }
-}
-
-/// A token bucket over frames.
-struct Budget {
-    left: f64,
-    at: Stopwatch,
-}
-
-impl Budget {
-    fn full() -> Self {
-        Self { left: FRAMES_BURST, at: Stopwatch::now() }
-    }
-
-    fn spend(&mut self) -> bool {
-        let now = Stopwatch::now();
-        let earned = now.duration_since(self.at).as_secs_f64() * FRAMES_PER_SECOND;
-        self.left = (self.left + earned).min(FRAMES_BURST) - 1.0;
-        self.at = now;
-        self.left >= 0.0
     }
 }
 
@@ -349,9 +361,13 @@ fn error_code(refused: &Error) -> ErrorCode {
     }
 }
 
-fn code_of_fault(fault: &actix_ws::ProtocolError) -> CloseCode {
+fn code_of_fault(fault: &ProtocolError) -> CloseCode {
     match fault {
-        actix_ws::ProtocolError::Overflow => CloseCode::TooLarge,
+        ProtocolError::Overflow => CloseCode::TooLarge,
+        // The meter, or a message of many pieces; what breaks the line itself hears no code.
+        ProtocolError::Io(error) if error.kind() == std::io::ErrorKind::Other => {
+            CloseCode::TooLarge
+        }
         _ => CloseCode::BadFrame,
     }
 }

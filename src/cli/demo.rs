@@ -18,8 +18,6 @@ use serde_json::json;
 use crate::cli::serve::{self, Signals};
 use crate::cli::{say, wait};
 
-/// What `config/feldsher.toml` says of the door.
-const OPENS_BEFORE_MINUTES_DEFAULT: u32 = 15;
 /// How many patients the table names; the others are in the JSON.
 const PATIENTS_SHOWN: usize = 6;
 
@@ -45,10 +43,10 @@ pub fn run(demo: &Demo, file: Option<&Path>) -> anyhow::Result<()> {
     let address: SocketAddr = config.http.listen.parse().context("http.listen")?;
     let address = SocketAddr::new(address.ip(), demo.port);
     let directory = Directory::of(demo, &config)?;
-    adapt(&mut config, demo, &directory);
+    adapt(&mut config, &Config::defaults()?, demo, &directory);
     telemetry::start(&config.log)?;
     let served = wait(async {
-        let listener = serve::listen(&address.to_string(), "--port, such as --port 8081")?;
+        let listener = serve::listen(address, "--port, such as --port 8081")?;
         let url = format!("http://{}", listener.local_addr()?);
         let mut signals = Signals::new()?;
         let clock = Arc::new(SystemClock);
@@ -72,7 +70,7 @@ pub fn run(demo: &Demo, file: Option<&Path>) -> anyhow::Result<()> {
 }
 
 /// What a demonstration does differently. PostgreSQL is for whoever asks for it by name.
-fn adapt(config: &mut Config, demo: &Demo, directory: &Directory) {
+fn adapt(config: &mut Config, defaults: &Config, demo: &Demo, directory: &Directory) {
     config.demo = true;
     if !is_postgres(config) {
         let database = directory.path.join("feldsher.db");
@@ -81,11 +79,11 @@ fn adapt(config: &mut Config, demo: &Demo, directory: &Directory) {
     // A program reads the SMS at /demo/sms; a person also where the table is.
     config.sms.adapter = if demo.json { SmsAdapter::File } else { SmsAdapter::Terminal };
     config.sms.path = directory.path.join("sms.jsonl");
-    if config.visit.opens_before_minutes == OPENS_BEFORE_MINUTES_DEFAULT {
+    if config.visit.opens_before_minutes == defaults.visit.opens_before_minutes {
         // Whoever books the soonest time shall not have to wait for the door.
         config.visit.opens_before_minutes = 60;
     }
-    if config.log.level == "info" {
+    if config.log.level == defaults.log.level {
         // A line a request would carry the table away.
         config.log.level = "warn".to_owned();
     }

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod config;
 pub mod demo;
 pub mod serve;
+pub mod tz;
 pub mod user;
 
 use std::fmt::Display;

@@ -1,6 +1,6 @@
 //! `feldsher serve`: from the settings to the last answer.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const DATABASE_SECS_MAX: u64 = 10;
 /// Serves until a signal.
 pub fn serve(config: Config) -> anyhow::Result<()> {
     wait(async {
-        let listener = listen(&config.http.listen, "http.listen")?;
+        let listener = listen(config.http.listen.parse()?, "http.listen")?;
         let mut signals = Signals::new()?;
         let (app, threads) = App::open(config, None, Arc::new(SystemClock)).await?;
         let address = listener.local_addr()?;
@@ -36,8 +36,8 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 /// Takes the address; nobody is answered yet. `setting` is what to change when it is taken.
-pub fn listen(address: &str, setting: &str) -> anyhow::Result<TcpListener> {
-    match TcpListener::bind(address) {
+pub fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    match server::listen(address) {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
             bail!("{address} is taken by another program; choose another with {setting}")

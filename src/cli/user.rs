@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use feldsher::access::Facts;
 use feldsher::access::table::Action;
-use feldsher::account::{self, NewAccount};
+use feldsher::account::phone::Phone;
+use feldsher::account::{self, NewAccount, SignsInWith};
 use feldsher::base::app::App;
 use feldsher::base::clock::SystemClock;
 use feldsher::base::config::Config;
 use feldsher::base::ctx::as_system;
 use feldsher::base::error::Error;
 use feldsher::base::language::Language;
+use feldsher::base::problem;
 use feldsher::base::tx::Tx;
 use feldsher::organization::OrganizationId;
 use feldsher::organization::member::{self, Login, NewMember, OfficeRole};
@@ -25,14 +27,16 @@ use crate::cli::{say, wait};
 pub enum User {
     /// Add somebody, and print the token that sets their first password, once
     Add(Add),
+    /// Let somebody sign in again who was shut out
+    Enable(Enable),
 }
 
 /// Whom to add.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: feldsher user add --login admin --name 'Anna Petrova' --system-admin\n\
-    Everybody else is added on the pages or through the API. On the embedded database, stop the \
-    server first."
+    Everybody else is added through the API (docs/api.md); there are no pages for that. On the \
+    embedded database, stop the server first."
 )]
 pub struct Add {
     /// What they sign in with
@@ -55,26 +59,53 @@ pub struct Add {
     role: Option<OfficeRole>,
 }
 
+/// Whom to let in again.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: feldsher user enable --phone +79131234567\n\
+    A hundred wrong codes in a row shut a number. The patient's clinic can open it through the \
+    API as well. On the embedded database, stop the server first.")]
+#[group(required = true, multiple = false)]
+pub struct Enable {
+    /// A patient's number, with its country code
+    #[arg(long)]
+    phone: Option<Phone>,
+    /// What somebody of the staff signs in with
+    #[arg(long)]
+    login: Option<Login>,
+}
+
 /// Does it.
 pub fn run(user: User, config: Config) -> anyhow::Result<()> {
-    let User::Add(add) = user;
     wait(async {
         let (app, threads) = App::open(config, None, Arc::new(SystemClock)).await?;
-        let page = match app.config.http.public_url.trim_end_matches('/') {
-            "" => format!("http://{}", app.config.http.listen),
-            url => url.to_owned(),
+        let done = match user {
+            User::Add(add) => self::add(&app, add).await,
+            User::Enable(enable) => self::enable(&app, enable).await,
         };
-        let added = self::add(&app, add).await;
         drop(app);
         close(threads).await;
-        let token = added?;
-        say(format_args!(
-            "{token}\n\nThis token sets the first password, once. Open {page}/doctor#token={token}"
-        ))
+        say(done?)
     })
 }
 
+async fn enable(app: &Arc<App>, enable: Enable) -> anyhow::Result<String> {
+    let known = match (enable.phone, enable.login) {
+        (Some(phone), _) => SignsInWith::Phone(phone),
+        (None, Some(login)) => SignsInWith::Login(login.as_str().to_owned()),
+        (None, None) => bail!("say whom: --phone or --login"),
+    };
+    match as_system(app, move |tx| account::enable_by(tx, &known)).await {
+        Ok(()) => Ok("they can sign in again".to_owned()),
+        Err(error) if error.is(&problem::NOT_FOUND) => bail!("nobody signs in with that"),
+        Err(error) => Err(error.into()),
+    }
+}
+
 async fn add(app: &Arc<App>, add: Add) -> anyhow::Result<String> {
+    let page = match app.config.http.public_url.trim_end_matches('/') {
+        "" => format!("http://{}", app.config.http.listen),
+        url => url.to_owned(),
+    };
     let Add { login, name, language, organization, role, .. } = add;
     let added = match (organization, role) {
         (Some(clinic), Some(role)) => {
@@ -101,7 +132,10 @@ async fn add(app: &Arc<App>, add: Add) -> anyhow::Result<String> {
         }
         _ => anyhow::Error::from(error),
     })?;
-    token.context("this login has a password already; the clinic is added to it")
+    let token = token.context("this login has a password already; the clinic is added to it")?;
+    Ok(format!(
+        "{token}\n\nThis token sets the first password, once. Open {page}/doctor#token={token}"
+    ))
 }
 
 /// Makes an administrator of the installation; only the command line can.

@@ -23,12 +23,12 @@ pub const VILLAGES: [(&str, usize, &str, f64, f64, &str); 8] = [
 ];
 
 /// A service: name in English and Russian, specialty, minutes. A clinic offers what its doctors
-/// know.
+/// know. Lists go by name, and most people look for the first of these.
 pub const SERVICES: [(&str, &str, &str, u16); 4] = [
-    ("Doctor's visit", "Приём терапевта", "general-practice", 20),
-    ("Children's doctor", "Приём педиатра", "paediatrics", 20),
-    ("Heart doctor", "Приём кардиолога", "cardiology", 30),
-    ("Conversation with a psychologist", "Беседа с психологом", "psychology", 40),
+    ("General doctor", "Врач-терапевт", "general-practice", 20),
+    ("Paediatrician", "Детский врач", "paediatrics", 20),
+    ("Heart doctor", "Кардиолог", "cardiology", 30),
+    ("Psychologist", "Психолог", "psychology", 40),
 ];
 
 /// A doctor.
@@ -200,3 +200,15 @@ pub const NOTES: [[&str; 4]; 4] = [
         "Next check in six months.",
     ],
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_general_doctor_is_the_first_service_in_either_language() {
+        let english = SERVICES.iter().min_by_key(|(en, ..)| *en).unwrap();
+        let russian = SERVICES.iter().min_by_key(|(_, ru, ..)| *ru).unwrap();
+        assert_eq!((english.2, russian.2), ("general-practice", "general-practice"));
+    }
+}

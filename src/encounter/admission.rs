@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::access::table::Action;
 use crate::account::token::TicketClaims;
 use crate::base::column::{self, Instant};
+use crate::base::db::{Conn, statement};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::{encounter_participants, rtc_tickets};
@@ -17,7 +18,7 @@ use crate::encounter::door::Closed;
 use crate::encounter::show::{Participant, show};
 use crate::encounter::{
     Admission, EncounterId, EncounterRow, ParticipantId, ParticipantRole, ParticipantRow,
-    ParticipantState, facts, find_participant, find_row, participants, presence,
+    ParticipantState, facts, find_participant, find_row, lock_row, participants, presence,
 };
 
 /// How long a ticket can be used, in seconds.
@@ -77,6 +78,19 @@ pub fn join(tx: &mut Tx, id: EncounterId, ws_url: String) -> Result<Joined, Erro
     let participant = JoinedAs { id: participant.id, role: participant.role };
     Ok(Joined { ws_url, ticket, ice_servers, participant })
 }
+
+/// Throws away a piece of the tickets that have run out. Index: rtc_tickets_by_expiry.
+pub fn sweep(conn: &mut Conn, now: Instant) -> QueryResult<usize> {
+    Sweep { over: &now }.execute(conn)
+}
+
+statement!(
+    /// A ticket that is gone is refused like one that was used.
+    Sweep
+    "DELETE FROM rtc_tickets WHERE id IN (SELECT id FROM rtc_tickets
+     WHERE expires_at <= " over: column::sql::Moment = Instant;
+    " LIMIT 500)"
+);
 
 fn check_door(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
     let door = show(tx, id)?.door;
@@ -188,6 +202,7 @@ fn guest(
 ) -> Result<(EncounterRow, ParticipantRow), Error> {
     let row = find_row(tx, id)?;
     tx.allow(Action::Admit, &facts(&row))?;
+    let row = lock_row(tx, id)?;
     let guest = find_participant(tx, id, participant)?;
     if guest.role == ParticipantRole::Practitioner || presence::is_over(row.status) {
         return Err(Error::from(&problem::BAD_STATE));

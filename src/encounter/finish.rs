@@ -10,7 +10,7 @@ use crate::base::problem;
 use crate::base::tx::{Event, Tx};
 use crate::encounter::lifecycle::{Act, EncounterStatus};
 use crate::encounter::show::{Encounter, show};
-use crate::encounter::{EncounterId, Outcome, advance, facts, find_row, presence};
+use crate::encounter::{EncounterId, Outcome, advance, facts, find_row, lock_row, presence};
 
 text_enum!(
     /// How the practitioner says a visit went.
@@ -36,6 +36,7 @@ pub struct Finish {
 pub fn finish(tx: &mut Tx, id: EncounterId, end: Finish) -> Result<Encounter, Error> {
     let row = find_row(tx, id)?;
     tx.allow(Action::FinishEncounter, &facts(&row))?;
+    let row = lock_row(tx, id)?;
     if row.status == EncounterStatus::Finished {
         return show(tx, id);
     }

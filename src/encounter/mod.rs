@@ -187,6 +187,15 @@ pub fn find_row(tx: &mut Tx, id: EncounterId) -> Result<EncounterRow, Error> {
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }
 
+/// The row of a visit, as it stays until this transaction ends: who comes, who leaves and who is
+/// let in follow one another, and each sees what the one before it did. The appointment is locked
+/// first, as by everything else that moves a visit.
+pub fn lock_row(tx: &mut Tx, id: EncounterId) -> Result<EncounterRow, Error> {
+    let row = find_row(tx, id)?;
+    appointment::lock(tx, row.appointment_id)?;
+    find_row(tx, id)
+}
+
 /// The visit of an appointment; every appointment has one.
 pub fn of_appointment(tx: &mut Tx, id: AppointmentId) -> Result<EncounterRow, Error> {
     Ok(encounters::table
@@ -279,6 +288,7 @@ pub fn advance(
     act: Act,
     outcome: Option<Outcome>,
 ) -> Result<(AppointmentStatus, EncounterStatus), Error> {
+    appointment::lock(tx, id)?;
     let encounter = of_appointment(tx, id)?;
     let appointment = appointment::find_row(tx, id)?;
     let from = (appointment.status, encounter.status);

@@ -1,5 +1,6 @@
 //! Who is really here: what sockets report, kept in the database so that it survives them.
 
+use diesel::dsl::max;
 use diesel::prelude::*;
 
 use crate::base::column::{self, Instant, text_enum};
@@ -9,7 +10,7 @@ use crate::base::tx::Tx;
 use crate::encounter::lifecycle::{Act, EncounterStatus};
 use crate::encounter::{
     EncounterId, EncounterRow, ParticipantId, ParticipantRole, ParticipantRow, ParticipantState,
-    advance, find_participant, find_row, participants,
+    advance, find_participant, find_row, lock_row, participants,
 };
 
 text_enum!(
@@ -47,7 +48,7 @@ pub fn enter(
     encounter: EncounterId,
     id: ParticipantId,
 ) -> Result<ParticipantRow, Error> {
-    let row = find_row(tx, encounter)?;
+    let row = lock_row(tx, encounter)?;
     let found = find_participant(tx, encounter, id)?;
     let was_here = matches!(found.state, ParticipantState::Waiting | ParticipantState::Admitted);
     if !was_here {
@@ -81,7 +82,7 @@ pub fn leave(
     id: ParticipantId,
     why: LeftWhy,
 ) -> Result<(), Error> {
-    let row = find_row(tx, encounter)?;
+    let row = lock_row(tx, encounter)?;
     let found = find_participant(tx, encounter, id)?;
     let is_here = matches!(found.state, ParticipantState::Waiting | ParticipantState::Admitted);
     if is_here {
@@ -138,6 +139,8 @@ pub(crate) fn clear(tx: &mut Tx, encounter: EncounterId) -> Result<(), Error> {
     Ok(())
 }
 
+/// The next line of the call log. The caller holds the visit's lock, so that lines have an order
+/// even when two are written in one instant.
 fn log(
     tx: &mut Tx,
     encounter: EncounterId,
@@ -145,10 +148,15 @@ fn log(
     kind: CallEventKind,
     why: Option<LeftWhy>,
 ) -> Result<(), Error> {
+    let last: Option<i32> = call_events::table
+        .filter(call_events::encounter_id.eq(encounter))
+        .select(max(call_events::seq))
+        .get_result(tx.conn)?;
     diesel::insert_into(call_events::table)
         .values((
             call_events::id.eq(column::Uuid::new(tx.now)),
             call_events::encounter_id.eq(encounter),
+            call_events::seq.eq(last.unwrap_or(0).saturating_add(1)),
             call_events::participant_id.eq(participant),
             call_events::at.eq(tx.now),
             call_events::kind.eq(kind),

@@ -255,7 +255,7 @@ pub fn calls(tx: &mut Tx, id: EncounterId) -> Result<Page<CallStay>, Error> {
     let lines: Vec<Line> = call_events::table
         .inner_join(encounter_participants::table)
         .filter(call_events::encounter_id.eq(id))
-        .order((call_events::at, call_events::id))
+        .order(call_events::seq)
         .limit(1000)
         .select((
             encounter_participants::id,

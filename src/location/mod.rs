@@ -207,6 +207,18 @@ pub fn find_row(tx: &mut Tx, id: LocationId) -> Result<Option<LocationRow>, Erro
         .optional()?)
 }
 
+/// The names of those of some places that are there; the caller has made the access decision.
+pub fn names(tx: &mut Tx, ids: Vec<LocationId>) -> Result<Vec<Named<LocationId>>, Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found: Vec<(LocationId, String)> = locations::table
+        .filter(locations::id.eq_any(ids))
+        .select((locations::id, locations::name))
+        .load(tx.conn)?;
+    Ok(found.into_iter().map(|(id, name)| Named { id, name }).collect())
+}
+
 /// What the clocks of a place go by; where a place is no secret to those who are signed in.
 /// 404 when there is none.
 pub fn zone(tx: &mut Tx, id: LocationId) -> Result<Zone, Error> {
@@ -238,14 +250,8 @@ fn show(tx: &mut Tx, id: LocationId) -> Result<Location, Error> {
 
 fn assemble(tx: &mut Tx, rows: Vec<Shown>) -> Result<Vec<Location>, Error> {
     let wholes: Vec<LocationId> = rows.iter().filter_map(|(_, part_of, ..)| *part_of).collect();
-    let wholes: Vec<(LocationId, String)> = locations::table
-        .filter(locations::id.eq_any(wholes))
-        .select((locations::id, locations::name))
-        .load(tx.conn)?;
-    let whole = |id: LocationId| {
-        let found = wholes.iter().find(|(whole, _)| *whole == id);
-        found.map(|(id, name)| Named { id: *id, name: name.clone() })
-    };
+    let wholes = names(tx, wholes)?;
+    let whole = |id: LocationId| wholes.iter().find(|whole| whole.id == id).cloned();
     let located = |(own, part_of, clinic, (latitude, longitude, link_class)): Shown| {
         let (id, name, kind, time_zone) = own;
         Location {

@@ -21,7 +21,9 @@ use crate::base::column::{Instant, Uuid};
 use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::tx::{Event, Tx};
+use crate::base::zone;
 use crate::message::outbox::Payload;
+use crate::practitioner;
 
 /// How long a sign-in code is worth sending, in minutes.
 const CODE_MINUTES: i64 = 5;
@@ -102,6 +104,38 @@ fn tell_time(
         promise: Some(Promise { appointment: visit.id, starts_at: visit.start }),
     };
     put(tx, &payload, key, visit.start.since(tx.now))
+}
+
+/// Tells that a newer law has moved the clocks and the visit with them: the patient that the local
+/// time stands, the practitioner what their own clock will show. The caller has made the access
+/// decision.
+pub fn keep_promise(
+    tx: &mut Tx,
+    kept: &Appointment,
+    patient: Option<AccountId>,
+) -> Result<(), Error> {
+    let doctor = practitioner::find_reach(tx, kept.practitioner.id)?;
+    let local_start = DateTime::parse_from_rfc3339(&kept.local_start)
+        .map_err(|_not_a_time| Error::Internal("a promised local time is not a time"))?;
+    let own_clock = zone::wall(kept.start, doctor.time_zone);
+    let told = [(patient, local_start, "patient"), (doctor.account, own_clock, "practitioner")];
+    for (account, time, whom) in told {
+        let Some(account) = account else { continue };
+        let contact = account::contact(tx, account)?;
+        let Some(phone) = contact.phone else { continue };
+        let text = match whom {
+            "patient" => text::promise_kept(contact.language, &time, &kept.code),
+            _ => text::clocks_moved(contact.language, &time, &kept.code),
+        };
+        let payload = Payload {
+            to: phone.as_str().to_owned(),
+            text,
+            promise: Some(Promise { appointment: kept.id, starts_at: kept.start }),
+        };
+        let key = format!("clocks|{whom}|{}|{}", kept.id, kept.version);
+        put(tx, &payload, &key, kept.start.since(tx.now))?;
+    }
+    Ok(())
 }
 
 fn put(tx: &mut Tx, payload: &Payload, key: &str, life: TimeDelta) -> Result<(), Error> {

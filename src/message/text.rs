@@ -31,6 +31,23 @@ pub fn booked(language: Language, start: &DateTime<FixedOffset>, code: &str) -> 
     }
 }
 
+/// Tells a patient that the promised local time stands although the law has moved the clocks.
+pub fn promise_kept(language: Language, start: &DateTime<FixedOffset>, code: &str) -> String {
+    let time = start.format("%H:%M");
+    match language {
+        Language::English => {
+            let date = start.format("%-d %b");
+            format!(
+                "Feldsher: clocks are moved by law; your visit stays {date} {time}, code {code}"
+            )
+        }
+        Language::Russian => {
+            let (day, month) = (start.day(), month_ru(start.month()));
+            format!("Фельдшер: часы переведут, приём как был: {day} {month} {time}, код {code}")
+        }
+    }
+}
+
 /// Tells the new time of a visit that was moved.
 pub fn moved(language: Language, start: &DateTime<FixedOffset>, code: &str) -> String {
     match language {
@@ -42,6 +59,22 @@ pub fn moved(language: Language, start: &DateTime<FixedOffset>, code: &str) -> S
             let (weekday, month) = (weekday_ru(start.weekday()), month_ru(start.month()));
             let (day, time) = (start.day(), start.format("%H:%M"));
             format!("Фельдшер: перенос на {weekday} {day} {month} {time} (местное), код {code}")
+        }
+    }
+}
+
+/// Tells a practitioner what their clock shows when a visit begins, now that the law has moved
+/// the patient's clocks.
+pub fn clocks_moved(language: Language, start: &DateTime<FixedOffset>, code: &str) -> String {
+    let time = start.format("%H:%M");
+    match language {
+        Language::English => {
+            let date = start.format("%-d %b");
+            format!("Feldsher: clocks are moved by law; visit {code} is {date} {time} your time")
+        }
+        Language::Russian => {
+            let (day, month) = (start.day(), month_ru(start.month()));
+            format!("Фельдшер: перевод часов, приём {code} теперь {day} {month} {time} по-вашему")
         }
     }
 }
@@ -172,6 +205,8 @@ mod tests {
             declined(russian, "AB12CD"),
             away(russian, &start, "AB12CD"),
             offered(russian, "AB12CD"),
+            promise_kept(russian, &start, "AB12CD"),
+            clocks_moved(russian, &start, "AB12CD"),
         ] {
             assert!(text.chars().count() <= PART_CHARS_MAX, "{text}");
         }

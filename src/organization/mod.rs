@@ -13,13 +13,14 @@ use crate::access::Facts;
 use crate::access::table::Action;
 use crate::base::column::id;
 use crate::base::error::Error;
+use crate::base::language::Language;
 use crate::base::name::Name;
 use crate::base::page::{self, Page};
 use crate::base::problem;
 use crate::base::schema::{healthcare_services, organizations};
 use crate::base::tx::Tx;
 use crate::base::zone::Zone;
-use crate::organization::service::{Mode, read_list};
+use crate::organization::service::{Mode, Specialty, read_list};
 use crate::organization::terms::{BookingTerms, LegalKind, NeededResource};
 
 id!(
@@ -107,7 +108,8 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Organization>, Error> {
     Ok(Page::cut(found, limit, |clinic| (clinic.name.clone(), clinic.id)))
 }
 
-fn show(tx: &mut Tx, id: OrganizationId) -> Result<Organization, Error> {
+/// A clinic; the caller has made the access decision. 404 when there is none.
+pub(crate) fn show(tx: &mut Tx, id: OrganizationId) -> Result<Organization, Error> {
     organizations::table
         .find(id)
         .select((organizations::id, organizations::name, organizations::time_zone))
@@ -155,6 +157,14 @@ pub struct Service {
 }
 
 impl Service {
+    /// Its name in a language.
+    pub fn name(&self, language: Language) -> String {
+        match language {
+            Language::English => self.name_en.clone(),
+            Language::Russian => self.name_ru.clone(),
+        }
+    }
+
     /// How a visit can be held.
     pub fn modes(&self) -> Result<Vec<Mode>, Error> {
         read_list(&self.modes)
@@ -168,30 +178,44 @@ impl Service {
 
 /// The row of a service; the caller has made the access decision. 404 when there is none.
 pub fn find_service(tx: &mut Tx, id: ServiceId) -> Result<Service, Error> {
-    healthcare_services::table
-        .find(id)
-        .select((
-            healthcare_services::id,
-            healthcare_services::organization_id,
-            healthcare_services::name_en,
-            healthcare_services::name_ru,
-            healthcare_services::specialty,
-            healthcare_services::duration_minutes,
-            healthcare_services::modes,
-            healthcare_services::legal_kind,
-            healthcare_services::resources,
-            healthcare_services::active,
-            (
-                healthcare_services::buffer_before_minutes,
-                healthcare_services::buffer_after_minutes,
-                healthcare_services::align_minutes,
-                healthcare_services::lead_minutes,
-                healthcare_services::horizon_days,
-                healthcare_services::daily_cap,
-                healthcare_services::overbook,
-            ),
-        ))
+    service_row()
+        .filter(healthcare_services::id.eq(id))
         .get_result(tx.conn)
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))
+}
+
+/// What can be booked now of a specialty, in any clinic; the caller has made the access decision.
+/// Index: healthcare_services_by_specialty.
+pub fn of_specialty(tx: &mut Tx, specialty: &Specialty) -> Result<Vec<Service>, Error> {
+    Ok(service_row()
+        .filter(healthcare_services::specialty.eq(specialty.as_str()))
+        .filter(healthcare_services::active)
+        .order(healthcare_services::id)
+        .load(tx.conn)?)
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn service_row() -> _ {
+    healthcare_services::table.select((
+        healthcare_services::id,
+        healthcare_services::organization_id,
+        healthcare_services::name_en,
+        healthcare_services::name_ru,
+        healthcare_services::specialty,
+        healthcare_services::duration_minutes,
+        healthcare_services::modes,
+        healthcare_services::legal_kind,
+        healthcare_services::resources,
+        healthcare_services::active,
+        (
+            healthcare_services::buffer_before_minutes,
+            healthcare_services::buffer_after_minutes,
+            healthcare_services::align_minutes,
+            healthcare_services::lead_minutes,
+            healthcare_services::horizon_days,
+            healthcare_services::daily_cap,
+            healthcare_services::overbook,
+        ),
+    ))
 }

@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, get, post};
 
-use crate::base::body::{Body, Path, Query};
+use crate::base::body::{Body, Empty, Path, Query};
 use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
 use crate::base::page::Page;
@@ -49,4 +49,23 @@ pub async fn list_patients(ctx: Ctx, filter: Query<Filter>) -> Result<HttpRespon
 #[get("/v1/patients/{id}")]
 pub async fn find_patient(ctx: Ctx, id: Path<PatientId>) -> Result<HttpResponse, Error> {
     ctx::ok(&ctx.read(move |tx| super::find(tx, id.0)).await?)
+}
+
+/// Lets a patient's number sign in again that too many wrong codes have shut.
+#[utoipa::path(
+    tag = "patients", operation_id = "enable_patient", request_body = Empty,
+    params(("id" = PatientId, Path)),
+    responses(
+        (status = 200, body = Patient),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[post("/v1/patients/{id}/enable")]
+pub async fn enable_patient(
+    ctx: Ctx,
+    id: Path<PatientId>,
+    nothing: Body<Empty>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::OK, nothing, move |tx, _| super::enable(tx, id.0)).await
 }

@@ -189,6 +189,19 @@ pub fn find(tx: &mut Tx, id: PatientId) -> Result<Patient, Error> {
     show(tx, id, &facts)
 }
 
+/// Lets a patient's number sign in again that too many wrong codes have shut. Who has no number
+/// has nothing to open, and stays as they are.
+pub fn enable(tx: &mut Tx, id: PatientId) -> Result<Patient, Error> {
+    let row = find_row(tx, id)?;
+    let facts = facts_of(tx, &row)?;
+    tx.allow(Action::EnablePatient, &facts)?;
+    if let Some(account) = row.account_id {
+        account::enable(tx, account)?;
+    }
+    tx.record(Action::EnablePatient, "Patient", id.0, &facts);
+    show(tx, id, &facts)
+}
+
 /// Which patients a list shall hold.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]

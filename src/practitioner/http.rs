@@ -1,13 +1,15 @@
 //! Practitioners over HTTP.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, get, post};
+use actix_web::{HttpResponse, get, patch, post};
 
 use crate::base::body::{Body, Path, Query};
 use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
 use crate::base::page::Page;
-use crate::practitioner::{Filter, NewPractitioner, Practitioner, PractitionerId};
+use crate::practitioner::{
+    EditPractitioner, Filter, NewPractitioner, Practitioner, PractitionerId,
+};
 
 /// Adds a practitioner.
 #[utoipa::path(
@@ -52,4 +54,26 @@ pub async fn list_practitioners(ctx: Ctx, filter: Query<Filter>) -> Result<HttpR
 #[get("/v1/practitioners/{id}")]
 pub async fn find_practitioner(ctx: Ctx, id: Path<PractitionerId>) -> Result<HttpResponse, Error> {
     ctx::ok(&ctx.read(move |tx| super::find(tx, id.0)).await?)
+}
+
+/// Changes a practitioner.
+#[utoipa::path(
+    tag = "practitioners", operation_id = "edit_practitioner", request_body = EditPractitioner,
+    params(("id" = PractitionerId, Path), ("If-Match" = String, Header)),
+    responses(
+        (status = 200, body = Practitioner),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 412, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 428, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[patch("/v1/practitioners/{id}")]
+pub async fn edit_practitioner(
+    ctx: Ctx,
+    id: Path<PractitionerId>,
+    change: Body<EditPractitioner>,
+) -> Result<HttpResponse, Error> {
+    let version = ctx.if_match()?;
+    let edited = ctx.write(move |tx| super::edit(tx, id.0, version, &change.value)).await?;
+    ctx::ok(&edited)
 }

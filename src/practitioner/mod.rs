@@ -3,13 +3,13 @@
 pub mod http;
 
 use diesel::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::caller::{MembershipState, Role};
 use crate::access::table::Action;
-use crate::account::AccountState;
+use crate::account::{AccountId, AccountState};
 use crate::base::column::{id, text_enum};
 use crate::base::error::Error;
 use crate::base::language::Language;
@@ -44,6 +44,53 @@ text_enum!(
 
 /// The most services of one practitioner.
 const SERVICES_MAX: usize = 50;
+/// The most languages of one practitioner.
+const LANGUAGES_MAX: usize = 20;
+
+/// A language that somebody speaks: its primary code (BCP 47), such as `ru` or `kk`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpokenLanguage(String);
+
+/// A text that is no code of a language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a language is a code of 2 or 3 small letters, like ru")]
+pub struct NotALanguage;
+
+impl SpokenLanguage {
+    /// The code.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for SpokenLanguage {
+    type Err = NotALanguage;
+
+    fn from_str(text: &str) -> Result<Self, NotALanguage> {
+        if (2..=3).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotALanguage)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SpokenLanguage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl utoipa::PartialSchema for SpokenLanguage {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .pattern(Some("^[a-z]{2,3}$"))
+            .into()
+    }
+}
+impl ToSchema for SpokenLanguage {}
 
 /// A practitioner as the API shows them (FHIR R4 Practitioner with its PractitionerRole).
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -63,6 +110,10 @@ pub struct Practitioner {
     pub time_zone: Zone,
     /// What they can be booked for.
     pub services: Vec<Named<ServiceId>>,
+    /// The languages they speak with patients.
+    pub languages: Vec<String>,
+    /// Counts the changes; the `ETag`.
+    pub version: i32,
     /// Sets the first password, once. Only in the answer that made the account; a repetition of
     /// that request answers it again, from a store that is sealed and forgets after 72 hours.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,6 +137,8 @@ pub struct NewPractitioner {
     /// What they can be booked for: services of the same clinic.
     #[serde(default)]
     pub services: Vec<ServiceId>,
+    /// The languages they speak with patients; left out: the language of texts to them.
+    pub languages: Option<Vec<SpokenLanguage>>,
     /// What they will sign in with; without one they have no account yet.
     pub login: Option<Login>,
     /// The language of texts to them; left out: the caller's.
@@ -99,6 +152,10 @@ pub fn create(tx: &mut Tx, new: NewPractitioner) -> Result<Practitioner, Error> 
     tx.allow(Action::CreatePractitioner, &facts)?;
     organization::check(tx, new.organization)?;
     let services = check_services(tx, new.organization, new.services)?;
+    let languages = match &new.languages {
+        Some(languages) => written(languages)?,
+        None => new.language.unwrap_or(tx.language).to_string(),
+    };
     let role = match new.kind {
         PractitionerKind::Doctor => Some(Role::Doctor),
         PractitionerKind::Feldsher => Some(Role::Feldsher),
@@ -123,7 +180,9 @@ pub fn create(tx: &mut Tx, new: NewPractitioner) -> Result<Practitioner, Error> 
             practitioners::kind.eq(new.kind),
             practitioners::specialty.eq(new.specialty.as_ref().map(Specialty::as_str)),
             practitioners::time_zone.eq(new.time_zone),
+            practitioners::languages.eq(languages),
             practitioners::schedule_version.eq(1),
+            practitioners::version.eq(1),
             practitioners::created_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
@@ -160,6 +219,55 @@ fn check_services(
             Err(Error::field(&problem::UNKNOWN_REFERENCE, &pointer))
         }
     }
+}
+
+/// The column's form: each code once, in the order given.
+fn written(languages: &[SpokenLanguage]) -> Result<String, Error> {
+    if languages.is_empty() || languages.len() > LANGUAGES_MAX {
+        return Err(Error::field(&problem::INVALID_BODY, "/languages"));
+    }
+    let mut codes: Vec<&str> = Vec::new();
+    for language in languages {
+        if !codes.contains(&language.as_str()) {
+            codes.push(language.as_str());
+        }
+    }
+    Ok(codes.join(" "))
+}
+
+/// What can be changed about a practitioner.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EditPractitioner {
+    /// The languages they speak with patients.
+    pub languages: Vec<SpokenLanguage>,
+}
+
+/// Changes a practitioner. 412 when somebody has done so meanwhile.
+pub fn edit(
+    tx: &mut Tx,
+    id: PractitionerId,
+    version: i32,
+    change: &EditPractitioner,
+) -> Result<Practitioner, Error> {
+    let facts = Facts::of_organization(find_row(tx, id)?.organization_id);
+    tx.allow(Action::EditPractitioner, &facts)?;
+    let languages = written(&change.languages)?;
+    let changed = diesel::update(
+        practitioners::table
+            .filter(practitioners::id.eq(id))
+            .filter(practitioners::version.eq(version)),
+    )
+    .set((
+        practitioners::languages.eq(languages),
+        practitioners::version.eq(version.saturating_add(1)),
+    ))
+    .execute(tx.conn)?;
+    if changed == 0 {
+        return Err(Error::from(&problem::STALE_VERSION));
+    }
+    tx.record(Action::EditPractitioner, "Practitioner", id.0, &facts);
+    show(tx, id)
 }
 
 /// Shows one practitioner. 404 when there is none.
@@ -231,12 +339,41 @@ pub struct PractitionerRow {
     pub name: String,
     /// The zone of their working hours.
     pub time_zone: Zone,
+    /// The languages they speak, as the column has them.
+    languages: String,
+}
+
+impl PractitionerRow {
+    /// Whether they speak a language with patients.
+    pub fn speaks(&self, language: &SpokenLanguage) -> bool {
+        self.languages.split_whitespace().any(|code| code == language.as_str())
+    }
 }
 
 /// The row of a practitioner; the caller has made the access decision. 404 when there is none.
 pub fn find_row(tx: &mut Tx, id: PractitionerId) -> Result<PractitionerRow, Error> {
     row()
         .filter(practitioners::id.eq(id))
+        .get_result(tx.conn)
+        .optional()?
+        .ok_or_else(|| Error::from(&problem::NOT_FOUND))
+}
+
+/// How a message reaches a practitioner.
+#[derive(Debug, Clone, Queryable)]
+pub struct Reach {
+    /// Their account, if they have one.
+    pub account: Option<AccountId>,
+    /// The zone of their clocks.
+    pub time_zone: Zone,
+}
+
+/// How a message reaches a practitioner; the caller has made the access decision.
+/// 404 when there is none.
+pub fn find_reach(tx: &mut Tx, id: PractitionerId) -> Result<Reach, Error> {
+    practitioners::table
+        .find(id)
+        .select((practitioners::account_id, practitioners::time_zone))
         .get_result(tx.conn)
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))
@@ -265,27 +402,59 @@ pub fn of_kind(
     tx: &mut Tx,
     clinic: OrganizationId,
     kind: PractitionerKind,
-) -> Result<Vec<PractitionerId>, Error> {
-    Ok(practitioners::table
+) -> Result<Vec<PractitionerRow>, Error> {
+    Ok(row()
         .filter(practitioners::organization_id.eq(clinic))
         .filter(practitioners::kind.eq(kind))
         .filter(in_force())
         .order(practitioners::id)
-        .select(practitioners::id)
         .load(tx.conn)?)
 }
 
-/// In which language some practitioners are written to, which they speak then; who has no account
-/// is left out. For a deed that has decided on access itself.
-pub fn languages(
+/// Who can be booked for each of some services now, or for what of them this one can.
+/// Index: practitioner_services_by_service.
+pub fn of_services(
     tx: &mut Tx,
-    ids: &[PractitionerId],
-) -> Result<Vec<(PractitionerId, Language)>, Error> {
-    Ok(practitioners::table
-        .inner_join(accounts::table.on(practitioners::account_id.eq(accounts::id.nullable())))
-        .filter(practitioners::id.eq_any(ids))
-        .select((practitioners::id, accounts::language))
+    services: &[ServiceId],
+    only: Option<PractitionerId>,
+) -> Result<Vec<(ServiceId, PractitionerRow)>, Error> {
+    let mut serving = practitioner_services::table
+        .inner_join(practitioners::table)
+        .filter(practitioner_services::service_id.eq_any(services))
+        .filter(in_force())
+        .order((practitioners::id, practitioner_services::service_id))
+        .select((
+            practitioner_services::service_id,
+            (
+                practitioners::id,
+                practitioners::organization_id,
+                practitioners::name,
+                practitioners::time_zone,
+                practitioners::languages,
+            ),
+        ))
+        .into_boxed();
+    if let Some(only) = only {
+        serving = serving.filter(practitioners::id.eq(only));
+    }
+    Ok(serving.load(tx.conn)?)
+}
+
+/// What a practitioner can be booked for; the caller has made the access decision.
+pub fn services_of(tx: &mut Tx, id: PractitionerId) -> Result<Vec<ServiceId>, Error> {
+    Ok(practitioner_services::table
+        .filter(practitioner_services::practitioner_id.eq(id))
+        .select(practitioner_services::service_id)
         .load(tx.conn)?)
+}
+
+/// Makes whoever else does the same for this practitioner wait until this transaction ends, so
+/// that what is counted stays true.
+pub fn lock(tx: &mut Tx, id: PractitionerId) -> Result<(), Error> {
+    diesel::update(practitioners::table.filter(practitioners::id.eq(id)))
+        .set(practitioners::version.eq(practitioners::version))
+        .execute(tx.conn)?;
+    Ok(())
 }
 
 #[diesel::dsl::auto_type(no_type_alias)]
@@ -295,6 +464,7 @@ fn row() -> _ {
         practitioners::organization_id,
         practitioners::name,
         practitioners::time_zone,
+        practitioners::languages,
     ))
 }
 
@@ -325,8 +495,10 @@ fn show(tx: &mut Tx, id: PractitionerId) -> Result<Practitioner, Error> {
     show_all(tx, vec![id])?.pop().ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }
 
-type Shown =
-    ((PractitionerId, String, PractitionerKind, Option<String>, Zone), (OrganizationId, String));
+type Shown = (
+    (PractitionerId, String, PractitionerKind, Option<String>, Zone, String, i32),
+    (OrganizationId, String),
+);
 
 fn show_all(tx: &mut Tx, ids: Vec<PractitionerId>) -> Result<Vec<Practitioner>, Error> {
     let services: Vec<(PractitionerId, ServiceId, String, String)> = practitioner_services::table
@@ -351,6 +523,8 @@ fn show_all(tx: &mut Tx, ids: Vec<PractitionerId>) -> Result<Vec<Practitioner>, 
                 practitioners::kind,
                 practitioners::specialty,
                 practitioners::time_zone,
+                practitioners::languages,
+                practitioners::version,
             ),
             (organizations::id, organizations::name),
         ))
@@ -366,15 +540,20 @@ fn show_all(tx: &mut Tx, ids: Vec<PractitionerId>) -> Result<Vec<Practitioner>, 
             },
         })
     };
-    let shown = |((id, name, kind, specialty, time_zone), clinic): Shown| Practitioner {
-        id,
-        name,
-        kind,
-        specialty,
-        organization: Named { id: clinic.0, name: clinic.1 },
-        time_zone,
-        services: given(id).collect(),
-        sign_in_token: None,
+    let shown = |(own, clinic): Shown| {
+        let (id, name, kind, specialty, time_zone, languages, version) = own;
+        Practitioner {
+            id,
+            name,
+            kind,
+            specialty,
+            organization: Named { id: clinic.0, name: clinic.1 },
+            time_zone,
+            services: given(id).collect(),
+            languages: languages.split_whitespace().map(str::to_owned).collect(),
+            version,
+            sign_in_token: None,
+        }
     };
     Ok(rows.into_iter().map(shown).collect())
 }

@@ -121,9 +121,7 @@ pub fn edit(
     if let Some(location) = change.location {
         check_location(tx, location)?;
     }
-    let row = resources::table
-        .filter(resources::id.eq(id))
-        .filter(resources::version.eq(version));
+    let row = resources::table.filter(resources::id.eq(id)).filter(resources::version.eq(version));
     let changed = diesel::update(row)
         .set((
             resources::name.eq(change.name.as_ref().map_or(before.name.as_str(), Name::as_str)),
@@ -161,10 +159,8 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Resource>, Error> {
     tx.allow(Action::ReadResource, &Facts::NONE)?;
     let limit = page::limit(wanted.limit)?;
     let after: Option<(String, ResourceId)> = page::cursor(wanted.cursor.as_deref())?;
-    let mut query = shown()
-        .order((resources::name, resources::id))
-        .limit(limit.saturating_add(1))
-        .into_boxed();
+    let mut query =
+        shown().order((resources::name, resources::id)).limit(limit.saturating_add(1)).into_boxed();
     if let Some(organization) = wanted.organization {
         query = query.filter(resources::organization_id.eq(organization));
     }
@@ -199,11 +195,8 @@ pub fn of_kind(
         .load(tx.conn)?)
 }
 
-type Row = (
-    (ResourceId, PhysicalKind, String, bool, i32),
-    (OrganizationId, String),
-    (LocationId, String),
-);
+type Row =
+    ((ResourceId, PhysicalKind, String, bool, i32), (OrganizationId, String), (LocationId, String));
 
 #[diesel::dsl::auto_type(no_type_alias)]
 fn shown() -> _ {

@@ -17,6 +17,7 @@ use crate::base::problem;
 use crate::base::schema::absences;
 use crate::base::tx::Tx;
 use crate::practitioner::{self, PractitionerId};
+use crate::schedule::wall_clock::Span;
 use crate::schedule::{leave, rules};
 
 id!(
@@ -189,6 +190,26 @@ pub fn list(
         items.push(Absence { id, from, to, reason, status });
     }
     Ok(Page { items, next: page.next })
+}
+
+/// The absences of some practitioners that touch a range; no access decision.
+/// Index: absences_by_practitioner.
+pub(crate) fn of(
+    tx: &mut Tx,
+    practitioners: &[PractitionerId],
+    range: Span,
+) -> Result<Vec<(PractitionerId, Span)>, Error> {
+    let absences = absences::table
+        .filter(absences::starts_at.lt(range.end))
+        .filter(absences::ends_at.gt(range.start))
+        .select((absences::practitioner_id, absences::starts_at, absences::ends_at));
+    // PostgreSQL keeps the plan for one; for a list it would plan each time.
+    let rows: Vec<(PractitionerId, Instant, Instant)> = match practitioners {
+        [one] => absences.filter(absences::practitioner_id.eq(one)).load(tx.conn)?,
+        many => absences.filter(absences::practitioner_id.eq_any(many)).load(tx.conn)?,
+    };
+    let span = |(practitioner, start, end)| (practitioner, Span { start, end });
+    Ok(rows.into_iter().map(span).collect())
 }
 
 fn place(id: AbsenceId) -> String {

@@ -6,12 +6,16 @@ use actix_web::{HttpResponse, delete, get, post, put};
 use crate::base::body::{Body, Path, Query};
 use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
+use crate::organization::OrganizationId;
 use crate::practitioner::PractitionerId;
 use crate::schedule::absence::{Absence, AbsenceFilter, AbsenceId, AddAbsence, AddedAbsence};
+use crate::schedule::closure::{AddClosure, AddedClosure, Closure, ClosureFilter, ClosureId};
+use crate::schedule::extra::{AddExtraHours, ExtraHours, ExtraHoursFilter, ExtraHoursId};
 use crate::schedule::rules::{Schedule, SetRules};
-use crate::schedule::{Slot, SlotFilter, absence, rules};
+use crate::schedule::slots::{Slot, SlotFilter};
+use crate::schedule::{absence, closure, extra, rules, slots};
 
-/// Lists free times, by start.
+/// Lists free times.
 #[utoipa::path(
     tag = "schedules", operation_id = "list_slots", params(SlotFilter),
     responses(
@@ -22,7 +26,7 @@ use crate::schedule::{Slot, SlotFilter, absence, rules};
 )]
 #[get("/v1/slots")]
 pub async fn list_slots(ctx: Ctx, filter: Query<SlotFilter>) -> Result<HttpResponse, Error> {
-    let page = ctx.read(move |tx| super::list_slots(tx, &filter.0)).await?;
+    let page = ctx.read(move |tx| slots::list(tx, &filter.0)).await?;
     Ok(page.answer(ctx.request()))
 }
 
@@ -48,7 +52,8 @@ pub async fn find_schedule(ctx: Ctx, id: Path<PractitionerId>) -> Result<HttpRes
         (status = 200, body = Schedule),
         (status = 412, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`invalid_body`: a rule runs backward, or two of one day overlap"),
+            description = "`invalid_body`: a rule runs backward, or two of one day overlap; \
+                `unknown_reference`: no such place, or not a service of theirs"),
         (status = 428, body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -118,5 +123,123 @@ pub async fn remove_absence(
 ) -> Result<HttpResponse, Error> {
     let (practitioner, id) = path.0;
     ctx.write(move |tx| absence::remove(tx, practitioner, id)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Lists a practitioner's extra hours, those to come first.
+#[utoipa::path(
+    tag = "schedules", operation_id = "list_extra_hours",
+    params(("id" = PractitionerId, Path), ExtraHoursFilter),
+    responses(
+        (status = 200, body = crate::base::page::Page<ExtraHours>),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[get("/v1/practitioners/{id}/extra-hours")]
+pub async fn list_extra_hours(
+    ctx: Ctx,
+    id: Path<PractitionerId>,
+    filter: Query<ExtraHoursFilter>,
+) -> Result<HttpResponse, Error> {
+    let page = ctx.read(move |tx| extra::list(tx, id.0, &filter.0)).await?;
+    Ok(page.answer(ctx.request()))
+}
+
+/// Adds hours in which a practitioner works besides the weekly ones.
+#[utoipa::path(
+    tag = "schedules", operation_id = "add_extra_hours", request_body = AddExtraHours,
+    params(("id" = PractitionerId, Path)),
+    responses(
+        (status = 201, body = ExtraHours),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`invalid_body`, `in_the_past`, `naive_time`, `unknown_reference`"),
+    )
+)]
+#[post("/v1/practitioners/{id}/extra-hours")]
+pub async fn add_extra_hours(
+    ctx: Ctx,
+    id: Path<PractitionerId>,
+    wanted: Body<AddExtraHours>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::CREATED, wanted, move |tx, wanted| extra::add(tx, id.0, &wanted)).await
+}
+
+/// Removes extra hours. Booked visits stay booked.
+#[utoipa::path(
+    tag = "schedules", operation_id = "remove_extra_hours",
+    params(("id" = PractitionerId, Path), ("extra" = ExtraHoursId, Path)),
+    responses(
+        (status = 204),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[delete("/v1/practitioners/{id}/extra-hours/{extra}")]
+pub async fn remove_extra_hours(
+    ctx: Ctx,
+    path: Path<(PractitionerId, ExtraHoursId)>,
+) -> Result<HttpResponse, Error> {
+    let (practitioner, id) = path.0;
+    ctx.write(move |tx| extra::remove(tx, practitioner, id)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Lists when a clinic is closed, what is to come first.
+#[utoipa::path(
+    tag = "schedules", operation_id = "list_closures",
+    params(("id" = OrganizationId, Path), ClosureFilter),
+    responses(
+        (status = 200, body = crate::base::page::Page<Closure>),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[get("/v1/organizations/{id}/closures")]
+pub async fn list_closures(
+    ctx: Ctx,
+    id: Path<OrganizationId>,
+    filter: Query<ClosureFilter>,
+) -> Result<HttpResponse, Error> {
+    let page = ctx.read(move |tx| closure::list(tx, id.0, &filter.0)).await?;
+    Ok(page.answer(ctx.request()))
+}
+
+/// Closes a clinic for some days and names the booked visits it hits.
+#[utoipa::path(
+    tag = "schedules", operation_id = "add_closure", request_body = AddClosure,
+    params(("id" = OrganizationId, Path)),
+    responses(
+        (status = 201, body = AddedClosure),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`invalid_body`, `in_the_past`"),
+    )
+)]
+#[post("/v1/organizations/{id}/closures")]
+pub async fn add_closure(
+    ctx: Ctx,
+    id: Path<OrganizationId>,
+    wanted: Body<AddClosure>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::CREATED, wanted, move |tx, wanted| closure::add(tx, id.0, &wanted)).await
+}
+
+/// Opens a clinic again.
+#[utoipa::path(
+    tag = "schedules", operation_id = "remove_closure",
+    params(("id" = OrganizationId, Path), ("closure" = ClosureId, Path)),
+    responses(
+        (status = 204),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[delete("/v1/organizations/{id}/closures/{closure}")]
+pub async fn remove_closure(
+    ctx: Ctx,
+    path: Path<(OrganizationId, ClosureId)>,
+) -> Result<HttpResponse, Error> {
+    let (clinic, id) = path.0;
+    ctx.write(move |tx| closure::remove(tx, clinic, id)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

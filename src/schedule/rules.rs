@@ -1,6 +1,6 @@
 //! Weekly working hours: wall time in the practitioner's zone, whatever the clocks do meanwhile.
 
-use chrono::{Datelike, NaiveDate};
+use chrono::{Datelike, Days, NaiveDate};
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
@@ -19,6 +19,8 @@ use crate::base::problem;
 use crate::base::schema::{practitioners, schedule_rules};
 use crate::base::tx::Tx;
 use crate::base::zone::Zone;
+use crate::location::{self, LocationId};
+use crate::organization::ServiceId;
 use crate::practitioner::{self, PractitionerId, PractitionerRow};
 
 id!(
@@ -70,6 +72,11 @@ const DAY_MINUTES: i32 = 24 * 60;
 pub struct TimeOfDay(i32);
 
 impl TimeOfDay {
+    /// The beginning of the day.
+    pub const MIDNIGHT: Self = Self(0);
+    /// The end of the day.
+    pub const END: Self = Self(DAY_MINUTES);
+
     /// `None` outside the day.
     pub fn of_minutes(minutes: i32) -> Option<Self> {
         (0..=DAY_MINUTES).contains(&minutes).then_some(Self(minutes))
@@ -171,6 +178,37 @@ pub struct Rule {
     /// The last date on which the rule holds; for ever, when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_to: Option<NaiveDate>,
+    /// Every week, when left out; 2: every second week, and so on to 8. More than 1 needs
+    /// `valid_from`, whose week (from Monday) is the first in which the rule holds.
+    #[serde(default = "every_week", skip_serializing_if = "is_every_week")]
+    #[schema(minimum = 1, maximum = 8)]
+    pub every_weeks: i32,
+    /// Where the practitioner sits then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<LocationId>,
+    /// The only service that the hours are kept for; any, when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceId>,
+}
+
+fn every_week() -> i32 {
+    1
+}
+
+fn is_every_week(weeks: &i32) -> bool {
+    *weeks == 1
+}
+
+/// The longest cycle, in weeks; the schema says the same.
+const CYCLE_WEEKS_MAX: i32 = 8;
+const WEEK_DAYS: i32 = 7;
+/// Any two cycles meet within this, if they meet at all: 7 and 8 weeks do in 56.
+const CYCLES_MEET_WEEKS: u64 = 56;
+
+/// Weeks, from Monday on, since a Monday long ago.
+fn week_number(date: NaiveDate) -> i32 {
+    // Day 1 of the common era was a Monday.
+    (date.num_days_from_ce() - 1).div_euclid(WEEK_DAYS)
 }
 
 impl Rule {
@@ -179,18 +217,34 @@ impl Rule {
         self.weekday == Weekday::of(date)
             && self.valid_from.is_none_or(|first| first <= date)
             && self.valid_to.is_none_or(|last| date <= last)
+            && self.is_in_turn(date)
     }
 
-    /// Whether some minute belongs to both rules.
+    /// Whether the week of a date is one in which the rule holds.
+    fn is_in_turn(&self, date: NaiveDate) -> bool {
+        let Some(first) = self.valid_from else { return true };
+        let weeks = week_number(date) - week_number(first);
+        weeks.checked_rem_euclid(self.every_weeks).is_none_or(|over| over == 0)
+    }
+
+    /// Whether some minute of some day belongs to both rules.
     fn overlaps(&self, other: &Self) -> bool {
-        let before = |end: Option<NaiveDate>, start: Option<NaiveDate>| {
-            end.zip(start).is_some_and(|(end, start)| end < start)
-        };
         self.weekday == other.weekday
             && self.from < other.to
             && other.from < self.to
-            && !before(self.valid_to, other.valid_from)
-            && !before(other.valid_to, self.valid_from)
+            && self.meets(other)
+    }
+
+    /// Whether both rules of one weekday hold on some date.
+    fn meets(&self, other: &Self) -> bool {
+        let Some(first) = self.valid_from.max(other.valid_from) else {
+            // Neither begins, so both hold every week, and one of them ends last.
+            return true;
+        };
+        let until = Days::new(CYCLES_MEET_WEEKS * 7);
+        let Some(end) = first.checked_add_days(until) else { return true };
+        let dates = first.iter_days().take_while(|date| *date < end);
+        dates.into_iter().any(|date| self.applies(date) && other.applies(date))
     }
 }
 
@@ -246,6 +300,7 @@ pub fn replace(
     let facts = facts(&practitioner);
     tx.allow(Action::EditSchedule, &facts)?;
     check(&wanted.rules)?;
+    check_references(tx, id, &wanted.rules)?;
     let changed = diesel::update(
         practitioners::table
             .filter(practitioners::id.eq(id))
@@ -268,6 +323,9 @@ pub fn replace(
                 schedule_rules::to_minute.eq(rule.to),
                 schedule_rules::valid_from.eq(rule.valid_from),
                 schedule_rules::valid_to.eq(rule.valid_to),
+                schedule_rules::every_weeks.eq(rule.every_weeks),
+                schedule_rules::location_id.eq(rule.location),
+                schedule_rules::service_id.eq(rule.service),
             ))
             .execute(tx.conn)?;
     }
@@ -281,7 +339,7 @@ fn show(tx: &mut Tx, practitioner: PractitionerRow) -> Result<Schedule, Error> {
         .select(practitioners::schedule_version)
         .get_result(tx.conn)?;
     let mut rules: Vec<Rule> =
-        of(tx, &[practitioner.id])?.into_iter().map(|(_, _, rule)| rule).collect();
+        of(tx, &[practitioner.id])?.into_iter().map(|(_, rule)| rule).collect();
     rules.sort_by_key(|rule| (rule.weekday, rule.from, rule.valid_from));
     Ok(Schedule {
         practitioner: Named { id: practitioner.id, name: practitioner.name },
@@ -291,21 +349,22 @@ fn show(tx: &mut Tx, practitioner: PractitionerRow) -> Result<Schedule, Error> {
     })
 }
 
-/// The rules of some practitioners, and the zone they are meant in; no access decision.
-/// Index: schedule_rules_by_practitioner.
+/// The rules of some practitioners; no access decision. Index: schedule_rules_by_practitioner.
 pub(crate) fn of(
     tx: &mut Tx,
     practitioners: &[PractitionerId],
-) -> Result<Vec<(PractitionerId, Zone, Rule)>, Error> {
-    let rules = schedule_rules::table.inner_join(practitioners::table).select((
+) -> Result<Vec<(PractitionerId, Rule)>, Error> {
+    let rules = schedule_rules::table.select((
         schedule_rules::practitioner_id,
-        practitioners::time_zone,
         (
             schedule_rules::weekday,
             schedule_rules::from_minute,
             schedule_rules::to_minute,
             schedule_rules::valid_from,
             schedule_rules::valid_to,
+            schedule_rules::every_weeks,
+            schedule_rules::location_id,
+            schedule_rules::service_id,
         ),
     ));
     // PostgreSQL keeps the plan for one; for a list it would plan each time.
@@ -313,6 +372,27 @@ pub(crate) fn of(
         [one] => rules.filter(schedule_rules::practitioner_id.eq(one)).load(tx.conn)?,
         many => rules.filter(schedule_rules::practitioner_id.eq_any(many)).load(tx.conn)?,
     })
+}
+
+/// 422 `unknown_reference` on the first place that is not there, or service that the practitioner
+/// does not give.
+fn check_references(tx: &mut Tx, id: PractitionerId, rules: &[Rule]) -> Result<(), Error> {
+    let given = practitioner::services_of(tx, id)?;
+    let wanted = rules.iter().filter_map(|rule| rule.location).collect();
+    let places = location::names(tx, wanted)?;
+    let is_known = |at: LocationId| places.iter().any(|place| place.id == at);
+    for (index, rule) in rules.iter().enumerate() {
+        let wrong = if rule.location.is_some_and(|at| !is_known(at)) {
+            "location"
+        } else if rule.service.is_some_and(|service| !given.contains(&service)) {
+            "service"
+        } else {
+            continue;
+        };
+        let pointer = format!("/rules/{index}/{wrong}");
+        return Err(Error::field(&problem::UNKNOWN_REFERENCE, &pointer));
+    }
+    Ok(())
 }
 
 fn check(rules: &[Rule]) -> Result<(), Error> {
@@ -327,6 +407,12 @@ fn check(rules: &[Rule]) -> Result<(), Error> {
             return wrong(format!("/rules/{index}/to"));
         }
         if is_far(rule.valid_from) {
+            return wrong(format!("/rules/{index}/valid_from"));
+        }
+        if !(1..=CYCLE_WEEKS_MAX).contains(&rule.every_weeks) {
+            return wrong(format!("/rules/{index}/every_weeks"));
+        }
+        if rule.every_weeks > 1 && rule.valid_from.is_none() {
             return wrong(format!("/rules/{index}/valid_from"));
         }
         let is_reversed = rule.valid_from.zip(rule.valid_to).is_some_and(|(from, to)| to < from);
@@ -377,9 +463,56 @@ mod tests {
         let summer =
             r#"{"weekday": "mon", "from": "08:00", "to": "11:00", "valid_from": "2026-06-01"}"#;
         let early =
-            r#"{"weekday": "mon", "from": "08:00", "to": "11:00", "valid_from": "2026-05-31"}"#;
+            r#"{"weekday": "mon", "from": "08:00", "to": "11:00", "valid_from": "2026-05-25"}"#;
         assert!(check(&rules(&format!("{spring}, {summer}"))).is_ok());
         assert!(check(&rules(&format!("{spring}, {early}"))).is_err());
+    }
+
+    #[test]
+    fn fortnightly_rules_in_opposite_weeks_do_not_overlap() {
+        let every = |weeks: i32, from: &str| {
+            format!(
+                r#"{{"weekday": "mon", "from": "09:00", "to": "12:00",
+                    "every_weeks": {weeks}, "valid_from": "{from}"}}"#
+            )
+        };
+        let fits = |one: &str, other: &str| check(&rules(&format!("{one}, {other}"))).is_ok();
+        // 2 and 9 November are Mondays.
+        assert!(fits(&every(2, "2026-11-02"), &every(2, "2026-11-09")));
+        assert!(!fits(&every(2, "2026-11-02"), &every(2, "2026-11-16")));
+        // The week counts, not the day: the 4th lies in the week of the 2nd.
+        assert!(fits(&every(2, "2026-11-04"), &every(2, "2026-11-09")));
+        assert!(!fits(&every(2, "2026-11-04"), &every(2, "2026-11-02")));
+        assert!(fits(&every(4, "2026-11-02"), &every(2, "2026-11-09")));
+        assert!(!fits(&every(3, "2026-11-02"), &every(2, "2026-11-09")), "they meet in time");
+        assert!(!fits(&every(7, "2026-11-02"), &every(8, "2026-11-09")));
+        assert!(!fits(
+            &every(2, "2026-11-02"),
+            r#"{"weekday": "mon", "from": "11:00", "to": "13:00"}"#
+        ));
+        let ends = r#"{"weekday": "mon", "from": "09:00", "to": "12:00", "every_weeks": 3,
+            "valid_from": "2026-11-02", "valid_to": "2026-11-22"}"#;
+        assert!(fits(ends, &every(2, "2026-11-09")), "it ends before they meet");
+    }
+
+    #[test]
+    fn a_cycle_counts_from_the_week_in_which_it_begins() {
+        let one = rules(
+            r#"{"weekday": "mon", "from": "09:00", "to": "12:00", "every_weeks": 3,
+                "valid_from": "2026-11-05"}"#,
+        );
+        let dates = ["2026-11-02", "2026-11-09", "2026-11-16", "2026-11-23", "2026-12-14"];
+        let held: Vec<bool> =
+            dates.iter().map(|date| one[0].applies(date.parse().unwrap())).collect();
+        assert_eq!(held, [false, false, false, true, true]);
+        for bad in [
+            r#"{"weekday": "mon", "from": "09:00", "to": "12:00", "every_weeks": 2}"#,
+            r#"{"weekday": "mon", "from": "09:00", "to": "12:00", "every_weeks": 0}"#,
+            r#"{"weekday": "mon", "from": "09:00", "to": "12:00", "every_weeks": 9,
+                "valid_from": "2026-11-05"}"#,
+        ] {
+            assert!(check(&rules(bad)).is_err(), "{bad}");
+        }
     }
 
     #[test]

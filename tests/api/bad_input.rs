@@ -86,9 +86,9 @@ on_both! {
             "2027-03-14T06:00:00Z", "2027-03-14T06:20:00Z", "2027-03-14T06:40:00Z",
             "2027-03-14T07:00:00Z", "2027-03-14T07:20:00Z", "2027-03-14T07:40:00Z",
         ], "01:00 to 02:00 and 03:00 to 04:00 local, nothing between");
-        let wish = json!({"service": world.service, "practitioner": id, "start": "2027-03-14T02:30:00-05:00"});
+        let wish = json!({"service": world.service, "practitioner": id, "start": "2027-03-14T02:40:00-05:00"});
         let booked = world.asha.client.once("/v1/appointments", &key(), &wish).await.expect(201);
-        assert_eq!(booked["start"], "2027-03-14T07:30:00Z", "an offset names a real instant: 03:30 local");
+        assert_eq!(booked["start"], "2027-03-14T07:40:00Z", "an offset names a real instant: 03:40 local");
         let naive = json!({"service": world.service, "practitioner": id, "start": "2027-03-14T02:30:00"});
         let refused = world.asha.client.once("/v1/appointments", &key(), &naive).await;
         assert_eq!(refused.refused(422), "naive_time");
@@ -162,6 +162,27 @@ on_both! {
 }
 
 on_both! {
+    async fn a_client_is_told_that_its_token_is_at_fault(world: World) {
+        let (plain, at_fault) =
+            (Some(r#"Bearer realm="feldsher""#), Some(r#"Bearer realm="feldsher", error="invalid_token""#));
+        let stranger = world.house.client();
+        let forged = stranger.with_token("x").get("/v1/me").await;
+        assert_eq!((forged.status.as_u16(), forged.header("www-authenticate")), (401, at_fault));
+        world.asha.client.post("/v1/auth/logout", &json!({})).await.expect(204);
+        let over = world.asha.client.get("/v1/me").await;
+        assert_eq!(over.header("www-authenticate"), at_fault);
+        assert_eq!(over.refused(401), "session_over");
+        let nobody = stranger.get("/v1/me").await;
+        assert_eq!((nobody.status.as_u16(), nobody.header("www-authenticate")), (401, plain));
+        let wrong = json!({"login": "lebedeva", "password": "x"});
+        let wrong = stranger.post("/v1/auth/password", &wrong).await;
+        assert_eq!((wrong.status.as_u16(), wrong.header("www-authenticate")), (401, plain));
+        let unknown = stranger.post("/v1/auth/refresh", &json!({"refresh_token": "x"})).await;
+        assert_eq!((unknown.status.as_u16(), unknown.header("www-authenticate")), (401, plain));
+    }
+}
+
+on_both! {
     async fn unknown_paths_methods_and_parameters_are_problems_too(world: World) {
         let asha = &world.asha.client;
         assert_eq!(asha.get("/v1/nothing").await.refused(404), "not_found");
@@ -175,6 +196,10 @@ on_both! {
         assert_eq!(asha.get("/v1/appointments?from=2026-11-24T09:00:00").await.refused(422), "naive_time");
         let wrong = asha.send(asha.request(Method::DELETE, "/v1/appointments"), None).await;
         assert_eq!(wrong.refused(405), "method_not_allowed");
+        assert_eq!(wrong.header("allow"), Some("GET, HEAD, POST"));
+        let page = asha.send(asha.request(Method::POST, "/doctor"), None).await;
+        assert_eq!(page.refused(405), "method_not_allowed");
+        assert_eq!(page.header("allow"), Some("GET, HEAD"));
         for path in ["/", "/health/live", "/v1/me"] {
             let head = asha.send(asha.request(Method::HEAD, path), None).await;
             assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""), "{path}");

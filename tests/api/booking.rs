@@ -2,7 +2,7 @@
 
 use actix_web::http::Method;
 use chrono::TimeDelta;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::on_both;
 use crate::support::{Engine, World, key};
@@ -70,7 +70,7 @@ on_both! {
         world.booked(TUESDAY_9).await;
         let wish = json!({
             "service": world.other_service, "practitioner": world.stranger.id,
-            "start": "2026-11-24T09:10:00+07:00",
+            "start": "2026-11-24T09:00:00+07:00",
         });
         let refused = world.asha.client.once("/v1/appointments", &key(), &wish).await;
         assert_eq!(refused.refused(409), "patient_busy");
@@ -185,12 +185,66 @@ on_both! {
 }
 
 on_both! {
+    async fn the_same_key_answers_the_same_for_72_hours(world: World) {
+        let (key, wish) = (key(), world.wish(TUESDAY_9));
+        let first = world.asha.client.once("/v1/appointments", &key, &wish).await.expect(201);
+        world.house.advance(TimeDelta::hours(72) - TimeDelta::seconds(1));
+        feldsher::base::retention::sweep(&world.house.app).await;
+        let asha = world.resigned(&world.asha).await;
+        let again = asha.client.once("/v1/appointments", &key, &wish).await;
+        assert_eq!(again.header("idempotent-replayed"), Some("true"));
+        assert_eq!(again.expect(201), first);
+    }
+}
+
+on_both! {
     async fn a_kept_answer_is_thrown_away_when_its_time_is_over(world: World) {
         world.booked(TUESDAY_9).await;
         let kept = "SELECT count(*) AS n FROM idempotency_keys";
         assert!(world.house.count(kept) > 0);
         world.house.advance(TimeDelta::hours(73));
-        feldsher::base::idempotency::sweep(&world.house.app).await;
+        feldsher::base::retention::sweep(&world.house.app).await;
         assert_eq!(world.house.count(kept), 0);
+    }
+}
+
+on_both! {
+    async fn when_the_law_moves_the_clocks_the_promised_local_time_stands(world: World) {
+        let visits = [world.booked("2026-11-24T09:00:00+07:00").await, world.booked("2026-11-24T15:00:00+07:00").await];
+        let list = format!("/v1/organizations/{}/broken-promises", world.clinic);
+        let none = world.registrar.client.get(&list).await.expect(200);
+        assert_eq!(none["items"], json!([]));
+
+        // As if both had been booked under a law that set the clocks an hour later.
+        for (visit, promised) in visits.iter().zip(["2026-11-24T10:00:00+08:00", "2026-11-24T16:00:00+08:00"]) {
+            let code = visit["code"].as_str().unwrap();
+            world.house.execute(&format!("UPDATE appointments SET local_start = '{promised}' WHERE code = '{code}'")).unwrap();
+        }
+        let broken = world.registrar.client.get(&list).await.expect(200);
+        assert_eq!(broken["items"].as_array().unwrap().len(), 2);
+        let first = &broken["items"][0];
+        assert_eq!(first["promised"], "2026-11-24T10:00:00+08:00");
+        assert_eq!(first["shown"], "2026-11-24T09:00:00+07:00");
+        assert_eq!(first["proposed"], "2026-11-24T03:00:00Z");
+
+        let keep = |visit: &Value| format!("/v1/appointments/{}/keep-promise", visit["id"].as_str().unwrap());
+        let kept = world.registrar.client.post(&keep(&visits[0]), &json!({})).await.expect(200);
+        assert_eq!(kept["start"], "2026-11-24T03:00:00Z");
+        assert_eq!(kept["local_start"], "2026-11-24T10:00:00+07:00");
+        assert_eq!((&kept["code"], &kept["id"]), (&visits[0]["code"], &visits[0]["id"]));
+        assert_eq!(kept["version"], visits[0]["version"].as_i64().unwrap() + 1);
+        let said = world.house.sms_with(&world.asha.login, "10:00").await;
+        assert!(said.contains("24 ноя 10:00") && said.contains("как был"), "{said}");
+        // A promise that stands is left alone.
+        let again = world.registrar.client.post(&keep(&visits[0]), &json!({})).await.expect(200);
+        assert_eq!(again["version"], kept["version"]);
+
+        // The doctor is busy at the time that would keep the other promise.
+        world.booked("2026-11-24T16:00:00+07:00").await;
+        let busy = world.registrar.client.post(&keep(&visits[1]), &json!({})).await;
+        assert_eq!(busy.refused(409), "slot_taken");
+        let left = world.registrar.client.get(&list).await.expect(200);
+        assert_eq!(left["items"].as_array().unwrap().len(), 1);
+        assert_eq!(left["items"][0]["code"], visits[1]["code"]);
     }
 }

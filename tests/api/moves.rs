@@ -14,7 +14,11 @@ const TUESDAY_930: &str = "2026-11-24T09:30:00+07:00";
 
 fn path(visit: &Value, act: &str) -> String {
     let id = visit["id"].as_str().unwrap();
-    if act.is_empty() { format!("/v1/appointments/{id}") } else { format!("/v1/appointments/{id}/{act}") }
+    if act.is_empty() {
+        format!("/v1/appointments/{id}")
+    } else {
+        format!("/v1/appointments/{id}/{act}")
+    }
 }
 
 async fn moves(client: &Client, visit: &Value, start: &str) -> Answer {
@@ -255,9 +259,20 @@ on_both! {
         let audited = "SELECT count(*) AS n FROM audit_events WHERE action = 'appointment.undo' \
             AND outcome = 'done'";
         assert_eq!(world.house.count(audited), 1);
-        // What the patient can no longer have is not given back.
+        // A hold that has run out is in nobody's way.
         registrar.client.post(&path(&booked, "noshow"), &json!({})).await.expect(200);
         let mut wish = world.wish("2026-11-23T09:30:00+07:00");
+        wish["patient"] = json!(world.boris.id);
+        wish["hold"] = json!(true);
+        books(&registrar.client, &wish).await.expect(201);
+        let refused = registrar.client.post(&path(&booked, "undo"), &json!({})).await;
+        assert_eq!(refused.refused(409), "slot_taken");
+        world.house.advance(TimeDelta::minutes(11));
+        let registrar = world.resigned(&registrar).await;
+        registrar.client.post(&path(&booked, "undo"), &json!({})).await.expect(200);
+        // What the patient can no longer have is not given back.
+        registrar.client.post(&path(&booked, "noshow"), &json!({})).await.expect(200);
+        let mut wish = world.wish("2026-11-23T09:35:00+07:00");
         wish["patient"] = json!(world.boris.id);
         books(&registrar.client, &wish).await.expect(201);
         let refused = registrar.client.post(&path(&booked, "undo"), &json!({})).await;
@@ -389,7 +404,8 @@ on_both! {
             "start": "2026-11-24T10:20:00+07:00"});
         books(&world.asha.client, &next).await.expect(201);
         // A move keeps the buffers.
-        let refused = moves(&world.asha.client, &booked, "2026-11-24T10:10:00+07:00").await;
+        let refused = moves(&world.asha.client, &booked, "2026-11-24T11:05:00+07:00").await;
         assert_eq!(refused.refused(409), "slot_taken");
+        moves(&world.asha.client, &booked, "2026-11-24T11:10:00+07:00").await.expect(200);
     }
 }

@@ -20,7 +20,8 @@ async fn needs(world: &World, resources: Value) {
 }
 
 async fn resource(world: &World, kind: &str, name: &str, location: &str) -> String {
-    let body = json!({"kind": kind, "name": name, "organization": world.clinic, "location": location});
+    let body =
+        json!({"kind": kind, "name": name, "organization": world.clinic, "location": location});
     let made = made(&world.admin.client, "/v1/resources", body).await;
     made["id"].as_str().unwrap().to_owned()
 }
@@ -36,7 +37,12 @@ async fn works(world: &World, practitioner: &str) {
     let days = ["mon", "tue", "wed", "thu", "fri"];
     let rules = days.map(|day| json!({"weekday": day, "from": "09:00", "to": "17:00"}));
     let path = format!("/v1/practitioners/{practitioner}/schedule");
-    world.registrar.client.edit(Method::PUT, &path, 1, &json!({ "rules": rules })).await.expect(200);
+    world
+        .registrar
+        .client
+        .edit(Method::PUT, &path, 1, &json!({ "rules": rules }))
+        .await
+        .expect(200);
 }
 
 async fn books(client: &Client, wish: &Value) -> Answer {

@@ -60,8 +60,11 @@ on_both! {
             "2026-11-25T00:00:00+07:00", "2026-11-25T00:20:00+07:00", "2026-11-25T00:40:00+07:00",
             "2026-12-02T00:00:00+07:00", "2026-12-02T00:20:00+07:00", "2026-12-02T00:40:00+07:00",
         ]);
-        let over_midnight = world.wish("2026-11-24T23:50:00+07:00");
-        world.asha.client.once("/v1/appointments", &key(), &over_midnight).await.expect(201);
+        let mut over_midnight = world.wish("2026-11-24T23:50:00+07:00");
+        let refused = world.asha.client.once("/v1/appointments", &key(), &over_midnight).await;
+        assert_eq!(refused.refused(422), "off_grid", "a patient takes what is offered");
+        over_midnight["patient"] = json!(world.asha.id);
+        world.registrar.client.once("/v1/appointments", &key(), &over_midnight).await.expect(201);
         let kept = format!("/v1/appointments/{}", booked["id"].as_str().unwrap());
         assert_eq!(world.asha.client.get(&kept).await.expect(200)["status"], "booked");
     }

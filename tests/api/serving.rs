@@ -1,11 +1,20 @@
 //! The process itself: health, the pages, the demonstration's SMS, messages that leave.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
 use feldsher::access::Facts;
 use feldsher::access::table::Action;
+use feldsher::base::app::App;
+use feldsher::base::clock::SystemClock;
+use feldsher::base::config::Config;
 use feldsher::base::ctx::as_system;
 use feldsher::message::outbox::{self, Payload};
 
+use crate::support::engine::Database;
 use crate::support::{Engine, House};
 
 const TO: &str = "+70000000009";
@@ -67,4 +76,38 @@ async fn only_a_demonstration_shows_its_sms() {
         assert_eq!(house.client().get(path).await.refused(404), "not_found", "{path}");
     }
     house.close().await;
+}
+
+/// What a process says that cannot start.
+async fn cannot_start(database: &Database, key: &str, directory: Option<&Path>) -> String {
+    let mut config = Config::defaults().unwrap();
+    config.database.url.0 = database.url();
+    config.seal.master_key.0 = key.to_owned();
+    let started = App::open(config, directory, Arc::new(SystemClock)).await;
+    format!("{:#}", started.err().expect("a refusal"))
+}
+
+#[actix_web::test]
+async fn a_wrong_or_missing_key_is_found_before_the_schema_is_touched() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let database = House::open(engine).await.leave().await;
+        // As if this version had everything still to migrate, and would fail at it.
+        database.execute("DELETE FROM __diesel_schema_migrations").unwrap();
+        let directory = Some(database.directory());
+        let wrong = cannot_start(&database, &STANDARD.encode([9; 32]), directory).await;
+        assert!(wrong.contains("not the one that this database was sealed with"), "{wrong}");
+        std::fs::remove_file(database.directory().join("master.key")).unwrap();
+        let missing = cannot_start(&database, "", directory).await;
+        assert!(missing.contains("is missing"), "{missing}");
+        assert_eq!(database.count("SELECT count(*) AS n FROM __diesel_schema_migrations"), 0);
+    }
+}
+
+#[actix_web::test]
+async fn without_a_key_an_empty_server_stays_empty() {
+    let database = Engine::Postgres.create();
+    let refused = cannot_start(&database, "", None).await;
+    assert!(refused.contains("a master key is needed"), "{refused}");
+    let tables = "SELECT count(*) AS n FROM pg_tables WHERE schemaname = 'public'";
+    assert_eq!(database.count(tables), 0);
 }

@@ -6,10 +6,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use chrono::TimeDelta;
 use feldsher::account::token::Tokens;
+use feldsher::account::{self, SignsInWith};
+use feldsher::base::ctx::as_system;
+use feldsher::base::problem;
+use feldsher::base::retention;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::on_both;
+use crate::support::visit::encounter_of;
 use crate::support::world::{PASSWORD, member, signed_in};
 use crate::support::{Answer, Engine, Person, World, key};
 
@@ -224,6 +229,51 @@ on_both! {
 }
 
 on_both! {
+    async fn a_number_that_was_guessed_at_is_opened_again_by_the_clinic_or_the_command_line(world: World) {
+        let audited = |action: &str| world.house.count(&format!(
+            "SELECT count(*) AS n FROM audit_events WHERE action = '{action}' AND outcome = 'done'"
+        ));
+        let sent = || world.house.count("SELECT count(*) AS n FROM outbox_messages");
+        let shut = async || {
+            world.house.execute("UPDATE accounts SET failures = 100 WHERE phone_index IS NOT NULL").unwrap();
+            world.house.advance(TimeDelta::minutes(2));
+            let before = sent();
+            ask_code(world, "+70000000001").await.expect(202);
+            assert_eq!(sent(), before);
+            world.house.advance(TimeDelta::minutes(2));
+        };
+        shut().await;
+        let path = format!("/v1/patients/{}/enable", world.asha.id);
+        let opened = world.registrar.client.post(&path, &json!({})).await.expect(200);
+        assert_eq!(opened["id"], json!(world.asha.id));
+        let (asked, code) = arrived_code(world, "+70000000001").await;
+        try_code(world, &asked, &code).await.expect(200);
+        assert_eq!(audited("patient.enable"), 1);
+
+        shut().await;
+        let enable = async |phone: &str| {
+            let known = SignsInWith::Phone(phone.parse().unwrap());
+            as_system(&world.house.app, move |tx| account::enable_by(tx, &known)).await
+        };
+        assert!(enable("+70000000099").await.unwrap_err().is(&problem::NOT_FOUND));
+        enable("+70000000001").await.unwrap();
+        let (asked, code) = arrived_code(world, "+70000000001").await;
+        try_code(world, &asked, &code).await.expect(200);
+        assert_eq!(audited("account.enable"), 1);
+    }
+}
+
+on_both! {
+    async fn the_command_line_opens_the_account_of_staff_by_its_login(world: World) {
+        world.house.execute("UPDATE accounts SET state = 'disabled' WHERE login = 'orlova'").unwrap();
+        assert_eq!(with_password(world, "orlova", PASSWORD).await.refused(401), "wrong_credentials");
+        let known = SignsInWith::Login("Orlova".to_owned());
+        as_system(&world.house.app, move |tx| account::enable_by(tx, &known)).await.unwrap();
+        with_password(world, "orlova", PASSWORD).await.expect(200);
+    }
+}
+
+on_both! {
     async fn a_one_time_token_sets_one_password_once(world: World) {
         let path = format!("/v1/organizations/{}/members", world.clinic);
         let body = json!({"name": "Ольга Кузнецова", "role": "registrar", "login": "kuznetsova"});
@@ -368,6 +418,34 @@ on_both! {
         world.house.advance(TimeDelta::days(6));
         assert_eq!(refresh(world, next(&asha)).await.refused(401), "session_over", "thirty days");
         assert_eq!(refresh(world, "unknown").await.refused(401), "invalid_token");
+    }
+}
+
+on_both! {
+    async fn what_is_over_is_thrown_away_and_a_copied_token_is_known_as_long_as_it_can_harm(world: World) {
+        let count = |of: &str| world.house.count(&format!("SELECT count(*) AS n FROM {of}"));
+        let booked = world.booked("2026-11-23T09:20:00+07:00").await;
+        world.house.advance(TimeDelta::minutes(6));
+        crate::support::peer::ticket(&world.asha.client, &encounter_of(&booked)).await;
+        let staff = "refresh_tokens JOIN sessions ON sessions.id = session_id WHERE method <> 'code'";
+        let second = refresh(world, &world.asha.refresh_token).await.expect(200);
+        me(world, &second).await.expect(200);
+        let everything = [staff, "sign_in_challenges", "rtc_tickets", "rate_counters"];
+        retention::sweep(&world.house.app).await;
+        assert!(everything.iter().all(|of| count(of) > 0), "what is fresh stays");
+
+        world.house.advance(TimeDelta::days(3));
+        retention::sweep(&world.house.app).await;
+        assert_eq!(everything.map(count), [0; 4]);
+        assert_eq!(refresh(world, &world.doctor.refresh_token).await.status, 401);
+        // The copy of a used token comes after days, in a session that goes on.
+        assert_eq!(refresh(world, &world.asha.refresh_token).await.refused(401), "session_over");
+        assert_eq!(refresh(world, next(&second)).await.refused(401), "session_over");
+
+        world.house.advance(TimeDelta::days(6));
+        retention::sweep(&world.house.app).await;
+        assert_eq!(count("refresh_tokens"), 0);
+        assert_eq!(refresh(world, next(&second)).await.status, 401);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cut;
 mod end;
+mod hostile;
 mod limits;
 mod meeting;
 mod restart;

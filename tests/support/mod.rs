@@ -5,6 +5,7 @@
 pub mod client;
 pub mod engine;
 pub mod peer;
+pub mod raw;
 pub mod visit;
 pub mod world;
 

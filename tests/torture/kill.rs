@@ -39,12 +39,12 @@ struct Wish {
 }
 
 /// Who books for whom.
-struct Clinic {
-    database: Database,
+pub struct Clinic {
+    pub database: Database,
     registrar: String,
-    doctor: String,
-    service: String,
-    patients: [String; 2],
+    pub doctor: String,
+    pub service: String,
+    pub patients: [String; 2],
 }
 
 async fn survive(engine: Engine) {
@@ -84,7 +84,7 @@ const OVERLAPS: &str = "
     AND (a.practitioner_id = b.practitioner_id OR a.patient_id = b.patient_id)
     AND a.starts_at < b.ends_at AND b.starts_at < a.ends_at";
 
-async fn build(engine: Engine) -> Clinic {
+pub async fn build(engine: Engine) -> Clinic {
     let house = House::open_with(engine, |config| {
         MASTER_KEY.clone_into(&mut config.seal.master_key.0);
     });
@@ -96,7 +96,7 @@ async fn build(engine: Engine) -> Clinic {
     Clinic { database, registrar, doctor, service, patients }
 }
 
-async fn sign_in(clinic: &Clinic, server: &Server) -> Client {
+pub async fn sign_in(clinic: &Clinic, server: &Server) -> Client {
     let client = server.client();
     let body = json!({"login": clinic.registrar, "password": PASSWORD});
     let tokens = client.post("/v1/auth/password", &body).await.expect(200);
@@ -146,7 +146,7 @@ async fn book(registrar: &Client, key: &str, body: &Value) -> Option<String> {
 }
 
 /// The n-th twenty minutes of the doctor's working weeks, from next Monday at 09:00 on.
-fn start(number: usize) -> String {
+pub fn start(number: usize) -> String {
     let number = i64::try_from(number).unwrap();
     let (day, slot) = (number / 24, number % 24);
     let days = day + 2 * (day / 5);

@@ -6,4 +6,5 @@
 mod support;
 
 mod kill;
+mod laws;
 mod server;

@@ -80,6 +80,9 @@ CREATE TABLE refresh_tokens (
 );
 CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id);
 CREATE INDEX refresh_tokens_by_parent ON refresh_tokens (parent_id);
+-- For throwing away what nobody can go on with: the last token of a session was never used.
+CREATE INDEX refresh_tokens_by_end ON refresh_tokens (expires_at)
+  WHERE used_at IS NULL AND revoked_at IS NULL;
 
 CREATE TABLE sign_in_challenges (
   id uuid NOT NULL PRIMARY KEY,
@@ -92,6 +95,7 @@ CREATE TABLE sign_in_challenges (
   used_at timestamptz
 );
 CREATE INDEX sign_in_challenges_by_phone ON sign_in_challenges (phone_index, created_at);
+CREATE INDEX sign_in_challenges_by_expiry ON sign_in_challenges (expires_at);
 
 -- Fixed-window counters: one row per limit, subject (a keyed hash) and window.
 CREATE TABLE rate_counters (
@@ -152,7 +156,10 @@ CREATE TABLE practitioners (
   kind text NOT NULL CHECK (kind IN ('doctor', 'feldsher', 'interpreter')),
   specialty text,
   time_zone text NOT NULL,
+  -- Codes of languages, space between.
+  languages text NOT NULL,
   schedule_version integer NOT NULL,
+  version integer NOT NULL,
   created_at timestamptz NOT NULL
 );
 CREATE INDEX practitioners_by_organization ON practitioners (organization_id, name, id);
@@ -185,6 +192,7 @@ CREATE TABLE healthcare_services (
 );
 CREATE INDEX healthcare_services_by_name_en ON healthcare_services (name_en, id);
 CREATE INDEX healthcare_services_by_name_ru ON healthcare_services (name_ru, id);
+CREATE INDEX healthcare_services_by_specialty ON healthcare_services (specialty, id);
 
 CREATE TABLE practitioner_services (
   practitioner_id uuid NOT NULL REFERENCES practitioners (id),
@@ -203,6 +211,11 @@ CREATE TABLE schedule_rules (
   to_minute integer NOT NULL,
   valid_from date,
   valid_to date,
+  -- Every n-th week, counted from the week of valid_from.
+  every_weeks integer NOT NULL CHECK (every_weeks BETWEEN 1 AND 8),
+  location_id uuid REFERENCES locations (id),
+  service_id uuid REFERENCES healthcare_services (id),
+  CHECK (every_weeks = 1 OR valid_from IS NOT NULL),
   CHECK (0 <= from_minute AND from_minute < to_minute AND to_minute <= 1440)
 );
 CREATE INDEX schedule_rules_by_practitioner ON schedule_rules (practitioner_id);
@@ -220,6 +233,33 @@ CREATE TABLE absences (
 );
 CREATE INDEX absences_by_practitioner ON absences (practitioner_id, ends_at, id);
 
+-- A secret address under which other programs read a practitioner's busy times.
+CREATE TABLE calendar_feeds (
+  practitioner_id uuid NOT NULL PRIMARY KEY REFERENCES practitioners (id),
+  token_hash bytea NOT NULL UNIQUE,
+  created_at timestamptz NOT NULL
+);
+
+-- A calendar elsewhere, and the times it says are taken.
+CREATE TABLE external_calendars (
+  practitioner_id uuid NOT NULL PRIMARY KEY REFERENCES practitioners (id),
+  url_sealed bytea NOT NULL,
+  state text NOT NULL CHECK (state IN ('new', 'read', 'failed')),
+  trouble text,
+  failures integer NOT NULL,
+  read_at timestamptz,
+  due_at timestamptz NOT NULL
+);
+CREATE INDEX external_calendars_due ON external_calendars (due_at);
+CREATE TABLE external_busy (
+  practitioner_id uuid NOT NULL REFERENCES practitioners (id),
+  starts_at timestamptz NOT NULL,
+  ends_at timestamptz NOT NULL,
+  PRIMARY KEY (practitioner_id, starts_at),
+  CHECK (starts_at < ends_at)
+);
+CREATE INDEX external_busy_by_practitioner ON external_busy (practitioner_id, ends_at, starts_at);
+
 -- Rooms and devices that a visit can need. (Feldshers and interpreters are practitioners.)
 CREATE TABLE resources (
   id uuid NOT NULL PRIMARY KEY,
@@ -233,6 +273,35 @@ CREATE TABLE resources (
 );
 CREATE INDEX resources_by_organization ON resources (organization_id, kind, active);
 CREATE INDEX resources_by_name ON resources (name, id);
+
+-- What a clinic keeps closed: wall time in the zone of each practitioner, on each of the days.
+CREATE TABLE closures (
+  id uuid NOT NULL PRIMARY KEY,
+  organization_id uuid NOT NULL REFERENCES organizations (id),
+  name_en text NOT NULL,
+  name_ru text NOT NULL,
+  from_date date NOT NULL,
+  to_date date NOT NULL,
+  from_minute integer NOT NULL,
+  to_minute integer NOT NULL,
+  created_at timestamptz NOT NULL,
+  CHECK (from_date <= to_date),
+  CHECK (0 <= from_minute AND from_minute < to_minute AND to_minute <= 1440)
+);
+CREATE INDEX closures_by_organization ON closures (organization_id, to_date, id);
+
+-- Work outside the weekly hours.
+CREATE TABLE extra_hours (
+  id uuid NOT NULL PRIMARY KEY,
+  practitioner_id uuid NOT NULL REFERENCES practitioners (id),
+  starts_at timestamptz NOT NULL,
+  ends_at timestamptz NOT NULL,
+  location_id uuid REFERENCES locations (id),
+  service_id uuid REFERENCES healthcare_services (id),
+  created_at timestamptz NOT NULL,
+  CHECK (starts_at < ends_at)
+);
+CREATE INDEX extra_hours_by_practitioner ON extra_hours (practitioner_id, ends_at, id);
 
 -- Booking. starts_at is the instant; time_zone and local_start are what the patient was promised.
 -- busy_from to busy_to is what it takes of the practitioner: the visit and the buffers around it.
@@ -265,7 +334,7 @@ CREATE TABLE appointments (
   series_id uuid,
   moves integer NOT NULL,
   resources integer NOT NULL,
-  created_by uuid REFERENCES accounts (id),
+  created_by uuid NOT NULL REFERENCES accounts (id),
   created_at timestamptz NOT NULL,
   updated_at timestamptz NOT NULL,
   version integer NOT NULL,
@@ -419,6 +488,7 @@ CREATE TABLE rtc_tickets (
   used_at timestamptz
 );
 CREATE INDEX rtc_tickets_by_participant ON rtc_tickets (participant_id, expires_at);
+CREATE INDEX rtc_tickets_by_expiry ON rtc_tickets (expires_at);
 
 -- A seat in the call: survives the socket and the process; epoch fences the older socket.
 CREATE TABLE rtc_sessions (
@@ -437,12 +507,13 @@ CREATE INDEX rtc_sessions_by_participant ON rtc_sessions (participant_id, ended_
 CREATE TABLE call_events (
   id uuid NOT NULL PRIMARY KEY,
   encounter_id uuid NOT NULL REFERENCES encounters (id),
+  seq integer NOT NULL,
   participant_id uuid REFERENCES encounter_participants (id),
   at timestamptz NOT NULL,
   kind text NOT NULL,
-  why text
+  why text,
+  UNIQUE (encounter_id, seq)
 );
-CREATE INDEX call_events_by_encounter ON call_events (encounter_id, at, id);
 
 -- Records. Bodies are sealed with the patient's key.
 CREATE TABLE notes (
@@ -726,6 +797,16 @@ CREATE TRIGGER audit_events_in_order BEFORE INSERT ON audit_events FOR EACH ROW 
 CREATE TRIGGER notes_not_truncated BEFORE TRUNCATE ON notes EXECUTE FUNCTION refuse('note_kept');
 CREATE TRIGGER note_addenda_not_truncated BEFORE TRUNCATE ON note_addenda EXECUTE FUNCTION refuse('note_kept');
 CREATE TRIGGER audit_events_not_truncated BEFORE TRUNCATE ON audit_events EXECUTE FUNCTION refuse('audit_append_only');
+-- Where ordinary triggers sleep (session_replication_role = replica), these are awake.
+ALTER TABLE notes ENABLE ALWAYS TRIGGER notes_signed;
+ALTER TABLE notes ENABLE ALWAYS TRIGGER notes_kept;
+ALTER TABLE notes ENABLE ALWAYS TRIGGER notes_not_truncated;
+ALTER TABLE note_addenda ENABLE ALWAYS TRIGGER note_addenda_frozen;
+ALTER TABLE note_addenda ENABLE ALWAYS TRIGGER note_addenda_kept;
+ALTER TABLE note_addenda ENABLE ALWAYS TRIGGER note_addenda_not_truncated;
+ALTER TABLE audit_events ENABLE ALWAYS TRIGGER audit_events_frozen;
+ALTER TABLE audit_events ENABLE ALWAYS TRIGGER audit_events_kept;
+ALTER TABLE audit_events ENABLE ALWAYS TRIGGER audit_events_not_truncated;
 CREATE TRIGGER occupancies_not_truncated BEFORE TRUNCATE ON occupancies EXECUTE FUNCTION refuse('occupancy_kept');
 CREATE TRIGGER appointments_not_truncated BEFORE TRUNCATE ON appointments EXECUTE FUNCTION refuse('appointment_kept');
 CREATE TRIGGER appointment_moves_not_truncated BEFORE TRUNCATE ON appointment_moves EXECUTE FUNCTION refuse('move_kept');

@@ -79,6 +79,9 @@ CREATE TABLE refresh_tokens (
 ) STRICT;
 CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id);
 CREATE INDEX refresh_tokens_by_parent ON refresh_tokens (parent_id);
+-- For throwing away what nobody can go on with: the last token of a session was never used.
+CREATE INDEX refresh_tokens_by_end ON refresh_tokens (expires_at)
+  WHERE used_at IS NULL AND revoked_at IS NULL;
 
 CREATE TABLE sign_in_challenges (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
@@ -91,6 +94,7 @@ CREATE TABLE sign_in_challenges (
   used_at INTEGER
 ) STRICT;
 CREATE INDEX sign_in_challenges_by_phone ON sign_in_challenges (phone_index, created_at);
+CREATE INDEX sign_in_challenges_by_expiry ON sign_in_challenges (expires_at);
 
 -- Fixed-window counters: one row per limit, subject (a keyed hash) and window.
 CREATE TABLE rate_counters (
@@ -151,7 +155,10 @@ CREATE TABLE practitioners (
   kind TEXT NOT NULL CHECK (kind IN ('doctor', 'feldsher', 'interpreter')),
   specialty TEXT,
   time_zone TEXT NOT NULL,
+  -- Codes of languages, space between.
+  languages TEXT NOT NULL,
   schedule_version INTEGER NOT NULL,
+  version INTEGER NOT NULL,
   created_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX practitioners_by_organization ON practitioners (organization_id, name, id);
@@ -184,6 +191,7 @@ CREATE TABLE healthcare_services (
 ) STRICT;
 CREATE INDEX healthcare_services_by_name_en ON healthcare_services (name_en, id);
 CREATE INDEX healthcare_services_by_name_ru ON healthcare_services (name_ru, id);
+CREATE INDEX healthcare_services_by_specialty ON healthcare_services (specialty, id);
 
 CREATE TABLE practitioner_services (
   practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
@@ -202,6 +210,11 @@ CREATE TABLE schedule_rules (
   to_minute INTEGER NOT NULL,
   valid_from TEXT,
   valid_to TEXT,
+  -- Every n-th week, counted from the week of valid_from.
+  every_weeks INTEGER NOT NULL CHECK (every_weeks BETWEEN 1 AND 8),
+  location_id BLOB CHECK (length(location_id) = 16) REFERENCES locations (id),
+  service_id BLOB CHECK (length(service_id) = 16) REFERENCES healthcare_services (id),
+  CHECK (every_weeks = 1 OR valid_from IS NOT NULL),
   CHECK (0 <= from_minute AND from_minute < to_minute AND to_minute <= 1440)
 ) STRICT;
 CREATE INDEX schedule_rules_by_practitioner ON schedule_rules (practitioner_id);
@@ -219,6 +232,33 @@ CREATE TABLE absences (
 ) STRICT;
 CREATE INDEX absences_by_practitioner ON absences (practitioner_id, ends_at, id);
 
+-- A secret address under which other programs read a practitioner's busy times.
+CREATE TABLE calendar_feeds (
+  practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) PRIMARY KEY REFERENCES practitioners (id),
+  token_hash BLOB NOT NULL UNIQUE,
+  created_at INTEGER NOT NULL
+) STRICT;
+
+-- A calendar elsewhere, and the times it says are taken.
+CREATE TABLE external_calendars (
+  practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) PRIMARY KEY REFERENCES practitioners (id),
+  url_sealed BLOB NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('new', 'read', 'failed')),
+  trouble TEXT,
+  failures INTEGER NOT NULL,
+  read_at INTEGER,
+  due_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX external_calendars_due ON external_calendars (due_at);
+CREATE TABLE external_busy (
+  practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
+  starts_at INTEGER NOT NULL,
+  ends_at INTEGER NOT NULL,
+  PRIMARY KEY (practitioner_id, starts_at),
+  CHECK (starts_at < ends_at)
+) STRICT;
+CREATE INDEX external_busy_by_practitioner ON external_busy (practitioner_id, ends_at, starts_at);
+
 -- Rooms and devices that a visit can need. (Feldshers and interpreters are practitioners.)
 CREATE TABLE resources (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
@@ -232,6 +272,35 @@ CREATE TABLE resources (
 ) STRICT;
 CREATE INDEX resources_by_organization ON resources (organization_id, kind, active);
 CREATE INDEX resources_by_name ON resources (name, id);
+
+-- What a clinic keeps closed: wall time in the zone of each practitioner, on each of the days.
+CREATE TABLE closures (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
+  name_en TEXT NOT NULL,
+  name_ru TEXT NOT NULL,
+  from_date TEXT NOT NULL,
+  to_date TEXT NOT NULL,
+  from_minute INTEGER NOT NULL,
+  to_minute INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  CHECK (from_date <= to_date),
+  CHECK (0 <= from_minute AND from_minute < to_minute AND to_minute <= 1440)
+) STRICT;
+CREATE INDEX closures_by_organization ON closures (organization_id, to_date, id);
+
+-- Work outside the weekly hours.
+CREATE TABLE extra_hours (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
+  starts_at INTEGER NOT NULL,
+  ends_at INTEGER NOT NULL,
+  location_id BLOB CHECK (length(location_id) = 16) REFERENCES locations (id),
+  service_id BLOB CHECK (length(service_id) = 16) REFERENCES healthcare_services (id),
+  created_at INTEGER NOT NULL,
+  CHECK (starts_at < ends_at)
+) STRICT;
+CREATE INDEX extra_hours_by_practitioner ON extra_hours (practitioner_id, ends_at, id);
 
 -- Booking. starts_at is the instant; time_zone and local_start are what the patient was promised.
 -- busy_from to busy_to is what it takes of the practitioner: the visit and the buffers around it.
@@ -416,6 +485,7 @@ CREATE TABLE rtc_tickets (
   used_at INTEGER
 ) STRICT;
 CREATE INDEX rtc_tickets_by_participant ON rtc_tickets (participant_id, expires_at);
+CREATE INDEX rtc_tickets_by_expiry ON rtc_tickets (expires_at);
 
 -- A seat in the call: survives the socket and the process; epoch fences the older socket.
 CREATE TABLE rtc_sessions (
@@ -434,12 +504,13 @@ CREATE INDEX rtc_sessions_by_participant ON rtc_sessions (participant_id, ended_
 CREATE TABLE call_events (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
   encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
+  seq INTEGER NOT NULL,
   participant_id BLOB CHECK (length(participant_id) = 16) REFERENCES encounter_participants (id),
   at INTEGER NOT NULL,
   kind TEXT NOT NULL,
-  why TEXT
+  why TEXT,
+  UNIQUE (encounter_id, seq)
 ) STRICT;
-CREATE INDEX call_events_by_encounter ON call_events (encounter_id, at, id);
 
 -- Records. Bodies are sealed with the patient's key.
 CREATE TABLE notes (

@@ -18,7 +18,7 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sqlite::SqliteConnection;
 
 pub use self::executor::{Db, QueueFull, Threads};
-pub use self::open::{DatabaseUrl, OpenError, migrate, open};
+pub use self::open::{DatabaseUrl, OpenError, Reached, migrate, open, reach};
 pub use self::postgres::PgRust;
 pub use self::{MultiBackend as AnyBackend, MultiRawValue as AnyRaw};
 
@@ -93,9 +93,12 @@ pub fn refusal(error: &diesel::result::Error) -> Option<String> {
 }
 
 /// Declares a statement that is written out, and therefore stays prepared: pieces of SQL, each
-/// followed by the value that comes there, and what stands at the end.
+/// followed by the value that comes there, and after a semicolon what is left.
 macro_rules! statement {
-    ($(#[$meta:meta])* $name:ident $($text:literal $field:ident: $sql:ty = $rust:ty),+ $(; $end:literal)?) => {
+    (
+        $(#[$meta:meta])* $name:ident
+        $($text:literal $field:ident: $sql:ty = $rust:ty),+ $(; $rest:literal)?
+    ) => {
         $(#[$meta])*
         struct $name<'a> { $($field: &'a $rust),+ }
         impl ::diesel::query_builder::QueryId for $name<'_> {
@@ -111,7 +114,7 @@ macro_rules! statement {
                     pass.push_sql($text);
                     pass.push_bind_param::<$sql, $rust>(self.$field)?;
                 )+
-                $(pass.push_sql($end);)?
+                $(pass.push_sql($rest);)?
                 Ok(())
             }
         }

@@ -1,6 +1,7 @@
 //! Opening a database: the engine by the URL, migrations, the settings durability rests on.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -75,9 +76,90 @@ pub enum OpenError {
     /// The embedded library or a pragma is not what durability needs.
     #[error("unsafe SQLite set-up: {0}")]
     Unsafe(String),
-    /// The lock file or a thread could not be made.
-    #[error("cannot make the files of the database")]
-    Io(#[from] std::io::Error),
+    /// A file of the database, or its directory, could not be made or opened.
+    #[error("cannot open {0}")]
+    File(PathBuf, #[source] std::io::Error),
+    /// A database thread could not be started.
+    #[error("cannot start the database threads")]
+    Threads(#[from] std::io::Error),
+}
+
+/// A database that answers and is ours alone, its schema as somebody left it.
+pub enum Reached {
+    /// The embedded database: its file, the lock on it, the writer.
+    Sqlite(PathBuf, File, Conn),
+    /// A server, and the first connection to it.
+    Postgres(String, Conn),
+}
+
+/// Reaches the database and changes nothing in it.
+pub fn reach(url: &DatabaseUrl) -> Result<Reached, OpenError> {
+    Ok(match url {
+        DatabaseUrl::Sqlite(path) => {
+            let lock = lock_file(path)?;
+            Reached::Sqlite(path.clone(), lock, sqlite(path)?)
+        }
+        DatabaseUrl::Postgres(url) => {
+            Reached::Postgres(url.clone(), Conn::Postgres(PgRust::establish(url)?))
+        }
+    })
+}
+
+impl Reached {
+    fn conn(&mut self) -> &mut Conn {
+        match self {
+            Self::Sqlite(_, _, conn) | Self::Postgres(_, conn) => conn,
+        }
+    }
+
+    /// Asks something before the schema is touched; `None` when there is none yet.
+    pub fn ask<T>(
+        &mut self,
+        question: impl FnOnce(&mut Conn) -> QueryResult<T>,
+    ) -> Result<Option<T>, OpenError> {
+        let conn = self.conn();
+        let tables = match conn {
+            Conn::Postgres(_) => {
+                "SELECT CAST(count(*) AS int) AS value FROM pg_tables
+                 WHERE schemaname = current_schema() AND tablename = 'settings'"
+            }
+            Conn::Sqlite(_) => {
+                "SELECT count(*) AS value FROM sqlite_schema
+                 WHERE type = 'table' AND name = 'settings'"
+            }
+        };
+        let found: Number = diesel::sql_query(tables).get_result(conn)?;
+        Ok(if found.value == 0 { None } else { Some(question(conn)?) })
+    }
+
+    /// Brings the schema up to date. Returns the versions applied.
+    pub fn migrate(&mut self) -> Result<Vec<String>, OpenError> {
+        apply(self.conn())
+    }
+
+    /// Brings the schema up to date and starts the database threads.
+    pub fn start(
+        mut self,
+        workers: usize,
+        queue_len_max: usize,
+    ) -> Result<(Db, Threads), OpenError> {
+        self.migrate()?;
+        match self {
+            Self::Sqlite(path, lock, writer) => {
+                let mut readers = Vec::new();
+                for _ in 0..workers.clamp(1, 8) {
+                    let mut reader = sqlite(&path)?;
+                    reader.batch_execute("PRAGMA query_only = 1")?;
+                    readers.push(reader);
+                }
+                Ok(executor::start_sqlite(writer, readers, queue_len_max, lock)?)
+            }
+            Self::Postgres(url, first) => {
+                drop(first);
+                Ok(executor::start_postgres(&url, workers.clamp(1, 64), queue_len_max)?)
+            }
+        }
+    }
 }
 
 /// Opens the database, brings its schema up to date and starts the database threads.
@@ -86,37 +168,12 @@ pub fn open(
     workers: usize,
     queue_len_max: usize,
 ) -> Result<(Db, Threads), OpenError> {
-    match url {
-        DatabaseUrl::Sqlite(path) => {
-            let lock = lock_file(path)?;
-            let mut writer = sqlite(path)?;
-            apply(&mut writer)?;
-            let mut readers = Vec::new();
-            for _ in 0..workers.clamp(1, 8) {
-                let mut reader = sqlite(path)?;
-                reader.batch_execute("PRAGMA query_only = 1")?;
-                readers.push(reader);
-            }
-            Ok(executor::start_sqlite(writer, readers, queue_len_max, lock)?)
-        }
-        DatabaseUrl::Postgres(url) => {
-            let mut first = Conn::Postgres(PgRust::establish(url)?);
-            apply(&mut first)?;
-            drop(first);
-            Ok(executor::start_postgres(url, workers.clamp(1, 64), queue_len_max)?)
-        }
-    }
+    reach(url)?.start(workers, queue_len_max)
 }
 
 /// Brings the schema up to date and closes again. Returns the versions applied.
 pub fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, OpenError> {
-    match url {
-        DatabaseUrl::Sqlite(path) => {
-            let _lock = lock_file(path)?;
-            apply(&mut sqlite(path)?)
-        }
-        DatabaseUrl::Postgres(url) => apply(&mut Conn::Postgres(PgRust::establish(url)?)),
-    }
+    reach(url)?.migrate()
 }
 
 fn apply(conn: &mut Conn) -> Result<Vec<String>, OpenError> {
@@ -139,27 +196,31 @@ fn apply(conn: &mut Conn) -> Result<Vec<String>, OpenError> {
 }
 
 /// Holds `PATH.lock` for the life of the process: a second server would bypass the one writer.
-fn lock_file(path: &std::path::Path) -> Result<std::fs::File, OpenError> {
+fn lock_file(path: &Path) -> Result<File, OpenError> {
     if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
+        std::fs::create_dir_all(parent).map_err(|error| at(parent, error))?;
     }
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let file = private().open(&name)?;
+    let file = private(Path::new(&name))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
-        Err(std::fs::TryLockError::Error(error)) => Err(OpenError::Io(error)),
+        Err(std::fs::TryLockError::Error(error)) => Err(at(Path::new(&name), error)),
     }
 }
 
 /// Opens or makes a file that nobody else on the machine may read.
-fn private() -> std::fs::OpenOptions {
+fn private(path: &Path) -> Result<File, OpenError> {
     let mut options = std::fs::OpenOptions::new();
     options.create(true).truncate(false).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
+    options.open(path).map_err(|error| at(path, error))
+}
+
+fn at(path: &Path, error: std::io::Error) -> OpenError {
+    OpenError::File(path.to_owned(), error)
 }
 
 #[derive(QueryableByName)]
@@ -180,9 +241,9 @@ struct MmapSize {
     mmap_size: i64,
 }
 
-fn sqlite(path: &std::path::Path) -> Result<Conn, OpenError> {
+fn sqlite(path: &Path) -> Result<Conn, OpenError> {
     // SQLite would make the file for all to read; its companions take the mode of the file.
-    drop(private().open(path)?);
+    drop(private(path)?);
     let mut conn = SqliteConnection::establish(&path.to_string_lossy())?;
     conn.batch_execute(
         "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
@@ -229,3 +290,18 @@ fn check_sqlite(conn: &mut SqliteConnection) -> Result<(), OpenError> {
 
 /// How long a database thread waits before it tries to reach a lost server again.
 pub(super) const RECONNECT_WAIT: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_named() {
+        let file = std::env::temp_dir().join(format!("feldsher-no-place-{}", std::process::id()));
+        std::fs::write(&file, "").unwrap();
+        let refused = reach(&DatabaseUrl::Sqlite(file.join("inside/feldsher.db"))).err();
+        std::fs::remove_file(&file).unwrap();
+        let said = refused.unwrap().to_string();
+        assert!(said.contains(&file.join("inside").display().to_string()), "{said}");
+    }
+}

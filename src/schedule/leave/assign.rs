@@ -13,7 +13,7 @@ use crate::appointment::{AppointmentId, Priority};
 use crate::base::column::{Instant, text_enum};
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
-use crate::schedule::free::Span;
+use crate::schedule::wall_clock::Span;
 
 text_enum!(
     /// Why something is proposed for a visit.
@@ -52,7 +52,7 @@ text_enum!(
 );
 
 /// Who could take over a visit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StandIn {
     /// Who.
     pub practitioner: PractitionerId,
@@ -60,6 +60,8 @@ pub struct StandIn {
     pub same_language: bool,
     /// Whether their clocks show what those of the ill one do.
     pub same_zone: bool,
+    /// When they work for its service. Buffers may reach beyond.
+    pub hours: Vec<Span>,
 }
 
 /// A visit that must be placed anew.
@@ -85,14 +87,14 @@ pub struct Visit {
     pub stand_ins: Vec<StandIn>,
 }
 
-/// What a stand-in has left.
+/// What is taken of a stand-in's time.
 #[derive(Debug, Clone)]
 pub struct Candidate {
     /// Who.
     pub practitioner: PractitionerId,
-    /// When they work and nothing is taken.
-    pub open: Vec<Span>,
-    /// How many visits they have in that time.
+    /// The visits they have, with what those keep free.
+    pub taken: Vec<Span>,
+    /// How many they are.
     pub load: i64,
 }
 
@@ -131,7 +133,7 @@ pub fn assign(
     for class in order.chunk_by(|one, next| one.priority == next.priority) {
         for visit in class.iter().filter(|visit| visit.span.start > now) {
             let start = visit.span.start;
-            let chosen = board.best(visit, |open| fits(visit, open, start).then_some(start));
+            let chosen = board.best(visit, |starts| starts.holds(start).then_some(start));
             if let Some((place, alike)) = chosen {
                 board.take(visit, place);
                 placed.insert(visit.id, (place, Why::SameTime, alike));
@@ -141,8 +143,11 @@ pub fn assign(
             if placed.contains_key(&visit.id) {
                 continue;
             }
-            let range = Span { start: visit.day.start.max(notice_until), end: visit.day.end };
-            let chosen = board.best(visit, |open| nearest(visit, open, range));
+            let day = Starts {
+                first: visit.day.start.max(notice_until),
+                last: visit.day.end.minus(length(visit)),
+            };
+            let chosen = board.best(visit, |starts| starts.nearest(visit.span.start, day));
             if let Some((place, alike)) = chosen {
                 board.take(visit, place);
                 placed.insert(visit.id, (place, Why::SameDay, alike));
@@ -176,34 +181,33 @@ fn proposal(visit: &Visit, placed: Option<Placed>) -> Proposal {
     Proposal { visit: visit.id, place: placed.map(|(place, ..)| place), why }
 }
 
-/// The time that is left while visits are placed.
+/// What is taken while visits are placed.
 struct Board {
-    open: HashMap<PractitionerId, (Vec<Span>, i64)>,
+    taken: HashMap<PractitionerId, (Vec<Span>, i64)>,
     patients: HashMap<PatientId, Vec<Span>>,
 }
 
 impl Board {
     fn of(candidates: &[Candidate]) -> Self {
-        let open = candidates.iter().map(|one| (one.practitioner, (one.open.clone(), one.load)));
-        Self { open: open.collect(), patients: HashMap::new() }
+        let taken = candidates.iter().map(|one| (one.practitioner, (one.taken.clone(), one.load)));
+        Self { taken: taken.collect(), patients: HashMap::new() }
     }
 
-    /// The best place that `start_in` finds in somebody's open time, and whether only the load told
-    /// it from another: first by language, then the nearest to the promised time, then by zone and
-    /// load, and last by id, so that the answer is always the same.
+    /// The best start that `choose` finds, and whether only the load told it from another: first
+    /// by language, then the nearest to the promised time, then by zone and load, and last by id,
+    /// so that the answer is always the same.
     fn best(
         &self,
         visit: &Visit,
-        start_in: impl Fn(Span) -> Option<Instant>,
+        choose: impl Fn(Starts) -> Option<Instant>,
     ) -> Option<(Place, bool)> {
         let mut found = Vec::new();
         for one in &visit.stand_ins {
-            let Some((open, load)) = self.open.get(&one.practitioner) else { continue };
-            let parts = open.iter().flat_map(|open| self.for_patient(visit, *open));
-            for start in parts.filter_map(&start_in) {
+            let load = self.taken.get(&one.practitioner).map_or(0, |(_, load)| *load);
+            for start in self.starts(visit, one).into_iter().filter_map(&choose) {
                 let away = start.since(visit.span.start);
                 let merit = (!one.same_language, away.abs(), !one.same_zone);
-                found.push((merit, *load, away < TimeDelta::zero(), one.practitioner, start));
+                found.push((merit, load, away < TimeDelta::zero(), one.practitioner, start));
             }
         }
         let (merit, _, _, practitioner, start) = *found.iter().min()?;
@@ -211,37 +215,30 @@ impl Board {
         Some((Place { practitioner, start }, alike))
     }
 
-    /// The parts of somebody's open time in which the patient can come. The buffers around the
-    /// visit are the practitioner's, not the patient's, so two parts may overlap.
-    fn for_patient(&self, visit: &Visit, open: Span) -> Vec<Span> {
-        let given = self.patients.get(&visit.patient).map_or(&[][..], Vec::as_slice);
-        let mut parts = vec![open];
-        for busy in visit.patient_busy.iter().chain(given) {
-            let until = busy.start.plus(visit.after);
-            let from = busy.end.minus(visit.before);
-            let mut left = Vec::with_capacity(parts.len().saturating_add(1));
-            for part in parts {
-                if part.end <= until || from <= part.start {
-                    left.push(part);
-                    continue;
-                }
-                left.extend((part.start < until).then_some(Span { end: until, ..part }));
-                left.push(Span { start: from, ..part });
-            }
-            left.retain(|part| part.start < part.end);
-            parts = left;
+    /// When a visit could begin with somebody.
+    fn starts(&self, visit: &Visit, one: &StandIn) -> Vec<Starts> {
+        let long = length(visit);
+        let within = |hours: &Span| Starts { first: hours.start, last: hours.end.minus(long) };
+        let mut starts: Vec<Starts> = one.hours.iter().map(within).collect();
+        let taken = self.taken.get(&one.practitioner).map_or(&[][..], |(taken, _)| taken);
+        for taken in taken {
+            let before = taken.start.minus(visit.after).minus(long);
+            starts = cut(&starts, before, taken.end.plus(visit.before));
         }
-        parts
+        // The buffers around a visit are the practitioner's, not the patient's.
+        let given = self.patients.get(&visit.patient).map_or(&[][..], Vec::as_slice);
+        for busy in visit.patient_busy.iter().chain(given) {
+            starts = cut(&starts, busy.start.minus(long), busy.end);
+        }
+        starts
     }
 
     fn take(&mut self, visit: &Visit, place: Place) {
-        let busy = busy_at(visit, place.start);
-        if let Some((open, load)) = self.open.get_mut(&place.practitioner) {
-            *open = without(open, busy);
-            *load += 1;
-        }
-        let own = Span { start: place.start, end: place.start.plus(length(visit)) };
-        self.patients.entry(visit.patient).or_default().push(own);
+        let end = place.start.plus(length(visit));
+        let (taken, load) = self.taken.entry(place.practitioner).or_default();
+        taken.push(Span { start: place.start.minus(visit.before), end: end.plus(visit.after) });
+        *load += 1;
+        self.patients.entry(visit.patient).or_default().push(Span { start: place.start, end });
     }
 }
 
@@ -249,40 +246,35 @@ fn length(visit: &Visit) -> TimeDelta {
     visit.span.end.since(visit.span.start)
 }
 
-/// What a visit takes of its practitioner.
-fn busy_at(visit: &Visit, start: Instant) -> Span {
-    Span { start: start.minus(visit.before), end: start.plus(length(visit)).plus(visit.after) }
+/// Instants at which a visit may begin, both ends among them.
+#[derive(Debug, Clone, Copy)]
+struct Starts {
+    first: Instant,
+    last: Instant,
 }
 
-fn fits(visit: &Visit, open: Span, start: Instant) -> bool {
-    let busy = busy_at(visit, start);
-    open.start <= busy.start && busy.end <= open.end
-}
-
-/// The start in `open` that is nearest to the promised one, such that the visit lies in `range`.
-fn nearest(visit: &Visit, open: Span, range: Span) -> Option<Instant> {
-    let first = open.start.plus(visit.before).max(range.start);
-    let last = open.end.minus(visit.after).min(range.end).minus(length(visit));
-    let start = visit.span.start.min(last).max(first);
-    (start <= last && fits(visit, open, start)).then_some(start)
-}
-
-/// Time without a part of it.
-pub fn without(time: &[Span], taken: Span) -> Vec<Span> {
-    let mut left = Vec::with_capacity(time.len().saturating_add(1));
-    for span in time {
-        if taken.start >= taken.end || !span.overlaps(taken) {
-            left.push(*span);
-            continue;
-        }
-        if span.start < taken.start {
-            left.push(Span { start: span.start, end: taken.start });
-        }
-        if taken.end < span.end {
-            left.push(Span { start: taken.end, end: span.end });
-        }
+impl Starts {
+    fn holds(self, start: Instant) -> bool {
+        self.first <= start && start <= self.last
     }
-    left
+
+    /// The start that is nearest to a promised one, of those that lie in `day` too.
+    fn nearest(self, promised: Instant, day: Self) -> Option<Instant> {
+        let (first, last) = (self.first.max(day.first), self.last.min(day.last));
+        (first <= last).then(|| promised.min(last).max(first))
+    }
+}
+
+/// Starts without those after `before` and before `after`.
+fn cut(starts: &[Starts], before: Instant, after: Instant) -> Vec<Starts> {
+    let sides = |one: &Starts| {
+        let early = Starts { last: one.last.min(before), ..*one };
+        let late = Starts { first: one.first.max(after), ..*one };
+        // What lies wholly on one side is not there twice.
+        let late = (one.last > before && late.first <= late.last).then_some(late);
+        [(early.first <= early.last).then_some(early), late]
+    };
+    starts.iter().flat_map(sides).flatten().collect()
 }
 
 #[cfg(test)]

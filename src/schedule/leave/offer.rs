@@ -33,6 +33,7 @@ use crate::patient;
 use crate::practitioner::PractitionerId;
 use crate::schedule;
 use crate::schedule::absence::{AbsenceId, AbsenceStatus};
+use crate::schedule::free::Asker;
 use crate::schedule::leave::{AbsenceRow, OUTCOME, Outcome, OutcomeRow, inside, set_status};
 
 /// How many times are offered.
@@ -247,7 +248,7 @@ fn take(tx: &mut Tx, row: &Row, number: i32, by: AccountId) -> Result<Appointmen
         chosen.ok_or_else(|| Error::field(&problem::UNKNOWN_REFERENCE, "/number"))?;
     withdraw(tx, row.id)?;
     let to = RescheduleAppointment { start, practitioner: Some(practitioner), reason: None };
-    let (moved, patient) = put_elsewhere(tx, row, &to, by)?;
+    let (moved, patient) = put_elsewhere(tx, row, &to, (by, Asker::Triage))?;
     diesel::update(absence_outcomes::table.find((absence, row.id)))
         .set((
             absence_outcomes::outcome.eq(Outcome::Moved),

@@ -23,11 +23,12 @@ use crate::message::outbox;
 use crate::patient::PatientId;
 use crate::practitioner::{self, PractitionerId};
 use crate::schedule::absence::{self, AbsenceId, AbsenceStatus};
+use crate::schedule::free::Asker;
 use crate::schedule::leave::assign::{Place, Why};
 use crate::schedule::leave::preview::{self, Proposed};
-use crate::schedule::leave::settle::{Deed, Told, settle};
+use crate::schedule::leave::settle::{Deed, Told, settle, take_all_turns};
 use crate::schedule::leave::{
-    Names, Outcome, OutcomeRow, facts, find_row, forget, inside, outcomes, set_status, undecided,
+    AbsenceRow, Names, Outcome, OutcomeRow, facts, find_row, forget, inside, outcomes, set_status, undecided,
 };
 
 id!(
@@ -427,7 +428,7 @@ pub fn apply(tx: &mut Tx, id: PlanId, version: Option<i32>) -> Result<IllnessPla
     set_status(tx, absence, AbsenceStatus::Open)?;
     let absence = find_row(tx, absence)?;
     let undo_until = tx.now.plus(TimeDelta::minutes(UNDO_MINUTES));
-    let told = settle_all(tx, &plan, &absence)?;
+    let told = settle_all(tx, &plan, &absence, &facts)?;
     told.tell(tx, &message_key(id), undo_until)?;
     let left = inside(tx, &absence)?;
     let decided = outcomes(tx, absence.id)?;
@@ -450,11 +451,17 @@ fn message_key(id: PlanId) -> String {
     format!("illness|{id}")
 }
 
-fn settle_all(tx: &mut Tx, plan: &PlanRow, absence: &super::AbsenceRow) -> Result<Told, Error> {
+fn settle_all(
+    tx: &mut Tx,
+    plan: &PlanRow,
+    absence: &AbsenceRow,
+    facts: &Facts,
+) -> Result<Told, Error> {
     let by = tx.person()?.account;
     let rows = proposals(tx, plan.id)?;
     let mut visits: Vec<Affected> = inside(tx, absence)?;
     visits.sort_by_key(|visit| (std::cmp::Reverse(visit.priority), visit.start, visit.id));
+    take_all_turns(tx, facts, &visits, rows.iter().filter_map(|row| row.practitioner))?;
     let mut told = Told::default();
     let mut conflicts = Vec::new();
     for visit in &visits {
@@ -514,6 +521,9 @@ pub fn undo(tx: &mut Tx, id: PlanId) -> Result<IllnessPlan, Error> {
     let absence = find_row(tx, absence)?;
     let decided = outcomes(tx, absence.id)?;
     let planned = proposals(tx, id)?;
+    let ids: Vec<AppointmentId> = decided.iter().map(|one| one.appointment).collect();
+    let visits = affected::of(tx, &ids)?;
+    take_all_turns(tx, &facts, &visits, decided.iter().filter_map(|one| one.to_practitioner))?;
     forget(tx, &absence)?;
     let mut conflicts = Vec::new();
     for one in &decided {
@@ -534,9 +544,7 @@ pub fn undo(tx: &mut Tx, id: PlanId) -> Result<IllnessPlan, Error> {
     if !conflicts.is_empty() {
         return Err(in_the_way(&conflicts));
     }
-    let ids: Vec<AppointmentId> = decided.iter().map(|one| one.appointment).collect();
-    let mut patients: Vec<PatientId> =
-        affected::of(tx, &ids)?.into_iter().map(|visit| visit.patient).collect();
+    let mut patients: Vec<PatientId> = visits.iter().map(|visit| visit.patient).collect();
     patients.sort_unstable();
     patients.dedup();
     for patient in patients {
@@ -567,7 +575,8 @@ fn put_back(tx: &mut Tx, was: &OutcomeRow, facts: &Facts) -> Result<(), Error> {
                 practitioner: Some(was.from_practitioner),
                 reason: None,
             };
-            put_elsewhere(tx, &row, &back, tx.person()?.account)?;
+            let by = tx.person()?.account;
+            put_elsewhere(tx, &row, &back, (by, Asker::Triage))?;
         }
     }
     tx.record(Action::MoveAppointment, "Appointment", was.appointment.0, &patient);

@@ -11,13 +11,12 @@ use crate::appointment::AppointmentId;
 use crate::appointment::affected::{self, Affected};
 use crate::base::column::Instant;
 use crate::base::error::Error;
-use crate::base::language::Language;
 use crate::base::tx::Tx;
 use crate::base::zone::{self, Wall, Zone};
 use crate::encounter::lifecycle::AppointmentStatus;
 use crate::organization::{self, ServiceId};
-use crate::practitioner::{self, PractitionerId, PractitionerRow};
-use crate::schedule::free::Span;
+use crate::practitioner::{self, PractitionerId, PractitionerRow, SpokenLanguage};
+use crate::schedule::wall_clock::Span;
 use crate::schedule::leave::assign::{self, Candidate, Place, StandIn, Visit, Why};
 use crate::schedule::leave::plan::Act;
 use crate::schedule::{next_free, working_time};
@@ -115,12 +114,17 @@ fn asked(
     visits: &[&Affected],
     givers: &HashMap<ServiceId, Vec<PractitionerRow>>,
 ) -> Result<Vec<Visit>, Error> {
-    let everybody: Vec<PractitionerId> = givers.values().flatten().map(|one| one.id).collect();
-    let languages: HashMap<PractitionerId, Language> =
-        practitioner::languages(tx, &everybody)?.into_iter().collect();
     let days: Vec<Span> = visits.iter().map(|visit| day_of(visit)).collect();
+    let promised = visits.iter().map(|visit| Span { start: visit.start, end: visit.end });
+    let range = around(&days.iter().copied().chain(promised).collect::<Vec<_>>());
+    let mut hours: HashMap<ServiceId, HashMap<PractitionerId, Vec<Span>>> = HashMap::new();
+    for (service, offering) in givers {
+        if let Some(range) = range {
+            hours.insert(*service, working_time(tx, *service, offering, range)?);
+        }
+    }
     let patients: Vec<uuid::Uuid> = visits.iter().map(|visit| visit.patient.0).collect();
-    let busy = match around(&days) {
+    let busy = match range {
         Some(range) => affected::taken(tx, &patients, (range.start, range.end))?,
         None => Vec::new(),
     };
@@ -130,11 +134,15 @@ fn asked(
             Some(account) => Some(account::contact(tx, account)?.language),
             None => None,
         };
+        let language: Option<SpokenLanguage> =
+            language.and_then(|language| language.to_string().parse().ok());
         let offering = givers.get(&visit.service).map_or(&[][..], Vec::as_slice);
+        let hours = hours.get(&visit.service);
         let stand_ins = offering.iter().map(|one| StandIn {
             practitioner: one.id,
-            same_language: language.is_some() && languages.get(&one.id).copied() == language,
+            same_language: language.as_ref().is_some_and(|language| one.speaks(language)),
             same_zone: shows_the_same(one.time_zone, ill.time_zone, visit.start),
+            hours: hours.and_then(|hours| hours.get(&one.id)).cloned().unwrap_or_default(),
         });
         let elsewhere = busy
             .iter()
@@ -160,34 +168,30 @@ fn candidates(
     givers: &HashMap<ServiceId, Vec<PractitionerRow>>,
     visits: &[Visit],
 ) -> Result<Vec<Candidate>, Error> {
-    let days: Vec<Span> = visits
-        .iter()
-        .flat_map(|visit| {
-            let (start, end) = (visit.span.start, visit.span.end);
-            [visit.day, Span { start: start.minus(visit.before), end: end.plus(visit.after) }]
-        })
-        .collect();
-    let Some(range) = around(&days) else { return Ok(Vec::new()) };
-    let mut people: Vec<PractitionerRow> = givers.values().flatten().cloned().collect();
-    people.sort_by_key(|one| one.id);
-    people.dedup_by_key(|one| one.id);
-    let working = working_time(tx, &people, range)?;
-    let ids: Vec<uuid::Uuid> = people.iter().map(|one| one.id.0).collect();
+    let reach = |visit: &Visit| Span {
+        start: visit.day.start.min(visit.span.start).minus(visit.before),
+        end: visit.day.end.max(visit.span.end).plus(visit.after),
+    };
+    let Some(range) = around(&visits.iter().map(reach).collect::<Vec<_>>()) else {
+        return Ok(Vec::new());
+    };
+    let mut ids: Vec<uuid::Uuid> = givers.values().flatten().map(|one| one.id.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
     let taken = affected::taken(tx, &ids, (range.start, range.end))?;
-    let candidate = |one: PractitionerRow| {
-        let mut open = working.get(&one.id).cloned().unwrap_or_default();
-        let mut visits: Vec<AppointmentId> = Vec::new();
-        for (_, visit, start, end) in taken.iter().filter(|(id, ..)| *id == one.id.0) {
-            open = assign::without(&open, Span { start: *start, end: *end });
-            visits.push(*visit);
-        }
+    let candidate = |id: uuid::Uuid| {
+        let own = || taken.iter().filter(move |(other, ..)| *other == id);
         // An urgent visit takes two lanes and is one.
+        let mut visits: Vec<AppointmentId> = own().map(|(_, visit, ..)| *visit).collect();
         visits.sort_unstable();
         visits.dedup();
-        let load = i64::try_from(visits.len()).unwrap_or(i64::MAX);
-        Candidate { practitioner: one.id, open, load }
+        Candidate {
+            practitioner: PractitionerId(id),
+            taken: own().map(|(_, _, start, end)| Span { start: *start, end: *end }).collect(),
+            load: i64::try_from(visits.len()).unwrap_or(i64::MAX),
+        }
     };
-    Ok(people.into_iter().map(candidate).collect())
+    Ok(ids.into_iter().map(candidate).collect())
 }
 
 fn around(spans: &[Span]) -> Option<Span> {

@@ -7,12 +7,14 @@ use diesel::prelude::*;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::access::Facts;
 use crate::access::table::Action;
 use crate::account::AccountId;
 use crate::appointment::affected::{self, Affected};
 use crate::appointment::reschedule::{RescheduleAppointment, put_elsewhere};
 use crate::appointment::{self, AppointmentId, check_reason};
 use crate::base::column::Instant;
+use crate::base::db::take_turns;
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::absence_outcomes;
@@ -21,6 +23,7 @@ use crate::message::leave::{Fate, News, tell};
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
 use crate::schedule::absence::{AbsenceId, AbsenceStatus};
+use crate::schedule::free::Asker;
 use crate::schedule::leave::assign::Place;
 use crate::schedule::leave::{
     AbsenceRow, Outcome, SettledAbsence, facts, find_row, inside, offer, set_status, show,
@@ -69,6 +72,8 @@ pub fn decide(
     set_status(tx, id, AbsenceStatus::Open)?;
     let by = tx.person()?.account;
     let inside = inside(tx, &absence)?;
+    let places = wanted.outcomes.iter().filter_map(|one| one.practitioner);
+    take_all_turns(tx, &facts, &inside, places)?;
     let mut told = Told::default();
     for (at, one) in wanted.outcomes.iter().enumerate() {
         let pointer = |field: &str| format!("/outcomes/{at}/{field}");
@@ -98,6 +103,21 @@ pub fn decide(
     told.tell(tx, &format!("leave|{id}|{}", tx.now.micros()), tx.now)?;
     tx.record(Action::SettleLeave, "Absence", id.0, &facts);
     show(tx, &absence)
+}
+
+/// Lets those who would move the same visits go one after the other: whoever moves many asks for
+/// all turns at once, so that nobody waits in a circle.
+pub(crate) fn take_all_turns(
+    tx: &mut Tx,
+    facts: &Facts,
+    visits: &[Affected],
+    places: impl Iterator<Item = PractitionerId>,
+) -> Result<(), Error> {
+    let mut subjects: Vec<uuid::Uuid> = places.map(|id| id.0).collect();
+    subjects.extend(visits.iter().flat_map(|visit| [visit.patient.0, visit.practitioner.0]));
+    subjects.extend(facts.practitioner.map(|id| id.0));
+    subjects.extend(facts.organization.map(|id| id.0));
+    Ok(take_turns(tx.conn, &subjects)?)
 }
 
 /// What is done with a visit.
@@ -132,7 +152,7 @@ pub(crate) fn settle(
                 practitioner: Some(place.practitioner),
                 reason: reason.map(str::to_owned),
             };
-            let (moved, _) = put_elsewhere(tx, &row, &to, by)?;
+            let (moved, _) = put_elsewhere(tx, &row, &to, (by, Asker::Triage))?;
             (start, local_start) = (moved.start, moved.local_start);
             let action = Action::MoveAppointment;
             (Outcome::Moved, Some(place), None, Fate::Moved, action)

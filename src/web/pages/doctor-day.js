@@ -87,7 +87,7 @@ function drawWaiting(list, people, zone) {
 function entry(visit, zone) {
   const live = MOVING.includes(visit.encounter?.status);
   const status = live ? t(`enc.${visit.encounter.status}`) : t(`doc.status.${visit.status}`);
-  const open = ['pending', 'booked', 'arrived'].includes(visit.status);
+  const open = ['proposed', 'pending', 'booked', 'arrived'].includes(visit.status);
   return h('li', { class: `entry${live ? ' waiting' : ''}`, data: { appointment: visit.id, encounter: visit.encounter?.id ?? '', status: visit.status } },
     h('time', { datetime: visit.start }, clock(visit.start, zone)),
     h('div', {},

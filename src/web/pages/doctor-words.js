@@ -32,6 +32,7 @@ learn({
   'day.read': ['Посмотреть', 'Look'],
   'day.noreason': ['жалоба не указана', 'no reason given'],
   'day.stale': ['Список не обновляется: нет связи.', 'The list is not refreshing: no connection.'],
+  'doc.status.proposed': ['ждёт вашего ответа', 'asked for'],
   'doc.status.pending': ['не подтверждён', 'on hold'],
   'doc.status.booked': ['записан', 'booked'],
   'doc.status.arrived': ['пришёл', 'arrived'],

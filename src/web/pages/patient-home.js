@@ -4,7 +4,7 @@ import { show, h, put, poll, onLeave, asking, problemBox, say, $, refill } from 
 import * as api from './api.js';
 import { namedDay, wallClock, wallKey, date, now, rfc3339 } from './time.js';
 
-const LIVE = ['pending', 'booked', 'arrived'];
+const LIVE = ['proposed', 'pending', 'booked', 'arrived'];
 const OPEN = ['arrived', 'in-progress', 'onleave'];
 const REFRESH_S = 60;
 const YEAR_MS = 365 * 86_400_000;

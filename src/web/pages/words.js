@@ -63,6 +63,7 @@ learn({
   'home.notpatient': ['Эта страница для пациентов. Врачи входят на своей странице.', 'This page is for patients. Doctors have a page of their own.'],
   'home.doctorpage': ['Страница врача', 'The doctor’s page'],
 
+  'status.proposed': ['ждёт ответа больницы', 'awaiting the clinic'],
   'status.pending': ['ждёт подтверждения', 'awaiting confirmation'],
   'status.booked': ['вы записаны', 'booked'],
   'status.arrived': ['вас ждут', 'you have arrived'],

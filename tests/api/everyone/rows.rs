@@ -30,6 +30,7 @@ const NOBODY: &[Who] = &[];
 const ADMINS: &[Who] = &[SystemAdmin, Chief];
 const OFFICE: &[Who] = &[Feldsher, Registrar, Chief];
 const VISIBLE: &[Who] = &[Asha, Doctor, Feldsher, Registrar, Chief];
+const CLOSERS: &[Who] = &[SystemAdmin, Registrar, Chief];
 const PLANNERS: &[Who] = &[Doctor, Registrar, Chief];
 const DOCTOR: &[Who] = &[Doctor];
 const BOTH: &[Who] = &[Asha, Doctor];
@@ -144,6 +145,12 @@ pub fn rows() -> Vec<Row> {
             .see(EVERYONE),
         row("GET", "/v1/healthcare-services").may(EVERYONE),
         row("GET", "/v1/healthcare-services/{id}").of("service").may(EVERYONE),
+        row("PATCH", "/v1/healthcare-services/{id}")
+            .of("service")
+            .body(|_| json!({"booking": {"buffer_after_minutes": 0}}))
+            .version(1)
+            .may(ADMINS)
+            .see(EVERYONE),
         row("POST", "/v1/locations")
             .body(|place| {
                 json!({"name": "Сосновка", "kind": "village", "organization": place.id("clinic"),
@@ -176,6 +183,12 @@ pub fn rows() -> Vec<Row> {
             .see(EVERYONE),
         row("GET", "/v1/practitioners").may(EVERYONE),
         row("GET", "/v1/practitioners/{id}").of("practitioner").may(EVERYONE),
+        row("PATCH", "/v1/practitioners/{id}")
+            .of("practitioner")
+            .body(|_| json!({"languages": ["ru", "kk"]}))
+            .version(1)
+            .may(ADMINS)
+            .see(EVERYONE),
         row("POST", "/v1/patients")
             .body(|place| {
                 json!({"name": "Новый Больной", "birth_date": "1988-02-29", "language": "ru",
@@ -185,6 +198,7 @@ pub fn rows() -> Vec<Row> {
             .see(EVERYONE),
         row("GET", "/v1/patients").may(EVERYONE).lists("patient", VISIBLE),
         row("GET", "/v1/patients/{id}").of("patient").may(VISIBLE),
+        row("POST", "/v1/patients/{id}/enable").of("patient").may(OFFICE).see(BOTH),
         row("GET", "/v1/patients/{id}/notes").of("patient").may(BOTH),
         Row {
             query: |place| format!("?service={}", place.id("service")),
@@ -254,6 +268,57 @@ pub fn rows() -> Vec<Row> {
             .of("practitioner")
             .may(PLANNERS)
             .see(&[Colleague, Feldsher]),
+        row("POST", "/v1/practitioners/{id}/calendar-feed")
+            .of("practitioner")
+            .may(DOCTOR)
+            .see(&[Colleague, Feldsher, Registrar, Chief]),
+        row("GET", "/v1/practitioners/{id}/calendar-feed")
+            .of("practitioner")
+            .may(DOCTOR)
+            .see(&[Colleague, Feldsher, Registrar, Chief]),
+        row("DELETE", "/v1/practitioners/{id}/calendar-feed")
+            .of("practitioner")
+            .may(DOCTOR)
+            .see(&[Colleague, Feldsher, Registrar, Chief]),
+        row("GET", "/v1/calendars/{token}/busy.ics").public(),
+        row("PUT", "/v1/practitioners/{id}/external-calendar")
+            .of("practitioner")
+            .body(|_| json!({"url": "https://calendar.invalid/me.ics"}))
+            .may(DOCTOR)
+            .see(&[Colleague, Feldsher, Registrar, Chief]),
+        row("GET", "/v1/practitioners/{id}/external-calendar")
+            .of("practitioner")
+            .may(DOCTOR)
+            .see(&[Colleague, Feldsher, Registrar, Chief]),
+        row("DELETE", "/v1/practitioners/{id}/external-calendar")
+            .of("practitioner")
+            .may(DOCTOR)
+            .see(&[Colleague, Feldsher, Registrar, Chief]),
+        row("GET", "/v1/practitioners/{id}/extra-hours")
+            .of("practitioner")
+            .may(&[Doctor, Colleague, Feldsher, Registrar, Chief]),
+        row("POST", "/v1/practitioners/{id}/extra-hours")
+            .of("practitioner")
+            .body(|_| json!({"from": "2026-12-26T02:00:00Z", "to": "2026-12-26T05:00:00Z"}))
+            .may(PLANNERS)
+            .see(&[Colleague, Feldsher]),
+        row("DELETE", "/v1/practitioners/{id}/extra-hours/{extra}")
+            .of("practitioner")
+            .may(PLANNERS)
+            .see(&[Colleague, Feldsher]),
+        row("GET", "/v1/organizations/{id}/closures").of("clinic").may(EVERYONE),
+        row("POST", "/v1/organizations/{id}/closures")
+            .of("clinic")
+            .body(|_| {
+                json!({"name": {"en": "New Year", "ru": "Новый год"},
+                    "from_date": "2027-01-01", "to_date": "2027-01-08"})
+            })
+            .may(CLOSERS)
+            .see(EVERYONE),
+        row("DELETE", "/v1/organizations/{id}/closures/{closure}")
+            .of("clinic")
+            .may(CLOSERS)
+            .see(EVERYONE),
         Row {
             hidden: (422, "unknown_reference"),
             ..row("POST", "/v1/appointments")
@@ -276,6 +341,7 @@ pub fn rows() -> Vec<Row> {
         },
         row("GET", "/v1/appointments").may(EVERYONE).lists("planned", VISIBLE),
         row("GET", "/v1/appointments/{id}").of("planned").may(VISIBLE),
+        row("GET", "/v1/appointments/{id}/calendar.ics").of("planned").may(VISIBLE),
         row("PATCH", "/v1/appointments/{id}")
             .of("planned")
             .body(|_| json!({"reason": "Голова"}))
@@ -307,6 +373,14 @@ pub fn rows() -> Vec<Row> {
             .of("missed")
             .may(PLANNERS)
             .see(&[Asha, Feldsher]),
+        row("GET", "/v1/organizations/{id}/broken-promises")
+            .of("clinic")
+            .may(&[Registrar, Chief])
+            .see(&[Feldsher]),
+        row("POST", "/v1/appointments/{id}/keep-promise")
+            .of("held")
+            .may(&[Registrar, Chief])
+            .see(VISIBLE),
         row("POST", "/v1/appointments/{id}/undo")
             .of("missed")
             .may(PLANNERS)

@@ -37,8 +37,11 @@ impl Place {
             path = path.replace("{id}", self.id(object));
         }
         path.replace("{absence}", self.id("absence"))
+            .replace("{extra}", self.id("extra"))
+            .replace("{closure}", self.id("closure"))
             .replace("{account}", self.id("account"))
             .replace("{role}", "registrar")
+            .replace("{token}", "0123456789abcdef")
     }
 }
 
@@ -60,8 +63,12 @@ struct Cast<'a> {
     patient: &'a world::Person,
 }
 
-/// One for each who may remove it.
-pub const ABSENCES: [&str; 3] = ["absence", "absence of the second", "absence of the third"];
+/// What is used up: one for each who may remove it.
+pub const SPENT: [[&str; 3]; 3] = [
+    ["absence", "absence of the second", "absence of the third"],
+    ["extra", "extra of the second", "extra of the third"],
+    ["closure", "closure of the second", "closure of the third"],
+];
 
 const NOTE: &str = "Жалоб нет";
 
@@ -208,15 +215,24 @@ async fn furnish(world: &World, place: &mut Place, cast: Cast<'_>) {
     ] {
         place.ids.insert(name, id.to_owned());
     }
-    let absences = format!("/v1/practitioners/{}/absences", doctor.id);
-    for name in ABSENCES {
-        let day = json!({"from": "2026-12-01T00:00:00Z", "to": "2026-12-02T00:00:00Z"});
-        place.keep(name, &made(&doctor.client, &absences, day).await["id"]);
+    let day = json!({"from": "2026-12-01T00:00:00Z", "to": "2026-12-02T00:00:00Z"});
+    let days = json!({"name": {"en": "Holiday", "ru": "Праздник"},
+        "from_date": "2026-12-03", "to_date": "2026-12-04"});
+    let [absences, extra, closures] = SPENT;
+    for (names, client, path, body) in [
+        (absences, &doctor.client, format!("/v1/practitioners/{}/absences", doctor.id), &day),
+        (extra, &doctor.client, format!("/v1/practitioners/{}/extra-hours", doctor.id), &day),
+        (closures, &registrar.client, format!("/v1/organizations/{clinic}/closures"), &days),
+    ] {
+        for name in names {
+            place.keep(name, &made(client, &path, body.clone()).await["id"]);
+        }
     }
     let hit = book(patient, doctor, service, "2026-12-02T03:00:00Z", false).await;
     place.keep("hit", &hit["id"]);
     let hour = json!({"from": "2026-12-02T03:00:00Z", "to": "2026-12-02T04:00:00Z"});
-    place.keep("leave", &made(&doctor.client, &absences, hour).await["id"]);
+    let leave = format!("/v1/practitioners/{}/absences", doctor.id);
+    place.keep("leave", &made(&doctor.client, &leave, hour).await["id"]);
     let plans = format!("/v1/practitioners/{}/illness-plans", doctor.id);
     let day = json!({"from": "2026-12-09T00:00:00Z", "to": "2026-12-10T00:00:00Z"});
     place.keep("plan", &made(&doctor.client, &plans, day).await["id"]);
@@ -230,7 +246,8 @@ async fn furnish(world: &World, place: &mut Place, cast: Cast<'_>) {
             "start": format!("2026-11-23T{start}:00Z")});
         place.keep(name, &made(&patient.client, "/v1/appointments", body).await["id"]);
     }
-    let room = json!({"kind": "room", "name": "Кабинет", "organization": clinic, "location": village});
+    let room =
+        json!({"kind": "room", "name": "Кабинет", "organization": clinic, "location": village});
     place.keep("room", &made(admin, "/v1/resources", room).await["id"]);
     for (name, start) in
         [("live", "02:40"), ("second", "03:40"), ("noted", "04:00"), ("drafted", "04:20")]

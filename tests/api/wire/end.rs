@@ -205,3 +205,33 @@ on_both! {
         );
     }
 }
+
+on_both! {
+    async fn a_socket_does_not_outlive_a_sign_in_that_nobody_uses(world: World) {
+        let visit = visit(world).await;
+        let (mut doctor, _) = Peer::enter(&world.doctor.client, &visit).await;
+        let (mut asha, _) = Peer::enter(&world.asha.client, &visit).await;
+        // The doctor signed in at nine; it is past half past.
+        world.house.advance(TimeDelta::minutes(26));
+        assert_eq!(doctor.closed().await, Some(4401));
+        let mut back = Peer::resume(&world.house.url, &doctor.cut()).await;
+        assert_eq!(back.closed().await, Some(4401));
+        written(world, "signed_out", 1).await;
+        assert!(asha.lives().await, "patients are signed in for a week");
+    }
+}
+
+on_both! {
+    async fn a_talk_is_not_cut_off_by_a_sign_in_that_runs_out_meanwhile(world: World) {
+        let Call { mut doctor, mut asha, .. } = call(world).await;
+        world.house.advance(TimeDelta::minutes(26));
+        // Every socket looks its seat up before it answers what comes next.
+        assert!(world.house.app.rooms.tick().is_empty());
+        assert!(doctor.lives().await && asha.lives().await);
+        doctor.say("hold", json!({"participant": asha.id})).await;
+        asha.hear_of("waiting").await;
+        world.house.advance(TimeDelta::seconds(31));
+        assert_eq!(doctor.closed().await, Some(4401));
+        assert!(asha.lives().await);
+    }
+}

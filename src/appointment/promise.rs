@@ -1,0 +1,303 @@
+//! The local time that a patient was promised, kept whatever the law does to the clocks.
+//!
+//! A visit keeps its instant, its zone and the wall time that was promised. When a newer tz
+//! database moves the zone, instant and wall time part. The wall time is the promise: it stands
+//! on the slip of paper and in the SMS, so the instant is what is moved.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDateTime};
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use utoipa::ToSchema;
+
+use crate::access::Facts;
+use crate::access::table::Action;
+use crate::appointment::{self, Appointment, AppointmentId};
+use crate::base::app::App;
+use crate::base::column::Instant;
+use crate::base::ctx::as_system;
+use crate::base::db;
+use crate::base::error::Error;
+use crate::base::laws;
+use crate::base::page::{self, Page};
+use crate::base::problem;
+use crate::base::schema::appointments;
+use crate::base::tx::Tx;
+use crate::base::zone::{self, Wall, Zone};
+use crate::encounter;
+use crate::encounter::lifecycle::AppointmentStatus;
+use crate::message;
+use crate::organization::OrganizationId;
+use crate::patient;
+
+/// How many visits one look reads.
+const BATCH: i64 = 1_000;
+/// How often a server looks by itself, in seconds: once a day.
+const WATCH_SECS: u64 = 24 * 60 * 60;
+
+/// A visit whose promised local time and instant have parted.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct BrokenPromise {
+    /// The appointment.
+    pub id: AppointmentId,
+    /// Its booking code.
+    pub code: String,
+    /// The instant it is kept at.
+    pub start: Instant,
+    /// The IANA zone of the promise.
+    pub time_zone: Zone,
+    /// The local time that was promised.
+    pub promised: String,
+    /// What a clock there will show instead.
+    pub shown: String,
+    /// The instant that keeps the promise; none when the clocks jump over that time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proposed: Option<Instant>,
+}
+
+/// What newer laws make of a promise; `None` while it stands.
+fn parted(start: Instant, zone: Zone, promised: NaiveDateTime) -> Option<Option<Instant>> {
+    if zone::wall(start, zone).naive_local() == promised {
+        return None;
+    }
+    Some(match zone::resolve(promised, zone) {
+        Wall::Once(at) | Wall::Fold(at, _) => Some(at),
+        Wall::Gap => None,
+    })
+}
+
+fn read_local(promised: &str) -> Result<NaiveDateTime, Error> {
+    DateTime::parse_from_rfc3339(promised)
+        .map(|at| at.naive_local())
+        .map_err(|_not_a_time| Error::Internal("a promised local time is not a time"))
+}
+
+/// Which broken promises a list shall hold.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct BrokenFilter {
+    /// How many visits are looked at for one page, 1 to 100 times ten; a page may be empty and
+    /// still have a next one.
+    pub limit: Option<u32>,
+    /// Where the page begins: what `Link: rel="next"` said.
+    pub cursor: Option<String>,
+}
+
+/// The visits to come of a clinic whose promise a newer law has broken, by start.
+pub fn list(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    wanted: &BrokenFilter,
+) -> Result<Page<BrokenPromise>, Error> {
+    tx.allow(Action::KeepPromise, &Facts::of_organization(organization))?;
+    let limit = page::limit(wanted.limit)?.saturating_mul(10);
+    let after: Option<Position> = page::cursor(wanted.cursor.as_deref())?;
+    let (broken, next) = look(tx, Some(organization), after, limit)?;
+    let next = next.and_then(|position| page::encode(&position));
+    Ok(Page { items: broken, next })
+}
+
+/// Where a look stands.
+type Position = (Instant, AppointmentId);
+
+/// Looks at some visits to come, and says where to go on. Index: appointments_by_organization.
+fn look(
+    tx: &mut Tx,
+    organization: Option<OrganizationId>,
+    after: Option<Position>,
+    limit: i64,
+) -> Result<(Vec<BrokenPromise>, Option<Position>), Error> {
+    use AppointmentStatus::{Arrived, Booked, Pending, Proposed};
+    let mut query = appointments::table
+        .filter(appointments::starts_at.gt(tx.now))
+        .filter(appointments::status.eq_any([Proposed, Pending, Booked, Arrived]))
+        .order((appointments::starts_at, appointments::id))
+        .limit(limit)
+        .select((
+            appointments::id,
+            appointments::code,
+            appointments::starts_at,
+            appointments::time_zone,
+            appointments::local_start,
+        ))
+        .into_boxed();
+    if let Some(organization) = organization {
+        query = query.filter(appointments::organization_id.eq(organization));
+    }
+    if let Some((at, id)) = after {
+        query = query.filter(
+            appointments::starts_at
+                .gt(at)
+                .or(appointments::starts_at.eq(at).and(appointments::id.gt(id))),
+        );
+    }
+    let rows: Vec<(AppointmentId, String, Instant, Zone, String)> = query.load(tx.conn)?;
+    let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
+    let next = rows.last().filter(|_| is_full).map(|(id, _, start, ..)| (*start, *id));
+    let mut broken = Vec::new();
+    for (id, code, start, time_zone, promised) in rows {
+        if let Some(proposed) = parted(start, time_zone, read_local(&promised)?) {
+            let shown = zone::local(start, time_zone);
+            broken.push(BrokenPromise { id, code, start, time_zone, promised, shown, proposed });
+        }
+    }
+    Ok((broken, next))
+}
+
+/// Every broken promise of the installation; `progress` hears how many visits were looked at.
+/// For the system itself.
+pub async fn all_broken(
+    app: &Arc<App>,
+    mut progress: impl FnMut(usize),
+) -> Result<Vec<BrokenPromise>, Error> {
+    let (mut found, mut after, mut looked) = (Vec::new(), None, 0_usize);
+    loop {
+        let (mut broken, next) = as_system(app, move |tx| {
+            tx.allow(Action::KeepPromise, &Facts::NONE)?;
+            look(tx, None, after, BATCH)
+        })
+        .await?;
+        found.append(&mut broken);
+        looked = looked.saturating_add(usize::try_from(BATCH).unwrap_or(0));
+        progress(looked);
+        match next {
+            Some(_) => after = next,
+            None => return Ok(found),
+        }
+    }
+}
+
+/// Moves a visit to the instant at which its promised local time is shown, and tells both sides.
+/// A promise that stands is left alone. 409 `slot_taken` when somebody is busy then,
+/// 422 `time_in_gap` when the clocks jump over that time.
+pub fn keep(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
+    let row = appointment::find_row(tx, id)?;
+    tx.allow(Action::KeepPromise, &row.facts())?;
+    let (zone, promised): (Zone, String) = appointments::table
+        .find(id)
+        .select((appointments::time_zone, appointments::local_start))
+        .get_result(tx.conn)?;
+    let Some(proposed) = parted(row.starts_at, zone, read_local(&promised)?) else {
+        return appointment::show(tx, id);
+    };
+    let is_ahead = matches!(
+        row.status,
+        AppointmentStatus::Proposed | AppointmentStatus::Pending | AppointmentStatus::Booked
+    );
+    if !is_ahead {
+        return Err(Error::from(&problem::BAD_STATE));
+    }
+    let start = proposed.ok_or_else(|| Error::from(&problem::TIME_IN_GAP))?;
+    if start <= tx.now {
+        return Err(Error::from(&problem::IN_THE_PAST));
+    }
+    let shifted = |at: Instant| at.plus(start.since(row.starts_at));
+    let moved = diesel::update(
+        appointments::table
+            .filter(appointments::id.eq(id))
+            .filter(appointments::version.eq(row.version)),
+    )
+    .set((
+        appointments::starts_at.eq(start),
+        appointments::ends_at.eq(shifted(row.ends_at)),
+        appointments::busy_from.eq(shifted(row.busy_from)),
+        appointments::busy_to.eq(shifted(row.busy_to)),
+        appointments::local_start.eq(zone::local(start, zone)),
+        appointments::updated_at.eq(tx.now),
+        appointments::version.eq(row.version.saturating_add(1)),
+    ))
+    .execute(tx.conn);
+    match moved {
+        Ok(0) => return Err(Error::from(&problem::CONFLICT)),
+        Ok(_) => {}
+        Err(error) if db::refusal(&error).as_deref() == Some("resource_busy") => {
+            return Err(Error::from(&problem::SLOT_TAKEN));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    encounter::replan(tx, id, row.practitioner_id, start)?;
+    tx.record(Action::KeepPromise, "Appointment", id.0, &row.facts());
+    let kept = appointment::show(tx, id)?;
+    let account = patient::find_row(tx, row.patient_id)?.account_id;
+    message::keep_promise(tx, &kept, account)?;
+    Ok(kept)
+}
+
+/// How a repair of many promises went.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Repair {
+    /// Visits that were moved.
+    pub kept: Vec<AppointmentId>,
+    /// Visits that a person must look at: their code and the problem's.
+    pub left: Vec<(String, String)>,
+}
+
+/// Keeps the promises that can be kept, one by one; for the system itself. Those that go later
+/// are moved from the last to the first, the others from the first to the last, so that
+/// neighbours make room for each other.
+pub async fn keep_all(app: &Arc<App>, mut broken: Vec<BrokenPromise>) -> Result<Repair, Error> {
+    broken.sort_by_key(|visit| visit.start);
+    let goes_later = |visit: &BrokenPromise| visit.proposed.is_some_and(|at| at > visit.start);
+    let (mut later, earlier): (Vec<_>, Vec<_>) = broken.into_iter().partition(goes_later);
+    later.reverse();
+    let mut repair = Repair::default();
+    for visit in later.into_iter().chain(earlier) {
+        let id = visit.id;
+        match as_system(app, move |tx| keep(tx, id)).await {
+            Ok(_) => repair.kept.push(id),
+            Err(Error::Refused(refusal)) => {
+                repair.left.push((visit.code, refusal.problem.code.to_owned()));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(repair)
+}
+
+/// Looks once a day, and after every start, until `stop`: staff find what a newer law has moved
+/// in the log and in the clinic's list.
+pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    let mut rounds = tokio::time::interval(Duration::from_secs(WATCH_SECS));
+    loop {
+        tokio::select! {
+            _ = rounds.tick() => match all_broken(&app, |_looked| ()).await {
+                Ok(broken) if broken.is_empty() => {}
+                Ok(broken) => tracing::warn!(
+                    visits = broken.len(), tzdb = laws::version(),
+                    "newer laws have moved visits from their promised time; \
+                     `feldsher tz check` names them"
+                ),
+                Err(error) => tracing::error!(%error, "promised times could not be checked"),
+            },
+            _ = stop.changed() => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_promise_stands_while_the_clock_shows_it() {
+        let zone: Zone = "Europe/Volgograd".parse().unwrap();
+        let nine = read_local("2026-11-24T09:00:00+03:00").unwrap();
+        let at: Instant = "2026-11-24T06:00:00Z".parse().unwrap();
+        assert_eq!(parted(at, zone, nine), None);
+        // Booked while Volgograd was four hours ahead of UTC (2018 to 2020).
+        let before: Instant = "2026-11-24T05:00:00Z".parse().unwrap();
+        assert_eq!(parted(before, zone, nine), Some(Some(at)));
+    }
+
+    #[test]
+    fn what_was_promised_in_a_gap_has_no_instant_any_more() {
+        let zone: Zone = "America/New_York".parse().unwrap();
+        let half_past_two = read_local("2027-03-14T02:30:00-05:00").unwrap();
+        let at: Instant = "2027-03-14T07:30:00Z".parse().unwrap();
+        assert_eq!(parted(at, zone, half_past_two), Some(None));
+    }
+}
