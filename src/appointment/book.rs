@@ -14,6 +14,7 @@ use crate::access::table::Action;
 use crate::appointment::needed::{self, HALF_DAY, Need};
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
 use crate::appointment::series::SeriesId;
+use crate::appointment::taken;
 use crate::appointment::{
     self, Appointment, AppointmentId, Priority, check_reason, hours, minutes, sealed,
 };
@@ -436,12 +437,10 @@ fn candidates(
         }
     }
     if offering.len() > 1 {
-        let ids: Vec<uuid::Uuid> = offering.iter().map(|practitioner| practitioner.id.0).collect();
-        let loads = loads(tx, &ids, visit.start)?;
-        offering.sort_by_key(|practitioner| {
-            let load = loads.iter().find(|(id, _)| *id == practitioner.id.0);
-            (load.map_or(0, |(_, visits)| *visits), practitioner.id)
-        });
+        let ids: Vec<PractitionerId> = offering.iter().map(|one| one.id).collect();
+        let around = (visit.start.minus(HALF_DAY), visit.start.plus(HALF_DAY));
+        let loads = taken::loads(tx, &ids, around)?;
+        offering.sort_by_key(|one| (loads.get(&one.id).copied().unwrap_or_default(), one.id));
     }
     Ok(offering)
 }
@@ -467,25 +466,6 @@ pub(crate) fn working(
     let working = schedule::who_works(tx, service, &offering, start, asker)?;
     offering.retain(|practitioner| working.contains(&practitioner.id));
     Ok(offering)
-}
-
-/// How many visits each of some practitioners, or rooms, has within twelve hours of `start`.
-pub(crate) fn loads(
-    tx: &mut Tx,
-    resources: &[uuid::Uuid],
-    start: Instant,
-) -> Result<Vec<(uuid::Uuid, i64)>, Error> {
-    let ids: Vec<column::Uuid> = resources.iter().map(|id| column::Uuid(*id)).collect();
-    let counted: Vec<(column::Uuid, i64)> = occupancies::table
-        .filter(occupancies::resource_id.eq_any(ids))
-        .filter(occupancies::lane.eq(LANE))
-        .filter(occupancies::live)
-        .filter(occupancies::starts_at.ge(start.minus(HALF_DAY)))
-        .filter(occupancies::starts_at.lt(start.plus(HALF_DAY)))
-        .group_by(occupancies::resource_id)
-        .select((occupancies::resource_id, count_star()))
-        .load(tx.conn)?;
-    Ok(counted.into_iter().map(|(id, visits)| (id.0, visits)).collect())
 }
 
 /// What a new row needs besides the wish.

@@ -91,7 +91,7 @@ pub fn accept(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     if row.status == AppointmentStatus::Booked {
         return show(tx, id);
     }
-    if row.status == AppointmentStatus::Proposed && row.is_dead(tx.now) {
+    if row.is_dead(tx.now) {
         return Err(Error::from(&problem::HOLD_OVER));
     }
     encounter::advance(tx, id, Act::Accept, None)?;

@@ -199,6 +199,8 @@ pub struct Row {
     pub moves: i32,
     /// Until when it is held, or was asked for.
     pub hold_expires_at: Option<Instant>,
+    /// Why it was called off.
+    pub cancellation_code: Option<CancellationCode>,
     /// Counts the changes.
     pub version: i32,
 }
@@ -216,7 +218,9 @@ impl Row {
 
     /// Whether it is held, or was asked for, and nobody answered in time.
     pub fn is_dead(&self, now: Instant) -> bool {
-        self.hold_expires_at.is_some_and(|until| until <= now)
+        // Whoever needed the time may have ended the hold meanwhile.
+        self.cancellation_code == Some(CancellationCode::Expired)
+            || self.hold_expires_at.is_some_and(|until| until <= now)
     }
 }
 
@@ -249,6 +253,7 @@ pub fn find_row(tx: &mut Tx, id: AppointmentId) -> Result<Row, Error> {
             appointments::resources,
             appointments::moves,
             appointments::hold_expires_at,
+            appointments::cancellation_code,
             appointments::version,
         ))
         .get_result(tx.conn)

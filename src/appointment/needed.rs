@@ -1,12 +1,12 @@
 //! What a visit needs besides its practitioner and patient: one free one of each kind, all or none.
 
 use chrono::TimeDelta;
+use diesel::dsl::count_star;
 use diesel::prelude::*;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::appointment::AppointmentId;
-use crate::appointment::book::loads;
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind};
 use crate::base::column::{self, Instant};
 use crate::base::error::Error;
@@ -124,6 +124,25 @@ fn candidates(
         });
     }
     Ok(found.into_iter().map(|(_, id)| id).collect())
+}
+
+/// How many visits each of some rooms, devices or people has within twelve hours of `start`.
+fn loads(
+    tx: &mut Tx,
+    resources: &[uuid::Uuid],
+    start: Instant,
+) -> Result<Vec<(uuid::Uuid, i64)>, Error> {
+    let ids: Vec<column::Uuid> = resources.iter().map(|id| column::Uuid(*id)).collect();
+    let counted: Vec<(column::Uuid, i64)> = occupancies::table
+        .filter(occupancies::resource_id.eq_any(ids))
+        .filter(occupancies::lane.eq(LANE))
+        .filter(occupancies::live)
+        .filter(occupancies::starts_at.ge(start.minus(HALF_DAY)))
+        .filter(occupancies::starts_at.lt(start.plus(HALF_DAY)))
+        .group_by(occupancies::resource_id)
+        .select((occupancies::resource_id, count_star()))
+        .load(tx.conn)?;
+    Ok(counted.into_iter().map(|(id, visits)| (id.0, visits)).collect())
 }
 
 fn physical(kind: NeededResource) -> Option<PhysicalKind> {

@@ -156,12 +156,12 @@ impl Times {
 }
 
 fn check_movable(tx: &mut Tx, row: &Row) -> Result<(), Error> {
+    if row.is_dead(tx.now) {
+        return Err(Error::from(&problem::HOLD_OVER));
+    }
     let visit = encounter::of_appointment(tx, row.id)?;
     if lifecycle::next((row.status, visit.status), Act::Move).is_none() {
         return Err(Error::from(&problem::BAD_STATE));
-    }
-    if row.is_dead(tx.now) {
-        return Err(Error::from(&problem::HOLD_OVER));
     }
     Ok(())
 }

@@ -63,7 +63,7 @@ on_both! {
         let moved = {
             let body = json!({"start": TUESDAY_930, "reason": "автобус"});
             let path = path(&booked, "reschedule");
-            world.asha.client.once(&path, &key(), &body).await.expect(200)
+            world.registrar.client.once(&path, &key(), &body).await.expect(200)
         };
         for same in ["id", "code", "encounter", "status", "patient"] {
             assert_eq!(moved[same], booked[same], "{same}");
@@ -76,19 +76,22 @@ on_both! {
         assert!(sms.contains("09:30") && sms.contains(booked["code"].as_str().unwrap()), "{sms}");
 
         // Over itself, by ten minutes.
-        moves(&world.asha.client, &booked, "2026-11-24T09:40:00+07:00").await.expect(200);
+        moves(&world.registrar.client, &booked, "2026-11-24T09:40:00+07:00").await.expect(200);
         let shown = world.doctor.client.get(&path(&booked, "")).await.expect(200);
         let history = shown["moves"].as_array().unwrap();
         assert_eq!(history.len(), 2);
         assert_eq!(history[0]["from_start"], "2026-11-24T02:00:00Z");
         assert_eq!(history[0]["to_start"], "2026-11-24T02:30:00Z");
         assert_eq!(history[0]["reason"], "автобус");
-        assert_eq!(history[0]["by"]["name"], "Аша Кузнецова");
+        assert_eq!(history[0]["by"]["name"], "Нина Орлова");
         assert_eq!(history[1]["to_start"], "2026-11-24T02:40:00Z");
         let encounter = format!("/v1/encounters/{}", booked["encounter"]["id"].as_str().unwrap());
         let visit = world.asha.client.get(&encounter).await.expect(200);
         assert_eq!(visit["start"], "2026-11-24T02:40:00Z");
         assert_eq!(visit["opens_at"], "2026-11-24T02:25:00Z");
+        // Patients take what is offered.
+        let own = moves(&world.asha.client, &booked, "2026-11-24T09:30:00+07:00").await;
+        assert_eq!(own.refused(422), "off_grid");
         // What it had is free.
         books(&world.boris.client, &world.wish(TUESDAY_9)).await.expect(201);
         for frozen in [
@@ -106,18 +109,18 @@ on_both! {
         books(&world.boris.client, &world.wish(TUESDAY_920)).await.expect(201);
         let before = world.asha.client.get(&path(&booked, "")).await.expect(200);
         for start in [TUESDAY_920, TUESDAY_930, "2026-11-24T09:10:00+07:00"] {
-            let refused = moves(&world.asha.client, &booked, start).await;
+            let refused = moves(&world.registrar.client, &booked, start).await;
             assert_eq!(refused.refused(409), "slot_taken", "{start}");
             assert_eq!(refused.body["alternatives"].as_array().unwrap().len(), 3);
         }
         let elsewhere = json!({"service": world.other_service, "practitioner": world.stranger.id,
             "start": "2026-11-24T11:00:00+07:00"});
         books(&world.asha.client, &elsewhere).await.expect(201);
-        let refused = moves(&world.asha.client, &booked, "2026-11-24T11:10:00+07:00").await;
+        let refused = moves(&world.registrar.client, &booked, "2026-11-24T11:10:00+07:00").await;
         assert_eq!(refused.refused(409), "patient_busy");
-        let refused = moves(&world.asha.client, &booked, "2026-11-24T07:00:00+07:00").await;
+        let refused = moves(&world.registrar.client, &booked, "2026-11-24T07:00:00+07:00").await;
         assert_eq!(refused.refused(422), "outside_hours");
-        let refused = moves(&world.asha.client, &booked, "2026-11-22T09:00:00+07:00").await;
+        let refused = moves(&world.registrar.client, &booked, "2026-11-22T09:00:00+07:00").await;
         assert_eq!(refused.refused(422), "in_the_past");
         assert_eq!(world.asha.client.get(&path(&booked, "")).await.expect(200), before);
         assert_eq!(world.house.count(crate::race::OVERLAPS), 0);
@@ -128,21 +131,22 @@ on_both! {
     async fn a_move_says_which_version_it_means_and_what_is_over_is_not_moved(world: World) {
         let booked = world.booked(TUESDAY_9).await;
         let to = json!({"start": TUESDAY_930});
-        let stale = world.asha.client.edit(Method::POST, &path(&booked, "reschedule"), 7, &to).await;
+        let stale = world.registrar.client.edit(Method::POST, &path(&booked, "reschedule"), 7, &to).await;
         assert_eq!(stale.refused(412), "stale_version");
-        world.asha.client.edit(Method::POST, &path(&booked, "reschedule"), 1, &to).await.expect(200);
+        world.registrar.client.edit(Method::POST, &path(&booked, "reschedule"), 1, &to).await.expect(200);
         world.asha.client.post(&path(&booked, "cancel"), &json!({})).await.expect(200);
-        assert_eq!(moves(&world.asha.client, &booked, TUESDAY_9).await.refused(409), "bad_state");
+        assert_eq!(moves(&world.registrar.client, &booked, TUESDAY_9).await.refused(409), "bad_state");
 
         let mut wish = world.wish(TUESDAY_9);
         wish["hold"] = json!(true);
         let held = books(&world.asha.client, &wish).await.expect(201);
-        let moved = moves(&world.asha.client, &held, TUESDAY_930).await.expect(200);
+        let moved = moves(&world.registrar.client, &held, TUESDAY_930).await.expect(200);
         assert_eq!(moved["status"], "pending");
         assert_eq!(moved["hold_expires_at"], held["hold_expires_at"]);
         world.house.advance(TimeDelta::minutes(11));
         let asha = world.resigned(&world.asha).await;
-        let late = moves(&asha.client, &held, TUESDAY_920).await;
+        let registrar = world.resigned(&world.registrar).await;
+        let late = moves(&registrar.client, &held, TUESDAY_920).await;
         assert_eq!(late.refused(410), "hold_over");
         assert_eq!(late.body["alternatives"].as_array().unwrap().len(), 3);
         let late = asha.client.post(&path(&held, "confirm"), &json!({})).await;
@@ -151,7 +155,7 @@ on_both! {
         // A dead hold is in nobody's way.
         let boris = world.resigned(&world.boris).await;
         let booked = books(&boris.client, &world.wish(TUESDAY_9)).await.expect(201);
-        moves(&boris.client, &booked, TUESDAY_930).await.expect(200);
+        moves(&registrar.client, &booked, TUESDAY_930).await.expect(200);
     }
 }
 const TUESDAY_940: &str = "2026-11-24T09:40:00+07:00";
@@ -185,8 +189,8 @@ on_both! {
         let second = books(&world.boris.client, &world.wish(TUESDAY_920)).await.expect(201);
         for round in 0..6 {
             let (a, b) = if round % 2 == 0 { (TUESDAY_930, TUESDAY_940) } else { (TUESDAY_940, TUESDAY_930) };
-            let asha = moves(&world.asha.client, &first, a);
-            let boris = moves(&world.boris.client, &second, b);
+            let asha = moves(&world.registrar.client, &first, a);
+            let boris = moves(&world.registrar.client, &second, b);
             let (one, other) = futures_util::future::join(asha, boris).await;
             for answer in [one, other] {
                 assert!([200, 409].contains(&answer.status.as_u16()), "{}", answer.text);
@@ -303,7 +307,7 @@ on_both! {
         let again = world.registrar.client.post(&attend, &json!({})).await.expect(200);
         assert_eq!(again["version"], noted["version"]);
         assert_eq!(world.asha.client.post(&attend, &json!({})).await.refused(403), "forbidden");
-        let moved = moves(&world.asha.client, &booked, TUESDAY_930).await.expect(200);
+        let moved = moves(&world.registrar.client, &booked, TUESDAY_930).await.expect(200);
         assert!(moved.get("confirmed_at").is_none());
     }
 }
@@ -394,18 +398,23 @@ on_both! {
         with_terms(world, json!({"booking": {"buffer_before_minutes": 5, "buffer_after_minutes": 10}})).await;
         let booked = world.booked("2026-11-24T10:00:00+07:00").await;
         assert_eq!(booked["end"], "2026-11-24T03:20:00Z");
+        let of_boris = |start: &str| {
+            let mut wish = world.wish(start);
+            wish["patient"] = json!(world.boris.id);
+            wish
+        };
         for start in ["2026-11-24T10:20:00+07:00", "2026-11-24T10:34:00+07:00", "2026-11-24T09:40:00+07:00"] {
-            let refused = books(&world.boris.client, &world.wish(start)).await;
+            let refused = books(&world.registrar.client, &of_boris(start)).await;
             assert_eq!(refused.refused(409), "slot_taken", "{start}");
         }
-        books(&world.boris.client, &world.wish("2026-11-24T10:35:00+07:00")).await.expect(201);
+        books(&world.registrar.client, &of_boris("2026-11-24T10:35:00+07:00")).await.expect(201);
         // The patient goes from one to the next.
         let next = json!({"service": world.other_service, "practitioner": world.stranger.id,
             "start": "2026-11-24T10:20:00+07:00"});
         books(&world.asha.client, &next).await.expect(201);
         // A move keeps the buffers.
-        let refused = moves(&world.asha.client, &booked, "2026-11-24T11:05:00+07:00").await;
+        let refused = moves(&world.registrar.client, &booked, "2026-11-24T11:05:00+07:00").await;
         assert_eq!(refused.refused(409), "slot_taken");
-        moves(&world.asha.client, &booked, "2026-11-24T11:10:00+07:00").await.expect(200);
+        moves(&world.registrar.client, &booked, "2026-11-24T11:10:00+07:00").await.expect(200);
     }
 }

@@ -7,4 +7,5 @@ mod support;
 
 mod kill;
 mod laws;
+mod model;
 mod server;
