@@ -199,6 +199,7 @@ pub fn cancel(
     }
     let code = cancellation_code(tx, &row, why.code)?;
     encounter::advance(tx, id, Act::Cancel, None)?;
+    offer::withdraw(tx, id)?;
     let reason = sealed(tx, id, "cancellation", why.reason.as_deref())?;
     diesel::update(appointments::table.find(id))
         .set((

@@ -26,6 +26,7 @@ use crate::message;
 use crate::patient::{self, PatientRow};
 use crate::practitioner::{PractitionerId, PractitionerRow};
 use crate::schedule::free::Asker;
+use crate::schedule::leave::offer;
 use crate::schedule::slots::Slot;
 
 /// Where a visit shall be put.
@@ -75,6 +76,8 @@ pub fn reschedule(
     if version.is_some_and(|version| version != row.version) {
         return Err(Error::from(&problem::STALE_VERSION));
     }
+    // Whoever moves it has chosen: what was held in its place is free.
+    offer::withdraw(tx, id)?;
     let by = tx.person()?.account;
     let asker = book::asker(tx, row.patient_id);
     let (moved, patient) = put_elsewhere(tx, &row, wanted, (by, asker))?;

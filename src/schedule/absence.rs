@@ -182,7 +182,8 @@ pub fn list(
         query = query
             .filter(absences::ends_at.lt(at).or(absences::ends_at.eq(at).and(absences::id.lt(id))));
     }
-    let rows: Vec<(AbsenceId, Instant, Instant, Option<Vec<u8>>, AbsenceStatus)> = query.load(tx.conn)?;
+    type Line = (AbsenceId, Instant, Instant, Option<Vec<u8>>, AbsenceStatus);
+    let rows: Vec<Line> = query.load(tx.conn)?;
     let page = Page::cut(rows, limit, |(id, _, to, ..)| (*to, *id));
     let mut items = Vec::with_capacity(page.items.len());
     for (id, from, to, sealed, status) in page.items {

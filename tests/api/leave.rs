@@ -232,7 +232,20 @@ on_both! {
         let boris = world.resigned(&world.boris).await;
         books(&boris.client, &world.wish(times[1]["start"].as_str().unwrap())).await;
         assert_eq!(asha.client.get(&visit(&booked)).await.expect(200)["status"], "booked");
-        // It can be offered again, and an absence that is taken away lets go what it held.
+        // It can be offered again; whoever moves it by themselves needs no offer.
+        decide(&registrar.client, &absence, offered.clone()).await.expect(200);
+        let pending = "SELECT count(*) AS n FROM appointments WHERE status = 'pending'";
+        assert_eq!(world.house.count(pending), 3);
+        let friday = json!({"start": "2026-11-27T09:00:00+07:00"});
+        asha.client.once(&format!("{}/reschedule", visit(&booked)), &key(), &friday).await.expect(200);
+        assert_eq!(world.house.count(pending), 0);
+        assert_eq!(read(&registrar.client, &absence).await["open_count"], 0);
+        let booked = books(&asha.client, &world.wish("2026-11-24T09:00:00+07:00")).await;
+        let path = format!("/v1/practitioners/{}/absences", world.doctor.id);
+        let day = json!({"from": "2026-11-24T00:00:00+07:00", "to": "2026-11-25T00:00:00+07:00"});
+        let absence = made(&registrar.client, &path, day).await;
+        let offered = json!([{"appointment": booked["id"], "outcome": "offered"}]);
+        // An absence that is taken away lets go what it held.
         decide(&registrar.client, &absence, offered).await.expect(200);
         let held = "SELECT count(*) AS n FROM appointments WHERE status = 'pending'";
         assert_eq!(world.house.count(held), 3);

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::slice::from_ref;
 
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -103,13 +104,13 @@ fn language_goes_before_zone_and_zone_before_load() {
 fn the_nearest_time_of_the_day_is_found_and_no_other_day() {
     let later = [free(1, &[(640, 1020)], 0)];
     let wanted = visit(10, Priority::Routine, 600);
-    assert_eq!(run(&[wanted.clone()], &later)[0].place, place(1, 640));
+    assert_eq!(run(from_ref(&wanted), &later)[0].place, place(1, 640));
     let earlier = [free(1, &[(540, 610), (700, 1020)], 0)];
-    let given = run(&[wanted.clone()], &earlier);
+    let given = run(from_ref(&wanted), &earlier);
     assert_eq!(given[0].place, place(1, 590));
     assert_eq!(given[0].why, [Why::SameDay, Why::SameLanguage, Why::SameZone]);
     let tomorrow = [free(1, &[(1441, 1800)], 0)];
-    let given = run(&[wanted.clone()], &tomorrow);
+    let given = run(from_ref(&wanted), &tomorrow);
     assert_eq!((given[0].place, &given[0].why[..]), (None, &[Why::NobodyFree][..]));
     let nobody = Visit { stand_ins: Vec::new(), ..wanted };
     assert_eq!(run(&[nobody], &tomorrow)[0].why, [Why::NobodyElse]);
@@ -119,7 +120,7 @@ fn the_nearest_time_of_the_day_is_found_and_no_other_day() {
 fn who_must_change_their_time_is_given_notice_and_who_keeps_it_needs_none() {
     let wanted = visit(10, Priority::Routine, 490);
     let all_day = [free(1, &[(0, 1020)], 0)];
-    assert_eq!(run(&[wanted.clone()], &all_day)[0].place, place(1, 490));
+    assert_eq!(run(from_ref(&wanted), &all_day)[0].place, place(1, 490));
     let busy_then = [free(1, &[(0, 480), (500, 1020)], 0)];
     assert_eq!(run(&[wanted], &busy_then)[0].place, place(1, 510));
 }
@@ -208,8 +209,8 @@ prop_compose! {
 
 prop_compose! {
     fn scene()(
-        visits in (0..12_usize).prop_flat_map(|many| {
-            (0..many).map(|at| any_visit(100 + at as u128)).collect::<Vec<_>>()
+        visits in (0..12_u128).prop_flat_map(|many| {
+            (0..many).map(|at| any_visit(100 + at)).collect::<Vec<_>>()
         }),
         candidates in (any_candidate(1), any_candidate(2), any_candidate(3), any_candidate(4)),
     ) -> Scene {

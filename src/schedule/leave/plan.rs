@@ -28,7 +28,8 @@ use crate::schedule::leave::assign::{Place, Why};
 use crate::schedule::leave::preview::{self, Proposed};
 use crate::schedule::leave::settle::{Deed, Told, settle, take_all_turns};
 use crate::schedule::leave::{
-    AbsenceRow, Names, Outcome, OutcomeRow, facts, find_row, forget, inside, outcomes, set_status, undecided,
+    AbsenceRow, Names, Outcome, OutcomeRow, facts, find_row, forget, inside, outcomes, set_status,
+    undecided,
 };
 
 id!(

@@ -16,9 +16,9 @@ use crate::base::zone::{self, Wall, Zone};
 use crate::encounter::lifecycle::AppointmentStatus;
 use crate::organization::{self, ServiceId};
 use crate::practitioner::{self, PractitionerId, PractitionerRow, SpokenLanguage};
-use crate::schedule::wall_clock::Span;
 use crate::schedule::leave::assign::{self, Candidate, Place, StandIn, Visit, Why};
 use crate::schedule::leave::plan::Act;
+use crate::schedule::wall_clock::Span;
 use crate::schedule::{next_free, working_time};
 
 /// A visit that gets another time is not put nearer than this: ten minutes in which all can be
