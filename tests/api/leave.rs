@@ -78,7 +78,8 @@ async fn read(client: &Client, absence: &Value) -> Value {
 
 async fn plans(world: &World, client: &Client, day: &str) -> Value {
     let path = format!("/v1/practitioners/{}/illness-plans", world.doctor.id);
-    let body = json!({"from": format!("{day}T00:00:00+07:00"), "to": format!("{day}T23:59:00+07:00")});
+    let body =
+        json!({"from": format!("{day}T00:00:00+07:00"), "to": format!("{day}T23:59:00+07:00")});
     client.once(&path, &key(), &body).await.expect(201)
 }
 
