@@ -49,7 +49,9 @@ fn name_the_key(path: &str, operation: &mut Operation) {
     const KEY: &str = "Idempotency-Key";
     let is_key = |one: &RefOr<Parameter>| matches!(one, RefOr::T(one) if one.name == KEY);
     let parameters = operation.parameters.get_or_insert_default();
-    let keeps_nothing = path.starts_with("/v1/auth/") || path == "/v1/appointments/lookup";
+    let keeps_nothing = path.starts_with("/v1/auth/")
+        || path == "/v1/appointments/lookup"
+        || path == "/v1/offers/answer";
     if keeps_nothing || parameters.iter().any(is_key) {
         return;
     }

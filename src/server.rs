@@ -35,7 +35,7 @@ use crate::patient;
 use crate::practitioner;
 use crate::record;
 use crate::resource;
-use crate::schedule;
+use crate::schedule::{self, leave};
 use crate::web as pages;
 
 /// How long a client may take to send the head of a request.
@@ -111,7 +111,18 @@ fn schedule_routes(api: &mut ServiceConfig) {
         .service(schedule::http::remove_extra_hours)
         .service(schedule::http::list_closures)
         .service(schedule::http::add_closure)
-        .service(schedule::http::remove_closure);
+        .service(schedule::http::remove_closure)
+        .service(leave::http::find_absence)
+        .service(leave::http::decide_outcomes)
+        .service(leave::http::complete_absence)
+        .service(leave::http::plan_illness)
+        .service(leave::http::find_illness_plan)
+        .service(leave::http::edit_illness_plan)
+        .service(leave::http::apply_illness_plan)
+        .service(leave::http::undo_illness_plan)
+        .service(leave::http::find_offer)
+        .service(leave::http::choose_time)
+        .service(leave::http::answer_offer);
 }
 
 fn appointment_routes(api: &mut ServiceConfig) {

@@ -89,6 +89,10 @@ actions! {
     ReadSchedule "schedule.read" [Conducts, Doctor, Feldsher, Registrar, ClinicAdmin] sight ReadSchedule;
     /// Change working hours and absences.
     EditSchedule "schedule.edit" [Conducts, Registrar, ClinicAdmin] sight ReadSchedule;
+    /// See which visits an absence hits, and what became of each.
+    ReadLeave "leave.read" [Conducts, Registrar, ClinicAdmin] sight ReadSchedule;
+    /// Decide what becomes of them, one by one or by a plan.
+    SettleLeave "leave.settle" [Conducts, Registrar, ClinicAdmin] sight ReadSchedule;
     /// Let other programs read one's busy times.
     ShareCalendar "calendar.share" [Conducts] sight ReadSchedule;
     /// Take over busy times from a calendar elsewhere.
@@ -110,6 +114,8 @@ actions! {
     BookOver "appointment.book_over" [Treats, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
     /// Ask with a booking code and a birth date whether a visit is booked.
     LookUp "appointment.look_up" [Anyone];
+    /// Choose among the times that were offered, with a booking code and a birth date.
+    AnswerOffer "appointment.answer_offer" [Anyone];
     /// See an appointment.
     ReadAppointment "appointment.read" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
     /// Change the reason of a visit.
@@ -160,6 +166,8 @@ actions! {
     /// Add to a signed note.
     AddAddendum "note.add_addendum" [Author, Conducts] sight ReadNote;
 
+    /// Take back offers that nobody answered: Feldsher itself, nobody else.
+    LapseOffer "appointment.lapse_offer" [];
     /// Deliver what waits in the outbox: Feldsher itself, nobody else.
     DeliverMessage "message.deliver" [];
     /// Make an administrator of the installation: the command line, nobody else.

@@ -116,6 +116,74 @@ pub(crate) fn book_of(
     Ok(booked)
 }
 
+/// A time that is held for a patient in place of another visit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InPlace<'a> {
+    /// For what.
+    pub service: &'a Service,
+    /// For whom.
+    pub patient: &'a PatientRow,
+    /// How soon it must be.
+    pub priority: Priority,
+    /// How it shall be held.
+    pub mode: Mode,
+    /// Until when the time is held.
+    pub until: Instant,
+}
+
+/// Holds a time in place of a visit, however many the patient holds already. `None` when the time
+/// is taken. The caller has made the access decision.
+pub(crate) fn hold_in_place(
+    tx: &mut Tx,
+    held: InPlace,
+    practitioner: PractitionerId,
+    start: Instant,
+) -> Result<Option<AppointmentId>, Error> {
+    let wanted = BookAppointment {
+        service: held.service.id,
+        practitioner: Some(practitioner),
+        start,
+        patient: Some(held.patient.id),
+        reason: None,
+        hold: true,
+        request: false,
+        mode: Some(held.mode),
+        location: None,
+        resources: Vec::new(),
+        priority: Some(held.priority),
+        overbook: false,
+    };
+    let id = AppointmentId::new(tx.now);
+    let visit = Visit::of(&wanted, held.service);
+    let taken = tx.attempt(|tx| {
+        let when = (visit.start, Asker::Triage);
+        let candidates = working(tx, held.service, Some(practitioner), when)?;
+        let practitioner = take_people(tx, id, &candidates, held.patient, visit)?;
+        let resources = take_others(tx, id, held.service, &wanted, held.patient, visit)?;
+        let (status, series) = (AppointmentStatus::Pending, None);
+        let (mode, patient) = (held.mode, held.patient);
+        let row = New { id, status, mode, series, resources, practitioner, patient };
+        insert(tx, &row, &wanted, held.service, visit)?;
+        let clinic = held.service.organization_id;
+        encounter::plan(tx, id, patient.id, practitioner.id, clinic, visit.start)?;
+        diesel::update(appointments::table.find(id))
+            .set(appointments::hold_expires_at.eq(held.until))
+            .execute(tx.conn)?;
+        Ok(id)
+    });
+    let in_the_way = [
+        &problem::SLOT_TAKEN,
+        &problem::PATIENT_BUSY,
+        &problem::RESOURCE_BUSY,
+        &problem::OUTSIDE_HOURS,
+    ];
+    match taken {
+        Ok(id) => Ok(Some(id)),
+        Err(error) if in_the_way.into_iter().any(|problem| error.is(problem)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The times of a visit, and beside what it lies.
 #[derive(Debug, Clone, Copy)]
 struct Visit {

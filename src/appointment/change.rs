@@ -18,6 +18,7 @@ use crate::encounter::lifecycle::{self, Act, AppointmentStatus};
 use crate::encounter::{self, finish};
 use crate::message;
 use crate::patient;
+use crate::schedule::leave::offer;
 
 /// What can be changed about a booked visit.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -70,6 +71,10 @@ pub fn confirm(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
         || (row.status == AppointmentStatus::Pending && row.is_dead(tx.now))
     {
         return Err(Error::from(&problem::HOLD_OVER));
+    }
+    // A time that is held in place of another visit is chosen, not booked beside it.
+    if offer::is_offered(tx, id)? {
+        return Err(Error::from(&problem::BAD_STATE));
     }
     encounter::advance(tx, id, Act::Confirm, None)?;
     tx.record(Action::ConfirmAppointment, "Appointment", id.0, &row.facts());
@@ -194,6 +199,7 @@ pub fn cancel(
     }
     let code = cancellation_code(tx, &row, why.code)?;
     encounter::advance(tx, id, Act::Cancel, None)?;
+    offer::withdraw(tx, id)?;
     let reason = sealed(tx, id, "cancellation", why.reason.as_deref())?;
     diesel::update(appointments::table.find(id))
         .set((

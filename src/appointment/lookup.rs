@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::access::Facts;
 use crate::access::table::Action;
 use crate::account::limit::{self, Limit};
+use crate::appointment::AppointmentId;
 use crate::base::column::Instant;
 use crate::base::ctx::Ctx;
 use crate::base::error::Error;
@@ -54,12 +55,34 @@ pub async fn look_up(ctx: &Ctx, wanted: LookUp) -> Result<Found, Error> {
     found.ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }
 
-fn attempt(tx: &mut Tx, wanted: &LookUp, address: &str) -> Result<Option<Found>, Error> {
+/// Which appointment a code and a birth date name together, if any; counts the try as a question.
+pub(crate) fn identify(
+    tx: &mut Tx,
+    wanted: &LookUp,
+    address: &str,
+) -> Result<Option<AppointmentId>, Error> {
     tx.allow(Action::LookUp, &Facts::NONE)?;
+    let code = counted_code(tx, wanted, address)?;
+    let line: Option<(AppointmentId, NaiveDate)> = appointments::table
+        .inner_join(patients::table)
+        .filter(appointments::code.eq(code))
+        .select((appointments::id, patients::birth_date))
+        .get_result(tx.conn)
+        .optional()?;
+    Ok(line.filter(|(_, born)| *born == wanted.birth_date).map(|(id, _)| id))
+}
+
+fn counted_code(tx: &mut Tx, wanted: &LookUp, address: &str) -> Result<String, Error> {
     let letters = wanted.code.chars().filter(|letter| !letter.is_whitespace());
     let code: String = letters.take(CODE_LEN_MAX).collect::<String>().to_ascii_uppercase();
     limit::take(tx, &PER_ADDRESS, address)?;
     limit::take(tx, &PER_CODE, &code)?;
+    Ok(code)
+}
+
+fn attempt(tx: &mut Tx, wanted: &LookUp, address: &str) -> Result<Option<Found>, Error> {
+    tx.allow(Action::LookUp, &Facts::NONE)?;
+    let code = counted_code(tx, wanted, address)?;
     type Line = ((AppointmentStatus, Option<Instant>, String, String), NaiveDate);
     let line: Option<Line> = appointments::table
         .inner_join(patients::table)

@@ -1,5 +1,6 @@
 //! Appointments: what was promised to a patient.
 
+pub mod affected;
 pub mod book;
 pub mod change;
 pub mod http;
@@ -534,7 +535,7 @@ fn sealed(
 /// The longest reason, in characters.
 pub const REASON_CHARS_MAX: usize = 2000;
 
-fn check_reason(reason: Option<&str>) -> Result<(), Error> {
+pub(crate) fn check_reason(reason: Option<&str>) -> Result<(), Error> {
     match reason {
         Some(reason) if reason.chars().count() > REASON_CHARS_MAX => {
             Err(Error::field(&problem::INVALID_BODY, "/reason"))

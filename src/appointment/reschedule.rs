@@ -25,6 +25,8 @@ use crate::encounter::lifecycle::{self, Act, AppointmentStatus};
 use crate::message;
 use crate::patient::{self, PatientRow};
 use crate::practitioner::{PractitionerId, PractitionerRow};
+use crate::schedule::free::Asker;
+use crate::schedule::leave::offer;
 use crate::schedule::slots::Slot;
 
 /// Where a visit shall be put.
@@ -71,13 +73,36 @@ pub fn reschedule(
     let row = find_row(tx, id)?;
     tx.allow(Action::MoveAppointment, &row.facts())?;
     check_reason(wanted.reason.as_deref())?;
-    check_movable(tx, &row, version)?;
+    if version.is_some_and(|version| version != row.version) {
+        return Err(Error::from(&problem::STALE_VERSION));
+    }
+    // Whoever moves it has chosen: what was held in its place is free.
+    offer::withdraw(tx, id)?;
+    let by = tx.person()?.account;
+    let asker = book::asker(tx, row.patient_id);
+    let (moved, patient) = put_elsewhere(tx, &row, wanted, (by, asker))?;
+    tx.record(Action::MoveAppointment, "Appointment", id.0, &row.facts());
+    if row.status == AppointmentStatus::Booked {
+        message::tell_move(tx, &moved, patient.account_id)?;
+    }
+    Ok(moved)
+}
+
+/// As [`reschedule`], for a deed that has decided on access itself and tells the patient in its
+/// own words.
+pub(crate) fn put_elsewhere(
+    tx: &mut Tx,
+    row: &Row,
+    wanted: &RescheduleAppointment,
+    (by, asker): (AccountId, Asker),
+) -> Result<(Appointment, PatientRow), Error> {
+    let id = row.id;
+    check_movable(tx, row)?;
     check_start(tx, wanted.start)?;
     let service = find_service(tx, row.service_id)?;
-    let new = Times::of(&row, wanted.start);
+    let new = Times::of(row, wanted.start);
     let practitioner = wanted.practitioner.unwrap_or(row.practitioner_id);
-    let working =
-        working(tx, &service, Some(practitioner), (new.start, book::asker(tx, row.patient_id)))?;
+    let working = working(tx, &service, Some(practitioner), (new.start, asker))?;
     let practitioner =
         working.first().ok_or_else(|| Error::field(&problem::OUTSIDE_HOURS, "/start"))?;
     let patient = patient::find_row(tx, row.patient_id)?;
@@ -88,15 +113,10 @@ pub fn reschedule(
             Need { start: new.start, end: new.end, location: patient.location_id, named: &[] };
         needed::exchange(tx, id, &service, (row.starts_at, row.ends_at), need)?;
     }
-    put(tx, &row, new, practitioner, &patient)?;
+    put(tx, row, new, practitioner, &patient)?;
     encounter::replan(tx, id, practitioner.id, new.start)?;
-    remember(tx, &row, wanted, practitioner.id)?;
-    let moved = show(tx, id)?;
-    tx.record(Action::MoveAppointment, "Appointment", id.0, &row.facts());
-    if row.status == AppointmentStatus::Booked {
-        message::tell_move(tx, &moved, patient.account_id)?;
-    }
-    Ok(moved)
+    remember(tx, row, wanted, practitioner.id, by)?;
+    Ok((show(tx, id)?, patient))
 }
 
 /// The next free times for a visit that could not be put where somebody wished, or whose hold is
@@ -138,10 +158,7 @@ impl Times {
     }
 }
 
-fn check_movable(tx: &mut Tx, row: &Row, version: Option<i32>) -> Result<(), Error> {
-    if version.is_some_and(|version| version != row.version) {
-        return Err(Error::from(&problem::STALE_VERSION));
-    }
+fn check_movable(tx: &mut Tx, row: &Row) -> Result<(), Error> {
     if row.is_dead(tx.now) {
         return Err(Error::from(&problem::HOLD_OVER));
     }
@@ -226,6 +243,7 @@ fn remember(
     row: &Row,
     wanted: &RescheduleAppointment,
     practitioner: PractitionerId,
+    by: AccountId,
 ) -> Result<(), Error> {
     let number = row.moves.saturating_add(1);
     diesel::insert_into(appointment_moves::table)
@@ -243,7 +261,7 @@ fn remember(
                 &place(number),
                 wanted.reason.as_deref(),
             )?),
-            appointment_moves::moved_by.eq(tx.person()?.account),
+            appointment_moves::moved_by.eq(by),
             appointment_moves::moved_at.eq(tx.now),
         ))
         .execute(tx.conn)?;

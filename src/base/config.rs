@@ -151,6 +151,7 @@ pub struct Booking {
     pub ahead_days_max: u32,
     pub holds_max: u32,
     pub request_hours: u32,
+    pub offer_hours: u32,
 }
 
 /// `[time]`
@@ -310,6 +311,7 @@ impl Config {
             ("booking.ahead_days_max", booking.ahead_days_max.into(), 1, 3660),
             ("booking.holds_max", booking.holds_max.into(), 1, 1000),
             ("booking.request_hours", booking.request_hours.into(), 1, 720),
+            ("booking.offer_hours", booking.offer_hours.into(), 1, 168),
             ("visit.opens_before_minutes", visit.opens_before_minutes.into(), 0, 10_080),
             ("visit.closes_after_minutes", visit.closes_after_minutes.into(), 0, 10_080),
             ("ice.turn_credential_secs", ice.turn_credential_secs.into(), 60, 172_800),

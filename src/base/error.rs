@@ -260,6 +260,7 @@ impl From<diesel::result::Error> for Error {
                 Self::from(&problem::BAD_STATE)
             }
             Some("resource_busy") => Self::from(&problem::SLOT_TAKEN),
+            Some("visits_open") => Self::from(&problem::VISITS_OPEN),
             _ => Self::Database(error),
         }
     }

@@ -127,6 +127,15 @@ problems! {
     NOTE_EMPTY = 422 "note_empty"
         "Note is empty", "Write at least one section before you sign.";
         "Запись пуста", "Заполните хотя бы один раздел перед подписью.";
+    VISITS_OPEN = 409 "visits_open"
+        "Visits without an outcome", "Say of each visit of this absence what becomes of it, then complete it.";
+        "Есть приёмы без решения", "Решите о каждом приёме этого отсутствия, затем завершите его.";
+    PLAN_CONFLICTS = 409 "plan_conflicts"
+        "Some no longer fit", "Some of the visits no longer fit; nothing was changed. Look at those that are named.";
+        "Не всё подходит", "Некоторые приёмы больше не подходят; ничего не изменилось. Посмотрите названные.";
+    NOTHING_TO_OFFER = 409 "nothing_to_offer"
+        "No free times", "There is no free time to offer. Move the visit or call it off.";
+        "Нет свободного времени", "Предложить нечего. Перенесите приём или отмените его.";
     ALREADY_EXISTS = 409 "already_exists"
         "Already there", "There is one already.";
         "Уже есть", "Такая запись уже есть.";
@@ -136,6 +145,12 @@ problems! {
     HOLD_OVER = 410 "hold_over"
         "Hold is over", "The time was held for you too long ago. Choose a time again.";
         "Бронь истекла", "Время было придержано слишком давно. Выберите время снова.";
+    UNDO_OVER = 410 "undo_over"
+        "Too late to undo", "The time in which this could be undone is over.";
+        "Отменить уже нельзя", "Время, когда это можно было отменить, прошло.";
+    OFFER_OVER = 410 "offer_over"
+        "Offer is over", "These times are no longer held for you. Ask the clinic, or choose a time again.";
+        "Предложение истекло", "Эти времена больше не придержаны. Спросите больницу или выберите время снова.";
     VISIT_OVER = 410 "visit_over"
         "Visit is over", "This visit has ended.";
         "Приём завершён", "Этот приём завершён.";

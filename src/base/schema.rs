@@ -263,6 +263,7 @@ diesel::table! {
         starts_at -> Moment,
         ends_at -> Moment,
         reason_sealed -> Nullable<Binary>,
+        status -> Text,
         created_at -> Moment,
     }
 }
@@ -404,6 +405,70 @@ diesel::table! {
         reason_sealed -> Nullable<Binary>,
         moved_by -> Uid,
         moved_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    absence_outcomes (absence_id, appointment_id) {
+        absence_id -> Uid,
+        appointment_id -> Uid,
+        outcome -> Text,
+        from_practitioner_id -> Uid,
+        from_starts_at -> Moment,
+        to_practitioner_id -> Nullable<Uid>,
+        to_starts_at -> Nullable<Moment>,
+        expires_at -> Nullable<Moment>,
+        decided_by -> Uid,
+        decided_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    offered_times (held_id) {
+        held_id -> Uid,
+        absence_id -> Uid,
+        appointment_id -> Uid,
+        number -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    illness_plans (id) {
+        id -> Uid,
+        practitioner_id -> Uid,
+        starts_at -> Moment,
+        ends_at -> Moment,
+        status -> Text,
+        absence_id -> Nullable<Uid>,
+        created_by -> Uid,
+        created_at -> Moment,
+        applied_at -> Nullable<Moment>,
+        undo_until -> Nullable<Moment>,
+        version -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    illness_proposals (plan_id, appointment_id) {
+        plan_id -> Uid,
+        appointment_id -> Uid,
+        act -> Text,
+        practitioner_id -> Nullable<Uid>,
+        starts_at -> Nullable<Moment>,
+        from_starts_at -> Moment,
+        why -> Text,
     }
 }
 
@@ -647,6 +712,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     occupancies,
     resources,
     appointment_moves,
+    absences,
+    absence_outcomes,
+    offered_times,
+    illness_proposals,
     encounter_participants,
     rtc_sessions,
     call_events,

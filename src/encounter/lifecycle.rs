@@ -74,6 +74,8 @@ text_enum!(
         Finish = "finish",
         /// That somebody did not come, or came, was a mistake.
         Undo = "undo",
+        /// That the clinic called it off, because the practitioner is away, is taken back.
+        Reinstate = "reinstate",
         /// The visit goes on by telephone, or in writing.
         Convert = "convert",
     }
@@ -98,6 +100,7 @@ pub const TABLE: &[(State, Act, State)] = {
         ((A::Booked, E::Planned), Do::Attend, (A::Booked, E::Planned)),
         ((A::Noshow, E::Cancelled), Do::Undo, (A::Booked, E::Planned)),
         ((A::Arrived, E::Arrived), Do::Undo, (A::Booked, E::Planned)),
+        ((A::Cancelled, E::Cancelled), Do::Reinstate, (A::Booked, E::Planned)),
         ((A::Pending, E::Planned), Do::Confirm, (A::Booked, E::Planned)),
         ((A::Pending, E::Planned), Do::Expire, (A::Cancelled, E::Cancelled)),
         ((A::Pending, E::Planned), Do::Cancel, (A::Cancelled, E::Cancelled)),
@@ -137,7 +140,8 @@ mod tests {
         for (at, (from, act, to)) in TABLE.iter().enumerate() {
             let same = TABLE.iter().position(|(f, a, _)| f == from && a == act);
             assert_eq!(same, Some(at), "{from:?} {act} is there twice");
-            assert!(!over(*from) || *act == Act::Undo, "{from:?} is an end");
+            let corrects = matches!(act, Act::Undo | Act::Reinstate);
+            assert!(!over(*from) || corrects, "{from:?} is an end");
             let stays = matches!(act, Act::Move | Act::Attend);
             assert_eq!(from == to, stays, "{from:?} {act}");
         }
@@ -171,9 +175,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_called_off_or_took_place_stays_so() {
+    fn what_was_called_off_or_took_place_stays_so_but_for_a_correction() {
         for (from, act, _) in TABLE {
-            assert!(!matches!(from.0, AppointmentStatus::Cancelled | AppointmentStatus::Fulfilled));
+            assert!(from.0 != AppointmentStatus::Fulfilled);
+            assert!(from.0 != AppointmentStatus::Cancelled || *act == Act::Reinstate);
             assert!(from.0 != AppointmentStatus::Noshow || *act == Act::Undo);
         }
     }

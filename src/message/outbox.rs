@@ -80,6 +80,17 @@ pub struct Claimed {
 
 /// Puts a message in; `false` when its key is there already.
 pub fn put(tx: &mut Tx, payload: &Payload, key: &str, life: TimeDelta) -> Result<bool, Error> {
+    let times = (tx.now, tx.now.plus(life));
+    put_for(tx, payload, key, times)
+}
+
+/// As [`put`], for a message that leaves at a later time, and not after another.
+pub fn put_for(
+    tx: &mut Tx,
+    payload: &Payload,
+    key: &str,
+    (due_at, expires_at): (Instant, Instant),
+) -> Result<bool, Error> {
     let id = MessageId::new(tx.now);
     let plain = serde_json::to_vec(payload)
         .map_err(|_unserializable| Error::Internal("a message is not JSON"))?;
@@ -92,14 +103,29 @@ pub fn put(tx: &mut Tx, payload: &Payload, key: &str, life: TimeDelta) -> Result
                 outbox_messages::payload_sealed.eq(tx.seal.seal(&place(id), &plain)?),
                 outbox_messages::state.eq(MessageState::Pending),
                 outbox_messages::attempts.eq(0),
-                outbox_messages::due_at.eq(tx.now),
-                outbox_messages::expires_at.eq(tx.now.plus(life)),
+                outbox_messages::due_at.eq(due_at),
+                outbox_messages::expires_at.eq(expires_at),
                 outbox_messages::created_at.eq(tx.now),
             ))
             .on_conflict_do_nothing(),
     )
     .execute(tx.conn)?;
     Ok(inserted == 1)
+}
+
+/// Gives up a message that has not left yet; `false` when there is none.
+pub fn withdraw(tx: &mut Tx, key: &str) -> Result<bool, Error> {
+    let waiting = outbox_messages::table
+        .filter(outbox_messages::dedupe_key.eq(key))
+        .filter(outbox_messages::state.eq(MessageState::Pending))
+        .filter(outbox_messages::attempts.eq(0));
+    let withdrawn = diesel::update(waiting)
+        .set((
+            outbox_messages::state.eq(MessageState::Failed),
+            outbox_messages::payload_sealed.eq(Vec::<u8>::new()),
+        ))
+        .execute(tx.conn)?;
+    Ok(withdrawn == 1)
 }
 
 /// Takes what is due, for as long as the lease: another process that comes meanwhile leaves it.

@@ -87,6 +87,64 @@ pub fn declined(language: Language, code: &str) -> String {
     }
 }
 
+/// Tells that a visit is called off because the doctor is away.
+pub fn away(language: Language, start: &DateTime<FixedOffset>, code: &str) -> String {
+    let time = short_time(language, start);
+    match language {
+        Language::English => format!("Feldsher: your visit of {time} is called off, code {code}"),
+        Language::Russian => format!("Фельдшер: приём {time} отменён, код {code}"),
+    }
+}
+
+/// Tells that the doctor is away and other times are held.
+pub fn offered(language: Language, code: &str) -> String {
+    match language {
+        Language::English => {
+            format!("Feldsher: your doctor is away. Choose another time, code {code}")
+        }
+        Language::Russian => format!("Фельдшер: врача не будет. Выберите другое время, код {code}"),
+    }
+}
+
+/// Tells of several visits at once: the code of each and what became of it.
+pub fn several(language: Language, parts: &[String]) -> String {
+    match language {
+        Language::English => format!("Feldsher: your visits have changed. {}", parts.join("; ")),
+        Language::Russian => format!("Фельдшер: изменения в записи. {}", parts.join("; ")),
+    }
+}
+
+/// A part of [`several`]: the new time of a visit.
+pub fn part_moved(language: Language, start: &DateTime<FixedOffset>, code: &str) -> String {
+    format!("{code}: {}", short_time(language, start))
+}
+
+/// A part of [`several`]: a visit was called off.
+pub fn part_away(language: Language, code: &str) -> String {
+    match language {
+        Language::English => format!("{code}: called off"),
+        Language::Russian => format!("{code}: отменён"),
+    }
+}
+
+/// A part of [`several`]: other times are held.
+pub fn part_offered(language: Language, code: &str) -> String {
+    match language {
+        Language::English => format!("{code}: choose a time"),
+        Language::Russian => format!("{code}: выберите время"),
+    }
+}
+
+fn short_time(language: Language, start: &DateTime<FixedOffset>) -> String {
+    match language {
+        Language::English => start.format("%a %-d %b %H:%M").to_string(),
+        Language::Russian => {
+            let (weekday, month) = (weekday_ru(start.weekday()), month_ru(start.month()));
+            format!("{weekday} {} {month} {}", start.day(), start.format("%H:%M"))
+        }
+    }
+}
+
 fn weekday_ru(day: Weekday) -> &'static str {
     match day {
         Weekday::Mon => "пн",
@@ -145,6 +203,8 @@ mod tests {
             booked(russian, &start, "AB12CD"),
             moved(russian, &start, "AB12CD"),
             declined(russian, "AB12CD"),
+            away(russian, &start, "AB12CD"),
+            offered(russian, "AB12CD"),
             promise_kept(russian, &start, "AB12CD"),
             clocks_moved(russian, &start, "AB12CD"),
         ] {

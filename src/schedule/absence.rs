@@ -1,5 +1,6 @@
 //! Absences: a day off, a holiday, an illness. What is booked then stays booked until somebody
-//! moves it, so making an absence names the visits it hits.
+//! decides what becomes of it, so making an absence names the visits it hits, and it stays open
+//! until each of them has an outcome (see [`leave`](crate::schedule::leave)).
 
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -7,20 +8,31 @@ use utoipa::ToSchema;
 
 use crate::access::table::Action;
 use crate::access::{self, Decision};
+use crate::appointment::affected;
 use crate::appointment::taken::{self, Hit};
-use crate::base::column::{Instant, id};
+use crate::base::column::{Instant, id, text_enum};
 use crate::base::error::Error;
 use crate::base::page::{self, Page};
 use crate::base::problem;
 use crate::base::schema::absences;
 use crate::base::tx::Tx;
 use crate::practitioner::{self, PractitionerId};
-use crate::schedule::rules;
 use crate::schedule::wall_clock::Span;
+use crate::schedule::{leave, rules};
 
 id!(
     /// A time in which a practitioner does not work.
     AbsenceId
+);
+
+text_enum!(
+    /// Where an absence stands. Its times are not offered in either state.
+    AbsenceStatus {
+        /// It hits visits of which nobody has said what becomes of them.
+        Open = "open",
+        /// Each visit that it hit has an outcome.
+        Complete = "complete",
+    }
 );
 
 /// The longest reason, in characters.
@@ -50,6 +62,8 @@ pub struct Absence {
     /// Why, if the caller may know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Whether each visit that it hits has an outcome.
+    pub status: AbsenceStatus,
 }
 
 /// A new absence and the visits it hits.
@@ -82,35 +96,49 @@ pub fn add(
     if reason.is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
         return Err(Error::field(&problem::INVALID_BODY, "/reason"));
     }
+    let (id, status) = insert(tx, practitioner, (wanted.from, wanted.to), reason)?;
+    let (affected, affected_count) = taken::hits(tx, practitioner, wanted.from, wanted.to)?;
+    tx.record(Action::EditSchedule, "Absence", id.0, &facts);
+    let reason = reason.map(str::to_owned);
+    let absence = Absence { id, from: wanted.from, to: wanted.to, reason, status };
+    Ok(AddedAbsence { absence, affected, affected_count })
+}
+
+/// Puts an absence down; open when it hits visits. The caller has made the access decision.
+pub(crate) fn insert(
+    tx: &mut Tx,
+    practitioner: PractitionerId,
+    (from, to): (Instant, Instant),
+    reason: Option<&str>,
+) -> Result<(AbsenceId, AbsenceStatus), Error> {
+    let hits = affected::within(tx, practitioner, (from, to), 1)?;
+    let status = if hits.is_empty() { AbsenceStatus::Complete } else { AbsenceStatus::Open };
     let id = AbsenceId::new(tx.now);
     let sealed = reason.map(|text| tx.seal.seal(&place(id), text.as_bytes())).transpose()?;
     diesel::insert_into(absences::table)
         .values((
             absences::id.eq(id),
             absences::practitioner_id.eq(practitioner),
-            absences::starts_at.eq(wanted.from),
-            absences::ends_at.eq(wanted.to),
+            absences::starts_at.eq(from),
+            absences::ends_at.eq(to),
             absences::reason_sealed.eq(sealed),
+            absences::status.eq(status),
             absences::created_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
-    let (affected, affected_count) = taken::hits(tx, practitioner, wanted.from, wanted.to)?;
-    tx.record(Action::EditSchedule, "Absence", id.0, &facts);
-    let reason = reason.map(str::to_owned);
-    let absence = Absence { id, from: wanted.from, to: wanted.to, reason };
-    Ok(AddedAbsence { absence, affected, affected_count })
+    Ok((id, status))
 }
 
-/// Removes an absence: its times are offered again. 404 when there is none, the second time too.
+/// Removes an absence: its times are offered again, and times that were held for its visits are
+/// let go; what was moved or called off stays so. 404 when there is none, the second time too.
 pub fn remove(tx: &mut Tx, practitioner: PractitionerId, id: AbsenceId) -> Result<(), Error> {
     let facts = rules::facts(&practitioner::find_row(tx, practitioner)?);
     tx.allow(Action::EditSchedule, &facts)?;
-    let absence = absences::table
-        .filter(absences::id.eq(id))
-        .filter(absences::practitioner_id.eq(practitioner));
-    if diesel::delete(absence).execute(tx.conn)? == 0 {
+    let absence = leave::find_row(tx, id)?;
+    if absence.practitioner_id != practitioner {
         return Err(Error::from(&problem::NOT_FOUND));
     }
+    leave::forget(tx, &absence)?;
     tx.record(Action::EditSchedule, "Absence", id.0, &facts);
     Ok(())
 }
@@ -142,18 +170,25 @@ pub fn list(
         .filter(absences::practitioner_id.eq(practitioner))
         .order((absences::ends_at.desc(), absences::id.desc()))
         .limit(limit.saturating_add(1))
-        .select((absences::id, absences::starts_at, absences::ends_at, absences::reason_sealed))
+        .select((
+            absences::id,
+            absences::starts_at,
+            absences::ends_at,
+            absences::reason_sealed,
+            absences::status,
+        ))
         .into_boxed();
     if let Some((at, id)) = after {
         query = query
             .filter(absences::ends_at.lt(at).or(absences::ends_at.eq(at).and(absences::id.lt(id))));
     }
-    let rows: Vec<(AbsenceId, Instant, Instant, Option<Vec<u8>>)> = query.load(tx.conn)?;
-    let page = Page::cut(rows, limit, |(id, _, to, _)| (*to, *id));
+    type Line = (AbsenceId, Instant, Instant, Option<Vec<u8>>, AbsenceStatus);
+    let rows: Vec<Line> = query.load(tx.conn)?;
+    let page = Page::cut(rows, limit, |(id, _, to, ..)| (*to, *id));
     let mut items = Vec::with_capacity(page.items.len());
-    for (id, from, to, sealed) in page.items {
+    for (id, from, to, sealed, status) in page.items {
         let reason = if may_edit { unsealed(tx, id, sealed)? } else { None };
-        items.push(Absence { id, from, to, reason });
+        items.push(Absence { id, from, to, reason, status });
     }
     Ok(Page { items, next: page.next })
 }
@@ -182,7 +217,12 @@ fn place(id: AbsenceId) -> String {
     format!("absences|reason|{id}")
 }
 
-fn unsealed(tx: &Tx, id: AbsenceId, sealed: Option<Vec<u8>>) -> Result<Option<String>, Error> {
+/// The reason of an absence, readable.
+pub(crate) fn unsealed(
+    tx: &Tx,
+    id: AbsenceId,
+    sealed: Option<Vec<u8>>,
+) -> Result<Option<String>, Error> {
     let Some(sealed) = sealed else { return Ok(None) };
     let plain = tx.seal.open(&place(id), &sealed)?;
     match std::str::from_utf8(&plain) {

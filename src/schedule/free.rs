@@ -311,6 +311,11 @@ pub fn check_start(
     Ok(())
 }
 
+/// All of somebody's working time for a service that touches a range, as disjoint spans by start.
+pub fn working(hours: &Hours, clock: &WallClock, service: ServiceId, range: Span) -> Vec<Span> {
+    Plan::of(hours, clock, service, range).working()
+}
+
 /// Whether somebody works all through a span in which they help with a service.
 pub fn is_on_duty(hours: &Hours, clock: &WallClock, service: ServiceId, span: Span) -> bool {
     Plan::of(hours, clock, service, span).covers(span)

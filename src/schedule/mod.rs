@@ -5,6 +5,7 @@ pub mod closure;
 pub mod extra;
 pub mod free;
 pub mod http;
+pub mod leave;
 pub mod rules;
 pub mod slots;
 pub mod wall_clock;
@@ -20,7 +21,7 @@ use crate::base::problem;
 use crate::base::tx::Tx;
 use crate::base::zone::{self, Zone};
 use crate::calendar::external;
-use crate::organization::{OrganizationId, Service};
+use crate::organization::{OrganizationId, Service, ServiceId};
 use crate::practitioner::{self, PractitionerId, PractitionerRow};
 use crate::schedule::free::{Asker, Closed, Hours, Refusal, Taken, Terms};
 use crate::schedule::rules::Rule;
@@ -111,6 +112,23 @@ pub fn on_duty(
         })
     });
     Ok(working)
+}
+
+/// When some practitioners work for a service within a range, visits aside; for a deed that has
+/// decided on access itself.
+pub(crate) fn working_time(
+    tx: &mut Tx,
+    service: ServiceId,
+    practitioners: &[PractitionerRow],
+    range: Span,
+) -> Result<HashMap<PractitionerId, Vec<Span>>, Error> {
+    let all: Vec<&PractitionerRow> = practitioners.iter().collect();
+    let hours = hours_of(tx, &all, range)?;
+    let working = |(id, hours): (PractitionerId, Hours)| {
+        let clock = WallClock::of(hours.zone, range);
+        (id, free::working(&hours, &clock, service, range))
+    };
+    Ok(hours.into_iter().map(working).collect())
 }
 
 /// Those who have not yet had all their visits of the day. They are counted under a lock, so that

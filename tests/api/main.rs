@@ -10,6 +10,7 @@ mod booking;
 mod calendars;
 mod everyone;
 mod hours;
+mod leave;
 mod lifecycle;
 mod moves;
 mod places;

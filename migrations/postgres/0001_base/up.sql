@@ -220,12 +220,14 @@ CREATE TABLE schedule_rules (
 );
 CREATE INDEX schedule_rules_by_practitioner ON schedule_rules (practitioner_id);
 
+-- Complete: every visit that it hits has an outcome; see the guards below.
 CREATE TABLE absences (
   id uuid NOT NULL PRIMARY KEY,
   practitioner_id uuid NOT NULL REFERENCES practitioners (id),
   starts_at timestamptz NOT NULL,
   ends_at timestamptz NOT NULL,
   reason_sealed bytea,
+  status text NOT NULL CHECK (status IN ('open', 'complete')),
   created_at timestamptz NOT NULL,
   CHECK (starts_at < ends_at)
 );
@@ -362,6 +364,68 @@ CREATE TABLE appointment_moves (
   moved_by uuid NOT NULL REFERENCES accounts (id),
   moved_at timestamptz NOT NULL,
   UNIQUE (appointment_id, number)
+);
+
+-- What became of a visit that an absence hits, and where it was before.
+CREATE TABLE absence_outcomes (
+  absence_id uuid NOT NULL REFERENCES absences (id),
+  appointment_id uuid NOT NULL REFERENCES appointments (id),
+  outcome text NOT NULL CHECK (outcome IN ('moved', 'offered', 'cancelled')),
+  from_practitioner_id uuid NOT NULL REFERENCES practitioners (id),
+  from_starts_at timestamptz NOT NULL,
+  to_practitioner_id uuid REFERENCES practitioners (id),
+  to_starts_at timestamptz,
+  expires_at timestamptz,
+  decided_by uuid NOT NULL REFERENCES accounts (id),
+  decided_at timestamptz NOT NULL,
+  PRIMARY KEY (absence_id, appointment_id),
+  CHECK ((outcome = 'moved') = (to_practitioner_id IS NOT NULL)),
+  CHECK ((outcome = 'moved') = (to_starts_at IS NOT NULL)),
+  CHECK ((outcome = 'offered') = (expires_at IS NOT NULL))
+);
+CREATE INDEX absence_outcomes_by_appointment ON absence_outcomes (appointment_id);
+CREATE INDEX absence_outcomes_offered ON absence_outcomes (expires_at) WHERE outcome = 'offered';
+
+-- The times that are held for the patient to choose from.
+CREATE TABLE offered_times (
+  held_id uuid NOT NULL PRIMARY KEY REFERENCES appointments (id),
+  absence_id uuid NOT NULL REFERENCES absences (id),
+  appointment_id uuid NOT NULL REFERENCES appointments (id),
+  number integer NOT NULL CHECK (number BETWEEN 1 AND 3)
+);
+CREATE INDEX offered_times_by_appointment ON offered_times (appointment_id, number);
+
+-- "The doctor is ill": what shall become of the visits of some time. Nothing moves before it is
+-- applied; until undo_until everything can be taken back.
+CREATE TABLE illness_plans (
+  id uuid NOT NULL PRIMARY KEY,
+  practitioner_id uuid NOT NULL REFERENCES practitioners (id),
+  starts_at timestamptz NOT NULL,
+  ends_at timestamptz NOT NULL,
+  status text NOT NULL CHECK (status IN ('draft', 'applied', 'undone')),
+  absence_id uuid REFERENCES absences (id),
+  created_by uuid NOT NULL REFERENCES accounts (id),
+  created_at timestamptz NOT NULL,
+  applied_at timestamptz,
+  undo_until timestamptz,
+  version integer NOT NULL,
+  CHECK (starts_at < ends_at),
+  CHECK ((status = 'draft') = (applied_at IS NULL)),
+  CHECK ((applied_at IS NULL) = (undo_until IS NULL))
+);
+CREATE INDEX illness_plans_by_absence ON illness_plans (absence_id);
+
+CREATE TABLE illness_proposals (
+  plan_id uuid NOT NULL REFERENCES illness_plans (id),
+  appointment_id uuid NOT NULL REFERENCES appointments (id),
+  act text NOT NULL CHECK (act IN ('move', 'offer', 'cancel', 'keep')),
+  practitioner_id uuid REFERENCES practitioners (id),
+  starts_at timestamptz,
+  from_starts_at timestamptz NOT NULL,
+  why text NOT NULL,
+  PRIMARY KEY (plan_id, appointment_id),
+  CHECK ((act = 'move') = (practitioner_id IS NOT NULL)),
+  CHECK ((act = 'move') = (starts_at IS NOT NULL))
 );
 
 -- Whatever a visit holds for itself: its practitioner, its patient, and what else it needs.
@@ -643,14 +707,51 @@ CREATE TRIGGER appointments_in_place BEFORE UPDATE ON appointments FOR EACH ROW
   WHEN ((NEW.id, NEW.code, NEW.created_by, NEW.created_at, NEW.priority, NEW.resources, NEW.series_id)
     IS DISTINCT FROM (OLD.id, OLD.code, OLD.created_by, OLD.created_at, OLD.priority, OLD.resources, OLD.series_id))
   EXECUTE FUNCTION refuse('appointment_kept');
--- What has ended stays so; only that somebody did not come can have been a mistake.
+-- What has ended stays so; only that somebody did not come can have been a mistake, or that the
+-- practitioner is away.
 CREATE TRIGGER appointments_ended BEFORE UPDATE OF status ON appointments FOR EACH ROW
   WHEN (OLD.status IN ('fulfilled', 'cancelled', 'noshow') AND NEW.status <> OLD.status
-    AND NOT (OLD.status = 'noshow' AND NEW.status = 'booked'))
+    AND NOT (OLD.status = 'noshow' AND NEW.status = 'booked')
+    AND NOT (OLD.cancellation_code IS NOT DISTINCT FROM 'leave' AND NEW.status = 'booked'))
   EXECUTE FUNCTION refuse('appointment_over');
 CREATE TRIGGER appointments_kept BEFORE DELETE ON appointments FOR EACH ROW EXECUTE FUNCTION refuse('appointment_kept');
 CREATE TRIGGER appointment_moves_frozen BEFORE UPDATE ON appointment_moves FOR EACH ROW EXECUTE FUNCTION refuse('move_kept');
 CREATE TRIGGER appointment_moves_kept BEFORE DELETE ON appointment_moves FOR EACH ROW EXECUTE FUNCTION refuse('move_kept');
+
+-- An absence is complete only while each of its visits has an outcome: one that still lies in it
+-- has been offered other times. What says so is not taken away as long as that holds.
+CREATE FUNCTION absences_complete() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM appointments a WHERE a.practitioner_id = NEW.practitioner_id
+      AND a.status IN ('booked', 'arrived') AND a.starts_at < NEW.ends_at AND a.ends_at > NEW.starts_at
+      AND a.starts_at >= NEW.starts_at - interval '8 hours' AND NOT EXISTS (
+        SELECT 1 FROM absence_outcomes o WHERE o.absence_id = NEW.id
+          AND o.appointment_id = a.id AND o.outcome = 'offered')) THEN
+    RAISE EXCEPTION USING MESSAGE = 'visits_open', ERRCODE = 'FD001';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER absences_complete BEFORE INSERT OR UPDATE ON absences FOR EACH ROW
+  WHEN (NEW.status = 'complete') EXECUTE FUNCTION absences_complete();
+CREATE FUNCTION absence_outcomes_first() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (SELECT status FROM absences WHERE id = NEW.absence_id) = 'complete' THEN
+    RAISE EXCEPTION USING MESSAGE = 'visits_open', ERRCODE = 'FD001';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER absence_outcomes_first BEFORE INSERT ON absence_outcomes FOR EACH ROW EXECUTE FUNCTION absence_outcomes_first();
+CREATE FUNCTION absence_outcomes_kept() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM appointments a JOIN absences b ON b.practitioner_id = a.practitioner_id
+      WHERE a.id = OLD.appointment_id AND b.id = OLD.absence_id AND b.status = 'complete'
+        AND a.status IN ('booked', 'arrived') AND a.starts_at < b.ends_at AND a.ends_at > b.starts_at) THEN
+    RAISE EXCEPTION USING MESSAGE = 'visits_open', ERRCODE = 'FD001';
+  END IF;
+  RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+END $$;
+CREATE TRIGGER absence_outcomes_kept BEFORE UPDATE OR DELETE ON absence_outcomes FOR EACH ROW EXECUTE FUNCTION absence_outcomes_kept();
+CREATE TRIGGER absence_outcomes_not_truncated BEFORE TRUNCATE ON absence_outcomes EXECUTE FUNCTION refuse('visits_open');
 
 -- Only an open encounter changes its status, or one whose appointment is booked again.
 CREATE FUNCTION encounters_ended() RETURNS trigger LANGUAGE plpgsql AS $$

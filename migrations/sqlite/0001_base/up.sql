@@ -219,12 +219,14 @@ CREATE TABLE schedule_rules (
 ) STRICT;
 CREATE INDEX schedule_rules_by_practitioner ON schedule_rules (practitioner_id);
 
+-- Complete: every visit that it hits has an outcome; see the guards below.
 CREATE TABLE absences (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
   practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
   starts_at INTEGER NOT NULL,
   ends_at INTEGER NOT NULL,
   reason_sealed BLOB,
+  status TEXT NOT NULL CHECK (status IN ('open', 'complete')),
   created_at INTEGER NOT NULL,
   CHECK (starts_at < ends_at)
 ) STRICT;
@@ -361,6 +363,68 @@ CREATE TABLE appointment_moves (
   moved_by BLOB NOT NULL CHECK (length(moved_by) = 16) REFERENCES accounts (id),
   moved_at INTEGER NOT NULL,
   UNIQUE (appointment_id, number)
+) STRICT;
+
+-- What became of a visit that an absence hits, and where it was before.
+CREATE TABLE absence_outcomes (
+  absence_id BLOB NOT NULL CHECK (length(absence_id) = 16) REFERENCES absences (id),
+  appointment_id BLOB NOT NULL CHECK (length(appointment_id) = 16) REFERENCES appointments (id),
+  outcome TEXT NOT NULL CHECK (outcome IN ('moved', 'offered', 'cancelled')),
+  from_practitioner_id BLOB NOT NULL CHECK (length(from_practitioner_id) = 16) REFERENCES practitioners (id),
+  from_starts_at INTEGER NOT NULL,
+  to_practitioner_id BLOB CHECK (length(to_practitioner_id) = 16) REFERENCES practitioners (id),
+  to_starts_at INTEGER,
+  expires_at INTEGER,
+  decided_by BLOB NOT NULL CHECK (length(decided_by) = 16) REFERENCES accounts (id),
+  decided_at INTEGER NOT NULL,
+  PRIMARY KEY (absence_id, appointment_id),
+  CHECK ((outcome = 'moved') = (to_practitioner_id IS NOT NULL)),
+  CHECK ((outcome = 'moved') = (to_starts_at IS NOT NULL)),
+  CHECK ((outcome = 'offered') = (expires_at IS NOT NULL))
+) STRICT;
+CREATE INDEX absence_outcomes_by_appointment ON absence_outcomes (appointment_id);
+CREATE INDEX absence_outcomes_offered ON absence_outcomes (expires_at) WHERE outcome = 'offered';
+
+-- The times that are held for the patient to choose from.
+CREATE TABLE offered_times (
+  held_id BLOB NOT NULL CHECK (length(held_id) = 16) PRIMARY KEY REFERENCES appointments (id),
+  absence_id BLOB NOT NULL CHECK (length(absence_id) = 16) REFERENCES absences (id),
+  appointment_id BLOB NOT NULL CHECK (length(appointment_id) = 16) REFERENCES appointments (id),
+  number INTEGER NOT NULL CHECK (number BETWEEN 1 AND 3)
+) STRICT;
+CREATE INDEX offered_times_by_appointment ON offered_times (appointment_id, number);
+
+-- "The doctor is ill": what shall become of the visits of some time. Nothing moves before it is
+-- applied; until undo_until everything can be taken back.
+CREATE TABLE illness_plans (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
+  starts_at INTEGER NOT NULL,
+  ends_at INTEGER NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('draft', 'applied', 'undone')),
+  absence_id BLOB CHECK (length(absence_id) = 16) REFERENCES absences (id),
+  created_by BLOB NOT NULL CHECK (length(created_by) = 16) REFERENCES accounts (id),
+  created_at INTEGER NOT NULL,
+  applied_at INTEGER,
+  undo_until INTEGER,
+  version INTEGER NOT NULL,
+  CHECK (starts_at < ends_at),
+  CHECK ((status = 'draft') = (applied_at IS NULL)),
+  CHECK ((applied_at IS NULL) = (undo_until IS NULL))
+) STRICT;
+CREATE INDEX illness_plans_by_absence ON illness_plans (absence_id);
+
+CREATE TABLE illness_proposals (
+  plan_id BLOB NOT NULL CHECK (length(plan_id) = 16) REFERENCES illness_plans (id),
+  appointment_id BLOB NOT NULL CHECK (length(appointment_id) = 16) REFERENCES appointments (id),
+  act TEXT NOT NULL CHECK (act IN ('move', 'offer', 'cancel', 'keep')),
+  practitioner_id BLOB CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
+  starts_at INTEGER,
+  from_starts_at INTEGER NOT NULL,
+  why TEXT NOT NULL,
+  PRIMARY KEY (plan_id, appointment_id),
+  CHECK ((act = 'move') = (practitioner_id IS NOT NULL)),
+  CHECK ((act = 'move') = (starts_at IS NOT NULL))
 ) STRICT;
 
 -- Whatever a visit holds for itself: its practitioner, its patient, and what else it needs.
@@ -619,14 +683,52 @@ CREATE TRIGGER occupancies_follow_only AFTER UPDATE ON occupancies BEGIN
           AND NEW.starts_at = appointments.starts_at AND NEW.ends_at = appointments.ends_at
         ELSE NEW.starts_at = appointments.starts_at AND NEW.ends_at = appointments.ends_at END);
 END;
--- What has ended stays so; only that somebody did not come can have been a mistake.
+-- What has ended stays so; only that somebody did not come can have been a mistake, or that the
+-- practitioner is away.
 CREATE TRIGGER appointments_ended BEFORE UPDATE OF status ON appointments
 WHEN OLD.status IN ('fulfilled', 'cancelled', 'noshow') AND NEW.status <> OLD.status
-  AND NOT (OLD.status = 'noshow' AND NEW.status = 'booked') BEGIN
+  AND NOT (OLD.status = 'noshow' AND NEW.status = 'booked')
+  AND NOT (OLD.cancellation_code IS 'leave' AND NEW.status = 'booked') BEGIN
   SELECT RAISE(ABORT, 'appointment_over');
 END;
 CREATE TRIGGER appointment_moves_frozen BEFORE UPDATE ON appointment_moves BEGIN SELECT RAISE(ABORT, 'move_kept'); END;
 CREATE TRIGGER appointment_moves_kept BEFORE DELETE ON appointment_moves BEGIN SELECT RAISE(ABORT, 'move_kept'); END;
+
+-- An absence is complete only while each of its visits has an outcome: one that still lies in it
+-- has been offered other times. What says so is not taken away as long as that holds.
+CREATE TRIGGER absences_complete_insert BEFORE INSERT ON absences WHEN NEW.status = 'complete' BEGIN
+  SELECT RAISE(ABORT, 'visits_open') WHERE EXISTS (
+    SELECT 1 FROM appointments WHERE practitioner_id = NEW.practitioner_id
+      AND status IN ('booked', 'arrived') AND starts_at < NEW.ends_at AND ends_at > NEW.starts_at
+      AND starts_at >= NEW.starts_at - 28800000000 AND NOT EXISTS (
+        SELECT 1 FROM absence_outcomes WHERE absence_id = NEW.id
+          AND appointment_id = appointments.id AND outcome = 'offered'));
+END;
+CREATE TRIGGER absences_complete_update BEFORE UPDATE ON absences WHEN NEW.status = 'complete' BEGIN
+  SELECT RAISE(ABORT, 'visits_open') WHERE EXISTS (
+    SELECT 1 FROM appointments WHERE practitioner_id = NEW.practitioner_id
+      AND status IN ('booked', 'arrived') AND starts_at < NEW.ends_at AND ends_at > NEW.starts_at
+      AND starts_at >= NEW.starts_at - 28800000000 AND NOT EXISTS (
+        SELECT 1 FROM absence_outcomes WHERE absence_id = NEW.id
+          AND appointment_id = appointments.id AND outcome = 'offered'));
+END;
+CREATE TRIGGER absence_outcomes_first BEFORE INSERT ON absence_outcomes BEGIN
+  SELECT RAISE(ABORT, 'visits_open') WHERE (SELECT status FROM absences WHERE id = NEW.absence_id) = 'complete';
+END;
+CREATE TRIGGER absence_outcomes_stay BEFORE UPDATE ON absence_outcomes BEGIN
+  SELECT RAISE(ABORT, 'visits_open') WHERE EXISTS (
+    SELECT 1 FROM appointments JOIN absences ON absences.practitioner_id = appointments.practitioner_id
+    WHERE appointments.id = OLD.appointment_id AND absences.id = OLD.absence_id
+      AND absences.status = 'complete' AND appointments.status IN ('booked', 'arrived')
+      AND appointments.starts_at < absences.ends_at AND appointments.ends_at > absences.starts_at);
+END;
+CREATE TRIGGER absence_outcomes_kept BEFORE DELETE ON absence_outcomes BEGIN
+  SELECT RAISE(ABORT, 'visits_open') WHERE EXISTS (
+    SELECT 1 FROM appointments JOIN absences ON absences.practitioner_id = appointments.practitioner_id
+    WHERE appointments.id = OLD.appointment_id AND absences.id = OLD.absence_id
+      AND absences.status = 'complete' AND appointments.status IN ('booked', 'arrived')
+      AND appointments.starts_at < absences.ends_at AND appointments.ends_at > absences.starts_at);
+END;
 
 -- Only an open encounter changes its status, or one whose appointment is booked again.
 CREATE TRIGGER encounters_ended BEFORE UPDATE OF status, outcome ON encounters

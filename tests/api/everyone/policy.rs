@@ -155,6 +155,7 @@ fn no_ended_membership_and_no_missing_relation_allows_anything_of_a_clinic() {
         Action::ReadFeed,
         Action::ReadResource,
         Action::LookUp,
+        Action::AnswerOffer,
     ];
     let powerless = |name: &str| name.contains("disabled") || name.contains("invited");
     for (name, caller) in callers() {

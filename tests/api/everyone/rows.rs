@@ -226,6 +226,44 @@ pub fn rows() -> Vec<Row> {
             .body(|_| json!({"from": "2026-12-24T00:00:00Z", "to": "2026-12-25T00:00:00Z"}))
             .may(PLANNERS)
             .see(&[Colleague, Feldsher]),
+        row("GET", "/v1/absences/{id}").of("leave").may(PLANNERS).see(&[Colleague, Feldsher]),
+        row("POST", "/v1/absences/{id}/outcomes")
+            .of("leave")
+            .body(|place| {
+                json!({"outcomes": [{"appointment": place.id("hit"), "outcome": "offered"}]})
+            })
+            .may(PLANNERS)
+            .see(&[Colleague, Feldsher]),
+        row("POST", "/v1/absences/{id}/complete")
+            .of("leave")
+            .may(PLANNERS)
+            .see(&[Colleague, Feldsher]),
+        row("GET", "/v1/appointments/{id}/offer").of("hit").may(VISIBLE),
+        row("POST", "/v1/appointments/{id}/offer")
+            .of("hit")
+            .body(|_| json!({"number": 1}))
+            .may(VISIBLE),
+        row("POST", "/v1/offers/answer").public(),
+        row("POST", "/v1/practitioners/{id}/illness-plans")
+            .of("practitioner")
+            .body(|_| json!({"from": "2026-12-08T00:00:00Z", "to": "2026-12-09T00:00:00Z"}))
+            .may(PLANNERS)
+            .see(&[Colleague, Feldsher]),
+        row("GET", "/v1/illness-plans/{id}").of("plan").may(PLANNERS).see(&[Colleague, Feldsher]),
+        row("PATCH", "/v1/illness-plans/{id}")
+            .of("plan")
+            .body(|_| json!({"proposals": []}))
+            .version(1)
+            .may(PLANNERS)
+            .see(&[Colleague, Feldsher]),
+        row("POST", "/v1/illness-plans/{id}/apply")
+            .of("plan")
+            .may(PLANNERS)
+            .see(&[Colleague, Feldsher]),
+        row("POST", "/v1/illness-plans/{id}/undo")
+            .of("plan")
+            .may(PLANNERS)
+            .see(&[Colleague, Feldsher]),
         row("DELETE", "/v1/practitioners/{id}/absences/{absence}")
             .of("practitioner")
             .may(PLANNERS)

@@ -228,6 +228,14 @@ async fn furnish(world: &World, place: &mut Place, cast: Cast<'_>) {
             place.keep(name, &made(client, &path, body.clone()).await["id"]);
         }
     }
+    let hit = book(patient, doctor, service, "2026-12-02T03:00:00Z", false).await;
+    place.keep("hit", &hit["id"]);
+    let hour = json!({"from": "2026-12-02T03:00:00Z", "to": "2026-12-02T04:00:00Z"});
+    let leave = format!("/v1/practitioners/{}/absences", doctor.id);
+    place.keep("leave", &made(&doctor.client, &leave, hour).await["id"]);
+    let plans = format!("/v1/practitioners/{}/illness-plans", doctor.id);
+    let day = json!({"from": "2026-12-09T00:00:00Z", "to": "2026-12-10T00:00:00Z"});
+    place.keep("plan", &made(&doctor.client, &plans, day).await["id"]);
     for (name, start) in [("planned", "03:00"), ("held", "03:20")] {
         let start = format!("2026-11-23T{start}:00Z");
         let booked = book(patient, doctor, service, &start, name == "held").await;

@@ -1,0 +1,196 @@
+//! What the absence of a practitioner does to visits: which it hits, how they are called off for
+//! it and brought back, and how a time is held in place of one. Every function here is for a deed
+//! that has decided on access itself.
+
+use diesel::prelude::*;
+
+use crate::account::AccountId;
+use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
+use crate::appointment::taken::VISIT_HOURS_MAX;
+use crate::appointment::{AppointmentId, CancellationCode, Priority, Row, find_row, sealed};
+use crate::base::column::{self, Instant};
+use crate::base::error::Error;
+use crate::base::problem;
+use crate::base::schema::{appointments, occupancies, patients};
+use crate::base::tx::Tx;
+use crate::encounter;
+use crate::encounter::lifecycle::{Act, AppointmentStatus};
+use crate::organization::ServiceId;
+use crate::organization::service::Mode;
+use crate::patient::PatientId;
+use crate::practitioner::PractitionerId;
+
+/// A visit as whoever finds it another place must know it.
+#[derive(Debug, Clone, Queryable)]
+pub struct Affected {
+    /// The appointment.
+    pub id: AppointmentId,
+    /// Its booking code.
+    pub code: String,
+    /// Where it stands.
+    pub status: AppointmentStatus,
+    /// What was booked.
+    pub service: ServiceId,
+    /// With whom.
+    pub practitioner: PractitionerId,
+    /// For whom.
+    pub patient: PatientId,
+    /// Their name.
+    pub patient_name: String,
+    /// Their account.
+    pub account: Option<AccountId>,
+    /// When it begins.
+    pub start: Instant,
+    /// When it is planned to end.
+    pub end: Instant,
+    /// From when it takes the practitioner's time.
+    pub busy_from: Instant,
+    /// Until when.
+    pub busy_to: Instant,
+    /// How soon it must be.
+    pub priority: Priority,
+    /// How it shall be held.
+    pub mode: Mode,
+    /// The promised local time.
+    pub local_start: String,
+    /// The zone of that time.
+    pub time_zone: String,
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn affected() -> _ {
+    appointments::table.inner_join(patients::table).select((
+        appointments::id,
+        appointments::code,
+        appointments::status,
+        appointments::service_id,
+        appointments::practitioner_id,
+        appointments::patient_id,
+        patients::name,
+        patients::account_id,
+        appointments::starts_at,
+        appointments::ends_at,
+        appointments::busy_from,
+        appointments::busy_to,
+        appointments::priority,
+        appointments::mode,
+        appointments::local_start,
+        appointments::time_zone,
+    ))
+}
+
+/// The visits of a practitioner that touch a range and are not over, the first `most` by start:
+/// booked, begun, or held and not yet dead. Index: appointments_by_practitioner.
+pub fn within(
+    tx: &mut Tx,
+    practitioner: PractitionerId,
+    (from, to): (Instant, Instant),
+    most: i64,
+) -> Result<Vec<Affected>, Error> {
+    use AppointmentStatus::{Arrived, Booked};
+    let visits = affected()
+        .filter(appointments::practitioner_id.eq(practitioner))
+        .filter(appointments::starts_at.gt(from.minus(chrono::TimeDelta::hours(VISIT_HOURS_MAX))))
+        .filter(appointments::starts_at.lt(to))
+        .filter(appointments::ends_at.gt(from))
+        .filter(
+            appointments::status
+                .eq_any([Booked, Arrived])
+                .or(appointments::hold_expires_at.gt(tx.now)),
+        )
+        .order((appointments::starts_at, appointments::id))
+        .limit(most);
+    Ok(visits.load(tx.conn)?)
+}
+
+/// Some visits, by start.
+pub fn of(tx: &mut Tx, ids: &[AppointmentId]) -> Result<Vec<Affected>, Error> {
+    let visits = affected()
+        .filter(appointments::id.eq_any(ids))
+        .order((appointments::starts_at, appointments::id));
+    Ok(visits.load(tx.conn)?)
+}
+
+/// What is taken of some people's time within a range, in either lane, and by which visit; holds
+/// that have run out take none. Index: occupancies_live.
+pub fn taken(
+    tx: &mut Tx,
+    people: &[uuid::Uuid],
+    (from, to): (Instant, Instant),
+) -> Result<Vec<(uuid::Uuid, AppointmentId, Instant, Instant)>, Error> {
+    let ids: Vec<column::Uuid> = people.iter().map(|id| column::Uuid(*id)).collect();
+    let taken = occupancies::table
+        .inner_join(appointments::table.on(occupancies::appointment_id.eq(appointments::id)))
+        .filter(occupancies::resource_id.eq_any(ids))
+        .filter(occupancies::lane.eq_any([LANE, SECOND_LANE]))
+        .filter(occupancies::live)
+        .filter(occupancies::starts_at.gt(from.minus(chrono::TimeDelta::hours(VISIT_HOURS_MAX))))
+        .filter(occupancies::starts_at.lt(to))
+        .filter(occupancies::ends_at.gt(from))
+        .filter(
+            appointments::hold_expires_at.is_null().or(appointments::hold_expires_at.gt(tx.now)),
+        )
+        .select((
+            occupancies::resource_id,
+            occupancies::appointment_id,
+            occupancies::starts_at,
+            occupancies::ends_at,
+        ));
+    let rows: Vec<(column::Uuid, AppointmentId, Instant, Instant)> = taken.load(tx.conn)?;
+    Ok(rows.into_iter().map(|(id, visit, from, to)| (id.0, visit, from, to)).collect())
+}
+
+/// Calls a visit off because its practitioner is away.
+pub fn call_off(tx: &mut Tx, id: AppointmentId, reason: Option<&str>) -> Result<(), Error> {
+    encounter::advance(tx, id, Act::Cancel, None)?;
+    let reason = sealed(tx, id, "cancellation", reason)?;
+    diesel::update(appointments::table.find(id))
+        .set((
+            appointments::cancellation_sealed.eq(reason),
+            appointments::cancellation_code.eq(CancellationCode::Leave),
+        ))
+        .execute(tx.conn)?;
+    let visit = encounter::of_appointment(tx, id)?;
+    encounter::finish::over(tx, visit.id)
+}
+
+/// Brings back a visit that was called off because its practitioner was away. 409 `bad_state`
+/// when it was called off for another reason, `slot_taken` when its time was given away.
+pub fn reinstate(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
+    let row = find_row(tx, id)?;
+    let code: Option<CancellationCode> =
+        appointments::table.find(id).select(appointments::cancellation_code).get_result(tx.conn)?;
+    if code != Some(CancellationCode::Leave) {
+        return Err(Error::from(&problem::BAD_STATE));
+    }
+    for claim in claims(&row) {
+        occupy::release_expired(tx, &claim)?;
+    }
+    tx.attempt(|tx| encounter::advance(tx, id, Act::Reinstate, None))?;
+    diesel::update(appointments::table.find(id))
+        .set(appointments::cancellation_sealed.eq(None::<Vec<u8>>))
+        .execute(tx.conn)?;
+    Ok(())
+}
+
+fn claims(row: &Row) -> [Claim; 3] {
+    let doctor = Claim {
+        kind: ResourceKind::Practitioner,
+        resource: row.practitioner_id.0,
+        lane: LANE,
+        from: row.busy_from,
+        to: row.busy_to,
+    };
+    let (kind, resource) = (ResourceKind::Patient, row.patient_id.0);
+    let patient = Claim { kind, resource, from: row.starts_at, to: row.ends_at, ..doctor };
+    [doctor, Claim { lane: SECOND_LANE, ..doctor }, patient]
+}
+
+/// Lets a held time go, if it is still held.
+pub fn let_go(tx: &mut Tx, held: AppointmentId) -> Result<(), Error> {
+    match encounter::advance(tx, held, Act::Expire, None) {
+        Ok(_) => Ok(()),
+        Err(error) if error.is(&problem::BAD_STATE) || error.is(&problem::CONFLICT) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,395 @@
+//! Other times for a visit whose practitioner is away: held for the patient until a deadline, and
+//! chosen once. The visit keeps its id, code and link.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{NaiveDate, TimeDelta};
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use utoipa::ToSchema;
+
+use crate::access::Facts;
+use crate::access::table::Action;
+use crate::account::AccountId;
+use crate::appointment::affected::{self, Affected};
+use crate::appointment::book::{self, InPlace};
+use crate::appointment::lookup::{self, LookUp};
+use crate::appointment::reschedule::{RescheduleAppointment, put_elsewhere};
+use crate::appointment::{self, Appointment, AppointmentId, Row};
+use crate::base::app::App;
+use crate::base::column::Instant;
+use crate::base::ctx::{Ctx, as_system};
+use crate::base::error::Error;
+use crate::base::name::Named;
+use crate::base::problem;
+use crate::base::schema::{absence_outcomes, appointments, offered_times, practitioners};
+use crate::base::tx::Tx;
+use crate::encounter::lifecycle::AppointmentStatus;
+use crate::message;
+use crate::organization;
+use crate::patient;
+use crate::practitioner::PractitionerId;
+use crate::schedule;
+use crate::schedule::absence::{AbsenceId, AbsenceStatus};
+use crate::schedule::free::Asker;
+use crate::schedule::leave::{AbsenceRow, OUTCOME, Outcome, OutcomeRow, inside, set_status};
+
+/// How many times are offered.
+const TIMES: usize = 3;
+/// The earliest time that is offered lies so far ahead.
+const NOTICE_MINUTES: i64 = 60;
+/// An offer ends so long before the earliest of its times.
+const ANSWER_MINUTES: i64 = 30;
+/// Times are offered so far apart where there is room: three in a row are one choice.
+const APART_HOURS: i64 = 2;
+/// How many free times are looked at, and how many are tried.
+const LOOK_AT: usize = 200;
+const TRIES_MAX: usize = 24;
+/// How often offers that nobody answered are looked for.
+const TICK_SECS: u64 = 5;
+/// How many of them are ended in one transaction.
+const LAPSES_MAX: i64 = 50;
+
+/// A time that a patient can choose.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct OfferedTime {
+    /// What to choose it by: 1, 2 or 3.
+    pub number: i32,
+    /// When it begins.
+    pub start: Instant,
+    /// The same as a clock where the patient lives shows it.
+    pub local_start: String,
+    /// The IANA zone of that clock.
+    pub time_zone: String,
+    /// With whom.
+    pub practitioner: Named<PractitionerId>,
+}
+
+/// The times that are held in place of a visit.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Offer {
+    /// The visit that has no practitioner any more.
+    pub appointment: AppointmentId,
+    /// Until when one can choose.
+    pub expires_at: Instant,
+    /// Those still held, by start.
+    pub times: Vec<OfferedTime>,
+}
+
+/// Holds up to three times for the patient of a visit. Returns until when.
+/// 409 `nothing_to_offer` when nothing is free. The caller has made the access decision.
+pub(crate) fn make(tx: &mut Tx, absence: AbsenceId, visit: &Affected) -> Result<Instant, Error> {
+    if visit.status != AppointmentStatus::Booked {
+        return Err(Error::from(&problem::BAD_STATE));
+    }
+    let service = organization::find_service(tx, visit.service)?;
+    let patient = patient::find_row(tx, visit.patient)?;
+    let earliest = tx.now.plus(TimeDelta::minutes(NOTICE_MINUTES));
+    let zone = patient.time_zone;
+    let free = schedule::next_free(tx, &service, None, earliest, zone, LOOK_AT)?;
+    let Some(first) = free.first() else { return Err(Error::from(&problem::NOTHING_TO_OFFER)) };
+    let deadline = tx.now.plus(TimeDelta::hours(i64::from(tx.config.booking.offer_hours)));
+    let until = deadline.min(first.start.minus(TimeDelta::minutes(ANSWER_MINUTES)));
+    let (priority, mode) = (visit.priority, visit.mode);
+    let held = InPlace { service: &service, patient: &patient, priority, mode, until };
+    let mut chosen: Vec<(Instant, AppointmentId)> = Vec::new();
+    let mut tried: Vec<(Instant, PractitionerId)> = Vec::new();
+    for apart in [TimeDelta::hours(APART_HOURS), TimeDelta::minutes(1)] {
+        for slot in &free {
+            let place = (slot.start, slot.practitioner.id);
+            let near = chosen.iter().any(|(start, _)| slot.start.since(*start).abs() < apart);
+            if chosen.len() >= TIMES || tried.len() >= TRIES_MAX || near || tried.contains(&place) {
+                continue;
+            }
+            tried.push(place);
+            let taken = book::hold_in_place(tx, held, slot.practitioner.id, slot.start)?;
+            chosen.extend(taken.map(|id| (slot.start, id)));
+        }
+    }
+    if chosen.is_empty() {
+        return Err(Error::from(&problem::NOTHING_TO_OFFER));
+    }
+    chosen.sort_unstable();
+    for ((_, id), number) in chosen.iter().zip(1_i32..) {
+        diesel::insert_into(offered_times::table)
+            .values((
+                offered_times::held_id.eq(id),
+                offered_times::absence_id.eq(absence),
+                offered_times::appointment_id.eq(visit.id),
+                offered_times::number.eq(number),
+            ))
+            .execute(tx.conn)?;
+    }
+    Ok(until)
+}
+
+/// Lets go what is held in place of a visit; nothing when nothing is.
+pub(crate) fn withdraw(tx: &mut Tx, appointment: AppointmentId) -> Result<(), Error> {
+    let of_visit = offered_times::table.filter(offered_times::appointment_id.eq(appointment));
+    let held: Vec<AppointmentId> =
+        of_visit.select(offered_times::held_id).order(offered_times::number).load(tx.conn)?;
+    for id in held {
+        affected::let_go(tx, id)?;
+    }
+    diesel::delete(of_visit).execute(tx.conn)?;
+    Ok(())
+}
+
+/// Whether an appointment is a time that is held in place of another.
+pub(crate) fn is_offered(tx: &mut Tx, held: AppointmentId) -> Result<bool, Error> {
+    let offered = offered_times::table.find(held);
+    Ok(diesel::select(diesel::dsl::exists(offered)).get_result(tx.conn)?)
+}
+
+type Line = (AppointmentId, i32, Instant, String, String, PractitionerId, String);
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn times(now: Instant) -> _ {
+    offered_times::table
+        .inner_join(appointments::table.on(appointments::id.eq(offered_times::held_id)))
+        .inner_join(practitioners::table.on(practitioners::id.eq(appointments::practitioner_id)))
+        .filter(appointments::hold_expires_at.gt(now))
+        .select((
+            offered_times::appointment_id,
+            offered_times::number,
+            appointments::starts_at,
+            appointments::local_start,
+            appointments::time_zone,
+            practitioners::id,
+            practitioners::name,
+        ))
+}
+
+fn time(line: Line) -> (AppointmentId, OfferedTime) {
+    let (visit, number, start, local_start, time_zone, id, name) = line;
+    let practitioner = Named { id, name };
+    (visit, OfferedTime { number, start, local_start, time_zone, practitioner })
+}
+
+/// What is still held for the visits of an absence.
+pub(crate) fn of_absence(
+    tx: &mut Tx,
+    absence: AbsenceId,
+) -> Result<Vec<(AppointmentId, OfferedTime)>, Error> {
+    let lines: Vec<Line> = times(tx.now)
+        .filter(offered_times::absence_id.eq(absence))
+        .order((offered_times::appointment_id, offered_times::number))
+        .load(tx.conn)?;
+    Ok(lines.into_iter().map(time).collect())
+}
+
+/// Shows what is held in place of a visit. 404 when nothing was offered, 410 `offer_over` when
+/// nobody chose in time.
+pub fn find(tx: &mut Tx, id: AppointmentId) -> Result<Offer, Error> {
+    let row = appointment::find_row(tx, id)?;
+    tx.allow(Action::ReadAppointment, &row.facts())?;
+    show(tx, id)
+}
+
+fn show(tx: &mut Tx, id: AppointmentId) -> Result<Offer, Error> {
+    let (_, outcome) = standing(tx, id)?;
+    let lines: Vec<Line> = times(tx.now)
+        .filter(offered_times::appointment_id.eq(id))
+        .order(offered_times::number)
+        .load(tx.conn)?;
+    let times = lines.into_iter().map(|line| time(line).1).collect();
+    let expires_at = outcome.expires_at.unwrap_or(tx.now);
+    Ok(Offer { appointment: id, expires_at, times })
+}
+
+/// The offer of a visit that is neither answered nor over. 404 when nothing was offered,
+/// 409 `bad_state` when something else was decided since.
+fn standing(tx: &mut Tx, id: AppointmentId) -> Result<(AbsenceId, OutcomeRow), Error> {
+    let decided: Vec<(AbsenceId, OutcomeRow)> = absence_outcomes::table
+        .filter(absence_outcomes::appointment_id.eq(id))
+        .order(absence_outcomes::decided_at.desc())
+        .select((absence_outcomes::absence_id, OUTCOME))
+        .load(tx.conn)?;
+    let last = decided.first().copied().ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
+    match last.1.expires_at {
+        None => Err(Error::from(&problem::BAD_STATE)),
+        Some(until) if until <= tx.now => Err(Error::from(&problem::OFFER_OVER)),
+        Some(_) => Ok(last),
+    }
+}
+
+/// Which time a patient chooses.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChooseTime {
+    /// Its number in the offer.
+    pub number: i32,
+}
+
+/// Puts a visit to a time that was held for it, and lets the others go. 410 `offer_over` when the
+/// deadline has passed.
+pub fn choose(tx: &mut Tx, id: AppointmentId, wanted: ChooseTime) -> Result<Appointment, Error> {
+    let row = appointment::find_row(tx, id)?;
+    tx.allow(Action::MoveAppointment, &row.facts())?;
+    let by = tx.person()?.account;
+    let moved = take(tx, &row, wanted.number, by)?;
+    tx.record(Action::MoveAppointment, "Appointment", id.0, &row.facts());
+    Ok(moved)
+}
+
+fn take(tx: &mut Tx, row: &Row, number: i32, by: AccountId) -> Result<Appointment, Error> {
+    let (absence, _) = standing(tx, row.id)?;
+    let chosen: Option<(Instant, PractitionerId)> = offered_times::table
+        .inner_join(appointments::table.on(appointments::id.eq(offered_times::held_id)))
+        .filter(offered_times::appointment_id.eq(row.id))
+        .filter(offered_times::number.eq(number))
+        .filter(appointments::hold_expires_at.gt(tx.now))
+        .select((appointments::starts_at, appointments::practitioner_id))
+        .get_result(tx.conn)
+        .optional()?;
+    let (start, practitioner) =
+        chosen.ok_or_else(|| Error::field(&problem::UNKNOWN_REFERENCE, "/number"))?;
+    withdraw(tx, row.id)?;
+    let to = RescheduleAppointment { start, practitioner: Some(practitioner), reason: None };
+    let (moved, patient) = put_elsewhere(tx, row, &to, (by, Asker::Triage))?;
+    diesel::update(absence_outcomes::table.find((absence, row.id)))
+        .set((
+            absence_outcomes::outcome.eq(Outcome::Moved),
+            absence_outcomes::to_practitioner_id.eq(Some(practitioner)),
+            absence_outcomes::to_starts_at.eq(Some(start)),
+            absence_outcomes::expires_at.eq(None::<Instant>),
+        ))
+        .execute(tx.conn)?;
+    message::tell_move(tx, &moved, patient.account_id)?;
+    Ok(moved)
+}
+
+/// What somebody without a sign-in knows, and what they choose.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerOffer {
+    /// The booking code; capitals and spaces do not matter.
+    pub code: String,
+    /// The day the patient was born.
+    pub birth_date: NaiveDate,
+    /// The number of a time; left out: only show them.
+    pub number: Option<i32>,
+}
+
+/// What they hear: nothing that names anybody.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct AnsweredOffer {
+    /// Until when one can choose; left out once it is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Instant>,
+    /// What is held.
+    pub times: Vec<NamelessTime>,
+    /// The new time, once it is chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<NamelessTime>,
+}
+
+/// A time without a name.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct NamelessTime {
+    /// What to choose it by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<i32>,
+    /// The local time, RFC 3339 with the offset of that zone.
+    pub local_start: String,
+    /// The IANA zone of that time.
+    pub time_zone: String,
+}
+
+/// Shows what is offered, or chooses, for whoever has a booking code and a birth date.
+/// 404 when the two do not belong together; 429 when the code was tried too often.
+pub async fn answer(ctx: &Ctx, wanted: AnswerOffer) -> Result<AnsweredOffer, Error> {
+    let asked = LookUp { code: wanted.code, birth_date: wanted.birth_date };
+    let address = ctx.address.clone();
+    // A refusal would undo the count of the try, so the deed that counts answers instead.
+    let found = ctx.write(move |tx| lookup::identify(tx, &asked, &address)).await?;
+    let id = found.ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
+    let number = wanted.number;
+    ctx.write(move |tx| answer_of(tx, id, number)).await.map_err(|error| {
+        // Without a sign-in, "nothing is there" would be answered with "sign in".
+        if error.is(&problem::UNAUTHORIZED) { Error::from(&problem::NOT_FOUND) } else { error }
+    })
+}
+
+fn answer_of(tx: &mut Tx, id: AppointmentId, number: Option<i32>) -> Result<AnsweredOffer, Error> {
+    tx.allow(Action::AnswerOffer, &Facts::NONE)?;
+    let row = appointment::find_row(tx, id)?;
+    let Some(number) = number else {
+        let offer = show(tx, id)?;
+        let times = offer.times.into_iter().map(|time| NamelessTime {
+            number: Some(time.number),
+            local_start: time.local_start,
+            time_zone: time.time_zone,
+        });
+        let expires_at = Some(offer.expires_at);
+        return Ok(AnsweredOffer { expires_at, times: times.collect(), chosen: None });
+    };
+    let account = patient::find_row(tx, row.patient_id)?.account_id;
+    let by = match account {
+        Some(account) => account,
+        // Who has no account of their own acts for whoever made the offer.
+        None => standing(tx, id)?.1.decided_by,
+    };
+    let moved = take(tx, &row, number, by)?;
+    tx.record(Action::AnswerOffer, "Appointment", id.0, &row.facts());
+    let (local_start, time_zone) = (moved.local_start, moved.time_zone);
+    let chosen = NamelessTime { number: None, local_start, time_zone };
+    Ok(AnsweredOffer { expires_at: None, times: Vec::new(), chosen: Some(chosen) })
+}
+
+/// Ends the offers of an absence that nobody answered: their visits are open again, and so is it.
+pub(crate) fn lapse_of(tx: &mut Tx, absence: &AbsenceRow) -> Result<(), Error> {
+    let due: Vec<AppointmentId> = absence_outcomes::table
+        .filter(absence_outcomes::absence_id.eq(absence.id))
+        .filter(absence_outcomes::outcome.eq(Outcome::Offered))
+        .filter(absence_outcomes::expires_at.le(tx.now))
+        .select(absence_outcomes::appointment_id)
+        .load(tx.conn)?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    let inside = inside(tx, absence)?;
+    if inside.iter().any(|visit| due.contains(&visit.id)) {
+        set_status(tx, absence.id, AbsenceStatus::Open)?;
+    }
+    for id in due {
+        withdraw(tx, id)?;
+        diesel::delete(absence_outcomes::table.find((absence.id, id))).execute(tx.conn)?;
+        let facts = appointment::find_row(tx, id)?.facts();
+        tx.record(Action::LapseOffer, "Appointment", id.0, &facts);
+    }
+    Ok(())
+}
+
+/// Ends all offers that nobody answered in time. Returns of how many absences.
+/// Index: absence_outcomes_offered.
+pub fn lapse_due(tx: &mut Tx) -> Result<usize, Error> {
+    tx.allow(Action::LapseOffer, &Facts::NONE)?;
+    let due: Vec<AbsenceId> = absence_outcomes::table
+        .filter(absence_outcomes::outcome.eq(Outcome::Offered))
+        .filter(absence_outcomes::expires_at.le(tx.now))
+        .select(absence_outcomes::absence_id)
+        .distinct()
+        .limit(LAPSES_MAX)
+        .load(tx.conn)?;
+    for id in &due {
+        let absence = super::find_row(tx, *id)?;
+        lapse_of(tx, &absence)?;
+    }
+    Ok(due.len())
+}
+
+/// Ends offers that nobody answered, until `stop`.
+pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        if let Err(error) = as_system(&app, lapse_due).await {
+            tracing::error!(%error, "offers that are over could not be ended");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(TICK_SECS)) => {}
+            _ = stop.changed() => return,
+        }
+    }
+}

@@ -1,0 +1,585 @@
+//! "The doctor is ill": a plan for all visits of some time. It is made as a preview, can be
+//! edited, is applied in one step, and can be taken back for ten minutes.
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::access::Facts;
+use crate::access::table::Action;
+use crate::appointment::affected::{self, Affected};
+use crate::appointment::reschedule::{RescheduleAppointment, put_elsewhere};
+use crate::appointment::{self, AppointmentId, Priority};
+use crate::base::column::{Instant, id, text_enum};
+use crate::base::error::Error;
+use crate::base::name::Named;
+use crate::base::problem;
+use crate::base::schema::{illness_plans, illness_proposals};
+use crate::base::tx::Tx;
+use crate::base::zone::{self, Zone};
+use crate::encounter::lifecycle::AppointmentStatus;
+use crate::message::outbox;
+use crate::patient::PatientId;
+use crate::practitioner::{self, PractitionerId};
+use crate::schedule::absence::{self, AbsenceId, AbsenceStatus};
+use crate::schedule::free::Asker;
+use crate::schedule::leave::assign::{Place, Why};
+use crate::schedule::leave::preview::{self, Proposed};
+use crate::schedule::leave::settle::{Deed, Told, settle, take_all_turns};
+use crate::schedule::leave::{
+    AbsenceRow, Names, Outcome, OutcomeRow, facts, find_row, forget, inside, outcomes, set_status,
+    undecided,
+};
+
+id!(
+    /// A plan for the visits of somebody who is ill.
+    PlanId
+);
+
+text_enum!(
+    /// Where a plan stands.
+    PlanStatus {
+        /// Nothing was moved yet.
+        Draft = "draft",
+        /// Done; it can be taken back until `undo_until`.
+        Applied = "applied",
+        /// Done and taken back.
+        Undone = "undone",
+    }
+);
+
+text_enum!(
+    /// What a plan does with a visit.
+    Act {
+        /// Puts it to another practitioner or time.
+        Move = "move",
+        /// Lets its patient choose among times that are held.
+        Offer = "offer",
+        /// Calls it off.
+        Cancel = "cancel",
+        /// Nothing: somebody decides later.
+        Keep = "keep",
+    }
+);
+
+/// The longest time that one plan covers, in days.
+const PLAN_DAYS_MAX: i64 = 7;
+/// The most visits of one plan.
+const VISITS_MAX: i64 = 200;
+/// How long an applied plan can be taken back, in minutes.
+const UNDO_MINUTES: i64 = 10;
+
+/// When somebody is ill.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanIllness {
+    /// From when, RFC 3339 with an offset.
+    pub from: Instant,
+    /// Until when, at most 7 days later.
+    pub to: Instant,
+}
+
+/// What a plan does with a visit, and why.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ShownProposal {
+    /// The visit.
+    pub appointment: AppointmentId,
+    /// Its booking code.
+    pub code: String,
+    /// Where it stands now.
+    pub status: AppointmentStatus,
+    /// How soon it must be.
+    pub priority: Priority,
+    /// For whom.
+    pub patient: Named<PatientId>,
+    /// When it was to begin as the plan was made.
+    pub from_start: Instant,
+    /// The same on the patient's clock.
+    pub from_local_start: String,
+    /// The IANA zone of that clock.
+    pub time_zone: String,
+    /// What the plan does with it.
+    pub act: Act,
+    /// With whom it is put.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub practitioner: Option<Named<PractitionerId>>,
+    /// When it begins then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<Instant>,
+    /// The same on the patient's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_start: Option<String>,
+    /// Why, as codes.
+    pub why: Vec<Why>,
+}
+
+/// A plan for the visits of somebody who is ill.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct IllnessPlan {
+    /// Its id.
+    pub id: PlanId,
+    /// Who is ill.
+    pub practitioner: Named<PractitionerId>,
+    /// From when.
+    pub from: Instant,
+    /// Until when.
+    pub to: Instant,
+    /// Where it stands.
+    pub status: PlanStatus,
+    /// The absence that applying it made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub absence: Option<AbsenceId>,
+    /// Until when it can be taken back; patients hear of it after that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undo_until: Option<Instant>,
+    /// What it does, the most urgent visit first, then by start.
+    pub proposals: Vec<ShownProposal>,
+    /// Counts the changes; the `ETag`.
+    pub version: i32,
+}
+
+/// A proposal that no longer fits, or something in the way of taking a plan back.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct PlanConflict {
+    /// The visit.
+    pub appointment: AppointmentId,
+    /// What is in the way: the code of the refusal, or `not_in_plan`, `changed_meanwhile`,
+    /// `offer_taken`.
+    pub code: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, Queryable)]
+struct PlanRow {
+    id: PlanId,
+    practitioner: PractitionerId,
+    starts_at: Instant,
+    ends_at: Instant,
+    status: PlanStatus,
+    absence: Option<AbsenceId>,
+    undo_until: Option<Instant>,
+    version: i32,
+}
+
+#[derive(Debug, Clone, Queryable)]
+struct ProposalRow {
+    appointment: AppointmentId,
+    act: Act,
+    practitioner: Option<PractitionerId>,
+    starts_at: Option<Instant>,
+    from_start: Instant,
+    why: String,
+}
+
+fn row(tx: &mut Tx, id: PlanId) -> Result<PlanRow, Error> {
+    illness_plans::table
+        .find(id)
+        .select((
+            illness_plans::id,
+            illness_plans::practitioner_id,
+            illness_plans::starts_at,
+            illness_plans::ends_at,
+            illness_plans::status,
+            illness_plans::absence_id,
+            illness_plans::undo_until,
+            illness_plans::version,
+        ))
+        .get_result(tx.conn)
+        .optional()?
+        .ok_or_else(|| Error::from(&problem::NOT_FOUND))
+}
+
+fn proposals(tx: &mut Tx, id: PlanId) -> Result<Vec<ProposalRow>, Error> {
+    Ok(illness_proposals::table
+        .filter(illness_proposals::plan_id.eq(id))
+        .select((
+            illness_proposals::appointment_id,
+            illness_proposals::act,
+            illness_proposals::practitioner_id,
+            illness_proposals::starts_at,
+            illness_proposals::from_starts_at,
+            illness_proposals::why,
+        ))
+        .load(tx.conn)?)
+}
+
+/// Makes a plan as a preview: nothing is moved, nobody is told.
+pub fn create(
+    tx: &mut Tx,
+    practitioner: PractitionerId,
+    wanted: PlanIllness,
+) -> Result<IllnessPlan, Error> {
+    let facts = facts(tx, practitioner)?;
+    tx.allow(Action::SettleLeave, &facts)?;
+    if wanted.to <= wanted.from {
+        return Err(Error::field(&problem::INVALID_BODY, "/to"));
+    }
+    if wanted.to <= tx.now {
+        return Err(Error::field(&problem::IN_THE_PAST, "/to"));
+    }
+    if wanted.to.since(wanted.from) > TimeDelta::days(PLAN_DAYS_MAX) {
+        return Err(Error::field(&problem::RANGE_TOO_WIDE, "/to"));
+    }
+    let range = (wanted.from, wanted.to);
+    let visits = affected::within(tx, practitioner, range, VISITS_MAX.saturating_add(1))?;
+    if i64::try_from(visits.len()).is_ok_and(|many| many > VISITS_MAX) {
+        return Err(Error::field(&problem::RANGE_TOO_WIDE, "/to"));
+    }
+    let ill = practitioner::find_row(tx, practitioner)?;
+    let proposed = preview::propose(tx, &ill, wanted.to, &visits)?;
+    let id = PlanId::new(tx.now);
+    diesel::insert_into(illness_plans::table)
+        .values((
+            illness_plans::id.eq(id),
+            illness_plans::practitioner_id.eq(practitioner),
+            illness_plans::starts_at.eq(wanted.from),
+            illness_plans::ends_at.eq(wanted.to),
+            illness_plans::status.eq(PlanStatus::Draft),
+            illness_plans::created_by.eq(tx.person()?.account),
+            illness_plans::created_at.eq(tx.now),
+            illness_plans::version.eq(1),
+        ))
+        .execute(tx.conn)?;
+    for one in &proposed {
+        put(tx, id, one)?;
+    }
+    tx.record(Action::SettleLeave, "IllnessPlan", id.0, &facts);
+    show(tx, id)
+}
+
+fn put(tx: &mut Tx, plan: PlanId, one: &Proposed) -> Result<(), Error> {
+    let why: Vec<&str> = one.why.iter().map(|why| why.as_str()).collect();
+    diesel::insert_into(illness_proposals::table)
+        .values((
+            illness_proposals::plan_id.eq(plan),
+            illness_proposals::appointment_id.eq(one.visit),
+            illness_proposals::act.eq(one.act),
+            illness_proposals::practitioner_id.eq(one.place.map(|place| place.practitioner)),
+            illness_proposals::starts_at.eq(one.place.map(|place| place.start)),
+            illness_proposals::from_starts_at.eq(one.from_start),
+            illness_proposals::why.eq(why.join(" ")),
+        ))
+        .execute(tx.conn)?;
+    Ok(())
+}
+
+/// Shows a plan. 404 when it is not there or not the caller's to see.
+pub fn find(tx: &mut Tx, id: PlanId) -> Result<IllnessPlan, Error> {
+    let plan = row(tx, id)?;
+    let facts = facts(tx, plan.practitioner)?;
+    tx.allow(Action::ReadLeave, &facts)?;
+    show(tx, id)
+}
+
+fn show(tx: &mut Tx, id: PlanId) -> Result<IllnessPlan, Error> {
+    let plan = row(tx, id)?;
+    let mut rows = proposals(tx, id)?;
+    let ids: Vec<AppointmentId> = rows.iter().map(|row| row.appointment).collect();
+    let visits = affected::of(tx, &ids)?;
+    let visit = |id| visits.iter().find(|visit| visit.id == id);
+    rows.sort_by_key(|row| {
+        let priority = visit(row.appointment).map(|visit| visit.priority);
+        (std::cmp::Reverse(priority), row.from_start, row.appointment)
+    });
+    let mut names = Names::default();
+    let mut shown = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(visit) = visit(row.appointment) else { continue };
+        let zone: Zone = visit
+            .time_zone
+            .parse()
+            .map_err(|_unknown| Error::Internal("a promised zone is none"))?;
+        let practitioner = match row.practitioner {
+            Some(id) => Some(names.of(tx, id)?),
+            None => None,
+        };
+        let why = row.why.split_whitespace().map(str::parse).collect::<Result<Vec<Why>, _>>();
+        shown.push(ShownProposal {
+            appointment: visit.id,
+            code: visit.code.clone(),
+            status: visit.status,
+            priority: visit.priority,
+            patient: Named { id: visit.patient, name: visit.patient_name.clone() },
+            from_start: row.from_start,
+            from_local_start: zone::local(row.from_start, zone),
+            time_zone: visit.time_zone.clone(),
+            act: row.act,
+            practitioner,
+            start: row.starts_at,
+            local_start: row.starts_at.map(|start| zone::local(start, zone)),
+            why: why.map_err(|_unknown| Error::Internal("a stored reason is none"))?,
+        });
+    }
+    Ok(IllnessPlan {
+        id,
+        practitioner: names.of(tx, plan.practitioner)?,
+        from: plan.starts_at,
+        to: plan.ends_at,
+        status: plan.status,
+        absence: plan.absence,
+        undo_until: plan.undo_until,
+        proposals: shown,
+        version: plan.version,
+    })
+}
+
+/// Another word on one visit of a plan.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EditProposal {
+    /// Which.
+    pub appointment: AppointmentId,
+    /// What shall become of it.
+    pub act: Act,
+    /// With whom, when it is moved; left out: with the same.
+    pub practitioner: Option<PractitionerId>,
+    /// When, when it is moved; left out: at the same time.
+    pub start: Option<Instant>,
+}
+
+/// Other words on some visits of a plan; the others stay.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EditPlan {
+    /// At most 200; a visit that was booked since the plan was made can be named too.
+    pub proposals: Vec<EditProposal>,
+}
+
+/// Changes single proposals of a plan that was not applied. 412 when somebody was faster.
+pub fn edit(
+    tx: &mut Tx,
+    id: PlanId,
+    version: i32,
+    change: &EditPlan,
+) -> Result<IllnessPlan, Error> {
+    let plan = row(tx, id)?;
+    let facts = facts(tx, plan.practitioner)?;
+    tx.allow(Action::SettleLeave, &facts)?;
+    if plan.status != PlanStatus::Draft {
+        return Err(Error::from(&problem::BAD_STATE));
+    }
+    if i64::try_from(change.proposals.len()).is_ok_and(|many| many > VISITS_MAX) {
+        return Err(Error::field(&problem::INVALID_BODY, "/proposals"));
+    }
+    advance(tx, &plan, version, PlanStatus::Draft)?;
+    let known = proposals(tx, id)?;
+    let range = (plan.starts_at, plan.ends_at);
+    let inside = affected::within(tx, plan.practitioner, range, VISITS_MAX.saturating_add(1))?;
+    for (at, one) in change.proposals.iter().enumerate() {
+        let pointer = |field: &str| format!("/proposals/{at}/{field}");
+        let from_start = known
+            .iter()
+            .find(|row| row.appointment == one.appointment)
+            .map(|row| row.from_start)
+            .or_else(|| {
+                inside.iter().find(|visit| visit.id == one.appointment).map(|visit| visit.start)
+            })
+            .ok_or_else(|| Error::field(&problem::UNKNOWN_REFERENCE, &pointer("appointment")))?;
+        let names_a_place = one.practitioner.is_some() || one.start.is_some();
+        if names_a_place != (one.act == Act::Move) {
+            return Err(Error::field(&problem::INVALID_BODY, &pointer("act")));
+        }
+        let place = (one.act == Act::Move).then(|| Place {
+            practitioner: one.practitioner.unwrap_or(plan.practitioner),
+            start: one.start.unwrap_or(from_start),
+        });
+        if let Some(place) = place {
+            let service = appointment::find_row(tx, one.appointment)?.service_id;
+            if practitioner::of_service(tx, service, Some(place.practitioner))?.is_empty() {
+                let pointer = pointer("practitioner");
+                return Err(Error::field(&problem::UNKNOWN_REFERENCE, &pointer));
+            }
+        }
+        diesel::delete(illness_proposals::table.find((id, one.appointment))).execute(tx.conn)?;
+        let (visit, why) = (one.appointment, vec![Why::Edited]);
+        put(tx, id, &Proposed { visit, from_start, act: one.act, place, why })?;
+    }
+    tx.record(Action::SettleLeave, "IllnessPlan", id.0, &facts);
+    show(tx, id)
+}
+
+/// The guarded change of a plan's row: 412 when it is no longer the version that was read.
+fn advance(tx: &mut Tx, plan: &PlanRow, version: i32, to: PlanStatus) -> Result<(), Error> {
+    let changed = diesel::update(
+        illness_plans::table
+            .filter(illness_plans::id.eq(plan.id))
+            .filter(illness_plans::status.eq(plan.status))
+            .filter(illness_plans::version.eq(version)),
+    )
+    .set((illness_plans::status.eq(to), illness_plans::version.eq(version.saturating_add(1))))
+    .execute(tx.conn)?;
+    if changed == 0 { Err(Error::from(&problem::STALE_VERSION)) } else { Ok(()) }
+}
+
+/// Does what a plan says, all of it or nothing: the absence, and what becomes of each visit.
+/// 409 `plan_conflicts` names what no longer fits, and visits booked since; the plan can then be
+/// edited. Patients hear of it once it can no longer be taken back. Applying twice is once.
+pub fn apply(tx: &mut Tx, id: PlanId, version: Option<i32>) -> Result<IllnessPlan, Error> {
+    let plan = row(tx, id)?;
+    let facts = facts(tx, plan.practitioner)?;
+    tx.allow(Action::SettleLeave, &facts)?;
+    match plan.status {
+        PlanStatus::Applied => return show(tx, id),
+        PlanStatus::Undone => return Err(Error::from(&problem::BAD_STATE)),
+        PlanStatus::Draft => {}
+    }
+    advance(tx, &plan, version.unwrap_or(plan.version), PlanStatus::Draft)?;
+    let range = (plan.starts_at, plan.ends_at);
+    let (absence, _) = absence::insert(tx, plan.practitioner, range, None)?;
+    set_status(tx, absence, AbsenceStatus::Open)?;
+    let absence = find_row(tx, absence)?;
+    let undo_until = tx.now.plus(TimeDelta::minutes(UNDO_MINUTES));
+    let told = settle_all(tx, &plan, &absence, &facts)?;
+    told.tell(tx, &message_key(id), undo_until)?;
+    let left = inside(tx, &absence)?;
+    let decided = outcomes(tx, absence.id)?;
+    if undecided(tx, &left, &decided).is_empty() {
+        set_status(tx, absence.id, AbsenceStatus::Complete)?;
+    }
+    diesel::update(illness_plans::table.find(id))
+        .set((
+            illness_plans::status.eq(PlanStatus::Applied),
+            illness_plans::absence_id.eq(Some(absence.id)),
+            illness_plans::applied_at.eq(Some(tx.now)),
+            illness_plans::undo_until.eq(Some(undo_until)),
+        ))
+        .execute(tx.conn)?;
+    tx.record(Action::SettleLeave, "IllnessPlan", id.0, &facts);
+    show(tx, id)
+}
+
+fn message_key(id: PlanId) -> String {
+    format!("illness|{id}")
+}
+
+fn settle_all(
+    tx: &mut Tx,
+    plan: &PlanRow,
+    absence: &AbsenceRow,
+    facts: &Facts,
+) -> Result<Told, Error> {
+    let by = tx.person()?.account;
+    let rows = proposals(tx, plan.id)?;
+    let mut visits: Vec<Affected> = inside(tx, absence)?;
+    visits.sort_by_key(|visit| (std::cmp::Reverse(visit.priority), visit.start, visit.id));
+    take_all_turns(tx, facts, &visits, rows.iter().filter_map(|row| row.practitioner))?;
+    let mut told = Told::default();
+    let mut conflicts = Vec::new();
+    for visit in &visits {
+        let appointment = visit.id;
+        let Some(row) = rows.iter().find(|row| row.appointment == appointment) else {
+            // A time that is only held was promised to nobody: it leaves the absence open.
+            if visit.status == AppointmentStatus::Booked {
+                conflicts.push(PlanConflict { appointment, code: "not_in_plan" });
+            }
+            continue;
+        };
+        let deed = match (row.act, row.practitioner, row.starts_at) {
+            (Act::Move, Some(practitioner), Some(start)) => {
+                Deed::Move(Place { practitioner, start })
+            }
+            (Act::Offer, ..) => Deed::Offer,
+            (Act::Cancel, ..) => Deed::CallOff,
+            _ => continue,
+        };
+        match tx.attempt(|tx| settle(tx, absence, visit, deed, None, by)) {
+            Ok(news) => told.add(visit, news),
+            Err(error) => conflicts.push(conflict(appointment, error)?),
+        }
+    }
+    if conflicts.is_empty() { Ok(told) } else { Err(in_the_way(&conflicts)) }
+}
+
+/// A refusal as a conflict; what failed on our side stays an error.
+fn conflict(appointment: AppointmentId, error: Error) -> Result<PlanConflict, Error> {
+    match error {
+        Error::Refused(refusal) => Ok(PlanConflict { appointment, code: refusal.problem.code }),
+        error => Err(error),
+    }
+}
+
+fn in_the_way(conflicts: &[PlanConflict]) -> Error {
+    Error::from(&problem::PLAN_CONFLICTS).with("conflicts", conflicts)
+}
+
+/// Takes an applied plan back, all of it or nothing: every visit is where it was, the absence is
+/// gone, and nobody hears of it. 410 `undo_over` after ten minutes; 409 `plan_conflicts` names
+/// what is in the way. Undoing twice is once.
+pub fn undo(tx: &mut Tx, id: PlanId) -> Result<IllnessPlan, Error> {
+    let plan = row(tx, id)?;
+    let facts = facts(tx, plan.practitioner)?;
+    tx.allow(Action::SettleLeave, &facts)?;
+    match plan.status {
+        PlanStatus::Undone => return show(tx, id),
+        PlanStatus::Draft => return Err(Error::from(&problem::BAD_STATE)),
+        PlanStatus::Applied => {}
+    }
+    if plan.undo_until.is_none_or(|until| until <= tx.now) {
+        return Err(Error::from(&problem::UNDO_OVER));
+    }
+    advance(tx, &plan, plan.version, PlanStatus::Undone)?;
+    let Some(absence) = plan.absence else { return Err(Error::from(&problem::BAD_STATE)) };
+    let absence = find_row(tx, absence)?;
+    let decided = outcomes(tx, absence.id)?;
+    let planned = proposals(tx, id)?;
+    let ids: Vec<AppointmentId> = decided.iter().map(|one| one.appointment).collect();
+    let visits = affected::of(tx, &ids)?;
+    take_all_turns(tx, &facts, &visits, decided.iter().filter_map(|one| one.to_practitioner))?;
+    forget(tx, &absence)?;
+    let mut conflicts = Vec::new();
+    for one in &decided {
+        let offered =
+            planned.iter().any(|row| row.appointment == one.appointment && row.act == Act::Offer);
+        if offered && one.outcome == Outcome::Moved {
+            let code = "offer_taken";
+            conflicts.push(PlanConflict { appointment: one.appointment, code });
+        } else if let Err(error) = tx.attempt(|tx| put_back(tx, one, &facts)) {
+            conflicts.push(match conflict(one.appointment, error)? {
+                PlanConflict { appointment, code: "conflict" } => {
+                    PlanConflict { appointment, code: "changed_meanwhile" }
+                }
+                other => other,
+            });
+        }
+    }
+    if !conflicts.is_empty() {
+        return Err(in_the_way(&conflicts));
+    }
+    let mut patients: Vec<PatientId> = visits.iter().map(|visit| visit.patient).collect();
+    patients.sort_unstable();
+    patients.dedup();
+    for patient in patients {
+        outbox::withdraw(tx, &format!("{}|{patient}", message_key(id)))?;
+    }
+    tx.record(Action::SettleLeave, "IllnessPlan", id.0, &facts);
+    show(tx, id)
+}
+
+/// Puts a visit back where it was before the plan.
+fn put_back(tx: &mut Tx, was: &OutcomeRow, facts: &Facts) -> Result<(), Error> {
+    let row = appointment::find_row(tx, was.appointment)?;
+    let patient = Facts { patient: Some(row.patient_id), ..*facts };
+    match was.outcome {
+        Outcome::Offered => return Ok(()),
+        Outcome::Cancelled => {
+            affected::reinstate(tx, was.appointment)?;
+        }
+        Outcome::Moved => {
+            let there = (Some(row.practitioner_id), Some(row.starts_at));
+            if there != (was.to_practitioner, was.to_start)
+                || row.status != AppointmentStatus::Booked
+            {
+                return Err(Error::from(&problem::CONFLICT));
+            }
+            let back = RescheduleAppointment {
+                start: was.from_start,
+                practitioner: Some(was.from_practitioner),
+                reason: None,
+            };
+            let by = tx.person()?.account;
+            put_elsewhere(tx, &row, &back, (by, Asker::Triage))?;
+        }
+    }
+    tx.record(Action::MoveAppointment, "Appointment", was.appointment.0, &patient);
+    Ok(())
+}

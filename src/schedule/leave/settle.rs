@@ -1,0 +1,207 @@
+//! Deciding what becomes of a visit that an absence hits: the same three ways, one by one or by a
+//! plan. Whoever calls has decided on access.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::access::Facts;
+use crate::access::table::Action;
+use crate::account::AccountId;
+use crate::appointment::affected::{self, Affected};
+use crate::appointment::reschedule::{RescheduleAppointment, put_elsewhere};
+use crate::appointment::{self, AppointmentId, check_reason};
+use crate::base::column::Instant;
+use crate::base::db::take_turns;
+use crate::base::error::Error;
+use crate::base::problem;
+use crate::base::schema::absence_outcomes;
+use crate::base::tx::Tx;
+use crate::message::leave::{Fate, News, tell};
+use crate::patient::PatientId;
+use crate::practitioner::PractitionerId;
+use crate::schedule::absence::{AbsenceId, AbsenceStatus};
+use crate::schedule::free::Asker;
+use crate::schedule::leave::assign::Place;
+use crate::schedule::leave::{
+    AbsenceRow, Outcome, SettledAbsence, facts, find_row, inside, offer, set_status, show,
+};
+
+/// The most visits decided about at once.
+const OUTCOMES_MAX: usize = 200;
+
+/// What shall become of one visit.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecideOutcome {
+    /// Which.
+    pub appointment: AppointmentId,
+    /// What.
+    pub outcome: Outcome,
+    /// With whom, when it is moved; left out: with the same.
+    pub practitioner: Option<PractitionerId>,
+    /// When, when it is moved; left out: at the same time.
+    pub start: Option<Instant>,
+    /// Why it is moved or called off, in the caller's words.
+    pub reason: Option<String>,
+}
+
+/// What shall become of some visits: of all of them, or nothing changes.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecideOutcomes {
+    /// One for each visit, at most 200.
+    pub outcomes: Vec<DecideOutcome>,
+}
+
+/// Decides about visits of an absence; each patient is told once. A refusal names the
+/// `appointment` at fault, and nothing is changed.
+pub fn decide(
+    tx: &mut Tx,
+    id: AbsenceId,
+    wanted: &DecideOutcomes,
+) -> Result<SettledAbsence, Error> {
+    let absence = find_row(tx, id)?;
+    let facts = facts(tx, absence.practitioner_id)?;
+    tx.allow(Action::SettleLeave, &facts)?;
+    if wanted.outcomes.is_empty() || wanted.outcomes.len() > OUTCOMES_MAX {
+        return Err(Error::field(&problem::INVALID_BODY, "/outcomes"));
+    }
+    set_status(tx, id, AbsenceStatus::Open)?;
+    let by = tx.person()?.account;
+    let inside = inside(tx, &absence)?;
+    let places = wanted.outcomes.iter().filter_map(|one| one.practitioner);
+    take_all_turns(tx, &facts, &inside, places)?;
+    let mut told = Told::default();
+    for (at, one) in wanted.outcomes.iter().enumerate() {
+        let pointer = |field: &str| format!("/outcomes/{at}/{field}");
+        let Some(visit) = inside.iter().find(|visit| visit.id == one.appointment) else {
+            return Err(Error::field(&problem::UNKNOWN_REFERENCE, &pointer("appointment")));
+        };
+        if wanted.outcomes.iter().take(at).any(|other| other.appointment == one.appointment) {
+            return Err(Error::field(&problem::INVALID_BODY, &pointer("appointment")));
+        }
+        check_reason(one.reason.as_deref())?;
+        let names_a_place = one.practitioner.is_some() || one.start.is_some();
+        if names_a_place != (one.outcome == Outcome::Moved) {
+            return Err(Error::field(&problem::INVALID_BODY, &pointer("outcome")));
+        }
+        let deed = match one.outcome {
+            Outcome::Moved => Deed::Move(Place {
+                practitioner: one.practitioner.unwrap_or(visit.practitioner),
+                start: one.start.unwrap_or(visit.start),
+            }),
+            Outcome::Offered => Deed::Offer,
+            Outcome::Cancelled => Deed::CallOff,
+        };
+        let news = settle(tx, &absence, visit, deed, one.reason.as_deref(), by)
+            .map_err(|error| error.with("appointment", visit.id))?;
+        told.add(visit, news);
+    }
+    told.tell(tx, &format!("leave|{id}|{}", tx.now.micros()), tx.now)?;
+    tx.record(Action::SettleLeave, "Absence", id.0, &facts);
+    show(tx, &absence)
+}
+
+/// Lets those who would move the same visits go one after the other: whoever moves many asks for
+/// all turns at once, so that nobody waits in a circle.
+pub(crate) fn take_all_turns(
+    tx: &mut Tx,
+    facts: &Facts,
+    visits: &[Affected],
+    places: impl Iterator<Item = PractitionerId>,
+) -> Result<(), Error> {
+    let mut subjects: Vec<uuid::Uuid> = places.map(|id| id.0).collect();
+    subjects.extend(visits.iter().flat_map(|visit| [visit.patient.0, visit.practitioner.0]));
+    subjects.extend(facts.practitioner.map(|id| id.0));
+    subjects.extend(facts.organization.map(|id| id.0));
+    Ok(take_turns(tx.conn, &subjects)?)
+}
+
+/// What is done with a visit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deed {
+    /// It is put there.
+    Move(Place),
+    /// Its patient chooses.
+    Offer,
+    /// It is called off.
+    CallOff,
+}
+
+/// Does it, and notes it as the outcome; what was decided before is taken back. The absence must
+/// be open.
+pub(crate) fn settle(
+    tx: &mut Tx,
+    absence: &AbsenceRow,
+    visit: &Affected,
+    deed: Deed,
+    reason: Option<&str>,
+    by: AccountId,
+) -> Result<News, Error> {
+    offer::withdraw(tx, visit.id)?;
+    diesel::delete(absence_outcomes::table.find((absence.id, visit.id))).execute(tx.conn)?;
+    let row = appointment::find_row(tx, visit.id)?;
+    let (mut start, mut local_start) = (visit.start, visit.local_start.clone());
+    let (outcome, place, expires_at, fate, action) = match deed {
+        Deed::Move(place) => {
+            let to = RescheduleAppointment {
+                start: place.start,
+                practitioner: Some(place.practitioner),
+                reason: reason.map(str::to_owned),
+            };
+            let (moved, _) = put_elsewhere(tx, &row, &to, (by, Asker::Triage))?;
+            (start, local_start) = (moved.start, moved.local_start);
+            let action = Action::MoveAppointment;
+            (Outcome::Moved, Some(place), None, Fate::Moved, action)
+        }
+        Deed::Offer => {
+            let until = offer::make(tx, absence.id, visit)?;
+            let action = Action::SettleLeave;
+            (Outcome::Offered, None, Some(until), Fate::Offered(until), action)
+        }
+        Deed::CallOff => {
+            affected::call_off(tx, visit.id, reason)?;
+            (Outcome::Cancelled, None, None, Fate::CalledOff, Action::CancelAppointment)
+        }
+    };
+    diesel::insert_into(absence_outcomes::table)
+        .values((
+            absence_outcomes::absence_id.eq(absence.id),
+            absence_outcomes::appointment_id.eq(visit.id),
+            absence_outcomes::outcome.eq(outcome),
+            absence_outcomes::from_practitioner_id.eq(visit.practitioner),
+            absence_outcomes::from_starts_at.eq(visit.start),
+            absence_outcomes::to_practitioner_id.eq(place.map(|place| place.practitioner)),
+            absence_outcomes::to_starts_at.eq(place.map(|place| place.start)),
+            absence_outcomes::expires_at.eq(expires_at),
+            absence_outcomes::decided_by.eq(by),
+            absence_outcomes::decided_at.eq(tx.now),
+        ))
+        .execute(tx.conn)?;
+    tx.record(action, "Appointment", visit.id.0, &row.facts());
+    let code = visit.code.clone();
+    Ok(News { appointment: visit.id, code, start, local_start, fate })
+}
+
+/// What each patient shall hear, together.
+#[derive(Debug, Default)]
+pub(crate) struct Told(BTreeMap<PatientId, (Option<AccountId>, Vec<News>)>);
+
+impl Told {
+    pub(crate) fn add(&mut self, visit: &Affected, news: News) {
+        let of_patient = self.0.entry(visit.patient);
+        of_patient.or_insert_with(|| (visit.account, Vec::new())).1.push(news);
+    }
+
+    /// One message for each patient; `key` and the patient make its key.
+    pub(crate) fn tell(mut self, tx: &mut Tx, key: &str, due_at: Instant) -> Result<(), Error> {
+        for (patient, (account, news)) in &mut self.0 {
+            news.sort_by_key(|one| one.start);
+            tell(tx, *account, news, &format!("{key}|{patient}"), due_at)?;
+        }
+        Ok(())
+    }
+}
