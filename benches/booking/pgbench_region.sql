@@ -20,15 +20,15 @@ INSERT INTO sessions (id, account_id, method, security_version, created_at, last
 INSERT INTO patients (id, account_id, organization_id, location_id, name, name_folded, birth_date, time_zone, created_at)
   SELECT bench_id('4', n), bench_id('a', n), bench_id('1', n / 400), bench_id('2', n / 400), 'Patient ' || n, 'patient ' || n, '1961-04-12', 'Asia/Krasnoyarsk', now()
   FROM generate_series(0, 1999) n;
-INSERT INTO practitioners (id, account_id, organization_id, name, kind, specialty, time_zone, schedule_version, created_at)
-  SELECT bench_id('3', n), bench_id('9', n), bench_id('1', n / 20), 'Doctor ' || n, 'doctor', 'general-practice', 'Asia/Krasnoyarsk', 1, now()
+INSERT INTO practitioners (id, account_id, organization_id, name, kind, specialty, time_zone, languages, schedule_version, version, created_at)
+  SELECT bench_id('3', n), bench_id('9', n), bench_id('1', n / 20), 'Doctor ' || n, 'doctor', 'general-practice', 'Asia/Krasnoyarsk', 'ru', 1, 1, now()
   FROM generate_series(0, 99) n;
-INSERT INTO healthcare_services (id, organization_id, name_en, name_ru, specialty, duration_minutes, modes, created_at)
-  SELECT bench_id('6', n), bench_id('1', n / 4), 'Visit ' || n, 'Visit ' || n, 'general-practice', 20, 'video,audio', now()
+INSERT INTO healthcare_services (id, organization_id, name_en, name_ru, specialty, duration_minutes, modes, legal_kind, resources, buffer_before_minutes, buffer_after_minutes, align_minutes, lead_minutes, horizon_days, daily_cap, overbook, active, version, created_at)
+  SELECT bench_id('6', n), bench_id('1', n / 4), 'Visit ' || n, 'Visit ' || n, 'general-practice', 20, 'video audio', 'practitioner_patient', '', 0, 0, 0, 0, 366, 0, false, true, 1, now()
   FROM generate_series(0, 19) n;
 INSERT INTO practitioner_services (practitioner_id, service_id)
   SELECT bench_id('3', n), bench_id('6', n / 20 * 4 + n % 4) FROM generate_series(0, 99) n;
-INSERT INTO schedule_rules (id, practitioner_id, weekday, from_minute, to_minute)
-  SELECT gen_random_uuid(), bench_id('3', n), day, 0, 1440
+INSERT INTO schedule_rules (id, practitioner_id, weekday, from_minute, to_minute, every_weeks)
+  SELECT gen_random_uuid(), bench_id('3', n), day, 0, 1440, 1
   FROM generate_series(0, 99) n, unnest(ARRAY['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']) day;
 ANALYZE;
