@@ -6,7 +6,7 @@ use diesel::prelude::*;
 
 use crate::account::AccountId;
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
-use crate::appointment::taken::VISIT_HOURS_MAX;
+use crate::appointment::taken::{self, VISIT_HOURS_MAX};
 use crate::appointment::{AppointmentId, CancellationCode, Priority, Row, find_row, sealed};
 use crate::base::column::{self, Instant};
 use crate::base::error::Error;
@@ -127,9 +127,7 @@ pub fn taken(
         .filter(occupancies::starts_at.gt(from.minus(chrono::TimeDelta::hours(VISIT_HOURS_MAX))))
         .filter(occupancies::starts_at.lt(to))
         .filter(occupancies::ends_at.gt(from))
-        .filter(
-            appointments::hold_expires_at.is_null().or(appointments::hold_expires_at.gt(tx.now)),
-        )
+        .filter(taken::is_kept(tx.now))
         .select((
             occupancies::resource_id,
             occupancies::appointment_id,
@@ -158,9 +156,7 @@ pub fn call_off(tx: &mut Tx, id: AppointmentId, reason: Option<&str>) -> Result<
 /// when it was called off for another reason, `slot_taken` when its time was given away.
 pub fn reinstate(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
     let row = find_row(tx, id)?;
-    let code: Option<CancellationCode> =
-        appointments::table.find(id).select(appointments::cancellation_code).get_result(tx.conn)?;
-    if code != Some(CancellationCode::Leave) {
+    if row.cancellation_code != Some(CancellationCode::Leave) {
         return Err(Error::from(&problem::BAD_STATE));
     }
     for claim in claims(&row) {

@@ -365,9 +365,7 @@ pub(crate) fn free_after(
     let after = after.max(tx.now);
     let busy: Vec<(Instant, Instant)> = occupancies::table
         .inner_join(appointments::table.on(appointments::id.eq(occupancies::appointment_id)))
-        .filter(
-            appointments::hold_expires_at.is_null().or(appointments::hold_expires_at.gt(tx.now)),
-        )
+        .filter(taken::is_kept(tx.now))
         .filter(occupancies::resource_id.eq(column::Uuid(patient.id.0)))
         .filter(occupancies::lane.eq(LANE))
         .filter(occupancies::live)

@@ -62,7 +62,10 @@ pub(crate) fn identify(
     address: &str,
 ) -> Result<Option<AppointmentId>, Error> {
     tx.allow(Action::LookUp, &Facts::NONE)?;
-    let code = counted_code(tx, wanted, address)?;
+    let letters = wanted.code.chars().filter(|letter| !letter.is_whitespace());
+    let code: String = letters.take(CODE_LEN_MAX).collect::<String>().to_ascii_uppercase();
+    limit::take(tx, &PER_ADDRESS, address)?;
+    limit::take(tx, &PER_CODE, &code)?;
     let line: Option<(AppointmentId, NaiveDate)> = appointments::table
         .inner_join(patients::table)
         .filter(appointments::code.eq(code))
@@ -72,36 +75,17 @@ pub(crate) fn identify(
     Ok(line.filter(|(_, born)| *born == wanted.birth_date).map(|(id, _)| id))
 }
 
-fn counted_code(tx: &mut Tx, wanted: &LookUp, address: &str) -> Result<String, Error> {
-    let letters = wanted.code.chars().filter(|letter| !letter.is_whitespace());
-    let code: String = letters.take(CODE_LEN_MAX).collect::<String>().to_ascii_uppercase();
-    limit::take(tx, &PER_ADDRESS, address)?;
-    limit::take(tx, &PER_CODE, &code)?;
-    Ok(code)
-}
-
 fn attempt(tx: &mut Tx, wanted: &LookUp, address: &str) -> Result<Option<Found>, Error> {
-    tx.allow(Action::LookUp, &Facts::NONE)?;
-    let code = counted_code(tx, wanted, address)?;
-    type Line = ((AppointmentStatus, Option<Instant>, String, String), NaiveDate);
-    let line: Option<Line> = appointments::table
-        .inner_join(patients::table)
-        .filter(appointments::code.eq(code))
+    let Some(id) = identify(tx, wanted, address)? else { return Ok(None) };
+    let (status, held_until, local_start, time_zone) = appointments::table
+        .find(id)
         .select((
-            (
-                appointments::status,
-                appointments::hold_expires_at,
-                appointments::local_start,
-                appointments::time_zone,
-            ),
-            patients::birth_date,
+            appointments::status,
+            appointments::hold_expires_at,
+            appointments::local_start,
+            appointments::time_zone,
         ))
-        .get_result(tx.conn)
-        .optional()?;
-    let Some(((status, held_until, local_start, time_zone), born)) = line else { return Ok(None) };
-    if born != wanted.birth_date {
-        return Ok(None);
-    }
+        .get_result::<(AppointmentStatus, Option<Instant>, String, String)>(tx.conn)?;
     let dead = held_until.is_some_and(|until| until <= tx.now);
     let status = if dead { AppointmentStatus::Cancelled } else { status };
     Ok(Some(Found { status, local_start, time_zone }))

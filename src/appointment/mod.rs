@@ -25,7 +25,6 @@ use crate::appointment::series::SeriesId;
 use crate::base::column::{Instant, id, text_enum};
 use crate::base::db::Conn;
 use crate::base::error::Error;
-use crate::base::language::Language;
 use crate::base::name::Named;
 use crate::base::page::{self, Page};
 use crate::base::problem;
@@ -475,13 +474,7 @@ fn assemble(tx: &Tx, row: Shown) -> Result<Appointment, Error> {
         end,
         time_zone,
         local_start,
-        service: Named {
-            id: service.0,
-            name: match tx.language {
-                Language::English => service.1,
-                Language::Russian => service.2,
-            },
-        },
+        service: Named { id: service.0, name: tx.language.choose(service.1, service.2) },
         practitioner: Named { id: practitioner.0, name: practitioner.1 },
         patient: Named { id: patient.0, name: patient.1 },
         organization: Named { id: clinic.0, name: clinic.1 },

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime};
+use chrono::{DateTime, FixedOffset, NaiveDateTime};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -69,10 +69,14 @@ fn parted(start: Instant, zone: Zone, promised: NaiveDateTime) -> Option<Option<
     })
 }
 
-fn read_local(promised: &str) -> Result<NaiveDateTime, Error> {
-    DateTime::parse_from_rfc3339(promised)
-        .map(|at| at.naive_local())
+/// A promised local time, as it is kept.
+pub(crate) fn told(local_start: &str) -> Result<DateTime<FixedOffset>, Error> {
+    DateTime::parse_from_rfc3339(local_start)
         .map_err(|_not_a_time| Error::Internal("a promised local time is not a time"))
+}
+
+fn read_local(promised: &str) -> Result<NaiveDateTime, Error> {
+    told(promised).map(|at| at.naive_local())
 }
 
 /// Which broken promises a list shall hold.

@@ -59,7 +59,7 @@ pub fn by_visits(
 
 /// Not a hold that has run out.
 #[diesel::dsl::auto_type(no_type_alias)]
-fn is_kept(now: Instant) -> _ {
+pub(crate) fn is_kept(now: Instant) -> _ {
     appointments::hold_expires_at.is_null().or(appointments::hold_expires_at.gt(now))
 }
 

@@ -13,6 +13,14 @@ text_enum!(
 );
 
 impl Language {
+    /// Which of two texts is in this language.
+    pub fn choose<T>(self, english: T, russian: T) -> T {
+        match self {
+            Self::English => english,
+            Self::Russian => russian,
+        }
+    }
+
     /// Chooses by `Accept-Language` (RFC 9110, 12.5.4): the highest weight of ours wins.
     pub fn of_header(header: Option<&str>) -> Self {
         let mut best = (0.0_f32, Self::English);

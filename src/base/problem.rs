@@ -27,10 +27,7 @@ impl Problem {
     }
 
     fn text(&self, language: Language) -> (&'static str, &'static str) {
-        match language {
-            Language::English => self.en,
-            Language::Russian => self.ru,
-        }
+        language.choose(self.en, self.ru)
     }
 }
 

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
+use crate::appointment::taken;
 use crate::base::column::Instant;
 use crate::base::db::Each;
 use crate::base::error::Error;
@@ -102,13 +103,12 @@ pub fn read(tx: &mut Tx, token: &str) -> Result<Option<String>, Error> {
     let Some(practitioner) = practitioner else { return Ok(None) };
     let (from, to) =
         (tx.now.minus(TimeDelta::days(PAST_DAYS)), tx.now.plus(TimeDelta::days(FUTURE_DAYS)));
-    let (noshow, now) = (AppointmentStatus::Noshow, tx.now);
     let visits: Vec<(_, AppointmentStatus, i32, Instant, Instant, Instant)> = appointments::table
         .filter(appointments::practitioner_id.eq(practitioner))
         .filter(appointments::starts_at.ge(from))
         .filter(appointments::starts_at.lt(to))
-        .filter(appointments::status.ne(noshow))
-        .filter(appointments::hold_expires_at.is_null().or(appointments::hold_expires_at.gt(now)))
+        .filter(appointments::status.ne(AppointmentStatus::Noshow))
+        .filter(taken::is_kept(tx.now))
         .order((appointments::starts_at, appointments::id))
         .limit(EVENTS_MAX)
         .select((

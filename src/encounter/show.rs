@@ -8,7 +8,6 @@ use crate::access::table::Action;
 use crate::appointment::AppointmentId;
 use crate::base::column::Instant;
 use crate::base::error::Error;
-use crate::base::language::Language;
 use crate::base::name::Named;
 use crate::base::page::Page;
 use crate::base::problem;
@@ -152,13 +151,7 @@ pub(crate) fn show(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
         time_zone,
         practitioner: Named { id: practitioner.0, name: practitioner.1 },
         patient: Named { id: patient.0, name: patient.1 },
-        service: Named {
-            id: service.0,
-            name: match tx.language {
-                Language::English => service.1,
-                Language::Russian => service.2,
-            },
-        },
+        service: Named { id: service.0, name: tx.language.choose(service.1, service.2) },
         door: door((appointment_status, status), (start, end), tx.now, &tx.config.visit),
         outcome,
         participants: people.into_iter().map(Participant::from).collect(),

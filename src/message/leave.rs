@@ -1,9 +1,9 @@
 //! What a patient hears when their doctor is away: once, of all their visits.
 
-use chrono::{DateTime, TimeDelta};
+use chrono::TimeDelta;
 
 use crate::account::{self, AccountId};
-use crate::appointment::AppointmentId;
+use crate::appointment::{AppointmentId, promise};
 use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::language::Language;
@@ -79,7 +79,7 @@ pub fn tell(
 }
 
 fn alone(language: Language, one: &News) -> Result<String, Error> {
-    let start = local(one)?;
+    let start = promise::told(&one.local_start)?;
     Ok(match one.fate {
         Fate::Moved => text::moved(language, &start, &one.code),
         Fate::Offered(_) => text::offered(language, &one.code),
@@ -88,15 +88,10 @@ fn alone(language: Language, one: &News) -> Result<String, Error> {
 }
 
 fn part(language: Language, one: &News) -> Result<String, Error> {
-    let start = local(one)?;
+    let start = promise::told(&one.local_start)?;
     Ok(match one.fate {
         Fate::Moved => text::part_moved(language, &start, &one.code),
         Fate::Offered(_) => text::part_offered(language, &one.code),
         Fate::CalledOff => text::part_away(language, &one.code),
     })
-}
-
-fn local(one: &News) -> Result<DateTime<chrono::FixedOffset>, Error> {
-    DateTime::parse_from_rfc3339(&one.local_start)
-        .map_err(|_not_a_time| Error::Internal("a promised local time is not a time"))
 }

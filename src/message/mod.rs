@@ -16,6 +16,7 @@ use chrono::{DateTime, FixedOffset, TimeDelta};
 use crate::account;
 use crate::account::AccountId;
 use crate::account::phone::Phone;
+use crate::appointment::promise;
 use crate::appointment::{Appointment, AppointmentId};
 use crate::base::column::{Instant, Uuid};
 use crate::base::error::Error;
@@ -59,7 +60,8 @@ pub fn confirm_booking(
     booked: &Appointment,
     patient: Option<AccountId>,
 ) -> Result<(), Error> {
-    tell_time(tx, booked, patient, text::booked, &format!("booked|{}", booked.id))
+    let promised = promise::told(&booked.local_start)?;
+    tell_time(tx, booked, patient, (promised, text::booked), &format!("booked|{}", booked.id))
 }
 
 /// The SMS that tells the new time of a visit that was moved, as [`confirm_booking`].
@@ -69,7 +71,8 @@ pub fn tell_move(
     patient: Option<AccountId>,
 ) -> Result<(), Error> {
     let key = format!("moved|{}|{}", moved.id, moved.version);
-    tell_time(tx, moved, patient, text::moved, &key)
+    let promised = promise::told(&moved.local_start)?;
+    tell_time(tx, moved, patient, (promised, text::moved), &key)
 }
 
 /// The SMS that tells that the clinic does not take on a visit that was asked for.
@@ -86,21 +89,23 @@ pub fn tell_declined(
     queue(tx, &phone, &text, &format!("declined|{}", declined.id), life)
 }
 
+/// How a text says when a visit begins: language, time on the reader's clock, booking code.
+type Words = fn(Language, &DateTime<FixedOffset>, &str) -> String;
+
+/// Tells whoever has a telephone when a visit begins, as their clock shows it.
 fn tell_time(
     tx: &mut Tx,
     visit: &Appointment,
-    patient: Option<AccountId>,
-    words: fn(Language, &DateTime<FixedOffset>, &str) -> String,
+    account: Option<AccountId>,
+    (time, words): (DateTime<FixedOffset>, Words),
     key: &str,
 ) -> Result<(), Error> {
-    let Some(account) = patient else { return Ok(()) };
+    let Some(account) = account else { return Ok(()) };
     let contact = account::contact(tx, account)?;
     let Some(phone) = contact.phone else { return Ok(()) };
-    let local_start = DateTime::parse_from_rfc3339(&visit.local_start)
-        .map_err(|_not_a_time| Error::Internal("a promised local time is not a time"))?;
     let payload = Payload {
         to: phone.as_str().to_owned(),
-        text: words(contact.language, &local_start, &visit.code),
+        text: words(contact.language, &time, &visit.code),
         promise: Some(Promise { appointment: visit.id, starts_at: visit.start }),
     };
     put(tx, &payload, key, visit.start.since(tx.now))
@@ -115,27 +120,11 @@ pub fn keep_promise(
     patient: Option<AccountId>,
 ) -> Result<(), Error> {
     let doctor = practitioner::find_reach(tx, kept.practitioner.id)?;
-    let local_start = DateTime::parse_from_rfc3339(&kept.local_start)
-        .map_err(|_not_a_time| Error::Internal("a promised local time is not a time"))?;
+    let key = |whom: &str| format!("clocks|{whom}|{}|{}", kept.id, kept.version);
+    let promised = promise::told(&kept.local_start)?;
+    tell_time(tx, kept, patient, (promised, text::promise_kept), &key("patient"))?;
     let own_clock = zone::wall(kept.start, doctor.time_zone);
-    let told = [(patient, local_start, "patient"), (doctor.account, own_clock, "practitioner")];
-    for (account, time, whom) in told {
-        let Some(account) = account else { continue };
-        let contact = account::contact(tx, account)?;
-        let Some(phone) = contact.phone else { continue };
-        let text = match whom {
-            "patient" => text::promise_kept(contact.language, &time, &kept.code),
-            _ => text::clocks_moved(contact.language, &time, &kept.code),
-        };
-        let payload = Payload {
-            to: phone.as_str().to_owned(),
-            text,
-            promise: Some(Promise { appointment: kept.id, starts_at: kept.start }),
-        };
-        let key = format!("clocks|{whom}|{}|{}", kept.id, kept.version);
-        put(tx, &payload, &key, kept.start.since(tx.now))?;
-    }
-    Ok(())
+    tell_time(tx, kept, doctor.account, (own_clock, text::clocks_moved), &key("practitioner"))
 }
 
 fn put(tx: &mut Tx, payload: &Payload, key: &str, life: TimeDelta) -> Result<(), Error> {

@@ -159,10 +159,7 @@ pub struct Service {
 impl Service {
     /// Its name in a language.
     pub fn name(&self, language: Language) -> String {
-        match language {
-            Language::English => self.name_en.clone(),
-            Language::Russian => self.name_ru.clone(),
-        }
+        language.choose(&self.name_en, &self.name_ru).clone()
     }
 
     /// How a visit can be held.

@@ -357,10 +357,7 @@ fn assemble(tx: &Tx, row: Row) -> Result<HealthcareService, Error> {
     let (id, name_en, name_ru, specialty, duration_minutes, modes) = own;
     Ok(HealthcareService {
         id,
-        name: match tx.language {
-            Language::English => name_en,
-            Language::Russian => name_ru,
-        },
+        name: tx.language.choose(name_en, name_ru),
         organization: Named { id: clinic.0, name: clinic.1 },
         specialty,
         duration_minutes,

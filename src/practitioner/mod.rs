@@ -534,10 +534,7 @@ fn show_all(tx: &mut Tx, ids: Vec<PractitionerId>) -> Result<Vec<Practitioner>, 
         let own = services.iter().filter(move |(giver, ..)| *giver == practitioner);
         own.map(move |(_, id, name_en, name_ru)| Named {
             id: *id,
-            name: match language {
-                Language::English => name_en.clone(),
-                Language::Russian => name_ru.clone(),
-            },
+            name: language.choose(name_en, name_ru).clone(),
         })
     };
     let shown = |(own, clinic): Shown| {

@@ -243,10 +243,7 @@ fn shown(
 ) -> Closure {
     Closure {
         id,
-        name: match language {
-            Language::English => name_en,
-            Language::Russian => name_ru,
-        },
+        name: language.choose(name_en, name_ru),
         from_date: closed.first,
         to_date: closed.last,
         from: closed.from,
