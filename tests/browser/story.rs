@@ -94,6 +94,13 @@ impl Told {
         doctors.into_iter().find(|who| who.name == name).expect("the doctor is in the table")
     }
 
+    /// The doctors of all the patient's visits, by name.
+    async fn who_treat(&self) -> BTreeSet<String> {
+        let visits = ask(&self.patient, "/v1/appointments?limit=100").await;
+        let visits = visits["items"].as_array().unwrap().iter();
+        visits.map(|visit| visit["practitioner"]["name"].as_str().unwrap().to_owned()).collect()
+    }
+
     /// The visit as the doctor's own page may see it, past what the page has drawn.
     async fn status(&self) -> Value {
         ask(&self.doctor, &format!("/v1/encounters/{}", self.encounter())).await["status"].clone()
@@ -367,7 +374,12 @@ impl Told {
         let another_patient = clinic.patient(&clinic.everybody("patient")[1]).await;
         let registrar = clinic.staff(&clinic.everybody("registrar")[0]).await;
         let mut strangers = vec![another_patient, registrar];
+        // Whoever had a visit with the patient treats them, wherever they work.
+        let treat = self.who_treat().await;
         for doctor in clinic.everybody("doctor") {
+            if treat.contains(&doctor.name) {
+                continue;
+            }
             let doctor = clinic.staff(&doctor).await;
             if clinics_of(&doctor).await.is_disjoint(&clinics) {
                 strangers.push(doctor);
