@@ -22,6 +22,7 @@ use crate::base::seal::Seal;
 use crate::call::Rooms;
 use crate::encounter::{EncounterId, ParticipantId};
 use crate::message::inbox::Inbox;
+use crate::schedule::diary::Diaries;
 
 /// The running application. One per process.
 pub struct App {
@@ -39,6 +40,8 @@ pub struct App {
     pub hasher: Hasher,
     /// The live rooms of this process.
     pub rooms: Rooms,
+    /// Working time in memory.
+    pub diaries: Diaries,
     /// The last SMS of a demonstration; empty anywhere else.
     pub inbox: Inbox,
     /// Rung when a message has been put into the outbox.
@@ -69,6 +72,7 @@ impl App {
             tokens,
             hasher: Hasher::new(),
             rooms: Rooms::new(Arc::clone(&clock)),
+            diaries: Diaries::default(),
             inbox: if config.demo { Inbox::open() } else { Inbox::closed() },
             outbox: Notify::new(),
             stopping: AtomicBool::new(false),

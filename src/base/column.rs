@@ -40,6 +40,9 @@ const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 pub struct Instant(DateTime<Utc>);
 
 impl Instant {
+    /// The end of chrono's calendar.
+    pub const MAX: Self = Self(DateTime::<Utc>::MAX_UTC);
+
     /// Cuts a time to whole microseconds, so that a row read back equals the row written.
     pub fn from_utc(time: DateTime<Utc>) -> Self {
         Self(time.trunc_subsecs(6))

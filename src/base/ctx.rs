@@ -22,7 +22,7 @@ use crate::base::error::{Denied, Error};
 use crate::base::idempotency::{self, Answer, Once};
 use crate::base::language::Language;
 use crate::base::problem;
-use crate::base::tx::{Event, Tx};
+use crate::base::tx::{Event, Sees, Tx};
 use crate::call;
 
 /// The id of a request, as logs and problems quote it.
@@ -79,7 +79,7 @@ impl Ctx {
         F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
     {
         self.prove().await;
-        let work = self.work(deed);
+        let work = self.work(deed, Sees::Snapshot);
         let done = self.app.db.read(move |conn| work(conn).map(|(value, _events)| value)).await?;
         done.inspect_err(|error| remember_denial(&self.app, error))
     }
@@ -92,7 +92,7 @@ impl Ctx {
         F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
     {
         self.prove().await;
-        let work = self.work(deed);
+        let work = self.work(deed, Sees::Latest);
         let app = Arc::clone(&self.app);
         let task = actix_web::rt::spawn(async move {
             match app.db.write(work).await? {
@@ -215,12 +215,13 @@ impl Ctx {
     fn work<T, F>(
         &self,
         deed: F,
+        sees: Sees,
     ) -> impl FnOnce(&mut Conn) -> Result<(T, Vec<Event>), Error> + Send + 'static
     where
         F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
     {
         let session = self.claims.as_ref().map(|claims| claims.session);
-        work(&self.app, session, self.language, deed)
+        work(&self.app, session, self.language, deed, sees)
     }
 }
 
@@ -230,6 +231,7 @@ fn work<T, F>(
     session: Option<SessionId>,
     language: Language,
     deed: F,
+    sees: Sees,
 ) -> impl FnOnce(&mut Conn) -> Result<(T, Vec<Event>), Error> + Send + 'static
 where
     F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
@@ -240,7 +242,7 @@ where
             None => Caller::Nobody,
             Some(session) => caller::of_session(conn, session, app.clock.now())?,
         };
-        run(conn, &app, caller, language, deed)
+        run(Tx::new(conn, &app, app.clock.now(), caller, language).seeing(sees), deed)
     }
 }
 
@@ -253,7 +255,7 @@ where
     let shared = Arc::clone(app);
     let (value, events) = app
         .db
-        .write(move |conn| run(conn, &shared, Caller::System, Language::English, deed))
+        .write(move |conn| run(of_system(conn, &shared, Sees::Latest), deed))
         .await??;
     publish(app, events);
     Ok(value)
@@ -266,7 +268,7 @@ where
     F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
 {
     let shared = Arc::clone(app);
-    let look = move |conn: &mut Conn| run(conn, &shared, Caller::System, Language::English, deed);
+    let look = move |conn: &mut Conn| run(of_system(conn, &shared, Sees::Snapshot), deed);
     app.db.read(look).await?.map(|(value, _events)| value)
 }
 
@@ -277,7 +279,8 @@ where
     T: Send + 'static,
     F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
 {
-    let done = app.db.write(work(app, Some(session), Language::English, deed)).await?;
+    let work = work(app, Some(session), Language::English, deed, Sees::Latest);
+    let done = app.db.write(work).await?;
     let (value, events) = done.inspect_err(|error| remember_denial(app, error))?;
     publish(app, events);
     Ok(value)
@@ -289,19 +292,19 @@ where
     T: Send + 'static,
     F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
 {
-    let work = work(app, Some(session), Language::English, deed);
+    let work = work(app, Some(session), Language::English, deed, Sees::Snapshot);
     let done = app.db.read(move |conn| work(conn).map(|(value, _events)| value)).await?;
     done.inspect_err(|error| remember_denial(app, error))
 }
 
+fn of_system<'a>(conn: &'a mut Conn, app: &'a App, sees: Sees) -> Tx<'a> {
+    Tx::new(conn, app, app.clock.now(), Caller::System, Language::English).seeing(sees)
+}
+
 fn run<T>(
-    conn: &mut Conn,
-    app: &App,
-    caller: Caller,
-    language: Language,
+    mut tx: Tx,
     deed: impl FnOnce(&mut Tx) -> Result<T, Error>,
 ) -> Result<(T, Vec<Event>), Error> {
-    let mut tx = Tx::new(conn, app, app.clock.now(), caller, language);
     let anonymous = matches!(tx.caller, Caller::Nobody);
     let value = deed(&mut tx).map_err(|error| {
         // Without sign-in, what is not there and what is hidden must answer alike.

@@ -33,6 +33,15 @@ pub enum Event {
     MessageQueued,
 }
 
+/// What a transaction sees of what others change meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sees {
+    /// Nothing: all that it reads was true at one moment, and it changes nothing itself.
+    Snapshot,
+    /// What they have committed, and what it has changed itself.
+    Latest,
+}
+
 /// One transaction. Every deed takes it first.
 pub struct Tx<'a> {
     /// The connection, inside the transaction.
@@ -49,6 +58,7 @@ pub struct Tx<'a> {
     pub seal: &'a Seal,
     /// The shared application; deeds use it for tokens only.
     pub app: &'a App,
+    sees: Sees,
     decided: bool,
     entries: Vec<Entry>,
     events: Vec<Event>,
@@ -71,10 +81,21 @@ impl<'a> Tx<'a> {
             config: &app.config,
             seal: &app.seal,
             app,
+            sees: Sees::Latest,
             decided: false,
             entries: Vec::new(),
             events: Vec::new(),
         }
+    }
+
+    /// The same, when the transaction was begun so.
+    pub fn seeing(self, sees: Sees) -> Self {
+        Self { sees, ..self }
+    }
+
+    /// Whether all that is read was true at one moment.
+    pub fn is_snapshot(&self) -> bool {
+        self.sees == Sees::Snapshot
     }
 
     /// The policy's word on `action`. The refusal is 401, 403, or 404 when the caller may not

@@ -88,7 +88,7 @@ impl Terms {
 /// What visits take of somebody's time.
 #[derive(Debug, Clone, Default)]
 pub struct Taken {
-    /// Visits with what they keep clear around them.
+    /// Visits with what they keep clear around them: disjoint, by start, see [`merged`].
     pub busy: Vec<Span>,
     /// How many visits of the service each local day has; asked for with a daily cap only.
     pub days: HashMap<NaiveDate, i32>,
@@ -241,43 +241,42 @@ fn grid(window: Span, clock: &WallClock, terms: &Terms) -> Vec<Instant> {
     starts
 }
 
-/// The starts within `range` that are offered, by start: on the grid of a window, the visit wholly
-/// inside it and in nothing that is closed, what is kept around it clear of other visits.
-pub fn offers(
-    hours: &Hours,
-    clock: &WallClock,
-    terms: &Terms,
-    taken: &Taken,
-    range: Span,
-) -> Vec<Offer> {
-    let range = Span {
-        start: range.start.max(terms.bookable.start),
-        end: range.end.min(terms.bookable.end),
-    };
-    if range.start >= range.end {
-        return Vec::new();
-    }
+/// The starts within `range` on the grid of a window, the visit wholly inside it and in nothing
+/// that is closed, by start. What visits take, and whether it may be booked now, is not regarded.
+pub fn starts(hours: &Hours, clock: &WallClock, terms: &Terms, range: Span) -> Vec<Offer> {
     let plan = Plan::of(hours, clock, terms.service, range);
-    let busy = merged(&taken.busy);
-    let mut offers = Vec::new();
+    let mut starts = Vec::new();
     for (window, off) in plan.windows() {
         for start in grid(window.span, clock, terms) {
-            if start < range.start || range.end <= start {
-                continue;
-            }
-            let visit = terms.visit(start);
-            let kept =
-                Span { start: visit.start.minus(terms.before), end: visit.end.plus(terms.after) };
-            if is_clear(off, visit) && is_clear(&busy, kept) && !is_full(hours, terms, taken, start)
-            {
-                offers.push(Offer { start, location: window.location });
+            if range.start <= start && start < range.end && is_clear(off, terms.visit(start)) {
+                starts.push(Offer { start, location: window.location });
             }
         }
     }
     // Extra hours stand before weekly ones of the same start.
-    offers.sort_by_key(|offer| offer.start);
-    offers.dedup_by_key(|offer| offer.start);
-    offers
+    starts.sort_by_key(|offer| offer.start);
+    starts.dedup_by_key(|offer| offer.start);
+    starts
+}
+
+/// Those of some starts that are offered within `range`: bookable now, what is kept around the
+/// visit clear of other visits.
+pub fn offered<'a>(
+    starts: &'a [Offer],
+    hours: &'a Hours,
+    terms: &'a Terms,
+    taken: &'a Taken,
+    range: Span,
+) -> impl Iterator<Item = Offer> + 'a {
+    let first = range.start.max(terms.bookable.start);
+    let end = range.end.min(terms.bookable.end);
+    let from = starts.partition_point(|offer| offer.start < first);
+    let bookable = starts.iter().skip(from).take_while(move |offer| offer.start < end);
+    bookable.copied().filter(move |offer| {
+        let Span { start, end } = terms.visit(offer.start);
+        let kept = Span { start: start.minus(terms.before), end: end.plus(terms.after) };
+        is_clear(&taken.busy, kept) && !is_full(hours, terms, taken, start)
+    })
 }
 
 /// Whether a visit may begin at `start`; other visits count for the daily cap only: whether the

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::*;
 use crate::base::zone::offset_secs;
 use crate::base::zone::{Wall, resolve, wall};
+use crate::schedule::diary::{Day, Diary};
 use crate::schedule::rules::Weekday;
 use crate::schedule::wall_clock::{DAY_SECS, instant, next_change};
 
@@ -57,9 +58,20 @@ fn terms(minutes: i64) -> Terms {
     }
 }
 
+/// What a search offers: day by day of UTC, each worked out once.
+fn offers(hours: &Hours, terms: &Terms, taken: &Taken, range: Span) -> Vec<Offer> {
+    let taken = Taken { busy: merged(&taken.busy), days: taken.days.clone() };
+    let diary = Diary::of(hours.clone(), range);
+    let day = |day| {
+        let first = diary.starts(terms, day);
+        assert_eq!(*first, *diary.starts(terms, day), "what is kept is what was worked out");
+        offered(&first, hours, terms, &taken, range).collect::<Vec<_>>()
+    };
+    Day::of_span(range).flat_map(day).collect()
+}
+
 fn starts(hours: &Hours, terms: &Terms, taken: &Taken, range: Span) -> Vec<Instant> {
-    let clock = WallClock::of(hours.zone, range);
-    offers(hours, &clock, terms, taken, range).iter().map(|offer| offer.start).collect()
+    offers(hours, terms, taken, range).iter().map(|offer| offer.start).collect()
 }
 
 fn check(hours: &Hours, terms: &Terms, start: Instant, asker: Asker) -> Result<(), Refusal> {
@@ -316,8 +328,7 @@ fn hours_kept_for_another_service_are_not_offered() {
     hours.rules[0].service = Some(SERVICE);
     hours.rules[0].location = Some(VILLAGE);
     let range = around("2026-11-24");
-    let clock = WallClock::of(hours.zone, range);
-    let found = offers(&hours, &clock, &terms(20), &Taken::default(), range);
+    let found = offers(&hours, &terms(20), &Taken::default(), range);
     assert_eq!(found.len(), 6);
     assert!(found.iter().all(|offer| offer.location == Some(VILLAGE)));
 }

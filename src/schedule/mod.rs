@@ -2,6 +2,7 @@
 
 pub mod absence;
 pub mod closure;
+pub mod diary;
 pub mod extra;
 pub mod free;
 pub mod http;
@@ -11,6 +12,7 @@ pub mod slots;
 pub mod wall_clock;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 
@@ -23,6 +25,7 @@ use crate::base::zone::{self, Zone};
 use crate::calendar::external;
 use crate::organization::{OrganizationId, Service, ServiceId};
 use crate::practitioner::{self, PractitionerId, PractitionerRow};
+use crate::schedule::diary::Diary;
 use crate::schedule::free::{Asker, Closed, Hours, Refusal, Taken, Terms};
 use crate::schedule::rules::Rule;
 use crate::schedule::slots::{Search, Slot};
@@ -71,12 +74,14 @@ pub fn who_works(
     let terms = terms(tx, service);
     let visit = Span { start, end: start.plus(terms.duration) };
     let all: Vec<&PractitionerRow> = offering.iter().collect();
-    let hours = hours_of(tx, &all, visit)?;
+    let diaries = diaries_of(tx, &all, visit)?;
     let nothing = Taken::default();
     let mut nearest = Refusal::OutsideHours;
     let mut working = Vec::new();
     for practitioner in &all {
-        let Some(hours) = hours.get(&practitioner.id) else { continue };
+        let Some(Diary { hours, .. }) = diaries.get(&practitioner.id).map(AsRef::as_ref) else {
+            continue;
+        };
         let clock = WallClock::of(hours.zone, visit);
         match free::check_start(hours, &clock, &terms, &nothing, (start, asker)) {
             Ok(()) => working.push(practitioner.id),
@@ -85,7 +90,7 @@ pub fn who_works(
     }
     if terms.daily_cap > 0 && asker != Asker::Triage {
         let before = working.len();
-        working = below_cap(tx, &terms, &hours, working, start)?;
+        working = below_cap(tx, &terms, &diaries, working, start)?;
         if working.len() < before {
             nearest = Refusal::DayFull;
         }
@@ -103,12 +108,12 @@ pub fn on_duty(
 ) -> Result<Vec<PractitionerId>, Error> {
     let visit = Span { start, end };
     let all: Vec<&PractitionerRow> = practitioners.iter().collect();
-    let hours = hours_of(tx, &all, visit)?;
+    let diaries = diaries_of(tx, &all, visit)?;
     let mut working: Vec<PractitionerId> = all.iter().map(|one| one.id).collect();
     working.retain(|practitioner| {
-        hours.get(practitioner).is_some_and(|hours| {
-            let clock = WallClock::of(hours.zone, visit);
-            free::is_on_duty(hours, &clock, service.id, visit)
+        diaries.get(practitioner).is_some_and(|diary| {
+            let clock = WallClock::of(diary.hours.zone, visit);
+            free::is_on_duty(&diary.hours, &clock, service.id, visit)
         })
     });
     Ok(working)
@@ -123,12 +128,12 @@ pub(crate) fn working_time(
     range: Span,
 ) -> Result<HashMap<PractitionerId, Vec<Span>>, Error> {
     let all: Vec<&PractitionerRow> = practitioners.iter().collect();
-    let hours = hours_of(tx, &all, range)?;
-    let working = |(id, hours): (PractitionerId, Hours)| {
-        let clock = WallClock::of(hours.zone, range);
-        (id, free::working(&hours, &clock, service, range))
+    let diaries = diaries_of(tx, &all, range)?;
+    let working = |(id, diary): (PractitionerId, Arc<Diary>)| {
+        let clock = WallClock::of(diary.hours.zone, range);
+        (id, free::working(&diary.hours, &clock, service, range))
     };
-    Ok(hours.into_iter().map(working).collect())
+    Ok(diaries.into_iter().map(working).collect())
 }
 
 /// Those who have not yet had all their visits of the day. They are counted under a lock, so that
@@ -136,7 +141,7 @@ pub(crate) fn working_time(
 fn below_cap(
     tx: &mut Tx,
     terms: &Terms,
-    hours: &HashMap<PractitionerId, Hours>,
+    diaries: &HashMap<PractitionerId, Arc<Diary>>,
     mut working: Vec<PractitionerId>,
     start: Instant,
 ) -> Result<Vec<PractitionerId>, Error> {
@@ -145,10 +150,10 @@ fn below_cap(
         practitioner::lock(tx, *practitioner)?;
     }
     let visit = Span { start, end: start.plus(terms.duration) };
-    let days = days_of(tx, &working, terms, hours, visit)?;
+    let days = days_of(tx, &working, terms, diaries, visit)?;
     working.retain(|practitioner| {
-        let Some(hours) = hours.get(practitioner) else { return false };
-        let day = zone::wall(start, hours.zone).date_naive();
+        let Some(diary) = diaries.get(practitioner) else { return false };
+        let day = zone::wall(start, diary.hours.zone).date_naive();
         let visits = days.get(practitioner).and_then(|days| days.get(&day));
         visits.is_none_or(|visits| *visits < terms.daily_cap)
     });
@@ -186,29 +191,39 @@ fn terms(tx: &Tx, service: &Service) -> Terms {
     }
 }
 
-/// What has been said of the time of some practitioners near a range. Five queries.
-fn hours_of(
+/// What has been said of the time of some practitioners near a range: out of memory, or five
+/// queries.
+fn diaries_of(
     tx: &mut Tx,
     practitioners: &[&PractitionerRow],
     range: Span,
-) -> Result<HashMap<PractitionerId, Hours>, Error> {
+) -> Result<HashMap<PractitionerId, Arc<Diary>>, Error> {
     let mut ids: Vec<PractitionerId> = practitioners.iter().map(|one| one.id).collect();
     // Somebody with two services stands there twice.
     ids.sort_unstable();
     ids.dedup();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    diary::find(tx, &ids, range, |tx, range| read_hours(tx, &ids, practitioners, range))
+}
+
+fn read_hours(
+    tx: &mut Tx,
+    ids: &[PractitionerId],
+    practitioners: &[&PractitionerRow],
+    range: Span,
+) -> Result<HashMap<PractitionerId, Hours>, Error> {
     let mut clinics: Vec<OrganizationId> =
         practitioners.iter().map(|one| one.organization_id).collect();
     clinics.sort_unstable();
     clinics.dedup();
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
     let mut closed: HashMap<OrganizationId, Vec<Closed>> = HashMap::new();
     for (clinic, days) in closure::of(tx, &clinics, range)? {
         closed.entry(clinic).or_default().push(days);
     }
     let mut rules: HashMap<PractitionerId, Vec<Rule>> = HashMap::new();
-    for (practitioner, rule) in rules::of(tx, &ids)? {
+    for (practitioner, rule) in rules::of(tx, ids)? {
         rules.entry(practitioner).or_default().push(rule);
     }
     let mut hours: HashMap<PractitionerId, Hours> = HashMap::new();
@@ -221,17 +236,17 @@ fn hours_of(
             absent: Vec::new(),
         });
     }
-    for (practitioner, window) in extra::of(tx, &ids, range)? {
+    for (practitioner, window) in extra::of(tx, ids, range)? {
         if let Some(hours) = hours.get_mut(&practitioner) {
             hours.extra.push(window);
         }
     }
-    for (practitioner, span) in absence::of(tx, &ids, range)? {
+    for (practitioner, span) in absence::of(tx, ids, range)? {
         if let Some(hours) = hours.get_mut(&practitioner) {
             hours.absent.push(span);
         }
     }
-    for (practitioner, start, end) in external::busy_of(tx, &ids, range.start, range.end)? {
+    for (practitioner, start, end) in external::busy_of(tx, ids, range.start, range.end)? {
         if let Some(hours) = hours.get_mut(&practitioner) {
             hours.absent.push(Span { start, end });
         }
@@ -246,7 +261,7 @@ fn days_of(
     tx: &mut Tx,
     practitioners: &[PractitionerId],
     terms: &Terms,
-    hours: &HashMap<PractitionerId, Hours>,
+    diaries: &HashMap<PractitionerId, Arc<Diary>>,
     range: Span,
 ) -> Result<HashMap<PractitionerId, Days>, Error> {
     let margin = TimeDelta::days(LOCAL_DAYS);
@@ -254,8 +269,8 @@ fn days_of(
     let visits = taken::of_service(tx, practitioners, terms.service, around)?;
     let mut days: HashMap<PractitionerId, Days> = HashMap::new();
     for (practitioner, start) in visits {
-        if let Some(hours) = hours.get(&practitioner) {
-            let day = zone::wall(start, hours.zone).date_naive();
+        if let Some(diary) = diaries.get(&practitioner) {
+            let day = zone::wall(start, diary.hours.zone).date_naive();
             *days.entry(practitioner).or_default().entry(day).or_default() += 1;
         }
     }

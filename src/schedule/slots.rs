@@ -1,6 +1,7 @@
 //! The search for free times: of a service or a specialty, with whom, where, how, when.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{TimeDelta, Timelike};
 use serde::{Deserialize, Serialize};
@@ -21,9 +22,10 @@ use crate::organization::service::{Mode, Specialty};
 use crate::organization::{self, Service, ServiceId};
 use crate::patient::{self, PatientId, PatientRow};
 use crate::practitioner::{self, PractitionerId, PractitionerRow, SpokenLanguage};
-use crate::schedule::free::{self, Hours, Taken, Terms};
-use crate::schedule::wall_clock::{Span, WallClock};
-use crate::schedule::{days_of, hours_of, terms};
+use crate::schedule::diary::{Day, Diary};
+use crate::schedule::free::{self, Taken, Terms};
+use crate::schedule::wall_clock::Span;
+use crate::schedule::{days_of, diaries_of, terms};
 
 /// What a list of free times covers when no end is asked for, in days.
 const RANGE_DAYS_DEFAULT: i64 = 7;
@@ -313,8 +315,8 @@ impl Search {
         ids
     }
 
-    /// The first `most` free times that come after a position. Four queries for what was said of
-    /// working time, and one per stride for visits.
+    /// The first `most` free times that come after a position. Working time is in memory as a
+    /// rule; visits cost a query per stride.
     pub(crate) fn run(
         &self,
         tx: &mut Tx,
@@ -328,7 +330,7 @@ impl Search {
             start: self.range.start,
             end: self.range.end.plus(duration.unwrap_or_default()),
         };
-        let hours = hours_of(tx, &all, whole)?;
+        let diaries = diaries_of(tx, &all, whole)?;
         let mut found = Vec::new();
         for rank in [0, 1] {
             if after.is_some_and(|(before, ..)| rank < before) || found.len() >= most {
@@ -338,7 +340,7 @@ impl Search {
                 Some((before, start, ..)) if before == rank => start.max(self.range.start),
                 _ => self.range.start,
             };
-            self.run_rank(tx, &hours, (rank, start), after, most, &mut found)?;
+            self.run_rank(tx, &diaries, (rank, start), after, most, &mut found)?;
         }
         found.truncate(most);
         Ok(found)
@@ -347,7 +349,7 @@ impl Search {
     fn run_rank(
         &self,
         tx: &mut Tx,
-        hours: &HashMap<PractitionerId, Hours>,
+        diaries: &HashMap<PractitionerId, Arc<Diary>>,
         (rank, mut start): (i64, Instant),
         after: Option<Position>,
         most: usize,
@@ -356,26 +358,26 @@ impl Search {
         let ids = self.practitioners(|candidate| candidate.rank == rank);
         let mut stride = TimeDelta::days(if ids.len() > FEW { 1 } else { STRIDE_DAYS });
         while !ids.is_empty() && start < self.range.end && found.len() < most {
-            let part = Span { start, end: self.range.end.min(start.plus(stride)) };
-            let taken = self.taken(tx, &ids, hours, part)?;
-            let mut clocks: HashMap<Zone, WallClock> = HashMap::new();
+            // To the end of a day, so that its starts are worked out once.
+            let end = Day::of(start).span().start.plus(stride);
+            let part = Span { start, end: self.range.end.min(end) };
+            let taken = self.taken(tx, &ids, diaries, part)?;
+            let nothing = Taken::default();
             let mut free = Vec::new();
             let ranked = self.candidates.iter().enumerate();
             for (at, candidate) in ranked.filter(|(_, candidate)| candidate.rank == rank) {
-                let Some(hours) = hours.get(&candidate.practitioner.id) else { continue };
+                let Some(diary) = diaries.get(&candidate.practitioner.id) else { continue };
                 let Some((terms, _)) = self.services.get(&candidate.service) else { continue };
-                let zone = hours.zone;
-                let clock = clocks.entry(zone).or_insert_with(|| WallClock::of(zone, part));
-                let nothing = Taken::default();
                 let taken =
                     taken.get(&(candidate.practitioner.id, candidate.service)).unwrap_or(&nothing);
-                let offers = free::offers(hours, clock, terms, taken, part);
-                free.extend(
-                    offers
-                        .into_iter()
-                        .filter(|offer| self.is_asked(candidate, offer))
-                        .map(|offer| free_of(at, candidate, terms, offer)),
-                );
+                for day in Day::of_span(part) {
+                    let starts = diary.starts(terms, day);
+                    free.extend(
+                        free::offered(&starts, &diary.hours, terms, taken, part)
+                            .filter(|offer| self.is_asked(candidate, offer))
+                            .map(|offer| free_of(at, candidate, terms, offer)),
+                    );
+                }
             }
             free.retain(|free| after.is_none_or(|after| free.position > after));
             free.sort_unstable_by_key(|free| free.position);
@@ -400,7 +402,7 @@ impl Search {
         &self,
         tx: &mut Tx,
         practitioners: &[PractitionerId],
-        hours: &HashMap<PractitionerId, Hours>,
+        diaries: &HashMap<PractitionerId, Arc<Diary>>,
         part: Span,
     ) -> Result<HashMap<(PractitionerId, ServiceId), Taken>, Error> {
         let reach = |of: fn(&Terms) -> TimeDelta| {
@@ -414,13 +416,13 @@ impl Search {
         }
         let mut days = HashMap::new();
         for (terms, service) in self.services.values().filter(|(terms, _)| terms.daily_cap > 0) {
-            for (practitioner, visits) in days_of(tx, practitioners, terms, hours, part)? {
+            for (practitioner, visits) in days_of(tx, practitioners, terms, diaries, part)? {
                 days.insert((practitioner, service.id), visits);
             }
         }
         let taken = |candidate: &Candidate| {
             let key = (candidate.practitioner.id, candidate.service);
-            let busy = busy.get(&key.0).cloned().unwrap_or_default();
+            let busy = busy.get(&key.0).map(|spans| free::merged(spans)).unwrap_or_default();
             (key, Taken { busy, days: days.remove(&key).unwrap_or_default() })
         };
         Ok(self.candidates.iter().map(taken).collect())

@@ -40,4 +40,4 @@ DROP TABLE memberships CASCADE;
 DROP TABLE accounts CASCADE;
 DROP TABLE locations CASCADE;
 DROP TABLE organizations CASCADE;
-DROP FUNCTION refuse, occupancies_come_first, appointments_occupied, encounters_ended, absences_complete, absence_outcomes_first, absence_outcomes_kept, appointments_follow, occupancies_follow_only, note_addenda_after_signature, audit_events_in_order;
+DROP FUNCTION refuse, occupancies_come_first, appointments_occupied, encounters_ended, absences_complete, absence_outcomes_first, absence_outcomes_kept, appointments_follow, occupancies_follow_only, schedule_revised, note_addenda_after_signature, audit_events_in_order;

@@ -603,6 +603,25 @@ CREATE TABLE settings (
   value bytea NOT NULL
 );
 
+-- What working time in memory depends on: each change of it is counted, in its own transaction.
+CREATE TABLE schedule_revisions (
+  id integer NOT NULL PRIMARY KEY CHECK (id = 1),
+  revision bigint NOT NULL
+);
+INSERT INTO schedule_revisions (id, revision) VALUES (1, 0);
+CREATE FUNCTION schedule_revised() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE schedule_revisions SET revision = revision + 1;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER schedule_rules_revised AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON schedule_rules EXECUTE FUNCTION schedule_revised();
+CREATE TRIGGER extra_hours_revised AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON extra_hours EXECUTE FUNCTION schedule_revised();
+CREATE TRIGGER closures_revised AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON closures EXECUTE FUNCTION schedule_revised();
+CREATE TRIGGER absences_revised AFTER INSERT OR UPDATE OF practitioner_id, starts_at, ends_at OR DELETE OR TRUNCATE ON absences EXECUTE FUNCTION schedule_revised();
+CREATE TRIGGER external_busy_revised AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON external_busy EXECUTE FUNCTION schedule_revised();
+CREATE TRIGGER practitioners_revised AFTER UPDATE OF organization_id, time_zone ON practitioners EXECUTE FUNCTION schedule_revised();
+CREATE TRIGGER healthcare_services_revised AFTER UPDATE OF duration_minutes, align_minutes ON healthcare_services EXECUTE FUNCTION schedule_revised();
+
 INSERT INTO audit_heads (chain, seq, hash) VALUES
   (0, 0, decode(repeat('00', 32), 'hex')),
   (1, 0, decode(repeat('00', 32), 'hex')),

@@ -1,4 +1,5 @@
 DROP TABLE settings;
+DROP TABLE schedule_revisions;
 DROP TABLE outbox_messages;
 DROP TABLE idempotency_keys;
 DROP TABLE audit_events;
