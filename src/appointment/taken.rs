@@ -1,6 +1,6 @@
 //! What visits take of a practitioner's time, as the schedule must know it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::TimeDelta;
 use diesel::dsl::count_star;
@@ -43,18 +43,41 @@ pub fn by_visits(
     to: Instant,
 ) -> Result<Vec<(PractitionerId, Instant, Instant)>, Error> {
     let ids: Vec<column::Uuid> = practitioners.iter().map(|id| column::Uuid(id.0)).collect();
-    let busy = occupancies::table
-        .inner_join(appointments::table.on(occupancies::appointment_id.eq(appointments::id)))
+    let earliest = from.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX));
+    // The index alone answers this; a join would fetch a row for every visit.
+    let rows: Vec<(column::Uuid, Instant, Instant)> = occupancies::table
         .filter(occupancies::resource_id.eq_any(ids))
         .filter(occupancies::lane.eq(LANE))
         .filter(occupancies::live)
-        .filter(occupancies::starts_at.gt(from.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX))))
+        .filter(occupancies::starts_at.gt(earliest))
         .filter(occupancies::starts_at.lt(to))
         .filter(occupancies::ends_at.gt(from))
-        .filter(is_kept(tx.now))
-        .select((occupancies::resource_id, occupancies::starts_at, occupancies::ends_at));
-    let rows: Vec<(column::Uuid, Instant, Instant)> = busy.load(tx.conn)?;
-    Ok(rows.into_iter().map(|(id, from, to)| (PractitionerId(id.0), from, to)).collect())
+        .select((occupancies::resource_id, occupancies::starts_at, occupancies::ends_at))
+        .load(tx.conn)?;
+    let dead = by_the_dead(tx, earliest, to)?;
+    let kept = rows.into_iter().filter(|(id, start, _)| !dead.contains(&(*id, *start)));
+    Ok(kept.map(|(id, from, to)| (PractitionerId(id.0), from, to)).collect())
+}
+
+/// What holds that have run out take within a range and nobody has taken since: whose time, and
+/// from when. Index: appointments_holds.
+fn by_the_dead(
+    tx: &mut Tx,
+    earliest: Instant,
+    to: Instant,
+) -> Result<HashSet<(column::Uuid, Instant)>, Error> {
+    let buffer = TimeDelta::hours(BUFFER_HOURS_MAX);
+    let rows: Vec<(column::Uuid, Instant)> = appointments::table
+        .inner_join(occupancies::table.on(occupancies::appointment_id.eq(appointments::id)))
+        .filter(appointments::hold_expires_at.is_not_null())
+        .filter(appointments::hold_expires_at.le(tx.now))
+        .filter(appointments::starts_at.gt(earliest))
+        .filter(appointments::starts_at.lt(to.plus(buffer)))
+        .filter(occupancies::lane.eq(LANE))
+        .filter(occupancies::live)
+        .select((occupancies::resource_id, occupancies::starts_at))
+        .load(tx.conn)?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Not a hold that has run out.

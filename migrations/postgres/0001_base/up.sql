@@ -349,6 +349,7 @@ CREATE INDEX appointments_by_practitioner ON appointments (practitioner_id, star
 CREATE INDEX appointments_by_patient ON appointments (patient_id, starts_at, id);
 CREATE INDEX appointments_held ON appointments (patient_id, hold_expires_at)
   WHERE status IN ('proposed', 'pending');
+CREATE INDEX appointments_holds ON appointments (starts_at) WHERE hold_expires_at IS NOT NULL;
 CREATE INDEX appointments_by_organization ON appointments (organization_id, starts_at, id);
 
 -- Where a visit was before it was moved; written once, never changed.

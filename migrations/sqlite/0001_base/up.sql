@@ -348,6 +348,7 @@ CREATE INDEX appointments_by_practitioner ON appointments (practitioner_id, star
 CREATE INDEX appointments_by_patient ON appointments (patient_id, starts_at, id);
 CREATE INDEX appointments_held ON appointments (patient_id, hold_expires_at)
   WHERE status IN ('proposed', 'pending');
+CREATE INDEX appointments_holds ON appointments (starts_at) WHERE hold_expires_at IS NOT NULL;
 CREATE INDEX appointments_by_organization ON appointments (organization_id, starts_at, id);
 
 -- Where a visit was before it was moved; written once, never changed.
@@ -441,7 +442,7 @@ CREATE TABLE occupancies (
   CHECK (starts_at < ends_at),
   CHECK (lane = 0 OR resource_kind = 'practitioner')
 ) STRICT;
-CREATE INDEX occupancies_live ON occupancies (resource_id, lane, starts_at) WHERE live;
+CREATE INDEX occupancies_live ON occupancies (resource_id, lane, starts_at, ends_at) WHERE live;
 
 -- The visit.
 CREATE TABLE encounters (
