@@ -16,7 +16,7 @@ export async function board(state) {
   const { clinic } = state;
   show(h('p', { class: 'loading', 'aria-busy': 'true' }, t('loading')));
   const zone = (await api.get(`/v1/organizations/${clinic.id}`)).time_zone;
-  await new Board(state, zone).open();
+  await new Board(state, zone).start();
 }
 
 class Board {
@@ -31,7 +31,7 @@ class Board {
     this.mover = new Mover(this, this.bar);
   }
 
-  async open() {
+  async start() {
     this.title = h('h1', { id: 'day-title' });
     this.picker = h('input', { id: 'day', type: 'date', 'aria-label': t('day.date'), on: { change: () => this.picker.value && this.go(this.picker.value) } });
     this.which = h('select', { id: 'column', 'aria-label': t('grid.doctor'), on: { change: () => this.reveal(this.grid.columnOf(this.which.value)) } });

@@ -273,12 +273,14 @@ export function previewMove(board, visit, home, place, { kept, done }) {
     try {
       await api.call('POST', path, { body: { ...body, dry_run: true }, etag, retry: true });
     } catch (error) {
-      refuse(error);
+      // The server decides; the board may know what is in the way.
+      const column = board.grid.columnOf(to.practitioner.id);
+      refuse(error, column && dayKey(to.start, board.zone) === board.day ? clashes(visit, column, to.start) : []);
       return;
     }
     key = api.newKey();
-    const apply = button('move-apply', t('move.apply'), (event) => busy(event.currentTarget, () => act(body), null).catch(refuse));
-    refill(result, h('p', { class: 'good', id: 'move-free' }, t('move.free')), h('p', { class: 'hint' }, t('move.told')),
+    const apply = button('move-apply', t('move.apply'), (event) => busy(event.currentTarget, () => act(body), null).catch((error) => refuse(error)));
+    refill(result, h('p', { class: 'good', id: 'move-free' }, t('move.free')), visit.status === 'booked' && h('p', { class: 'hint' }, t('move.told')),
       h('div', { class: 'row' }, apply, button('move-keep', t('move.keep'), () => window.close(), 'quiet')));
     apply.focus();
   }
@@ -292,10 +294,11 @@ export function previewMove(board, visit, home, place, { kept, done }) {
   }
 
   /** Nothing was changed: why, and what is free instead. */
-  function refuse(error) {
+  function refuse(error, known = []) {
     const others = error.alternatives ?? [];
     refill(result,
-      h('p', { class: 'problem', role: 'alert', id: 'move-conflict', data: { code: error.code ?? 'unknown' } }, words(error), ' ', h('span', {}, t('move.nothing'))),
+      h('div', { class: 'problem stack', role: 'alert', id: 'move-conflict', data: { code: error.code ?? 'unknown' } },
+        h('p', {}, words(error), ' ', t('move.nothing')), known.length > 0 && h('p', { class: 'hint' }, known.join('; '))),
       others.length > 0 && h('div', { id: 'move-alternatives', class: 'choices' }, h('p', {}, t('move.instead')), others.map((slot) =>
         h('button', { type: 'button', class: 'choice', data: { start: slot.start, practitioner: slot.practitioner.id }, on: { click: () => look({ start: slot.start, practitioner: slot.practitioner }) } },
           h('span', {}, `${dayWords(board, slot.start)}${clock(slot.start, board.zone)} · ${slot.practitioner.name}`,
@@ -318,11 +321,11 @@ function changeTable(board, visit, home, to) {
     const changed = dayKey(instant, zone) !== dayKey(other, zone);
     return `${changed ? `${longDay(instant, zone)}, ` : ''}${clock(instant, zone)}`;
   };
-  const row = (name, was, will) => [h('span', { class: 'th' }, name), h('span', { class: 'old' }, was), h('span', { class: was === will ? '' : 'new' }, will)];
+  const row = (name, was, will) => [h('span', { class: 'th side' }, name), h('span', { class: 'old' }, was), h('span', { class: was === will ? '' : 'new' }, will)];
   return h('div', { class: 'stack' },
     h('p', {}, h('strong', {}, visit.patient.name), ` · ${visit.service.name}`),
     h('div', { class: 'fromto', id: 'move-change' },
-      h('span', { class: 'th' }), h('span', { class: 'th' }, t('move.from')), h('span', { class: 'th' }, t('move.to')),
+      h('span', { class: 'th side' }), h('span', { class: 'th' }, t('move.from')), h('span', { class: 'th' }, t('move.to')),
       row(t('grid.doctor'), home.title, to.practitioner.name),
       row(t('move.clinic', { zone: cityOf(board.zone) }), at(visit.start, board.zone, to.start), at(to.start, board.zone, visit.start)),
       row(t('move.patient', { zone: cityOf(visit.time_zone) }), at(visit.start, visit.time_zone, to.start), at(to.start, visit.time_zone, visit.start))));

@@ -15,7 +15,7 @@ learn({
 
   'grid.doctor': ['Врач', 'Doctor'],
   'grid.nowork': ['не принимает', 'does not work'],
-  'grid.their': ['живёт по {zone}', 'in {zone}'],
+  'grid.their': ['часы по времени {zone}', 'keeps {zone} time'],
   'grid.openleave': ['Отсутствие: не все приёмы решены', 'Leave: visits still to be settled'],
   'grid.closed': ['закрыто', 'closed'],
   'grid.absent': ['отсутствует', 'away'],
@@ -226,6 +226,7 @@ learn({
   'problem.nothing_to_offer': ['Предложить нечего: свободного времени нет. Перенесите приём или отмените его.', 'There is no free time to offer. Move the visit or call it off.'],
   'problem.plan_conflicts': ['Некоторые приёмы уже не помещаются; ничего не изменилось. Посмотрите на отмеченные.', 'Some of the visits no longer fit; nothing was changed. Look at those that are marked.'],
   'problem.undo_over': ['Вернуть уже нельзя: десять минут прошли.', 'It is too late to take this back: the ten minutes are over.'],
+  'problem.slot_taken': ['Это время занято.', 'That time is taken.'],
   'problem.patient_busy': ['У пациента в это время другой приём.', 'The patient has another visit at that time.'],
   'problem.resource_busy': ['В это время занят кабинет, прибор или помощник.', 'A room, a device or a helper is taken at that time.'],
   'problem.too_early': ['Приём ещё не должен был начаться.', 'The visit should not have begun yet.'],

@@ -43,6 +43,16 @@ const options = (list, chosen) => list.map(([value, text]) => h('option', { valu
 
 /* Weekly hours */
 
+/** Takes 9, 930 and 9.30 for what they mean. */
+function timeField(value) {
+  const input = h('input', { value, inputmode: 'numeric', maxlength: 5, autocomplete: 'off', placeholder: '09:00' });
+  input.addEventListener('change', () => {
+    const parts = /^(\d{1,2})[:.]?(\d{2})?$/.exec(input.value.trim());
+    if (parts) input.value = `${parts[1].padStart(2, '0')}:${parts[2] ?? '00'}`;
+  });
+  return input;
+}
+
 function weekly({ zone, practitioner }, { data: schedule, etag }, who, places) {
   let version = etag;
   const list = h('div', { id: 'rules', class: 'stack' });
@@ -53,21 +63,21 @@ function weekly({ zone, practitioner }, { data: schedule, etag }, who, places) {
 
   function line(rule) {
     const id = `rule-${turn += 1}`;
-    const field = (name, label, node, wide) => {
+    const field = (name, label, node) => {
       node.id = `${id}-${name}`;
       node.dataset.field = name;
-      return h('label', { for: node.id, class: wide ? 'wide' : '' }, label, node);
+      return h('label', { for: node.id }, label, node);
     };
     const row = h('div', { class: 'rule', id, role: 'group', 'aria-label': t('hours.weekly') },
       field('weekday', t('hours.weekday'), h('select', {}, options(days, rule.weekday))),
-      field('from', t('hours.from'), h('input', { type: 'time', value: rule.from })),
-      // A day's end is 24:00, which a time field cannot show: it is 00:00 there.
-      field('to', t('hours.to'), h('input', { type: 'time', value: rule.to === '24:00' ? '00:00' : rule.to })),
+      // Not a time field: it would neither show 24:00 nor, on many devices, anything but AM and PM.
+      field('from', t('hours.from'), timeField(rule.from)),
+      field('to', t('hours.to'), timeField(rule.to)),
       field('every_weeks', t('hours.every'), h('select', {}, options(CYCLES.map((n) => [n, n === 1 ? t('hours.every.1') : t('hours.every.n', { n })]), rule.every_weeks ?? 1))),
       field('valid_from', t('hours.valid_from'), h('input', { type: 'date', value: rule.valid_from ?? '' })),
       field('valid_to', t('hours.valid_to'), h('input', { type: 'date', value: rule.valid_to ?? '' })),
-      field('service', t('hours.service'), h('select', {}, options([['', t('hours.service.any')], ...who.services.map((one) => [one.id, one.name])], rule.service)), true),
-      field('location', t('hours.location'), h('select', {}, options([['', t('hours.location.any')], ...places.map((one) => [one.id, one.name])], rule.location)), true),
+      field('service', t('hours.service'), h('select', {}, options([['', t('hours.service.any')], ...who.services.map((one) => [one.id, one.name])], rule.service))),
+      field('location', t('hours.location'), h('select', {}, options([['', t('hours.location.any')], ...places.map((one) => [one.id, one.name])], rule.location))),
       h('button', { type: 'button', class: 'quiet remove', on: { click: () => { row.remove(); } } }, t('hours.remove')));
     return row;
   }
@@ -76,7 +86,6 @@ function weekly({ zone, practitioner }, { data: schedule, etag }, who, places) {
     const rule = {};
     for (const node of row.querySelectorAll('[data-field]')) if (node.value) rule[node.dataset.field] = node.value;
     rule.every_weeks = Number(rule.every_weeks);
-    if (rule.to === '00:00') rule.to = '24:00';
     return rule;
   }
 
@@ -167,8 +176,6 @@ function extra({ zone }, path, who) {
 
 /* Leave */
 
-const settleLink = (of, id) => `#/leave/${id}`;
-
 function leave(of, path) {
   const { zone } = of;
   const list = h('ul', { id: 'leaves', class: 'list tight' });
@@ -182,7 +189,7 @@ function leave(of, path) {
       h('div', { class: 'spread' }, h('span', {}, rangeWords(one, zone), one.reason && ` · ${one.reason}`),
         h('span', { class: 'tag', data: { status: one.status === 'open' ? 'arrived' : 'booked' } }, t(`leave.${one.status}`))),
       h('div', { class: 'row' },
-        h('a', { class: 'button quiet settle', href: settleLink(of, one.id) }, t('leave.settle')),
+        h('a', { class: 'button quiet settle', href: `#/leave/${one.id}` }, t('leave.settle')),
         asking(`remove-${one.id}`, t('hours.remove'), t('leave.remove.ask'), t('yes'), async () => {
           await api.call('DELETE', `${path}/absences/${one.id}`);
           await load();
@@ -196,7 +203,7 @@ function leave(of, path) {
         const words = reason.value.trim();
         const made = await api.post(`${path}/absences`, { ...when.read(), ...(words ? { reason: words } : {}) });
         if (made.affected_count > 0) {
-          location.hash = settleLink(of, made.id);
+          location.hash = `#/leave/${made.id}`;
           return;
         }
         await load();

@@ -92,7 +92,8 @@ export async function week(of) {
     const facts = { appointment: visit.id, status: visit.status, start: visit.start };
     const label = cardLabel(visit, column, zone);
     const words = [h('span', {}, h('b', {}, clock(visit.start, zone)), ` ${visit.patient.name}`),
-      h('span', { class: 'more' }, `${visit.status === 'booked' ? '' : `${statusWord(visit)} · `}${t('grid.there', { time: patientClock(visit) })} · ${visit.service.name}`)];
+      // A narrow card: the patient's clock is worth its room where it shows another time.
+      h('span', { class: 'more' }, [visit.status === 'booked' ? '' : `${statusWord(visit)} · `, patientClock(visit) === clock(visit.start, zone) ? '' : `${t('grid.there', { time: patientClock(visit) })} · `, visit.service.name].join(''))];
     // Only the doctor's own page has a place for a visit; the office has the board.
     return of.office ? h('div', { class: 'visit', 'aria-label': label, role: 'group', tabindex: '0', data: facts }, words)
       : h('a', { class: 'visit', href: `#/visit/${visit.encounter}`, 'aria-label': label, data: facts }, words);
