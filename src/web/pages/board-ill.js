@@ -2,8 +2,9 @@
 import { t } from './i18n.js';
 import { $, h, put, refill, button, busy, onLeave, tell, say } from './ui.js';
 import * as api from './api.js';
-import { clock, dateTime, longDay, dayKey, startOfDay, shiftDay, now, rfc3339 } from './time.js';
+import { clock, longDay, dayKey, startOfDay, shiftDay, now } from './time.js';
 import { cityOf, hoursInWords } from './board-grid.js';
+import { timesNear, slotWords } from './free-times.js';
 import { fromLocal, toLocal } from './wall.js';
 import { sheet } from './sheet.js';
 
@@ -106,8 +107,7 @@ function preview(board, first) {
   async function change(one, choice, where) {
     if (choice.value !== 'move') return window.busy(choice, () => edit({ appointment: one.appointment, act: choice.value }));
     return window.busy(choice, async () => {
-      const { service } = await api.get(`/v1/appointments/${one.appointment}`);
-      const slots = await freeTimes(one, service.id, now());
+      const slots = await timesNear({ appointment: one.appointment, patient: one.patient.id, at: one.from_start });
       const pick = h('select', { id: `where-${one.appointment}`, 'aria-label': t('plan.where') }, slots.map((slot, at) => h('option', { value: at }, slotWords(slot, zone))));
       refill(where, slots.length ? h('div', { class: 'inline' }, pick, button(`take-${one.appointment}`, t('plan.take'), (event) => window.busy(event.currentTarget, () => {
         const slot = slots[Number(pick.value)];
@@ -117,13 +117,6 @@ function preview(board, first) {
   }
   draw();
 }
-
-/** Free times for a visit's patient in the next two weeks. */
-export function freeTimes(visit, service, from) {
-  return api.items(api.query('/v1/slots', { service, patient: visit.patient.id, from: rfc3339(from), to: rfc3339(+from + 14 * 86_400_000), limit: 60 }));
-}
-
-export const slotWords = (slot, zone) => `${longDay(slot.start, zone)}, ${clock(slot.start, zone)} · ${slot.practitioner.name}`;
 
 /** The way back, with the time that is left. */
 function applied(board, plan) {

@@ -149,6 +149,7 @@ export class Mover {
   /* Pointer and finger */
 
   down(event) {
+    this.dropped = false;
     const card = event.target.closest('[data-appointment]');
     if (!card || event.button !== 0 || this.press || sheetOpen()) return;
     const { visit, column } = this.board.find(card.dataset.appointment) ?? {};
@@ -203,7 +204,7 @@ export class Mover {
     this.endPress();
     if (!press?.lifted) return;
     // The click that follows a drop is no press on a card.
-    this.dropped = Date.now();
+    this.dropped = true;
     const { column, start, visit } = this.carried;
     if (column === press.column && start === visit.start) {
       if (!press.touch) this.letGo();
@@ -228,7 +229,8 @@ export class Mover {
 
   clicked(event) {
     const card = event.target.closest('[data-appointment]');
-    if (this.dropped && Date.now() - this.dropped < 300) {
+    if (this.dropped && event.detail > 0) {
+      this.dropped = false;
       event.stopPropagation();
       event.preventDefault();
     } else if (card && !this.carried) {

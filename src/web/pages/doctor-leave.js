@@ -1,13 +1,13 @@
 // A leave and the visits it hits: each is moved, is offered other times, or is called off, until none is open.
 import './board-words.js';
 import { t } from './i18n.js';
-import { $, show, h, put, refill, button, busy, problemBox, say } from './ui.js';
+import { $, show, h, put, refill, button, busy, problemBox, say, tell } from './ui.js';
 import * as api from './api.js';
-import { clock, dateTime, longDay, now, rfc3339 } from './time.js';
+import { clock, dateTime, longDay } from './time.js';
 import { cityOf } from './board-grid.js';
+import { timesNear, slotWords } from './free-times.js';
 
 const OUTCOMES = ['moved', 'offered', 'cancelled'];
-const AHEAD_MS = 14 * 86_400_000;
 
 /** `of`: {zone, office}; the office reads the zone from the doctor of the leave. */
 export async function settle(id, of) {
@@ -47,7 +47,7 @@ export async function settle(id, of) {
     if (visit.outcome) {
       const words = { where: `${visit.practitioner.name}, ${longDay(visit.start, zone)}, ${clock(visit.start, zone)}`, until: visit.expires_at ? dateTime(visit.expires_at, zone) : '' };
       put(node, h('p', { class: 'outcome' }, t(`settle.did.${visit.outcome}`, words)),
-        visit.offered?.length > 0 && h('p', { class: 'hint' }, visit.offered.map((time) => `${longDay(time.start, zone)}, ${clock(time.start, zone)} (${time.practitioner.name})`).join(' · ')));
+        visit.offered?.length > 0 && h('p', { class: 'hint' }, visit.offered.map((time) => slotWords(time, zone)).join(' · ')));
       return node;
     }
     return put(node, form(visit));
@@ -58,7 +58,7 @@ export async function settle(id, of) {
     const more = h('div', { class: 'stack' });
     const problem = problemBox(`problem-${visit.id}`);
     const go = button(`settle-${visit.id}`, t('settle.do'), (event) => busy(event.currentTarget, act, problem), 'second', { disabled: true });
-    const outcome = h('select', { id: `outcome-${visit.id}`, class: 'outcome-choice', 'aria-label': t('settle.what', { patient: visit.patient.name }), on: { change: () => change() } },
+    const outcome = h('select', { id: `outcome-${visit.id}`, class: 'outcome-choice', 'aria-label': t('settle.what', { patient: visit.patient.name }), on: { change: () => change().catch((error) => tell(problem, error)) } },
       h('option', { value: '' }, t('settle.choose')), OUTCOMES.map((one) => h('option', { value: one }, t(`settle.${one}`))));
     let slots = [];
     let where = null;
@@ -72,17 +72,14 @@ export async function settle(id, of) {
       const what = outcome.value;
       if (what === 'moved') {
         refill(more, h('p', { class: 'hint' }, t('loading')));
-        const { service } = await api.get(`/v1/appointments/${visit.id}`);
-        slots = await api.items(api.query('/v1/slots', { service: service.id, patient: visit.patient.id, from: rfc3339(now()), to: rfc3339(+now() + AHEAD_MS), limit: 100 }));
         // The same time with somebody else comes first, then what is nearest to it.
-        const near = (slot) => Math.abs(Date.parse(slot.start) - Date.parse(visit.from_start));
-        slots.sort((a, b) => near(a) - near(b));
+        slots = await timesNear({ appointment: visit.id, patient: visit.patient.id, at: visit.from_start });
         if (outcome.value !== 'moved') return;
         if (!slots.length) {
           refill(more, h('p', { class: 'hint bad' }, t('book.noslots')));
           return;
         }
-        where = h('select', { id: `where-${visit.id}`, 'aria-label': t('plan.where') }, slots.map((slot, at_) => h('option', { value: at_ }, `${longDay(slot.start, zone)}, ${clock(slot.start, zone)} · ${slot.practitioner.name}`)));
+        where = h('select', { id: `where-${visit.id}`, 'aria-label': t('plan.where') }, slots.map((slot, number) => h('option', { value: number }, slotWords(slot, zone))));
         refill(more, where);
       }
       if (what && what !== 'offered') put(more, h('label', { class: 'small-label', for: message.id }, t('settle.message')), message);
