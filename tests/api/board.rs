@@ -177,3 +177,42 @@ on_both! {
         registrar.once(&reschedule, &key(), &real).await.expect(200);
     }
 }
+
+on_both! {
+    async fn a_visit_whose_doctor_is_away_says_so_and_what_is_held_says_for_which(world: World) {
+        let booked = world.booked(TUESDAY_9).await;
+        let doctor = format!("/v1/practitioners/{}", world.doctor.id);
+        let registrar = &world.registrar.client;
+        let absence = made(registrar, &format!("{doctor}/absences"), json!({
+            "from": TUESDAY_9, "to": TUESDAY_930,
+        })).await;
+        let outcomes = format!("/v1/absences/{}/outcomes", absence["id"].as_str().unwrap());
+        let offered = json!({"outcomes": [{"appointment": booked["id"], "outcome": "offered"}]});
+        registrar.once(&outcomes, &key(), &offered).await.expect(200);
+
+        let list = world.asha.client.get("/v1/appointments").await.expect(200);
+        let visits = list["items"].as_array().unwrap();
+        let own = visits.iter().find(|visit| visit["id"] == booked["id"]).unwrap();
+        let path = format!("/v1/appointments/{}", booked["id"].as_str().unwrap());
+        let offer = world.asha.client.get(&format!("{path}/offer")).await.expect(200);
+        assert_eq!(own["offer_expires_at"], offer["expires_at"]);
+        assert!(own.get("held_for").is_none());
+        assert_eq!(visits.len(), 1 + offer["times"].as_array().unwrap().len());
+        for held in visits.iter().filter(|visit| visit["id"] != booked["id"]) {
+            assert_eq!(held["held_for"], booked["id"]);
+        }
+        let one = world.asha.client.get(&path).await.expect(200);
+        assert_eq!(one["offer_expires_at"], offer["expires_at"]);
+
+        let week = "from=2026-11-23T00:00:00Z&to=2026-12-01T00:00:00Z";
+        let board = board(world, registrar, week).await;
+        let there = board["visits"].as_array().unwrap();
+        let held = there.iter().filter(|visit| visit["offered"] == true).count();
+        assert_eq!(held, offer["times"].as_array().unwrap().len());
+
+        world.asha.client.once(&format!("{path}/offer"), &key(), &json!({"number": 1})).await
+            .expect(200);
+        let list = world.asha.client.get("/v1/appointments?status=booked").await.expect(200);
+        assert!(list["items"][0].get("offer_expires_at").is_none(), "{list}");
+    }
+}

@@ -198,7 +198,7 @@ impl Office {
         let columns =
             "[...document.querySelectorAll('.col')].filter((one) => one.offsetWidth).length";
         assert_eq!(page.eval(columns).await, 1, "one doctor at a time");
-        page.drawn("board-phone", true).await;
+        page.drawn("board-phone", false).await;
         let (from, to) = self.way(&self.moved, &self.stage.second, 1.0).await;
         page.drag(from, to, true).await;
         page.click("#move-apply").await;

@@ -58,7 +58,11 @@ function draw(list, { visits, notes }, me) {
 }
 
 const facts = (visit) => ({ appointment: visit.id, encounter: visit.encounter?.id ?? '', status: visit.status, start: visit.start });
-const tag = (visit) => h('span', { class: 'tag', data: { status: visit.status } }, t(`status.${visit.status}`));
+function tag(visit) {
+  // While its doctor is away, a booked visit is not what its patient counts on.
+  const status = visit.offer_expires_at ? 'offered' : visit.status;
+  return h('span', { class: 'tag', data: { status } }, t(`status.${status}`));
+}
 
 function coming(visit, me) {
   const card = h('article', { class: 'card', data: facts(visit) });

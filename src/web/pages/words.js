@@ -100,6 +100,7 @@ learn({
   'status.proposed': ['ждёт ответа больницы', 'awaiting the clinic'],
   'status.pending': ['ждёт подтверждения', 'awaiting confirmation'],
   'status.booked': ['вы записаны', 'booked'],
+  'status.offered': ['нужно выбрать время', 'choose a time'],
   'status.arrived': ['вас ждут', 'you have arrived'],
   'status.fulfilled': ['состоялся', 'took place'],
   'status.cancelled': ['отменён', 'cancelled'],
