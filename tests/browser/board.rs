@@ -50,6 +50,7 @@ async fn a_day_at_the_office(engine: Engine) {
     office.a_visit_is_confirmed_and_called_off().await;
     office.the_doctor_is_ill_and_well_again().await;
     office.the_board_follows_what_others_do().await;
+    office.a_visit_that_did_not_take_place_has_a_cause().await;
     office.page.assert_content();
 }
 
@@ -311,5 +312,32 @@ impl Office {
         self.stage.registrar.once(&path, &key(), &json!({})).await.expect(200);
         page.wait_for(&format!("!document.querySelector({})", quoted(&card(&self.other)))).await;
         assert_eq!(page.eval(place).await, before);
+    }
+
+    /// Nobody comes, since the line is down; and then it was another visit that was meant.
+    async fn a_visit_that_did_not_take_place_has_a_cause(&self) {
+        let page = &self.page;
+        page.click("#today").await;
+        let soon = Utc::now() + Duration::seconds(4);
+        let visit = self.stage.book(2, &self.stage.doctor, soon).await;
+        page.click(&card(&visit)).await;
+        page.see("#visit").await;
+        page.wait_for(&format!("Date.now() > {}", soon.timestamp_millis() + 500)).await;
+        // What can be done is what could be done when the dialog was opened.
+        page.click(".sheet-close").await;
+        page.click(&card(&visit)).await;
+        page.click("#visit-noshow").await;
+        page.click("#noshow-code input[value=link]").await;
+        page.click("#noshow-yes").await;
+        page.see(&format!("{}[data-status=noshow]", card(&visit))).await;
+        let missed = self.stage.visit(&visit).await;
+        assert_eq!(
+            (&missed["status"], &missed["noshow_cause"]),
+            (&json!("noshow"), &json!("link"))
+        );
+        page.click(&card(&visit)).await;
+        page.click("#visit-undo").await;
+        page.see(&format!("{}[data-status=booked]", card(&visit))).await;
+        assert_eq!(self.stage.visit(&visit).await["status"], "booked");
     }
 }

@@ -111,7 +111,8 @@ class Board {
   /** Draws what has changed; not while somebody carries a visit or reads a dialog. */
   redraw() {
     if (this.mover.active || sheetOpen()) {
-      setTimeout(() => { if (!this.gone) this.redraw(); }, 1000);
+      clearTimeout(this.later);
+      this.later = setTimeout(() => { if (!this.gone) this.redraw(); }, 1000);
       return;
     }
     const { server_time: _, ...said } = this.data;

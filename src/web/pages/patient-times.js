@@ -77,14 +77,15 @@ export async function timesScreen(of, { choose, back, memory = {} }) {
 
   for (let step = 0; step < DAYS; step += 1) {
     const key = shiftDay(today, step);
-    put(days, h('button', { type: 'button', 'aria-pressed': 'false', data: { day: key }, on: { click: () => pick(key) } },
+    put(days, h('button', { type: 'button', 'aria-pressed': 'false', data: { day: key }, on: { click: () => pick(key, true) } },
       h('small', {}, weekday(key)), h('span', {}, dayNumber(key))));
   }
 
   let turn = 0;
-  async function pick(key) {
+  async function pick(key, chosen = false) {
     const mine = turn += 1;
-    memory.day = key;
+    // A day that only was the first free one gives way when the filters change.
+    if (chosen) memory.day = key;
     for (const day of days.children) day.setAttribute('aria-pressed', String(day.dataset.day === key));
     days.querySelector(`[data-day="${key}"]`)?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
     refill(slots, h('p', { class: 'loading' }, t('loading')));
@@ -103,7 +104,7 @@ export async function timesScreen(of, { choose, back, memory = {} }) {
   function draw(found, key, nearest) {
     if (!found.length) {
       refill(slots, h('p', { id: 'no-slots', class: 'lead' }, t('book.noslots')),
-        nearest && button('nearest', t('book.nearest', { when: whenOf(nearest) }), () => pick(wallKey(nearest.local_start)), 'second'));
+        nearest && button('nearest', t('book.nearest', { when: whenOf(nearest) }), () => pick(wallKey(nearest.local_start), true), 'second'));
       return;
     }
     const doctors = Map.groupBy ? [...Map.groupBy(found, (slot) => slot.practitioner.id).values()] : grouped(found);
