@@ -318,7 +318,8 @@ impl Office {
     async fn a_visit_that_did_not_take_place_has_a_cause(&self) {
         let page = &self.page;
         page.click("#today").await;
-        let soon = Utc::now() + Duration::seconds(4);
+        let now = page.eval("Date.now()").await.as_i64().unwrap();
+        let soon = DateTime::from_timestamp_millis(now).unwrap() + Duration::seconds(4);
         let visit = self.stage.book(2, &self.stage.doctor, soon).await;
         page.click(&card(&visit)).await;
         page.see("#visit").await;

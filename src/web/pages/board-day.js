@@ -24,10 +24,10 @@ class Board {
     Object.assign(this, { me, clinic, clinics, choose, zone, mark: '', data: null, gone: false });
     this.day = sessionStorage.getItem(DAY) ?? dayKey(now(), zone);
     this.grid = new Grid({ zone, label: t('board.title'), head: (column) => this.head(column) });
-    this.grid.scroller.classList.add('loading-grid');
     this.bar = h('div', { id: 'carry', class: 'carry', role: 'toolbar', 'aria-label': t('carry.title'), hidden: true });
     this.toastPlace = h('div', { id: 'toast-place', role: 'status' });
     this.planPlace = h('div', { id: 'plan-place' });
+    this.nobody = h('p', { id: 'nobody', class: 'lead', hidden: true }, t('board.nobody'));
     this.mover = new Mover(this, this.bar);
   }
 
@@ -53,7 +53,7 @@ class Board {
       problemBox(), this.planPlace,
       h('div', { class: 'switcher' }, button('previous-column', '‹', () => turn(-1), 'second', { 'aria-label': t('carry.left') }), this.which, button('next-column', '›', () => turn(1), 'second', { 'aria-label': t('carry.right') })),
       h('p', { id: 'board-help', class: 'unseen' }, t('board.help')),
-      this.grid.scroller, this.bar, this.toastPlace,
+      this.nobody, this.grid.scroller, this.bar, this.toastPlace,
       h('p', { class: 'hint board-keys', 'aria-hidden': 'true' }, t('board.keys')));
     this.headline();
     this.watch = poll(() => this.load(), POLL_S);
@@ -80,7 +80,6 @@ class Board {
     sessionStorage.setItem(DAY, day);
     this.headline();
     this.mark = '';
-    this.fresh = true;
     this.grid.node.classList.add('stale');
     return this.watch.now();
   }
@@ -122,7 +121,9 @@ class Board {
     this.mark = mark;
     const focused = document.activeElement?.closest?.('[data-appointment], .person');
     const { scrollTop, scrollLeft } = this.grid.scroller;
-    this.grid.draw(this.columns(), (visit, column) => this.card(visit, column));
+    const columns = this.columns();
+    this.grid.draw(columns, (visit, column) => this.card(visit, column));
+    this.nobody.hidden = columns.length > 0;
     this.grid.node.classList.remove('stale');
     refill(this.which, this.grid.columns.map((column) => h('option', { value: column.key }, column.title)));
     this.reveal(this.grid.columnOf(sessionStorage.getItem(COLUMN)) ?? this.grid.columns[0]);

@@ -11,6 +11,7 @@ learn({
   'board.there': ['У пациента ({zone})', 'At the patient’s ({zone})'],
   'board.help': ['Enter поднимает приём, стрелки двигают его, Enter показывает, что получится, Escape отпускает. Пробел открывает подробности.', 'Enter picks the visit up, arrows move it, Enter shows what would come of it, Escape lets it go. Space opens details.'],
   'board.keys': ['Перетащите приём или нажмите на нём Enter: стрелки двигают, Enter показывает, что получится, Esc отпускает.', 'Drag a visit, or press Enter on it: arrows move it, Enter shows what would come of it, Esc lets it go.'],
+  'board.nobody': ['В клинике пока нет врачей, к которым можно записаться.', 'The clinic has no doctors yet who can be booked.'],
   'board.notoffice': ['Доска для регистратуры, фельдшеров и администраторов клиники. Ваша учётная запись не из них.', 'The board is for a clinic’s registrars, feldshers and administrators. Your account is none of these.'],
 
   'grid.doctor': ['Врач', 'Doctor'],
