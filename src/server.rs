@@ -112,6 +112,7 @@ fn schedule_routes(api: &mut ServiceConfig) {
         .service(schedule::http::list_closures)
         .service(schedule::http::add_closure)
         .service(schedule::http::remove_closure)
+        .service(schedule::http::find_board)
         .service(leave::http::find_absence)
         .service(leave::http::decide_outcomes)
         .service(leave::http::complete_absence)

@@ -1,6 +1,7 @@
 //! Appointments: what was promised to a patient.
 
 pub mod affected;
+pub mod board;
 pub mod book;
 pub mod change;
 pub mod http;
@@ -38,6 +39,7 @@ use crate::organization::service::Mode;
 use crate::organization::{OrganizationId, ServiceId};
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
+use crate::schedule::leave::offer;
 
 id!(
     /// A visit that was booked (FHIR Appointment).
@@ -130,6 +132,14 @@ pub struct Appointment {
     /// Until when a pending appointment is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold_expires_at: Option<Instant>,
+    /// Until when the patient can choose another time, since the practitioner is away then: see
+    /// `/offer`. When it is read, not when it is changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offer_expires_at: Option<Instant>,
+    /// The visit in whose place this time is held; it is chosen there, not confirmed. When it is
+    /// read, not when it is changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_for: Option<AppointmentId>,
     /// Why it was called off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancellation_reason: Option<String>,
@@ -264,7 +274,9 @@ pub fn find_row(tx: &mut Tx, id: AppointmentId) -> Result<Row, Error> {
 pub fn find(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     let row = find_row(tx, id)?;
     tx.allow(Action::ReadAppointment, &row.facts())?;
-    show(tx, id)
+    let mut found = show(tx, id)?;
+    offer::mark(tx, std::slice::from_mut(&mut found))?;
+    Ok(found)
 }
 
 /// Which appointments a list shall hold.
@@ -353,6 +365,7 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Appointment>, Error> {
             visit.into_iter().for_each(|visit| visit.participants.push(other.clone()));
         }
     }
+    offer::mark(tx, &mut items)?;
     Ok(Page { items, next: page.next })
 }
 
@@ -480,6 +493,8 @@ fn assemble(tx: &Tx, row: Shown) -> Result<Appointment, Error> {
         organization: Named { id: clinic.0, name: clinic.1 },
         reason: unsealed(tx, id, "reason", reason)?,
         hold_expires_at,
+        offer_expires_at: None,
+        held_for: None,
         cancellation_reason: unsealed(tx, id, "cancellation", cancellation)?,
         cancellation_code,
         noshow_cause,

@@ -39,6 +39,9 @@ pub struct RescheduleAppointment {
     pub practitioner: Option<PractitionerId>,
     /// Why, in the caller's words.
     pub reason: Option<String>,
+    /// Only say what would come of it.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// One move of a visit.
@@ -63,8 +66,22 @@ pub struct Move {
 
 /// Puts a visit that has not begun to another time. It gives its own time up first, so it can be
 /// moved over itself. 409 `slot_taken`, `patient_busy` or `resource_busy`; [`alternatives`] says
-/// what is free instead. 412 when `version` was sent and is not the present one.
+/// what is free instead. 412 when `version` was sent and is not the present one. A dry run answers
+/// the same, the visit as it would be, and changes nothing.
 pub fn reschedule(
+    tx: &mut Tx,
+    id: AppointmentId,
+    version: Option<i32>,
+    wanted: &RescheduleAppointment,
+) -> Result<Appointment, Error> {
+    if wanted.dry_run {
+        tx.rehearse(|tx| in_place(tx, id, version, wanted))
+    } else {
+        in_place(tx, id, version, wanted)
+    }
+}
+
+fn in_place(
     tx: &mut Tx,
     id: AppointmentId,
     version: Option<i32>,

@@ -171,7 +171,7 @@ fn as_table(url: &str, people: &[SignIn], directory: &Directory) -> String {
     }
     let keeping = if directory.is_kept { "stay" } else { "are removed at the end" };
     text.push_str(&format!(
-        "\n  Patient   {url}/\n  Doctor    {url}/doctor\n  SMS       {url}/demo/sms/view\n\n\
+        "\n  Patient   {url}/\n  Doctor    {url}/doctor\n  Board     {url}/board\n  SMS       {url}/demo/sms/view\n\n\
          Its files {keeping}: {}. Ctrl-C stops.\n",
         directory.path.display()
     ));

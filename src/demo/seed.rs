@@ -1,5 +1,7 @@
 //! Fills the region through the same deeds that people use, at times that have passed.
 
+use std::collections::HashMap;
+
 use chrono::{Days, TimeDelta};
 use diesel::prelude::*;
 use serde::de::DeserializeOwned;
@@ -162,9 +164,14 @@ impl Seed<'_> {
 
     fn doctors(&mut self, clinics: &[OrganizationId]) -> Result<Vec<OnStaff>, Error> {
         let mut staff = Vec::new();
+        let mut offered: HashMap<(usize, &str), ServiceId> = HashMap::new();
         for doctor in &DOCTORS {
             let clinic = *number(clinics, doctor.clinic)?;
-            let service = self.service(clinic, doctor.specialty)?;
+            let service = match offered.get(&(doctor.clinic, doctor.specialty)) {
+                Some(service) => *service,
+                None => self.service(clinic, doctor.specialty)?,
+            };
+            offered.insert((doctor.clinic, doctor.specialty), service);
             let new = json!({
                 "name": doctor.name, "kind": "doctor", "organization": clinic,
                 "specialty": doctor.specialty, "time_zone": doctor.zone,

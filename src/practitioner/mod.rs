@@ -328,6 +328,21 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Practitioner>, Error> {
     Ok(Page { items: show_all(tx, ids)?, next: page.next })
 }
 
+/// Those who give care in a clinic now, by name, and of its others those named in `also`; the
+/// caller has made the access decision. Index: practitioners_by_organization.
+pub(crate) fn of_clinic(
+    tx: &mut Tx,
+    clinic: OrganizationId,
+    also: &[PractitionerId],
+) -> Result<Vec<Practitioner>, Error> {
+    let ids: Vec<PractitionerId> = practitioners::table
+        .filter(practitioners::organization_id.eq(clinic))
+        .filter(in_force().or(practitioners::id.eq_any(also)))
+        .select(practitioners::id)
+        .load(tx.conn)?;
+    show_all(tx, ids)
+}
+
 /// What booking and schedules must know of a practitioner.
 #[derive(Debug, Clone, Queryable)]
 pub struct PractitionerRow {

@@ -9,11 +9,12 @@ use crate::base::error::{Error, ProblemDocument};
 use crate::organization::OrganizationId;
 use crate::practitioner::PractitionerId;
 use crate::schedule::absence::{Absence, AbsenceFilter, AbsenceId, AddAbsence, AddedAbsence};
+use crate::schedule::board::{Board, BoardFilter};
 use crate::schedule::closure::{AddClosure, AddedClosure, Closure, ClosureFilter, ClosureId};
 use crate::schedule::extra::{AddExtraHours, ExtraHours, ExtraHoursFilter, ExtraHoursId};
 use crate::schedule::rules::{Schedule, SetRules};
 use crate::schedule::slots::{Slot, SlotFilter};
-use crate::schedule::{absence, closure, extra, rules, slots};
+use crate::schedule::{absence, board, closure, extra, rules, slots};
 
 /// Lists free times.
 #[utoipa::path(
@@ -242,4 +243,25 @@ pub async fn remove_closure(
     let (clinic, id) = path.0;
     ctx.write(move |tx| closure::remove(tx, clinic, id)).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Shows some days of a clinic: who works when, and the visits that the caller may see.
+#[utoipa::path(
+    tag = "schedules", operation_id = "find_board",
+    params(("id" = OrganizationId, Path), BoardFilter),
+    responses(
+        (status = 200, body = Board),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`range_too_wide`: more than 8 days or 3000 visits; \
+                `unknown_reference`: nobody of the clinic; `naive_time`"),
+    )
+)]
+#[get("/v1/organizations/{id}/board")]
+pub async fn find_board(
+    ctx: Ctx,
+    id: Path<OrganizationId>,
+    filter: Query<BoardFilter>,
+) -> Result<HttpResponse, Error> {
+    ctx::ok(&ctx.read(move |tx| board::find(tx, id.0, filter.0)).await?)
 }

@@ -1,6 +1,7 @@
 //! Schedules: when somebody works, and which of that time is still free.
 
 pub mod absence;
+pub mod board;
 pub mod closure;
 pub mod diary;
 pub mod extra;

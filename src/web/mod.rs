@@ -25,20 +25,25 @@ macro_rules! files {
 
 /// Every asset that a page can name.
 const ASSETS: &[(&str, &str)] = files!(
-    "api.js" "call-view.js" "call-words.js" "call.js" "demo.js" "doctor-day.js" "doctor-note.js"
-    "doctor-visit.js" "doctor-words.js" "doctor.js" "favicon.svg" "i18n.js" "media.js"
-    "patient-book.js" "patient-home.js" "patient-note.js" "patient-signin.js" "patient-visit.js"
-    "patient.js" "peer.js" "quality.js" "signal.js" "style.css" "time.js" "ui.js" "words.js"
+    "api.js" "board-book.js" "board-day.js" "board-grid.js" "board-ill.js" "board-move.js"
+    "board-visit.js" "board-words.js" "board.js" "call-view.js" "call-words.js" "call.js" "demo.js"
+    "doctor-day.js" "doctor-hours.js" "doctor-leave.js" "doctor-note.js" "doctor-visit.js"
+    "doctor-week.js" "doctor-words.js" "doctor.js" "favicon.svg" "free-times.js" "grid.css"
+    "i18n.js" "media.js" "patient-book.js" "patient-home.js" "patient-move.js" "patient-note.js"
+    "patient-signin.js" "patient-times.js" "patient-visit.js" "patient.js" "peer.js" "quality.js"
+    "sheet.js" "signal.js" "staff-signin.js" "style.css" "time.js" "ui.js" "wall.js" "words.js"
 );
 
 const PATIENT: &str = include_str!("pages/index.html");
 const DOCTOR: &str = include_str!("pages/doctor.html");
+const BOARD: &str = include_str!("pages/board.html");
 const DEMO: &str = include_str!("pages/demo.html");
 
 /// Mounts the pages.
 pub fn routes(app: &mut web::ServiceConfig) {
     app.route("/", web::get().to(|request| async move { page(&request, PATIENT) }))
         .route("/doctor", web::get().to(|request| async move { page(&request, DOCTOR) }))
+        .route("/board", web::get().to(|request| async move { page(&request, BOARD) }))
         .route("/favicon.ico", web::get().to(no_icon))
         .route("/assets/{release}/{name}", web::get().to(released))
         .route("/assets/{name}", web::get().to(current));

@@ -6,6 +6,7 @@
 mod support;
 
 mod bad_input;
+mod board;
 mod booking;
 mod calendars;
 mod everyone;

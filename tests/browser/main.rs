@@ -5,10 +5,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod board;
 mod cdp;
 mod chromium;
 mod clinic;
 mod driver;
+mod my_visits;
 mod page;
+mod stage;
 mod story;
+mod week;
 mod wire;

@@ -55,14 +55,7 @@ impl Page {
         for domain in ["Runtime", "Log", "Page", "Network"] {
             page.call(&format!("{domain}.enable"), json!({})).await;
         }
-        let (width, height, scale, phone) = match device {
-            Device::Phone => (360, 740, 2, true),
-            Device::Desk => (1280, 800, 1, false),
-        };
-        let screen =
-            json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": phone});
-        page.call("Emulation.setDeviceMetricsOverride", screen).await;
-        page.call("Emulation.setTouchEmulationEnabled", json!({"enabled": phone})).await;
+        page.becomes(device).await;
         let agent = page.eval("navigator.userAgent").await;
         let speaks = json!({"userAgent": agent, "acceptLanguage": language});
         page.call("Emulation.setUserAgentOverride", speaks).await;
@@ -76,7 +69,37 @@ impl Page {
         self.cdp.call(&self.session, method, params).await
     }
 
+    /// Shows the page on another screen.
+    pub async fn becomes(&self, device: Device) {
+        let (width, height, scale, phone) = match device {
+            Device::Phone => (360, 740, 2, true),
+            Device::Desk => (1280, 800, 1, false),
+        };
+        let screen =
+            json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": phone});
+        self.call("Emulation.setDeviceMetricsOverride", screen).await;
+        self.call("Emulation.setTouchEmulationEnabled", json!({"enabled": phone})).await;
+    }
+
     /* Look */
+
+    /// What the API answers to the very session of a page, past what the page has drawn.
+    pub async fn ask(&self, path: &str) -> Value {
+        let body = format!(
+            "const page = document.querySelector('script[type=module]').src; \
+             const api = await import(page.replace(/[^/]+$/, 'api.js')); \
+             return api.get({});",
+            quoted(path)
+        );
+        self.run(&body).await
+    }
+
+    /// Nothing sticks out to the side.
+    pub async fn assert_fits(&self) {
+        let wide = "[document.documentElement.scrollWidth, innerWidth]";
+        let wide = self.eval(wide).await;
+        assert!(wide[0].as_i64() <= wide[1].as_i64(), "{} is too wide: {wide}", self.name);
+    }
 
     /// The value of an expression, awaited.
     pub async fn try_eval(&self, expression: &str) -> Result<Value, String> {
@@ -146,6 +169,11 @@ impl Page {
         self.wait_for(&arrived).await;
     }
 
+    /// Goes to another screen of the same page.
+    pub async fn goto_hash(&self, hash: &str) {
+        self.eval(&format!("location.hash = {}", quoted(hash))).await;
+    }
+
     /// Loads the page anew, as a person does who pulls it down.
     pub async fn reload(&self) {
         self.eval("window.beforeReload = true").await;
@@ -162,6 +190,64 @@ impl Page {
             let press = json!({"type": kind, "x": at["x"], "y": at["y"], "button": "left", "clickCount": 1});
             self.call("Input.dispatchMouseEvent", press).await;
         }
+    }
+
+    /// Presses a key while the focus is wherever it is.
+    pub async fn press(&self, key: &str) {
+        let code = match key {
+            "Enter" => 13,
+            "Escape" => 27,
+            "ArrowLeft" => 37,
+            "ArrowUp" => 38,
+            "ArrowRight" => 39,
+            "ArrowDown" => 40,
+            other => panic!("no such key in these tests: {other}"),
+        };
+        let mut down =
+            json!({"type": "rawKeyDown", "key": key, "code": key, "windowsVirtualKeyCode": code});
+        if key == "Enter" {
+            down["type"] = json!("keyDown");
+            down["text"] = json!("\r");
+        }
+        let up = json!({"type": "keyUp", "key": key, "code": key, "windowsVirtualKeyCode": code});
+        for event in [down, up] {
+            self.call("Input.dispatchKeyEvent", event).await;
+        }
+    }
+
+    /// Puts the focus on an element.
+    pub async fn focus(&self, selector: &str) {
+        self.see(selector).await;
+        self.eval(&format!("document.querySelector({}).focus()", quoted(selector))).await;
+    }
+
+    /// Drags what lies at one point of the screen to another: with the mouse, or with a finger
+    /// that first rests.
+    pub async fn drag(&self, from: (f64, f64), to: (f64, f64), finger: bool) {
+        const STEPS: u32 = 12;
+        let touch = |kind: &str, (x, y): (f64, f64)| {
+            let points = if kind == "touchEnd" { json!([]) } else { json!([{"x": x, "y": y}]) };
+            ("Input.dispatchTouchEvent", json!({"type": kind, "touchPoints": points}))
+        };
+        let mouse = |kind: &str, (x, y): (f64, f64)| {
+            let event = json!({"type": kind, "x": x, "y": y, "button": "left", "buttons": 1, "clickCount": 1});
+            ("Input.dispatchMouseEvent", event)
+        };
+        let say =
+            |kind: [&str; 2], at| if finger { touch(kind[0], at) } else { mouse(kind[1], at) };
+        let (method, event) = say(["touchStart", "mousePressed"], from);
+        self.call(method, event).await;
+        if finger {
+            rt::time::sleep(Duration::from_millis(600)).await;
+        }
+        for step in 1..=STEPS {
+            let part = f64::from(step) / f64::from(STEPS);
+            let at = (from.0 + (to.0 - from.0) * part, from.1 + (to.1 - from.1) * part);
+            let (method, event) = say(["touchMove", "mouseMoved"], at);
+            self.call(method, event).await;
+        }
+        let (method, event) = say(["touchEnd", "mouseReleased"], to);
+        self.call(method, event).await;
     }
 
     /// Writes into a field, after what stands there.
@@ -184,6 +270,15 @@ impl Page {
     }
 
     /* Tell */
+
+    /// Draws a page when asked to: a few for the documents, the others beside what was built.
+    pub async fn drawn(&self, name: &str, shown: bool) {
+        if std::env::var_os("TEST_PICTURES").is_some() {
+            let directory = if shown { "docs/pictures" } else { "target/pictures" };
+            let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+            self.picture(&directory.join(format!("{name}.png"))).await;
+        }
+    }
 
     /// Saves what is to be seen at the top of the page.
     pub async fn picture(&self, file: &Path) {

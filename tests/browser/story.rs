@@ -2,7 +2,6 @@
 //! the signed note, while pages are reloaded and lines are cut.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 use actix_web::http::Method;
@@ -18,7 +17,7 @@ use crate::support::{Client, Engine};
 use crate::wire::Wire;
 
 /// Two calls at once would starve each other of processor and say nothing about either.
-static ONE_STORY: Mutex<()> = Mutex::const_new(());
+pub static ONE_STORY: Mutex<()> = Mutex::const_new(());
 
 const REASON: &str = "Кашель вторую неделю";
 const SUBJECTIVE: &str = "Cough for two weeks, worse at night. No fever.";
@@ -96,14 +95,14 @@ impl Told {
 
     /// The doctors of all the patient's visits, by name.
     async fn who_treat(&self) -> BTreeSet<String> {
-        let visits = ask(&self.patient, "/v1/appointments?limit=100").await;
+        let visits = self.patient.ask("/v1/appointments?limit=100").await;
         let visits = visits["items"].as_array().unwrap().iter();
         visits.map(|visit| visit["practitioner"]["name"].as_str().unwrap().to_owned()).collect()
     }
 
     /// The visit as the doctor's own page may see it, past what the page has drawn.
     async fn status(&self) -> Value {
-        ask(&self.doctor, &format!("/v1/encounters/{}", self.encounter())).await["status"].clone()
+        self.doctor.ask(&format!("/v1/encounters/{}", self.encounter())).await["status"].clone()
     }
 
     async fn the_patient_signs_in(&self) {
@@ -145,7 +144,7 @@ impl Told {
         self.picture(page, "patient").await;
 
         let id = page.eval("document.querySelector('#confirmation').dataset.appointment").await;
-        let visit = ask(page, &format!("/v1/appointments/{}", id.as_str().unwrap())).await;
+        let visit = page.ask(&format!("/v1/appointments/{}", id.as_str().unwrap())).await;
         assert_eq!(visit["code"], code.trim(), "the code on the screen");
         assert_eq!(visit["start"], first["start"], "the time that was pressed");
         assert_eq!(visit["practitioner"]["name"], named.trim(), "the doctor who was named");
@@ -301,10 +300,10 @@ impl Told {
         }
         page.wait_for("document.querySelector('#note-state').dataset.state === 'saved'").await;
         let path = format!("/v1/encounters/{}/notes", self.encounter());
-        let notes = ask(page, &path).await;
+        let notes = page.ask(&path).await;
         assert_eq!(notes["items"][0]["status"], "draft");
         assert_eq!(notes["items"][0]["plan"], PLAN);
-        let seen = ask(&self.patient, &path).await;
+        let seen = self.patient.ask(&path).await;
         assert_eq!(seen["items"], json!([]), "a draft is the doctor's own");
         self.picture(page, "doctor").await;
     }
@@ -321,7 +320,7 @@ impl Told {
             page.wait_for(&format!("{field} === {}", quoted(text))).await;
         }
         page.wait_for("document.querySelector('#note-state').dataset.state === 'saved'").await;
-        let notes = ask(page, &format!("/v1/encounters/{}/notes", self.encounter())).await;
+        let notes = page.ask(&format!("/v1/encounters/{}/notes", self.encounter())).await;
         assert_eq!(notes["items"].as_array().unwrap().len(), 1);
         assert_eq!(notes["items"][0]["assessment"], ASSESSMENT);
         // First the page that was away: until its new connection stands, the other has the old one.
@@ -366,7 +365,7 @@ impl Told {
     /// The signed note stays as it is, and behind the door it answers like one that is not there.
     async fn nobody_else_reads(&self) {
         let clinic = &self.clinic;
-        let notes = ask(&self.doctor, &format!("/v1/encounters/{}/notes", self.encounter())).await;
+        let notes = self.doctor.ask(&format!("/v1/encounters/{}/notes", self.encounter())).await;
         let note = &notes["items"][0];
         let path = format!("/v1/notes/{}", note["id"].as_str().unwrap());
         let author = clinic.staff(&self.their_doctor()).await;
@@ -400,11 +399,8 @@ impl Told {
     /// Draws a page when asked to, from one of the two runs: a few for the documents, the others
     /// beside what was built.
     async fn picture(&self, page: &Page, name: &str) {
-        if self.engine == Engine::Sqlite && std::env::var_os("TEST_PICTURES").is_some() {
-            let shown = ["patient", "patient-call", "doctor"].contains(&name);
-            let directory = if shown { "docs/pictures" } else { "target/pictures" };
-            let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
-            page.picture(&directory.join(format!("{name}.png"))).await;
+        if self.engine == Engine::Sqlite {
+            page.drawn(name, ["patient", "patient-call", "doctor"].contains(&name)).await;
         }
     }
 }
@@ -430,15 +426,4 @@ async fn clinics_of(who: &Client) -> BTreeSet<String> {
 /// Waits until the line above the pictures says so.
 async fn state(page: &Page, state: &str) {
     page.see(&format!("#call-state[data-state={state}]")).await;
-}
-
-/// What the API answers to the very session of a page.
-async fn ask(page: &Page, path: &str) -> Value {
-    let body = format!(
-        "const page = document.querySelector('script[type=module]').src; \
-         const api = await import(page.replace(/[^/]+$/, 'api.js')); \
-         return api.get({});",
-        quoted(path)
-    );
-    page.run(&body).await
 }

@@ -143,6 +143,39 @@ pub(crate) fn is_offered(tx: &mut Tx, held: AppointmentId) -> Result<bool, Error
     Ok(diesel::select(diesel::dsl::exists(offered)).get_result(tx.conn)?)
 }
 
+/// Says of some visits whether their patients can choose another time, and of times that are held
+/// in whose place. Makes no access decision. Indexes: absence_outcomes_by_appointment, and the key
+/// of offered_times.
+pub(crate) fn mark(tx: &mut Tx, visits: &mut [Appointment]) -> Result<(), Error> {
+    use AppointmentStatus::{Booked, Pending};
+    let ids = |status, visits: &[Appointment]| -> Vec<AppointmentId> {
+        visits.iter().filter(|visit| visit.status == status).map(|visit| visit.id).collect()
+    };
+    let (booked, pending) = (ids(Booked, visits), ids(Pending, visits));
+    if !booked.is_empty() {
+        let offers: Vec<(AppointmentId, Option<Instant>)> = absence_outcomes::table
+            .filter(absence_outcomes::appointment_id.eq_any(booked))
+            .filter(absence_outcomes::outcome.eq(Outcome::Offered))
+            .filter(absence_outcomes::expires_at.gt(tx.now))
+            .select((absence_outcomes::appointment_id, absence_outcomes::expires_at))
+            .load(tx.conn)?;
+        for visit in visits.iter_mut() {
+            let offer = offers.iter().find(|(id, _)| *id == visit.id);
+            visit.offer_expires_at = offer.and_then(|(_, until)| *until);
+        }
+    }
+    if !pending.is_empty() {
+        let held: Vec<(AppointmentId, AppointmentId)> = offered_times::table
+            .filter(offered_times::held_id.eq_any(pending))
+            .select((offered_times::held_id, offered_times::appointment_id))
+            .load(tx.conn)?;
+        for visit in visits.iter_mut() {
+            visit.held_for = held.iter().find(|(id, _)| *id == visit.id).map(|(_, of)| *of);
+        }
+    }
+    Ok(())
+}
+
 type Line = (AppointmentId, i32, Instant, String, String, PractitionerId, String);
 
 #[diesel::dsl::auto_type(no_type_alias)]
@@ -247,7 +280,12 @@ fn take(tx: &mut Tx, row: &Row, number: i32, by: AccountId) -> Result<Appointmen
     let (start, practitioner) =
         chosen.ok_or_else(|| Error::field(&problem::UNKNOWN_REFERENCE, "/number"))?;
     withdraw(tx, row.id)?;
-    let to = RescheduleAppointment { start, practitioner: Some(practitioner), reason: None };
+    let to = RescheduleAppointment {
+        start,
+        practitioner: Some(practitioner),
+        reason: None,
+        dry_run: false,
+    };
     let (moved, patient) = put_elsewhere(tx, row, &to, (by, Asker::Triage))?;
     diesel::update(absence_outcomes::table.find((absence, row.id)))
         .set((

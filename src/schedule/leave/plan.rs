@@ -575,6 +575,7 @@ fn put_back(tx: &mut Tx, was: &OutcomeRow, facts: &Facts) -> Result<(), Error> {
                 start: was.from_start,
                 practitioner: Some(was.from_practitioner),
                 reason: None,
+                dry_run: false,
             };
             let by = tx.person()?.account;
             put_elsewhere(tx, &row, &back, (by, Asker::Triage))?;

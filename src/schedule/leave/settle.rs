@@ -151,6 +151,7 @@ pub(crate) fn settle(
                 start: place.start,
                 practitioner: Some(place.practitioner),
                 reason: reason.map(str::to_owned),
+                dry_run: false,
             };
             let (moved, _) = put_elsewhere(tx, &row, &to, (by, Asker::Triage))?;
             (start, local_start) = (moved.start, moved.local_start);

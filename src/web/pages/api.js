@@ -63,7 +63,7 @@ async function once(method, path, body, headers) {
   let data = null;
   try { data = text ? JSON.parse(text) : null; } catch { /* a proxy's HTML page is not ours to read */ }
   if (!answer.ok) throw new Problem(answer.status, data ?? {});
-  return { data, etag: answer.headers.get('ETag'), link: answer.headers.get('Link') };
+  return { data, text, etag: answer.headers.get('ETag'), link: answer.headers.get('Link') };
 }
 
 /** Only a lost answer is tried again, and only where a second arrival has no second effect. */

@@ -24,7 +24,8 @@ export async function day(state) {
         button('previous-day', '‹', () => go(shiftDay(key, -1)), 'second', { 'aria-label': t('day.previous') }),
         picker,
         button('next-day', '›', () => go(shiftDay(key, 1)), 'second', { 'aria-label': t('day.next') }),
-        button('today', t('day.today'), () => go(dayKey(now(), zone)), 'quiet'))),
+        button('today', t('day.today'), () => go(dayKey(now(), zone)), 'quiet'),
+        h('a', { class: 'button quiet', id: 'to-week', href: '#/week' }, t('day.week')))),
     h('p', { class: 'hint' }, t('day.zone', { zone: zone.replace('_', ' ') })),
     problemBox(), list);
 

@@ -15,6 +15,7 @@ learn({
   'doc.first.back': ['У меня уже есть пароль', 'I already have a password'],
   'doc.notdoctor': ['Эта страница для врачей и фельдшеров. Ваша учётная запись не связана с врачом; если это ошибка, обратитесь к администратору клиники.', 'This page is for doctors and feldshers. Your account is not linked to a practitioner; if that is a mistake, ask the clinic’s administrator.'],
   'doc.patientpage': ['Страница пациента', 'The patient’s page'],
+  'doc.boardpage': ['Доска клиники', 'The clinic’s board'],
   'problem.token_used': ['Этот ключ уже использован или устарел. Попросите новый.', 'This token has been used or is out of date. Ask for a new one.'],
   'problem.note_empty': ['Пустое заключение подписать нельзя.', 'An empty note cannot be signed.'],
 
@@ -24,6 +25,7 @@ learn({
   'day.appointments': ['Приёмы', 'Visits'],
   'day.none': ['В этот день приёмов нет.', 'No visits on this day.'],
   'day.today': ['Сегодня', 'Today'],
+  'day.week': ['Неделя', 'Week'],
   'day.previous': ['Предыдущий день', 'Previous day'],
   'day.next': ['Следующий день', 'Next day'],
   'day.date': ['День', 'Day'],

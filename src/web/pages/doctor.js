@@ -1,73 +1,43 @@
-// The doctor's page: sign-in, the day, and one visit at a time.
+// The doctor's page: sign-in, the day, the week, and one visit at a time.
 import './words.js';
 import './doctor-words.js';
 import { t } from './i18n.js';
-import { $, show, h, button, field, busy, problemBox, frame, words } from './ui.js';
+import { $, show, h, frame } from './ui.js';
 import * as api from './api.js';
+import { signIn, tokenAsked, failed, signOutButton, narrow } from './staff-signin.js';
 import { day } from './doctor-day.js';
 import { visit } from './doctor-visit.js';
 
 const state = { me: null, zone: 'UTC' };
-const narrow = (yes) => $('#screen').classList.toggle('narrow', yes);
+
+// The week and what belongs to it are fetched when they are first needed.
+const mine = () => ({ practitioner: state.me.practitioner, organization: state.me.practitioner.organization, zone: state.zone });
+const routes = [
+  [/^#\/visit\/([\w-]+)$/, (id) => visit(id, state)],
+  [/^#\/week$/, async () => (await import('./doctor-week.js')).week(mine())],
+  [/^#\/hours$/, async () => (await import('./doctor-hours.js')).hours(mine())],
+  [/^#\/leave\/([\w-]+)$/, async (id) => (await import('./doctor-leave.js')).settle(id, mine())],
+  [/^/, () => day(state)],
+];
 
 async function route() {
   if (!state.me) return;
   narrow(false);
-  const match = /^#\/visit\/([\w-]+)$/.exec(location.hash);
-  try {
-    await (match ? visit(match[1], state) : day(state));
-  } catch (error) {
-    if (error.status !== 401) failed(error);
+  for (const [shape, open] of routes) {
+    const match = shape.exec(location.hash);
+    if (!match) continue;
+    try {
+      await open(match[1]);
+    } catch (error) {
+      if (error.status !== 401) failed(error, start, state.me);
+    }
+    return;
   }
 }
 
-function failed(error) {
-  narrow(true);
-  show(h('h1', {}, t('failed')),
-    h('p', { id: 'problem', class: 'problem', role: 'alert', data: { code: error.code ?? 'unknown' } }, words(error)),
-    error.status !== 404 && button('retry', t('retry'), start),
-    state.me && h('a', { class: 'button second', href: '#/', id: 'back' }, t('dv.back')));
-}
-
-function signIn(note = '') {
+function signedOut(note) {
   state.me = null;
-  $('#sign-out').hidden = true;
-  narrow(true);
-  const form = h('form', { class: 'stack', id: 'sign-in-form', novalidate: true },
-    field('login', t('doc.login'), { autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', required: true }),
-    field('password', t('doc.password'), { type: 'password', autocomplete: 'current-password', required: true }),
-    problemBox(),
-    h('button', { id: 'sign-in', class: 'primary', type: 'submit' }, t('doc.signin')));
-  show(h('h1', {}, t('doc.title')), note && h('p', { class: 'banner', role: 'status' }, note), form,
-    h('a', { id: 'first-sign-in', class: 'button quiet', href: '#token' }, t('doc.first.link')));
-  form.addEventListener('submit', (event) => {
-    event.preventDefault();
-    busy($('#sign-in'), async () => {
-      await api.signIn($('#login').value.trim(), $('#password').value);
-      await start();
-    });
-  });
-}
-
-/** A new account has no password yet: the one-time token sets the first one. */
-function firstSignIn(token) {
-  $('#sign-out').hidden = true;
-  narrow(true);
-  const form = h('form', { class: 'stack', id: 'token-form', novalidate: true },
-    field('token', t('doc.first.token'), { autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false', required: true, value: token }),
-    field('new-password', t('doc.first.password'), { type: 'password', autocomplete: 'new-password', required: true }),
-    problemBox(),
-    h('button', { id: 'save-password', class: 'primary', type: 'submit' }, t('doc.first.save')));
-  show(h('h1', {}, t('doc.first.title')), h('p', { class: 'lead' }, t('doc.first.lead')), form,
-    h('a', { class: 'button quiet', href: '#/' }, t('doc.first.back')));
-  form.addEventListener('submit', (event) => {
-    event.preventDefault();
-    busy($('#save-password'), async () => {
-      await api.redeem($('#token').value.trim(), $('#new-password').value);
-      history.replaceState(null, '', '/doctor');
-      await start();
-    });
-  });
+  signIn(t('doc.title'), start, note);
 }
 
 /** The clinic's zone rules the doctor's clock; the schedule says which it is. */
@@ -80,19 +50,19 @@ async function clinicZone(practitioner) {
 }
 
 async function start() {
-  const token = /^#token(?:=(.*))?$/.exec(location.hash);
-  if (token) return firstSignIn(decodeURIComponent(token[1] ?? ''));
-  if (!api.hasSession()) return signIn();
+  if (tokenAsked(start)) return undefined;
+  if (!api.hasSession()) return signedOut();
   try {
     state.me = await api.get('/v1/me');
   } catch (error) {
-    return error.status === 401 ? undefined : failed(error);
+    return error.status === 401 ? undefined : failed(error, start, state.me);
   }
   $('#sign-out').hidden = false;
   if (!state.me.practitioner) {
     narrow(true);
+    const clerk = state.me.memberships.some((one) => ['registrar', 'clinic_admin'].includes(one.role));
     return show(h('h1', {}, t('doc.title')), h('p', { id: 'not-practitioner' }, t('doc.notdoctor')),
-      h('a', { class: 'button second', href: '/' }, t('doc.patientpage')));
+      clerk ? h('a', { class: 'button second', href: '/board' }, t('doc.boardpage')) : h('a', { class: 'button second', href: '/' }, t('doc.patientpage')));
   }
   state.zone = await clinicZone(state.me.practitioner);
   return route();
@@ -100,16 +70,9 @@ async function start() {
 
 frame(`${t('brand')} · ${t('doc.title')}`);
 $('.brand').href = '#/';
-api.configure('doctor', () => signIn(t('session.over')));
-const out = $('#sign-out');
-out.textContent = t('sign.out');
-out.addEventListener('click', async () => {
-  // Leaving with a text that the server has not got would lose it for everyone else on this desk.
-  if ($('#note-state') && ['dirty', 'error', 'conflict'].includes($('#note-state').dataset.state) && !window.confirm(t('dn.unsent'))) return;
-  await api.signOut();
-  sessionStorage.clear();
-  history.replaceState(null, '', '/doctor');
-  signIn();
-});
+api.configure('doctor', () => signedOut(t('session.over')));
+// Leaving with a text that the server has not got would lose it for everyone else on this desk.
+const unsent = () => $('#note-state') && ['dirty', 'error', 'conflict'].includes($('#note-state').dataset.state);
+signOutButton(signedOut, () => !unsent() || window.confirm(t('dn.unsent')));
 window.addEventListener('hashchange', () => (state.me && !location.hash.startsWith('#token') ? route() : start()));
 start();

@@ -1,21 +1,15 @@
 // The start: visits to come, visits that were, and the way to a new one.
 import { t } from './i18n.js';
-import { show, h, put, poll, onLeave, asking, problemBox, say, $, refill } from './ui.js';
+import { show, h, put, button, busy, poll, onLeave, problemBox, say, refill, field, $ } from './ui.js';
 import * as api from './api.js';
-import { namedDay, wallClock, wallKey, date, now, rfc3339 } from './time.js';
+import { date, clock, dateTime, wallClock, now, rfc3339 } from './time.js';
+import { whenLine, whenOf } from './patient-times.js';
 
 const LIVE = ['proposed', 'pending', 'booked', 'arrived'];
+const MOVABLE = ['proposed', 'pending', 'booked'];
 const OPEN = ['arrived', 'in-progress', 'onleave'];
 const REFRESH_S = 60;
 const YEAR_MS = 365 * 86_400_000;
-
-export function whenOf(thing) {
-  return t('visit.at', { day: namedDay(wallKey(thing.local_start), thing.time_zone), time: wallClock(thing.local_start) });
-}
-
-export function whenLine(thing) {
-  return h('p', { class: 'when' }, whenOf(thing), h('small', {}, t('local.time')));
-}
 
 export async function home(me) {
   if (!$('#visits')) show(h('p', { class: 'loading', 'aria-busy': 'true' }, t('loading')));
@@ -24,7 +18,8 @@ export async function home(me) {
       api.items(api.query('/v1/appointments', { from: rfc3339(now() - YEAR_MS), limit: 100 })),
       api.items(`/v1/patients/${me.patient.id}/notes?limit=100`).catch(() => []),
     ]);
-    return { visits, notes: new Map(notes.map((note) => [note.encounter.id, note])) };
+    // A time that is held in place of another visit is shown with that visit.
+    return { visits: visits.filter((visit) => !visit.held_for), notes: new Map(notes.map((note) => [note.encounter.id, note])) };
   };
   const data = await load();
   if (location.hash && location.hash !== '#/') return;
@@ -33,12 +28,19 @@ export async function home(me) {
     problemBox(),
     h('a', { id: 'book-visit', class: 'button primary', href: '#/book' }, t('home.book')),
     list);
+  let shown = JSON.stringify(data.visits);
   draw(list, data, me);
   // A visit may be cancelled by the clinic or a note signed while the page lies open.
   let first = true;
   const again = poll(async () => {
     if (first) { first = false; return; }
-    if (!list.querySelector('.question')) draw(list, await load(), me);
+    if (list.querySelector('.question')) return;
+    const fresh = await load();
+    const mark = JSON.stringify(fresh.visits);
+    if (mark === shown && fresh.notes.size === data.notes.size) return;
+    shown = mark;
+    data.notes = fresh.notes;
+    draw(list, fresh, me);
   }, REFRESH_S);
   onLeave(() => again.stop());
 }
@@ -55,28 +57,90 @@ function draw(list, { visits, notes }, me) {
     past.length > 0 && h('div', { id: 'past', class: 'stack' }, past.map((visit) => gone(visit, notes.get(visit.encounter?.id)))));
 }
 
+const facts = (visit) => ({ appointment: visit.id, encounter: visit.encounter?.id ?? '', status: visit.status, start: visit.start });
+function tag(visit) {
+  // While its doctor is away, a booked visit is not what its patient counts on.
+  const status = visit.offer_expires_at ? 'offered' : visit.status;
+  return h('span', { class: 'tag', data: { status } }, t(`status.${status}`));
+}
+
 function coming(visit, me) {
-  const card = h('article', { class: 'card', data: { appointment: visit.id, encounter: visit.encounter?.id ?? '', status: visit.status } });
-  if (OPEN.includes(visit.encounter?.status)) card.classList.add('live');
+  const card = h('article', { class: 'card', data: facts(visit) });
+  const running = OPEN.includes(visit.encounter?.status);
+  if (running) card.classList.add('live');
+  const again = () => home(me);
   return put(card,
     whenLine(visit),
     h('p', {}, `${visit.service.name} · ${visit.practitioner.name}`),
     h('p', { class: 'spread' },
-      h('span', { class: 'hint' }, `${t('home.code')} `, h('span', { class: 'code' }, visit.code)),
-      h('span', { class: 'tag', data: { status: visit.status } }, t(`status.${visit.status}`))),
+      h('span', { class: 'hint' }, `${t('home.code')} `, h('span', { class: 'code' }, visit.code)), tag(visit)),
+    standing(visit, again),
     visit.encounter && h('a', { class: 'button second open-visit', href: `#/visit/${visit.encounter.id}` }, t('home.open')),
-    asking(`cancel-${visit.id}`, t('home.cancel'), t('home.cancel.ask', { when: whenOf(visit) }), t('home.cancel.yes'), async () => {
-      await api.post(`/v1/appointments/${visit.id}/cancel`);
-      await home(me);
-      say(t('home.cancelled'));
-    }));
+    !running && acts(visit, again));
+}
+
+/** What is special about a visit: held, asked for, or its doctor is away. */
+function standing(visit, again) {
+  if (visit.offer_expires_at) {
+    return h('div', { class: 'banner stack offer' }, h('p', {}, t('home.away', { name: visit.practitioner.name, when: dateTime(visit.offer_expires_at, visit.time_zone) })),
+      h('a', { class: 'button primary choose-time', href: `#/offer/${visit.id}` }, t('home.choose')));
+  }
+  const until = visit.hold_expires_at && clock(visit.hold_expires_at, visit.time_zone);
+  if (visit.status === 'proposed') return h('p', { class: 'banner' }, until ? t('home.asked', { when: dateTime(visit.hold_expires_at, visit.time_zone) }) : t('status.proposed'));
+  if (visit.status !== 'pending') return null;
+  return h('div', { class: 'banner stack' }, h('p', {}, until ? t('home.held', { time: until }) : t('visit.onhold')),
+    button(`confirm-${visit.id}`, t('visit.confirm'), (event) => busy(event.currentTarget, async () => {
+      await api.post(`/v1/appointments/${visit.id}/confirm`);
+      await again();
+    })));
+}
+
+/** Move, calendar, cancel; cancelling asks once more, in place. */
+function acts(visit, again) {
+  const place = h('div', { class: 'asking acts' });
+  const rest = () => refill(place,
+    MOVABLE.includes(visit.status) && h('a', { class: 'button quiet move-visit', href: `#/move/${visit.id}` }, t('home.move')),
+    visit.status === 'booked' && button(`calendar-${visit.id}`, t('home.calendar'), (event) => busy(event.currentTarget, () => toCalendar(visit)), 'quiet'),
+    button(`cancel-${visit.id}`, t('home.cancel'), ask, 'quiet'));
+  const ask = () => {
+    const form = h('form', { class: 'stack' },
+      h('p', { class: 'question' }, t('home.cancel.ask', { when: whenOf(visit) })),
+      field(`why-${visit.id}`, t('home.cancel.why'), { maxlength: 300 }),
+      h('div', { class: 'row' },
+        h('button', { id: `cancel-${visit.id}-yes`, type: 'submit', class: 'danger' }, t('home.cancel.yes')),
+        button(`cancel-${visit.id}-no`, t('home.cancel.no'), () => { rest(); place.querySelector('.move-visit, button').focus(); }, 'quiet')));
+    form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      busy($(`#cancel-${visit.id}-yes`), async () => {
+        const reason = $(`#why-${visit.id}`).value.trim();
+        await api.post(`/v1/appointments/${visit.id}/cancel`, reason ? { reason } : {});
+        await again();
+        say(t('home.cancelled'));
+      });
+    });
+    refill(place, form);
+    $(`#cancel-${visit.id}-no`).focus();
+  };
+  rest();
+  return place;
+}
+
+/** The file needs the sign-in, so a plain link would not do. */
+async function toCalendar(visit) {
+  const { text } = await api.call('GET', `/v1/appointments/${visit.id}/calendar.ics`);
+  const url = URL.createObjectURL(new Blob([text], { type: 'text/calendar' }));
+  const link = h('a', { href: url, download: `${visit.code}.ics` });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
 function gone(visit, note) {
-  return h('article', { class: 'card', data: { appointment: visit.id, encounter: visit.encounter?.id ?? '', status: visit.status } },
-    h('p', { class: 'spread' }, h('strong', {}, date(visit.start, visit.time_zone)), h('span', { class: 'tag', data: { status: visit.status } }, t(`status.${visit.status}`))),
+  const why = visit.status === 'cancelled' && visit.cancellation_code ? t(`cancelled.${visit.cancellation_code}`) : '';
+  return h('article', { class: 'card', data: facts(visit) },
+    h('p', { class: 'spread' }, h('strong', {}, `${date(visit.start, visit.time_zone)}, ${wallClock(visit.local_start)}`), tag(visit)),
     h('p', {}, `${visit.service.name} · ${visit.practitioner.name}`),
+    h('p', { class: 'hint' }, `${t('home.code')} `, h('span', { class: 'code small' }, visit.code)),
+    (why || visit.cancellation_reason) && h('p', { class: 'hint' }, [why, visit.cancellation_reason].filter(Boolean).join(' · ')),
     note && h('a', { class: 'button second read-note', href: `#/note/${note.id}` }, t('home.note')),
     !note && visit.status === 'fulfilled' && h('p', { class: 'hint' }, t('home.nonote')));
 }
-

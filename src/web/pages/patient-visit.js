@@ -3,7 +3,7 @@ import { t } from './i18n.js';
 import { $, show, h, refill, button, busy, problemBox, poll, onLeave, words, say } from './ui.js';
 import * as api from './api.js';
 import { namedDay, clock, dayKey, trustServerTime } from './time.js';
-import { whenLine } from './patient-home.js';
+import { whenLine } from './patient-times.js';
 
 const SEAT = 'feldsher.seat.patient';
 const NOTE_POLL_S = 10;
@@ -57,7 +57,8 @@ function lobby(first, note = '') {
     } else {
       const day = namedDay(dayKey(current.opens_at, current.time_zone), current.time_zone);
       const when = t('visit.at', { day, time: clock(current.opens_at, current.time_zone) });
-      refill(place, h('p', { class: 'banner', id: 'opens-at' }, t('visit.early', { when })), h('p', { class: 'hint' }, t('visit.early.hint')));
+      refill(place, h('p', { class: 'banner', id: 'opens-at' }, t('visit.early', { when })), h('p', { class: 'hint' }, t('visit.early.hint')),
+        current.appointment && h('a', { class: 'button quiet', id: 'move-visit', href: `#/move/${current.appointment.id}` }, t('home.move')));
     }
   };
   draw();

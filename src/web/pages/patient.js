@@ -11,6 +11,8 @@ const state = { me: null };
 const routes = [
   [/^#\/book$/, async () => (await import('./patient-book.js')).book(state.me)],
   [/^#\/visit\/([\w-]+)$/, async (id) => (await import('./patient-visit.js')).visit(id)],
+  [/^#\/move\/([\w-]+)$/, async (id) => (await import('./patient-move.js')).move(id, state.me)],
+  [/^#\/offer\/([\w-]+)$/, async (id) => (await import('./patient-move.js')).offer(id, state.me)],
   [/^#\/note\/([\w-]+)$/, async (id) => (await import('./patient-note.js')).noteScreen(id, state.me.patient.time_zone)],
   [/^/, async () => (await import('./patient-home.js')).home(state.me)],
 ];

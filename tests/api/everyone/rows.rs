@@ -306,6 +306,12 @@ pub fn rows() -> Vec<Row> {
             .of("practitioner")
             .may(PLANNERS)
             .see(&[Colleague, Feldsher]),
+        Row {
+            query: |_| "?from=2026-11-24T00:00:00Z&to=2026-11-25T00:00:00Z".to_owned(),
+            ..row("GET", "/v1/organizations/{id}/board")
+                .of("clinic")
+                .may(&[Doctor, Colleague, Feldsher, Registrar, Chief])
+        },
         row("GET", "/v1/organizations/{id}/closures").of("clinic").may(EVERYONE),
         row("POST", "/v1/organizations/{id}/closures")
             .of("clinic")

@@ -1,0 +1,214 @@
+//! Visits as whoever plans a clinic's days must see them: who, when, with whom, in which state,
+//! and nothing of why the patient comes.
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::Scope;
+use crate::access::table::Action;
+use crate::appointment::occupy::LANE;
+use crate::appointment::taken::{OCCUPIED_HOURS_MAX, VISIT_HOURS_MAX, is_kept};
+use crate::appointment::{AppointmentId, NoshowCause, Priority};
+use crate::base::column::{self, Instant};
+use crate::base::error::Error;
+use crate::base::name::Named;
+use crate::base::schema::{
+    appointments, encounters, healthcare_services, occupancies, offered_times, patients,
+};
+use crate::base::tx::Tx;
+use crate::encounter::EncounterId;
+use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
+use crate::organization::service::Mode;
+use crate::organization::{OrganizationId, ServiceId};
+use crate::patient::PatientId;
+use crate::practitioner::PractitionerId;
+
+/// A visit on a clinic's board.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct BoardVisit {
+    /// The appointment.
+    pub id: AppointmentId,
+    /// Its booking code.
+    pub code: String,
+    /// Where it stands.
+    pub status: AppointmentStatus,
+    /// Where the visit itself stands.
+    pub encounter_status: EncounterStatus,
+    /// The visit itself.
+    pub encounter: EncounterId,
+    /// With whom.
+    pub practitioner: PractitionerId,
+    /// For whom.
+    pub patient: Named<PatientId>,
+    /// What was booked.
+    pub service: Named<ServiceId>,
+    /// When it begins.
+    pub start: Instant,
+    /// When it is planned to end.
+    pub end: Instant,
+    /// From when it takes the practitioner's time.
+    pub busy_from: Instant,
+    /// Until when.
+    pub busy_to: Instant,
+    /// The local time that the patient was promised.
+    pub local_start: String,
+    /// The IANA zone of that time.
+    pub time_zone: String,
+    /// How it shall be held.
+    pub mode: Mode,
+    /// How soon it must be.
+    pub priority: Priority,
+    /// Whether it is the second visit in a time that was taken.
+    pub overbooked: bool,
+    /// Whether it is a time that is held in place of another visit, for its patient to choose.
+    pub offered: bool,
+    /// Until when it is held, or was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_expires_at: Option<Instant>,
+    /// When the patient said that they will come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<Instant>,
+    /// Why it did not take place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noshow_cause: Option<NoshowCause>,
+    /// Counts the changes; what `If-Match` wants.
+    pub version: i32,
+}
+
+type Row = (
+    (AppointmentId, String, AppointmentStatus, PractitionerId, i32),
+    (Instant, Instant, Instant, Instant, String, String),
+    (Mode, Priority, bool, Option<Instant>, Option<Instant>, Option<NoshowCause>),
+    (EncounterId, EncounterStatus),
+    (PatientId, String),
+    (ServiceId, String, String),
+    Option<AppointmentId>,
+);
+
+/// The visits of a clinic that touch a range and that the caller may see, by start: none that was
+/// called off, no hold that has run out; at most `most`. Makes no access decision but that.
+/// Index: appointments_by_organization.
+pub(crate) fn visits(
+    tx: &mut Tx,
+    clinic: OrganizationId,
+    practitioner: Option<PractitionerId>,
+    (from, to): (Instant, Instant),
+    most: i64,
+) -> Result<Vec<BoardVisit>, Error> {
+    let Scope { all, practitioner: own, organizations, .. } = tx.scope(Action::ReadAppointment)?;
+    let mut found = appointments::table
+        .inner_join(encounters::table)
+        .inner_join(patients::table)
+        .inner_join(healthcare_services::table)
+        .left_join(offered_times::table.on(offered_times::held_id.eq(appointments::id)))
+        .filter(appointments::organization_id.eq(clinic))
+        .filter(appointments::starts_at.gt(from.minus(TimeDelta::hours(VISIT_HOURS_MAX))))
+        .filter(appointments::starts_at.lt(to))
+        .filter(appointments::ends_at.gt(from))
+        .filter(appointments::status.ne(AppointmentStatus::Cancelled))
+        .filter(is_kept(tx.now))
+        .order((appointments::starts_at, appointments::id))
+        .limit(most)
+        .select((
+            (
+                appointments::id,
+                appointments::code,
+                appointments::status,
+                appointments::practitioner_id,
+                appointments::version,
+            ),
+            (
+                appointments::starts_at,
+                appointments::ends_at,
+                appointments::busy_from,
+                appointments::busy_to,
+                appointments::local_start,
+                appointments::time_zone,
+            ),
+            (
+                appointments::mode,
+                appointments::priority,
+                appointments::overbooked,
+                appointments::hold_expires_at,
+                appointments::confirmed_at,
+                appointments::noshow_cause,
+            ),
+            (encounters::id, encounters::status),
+            (patients::id, patients::name),
+            (healthcare_services::id, healthcare_services::name_en, healthcare_services::name_ru),
+            offered_times::held_id.nullable(),
+        ))
+        .into_boxed();
+    if !all && !organizations.contains(&clinic) {
+        // A doctor sees the hours of the whole clinic, and of visits their own.
+        let Some(own) = own else { return Ok(Vec::new()) };
+        found = found.filter(appointments::practitioner_id.eq(own));
+    }
+    if let Some(practitioner) = practitioner {
+        found = found.filter(appointments::practitioner_id.eq(practitioner));
+    }
+    let rows: Vec<Row> = found.load(tx.conn)?;
+    let language = tx.language;
+    let visit = |(own, times, more, encounter, patient, service, offered): Row| {
+        let (id, code, status, practitioner, version) = own;
+        let (start, end, busy_from, busy_to, local_start, time_zone) = times;
+        let (mode, priority, overbooked, hold_expires_at, confirmed_at, noshow_cause) = more;
+        BoardVisit {
+            id,
+            code,
+            status,
+            encounter_status: encounter.1,
+            encounter: encounter.0,
+            practitioner,
+            patient: Named { id: patient.0, name: patient.1 },
+            service: Named { id: service.0, name: language.choose(service.1, service.2) },
+            start,
+            end,
+            busy_from,
+            busy_to,
+            local_start,
+            time_zone,
+            mode,
+            priority,
+            overbooked,
+            offered: offered.is_some(),
+            hold_expires_at,
+            confirmed_at,
+            noshow_cause,
+            version,
+        }
+    };
+    Ok(rows.into_iter().map(visit).collect())
+}
+
+/// When some practitioners help in visits of others, as feldsher or interpreter, within a range.
+/// Makes no access decision. Index: occupancies_live.
+pub(crate) fn helping(
+    tx: &mut Tx,
+    practitioners: &[PractitionerId],
+    (from, to): (Instant, Instant),
+) -> Result<Vec<(PractitionerId, Instant, Instant)>, Error> {
+    let ids: Vec<column::Uuid> = practitioners.iter().map(|id| column::Uuid(id.0)).collect();
+    type Taken = (column::Uuid, PractitionerId, Instant, Instant);
+    let taken: Vec<Taken> = occupancies::table
+        .inner_join(appointments::table.on(occupancies::appointment_id.eq(appointments::id)))
+        .filter(occupancies::resource_id.eq_any(ids))
+        .filter(occupancies::lane.eq(LANE))
+        .filter(occupancies::live)
+        .filter(occupancies::starts_at.gt(from.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX))))
+        .filter(occupancies::starts_at.lt(to))
+        .filter(occupancies::ends_at.gt(from))
+        .filter(is_kept(tx.now))
+        .order(occupancies::starts_at)
+        .select((
+            occupancies::resource_id,
+            appointments::practitioner_id,
+            occupancies::starts_at,
+            occupancies::ends_at,
+        ))
+        .load(tx.conn)?;
+    let others = taken.into_iter().filter(|(who, conducts, ..)| who.0 != conducts.0);
+    Ok(others.map(|(who, _, from, to)| (PractitionerId(who.0), from, to)).collect())
+}

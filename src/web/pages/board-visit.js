@@ -1,0 +1,83 @@
+// One visit on the board: who it is, and what the office can do with it.
+import { t } from './i18n.js';
+import { h, put, refill, button } from './ui.js';
+import * as api from './api.js';
+import { clock, date, dateTime, dayKey, now } from './time.js';
+import { MOVABLE, cityOf, patientClock, statusWord, ms } from './board-grid.js';
+import { sheet } from './sheet.js';
+
+const NOSHOW = ['patient', 'link', 'practitioner', 'clinic'];
+const CANCEL = ['clinic', 'patient', 'technical'];
+
+export function openVisit(board, visit, column) {
+  const window = sheet('visit', visit.patient.name, () => board.focus(visit.id));
+  const { zone } = board;
+  const facts = h('dl', { class: 'facts', id: 'visit-facts' });
+  const fact = (name, ...value) => put(facts, h('dt', {}, name), h('dd', {}, value));
+  fact(t('grid.doctor'), column.title);
+  fact(t('visit.service'), visit.service.name);
+  fact(t('board.time', { zone: cityOf(zone) }), `${clock(visit.start, zone)}–${clock(visit.end, zone)}`);
+  fact(t('board.there', { zone: cityOf(visit.time_zone) }), patientClock(visit));
+  fact(t('home.code'), h('span', { class: 'code' }, visit.code));
+  fact(t('visit.status'), h('span', { class: 'tag', id: 'visit-status', data: { status: visit.status } }, statusWord(visit)),
+    visit.hold_expires_at && ` ${t('visit.until', { when: dateTime(visit.hold_expires_at, zone) })}`,
+    visit.noshow_cause && ` ${t(`noshow.${visit.noshow_cause}`)}`);
+  if (visit.overbooked) fact('', t('visit.second'));
+  if (visit.priority !== 'routine') fact(t('visit.priority'), t(`priority.${visit.priority}`));
+  const acts = h('div', { class: 'stack', id: 'visit-acts' });
+  put(window.body, facts, acts);
+  // The office telephones; whoever may not see the number does without.
+  api.get(`/v1/patients/${visit.patient.id}`).then((patient) => {
+    if (patient.birth_date) fact(t('dv.born'), date(`${patient.birth_date}T12:00:00Z`, 'UTC'));
+    if (patient.location) fact(t('dv.village'), patient.location.name);
+    if (patient.phone) fact(t('visit.phone.number'), h('a', { href: `tel:${patient.phone}`, id: 'visit-phone' }, patient.phone));
+  }, () => {});
+
+  const path = (act) => `/v1/appointments/${visit.id}/${act}`;
+  const doing = (act, body, words) => (event) => window.busy(event.currentTarget, async () => {
+    await api.post(path(act), body ?? {});
+    window.close();
+    await board.changed(t(words, { patient: visit.patient.name }), visit.id);
+  });
+  const begun = ms(visit.start) <= now();
+  const waits = visit.encounter_status === 'planned' || visit.encounter_status === 'arrived';
+
+  function all() {
+    refill(acts, h('div', { class: 'row' },
+      MOVABLE(visit) && button('visit-move', t('visit.move'), () => {
+        window.close();
+        board.mover.lift(visit, column);
+      }),
+      visit.status === 'pending' && !visit.offered && button('visit-confirm', t('visit.confirm'), doing('confirm', {}, 'done.confirmed'), 'second'),
+      visit.status === 'proposed' && button('visit-accept', t('visit.accept'), doing('accept', {}, 'done.accepted'), 'second'),
+      visit.status === 'proposed' && button('visit-decline', t('visit.decline'), () => ask('decline'), 'danger'),
+      visit.status === 'booked' && !visit.confirmed_at && button('visit-attend', t('visit.attend'), doing('attend', {}, 'done.attend'), 'second'),
+      ['booked', 'arrived'].includes(visit.status) && waits && begun && button('visit-noshow', t('visit.noshow'), () => ask('noshow'), 'danger'),
+      visit.status === 'noshow' && dayKey(now(), visit.time_zone) <= dayKey(visit.start, visit.time_zone) && button('visit-undo', t('visit.undo'), doing('undo', {}, 'done.undone'), 'second'),
+      ['proposed', 'pending', 'booked', 'arrived'].includes(visit.status) && waits && !visit.offered && button('visit-cancel', t('visit.cancel'), () => ask('cancel'), 'danger')),
+    visit.offered && h('p', { class: 'hint' }, t('visit.offered')));
+  }
+
+  /** The words that an act needs, in place of the buttons. */
+  function ask(act) {
+    const codes = act === 'noshow' ? NOSHOW : act === 'cancel' ? CANCEL : [];
+    const options = h('fieldset', { class: 'options', id: `${act}-code` }, h('legend', {}, t(`${act}.ask`)), codes.map((code, at) =>
+      h('label', { class: 'check' }, h('input', { type: 'radio', name: act, value: code, checked: at === 0 }), h('span', {}, t(`${act === 'cancel' ? 'call-off' : act}.${code}`)))));
+    const reason = act !== 'noshow' && h('textarea', { id: `${act}-reason`, rows: 2, maxlength: 500 });
+    const form = h('form', { class: 'stack' }, options,
+      reason && h('div', { class: 'field' }, h('label', { for: `${act}-reason` }, t('visit.reason')), reason),
+      h('div', { class: 'row' },
+        h('button', { type: 'submit', class: 'danger', id: `${act}-yes` }, t(`${act}.yes`)),
+        button(`${act}-no`, t('back'), () => { all(); acts.querySelector('button')?.focus(); }, 'quiet')));
+    form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      const chosen = form.querySelector('input:checked')?.value;
+      const words = reason ? reason.value.trim() : '';
+      const body = { ...(act === 'noshow' ? { cause: chosen } : {}), ...(act === 'cancel' ? { code: chosen } : {}), ...(words ? { reason: words } : {}) };
+      doing(act, body, `done.${act}`)({ currentTarget: form.querySelector('[type=submit]') });
+    });
+    refill(acts, form);
+    (form.querySelector('input, textarea')).focus();
+  }
+  all();
+}

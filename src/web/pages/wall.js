@@ -1,0 +1,24 @@
+// What a clock on the wall of a named zone shows, for fields in which people set a day and a time.
+import { dayKey, startOfDay, clock, rfc3339 } from './time.js';
+
+const MINUTE = 60_000;
+
+/** "2026-11-24T09:00" of an instant, as a date-and-time field wants it. */
+export const toLocal = (instant, zone) => `${dayKey(instant, zone)}T${clock(instant, zone)}`;
+
+/** The instant at which the clock of a zone shows a field's value; the first one when it shows it twice. */
+export function fromLocal(value, zone) {
+  const [day, time] = value.split('T');
+  const [hour, minute] = time.split(':').map(Number);
+  const begin = +startOfDay(day, zone);
+  let at = begin + (hour * 60 + minute) * MINUTE;
+  // Days on which the clocks change: look at the clock there, correct.
+  for (let round = 0; round < 2; round += 1) {
+    const [shownHour, shownMinute] = clock(at, zone).split(':').map(Number);
+    let off = (hour - shownHour) * 60 + minute - shownMinute;
+    if (off > 720) off -= 1440;
+    if (off < -720) off += 1440;
+    at += off * MINUTE;
+  }
+  return rfc3339(at);
+}

@@ -1,0 +1,165 @@
+//! "My visits" on a small phone: moved, called off, answered when the doctor is away.
+
+use chrono::Duration;
+use serde_json::{Value, json};
+
+use crate::chromium::Chromium;
+use crate::clinic::Clinic;
+use crate::page::{Device, Page, quoted};
+use crate::stage::{
+    DOCTOR, MINUTES, PATIENTS, SECOND, Stage, card, instant, patient_signs_in, text, written,
+};
+use crate::story::ONE_STORY;
+use crate::support::{Engine, key};
+
+#[actix_web::test]
+async fn a_patient_moves_calls_off_and_chooses_another_time() {
+    let _alone = ONE_STORY.lock().await;
+    let clinic = Clinic::open(Engine::Sqlite).await;
+    let browser = Chromium::start().await;
+    let page = browser.page("my-visits", Device::Phone, "ru").await;
+    let everybody = clinic.everybody("patient");
+    let who = everybody.into_iter().find(|who| who.name == PATIENTS[0]).expect("the patient");
+    patient_signs_in(&page, &clinic, &who).await;
+    let stage = Stage::set(&clinic, &page).await;
+    let start = stage.free_row(6).await;
+    let booked = stage.book(0, &stage.doctor, start).await;
+    page.reload().await;
+
+    shown(&page, &booked).await;
+    filters(&page, &stage).await;
+    let moved = a_move(&page, &stage, &booked).await;
+    an_offer(&page, &stage, &moved).await;
+    called_off(&page, &stage, &moved).await;
+    page.assert_content();
+    assert!(clinic.stop().await.success());
+}
+
+async fn shown(page: &Page, booked: &Value) {
+    let said = page.text(&format!("#upcoming {}", card(booked))).await;
+    let clock: String = text(&booked["local_start"]).chars().skip(11).take(5).collect();
+    for part in [clock.as_str(), DOCTOR, booked["code"].as_str().unwrap(), "вы записаны"]
+    {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    page.assert_fits().await;
+    page.drawn("my-visits", true).await;
+    // The calendar's file is really made.
+    page.run(
+        "window.made = []; const real = URL.createObjectURL; \
+         URL.createObjectURL = (blob) => { window.made.push(blob); return real.call(URL, blob); };",
+    )
+    .await;
+    page.click(&format!("#calendar-{}", text(&booked["id"]))).await;
+    page.wait_for("window.made[0]?.text().then((text) => text.startsWith('BEGIN:VCALENDAR'))")
+        .await;
+}
+
+/// Narrowing free times, and the first that is free.
+async fn filters(page: &Page, stage: &Stage) {
+    page.click("#book-visit").await;
+    page.click(&format!("#services [data-id={}]", quoted(&stage.service))).await;
+    page.see("#first-free").await;
+    page.choose("#doctor", &stage.second).await;
+    page.choose("#part-of-day", "evening").await;
+    page.wait_for(
+        "document.querySelector('#first-free')?.innerText.match(/(1[7-9]|2[0-3]):\\d\\d/)",
+    )
+    .await;
+    let hours = "[...document.querySelectorAll('#slots .times button')]\
+                 .every((one) => Number(one.innerText.slice(0, 2)) >= 17)";
+    page.wait_for(&format!("document.querySelector('#slots .times button') && {hours}")).await;
+    page.wait_for("document.querySelectorAll('#slots h3').length === 1").await;
+    assert_eq!(page.text("#slots h3").await.trim(), SECOND);
+    page.assert_fits().await;
+    page.drawn("patient-filters", false).await;
+    page.goto_hash("#/").await;
+}
+
+async fn a_move(page: &Page, stage: &Stage, booked: &Value) -> Value {
+    page.click(&format!("{} .move-visit", card(booked))).await;
+    page.see("#slots [data-start]").await;
+    let first = page.text("#slots h3").await;
+    assert_eq!(first.trim(), DOCTOR, "whom the patient has comes first");
+    let slot = |start, doctor: &str| {
+        let start = quoted(&written(start));
+        format!("#slots [data-start={start}][data-practitioner={}]", quoted(doctor))
+    };
+    page.click(&format!("#days [data-day={}]", quoted(&stage.day))).await;
+    let taken = instant(&booked["start"]) + Duration::minutes(2 * MINUTES);
+    page.click(&slot(taken, &stage.doctor)).await;
+    page.see("#move-visit").await;
+    page.assert_fits().await;
+    page.drawn("patient-move", true).await;
+    // Somebody is faster.
+    stage.book(1, &stage.doctor, taken).await;
+    page.click("#move-visit").await;
+    page.see("#alternatives [data-start]").await;
+    let now = stage.visit(booked).await;
+    assert_eq!((&now["start"], &now["version"]), (&booked["start"], &booked["version"]));
+    page.assert_fits().await;
+    page.drawn("patient-move-taken", false).await;
+    let instead = "document.querySelector('#alternatives [data-start]').dataset.start";
+    let instead = page.eval(instead).await;
+    page.click("#alternatives [data-start]").await;
+    page.click("#move-visit").await;
+    page.see("#moved").await;
+    let moved = stage.visit(booked).await;
+    assert_eq!(moved["start"], instead);
+    assert_eq!(moved["code"], booked["code"]);
+    assert_eq!(moved["moves"].as_array().unwrap().len(), 1);
+    page.click("#to-home").await;
+    let there = format!("#upcoming {}[data-start={}]", card(booked), quoted(&text(&instead)));
+    page.see(&there).await;
+    moved
+}
+
+/// The doctor is away; the clinic offers times, and the patient takes one.
+async fn an_offer(page: &Page, stage: &Stage, visit: &Value) {
+    let doctor = text(&visit["practitioner"]["id"]);
+    let start = instant(&visit["start"]);
+    let absences = format!("/v1/practitioners/{doctor}/absences");
+    let away = json!({"from": written(start), "to": written(start + Duration::minutes(MINUTES))});
+    let absence = stage.registrar.once(&absences, &key(), &away).await.expect(201);
+    let outcomes = format!("/v1/absences/{}/outcomes", text(&absence["id"]));
+    let offered = json!({"outcomes": [{"appointment": visit["id"], "outcome": "offered"}]});
+    stage.registrar.once(&outcomes, &key(), &offered).await.expect(200);
+    page.reload().await;
+    page.see(&format!("#upcoming {} .offer", card(visit))).await;
+    let cards = "document.querySelectorAll('#upcoming article').length";
+    assert_eq!(page.eval(cards).await, 1, "held times are no visits of their own");
+    page.assert_fits().await;
+    page.drawn("patient-offer-home", false).await;
+    page.click(".choose-time").await;
+    page.see("#offered [data-number]").await;
+    page.assert_fits().await;
+    page.drawn("patient-offer", false).await;
+    let chosen = "document.querySelector('#offered [data-number]').dataset.start";
+    let chosen = page.eval(chosen).await;
+    page.click("#offered [data-number]").await;
+    page.see("#moved").await;
+    let now = stage.visit(visit).await;
+    assert_eq!((&now["start"], &now["status"]), (&chosen, &json!("booked")));
+    assert!(now.get("offer_expires_at").is_none());
+    let who = text(&now["practitioner"]["name"]);
+    assert!(who == DOCTOR || who == SECOND, "{who}");
+    page.click("#to-home").await;
+}
+
+async fn called_off(page: &Page, stage: &Stage, visit: &Value) {
+    let id = text(&visit["id"]);
+    page.click(&format!("#cancel-{id}")).await;
+    page.write(&format!("#why-{id}"), "Уехала к сестре").await;
+    page.assert_fits().await;
+    page.click(&format!("#cancel-{id}-yes")).await;
+    page.see(&format!("#past {}[data-status=cancelled]", card(visit))).await;
+    let off = stage.visit(visit).await;
+    assert_eq!(
+        (&off["status"], &off["cancellation_code"]),
+        (&json!("cancelled"), &json!("patient"))
+    );
+    assert_eq!(off["cancellation_reason"], "Уехала к сестре");
+    page.becomes(Device::Desk).await;
+    page.assert_fits().await;
+    page.drawn("my-visits-desk", false).await;
+}
