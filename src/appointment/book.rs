@@ -19,7 +19,7 @@ use crate::appointment::{
     self, Appointment, AppointmentId, Priority, check_reason, hours, minutes, sealed,
 };
 use crate::base::column::{self, Instant};
-use crate::base::db::{Each, take_turns};
+use crate::base::db::{Each, Turn, take_turns};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::{appointments, occupancies};
@@ -97,7 +97,9 @@ pub(crate) fn book_of(
     let service = find_service(tx, wanted.service)?;
     let facts = Facts { organization: Some(service.organization_id), ..facts };
     check_kind(tx, wanted, &service, &facts)?;
-    let status = wanted_status(tx, wanted, patient.id)?;
+    let status = wanted_status(wanted);
+    queue_up(tx, status, patient.id, &service)?;
+    check_holds(tx, status, patient.id)?;
     let mode = chosen_mode(wanted, &service)?;
     let id = AppointmentId::new(tx.now);
     let visit = Visit::of(wanted, &service);
@@ -249,19 +251,38 @@ fn check_kind(
     Ok(())
 }
 
-/// 409 `too_many_holds` when too many times are held, or asked for, for the patient already.
-/// Index: appointments_held.
-fn wanted_status(
-    tx: &mut Tx,
-    wanted: &BookAppointment,
-    patient: PatientId,
-) -> Result<AppointmentStatus, Error> {
-    let status = match (wanted.hold, wanted.request) {
+fn wanted_status(wanted: &BookAppointment) -> AppointmentStatus {
+    match (wanted.hold, wanted.request) {
         (true, _) => AppointmentStatus::Pending,
         (_, true) => AppointmentStatus::Proposed,
-        (false, false) => return Ok(AppointmentStatus::Booked),
-    };
-    take_turns(tx.conn, &[patient.0])?;
+        (false, false) => AppointmentStatus::Booked,
+    }
+}
+
+/// Waits for whoever else holds a time for the patient, and where rooms or others are needed, for
+/// whoever moves such a visit: a move cannot step back from a room that a booking is taking.
+fn queue_up(
+    tx: &mut Tx,
+    status: AppointmentStatus,
+    patient: PatientId,
+    service: &Service,
+) -> Result<(), Error> {
+    let holds = status != AppointmentStatus::Booked;
+    let needs = !service.resources()?.is_empty();
+    let turns = [
+        holds.then_some(Turn::Alone(patient.0)),
+        needs.then_some(Turn::Together(service.organization_id.0)),
+    ];
+    let turns: Vec<Turn> = turns.into_iter().flatten().collect();
+    Ok(take_turns(tx.conn, &turns)?)
+}
+
+/// 409 `too_many_holds` when too many times are held, or asked for, for the patient already.
+/// Index: appointments_held.
+fn check_holds(tx: &mut Tx, status: AppointmentStatus, patient: PatientId) -> Result<(), Error> {
+    if status == AppointmentStatus::Booked {
+        return Ok(());
+    }
     let held: i64 = appointments::table
         .filter(appointments::patient_id.eq(patient))
         .filter(appointments::hold_expires_at.gt(tx.now))
@@ -270,7 +291,7 @@ fn wanted_status(
     if held >= i64::from(tx.config.booking.holds_max) {
         return Err(Error::from(&problem::TOO_MANY_HOLDS));
     }
-    Ok(status)
+    Ok(())
 }
 
 fn chosen_mode(wanted: &BookAppointment, service: &Service) -> Result<Mode, Error> {

@@ -76,7 +76,7 @@ impl Ctx {
     pub async fn read<T, F>(&self, deed: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&mut Tx) -> Result<T, Error> + Clone + Send + 'static,
     {
         self.prove().await;
         let work = self.work(deed);
@@ -89,7 +89,7 @@ impl Ctx {
     pub async fn write<T, F>(&self, deed: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&mut Tx) -> Result<T, Error> + Clone + Send + 'static,
     {
         self.prove().await;
         let work = self.work(deed);
@@ -125,9 +125,9 @@ impl Ctx {
         deed: F,
     ) -> Result<HttpResponse, Error>
     where
-        B: Send + 'static,
+        B: Clone + Send + 'static,
         T: Serialize + Send + 'static,
-        F: FnOnce(&mut Tx, B) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&mut Tx, B) -> Result<T, Error> + Clone + Send + 'static,
     {
         let once = self.idempotency_key(&body.fingerprint)?;
         let status = status.as_u16();
@@ -166,9 +166,9 @@ impl Ctx {
         deed: F,
     ) -> Result<HttpResponse, Error>
     where
-        B: Send + 'static,
+        B: Clone + Send + 'static,
         T: Serialize + Send + 'static,
-        F: FnOnce(&mut Tx, B) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&mut Tx, B) -> Result<T, Error> + Clone + Send + 'static,
     {
         if self.claims.is_none() {
             return Err(Error::from(&problem::UNAUTHORIZED));
@@ -215,9 +215,9 @@ impl Ctx {
     fn work<T, F>(
         &self,
         deed: F,
-    ) -> impl FnOnce(&mut Conn) -> Result<(T, Vec<Event>), Error> + Send + 'static
+    ) -> impl FnOnce(&mut Conn) -> Result<(T, Vec<Event>), Error> + Clone + Send + 'static
     where
-        F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&mut Tx) -> Result<T, Error> + Clone + Send + 'static,
     {
         let session = self.claims.as_ref().map(|claims| claims.session);
         work(&self.app, session, self.language, deed)
@@ -230,9 +230,9 @@ fn work<T, F>(
     session: Option<SessionId>,
     language: Language,
     deed: F,
-) -> impl FnOnce(&mut Conn) -> Result<(T, Vec<Event>), Error> + Send + 'static
+) -> impl FnOnce(&mut Conn) -> Result<(T, Vec<Event>), Error> + Clone + Send + 'static
 where
-    F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+    F: FnOnce(&mut Tx) -> Result<T, Error> + Clone + Send + 'static,
 {
     let app = Arc::clone(app);
     move |conn| {
@@ -248,7 +248,7 @@ where
 pub async fn as_system<T, F>(app: &Arc<App>, deed: F) -> Result<T, Error>
 where
     T: Send + 'static,
-    F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+    F: FnOnce(&mut Tx) -> Result<T, Error> + Clone + Send + 'static,
 {
     let shared = Arc::clone(app);
     let (value, events) = app
@@ -263,7 +263,7 @@ where
 pub async fn look_as_system<T, F>(app: &Arc<App>, deed: F) -> Result<T, Error>
 where
     T: Send + 'static,
-    F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+    F: FnOnce(&mut Tx) -> Result<T, Error> + Clone + Send + 'static,
 {
     let shared = Arc::clone(app);
     let look = move |conn: &mut Conn| run(conn, &shared, Caller::System, Language::English, deed);
@@ -275,7 +275,7 @@ where
 pub async fn as_session<T, F>(app: &Arc<App>, session: SessionId, deed: F) -> Result<T, Error>
 where
     T: Send + 'static,
-    F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+    F: FnOnce(&mut Tx) -> Result<T, Error> + Clone + Send + 'static,
 {
     let done = app.db.write(work(app, Some(session), Language::English, deed)).await?;
     let (value, events) = done.inspect_err(|error| remember_denial(app, error))?;
@@ -287,7 +287,7 @@ where
 pub async fn look_as_session<T, F>(app: &Arc<App>, session: SessionId, deed: F) -> Result<T, Error>
 where
     T: Send + 'static,
-    F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+    F: FnOnce(&mut Tx) -> Result<T, Error> + Clone + Send + 'static,
 {
     let work = work(app, Some(session), Language::English, deed);
     let done = app.db.read(move |conn| work(conn).map(|(value, _events)| value)).await?;
