@@ -142,12 +142,12 @@ impl Database {
         rows.into_iter().map(|row| row.t).collect()
     }
 
-    /// Another database that holds the same; nobody may have this one open.
+    /// Another database that holds the same; no server may have this one open.
     pub fn copy(&self) -> Database {
         match self.engine {
             Engine::Sqlite => {
                 let copy = self.engine.create();
-                std::fs::copy(self.file(), copy.file()).unwrap();
+                self.execute(&format!("VACUUM INTO '{}'", copy.file().display())).unwrap();
                 copy
             }
             Engine::Postgres => self.engine.create_from(&self.name),

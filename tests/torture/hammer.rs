@@ -7,6 +7,7 @@ mod deeds;
 mod judge;
 mod stage;
 mod tally;
+mod unguarded;
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -25,9 +26,7 @@ use crate::support::{Client, Engine};
 
 const CLIENTS: usize = 64;
 /// Requests of one run; `TEST_OPERATIONS` asks for another number.
-const OPERATIONS: u64 = 4000;
-/// Requests with which a missing guard must show.
-const OPERATIONS_UNGUARDED: u64 = 600;
+const OPERATIONS: u64 = 2000;
 /// How often a long run says how far it is.
 const PROGRESS: Duration = Duration::from_secs(5);
 /// Tokens are renewed long before they run out.
@@ -89,9 +88,9 @@ async fn code_sent(database: &Database, phone: &str) -> String {
 }
 
 /// New tokens for everybody, now and then.
-async fn stay_signed_in(hammer: &Hammer<'_>, client: &Client, total: u64) {
+async fn stay_signed_in(hammer: &Hammer<'_>, client: &Client) {
     let mut renewed = Instant::now();
-    while hammer.tally.borrow().done < total {
+    while !hammer.is_over() {
         rt::time::sleep(Duration::from_millis(100)).await;
         if renewed.elapsed() < RENEWAL {
             continue;
@@ -108,10 +107,11 @@ async fn stay_signed_in(hammer: &Hammer<'_>, client: &Client, total: u64) {
 }
 
 /// How far a long run is.
-async fn report(hammer: &Hammer<'_>, engine: Engine, total: u64) {
+async fn report(hammer: &Hammer<'_>) {
+    let (engine, total) = (hammer.stage.engine, hammer.total);
     let begun = Instant::now();
     let mut said = begun;
-    while hammer.tally.borrow().done < total {
+    while !hammer.is_over() {
         rt::time::sleep(Duration::from_millis(100)).await;
         if said.elapsed() < PROGRESS {
             continue;
@@ -133,15 +133,39 @@ async fn report(hammer: &Hammer<'_>, engine: Engine, total: u64) {
     }
 }
 
-/// Falls on a database with as many servers as its engine takes, for so many requests.
-async fn strike<'a>(database: &Database, stage: &'a Stage, total: u64) -> Hammer<'a> {
+/// When a run is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// After so many requests.
+    Done(u64),
+    /// When the judge finds something, or after so many requests.
+    Found(u64),
+}
+
+/// Stops the clients as soon as the judge finds something. What was wrong for a moment is wrong.
+async fn look(hammer: &Hammer<'_>, database: &Database, until: Until) {
+    while matches!(until, Until::Found(_)) && !hammer.is_over() {
+        rt::time::sleep(Duration::from_millis(500)).await;
+        hammer.found.replace(judge::judge(database, hammer.stage));
+    }
+}
+
+/// Falls on a database with as many servers as its engine takes.
+async fn strike<'a>(
+    database: &Database,
+    stage: &'a Stage,
+    until: Until,
+    favourite: Option<Op>,
+) -> Hammer<'a> {
+    let (Until::Done(total) | Until::Found(total)) = until;
     let mut servers = vec![Server::start_with(database, &SETTINGS).await];
-    if stage.engine == Engine::Postgres {
+    if stage.engine == Engine::Postgres && matches!(until, Until::Done(_)) {
         servers.push(Server::start_with(database, &SETTINGS).await);
     }
     let seed = number("TEST_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     let first = servers[0].client();
-    let hammer = Hammer::new(stage, sign_in(database, stage, &first).await, seed);
+    let people = sign_in(database, stage, &first).await;
+    let hammer = Hammer::new(stage, people, (total, seed), favourite);
     let lines: Vec<Line> = (0..CLIENTS)
         .map(|number| {
             let http = Client::kept(&servers[number % servers.len()].url);
@@ -152,14 +176,13 @@ async fn strike<'a>(database: &Database, stage: &'a Stage, total: u64) -> Hammer
         })
         .collect();
     let crowd = join_all(lines.iter().map(|line| async move {
-        while line.hammer.tally.borrow().done < total {
+        while !line.hammer.is_over() {
             line.act().await;
         }
     }));
-    let keepers =
-        join(stay_signed_in(&hammer, &first, total), report(&hammer, stage.engine, total));
+    let keepers = join(stay_signed_in(&hammer, &first), report(&hammer));
     let begun = Instant::now();
-    join(crowd, keepers).await;
+    join(crowd, join(keepers, look(&hammer, database, until))).await;
     let tally = hammer.tally.borrow();
     say(&format!(
         "{:?}: {} requests in {:.1} s, seed {seed}{}",
@@ -178,7 +201,8 @@ async fn strike<'a>(database: &Database, stage: &'a Stage, total: u64) -> Hammer
 
 async fn stand(engine: Engine) {
     let (database, stage) = Stage::set(engine).await;
-    let hammer = strike(&database, &stage, number("TEST_OPERATIONS").unwrap_or(OPERATIONS)).await;
+    let total = number("TEST_OPERATIONS").unwrap_or(OPERATIONS);
+    let hammer = strike(&database, &stage, Until::Done(total), None).await;
     let tally = hammer.tally.borrow();
     let log = std::fs::read_to_string(database.directory().join("server.log")).unwrap();
     assert_eq!(tally.wrong, Vec::<String>::new(), "{log}");

@@ -54,6 +54,12 @@ pub struct Hammer<'a> {
     pub stage: &'a Stage,
     pub people: Vec<Signed>,
     pub dice: Dice,
+    /// How many requests make a run.
+    pub total: u64,
+    /// What the judge found meanwhile, if it was asked to look; a run ends with it.
+    pub found: RefCell<Vec<String>>,
+    /// What every second request is for.
+    favourite: Option<Op>,
     pub tally: RefCell<Tally>,
     pub ledger: RefCell<Ledger>,
     /// Bookings that were done: by whom, under which key, what, which visit came of it.
@@ -69,15 +75,27 @@ pub struct Line<'a> {
 }
 
 impl<'a> Hammer<'a> {
-    pub fn new(stage: &'a Stage, people: Vec<Signed>, seed: u64) -> Self {
+    pub fn new(
+        stage: &'a Stage,
+        people: Vec<Signed>,
+        (total, seed): (u64, u64),
+        favourite: Option<Op>,
+    ) -> Self {
         Self {
             stage,
             people,
             dice: Dice::new(seed),
+            total,
+            found: RefCell::default(),
+            favourite,
             tally: RefCell::default(),
             ledger: RefCell::default(),
             repeats: RefCell::default(),
         }
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.tally.borrow().done >= self.total || !self.found.borrow().is_empty()
     }
 
     /// A slot of the day; the next ones are the most wanted.
@@ -127,6 +145,11 @@ impl Line<'_> {
     /// Does the next thing.
     pub async fn act(&self) {
         let staff = self.me().0.patient.is_none();
+        if let Some(favourite) =
+            self.hammer.favourite.filter(|_| staff && self.hammer.dice.chance(50))
+        {
+            return self.book(favourite).await;
+        }
         match self.hammer.dice.below(100) {
             0..8 => self.search().await,
             8..26 => self.book(Op::Book).await,

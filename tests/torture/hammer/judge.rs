@@ -121,8 +121,8 @@ pub struct Found {
     pub practitioner: String,
     /// In microseconds.
     pub start: i64,
-    /// Whether it was held in place of another, not booked.
-    pub is_offered: bool,
+    /// Whether somebody booked it; others are held in place of one, and nobody has them as theirs.
+    pub is_booked: bool,
 }
 
 /// Every visit there is.
@@ -137,7 +137,8 @@ pub fn visits(database: &Database, engine: Engine) -> Vec<Found> {
     };
     let rows = database.texts(&format!(
         "SELECT {id} || ' ' || v.version || ' ' || v.status || ' ' || {practitioner} || ' ' || {start}
-         || ' ' || (SELECT count(*) FROM offered_times t WHERE t.held_id = v.id) AS t
+         || ' ' || CASE WHEN v.id IN (SELECT object_id FROM audit_events WHERE action = 'appointment.book')
+            THEN 1 ELSE 0 END AS t
          FROM appointments v"
     ));
     let read = |row: String| {
@@ -148,7 +149,7 @@ pub fn visits(database: &Database, engine: Engine) -> Vec<Found> {
             status: parts[2].to_owned(),
             practitioner: parts[3].to_owned(),
             start: parts[4].parse().unwrap(),
-            is_offered: parts[5] != "0",
+            is_booked: parts[5] == "1",
         }
     };
     rows.into_iter().map(read).collect()

@@ -246,7 +246,7 @@ impl Ledger {
         }
         for visit in found {
             let Some(known) = bare.remove(&visit.id) else {
-                if !visit.is_offered {
+                if visit.is_booked || !["pending", "cancelled"].contains(&visit.status.as_str()) {
                     differences.push(format!("nobody was told of {visit:?}"));
                 }
                 continue;
