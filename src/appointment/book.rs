@@ -3,7 +3,6 @@
 //! The code here only chooses and explains; what makes double booking impossible is in
 //! [`occupy`](crate::appointment::occupy) and the schema.
 
-use chrono::TimeDelta;
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 use serde::Deserialize;
@@ -199,14 +198,13 @@ struct Visit {
 
 impl Visit {
     fn of(wanted: &BookAppointment, service: &Service) -> Self {
-        let (start, end) = (wanted.start, wanted.start.plus(duration(service)));
-        let terms = &service.terms;
-        let buffer = |minutes: i32| TimeDelta::minutes(i64::from(minutes));
+        let (start, end) = (wanted.start, wanted.start.plus(service.duration()));
+        let (before, after) = service.buffers();
         Self {
             start,
             end,
-            busy_from: start.minus(buffer(terms.buffer_before_minutes)),
-            busy_to: end.plus(buffer(terms.buffer_after_minutes)),
+            busy_from: start.minus(before),
+            busy_to: end.plus(after),
             priority: wanted.priority.unwrap_or(Priority::Routine),
             overbook: wanted.overbook,
         }
@@ -404,10 +402,6 @@ pub(crate) fn free_after(
 
 pub(crate) fn find_service(tx: &mut Tx, id: ServiceId) -> Result<Service, Error> {
     organization::find_service(tx, id).map_err(|error| error.as_unknown_reference("/service"))
-}
-
-fn duration(service: &Service) -> TimeDelta {
-    TimeDelta::minutes(i64::from(service.duration_minutes))
 }
 
 pub(crate) fn bookable_patient(

@@ -35,26 +35,44 @@ const HITS_MAX: i64 = 100;
 
 /// The time that visits, with their buffers, take of some practitioners within a range, also as
 /// feldsher or interpreter of somebody else's visit; second visits in a time that is taken take
-/// none, nor do holds that have run out. Makes no access decision. Index: occupancies_live.
+/// none, nor do holds that have run out. Makes no access decision.
 pub fn by_visits(
     tx: &mut Tx,
     practitioners: &[PractitionerId],
     from: Instant,
     to: Instant,
 ) -> Result<Vec<(PractitionerId, Instant, Instant)>, Error> {
-    let ids: Vec<column::Uuid> = practitioners.iter().map(|id| column::Uuid(id.0)).collect();
+    let ids: Vec<uuid::Uuid> = practitioners.iter().map(|id| id.0).collect();
+    let taken = of_people(tx, &ids, &[LANE], (from, to))?;
+    Ok(taken.into_iter().map(|(id, _, from, to)| (PractitionerId(id), from, to)).collect())
+}
+
+/// What is taken of some people's time within a range, in some lanes, and by which visit; holds
+/// that have run out take none. Makes no access decision. Index: occupancies_live.
+pub fn of_people(
+    tx: &mut Tx,
+    people: &[uuid::Uuid],
+    lanes: &[i32],
+    (from, to): (Instant, Instant),
+) -> Result<Vec<(uuid::Uuid, AppointmentId, Instant, Instant)>, Error> {
+    let ids: Vec<column::Uuid> = people.iter().map(|id| column::Uuid(*id)).collect();
     let busy = occupancies::table
         .inner_join(appointments::table.on(occupancies::appointment_id.eq(appointments::id)))
         .filter(occupancies::resource_id.eq_any(ids))
-        .filter(occupancies::lane.eq(LANE))
+        .filter(occupancies::lane.eq_any(lanes.to_vec()))
         .filter(occupancies::live)
         .filter(occupancies::starts_at.gt(from.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX))))
         .filter(occupancies::starts_at.lt(to))
         .filter(occupancies::ends_at.gt(from))
         .filter(is_kept(tx.now))
-        .select((occupancies::resource_id, occupancies::starts_at, occupancies::ends_at));
-    let rows: Vec<(column::Uuid, Instant, Instant)> = busy.load(tx.conn)?;
-    Ok(rows.into_iter().map(|(id, from, to)| (PractitionerId(id.0), from, to)).collect())
+        .select((
+            occupancies::resource_id,
+            occupancies::appointment_id,
+            occupancies::starts_at,
+            occupancies::ends_at,
+        ));
+    let rows: Vec<(column::Uuid, AppointmentId, Instant, Instant)> = busy.load(tx.conn)?;
+    Ok(rows.into_iter().map(|(id, visit, from, to)| (id.0, visit, from, to)).collect())
 }
 
 /// Not a hold that has run out.
