@@ -10,6 +10,7 @@
 //! `get_result`; `first` says `LIMIT`.
 
 mod executor;
+mod fingerprint;
 mod open;
 mod postgres;
 
