@@ -130,6 +130,9 @@ fn appointment_routes(api: &mut ServiceConfig) {
     api.service(appointment::http::book_appointment)
         .service(appointment::http::look_up_appointment)
         .service(appointment::http::book_series)
+        // They are no ids of appointments.
+        .route("/v1/appointments/lookup", web::route().to(nothing_here))
+        .route("/v1/appointments/series", web::route().to(nothing_here))
         .service(appointment::http::list_appointments)
         .service(appointment::http::find_appointment)
         .service(appointment::http::edit_appointment)

@@ -46,7 +46,7 @@ const FAILURES_MAX: i32 = 100;
 const KEPT_HOURS: i64 = 24;
 
 /// Where to send a code.
-#[derive(Deserialize, ToSchema)]
+#[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SendCode {
     /// The number, with its country code.
@@ -63,7 +63,7 @@ pub struct Challenge {
 }
 
 /// A code that arrived.
-#[derive(Deserialize, ToSchema)]
+#[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyCode {
     /// What it belongs to.

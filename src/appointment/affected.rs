@@ -6,12 +6,12 @@ use diesel::prelude::*;
 
 use crate::account::AccountId;
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
-use crate::appointment::taken::{self, VISIT_HOURS_MAX};
+use crate::appointment::taken::VISIT_HOURS_MAX;
 use crate::appointment::{AppointmentId, CancellationCode, Priority, Row, find_row, sealed};
-use crate::base::column::{self, Instant};
+use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::problem;
-use crate::base::schema::{appointments, occupancies, patients};
+use crate::base::schema::{appointments, patients};
 use crate::base::tx::Tx;
 use crate::encounter;
 use crate::encounter::lifecycle::{Act, AppointmentStatus};
@@ -109,33 +109,6 @@ pub fn of(tx: &mut Tx, ids: &[AppointmentId]) -> Result<Vec<Affected>, Error> {
         .filter(appointments::id.eq_any(ids))
         .order((appointments::starts_at, appointments::id));
     Ok(visits.load(tx.conn)?)
-}
-
-/// What is taken of some people's time within a range, in either lane, and by which visit; holds
-/// that have run out take none. Index: occupancies_live.
-pub fn taken(
-    tx: &mut Tx,
-    people: &[uuid::Uuid],
-    (from, to): (Instant, Instant),
-) -> Result<Vec<(uuid::Uuid, AppointmentId, Instant, Instant)>, Error> {
-    let ids: Vec<column::Uuid> = people.iter().map(|id| column::Uuid(*id)).collect();
-    let taken = occupancies::table
-        .inner_join(appointments::table.on(occupancies::appointment_id.eq(appointments::id)))
-        .filter(occupancies::resource_id.eq_any(ids))
-        .filter(occupancies::lane.eq_any([LANE, SECOND_LANE]))
-        .filter(occupancies::live)
-        .filter(occupancies::starts_at.gt(from.minus(chrono::TimeDelta::hours(VISIT_HOURS_MAX))))
-        .filter(occupancies::starts_at.lt(to))
-        .filter(occupancies::ends_at.gt(from))
-        .filter(taken::is_kept(tx.now))
-        .select((
-            occupancies::resource_id,
-            occupancies::appointment_id,
-            occupancies::starts_at,
-            occupancies::ends_at,
-        ));
-    let rows: Vec<(column::Uuid, AppointmentId, Instant, Instant)> = taken.load(tx.conn)?;
-    Ok(rows.into_iter().map(|(id, visit, from, to)| (id.0, visit, from, to)).collect())
 }
 
 /// Calls a visit off because its practitioner is away.

@@ -3,7 +3,6 @@
 //! The code here only chooses and explains; what makes double booking impossible is in
 //! [`occupy`](crate::appointment::occupy) and the schema.
 
-use chrono::TimeDelta;
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 use serde::Deserialize;
@@ -19,7 +18,7 @@ use crate::appointment::{
     self, Appointment, AppointmentId, Priority, check_reason, hours, minutes, sealed,
 };
 use crate::base::column::{self, Instant};
-use crate::base::db::{Each, take_turns};
+use crate::base::db::{Each, Turn, take_turns};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::{appointments, occupancies};
@@ -97,7 +96,9 @@ pub(crate) fn book_of(
     let service = find_service(tx, wanted.service)?;
     let facts = Facts { organization: Some(service.organization_id), ..facts };
     check_kind(tx, wanted, &service, &facts)?;
-    let status = wanted_status(tx, wanted, patient.id)?;
+    let status = wanted_status(wanted);
+    queue_up(tx, status, patient.id, &service)?;
+    check_holds(tx, status, patient.id)?;
     let mode = chosen_mode(wanted, &service)?;
     let id = AppointmentId::new(tx.now);
     let visit = Visit::of(wanted, &service);
@@ -197,14 +198,13 @@ struct Visit {
 
 impl Visit {
     fn of(wanted: &BookAppointment, service: &Service) -> Self {
-        let (start, end) = (wanted.start, wanted.start.plus(duration(service)));
-        let terms = &service.terms;
-        let buffer = |minutes: i32| TimeDelta::minutes(i64::from(minutes));
+        let (start, end) = (wanted.start, wanted.start.plus(service.duration()));
+        let (before, after) = service.buffers();
         Self {
             start,
             end,
-            busy_from: start.minus(buffer(terms.buffer_before_minutes)),
-            busy_to: end.plus(buffer(terms.buffer_after_minutes)),
+            busy_from: start.minus(before),
+            busy_to: end.plus(after),
             priority: wanted.priority.unwrap_or(Priority::Routine),
             overbook: wanted.overbook,
         }
@@ -249,19 +249,38 @@ fn check_kind(
     Ok(())
 }
 
-/// 409 `too_many_holds` when too many times are held, or asked for, for the patient already.
-/// Index: appointments_held.
-fn wanted_status(
-    tx: &mut Tx,
-    wanted: &BookAppointment,
-    patient: PatientId,
-) -> Result<AppointmentStatus, Error> {
-    let status = match (wanted.hold, wanted.request) {
+fn wanted_status(wanted: &BookAppointment) -> AppointmentStatus {
+    match (wanted.hold, wanted.request) {
         (true, _) => AppointmentStatus::Pending,
         (_, true) => AppointmentStatus::Proposed,
-        (false, false) => return Ok(AppointmentStatus::Booked),
-    };
-    take_turns(tx.conn, &[patient.0])?;
+        (false, false) => AppointmentStatus::Booked,
+    }
+}
+
+/// Waits for whoever else holds a time for the patient, and where rooms or others are needed, for
+/// whoever moves such a visit: a move cannot step back from a room that a booking is taking.
+fn queue_up(
+    tx: &mut Tx,
+    status: AppointmentStatus,
+    patient: PatientId,
+    service: &Service,
+) -> Result<(), Error> {
+    let holds = status != AppointmentStatus::Booked;
+    let needs = !service.resources()?.is_empty();
+    let turns = [
+        holds.then_some(Turn::Alone(patient.0)),
+        needs.then_some(Turn::Together(service.organization_id.0)),
+    ];
+    let turns: Vec<Turn> = turns.into_iter().flatten().collect();
+    Ok(take_turns(tx.conn, &turns)?)
+}
+
+/// 409 `too_many_holds` when too many times are held, or asked for, for the patient already.
+/// Index: appointments_held.
+fn check_holds(tx: &mut Tx, status: AppointmentStatus, patient: PatientId) -> Result<(), Error> {
+    if status == AppointmentStatus::Booked {
+        return Ok(());
+    }
     let held: i64 = appointments::table
         .filter(appointments::patient_id.eq(patient))
         .filter(appointments::hold_expires_at.gt(tx.now))
@@ -270,7 +289,7 @@ fn wanted_status(
     if held >= i64::from(tx.config.booking.holds_max) {
         return Err(Error::from(&problem::TOO_MANY_HOLDS));
     }
-    Ok(status)
+    Ok(())
 }
 
 fn chosen_mode(wanted: &BookAppointment, service: &Service) -> Result<Mode, Error> {
@@ -383,10 +402,6 @@ pub(crate) fn free_after(
 
 pub(crate) fn find_service(tx: &mut Tx, id: ServiceId) -> Result<Service, Error> {
     organization::find_service(tx, id).map_err(|error| error.as_unknown_reference("/service"))
-}
-
-fn duration(service: &Service) -> TimeDelta {
-    TimeDelta::minutes(i64::from(service.duration_minutes))
 }
 
 pub(crate) fn bookable_patient(

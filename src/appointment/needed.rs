@@ -47,7 +47,9 @@ pub struct Need<'a> {
 /// Takes one of each kind that the service needs. Returns how many. 409 `resource_busy` when all
 /// of a kind are taken; 422 `unknown_reference` when a named one is none of those needed.
 pub fn take(tx: &mut Tx, id: AppointmentId, service: &Service, need: Need) -> Result<i32, Error> {
-    let kinds = service.resources()?;
+    let mut kinds = service.resources()?;
+    // One order for all, so that nobody waits in a circle.
+    kinds.sort_unstable();
     let mut known = vec![false; need.named.len()];
     let mut count = 0;
     for kind in kinds {

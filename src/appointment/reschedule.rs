@@ -13,7 +13,7 @@ use crate::appointment::{
     Appointment, AppointmentId, Priority, Row, check_reason, find_row, sealed, show, unsealed,
 };
 use crate::base::column::{Instant, Uuid};
-use crate::base::db::take_turns;
+use crate::base::db::{Turn, take_turns};
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::problem;
@@ -123,8 +123,9 @@ pub(crate) fn put_elsewhere(
     let practitioner =
         working.first().ok_or_else(|| Error::field(&problem::OUTSIDE_HOURS, "/start"))?;
     let patient = patient::find_row(tx, row.patient_id)?;
-    let clinic = if row.resources > 0 { row.organization_id.0 } else { row.patient_id.0 };
-    take_turns(tx.conn, &[row.practitioner_id.0, practitioner.id.0, row.patient_id.0, clinic])?;
+    let mut turns = [row.practitioner_id.0, practitioner.id.0, row.patient_id.0].to_vec();
+    turns.extend((row.resources > 0).then_some(row.organization_id.0));
+    take_turns(tx.conn, &turns.into_iter().map(Turn::Alone).collect::<Vec<_>>())?;
     if row.resources > 0 {
         let need =
             Need { start: new.start, end: new.end, location: patient.location_id, named: &[] };

@@ -35,49 +35,60 @@ const HITS_MAX: i64 = 100;
 
 /// The time that visits, with their buffers, take of some practitioners within a range, also as
 /// feldsher or interpreter of somebody else's visit; second visits in a time that is taken take
-/// none, nor do holds that have run out. Makes no access decision. Index: occupancies_live.
+/// none, nor do holds that have run out. Makes no access decision.
 pub fn by_visits(
     tx: &mut Tx,
     practitioners: &[PractitionerId],
     from: Instant,
     to: Instant,
 ) -> Result<Vec<(PractitionerId, Instant, Instant)>, Error> {
-    let ids: Vec<column::Uuid> = practitioners.iter().map(|id| column::Uuid(id.0)).collect();
+    let ids: Vec<uuid::Uuid> = practitioners.iter().map(|id| id.0).collect();
+    let taken = of_people(tx, &ids, &[LANE], (from, to))?;
+    Ok(taken.into_iter().map(|(id, _, from, to)| (PractitionerId(id), from, to)).collect())
+}
+
+/// What is taken of some people's time within a range, in some lanes, and by which visit; holds
+/// that have run out take none. Makes no access decision. The index alone answers this; a join
+/// would fetch a row for every visit. Index: occupancies_live.
+pub fn of_people(
+    tx: &mut Tx,
+    people: &[uuid::Uuid],
+    lanes: &[i32],
+    (from, to): (Instant, Instant),
+) -> Result<Vec<(uuid::Uuid, AppointmentId, Instant, Instant)>, Error> {
+    let ids: Vec<column::Uuid> = people.iter().map(|id| column::Uuid(*id)).collect();
     let earliest = from.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX));
-    // The index alone answers this; a join would fetch a row for every visit.
-    let rows: Vec<(column::Uuid, Instant, Instant)> = occupancies::table
+    let rows: Vec<(column::Uuid, AppointmentId, Instant, Instant)> = occupancies::table
         .filter(occupancies::resource_id.eq_any(ids))
-        .filter(occupancies::lane.eq(LANE))
+        .filter(occupancies::lane.eq_any(lanes.to_vec()))
         .filter(occupancies::live)
         .filter(occupancies::starts_at.gt(earliest))
         .filter(occupancies::starts_at.lt(to))
         .filter(occupancies::ends_at.gt(from))
-        .select((occupancies::resource_id, occupancies::starts_at, occupancies::ends_at))
+        .select((
+            occupancies::resource_id,
+            occupancies::appointment_id,
+            occupancies::starts_at,
+            occupancies::ends_at,
+        ))
         .load(tx.conn)?;
-    let dead = by_the_dead(tx, earliest, to)?;
-    let kept = rows.into_iter().filter(|(id, start, _)| !dead.contains(&(*id, *start)));
-    Ok(kept.map(|(id, from, to)| (PractitionerId(id.0), from, to)).collect())
+    // A visit begins at most a buffer after it takes time.
+    let dead = dead(tx, earliest, to.plus(TimeDelta::hours(BUFFER_HOURS_MAX)))?;
+    let kept = rows.into_iter().filter(|(_, visit, ..)| !dead.contains(visit));
+    Ok(kept.map(|(id, visit, from, to)| (id.0, visit, from, to)).collect())
 }
 
-/// What holds that have run out take within a range and nobody has taken since: whose time, and
-/// from when. Index: appointments_holds.
-fn by_the_dead(
-    tx: &mut Tx,
-    earliest: Instant,
-    to: Instant,
-) -> Result<HashSet<(column::Uuid, Instant)>, Error> {
-    let buffer = TimeDelta::hours(BUFFER_HOURS_MAX);
-    let rows: Vec<(column::Uuid, Instant)> = appointments::table
-        .inner_join(occupancies::table.on(occupancies::appointment_id.eq(appointments::id)))
+/// The holds between two instants that have run out, and that nothing has put an end to yet.
+/// Index: appointments_holds.
+fn dead(tx: &mut Tx, from: Instant, to: Instant) -> Result<HashSet<AppointmentId>, Error> {
+    let held: Vec<AppointmentId> = appointments::table
         .filter(appointments::hold_expires_at.is_not_null())
         .filter(appointments::hold_expires_at.le(tx.now))
-        .filter(appointments::starts_at.gt(earliest))
-        .filter(appointments::starts_at.lt(to.plus(buffer)))
-        .filter(occupancies::lane.eq(LANE))
-        .filter(occupancies::live)
-        .select((occupancies::resource_id, occupancies::starts_at))
+        .filter(appointments::starts_at.gt(from))
+        .filter(appointments::starts_at.lt(to))
+        .select(appointments::id)
         .load(tx.conn)?;
-    Ok(rows.into_iter().collect())
+    Ok(held.into_iter().collect())
 }
 
 /// Not a hold that has run out.

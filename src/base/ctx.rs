@@ -76,7 +76,7 @@ impl Ctx {
     pub async fn read<T, F>(&self, deed: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&mut Tx) -> Result<T, Error> + Clone + Send + 'static,
     {
         self.prove().await;
         let work = self.work(deed, Sees::Snapshot);
@@ -89,7 +89,7 @@ impl Ctx {
     pub async fn write<T, F>(&self, deed: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&mut Tx) -> Result<T, Error> + Clone + Send + 'static,
     {
         self.prove().await;
         let work = self.work(deed, Sees::Latest);
@@ -125,9 +125,9 @@ impl Ctx {
         deed: F,
     ) -> Result<HttpResponse, Error>
     where
-        B: Send + 'static,
+        B: Clone + Send + 'static,
         T: Serialize + Send + 'static,
-        F: FnOnce(&mut Tx, B) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&mut Tx, B) -> Result<T, Error> + Clone + Send + 'static,
     {
         let once = self.idempotency_key(&body.fingerprint)?;
         let status = status.as_u16();
@@ -166,9 +166,9 @@ impl Ctx {
         deed: F,
     ) -> Result<HttpResponse, Error>
     where
-        B: Send + 'static,
+        B: Clone + Send + 'static,
         T: Serialize + Send + 'static,
-        F: FnOnce(&mut Tx, B) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&mut Tx, B) -> Result<T, Error> + Clone + Send + 'static,
     {
         if self.claims.is_none() {
             return Err(Error::from(&problem::UNAUTHORIZED));
@@ -216,9 +216,9 @@ impl Ctx {
         &self,
         deed: F,
         sees: Sees,
-    ) -> impl FnOnce(&mut Conn) -> Result<(T, Vec<Event>), Error> + Send + 'static
+    ) -> impl FnOnce(&mut Conn) -> Result<(T, Vec<Event>), Error> + Clone + Send + 'static
     where
-        F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&mut Tx) -> Result<T, Error> + Clone + Send + 'static,
     {
         let session = self.claims.as_ref().map(|claims| claims.session);
         work(&self.app, session, self.language, deed, sees)
@@ -232,9 +232,9 @@ fn work<T, F>(
     language: Language,
     deed: F,
     sees: Sees,
-) -> impl FnOnce(&mut Conn) -> Result<(T, Vec<Event>), Error> + Send + 'static
+) -> impl FnOnce(&mut Conn) -> Result<(T, Vec<Event>), Error> + Clone + Send + 'static
 where
-    F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+    F: FnOnce(&mut Tx) -> Result<T, Error> + Clone + Send + 'static,
 {
     let app = Arc::clone(app);
     move |conn| {
@@ -250,7 +250,7 @@ where
 pub async fn as_system<T, F>(app: &Arc<App>, deed: F) -> Result<T, Error>
 where
     T: Send + 'static,
-    F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+    F: FnOnce(&mut Tx) -> Result<T, Error> + Clone + Send + 'static,
 {
     let shared = Arc::clone(app);
     let (value, events) = app
@@ -265,7 +265,7 @@ where
 pub async fn look_as_system<T, F>(app: &Arc<App>, deed: F) -> Result<T, Error>
 where
     T: Send + 'static,
-    F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+    F: FnOnce(&mut Tx) -> Result<T, Error> + Clone + Send + 'static,
 {
     let shared = Arc::clone(app);
     let look = move |conn: &mut Conn| run(of_system(conn, &shared, Sees::Snapshot), deed);
@@ -277,7 +277,7 @@ where
 pub async fn as_session<T, F>(app: &Arc<App>, session: SessionId, deed: F) -> Result<T, Error>
 where
     T: Send + 'static,
-    F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+    F: FnOnce(&mut Tx) -> Result<T, Error> + Clone + Send + 'static,
 {
     let work = work(app, Some(session), Language::English, deed, Sees::Latest);
     let done = app.db.write(work).await?;
@@ -290,7 +290,7 @@ where
 pub async fn look_as_session<T, F>(app: &Arc<App>, session: SessionId, deed: F) -> Result<T, Error>
 where
     T: Send + 'static,
-    F: FnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+    F: FnOnce(&mut Tx) -> Result<T, Error> + Clone + Send + 'static,
 {
     let work = work(app, Some(session), Language::English, deed, Sees::Snapshot);
     let done = app.db.read(move |conn| work(conn).map(|(value, _events)| value)).await?;

@@ -172,7 +172,9 @@ impl Error {
     pub fn problem(&self) -> &'static Problem {
         match self {
             Self::Refused(refusal) => refusal.problem,
-            Self::Database(error) if is_unreachable(error) => &problem::OVERLOADED,
+            Self::Database(error) if is_unreachable(error) || db::gave_way(error) => {
+                &problem::OVERLOADED
+            }
             Self::Database(_) | Self::Internal(_) => &problem::INTERNAL,
         }
     }

@@ -90,6 +90,18 @@ impl Seal {
         self.data.open(place, sealed)
     }
 
+    /// As [`Seal::open`], for a text that may not be there.
+    pub fn open_text(
+        &self,
+        place: &str,
+        sealed: Option<&[u8]>,
+    ) -> Result<Option<String>, Unsealed> {
+        let Some(sealed) = sealed else { return Ok(None) };
+        let plain = self.open(place, sealed)?;
+        // Only texts are sealed as texts: what is none was not sealed here.
+        std::str::from_utf8(&plain).map(|text| Some(text.to_owned())).map_err(|_bytes| Unsealed)
+    }
+
     /// A keyed hash for look-ups of what is stored sealed, e.g. a phone number.
     pub fn index(&self, kind: &str, value: &str) -> Vec<u8> {
         let mut context = hmac::Context::with_key(&self.index);

@@ -158,9 +158,8 @@ fn show(tx: &mut Tx, practitioner: PractitionerId) -> Result<ExternalCalendar, E
 }
 
 fn opened(tx: &Tx, practitioner: PractitionerId, sealed: &[u8]) -> Result<String, Error> {
-    let plain = tx.seal.open(&place(practitioner), sealed)?;
-    String::from_utf8(plain.to_vec())
-        .map_err(|_bytes| Error::Internal("a sealed address is not UTF-8"))
+    let url = tx.seal.open_text(&place(practitioner), Some(sealed))?;
+    url.ok_or(Error::Internal("an external calendar without its address"))
 }
 
 fn place(practitioner: PractitionerId) -> String {

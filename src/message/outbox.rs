@@ -65,7 +65,7 @@ pub struct Payload {
 }
 
 /// A message that this process has taken to send.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Claimed {
     /// Its id.
     pub id: MessageId,

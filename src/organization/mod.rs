@@ -5,6 +5,7 @@ pub mod member;
 pub mod service;
 pub mod terms;
 
+use chrono::TimeDelta;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -162,6 +163,16 @@ impl Service {
         language.choose(&self.name_en, &self.name_ru).clone()
     }
 
+    /// How long a visit takes.
+    pub fn duration(&self) -> TimeDelta {
+        minutes(self.duration_minutes)
+    }
+
+    /// What is kept clear before a visit, and after it.
+    pub fn buffers(&self) -> (TimeDelta, TimeDelta) {
+        (minutes(self.terms.buffer_before_minutes), minutes(self.terms.buffer_after_minutes))
+    }
+
     /// How a visit can be held.
     pub fn modes(&self) -> Result<Vec<Mode>, Error> {
         read_list(&self.modes)
@@ -171,6 +182,10 @@ impl Service {
     pub fn resources(&self) -> Result<Vec<NeededResource>, Error> {
         read_list(&self.resources)
     }
+}
+
+fn minutes(count: i32) -> TimeDelta {
+    TimeDelta::minutes(i64::from(count))
 }
 
 /// The row of a service; the caller has made the access decision. 404 when there is none.

@@ -223,10 +223,5 @@ pub(crate) fn unsealed(
     id: AbsenceId,
     sealed: Option<Vec<u8>>,
 ) -> Result<Option<String>, Error> {
-    let Some(sealed) = sealed else { return Ok(None) };
-    let plain = tx.seal.open(&place(id), &sealed)?;
-    match std::str::from_utf8(&plain) {
-        Ok(text) => Ok(Some(text.to_owned())),
-        Err(_) => Err(Error::Internal("a sealed text is not UTF-8")),
-    }
+    Ok(tx.seal.open_text(&place(id), sealed.as_deref())?)
 }

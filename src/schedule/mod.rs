@@ -174,19 +174,19 @@ fn refused(refusal: Refusal) -> Error {
 
 /// What a start of a visit must keep to now.
 fn terms(tx: &Tx, service: &Service) -> Terms {
-    let minutes = |count: i32| TimeDelta::minutes(i64::from(count));
     let terms = &service.terms;
+    let (before, after) = service.buffers();
     let horizon = i64::from(terms.horizon_days).min(tx.config.booking.ahead_days_max.into());
     let moment = TimeDelta::microseconds(1);
     Terms {
         service: service.id,
-        duration: minutes(service.duration_minutes),
-        before: minutes(terms.buffer_before_minutes),
-        after: minutes(terms.buffer_after_minutes),
+        duration: service.duration(),
+        before,
+        after,
         align_minutes: terms.align_minutes,
         daily_cap: terms.daily_cap,
         bookable: Span {
-            start: tx.now.plus(minutes(terms.lead_minutes).max(moment)),
+            start: tx.now.plus(TimeDelta::minutes(terms.lead_minutes.into()).max(moment)),
             end: tx.now.plus(TimeDelta::days(horizon)).plus(moment),
         },
     }

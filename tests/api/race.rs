@@ -1,10 +1,15 @@
 //! Many want one time: one gets it. The checker reads the database only.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+
+use diesel::RunQueryDsl;
+use feldsher::base::db::Conn;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::on_both;
-use crate::support::world::made;
+use crate::support::world::{made, practitioner};
 use crate::support::{Engine, World, key};
 
 const CLIENTS: usize = 64;
@@ -331,5 +336,89 @@ on_both! {
         world.house.execute(&second_visit(engine, &first, "", 1, 0)).unwrap();
         let third = second_visit(engine, &first, "", 1, 0).replace("abc'", "abd'").replace("ATTACK", "ATTAKK");
         world.house.execute(&third).unwrap_err();
+    }
+}
+
+/// Two deeds that lock two things in opposite order, and wait for one another.
+#[actix_web::test]
+async fn of_two_deeds_that_wait_for_one_another_both_are_done_on_postgres() {
+    let world = World::build(Engine::Postgres).await;
+    let database = &world.house.app.db;
+    let meeting = Arc::new(Barrier::new(2));
+    let tries = Arc::new(AtomicUsize::new(0));
+    let deed = |first: i64, second: i64| {
+        let (meeting, tries) = (Arc::clone(&meeting), Arc::clone(&tries));
+        database.write(move |conn: &mut Conn| -> diesel::QueryResult<()> {
+            lock(conn, first)?;
+            // Only the first time: whoever comes again meets nobody.
+            if tries.fetch_add(1, Ordering::SeqCst) < 2 {
+                meeting.wait();
+            }
+            lock(conn, second)
+        })
+    };
+    let (one, other) = futures_util::future::join(deed(1, 2), deed(2, 1)).await;
+    one.unwrap().unwrap();
+    other.unwrap().unwrap();
+    assert_eq!(tries.load(Ordering::SeqCst), 3, "one of them was done again");
+}
+
+fn lock(conn: &mut Conn, key: i64) -> diesel::QueryResult<()> {
+    let lock = diesel::sql_query(format!("SELECT pg_advisory_xact_lock({key})"));
+    lock.execute(conn).map(|_| ())
+}
+
+on_both! {
+    async fn who_moves_to_a_free_room_and_who_books_one_do_not_wait_for_one_another(world: World) {
+        let patients = crowd(world).await;
+        let admin = &world.admin.client;
+        let path = format!("/v1/healthcare-services/{}", world.service);
+        let version = admin.get(&path).await.expect(200)["version"].as_i64().unwrap();
+        let needs = json!({"resources": ["device", "room"]});
+        admin.edit(actix_web::http::Method::PATCH, &path, version, &needs).await.expect(200);
+        for kind in ["room", "device"] {
+            for name in ["А", "Б", "В"] {
+                let body = json!({"kind": kind, "name": name, "organization": world.clinic,
+                    "location": world.village});
+                made(admin, "/v1/resources", body).await;
+            }
+        }
+        let office = &world.registrar.client;
+        for login in ["second.race", "third.race", "fourth.race"] {
+            let service = [world.service.as_str()];
+            let who = practitioner(
+                &world.house, admin, &world.clinic, "Врач", "doctor", login, &service,
+            ).await;
+            let days = ["mon", "tue", "wed", "thu", "fri"];
+            let rules = days.map(|day| json!({"weekday": day, "from": "09:00", "to": "17:00"}));
+            let path = format!("/v1/practitioners/{}/schedule", who.id);
+            let put = actix_web::http::Method::PUT;
+            office.edit(put, &path, 1, &json!({ "rules": rules })).await.expect(200);
+        }
+        let book = async |patient: &String, round: usize| {
+            let wish = json!({"service": world.service, "patient": patient,
+                "start": start(round, 0)});
+            office.once("/v1/appointments", &key(), &wish).await
+        };
+        for round in 0..12 {
+            let first = book(&patients[0], 2 * round).await.expect(201);
+            // What the first visit has is taken there, or soon will be.
+            book(&patients[12], 2 * round + 1).await.expect(201);
+            let path = format!("/v1/appointments/{}/reschedule", first["id"].as_str().unwrap());
+            let elsewhere = json!({"start": start(2 * round + 1, 0)});
+            let once = key();
+            let rush = join_all(patients[1..12].iter().map(|patient| book(patient, 2 * round + 1)));
+            let moves = office.once(&path, &once, &elsewhere);
+            let (answer, answers) = futures_util::future::join(moves, rush).await;
+            for answer in answers.iter().chain([&answer]) {
+                assert!([200, 201, 409].contains(&answer.status.as_u16()), "{}", answer.text);
+            }
+        }
+        assert_eq!(world.house.count(OVERLAPS), 0);
+        if world.house.engine == Engine::Postgres {
+            let circles = "SELECT deadlocks AS n FROM pg_stat_database
+                WHERE datname = current_database()";
+            assert_eq!(world.house.count(circles), 0, "nobody waited in a circle");
+        }
     }
 }

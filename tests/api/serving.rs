@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use actix_web::http::Method;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
@@ -110,4 +111,49 @@ async fn without_a_key_an_empty_server_stays_empty() {
     assert!(refused.contains("a master key is needed"), "{refused}");
     let tables = "SELECT count(*) AS n FROM pg_tables WHERE schemaname = 'public'";
     assert_eq!(database.count(tables), 0);
+}
+
+#[actix_web::test]
+async fn a_database_that_another_build_made_is_refused_in_words_and_left_as_it_is() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let house = House::open(engine).await;
+        let key = std::fs::read_to_string(house.directory().join("master.key")).unwrap();
+        let database = house.leave().await;
+        let directory = Some(database.directory());
+        let rows = "SELECT count(*) AS n FROM settings";
+        for (change, left) in [
+            (
+                "UPDATE settings SET value = (SELECT value FROM settings WHERE name = 'seal_check')
+              WHERE name = 'schema 0001'",
+                2,
+            ),
+            // One that was made before there were fingerprints.
+            ("DELETE FROM settings WHERE name = 'schema 0001'", 1),
+        ] {
+            database.execute(change).unwrap();
+            for sealed_with in [key.trim(), &STANDARD.encode([9; 32])] {
+                let refused = cannot_start(&database, sealed_with, directory).await;
+                assert!(
+                    refused.contains("another build of feldsher made this database"),
+                    "{refused}"
+                );
+                assert!(refused.contains("give this one an empty database"), "{refused}");
+            }
+            assert_eq!(database.count(rows), left);
+        }
+    }
+}
+
+#[actix_web::test]
+async fn what_is_only_posted_to_says_so_to_whoever_asks_otherwise() {
+    let house = House::open(Engine::Sqlite).await;
+    for path in ["/v1/appointments/lookup", "/v1/appointments/series"] {
+        for method in [Method::GET, Method::PATCH, Method::DELETE, Method::PUT] {
+            let request = house.client().request(method.clone(), path);
+            let answer = house.client().send(request, None).await;
+            assert_eq!(answer.refused(405), "method_not_allowed", "{method} {path}");
+            assert_eq!(answer.header("allow"), Some("POST"), "{method} {path}");
+        }
+    }
+    house.close().await;
 }

@@ -59,6 +59,15 @@ impl Client {
         Self { http, url: url.to_owned(), token: None, language: "en" }
     }
 
+    /// With a connection of its own that stays open.
+    pub fn kept(url: &str) -> Self {
+        let http = awc::Client::builder()
+            .timeout(Duration::from_secs(60))
+            .connector(awc::Connector::new().limit(1).timeout(Duration::from_secs(20)))
+            .finish();
+        Self { http, ..Self::new(url) }
+    }
+
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }

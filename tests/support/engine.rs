@@ -42,6 +42,10 @@ fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T 
 
 impl Engine {
     pub fn create(self) -> Database {
+        self.create_from("template1")
+    }
+
+    fn create_from(self, template: &str) -> Database {
         let name = format!(
             "feldsher_test_{}_{}",
             std::process::id(),
@@ -50,7 +54,7 @@ impl Engine {
         let directory = std::env::temp_dir().join(&name);
         std::fs::create_dir_all(&directory).unwrap();
         if self == Engine::Postgres {
-            let sql = format!("CREATE DATABASE {name}");
+            let sql = format!("CREATE DATABASE {name} TEMPLATE {template}");
             let server = server();
             elsewhere(move || {
                 PgRust::establish(&server).expect("PostgreSQL").batch_execute(&sql).unwrap();
@@ -119,6 +123,34 @@ impl Database {
                     query.get_result::<Text>(&mut PgRust::establish(&url).unwrap()).unwrap().t
                 })
             }
+        }
+    }
+
+    /// `sql` selects texts as `t`.
+    pub fn texts(&self, sql: &str) -> Vec<String> {
+        let query = diesel::sql_query(sql.to_owned());
+        let rows: Vec<Text> = match self.engine {
+            Engine::Sqlite => {
+                let mut conn = SqliteConnection::establish(&self.file().to_string_lossy()).unwrap();
+                query.load(&mut conn).unwrap()
+            }
+            Engine::Postgres => {
+                let url = self.url();
+                elsewhere(move || query.load(&mut PgRust::establish(&url).unwrap()).unwrap())
+            }
+        };
+        rows.into_iter().map(|row| row.t).collect()
+    }
+
+    /// Another database that holds the same; no server may have this one open.
+    pub fn copy(&self) -> Database {
+        match self.engine {
+            Engine::Sqlite => {
+                let copy = self.engine.create();
+                self.execute(&format!("VACUUM INTO '{}'", copy.file().display())).unwrap();
+                copy
+            }
+            Engine::Postgres => self.engine.create_from(&self.name),
         }
     }
 

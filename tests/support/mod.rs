@@ -124,6 +124,11 @@ impl House {
         background.expect("a running house").stop(Duration::from_secs(10)).await;
     }
 
+    /// Where its files are.
+    pub fn directory(&self) -> &std::path::Path {
+        self.database.directory()
+    }
+
     /// A question put to the database itself, past the application.
     pub fn count(&self, sql: &str) -> i64 {
         self.database.count(sql)

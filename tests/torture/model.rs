@@ -1,8 +1,11 @@
 //! Booking against a model of intervals that a person can check by reading it.
 //!
-//! Whole sequences of deeds run inside one transaction that is thrown away at their end, so that
-//! hundreds fit into a minute. After every deed the database holds what the model holds, and what
-//! is offered is what the model finds free by trying every time.
+//! The deeds between two restarts are kept together, so that hundreds of sequences fit into a
+//! minute; a restart opens the database in another process's state. After every deed the database
+//! holds what the model holds, and at the end of a sequence what is offered is what the model finds
+//! free by trying every time. Then everything is called off, and the next sequence has its week.
+
+mod intervals;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +18,11 @@ use feldsher::appointment::change::{self, CancelAppointment};
 use feldsher::appointment::reschedule::{self, RescheduleAppointment};
 use feldsher::appointment::{Appointment, AppointmentId};
 use feldsher::base::app::App;
+use feldsher::base::clock::Clock;
 use feldsher::base::column::{self, Instant};
+use feldsher::base::config::Config;
 use feldsher::base::db::Conn;
+use feldsher::base::db::Threads;
 use feldsher::base::error::Error;
 use feldsher::base::language::Language;
 use feldsher::base::schema::{appointments, occupancies};
@@ -31,201 +37,30 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
 
+use crate::model::intervals::{
+    BUFFER_TICKS, DAY_TICKS, HOLD_MINUTES, Model, Standing, Step, TICK_MINUTES, VISIT_TICKS, Visit,
+    step,
+};
+use crate::support::engine::Database;
 use crate::support::world::{made, practitioner};
 use crate::support::{Engine, World};
 
 /// Sequences per engine; `TEST_SEQUENCES` asks for another number.
 const SEQUENCES: usize = 60;
 const STEPS: usize = 50;
-/// The day on which everything happens: Tuesday, 09:00 to 17:00 in Krasnoyarsk.
+/// Sequences take turns on so many Tuesdays.
+const WEEKS: i64 = 48;
+/// The first of them, 09:00 to 17:00 in Krasnoyarsk.
 const OPEN: &str = "2026-11-24T02:00:00Z";
-/// Times are multiples of this, from the opening on.
-const TICK_MINUTES: i64 = 10;
-const DAY_TICKS: i64 = 48;
-const VISIT_TICKS: i64 = 2;
-/// Kept free after each visit.
-const BUFFER_TICKS: i64 = 1;
-const HOLD_MINUTES: i64 = 10;
-const HOLDS_MAX: usize = 3;
-const DOCTORS: usize = 2;
-const PATIENTS: usize = 3;
-
-#[derive(Debug, Clone)]
-enum Step {
-    Book { doctor: Option<usize>, patient: usize, tick: i64, hold: bool },
-    Confirm { visit: usize },
-    Cancel { visit: usize },
-    Move { visit: usize, doctor: Option<usize>, tick: i64 },
-    Leave { doctor: usize, tick: i64, ticks: i64 },
-    Return { absence: usize },
-    Wait { minutes: i64 },
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let tick = -2..DAY_TICKS + 2;
-    let doctor = || prop::option::of(0..DOCTORS);
-    prop_oneof![
-        8 => (doctor(), 0..PATIENTS, tick.clone(), any::<bool>())
-            .prop_map(|(doctor, patient, tick, hold)| Step::Book { doctor, patient, tick, hold }),
-        3 => (0..30_usize).prop_map(|visit| Step::Confirm { visit }),
-        2 => (0..30_usize).prop_map(|visit| Step::Cancel { visit }),
-        4 => (0..30_usize, doctor(), tick.clone())
-            .prop_map(|(visit, doctor, tick)| Step::Move { visit, doctor, tick }),
-        1 => (0..DOCTORS, tick, 1..8_i64)
-            .prop_map(|(doctor, tick, ticks)| Step::Leave { doctor, tick, ticks }),
-        1 => (0..4_usize).prop_map(|absence| Step::Return { absence }),
-        3 => (1..8_i64).prop_map(|minutes| Step::Wait { minutes }),
-    ]
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    Held {
-        until: i64,
-    },
-    Booked,
-    Cancelled,
-    /// Called off after the hold had run out: whether it counts as the one or the other depends
-    /// on whether somebody needed the time in between.
-    Lapsed,
-}
-
-#[derive(Debug, Clone)]
-struct Visit {
-    doctor: usize,
-    patient: usize,
-    tick: i64,
-    standing: Standing,
-}
-
-impl Visit {
-    fn is_live(&self, now: i64) -> bool {
-        match self.standing {
-            Standing::Held { until } => until > now,
-            Standing::Booked => true,
-            Standing::Cancelled | Standing::Lapsed => false,
-        }
-    }
-}
-
-/// What should be; times in ticks, `now` in minutes since the beginning.
-#[derive(Debug, Default)]
-struct Model {
-    now: i64,
-    visits: BTreeMap<usize, Visit>,
-    absences: BTreeMap<usize, (usize, i64, i64)>,
-}
-
-fn overlap(a: (i64, i64), b: (i64, i64)) -> bool {
-    a.0 < b.1 && b.0 < a.1
-}
-
-impl Model {
-    fn works(&self, doctor: usize, tick: i64) -> bool {
-        let visit = (tick, tick + VISIT_TICKS);
-        visit.0 >= 0
-            && visit.1 <= DAY_TICKS
-            && !self
-                .absences
-                .values()
-                .any(|(who, from, to)| *who == doctor && overlap(visit, (*from, *to)))
-    }
-
-    fn doctor_is_free(&self, doctor: usize, tick: i64, but: Option<usize>) -> bool {
-        let wanted = (tick, tick + VISIT_TICKS + BUFFER_TICKS);
-        !self.visits.iter().any(|(id, visit)| {
-            Some(*id) != but
-                && visit.doctor == doctor
-                && visit.is_live(self.now)
-                && overlap(wanted, (visit.tick, visit.tick + VISIT_TICKS + BUFFER_TICKS))
-        })
-    }
-
-    fn patient_is_free(&self, patient: usize, tick: i64, but: Option<usize>) -> bool {
-        let wanted = (tick, tick + VISIT_TICKS);
-        !self.visits.iter().any(|(id, visit)| {
-            Some(*id) != but
-                && visit.patient == patient
-                && visit.is_live(self.now)
-                && overlap(wanted, (visit.tick, visit.tick + VISIT_TICKS))
-        })
-    }
-
-    /// With whom a visit could be booked, or why not.
-    fn book(
-        &self,
-        doctor: Option<usize>,
-        patient: usize,
-        tick: i64,
-        hold: bool,
-    ) -> Result<Vec<usize>, &'static str> {
-        let held = |visit: &&Visit| {
-            visit.patient == patient
-                && matches!(visit.standing, Standing::Held { until } if until > self.now)
-        };
-        if hold && self.visits.values().filter(held).count() >= HOLDS_MAX {
-            return Err("too_many_holds");
-        }
-        let asked = doctor.map_or((0..DOCTORS).collect(), |doctor| vec![doctor]);
-        let working: Vec<usize> =
-            asked.into_iter().filter(|doctor| self.works(*doctor, tick)).collect();
-        if working.is_empty() {
-            return Err("outside_hours");
-        }
-        let free: Vec<usize> =
-            working.into_iter().filter(|doctor| self.doctor_is_free(*doctor, tick, None)).collect();
-        if free.is_empty() {
-            return Err("slot_taken");
-        }
-        if self.patient_is_free(patient, tick, None) { Ok(free) } else { Err("patient_busy") }
-    }
-
-    fn reschedule(
-        &self,
-        id: usize,
-        doctor: Option<usize>,
-        tick: i64,
-    ) -> Result<usize, &'static str> {
-        let visit = &self.visits[&id];
-        match visit.standing {
-            Standing::Cancelled => return Err("bad_state"),
-            Standing::Lapsed => return Err("bad_state or hold_over"),
-            Standing::Held { until } if until <= self.now => return Err("hold_over"),
-            Standing::Held { .. } | Standing::Booked => {}
-        }
-        let doctor = doctor.unwrap_or(visit.doctor);
-        if !self.works(doctor, tick) {
-            return Err("outside_hours");
-        }
-        if !self.patient_is_free(visit.patient, tick, Some(id)) {
-            return Err("patient_busy");
-        }
-        if self.doctor_is_free(doctor, tick, Some(id)) { Ok(doctor) } else { Err("slot_taken") }
-    }
-
-    fn confirm(&self, id: usize) -> Result<(), &'static str> {
-        match self.visits[&id].standing {
-            Standing::Booked => Ok(()),
-            Standing::Held { until } if until > self.now => Ok(()),
-            Standing::Held { .. } | Standing::Cancelled | Standing::Lapsed => Err("hold_over"),
-        }
-    }
-
-    /// The starts that are offered for a doctor: every twenty minutes of the working day.
-    fn offered(&self, doctor: usize) -> Vec<i64> {
-        (0..DAY_TICKS)
-            .step_by(usize::try_from(VISIT_TICKS).unwrap())
-            .filter(|tick| self.works(doctor, *tick) && self.doctor_is_free(doctor, *tick, None))
-            .collect()
-    }
-}
-
 /// The people, as the deeds name them.
 #[derive(Clone)]
 struct Stage {
-    app: Arc<App>,
+    /// None between two processes.
+    app: Option<Arc<App>>,
     registrar: Caller,
     begin: Instant,
+    /// When the doctors of this sequence begin to work.
+    open: Instant,
     service: ServiceId,
     doctors: Vec<PractitionerId>,
     patients: Vec<PatientId>,
@@ -278,8 +113,9 @@ impl Stage {
         let session = app.tokens.verify_access(&token, begin).unwrap().session;
         let found = app.db.read(move |conn| caller::of_session(conn, session, begin)).await;
         let registrar = found.unwrap().unwrap();
-        let stage =
-            Self { app, registrar, begin, service: service.parse().unwrap(), doctors, patients };
+        let (open, service) = (OPEN.parse().unwrap(), service.parse().unwrap());
+        let app = Some(app);
+        let stage = Self { app, registrar, begin, open, service, doctors, patients };
         (world, stage)
     }
 
@@ -288,8 +124,7 @@ impl Stage {
     }
 
     fn at(&self, tick: i64) -> Instant {
-        let open: Instant = OPEN.parse().unwrap();
-        open.plus(TimeDelta::minutes(TICK_MINUTES * tick))
+        self.open.plus(TimeDelta::minutes(TICK_MINUTES * tick))
     }
 
     /// A deed in a transaction of its own, within the one of the whole sequence.
@@ -301,7 +136,7 @@ impl Stage {
     ) -> Result<Result<T, String>, Error> {
         let (now, caller) = (self.now(model), self.registrar.clone());
         let done = conn.transaction(|conn| {
-            let mut tx = Tx::new(conn, &self.app, now, caller, Language::English);
+            let mut tx = Tx::new(conn, self.app.as_ref().unwrap(), now, caller, Language::English);
             let value = deed(&mut tx)?;
             tx.end()?;
             Ok(value)
@@ -315,7 +150,7 @@ impl Stage {
 }
 
 /// What a sequence has made, by the number of its step.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Made {
     visits: BTreeMap<usize, AppointmentId>,
     absences: BTreeMap<usize, AbsenceId>,
@@ -326,16 +161,52 @@ fn nth<V>(of: &BTreeMap<usize, V>, at: usize) -> Option<usize> {
     of.keys().nth(at.checked_rem(of.len())?).copied()
 }
 
-fn play(stage: &Stage, conn: &mut Conn, steps: &[Step]) -> Result<Result<(), String>, Error> {
-    let (mut model, mut made) = (Model::default(), Made::default());
-    for (number, step) in steps.iter().enumerate() {
-        let wrong = take(stage, conn, &mut model, &mut made, number, step)?;
-        let wrong = wrong.and_then(|()| compare(stage, conn, &model, &made));
+/// A sequence that is being played.
+#[derive(Default, Clone)]
+struct Game {
+    model: Model,
+    made: Made,
+    /// How many steps were taken.
+    steps: usize,
+}
+
+/// Plays steps up to a restart.
+fn play(
+    stage: &Stage,
+    conn: &mut Conn,
+    game: &mut Game,
+    steps: &[Step],
+) -> Result<Result<(), String>, Error> {
+    let Game { model, made, steps: taken } = game;
+    if let Err(wrong) = compare(stage, conn, model, made) {
+        return Ok(Err(format!("before step {taken}: {wrong}")));
+    }
+    for step in steps {
+        let wrong = take(stage, conn, model, made, *taken, step)?;
+        let wrong = wrong.and_then(|()| compare(stage, conn, model, made));
         if let Err(wrong) = wrong {
-            return Ok(Err(format!("step {number}, {step:?}: {wrong}")));
+            return Ok(Err(format!("step {taken}, {step:?}: {wrong}")));
+        }
+        *taken += 1;
+    }
+    offered(stage, conn, model)
+}
+
+/// Calls everything off, so that the next sequence finds nothing.
+fn clear(stage: &Stage, conn: &mut Conn, game: &Game) -> Result<Result<(), String>, Error> {
+    for id in game.made.visits.values() {
+        let why = CancelAppointment::default();
+        if let Err(code) = stage.deed(conn, &game.model, |tx| change::cancel(tx, *id, &why))? {
+            return Ok(Err(format!("not called off: {code}")));
         }
     }
-    offered(stage, conn, &model)
+    for (number, id) in &game.made.absences {
+        let who = stage.doctors[game.model.absences[number].0];
+        if let Err(code) = stage.deed(conn, &game.model, |tx| absence::remove(tx, who, *id))? {
+            return Ok(Err(format!("an absence stays: {code}")));
+        }
+    }
+    Ok(Ok(()))
 }
 
 fn expect<T>(expected: Result<impl Sized, &str>, done: &Result<T, String>) -> Result<(), String> {
@@ -448,6 +319,8 @@ fn take(
             made.absences.remove(&at);
         }
         Step::Wait { minutes } => model.now += minutes,
+        // It happens between two transactions.
+        Step::Restart => {}
     }
     Ok(Ok(()))
 }
@@ -502,61 +375,116 @@ fn offered(stage: &Stage, conn: &mut Conn, model: &Model) -> Result<Result<(), S
     Ok(Ok(()))
 }
 
-/// Plays a sequence and forgets it.
-async fn verdict(stage: &Stage, steps: Vec<Step>) -> Result<(), String> {
-    let (stage, app) = (stage.clone(), Arc::clone(&stage.app));
-    let played = app
-        .db
-        .write(move |conn| -> Result<(), Outcome> {
-            let played = play(&stage, conn, &steps);
-            // An error undoes all of it.
-            Err(Outcome(played.unwrap_or_else(|error| Err(error.to_string()))))
-        })
-        .await
-        .expect("room in the queue");
-    match played {
-        Ok(()) => Err("a sequence was kept".to_owned()),
-        Err(Outcome(verdict)) => verdict,
-    }
+/// The clinic, in the process that has it open now.
+struct Theatre {
+    database: Database,
+    config: Config,
+    clock: Arc<dyn Clock>,
+    threads: Option<Threads>,
+    stage: Stage,
+    restarts: usize,
 }
 
-/// How a sequence went, carried out of the transaction that it is undone with.
-struct Outcome(Result<(), String>);
-
-impl From<diesel::result::Error> for Outcome {
-    fn from(error: diesel::result::Error) -> Self {
-        Self(Err(error.to_string()))
+impl Theatre {
+    async fn open(engine: Engine) -> Self {
+        let (world, mut stage) = Stage::set(engine).await;
+        let app = stage.app.take().unwrap();
+        let (config, clock) = (app.config.clone(), Arc::clone(&app.clock));
+        drop(app);
+        let database = world.house.leave().await;
+        let mut theatre = Self { database, config, clock, threads: None, stage, restarts: 0 };
+        theatre.restart().await;
+        theatre
     }
-}
 
-/// Leaves out whatever is not needed to go wrong.
-async fn smallest(stage: &Stage, mut steps: Vec<Step>) -> Vec<Step> {
-    let mut at = 0;
-    while at < steps.len() {
-        let mut fewer = steps.clone();
-        fewer.remove(at);
-        if verdict(stage, fewer.clone()).await.is_err() {
-            steps = fewer;
-        } else {
-            at += 1;
+    /// All that a process knows is forgotten, and another one opens the database.
+    async fn restart(&mut self) {
+        drop(self.stage.app.take());
+        if let Some(threads) = self.threads.take() {
+            actix_web::rt::task::spawn_blocking(|| threads.join()).await.unwrap();
         }
+        // Who had it before may still be closing it.
+        for _ in 0..100 {
+            let (config, clock) = (self.config.clone(), Arc::clone(&self.clock));
+            let opened = App::open(config, Some(self.database.directory()), clock).await;
+            if let Ok((app, threads)) = opened {
+                (self.stage.app, self.threads) = (Some(app), Some(threads));
+                self.restarts += 1;
+                return;
+            }
+            actix_web::rt::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("the database does not open again");
     }
-    steps
+
+    /// A piece of a sequence in a transaction that is kept.
+    async fn keep<T: Send + 'static>(
+        &self,
+        piece: impl FnOnce(&Stage, &mut Conn) -> Result<T, Error> + Clone + Send + 'static,
+    ) -> Result<T, String> {
+        let stage = self.stage.clone();
+        let kept = self.stage.app.as_ref().unwrap().db.write(move |conn| piece(&stage, conn)).await;
+        kept.expect("room in the queue").map_err(|error| error.to_string())
+    }
+
+    /// Plays a sequence and calls everything off again.
+    async fn verdict(&mut self, steps: &[Step]) -> Result<(), String> {
+        let mut game = Game::default();
+        let mut verdict = Ok(());
+        for piece in steps.split_inclusive(|step| matches!(step, Step::Restart)) {
+            let (mut next, steps) = (game.clone(), piece.to_vec());
+            let played = self.keep(move |stage, conn| {
+                let verdict = play(stage, conn, &mut next, &steps)?;
+                Ok((next, verdict))
+            });
+            match played.await {
+                Ok((played, said)) => (game, verdict) = (played, said),
+                Err(error) => verdict = Err(error),
+            }
+            if verdict.is_err() {
+                break;
+            }
+            if matches!(piece.last(), Some(Step::Restart)) {
+                self.restart().await;
+            }
+        }
+        let cleared = self.keep(move |stage, conn| clear(stage, conn, &game)).await;
+        verdict.and(cleared.and_then(|cleared| cleared))
+    }
+
+    /// Leaves out whatever is not needed to go wrong.
+    async fn smallest(&mut self, mut steps: Vec<Step>) -> Vec<Step> {
+        let mut at = 0;
+        while at < steps.len() {
+            let mut fewer = steps.clone();
+            fewer.remove(at);
+            if self.verdict(&fewer).await.is_err() {
+                steps = fewer;
+            } else {
+                at += 1;
+            }
+        }
+        steps
+    }
 }
 
 async fn agree(engine: Engine) {
-    let (_world, stage) = Stage::set(engine).await;
+    let mut theatre = Theatre::open(engine).await;
     let asked = std::env::var("TEST_SEQUENCES").ok().and_then(|count| count.parse().ok());
+    let sequences = asked.unwrap_or(SEQUENCES);
     let mut runner = TestRunner::default();
     let sequence = prop::collection::vec(step(), STEPS);
-    for number in 0..asked.unwrap_or(SEQUENCES) {
+    for number in 0..sequences {
+        let week = i64::try_from(number).unwrap() % WEEKS;
+        theatre.stage.open = OPEN.parse::<Instant>().unwrap().plus(TimeDelta::weeks(week));
         let steps = sequence.new_tree(&mut runner).unwrap().current();
-        if verdict(&stage, steps.clone()).await.is_err() {
-            let steps = smallest(&stage, steps).await;
-            let wrong = verdict(&stage, steps.clone()).await;
+        if theatre.verdict(&steps).await.is_err() {
+            let steps = theatre.smallest(steps).await;
+            let wrong = theatre.verdict(&steps).await;
             panic!("sequence {number} goes wrong: {wrong:?}\n{steps:#?}");
         }
     }
+    println!("{sequences} sequences of {STEPS} steps, {} restarts", theatre.restarts);
 }
 
 #[actix_web::test]

@@ -35,11 +35,18 @@ pub fn feldsher(database: &Database) -> Command {
 impl Server {
     /// Starts a server and waits until it is ready.
     pub async fn start(database: &Database) -> Self {
+        Self::start_with(database, &[]).await
+    }
+
+    /// As [`Server::start`], with some settings that differ.
+    pub async fn start_with(database: &Database, settings: &[(&str, &str)]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
         let process = feldsher(database)
             .arg("serve")
             .env("FELDSHER__HTTP__LISTEN", &address)
+            .envs(settings.iter().copied())
+            .stderr(log(database))
             .spawn()
             .expect("the server starts");
         let mut server = Self { url: format!("http://{address}"), process };
@@ -64,6 +71,12 @@ impl Server {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
+}
+
+/// What the servers on a database had to say, beside it.
+fn log(database: &Database) -> std::fs::File {
+    let path = database.directory().join("server.log");
+    std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap()
 }
 
 impl Drop for Server {

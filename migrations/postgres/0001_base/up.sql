@@ -445,7 +445,7 @@ CREATE TABLE occupancies (
   CONSTRAINT resource_busy EXCLUDE USING gist
     (resource_id WITH =, lane WITH =, tstzrange(starts_at, ends_at) WITH &&) WHERE (live)
 );
-CREATE INDEX occupancies_live ON occupancies (resource_id, lane, starts_at) INCLUDE (ends_at) WHERE live;
+CREATE INDEX occupancies_live ON occupancies (resource_id, lane, starts_at) INCLUDE (ends_at, appointment_id) WHERE live;
 
 -- The visit.
 CREATE TABLE encounters (

@@ -442,7 +442,7 @@ CREATE TABLE occupancies (
   CHECK (starts_at < ends_at),
   CHECK (lane = 0 OR resource_kind = 'practitioner')
 ) STRICT;
-CREATE INDEX occupancies_live ON occupancies (resource_id, lane, starts_at, ends_at) WHERE live;
+CREATE INDEX occupancies_live ON occupancies (resource_id, lane, starts_at, ends_at, appointment_id) WHERE live;
 
 -- The visit.
 CREATE TABLE encounters (

@@ -15,6 +15,8 @@ use super::{Conn, PgRust};
 
 /// How many deeds share one SQLite commit at most.
 const GROUP_LEN_MAX: usize = 32;
+/// How often a deed is done again that gave way to another.
+const AGAIN_MAX: usize = 3;
 
 /// What happened to a deed on its way through the database.
 #[derive(Debug)]
@@ -25,9 +27,10 @@ pub enum QueueFull {
     Stopped,
 }
 
-/// A deed on its way: runs once inside a transaction, answers after the commit.
+/// A deed on its way: runs inside a transaction, answers after the commit.
 trait Job: Send {
-    /// Runs the deed; an error means that its part of the transaction is undone.
+    /// Runs the deed; an error means that its part of the transaction is undone. It may be run
+    /// again when that was for the sake of another.
     fn run(&mut self, conn: &mut Conn) -> Result<(), Undo>;
     /// Tells the waiting request, once it is known whether the commit held.
     fn reply(self: Box<Self>, fate: Result<(), diesel::result::Error>);
@@ -47,7 +50,8 @@ impl From<diesel::result::Error> for Undo {
 }
 
 struct Deed<T, E, F> {
-    work: Option<F>,
+    /// Does it; nothing when it cannot be done another time.
+    work: F,
     outcome: Option<Result<T, E>>,
     answer: oneshot::Sender<Result<T, E>>,
 }
@@ -56,13 +60,13 @@ impl<T, E, F> Job for Deed<T, E, F>
 where
     T: Send,
     E: From<diesel::result::Error> + Send,
-    F: FnOnce(&mut Conn) -> Result<T, E> + Send,
+    F: FnMut(&mut Conn) -> Option<Result<T, E>> + Send,
 {
     fn run(&mut self, conn: &mut Conn) -> Result<(), Undo> {
-        let Some(work) = self.work.take() else { return Ok(()) };
         // A panic must not take the only writer with it; the caller hears "stopped" (500).
-        match catch_unwind(AssertUnwindSafe(|| work(conn))) {
-            Ok(outcome) => {
+        match catch_unwind(AssertUnwindSafe(|| (self.work)(conn))) {
+            Ok(None) => Ok(()),
+            Ok(Some(outcome)) => {
                 let undo = outcome.is_err();
                 self.outcome = Some(outcome);
                 if undo { Err(Undo::Refused) } else { Ok(()) }
@@ -102,28 +106,30 @@ impl Db {
         E: From<diesel::result::Error> + Send + 'static,
         F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
     {
-        Self::run(&self.read, deed).await
+        let mut deed = Some(deed);
+        Self::run(&self.read, move |conn: &mut Conn| deed.take().map(|deed| deed(conn))).await
     }
 
     /// Runs `deed` in one transaction: whole when it returns `Ok`, not at all when it fails.
-    /// The answer comes after the commit is on disk.
+    /// The answer comes after the commit is on disk. A copy is done instead when the server had
+    /// to end the transaction in favour of another.
     pub async fn write<T, E, F>(&self, deed: F) -> Result<Result<T, E>, QueueFull>
     where
         T: Send + 'static,
         E: From<diesel::result::Error> + Send + 'static,
-        F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T, E> + Clone + Send + 'static,
     {
-        Self::run(&self.write, deed).await
+        Self::run(&self.write, move |conn: &mut Conn| Some(deed.clone()(conn))).await
     }
 
-    async fn run<T, E, F>(queue: &Sender<Box<dyn Job>>, deed: F) -> Result<Result<T, E>, QueueFull>
+    async fn run<T, E, F>(queue: &Sender<Box<dyn Job>>, work: F) -> Result<Result<T, E>, QueueFull>
     where
         T: Send + 'static,
         E: From<diesel::result::Error> + Send + 'static,
-        F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+        F: FnMut(&mut Conn) -> Option<Result<T, E>> + Send + 'static,
     {
         let (answer, wait) = oneshot::channel();
-        let job = Box::new(Deed { work: Some(deed), outcome: None, answer });
+        let job = Box::new(Deed { work, outcome: None, answer });
         match queue.try_send(job) {
             Ok(()) => wait.await.map_err(|_dropped| QueueFull::Stopped),
             Err(TrySendError::Full(_)) => Err(QueueFull::Full),
@@ -302,7 +308,7 @@ fn run_worker(url: &str, jobs: &Receiver<Box<dyn Job>>, writes: bool) {
             }
         };
         let (fate, well) = if writes {
-            match conn.transaction(|conn| job.run(conn)) {
+            match in_turn(conn, job.as_mut()) {
                 Ok(()) => (Ok(()), true),
                 Err(Undo::Refused) => (Ok(()), false),
                 Err(Undo::Diesel(error)) => (Err(error), false),
@@ -317,6 +323,23 @@ fn run_worker(url: &str, jobs: &Receiver<Box<dyn Job>>, writes: bool) {
             kept = None;
         }
     }
+}
+
+/// Runs a job in a transaction, and once more when it had to give way to another: two that wait
+/// for one another are found by the server after a second, and one of them is ended.
+fn in_turn(conn: &mut Conn, job: &mut dyn Job) -> Result<(), Undo> {
+    for _ in 0..AGAIN_MAX {
+        let ran = conn.transaction(|conn| job.run(conn));
+        let gave_way = match conn {
+            Conn::Postgres(conn) => conn.take_gave_way(),
+            Conn::Sqlite(_) => false,
+        };
+        if ran.is_ok() || !gave_way {
+            return ran;
+        }
+        tracing::warn!("two deeds waited for one another; one of them is done again");
+    }
+    conn.transaction(|conn| job.run(conn))
 }
 
 fn reach(url: &str) -> Result<Conn, diesel::ConnectionError> {

@@ -10,6 +10,7 @@
 //! `get_result`; `first` says `LIMIT`.
 
 mod executor;
+mod fingerprint;
 mod open;
 mod postgres;
 
@@ -53,18 +54,35 @@ where
     }
 }
 
+/// Who may be at a subject at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Nobody else.
+    Alone(uuid::Uuid),
+    /// All who come for this, and nobody who must be alone.
+    Together(uuid::Uuid),
+}
+
 /// Lets those who would change the same things go one after the other, until the transaction
-/// ends. SQLite has one writer anyway.
-pub fn take_turns(conn: &mut Conn, subjects: &[uuid::Uuid]) -> QueryResult<()> {
+/// ends. Whoever needs several turns asks for them at once. SQLite has one writer anyway.
+pub fn take_turns(conn: &mut Conn, turns: &[Turn]) -> QueryResult<()> {
     let Conn::Postgres(conn) = conn else { return Ok(()) };
-    let mut keys: Vec<i64> = subjects.iter().map(|subject| turn_key(*subject)).collect();
-    // In one order, so that nobody waits in a circle.
+    let mut keys: Vec<(i64, bool)> = turns
+        .iter()
+        .map(|turn| match turn {
+            Turn::Alone(subject) => (turn_key(*subject), false),
+            Turn::Together(subject) => (turn_key(*subject), true),
+        })
+        .collect();
+    // In one order, so that nobody waits in a circle; who is alone is together as well.
     keys.sort_unstable();
-    keys.dedup();
-    for key in keys {
-        diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
-            .bind::<diesel::sql_types::BigInt, _>(key)
-            .execute(conn)?;
+    keys.dedup_by_key(|(key, _)| *key);
+    for (key, together) in keys {
+        let lock = match together {
+            true => "SELECT pg_advisory_xact_lock_shared($1)",
+            false => "SELECT pg_advisory_xact_lock($1)",
+        };
+        diesel::sql_query(lock).bind::<diesel::sql_types::BigInt, _>(key).execute(conn)?;
     }
     Ok(())
 }
@@ -73,6 +91,22 @@ pub fn take_turns(conn: &mut Conn, subjects: &[uuid::Uuid]) -> QueryResult<()> {
 fn turn_key(subject: uuid::Uuid) -> i64 {
     let [.., a, b, c, d, e, f, g, h] = subject.into_bytes();
     i64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// Whether the server ended a transaction so that another could go on: done again, it can succeed.
+///
+/// A failed serialization (40001) has a kind of its own. A deadlock (40P01) has none, and its words
+/// are in the server's language; but nothing else tells in several lines who waits for whom, and
+/// hints where to read more.
+pub fn gave_way(error: &diesel::result::Error) -> bool {
+    use diesel::result::DatabaseErrorKind::{SerializationFailure, Unknown};
+    match error {
+        diesel::result::Error::DatabaseError(SerializationFailure, _) => true,
+        diesel::result::Error::DatabaseError(Unknown, info) => {
+            info.hint().is_some() && info.details().is_some_and(|lines| lines.lines().count() > 1)
+        }
+        _ => false,
+    }
 }
 
 /// What a guard of the schema said when it refused a statement (`resource_busy`, `note_signed`):

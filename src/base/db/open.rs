@@ -10,10 +10,10 @@ use diesel::sql_types::{BigInt, Integer, Text};
 use diesel::sqlite::SqliteConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::{Conn, Db, PgRust, Threads, executor};
+use super::{Conn, Db, PgRust, Threads, executor, fingerprint};
 
-const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
-const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+pub(super) const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+pub(super) const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
 /// Older versions can corrupt a database when a checkpoint meets a writer (fixed in 3.51.3).
 const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
@@ -70,6 +70,13 @@ pub enum OpenError {
     /// A migration failed; the database stays at the version before it.
     #[error("cannot migrate the database: {0}")]
     Migrate(String),
+    /// The schema was made from another text than this program has; nothing was changed.
+    #[error(
+        "another build of feldsher made this database, and its schema ({0}) differs from the one \
+         that this program knows; nothing was changed. Start the build that made it, or give this \
+         one an empty database"
+    )]
+    OtherSchema(&'static str),
     /// Another server process has this file open.
     #[error("{0} is in use by another feldsher process")]
     InUse(PathBuf),
@@ -92,9 +99,9 @@ pub enum Reached {
     Postgres(String, Conn),
 }
 
-/// Reaches the database and changes nothing in it.
+/// Reaches the database and changes nothing in it. A schema that is not ours is refused.
 pub fn reach(url: &DatabaseUrl) -> Result<Reached, OpenError> {
-    Ok(match url {
+    let mut reached = match url {
         DatabaseUrl::Sqlite(path) => {
             let lock = lock_file(path)?;
             Reached::Sqlite(path.clone(), lock, sqlite(path)?)
@@ -102,7 +109,29 @@ pub fn reach(url: &DatabaseUrl) -> Result<Reached, OpenError> {
         DatabaseUrl::Postgres(url) => {
             Reached::Postgres(url.clone(), Conn::Postgres(PgRust::establish(url)?))
         }
-    })
+    };
+    check(reached.conn())?;
+    Ok(reached)
+}
+
+fn check(conn: &mut Conn) -> Result<(), OpenError> {
+    if is_made(conn)? { fingerprint::check(conn) } else { Ok(()) }
+}
+
+/// Whether there is a schema.
+fn is_made(conn: &mut Conn) -> QueryResult<bool> {
+    let tables = match conn {
+        Conn::Postgres(_) => {
+            "SELECT CAST(count(*) AS int) AS value FROM pg_tables
+             WHERE schemaname = current_schema() AND tablename = 'settings'"
+        }
+        Conn::Sqlite(_) => {
+            "SELECT count(*) AS value FROM sqlite_schema
+             WHERE type = 'table' AND name = 'settings'"
+        }
+    };
+    let found: Number = diesel::sql_query(tables).get_result(conn)?;
+    Ok(found.value > 0)
 }
 
 impl Reached {
@@ -118,18 +147,7 @@ impl Reached {
         question: impl FnOnce(&mut Conn) -> QueryResult<T>,
     ) -> Result<Option<T>, OpenError> {
         let conn = self.conn();
-        let tables = match conn {
-            Conn::Postgres(_) => {
-                "SELECT CAST(count(*) AS int) AS value FROM pg_tables
-                 WHERE schemaname = current_schema() AND tablename = 'settings'"
-            }
-            Conn::Sqlite(_) => {
-                "SELECT count(*) AS value FROM sqlite_schema
-                 WHERE type = 'table' AND name = 'settings'"
-            }
-        };
-        let found: Number = diesel::sql_query(tables).get_result(conn)?;
-        Ok(if found.value == 0 { None } else { Some(question(conn)?) })
+        Ok(if is_made(conn)? { Some(question(conn)?) } else { None })
     }
 
     /// Brings the schema up to date. Returns the versions applied.
@@ -177,22 +195,30 @@ pub fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, OpenError> {
 }
 
 fn apply(conn: &mut Conn) -> Result<Vec<String>, OpenError> {
+    if let Conn::Postgres(conn) = conn {
+        conn.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
+    }
+    // Another node may have made the schema since this one was reached.
+    check(conn)?;
+    let applied = conn.transaction(|conn| {
+        let applied = run_pending(conn)?;
+        fingerprint::keep(conn)?;
+        Ok::<_, OpenError>(applied)
+    })?;
+    if let Conn::Postgres(conn) = conn {
+        conn.batch_execute(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})"))?;
+    }
+    Ok(applied)
+}
+
+fn run_pending(conn: &mut Conn) -> Result<Vec<String>, OpenError> {
     let failed =
         |error: Box<dyn std::error::Error + Send + Sync>| OpenError::Migrate(error.to_string());
     let applied = match conn {
-        Conn::Postgres(conn) => {
-            conn.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
-            let applied = conn.run_pending_migrations(POSTGRES_MIGRATIONS).map_err(failed)?;
-            let applied: Vec<_> = applied.iter().map(ToString::to_string).collect();
-            conn.batch_execute(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})"))?;
-            applied
-        }
-        Conn::Sqlite(conn) => {
-            let applied = conn.run_pending_migrations(SQLITE_MIGRATIONS).map_err(failed)?;
-            applied.iter().map(ToString::to_string).collect()
-        }
+        Conn::Postgres(conn) => conn.run_pending_migrations(POSTGRES_MIGRATIONS),
+        Conn::Sqlite(conn) => conn.run_pending_migrations(SQLITE_MIGRATIONS),
     };
-    Ok(applied)
+    Ok(applied.map_err(failed)?.iter().map(ToString::to_string).collect())
 }
 
 /// Holds `PATH.lock` for the life of the process: a second server would bypass the one writer.

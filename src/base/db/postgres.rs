@@ -19,12 +19,15 @@ use diesel_async::{
 use futures_util::StreamExt;
 use tokio::runtime::Runtime;
 
+use super::gave_way;
+
 /// How long a connection may take to be made.
 const CONNECT_SECS_MAX: u64 = 5;
 
 /// A PostgreSQL connection for synchronous code. Use it on a thread without a runtime.
 pub struct PgRust {
     connection: AsyncPgConnection,
+    gave_way: bool,
     // Last, so that the connection is dropped while its runtime still lives.
     runtime: Runtime,
 }
@@ -33,6 +36,12 @@ impl PgRust {
     /// Whether the server no longer answers. Costs a round trip: ask after a failure only.
     pub fn is_closed(&mut self) -> bool {
         self.batch_execute("").is_err()
+    }
+
+    /// Whether a transaction here gave way to another since this was asked last. The error itself
+    /// may have been turned into another one on its way.
+    pub fn take_gave_way(&mut self) -> bool {
+        std::mem::take(&mut self.gave_way)
     }
 
     /// Begins a transaction that sees one snapshot and writes nothing.
@@ -80,14 +89,16 @@ impl Connection for PgRust {
         let connection = runtime
             .block_on(async move { tokio::time::timeout(limit, connect(url)).await })
             .map_err(|elapsed| bad(elapsed.to_string()))??;
-        Ok(Self { connection, runtime })
+        Ok(Self { connection, gave_way: false, runtime })
     }
 
     fn execute_returning_count<T>(&mut self, source: &T) -> QueryResult<usize>
     where
         T: QueryFragment<Pg> + QueryId,
     {
-        self.runtime.block_on(self.connection.execute_returning_count(source))
+        let done = self.runtime.block_on(self.connection.execute_returning_count(source));
+        self.gave_way |= done.as_ref().is_err_and(gave_way);
+        done
     }
 
     fn transaction_state(
@@ -132,8 +143,11 @@ impl LoadConnection<DefaultLoadingMode> for PgRust {
         let rows = self.runtime.block_on(async {
             let stream = self.connection.load(source).await?;
             Ok::<_, diesel::result::Error>(stream.collect::<Vec<_>>().await)
-        })?;
-        Ok(rows.into_iter())
+        });
+        let failed =
+            rows.as_ref().map_or_else(Some, |rows| rows.iter().find_map(|row| row.as_ref().err()));
+        self.gave_way |= failed.is_some_and(gave_way);
+        Ok(rows?.into_iter())
     }
 }
 
@@ -159,7 +173,10 @@ impl TransactionManager<PgRust> for PgTransactions {
     }
 
     fn commit_transaction(conn: &mut PgRust) -> QueryResult<()> {
-        conn.runtime.block_on(AnsiTransactionManager::commit_transaction(&mut conn.connection))
+        let commit = AnsiTransactionManager::commit_transaction(&mut conn.connection);
+        let done = conn.runtime.block_on(commit);
+        conn.gave_way |= done.as_ref().is_err_and(gave_way);
+        done
     }
 
     fn transaction_manager_status_mut(conn: &mut PgRust) -> &mut TransactionManagerStatus {

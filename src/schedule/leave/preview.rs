@@ -8,7 +8,9 @@ use chrono::{NaiveTime, TimeDelta};
 
 use crate::account;
 use crate::appointment::AppointmentId;
-use crate::appointment::affected::{self, Affected};
+use crate::appointment::affected::Affected;
+use crate::appointment::occupy::{LANE, SECOND_LANE};
+use crate::appointment::taken;
 use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::tx::Tx;
@@ -125,7 +127,7 @@ fn asked(
     }
     let patients: Vec<uuid::Uuid> = visits.iter().map(|visit| visit.patient.0).collect();
     let busy = match range {
-        Some(range) => affected::taken(tx, &patients, (range.start, range.end))?,
+        Some(range) => taken::of_people(tx, &patients, &[LANE], (range.start, range.end))?,
         None => Vec::new(),
     };
     let mut asked = Vec::with_capacity(visits.len());
@@ -178,7 +180,7 @@ fn candidates(
     let mut ids: Vec<uuid::Uuid> = givers.values().flatten().map(|one| one.id.0).collect();
     ids.sort_unstable();
     ids.dedup();
-    let taken = affected::taken(tx, &ids, (range.start, range.end))?;
+    let taken = taken::of_people(tx, &ids, &[LANE, SECOND_LANE], (range.start, range.end))?;
     let candidate = |id: uuid::Uuid| {
         let own = || taken.iter().filter(move |(other, ..)| *other == id);
         // An urgent visit takes two lanes and is one.

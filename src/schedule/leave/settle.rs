@@ -14,7 +14,7 @@ use crate::appointment::affected::{self, Affected};
 use crate::appointment::reschedule::{RescheduleAppointment, put_elsewhere};
 use crate::appointment::{self, AppointmentId, check_reason};
 use crate::base::column::Instant;
-use crate::base::db::take_turns;
+use crate::base::db::{Turn, take_turns};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::absence_outcomes;
@@ -117,7 +117,8 @@ pub(crate) fn take_all_turns(
     subjects.extend(visits.iter().flat_map(|visit| [visit.patient.0, visit.practitioner.0]));
     subjects.extend(facts.practitioner.map(|id| id.0));
     subjects.extend(facts.organization.map(|id| id.0));
-    Ok(take_turns(tx.conn, &subjects)?)
+    let turns: Vec<Turn> = subjects.into_iter().map(Turn::Alone).collect();
+    Ok(take_turns(tx.conn, &turns)?)
 }
 
 /// What is done with a visit.
