@@ -24,4 +24,5 @@ mod serving;
 mod sign_in;
 mod strangers;
 mod tampering;
+mod waitlist;
 mod wire;
