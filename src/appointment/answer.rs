@@ -41,6 +41,9 @@ pub struct AnsweredOffer {
     /// The booking code of that visit, for who had the code of a wish.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// Whether what is held can be left to the next.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub can_decline: bool,
     /// Whether the time was left to the next.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub declined: bool,

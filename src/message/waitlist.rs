@@ -57,10 +57,10 @@ pub fn forget_vacancy(tx: &mut Tx, offer: OfferId) -> Result<bool, Error> {
 pub fn tell_gone(
     tx: &mut Tx,
     patient: Option<AccountId>,
-    offer: OfferId,
-    code: &str,
+    (offer, code): (OfferId, &str),
+    tell_at: Instant,
 ) -> Result<(), Error> {
-    let times = (tx.now, tx.now.plus(TimeDelta::hours(NEWS_HOURS)));
+    let times = (tell_at, tell_at.plus(TimeDelta::hours(NEWS_HOURS)));
     let key = format!("vacancy gone|{offer}");
     tell(tx, patient, &key, times, |language| text::vacancy_gone(language, code))
 }

@@ -188,11 +188,9 @@ pub(crate) fn answer_of(
                 local_start: zone::local(offer.starts_at, patient.time_zone),
                 time_zone: patient.time_zone.to_string(),
             };
-            Ok(AnsweredOffer {
-                expires_at: Some(offer.expires_at),
-                times: vec![time],
-                ..AnsweredOffer::default()
-            })
+            let (expires_at, times) = (Some(offer.expires_at), vec![time]);
+            let can_decline = true;
+            Ok(AnsweredOffer { expires_at, times, can_decline, ..AnsweredOffer::default() })
         }
         Some(true) => {
             // Who has no account of their own acts for whoever put them on the list.

@@ -15,7 +15,7 @@ use crate::organization::ServiceId;
 use crate::patient::{self, PatientId};
 use crate::practitioner::PractitionerId;
 use crate::waitlist::join::active_of;
-use crate::waitlist::offer::{entry_of_hold, finish, standing, take_back};
+use crate::waitlist::offer::{entry_of_hold, finish, hours, standing, take_back};
 use crate::waitlist::{EntryId, EntryRow, VacancyStatus, WaitEnd, WaitStatus, is_active, lock_row};
 
 /// A wish that a booking meets. Say so with [`met`] when the visit is there.
@@ -128,8 +128,9 @@ pub(crate) fn away(
         let row = take_back(tx, row, VacancyStatus::Withdrawn)?;
         tx.record(Action::OfferVacancy, "WaitlistEntry", id.0, &row.facts());
         if was_told {
-            let account = patient::find_row(tx, row.patient_id)?.account_id;
-            message::tell_gone(tx, account, offer.id, &row.code)?;
+            let patient = patient::find_row(tx, row.patient_id)?;
+            let tell_at = hours(tx, patient.time_zone).tell_at;
+            message::tell_gone(tx, patient.account_id, (offer.id, &row.code), tell_at)?;
         }
     }
     Ok(())

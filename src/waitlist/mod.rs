@@ -102,6 +102,8 @@ const QUEUE_MAX: i64 = 500;
 /// A time that is held for whoever waits.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Vacancy {
+    /// The appointment that holds the time; with the offer accepted, it can be the visit.
+    pub held: AppointmentId,
     /// When the visit would begin.
     pub start: Instant,
     /// The same as a clock where the patient lives shows it, RFC 3339.
@@ -422,6 +424,7 @@ fn show_all(tx: &mut Tx, ids: &[EntryId]) -> Result<Vec<Entry>, Error> {
 fn vacancy(offer: &OfferRow, practitioner: &str, zone: Zone) -> Vacancy {
     let name = practitioner.to_owned();
     Vacancy {
+        held: offer.held_id,
         start: offer.starts_at,
         local_start: zone::local(offer.starts_at, zone),
         time_zone: zone,

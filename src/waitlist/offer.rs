@@ -250,7 +250,8 @@ fn queue(tx: &mut Tx, service: ServiceId) -> Result<Vec<Waiting>, Error> {
     Ok(queue)
 }
 
-fn hours(tx: &Tx, zone: Zone) -> Hours {
+/// What an offer or a text that is made now must keep to in a zone.
+pub(super) fn hours(tx: &Tx, zone: Zone) -> Hours {
     let booking = &tx.config.booking;
     let night = Night { from_hour: booking.night_from_hour, to_hour: booking.night_to_hour };
     let full = TimeDelta::minutes(i64::from(booking.waitlist_minutes));
@@ -267,7 +268,7 @@ fn offer(
     until: Instant,
 ) -> Result<bool, Error> {
     let idle = lock_if_idle(tx, waiting.row.id)?;
-    if !idle.is_some_and(|row| row.status == WaitStatus::Waiting) {
+    if idle.is_none_or(|row| row.status != WaitStatus::Waiting) {
         return Ok(false);
     }
     let mode = match waiting.visit {

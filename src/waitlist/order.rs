@@ -144,6 +144,8 @@ mod tests {
     use super::*;
     use crate::waitlist::waking::Night;
 
+    type Change = fn(&mut Wish);
+
     const NIGHT: Night = Night { from_hour: 22, to_hour: 8 };
 
     fn at(minute: i64) -> Instant {
@@ -197,7 +199,7 @@ mod tests {
     #[test]
     fn a_time_suits_by_everything_that_was_wished_for() {
         assert_eq!(wish().deadline(doctor(1), visit(300)), Some(at(30)));
-        let cases: [(&str, fn(&mut Wish)); 7] = [
+        let cases: [(&str, Change); 7] = [
             ("another doctor", |wish| wish.practitioner = Some(doctor(2))),
             ("too early", |wish| wish.earliest = at(301)),
             ("too late", |wish| wish.latest = at(299)),
