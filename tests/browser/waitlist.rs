@@ -1,6 +1,8 @@
 //! The waiting list on a small phone: joining it and reading one's place, taking the time that is
 //! held, and answering from the link in the SMS without signing in.
 
+use std::path::Path;
+
 use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
 
@@ -18,6 +20,14 @@ async fn sign_in(clinic: &Clinic, page: &Page, who: &Person) {
     page.write("#code", &clinic.code_for(&who.phone).await).await;
     page.click("#verify").await;
     page.see("#upcoming, #no-visits").await;
+}
+
+/// Draws a page when asked to, beside what was built.
+async fn picture(page: &Page, name: &str) {
+    if std::env::var_os("TEST_PICTURES").is_some() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pictures");
+        page.picture(&directory.join(format!("{name}.png"))).await;
+    }
 }
 
 /// Nothing reaches beyond the edge of the screen.
@@ -73,6 +83,7 @@ async fn a_patient_waits_is_offered_a_time_and_answers_on_a_small_phone() {
     page.click("#wait").await;
     page.see("#join-waitlist").await;
     fits(&page).await;
+    picture(&page, "waitlist-join").await;
     page.click("#wait-parts input[value=evening]").await;
     page.click("#join-waitlist").await;
     page.see("#wishes [data-wish]").await;
@@ -100,6 +111,7 @@ async fn a_patient_waits_is_offered_a_time_and_answers_on_a_small_phone() {
     if !offered {
         page.reload().await;
         let place = page.text("#wishes [data-status=waiting]").await;
+        picture(&page, "waitlist-place").await;
         assert!(place.contains("Ваше место: 1") && place.contains("Перед вами: 0"), "{place}");
         let cancel = format!("/v1/appointments/{}/cancel", taken["id"].as_str().unwrap());
         holder.once(&cancel, &key(), &json!({})).await.expect(200);
@@ -108,6 +120,7 @@ async fn a_patient_waits_is_offered_a_time_and_answers_on_a_small_phone() {
     let card = page.text("#wishes [data-status=offered]").await;
     assert!(card.contains("Держим для вас до") && card.contains("осталось"), "{card}");
     fits(&page).await;
+    picture(&page, "waitlist-offer").await;
     page.click("#wishes .accept").await;
     page.wait_for("!document.querySelector('#wishes') && document.querySelector('#upcoming')")
         .await;
@@ -132,6 +145,7 @@ async fn a_patient_waits_is_offered_a_time_and_answers_on_a_small_phone() {
     let other = Chromium::start().await;
     let link = other.page("somebody with a link", Device::Phone, "ru").await;
     link.goto(&format!("{}/#offer={}", clinic.url, entry["code"].as_str().unwrap())).await;
+    picture(&link, "waitlist-link").await;
     link.choose("#born", me["birth_date"].as_str().unwrap()).await;
     link.click("#show-offer").await;
     let shown = link.text("#offer").await;
@@ -140,7 +154,10 @@ async fn a_patient_waits_is_offered_a_time_and_answers_on_a_small_phone() {
         assert!(!shown.contains(name.as_str().unwrap()), "no names: {shown}");
     }
     fits(&link).await;
+    picture(&link, "waitlist-link-offer").await;
     link.click("#offer .accept").await;
+    link.see("#booking-code").await;
+    picture(&link, "waitlist-link-taken").await;
     let code = link.text("#booking-code").await;
     let mine = ask(&page, "/v1/appointments?status=booked&limit=100").await;
     let codes: Vec<&Value> =
