@@ -28,7 +28,8 @@ const ASSETS: &[(&str, &str)] = files!(
     "api.js" "call-view.js" "call-words.js" "call.js" "demo.js" "doctor-day.js" "doctor-note.js"
     "doctor-visit.js" "doctor-words.js" "doctor.js" "favicon.svg" "i18n.js" "media.js"
     "patient-book.js" "patient-home.js" "patient-note.js" "patient-signin.js" "patient-visit.js"
-    "patient.js" "peer.js" "quality.js" "signal.js" "style.css" "time.js" "ui.js" "words.js"
+    "patient-waitlist.js" "patient.js" "peer.js" "quality.js" "signal.js" "style.css" "time.js" "ui.js" "waitlist-words.js"
+    "words.js"
 );
 
 const PATIENT: &str = include_str!("pages/index.html");

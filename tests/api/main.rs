@@ -26,4 +26,5 @@ mod sign_in;
 mod strangers;
 mod taken;
 mod tampering;
+mod waitlist;
 mod wire;

@@ -11,4 +11,5 @@ mod clinic;
 mod driver;
 mod page;
 mod story;
+mod waitlist;
 mod wire;

@@ -433,7 +433,7 @@ async fn state(page: &Page, state: &str) {
 }
 
 /// What the API answers to the very session of a page.
-async fn ask(page: &Page, path: &str) -> Value {
+pub async fn ask(page: &Page, path: &str) -> Value {
     let body = format!(
         "const page = document.querySelector('script[type=module]').src; \
          const api = await import(page.replace(/[^/]+$/, 'api.js')); \

@@ -4,6 +4,7 @@ import { $, show, h, put, refill, button, field, busy, problemBox, tell, keepDra
 import * as api from './api.js';
 import { dayKey, shiftDay, startOfDay, namedDay, weekday, dayNumber, wallClock, wallKey, now, rfc3339 } from './time.js';
 import { whenLine, whenOf } from './patient-home.js';
+import { waitInstead } from './patient-waitlist.js';
 
 const DAYS = 14;
 const KEY = 'feldsher.booking';
@@ -37,7 +38,7 @@ async function times(order, wanted) {
   const end = startOfDay(shiftDay(today, DAYS), zone);
   const days = h('div', { id: 'days', class: 'days', role: 'group', 'aria-label': t('book.when') });
   const slots = h('div', { id: 'slots', class: 'stack', 'aria-live': 'polite' });
-  show(h('h1', {}, t('book.when')), h('p', { class: 'lead' }, `${order.service.name} · ${t('local.time')}`), problemBox(), days, slots,
+  show(h('h1', {}, t('book.when')), h('p', { class: 'lead' }, `${order.service.name} · ${t('local.time')}`), problemBox(), days, slots, waitInstead(order),
     button('back', t('back'), order.choose, 'quiet'));
   let gone = false;
   onLeave(() => { gone = true; });

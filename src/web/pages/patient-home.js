@@ -3,6 +3,7 @@ import { t } from './i18n.js';
 import { show, h, put, poll, onLeave, asking, problemBox, say, $, refill } from './ui.js';
 import * as api from './api.js';
 import { namedDay, wallClock, wallKey, date, now, rfc3339 } from './time.js';
+import { myWishes, besideOffers, wishCards, earlier } from './patient-waitlist.js';
 
 const LIVE = ['proposed', 'pending', 'booked', 'arrived'];
 const OPEN = ['arrived', 'in-progress', 'onleave'];
@@ -24,7 +25,8 @@ export async function home(me) {
       api.items(api.query('/v1/appointments', { from: rfc3339(now() - YEAR_MS), limit: 100 })),
       api.items(`/v1/patients/${me.patient.id}/notes?limit=100`).catch(() => []),
     ]);
-    return { visits, notes: new Map(notes.map((note) => [note.encounter.id, note])) };
+    const wishes = await myWishes();
+    return { visits: besideOffers(visits, wishes), wishes, notes: new Map(notes.map((note) => [note.encounter.id, note])) };
   };
   const data = await load();
   if (location.hash && location.hash !== '#/') return;
@@ -43,12 +45,13 @@ export async function home(me) {
   onLeave(() => again.stop());
 }
 
-function draw(list, { visits, notes }, me) {
+function draw(list, { visits, notes, wishes }, me) {
   const running = (visit) => OPEN.includes(visit.encounter?.status);
   const ahead = (visit) => LIVE.includes(visit.status) && (running(visit) || Date.parse(visit.end) > now() - 3_600_000);
   const upcoming = visits.filter(ahead).sort((a, b) => a.start.localeCompare(b.start));
   const past = visits.filter((visit) => !ahead(visit)).sort((a, b) => b.start.localeCompare(a.start));
   refill(list,
+    wishCards(wishes, me, () => home(me)),
     h('h2', {}, t('home.upcoming')),
     upcoming.length ? h('div', { id: 'upcoming', class: 'stack' }, upcoming.map((visit) => coming(visit, me))) : h('p', { id: 'no-visits', class: 'lead' }, t('home.none')),
     past.length > 0 && h('h2', {}, t('home.past')),
@@ -65,6 +68,7 @@ function coming(visit, me) {
       h('span', { class: 'hint' }, `${t('home.code')} `, h('span', { class: 'code' }, visit.code)),
       h('span', { class: 'tag', data: { status: visit.status } }, t(`status.${visit.status}`))),
     visit.encounter && h('a', { class: 'button second open-visit', href: `#/visit/${visit.encounter.id}` }, t('home.open')),
+    earlier(visit, me, () => home(me)),
     asking(`cancel-${visit.id}`, t('home.cancel'), t('home.cancel.ask', { when: whenOf(visit) }), t('home.cancel.yes'), async () => {
       await api.post(`/v1/appointments/${visit.id}/cancel`);
       await home(me);
