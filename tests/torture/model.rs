@@ -411,6 +411,9 @@ struct Theatre {
     threads: Option<Threads>,
     stage: Stage,
     restarts: usize,
+    /// Times that were held for those who wait, and those that they took.
+    held: usize,
+    taken: usize,
 }
 
 impl Theatre {
@@ -420,7 +423,8 @@ impl Theatre {
         let (config, clock) = (app.config.clone(), Arc::clone(&app.clock));
         drop(app);
         let database = world.house.leave().await;
-        let mut theatre = Self { database, config, clock, threads: None, stage, restarts: 0 };
+        let mut theatre =
+            Self { database, config, clock, threads: None, stage, restarts: 0, held: 0, taken: 0 };
         theatre.restart().await;
         theatre
     }
@@ -476,6 +480,8 @@ impl Theatre {
                 self.restart().await;
             }
         }
+        self.held += game.model.held_and_taken.0;
+        self.taken += game.model.held_and_taken.1;
         let cleared = self.keep(move |stage, conn| clear(stage, conn, &game)).await;
         verdict.and(cleared.and_then(|cleared| cleared))
     }
@@ -512,7 +518,11 @@ async fn agree(engine: Engine) {
             panic!("sequence {number} goes wrong: {wrong:?}\n{steps:#?}");
         }
     }
-    println!("{sequences} sequences of {STEPS} steps, {} restarts", theatre.restarts);
+    let Theatre { restarts, held, taken, .. } = theatre;
+    println!(
+        "{sequences} sequences of {STEPS} steps, {restarts} restarts, {taken} of {held} taken"
+    );
+    assert!(held > taken && taken > 0, "nobody ever waited: {held} held, {taken} taken");
 }
 
 #[actix_web::test]

@@ -135,6 +135,8 @@ pub struct Model {
     pub now: i64,
     pub visits: BTreeMap<usize, Visit>,
     pub waiting: BTreeMap<usize, Waiting>,
+    /// How many times were held for those who wait, and how many of them were taken.
+    pub held_and_taken: (usize, usize),
     pub absences: BTreeMap<usize, (usize, i64, i64)>,
 }
 

@@ -10,7 +10,7 @@ use feldsher::waitlist::{self, Entry, WaitStatus};
 use serde_json::json;
 
 use super::intervals::{
-    DAY_TICKS, Held, Model, PATIENTS, Standing, Step, VISIT_TICKS, Visit, Waiting,
+    DAY_TICKS, DOCTORS, Held, Model, PATIENTS, Standing, Step, VISIT_TICKS, Visit, Waiting,
 };
 use super::{Made, Stage, expect, nth};
 
@@ -79,6 +79,7 @@ pub fn answer(
         let standing = Standing::Booked;
         model.visits.insert(number, Visit { doctor, patient, tick, standing });
         made.visits.insert(number, visit.id);
+        model.held_and_taken.1 += 1;
     }
     Ok(Ok(()))
 }
@@ -127,6 +128,7 @@ pub fn watch(
         }
         model.waiting.get_mut(&number).unwrap().offer = held;
     }
+    model.held_and_taken.0 += fresh.len();
     let may_be = fresh.iter().try_for_each(|(number, held)| fits(model, *number, *held, &idle));
     Ok(may_be.and_then(|()| nobody_waits_beside(before, model, &idle, step)))
 }
@@ -158,7 +160,7 @@ fn nobody_waits_beside(
                 && !model.visits[id].is_live(model.now)
         })
     };
-    for doctor in 0..2 {
+    for doctor in 0..DOCTORS {
         let is_filled = match step {
             Step::Wish { .. } => before.waiting.len() < model.waiting.len(),
             Step::Cancel { .. } => ended(doctor),
