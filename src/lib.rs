@@ -22,4 +22,5 @@ pub mod record;
 pub mod resource;
 pub mod schedule;
 pub mod server;
+pub mod waitlist;
 pub mod web;

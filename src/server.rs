@@ -36,6 +36,7 @@ use crate::practitioner;
 use crate::record;
 use crate::resource;
 use crate::schedule::{self, leave};
+use crate::waitlist;
 use crate::web as pages;
 
 /// How long a client may take to send the head of a request.
@@ -57,6 +58,7 @@ pub fn routes(api: &mut ServiceConfig) {
     place_routes(api);
     schedule_routes(api);
     appointment_routes(api);
+    waitlist_routes(api);
     encounter_routes(api);
     record_routes(api);
     calendar_routes(api);
@@ -122,13 +124,13 @@ fn schedule_routes(api: &mut ServiceConfig) {
         .service(leave::http::apply_illness_plan)
         .service(leave::http::undo_illness_plan)
         .service(leave::http::find_offer)
-        .service(leave::http::choose_time)
-        .service(leave::http::answer_offer);
+        .service(leave::http::choose_time);
 }
 
 fn appointment_routes(api: &mut ServiceConfig) {
     api.service(appointment::http::book_appointment)
         .service(appointment::http::look_up_appointment)
+        .service(appointment::http::answer_offer)
         .service(appointment::http::book_series)
         // They are no ids of appointments.
         .route("/v1/appointments/lookup", web::route().to(nothing_here))
@@ -146,6 +148,15 @@ fn appointment_routes(api: &mut ServiceConfig) {
         .service(appointment::http::mark_noshow)
         .service(appointment::http::list_broken_promises)
         .service(appointment::http::keep_promise);
+}
+
+fn waitlist_routes(api: &mut ServiceConfig) {
+    api.service(waitlist::http::join_waitlist)
+        .service(waitlist::http::list_waitlist)
+        .service(waitlist::http::find_waitlist_entry)
+        .service(waitlist::http::accept_vacancy)
+        .service(waitlist::http::decline_vacancy)
+        .service(waitlist::http::withdraw_from_waitlist);
 }
 
 fn encounter_routes(api: &mut ServiceConfig) {

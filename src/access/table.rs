@@ -116,6 +116,18 @@ actions! {
     LookUp "appointment.look_up" [Anyone];
     /// Choose among the times that were offered, with a booking code and a birth date.
     AnswerOffer "appointment.answer_offer" [Anyone];
+    /// See a wish on the waiting list, and one's place there.
+    ReadWaitlist "waitlist.read" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadWaitlist;
+    /// Put a patient on the waiting list.
+    JoinWaitlist "waitlist.join" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
+    /// Let a patient go before those who have waited longer.
+    UrgeWaitlist "waitlist.urge" [Treats, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
+    /// Take the time that was offered.
+    AcceptVacancy "waitlist.accept" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadWaitlist;
+    /// Leave the time that was offered to the next.
+    DeclineVacancy "waitlist.decline" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadWaitlist;
+    /// Wait no longer.
+    LeaveWaitlist "waitlist.withdraw" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadWaitlist;
     /// See an appointment.
     ReadAppointment "appointment.read" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
     /// Change the reason of a visit.
@@ -168,6 +180,8 @@ actions! {
 
     /// Take back offers that nobody answered: Feldsher itself, nobody else.
     LapseOffer "appointment.lapse_offer" [];
+    /// Offer a time that became free, and end what nobody answered: Feldsher itself, nobody else.
+    OfferVacancy "waitlist.offer" [];
     /// Deliver what waits in the outbox: Feldsher itself, nobody else.
     DeliverMessage "message.deliver" [];
     /// Make an administrator of the installation: the command line, nobody else.

@@ -19,6 +19,7 @@ use crate::organization::ServiceId;
 use crate::organization::service::Mode;
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
+use crate::waitlist::follow;
 
 /// A visit as whoever finds it another place must know it.
 #[derive(Debug, Clone, Queryable)]
@@ -113,6 +114,11 @@ pub fn of(tx: &mut Tx, ids: &[AppointmentId]) -> Result<Vec<Affected>, Error> {
 
 /// Calls a visit off because its practitioner is away.
 pub fn call_off(tx: &mut Tx, id: AppointmentId, reason: Option<&str>) -> Result<(), Error> {
+    let row = find_row(tx, id)?;
+    if follow::gives_back(tx, &row, false)? {
+        return Ok(());
+    }
+    follow::calling_off(tx, id, false)?;
     encounter::advance(tx, id, Act::Cancel, None)?;
     let reason = sealed(tx, id, "cancellation", reason)?;
     diesel::update(appointments::table.find(id))

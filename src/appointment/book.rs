@@ -3,13 +3,13 @@
 //! The code here only chooses and explains; what makes double booking impossible is in
 //! [`occupy`](crate::appointment::occupy) and the schema.
 
-use diesel::dsl::count_star;
 use diesel::prelude::*;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
+use crate::account::AccountId;
 use crate::appointment::needed::{self, HALF_DAY, Need};
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
 use crate::appointment::series::SeriesId;
@@ -33,9 +33,10 @@ use crate::organization::service::Mode;
 use crate::organization::{self, Service, ServiceId};
 use crate::patient::{self, PatientId, PatientRow};
 use crate::practitioner::{self, PractitionerId, PractitionerRow};
-use crate::schedule;
 use crate::schedule::free::Asker;
 use crate::schedule::slots::Slot;
+use crate::schedule::{self, leave};
+use crate::waitlist::{self, follow};
 
 /// How many free times a refusal proposes.
 const ALTERNATIVES: usize = 3;
@@ -102,22 +103,32 @@ pub(crate) fn book_of(
     let mode = chosen_mode(wanted, &service)?;
     let id = AppointmentId::new(tx.now);
     let visit = Visit::of(wanted, &service);
+    // A wish is locked before any time, and what is held for it makes way.
+    let wish = match status {
+        AppointmentStatus::Booked => {
+            Some(follow::make_way(tx, patient.id, service.id, visit.start)?)
+        }
+        _ => None,
+    };
     let candidates = candidates(tx, &service, wanted, patient.id, visit)?;
     let practitioner = take_people(tx, id, &candidates, &patient, visit)?;
     let resources = take_others(tx, id, &service, wanted, &patient, visit)?;
-    let row = New { id, status, mode, series, resources, practitioner, patient: &patient };
+    let row =
+        New { id, status, mode, series, resources, practitioner, patient: &patient, by: None };
     insert(tx, &row, wanted, &service, visit)?;
     encounter::plan(tx, id, patient.id, practitioner.id, service.organization_id, visit.start)?;
     let booked = appointment::show(tx, id)?;
     let facts = Facts { practitioner: Some(practitioner.id), ..facts };
     tx.record(Action::Book, "Appointment", id.0, &facts);
-    if status == AppointmentStatus::Booked {
+    if let Some(wish) = wish {
+        follow::met(tx, &wish, id)?;
         message::confirm_booking(tx, &booked, patient.account_id)?;
     }
     Ok(booked)
 }
 
-/// A time that is held for a patient in place of another visit.
+/// A time that is held for a patient until they answer: in place of another visit, or because they
+/// wait for one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InPlace<'a> {
     /// For what.
@@ -130,9 +141,13 @@ pub(crate) struct InPlace<'a> {
     pub mode: Mode,
     /// Until when the time is held.
     pub until: Instant,
+    /// What binds the start.
+    pub asker: Asker,
+    /// On whose account; `None`: the caller's.
+    pub by: Option<AccountId>,
 }
 
-/// Holds a time in place of a visit, however many the patient holds already. `None` when the time
+/// Holds a time that is offered, however many the patient holds already. `None` when the time
 /// is taken. The caller has made the access decision.
 pub(crate) fn hold_in_place(
     tx: &mut Tx,
@@ -157,13 +172,14 @@ pub(crate) fn hold_in_place(
     let id = AppointmentId::new(tx.now);
     let visit = Visit::of(&wanted, held.service);
     let taken = tx.attempt(|tx| {
-        let when = (visit.start, Asker::Triage);
+        let when = (visit.start, held.asker);
         let candidates = working(tx, held.service, Some(practitioner), when)?;
         let practitioner = take_people(tx, id, &candidates, held.patient, visit)?;
         let resources = take_others(tx, id, held.service, &wanted, held.patient, visit)?;
         let (status, series) = (AppointmentStatus::Pending, None);
         let (mode, patient) = (held.mode, held.patient);
-        let row = New { id, status, mode, series, resources, practitioner, patient };
+        let by = held.by;
+        let row = New { id, status, mode, series, resources, practitioner, patient, by };
         insert(tx, &row, &wanted, held.service, visit)?;
         let clinic = held.service.organization_id;
         encounter::plan(tx, id, patient.id, practitioner.id, clinic, visit.start)?;
@@ -177,6 +193,11 @@ pub(crate) fn hold_in_place(
         &problem::PATIENT_BUSY,
         &problem::RESOURCE_BUSY,
         &problem::OUTSIDE_HOURS,
+        &problem::TOO_SOON,
+        &problem::TOO_FAR,
+        &problem::OFF_GRID,
+        &problem::DAY_FULL,
+        &problem::SERVICE_INACTIVE,
     ];
     match taken {
         Ok(id) => Ok(Some(id)),
@@ -281,12 +302,18 @@ fn check_holds(tx: &mut Tx, status: AppointmentStatus, patient: PatientId) -> Re
     if status == AppointmentStatus::Booked {
         return Ok(());
     }
-    let held: i64 = appointments::table
+    let held: Vec<AppointmentId> = appointments::table
         .filter(appointments::patient_id.eq(patient))
         .filter(appointments::hold_expires_at.gt(tx.now))
-        .select(count_star())
-        .get_result(tx.conn)?;
-    if held >= i64::from(tx.config.booking.holds_max) {
+        .select(appointments::id)
+        .load(tx.conn)?;
+    let count = |ids: usize| i64::try_from(ids).unwrap_or(i64::MAX);
+    // What was offered to them, they did not ask for.
+    let mut own = count(held.len());
+    if own > 0 {
+        own -= leave::offer::count_of(tx, &held)? + waitlist::offer::count_of(tx, &held)?;
+    }
+    if own >= i64::from(tx.config.booking.holds_max) {
         return Err(Error::from(&problem::TOO_MANY_HOLDS));
     }
     Ok(())
@@ -408,6 +435,16 @@ pub(crate) fn bookable_patient(
     tx: &mut Tx,
     wanted: Option<PatientId>,
 ) -> Result<(PatientRow, Facts), Error> {
+    patient_for(tx, wanted, Action::Book)
+}
+
+/// The patient for whom something shall be done, or the caller; 422 `unknown_reference` when there
+/// is none for whom they may.
+pub(crate) fn patient_for(
+    tx: &mut Tx,
+    wanted: Option<PatientId>,
+    action: Action,
+) -> Result<(PatientRow, Facts), Error> {
     let id = match wanted {
         Some(id) => id,
         None => tx
@@ -419,7 +456,7 @@ pub(crate) fn bookable_patient(
     let unknown = |error: Error| error.as_unknown_reference("/patient");
     let row = patient::find_row(tx, id).map_err(unknown)?;
     let facts = patient::facts_of(tx, &row)?;
-    tx.allow(Action::Book, &facts).map_err(unknown)?;
+    tx.allow(action, &facts).map_err(unknown)?;
     Ok((row, facts))
 }
 
@@ -490,6 +527,7 @@ struct New<'a> {
     resources: i32,
     practitioner: &'a PractitionerRow,
     patient: &'a PatientRow,
+    by: Option<AccountId>,
 }
 
 fn insert(
@@ -508,7 +546,7 @@ fn insert(
         _ => None,
     };
     let reason = sealed(tx, new.id, "reason", wanted.reason.as_deref())?;
-    let account = tx.actor().account;
+    let account = new.by.or(tx.actor().account);
     // 30^6 codes: a collision is rare, and then the next code is tried.
     for _ in 0..20 {
         let code = new_code()?;
@@ -552,7 +590,8 @@ fn insert(
     Err(Error::Internal("no booking code is free"))
 }
 
-fn new_code() -> Result<String, Error> {
+/// A code that can be read out on the telephone.
+pub(crate) fn new_code() -> Result<String, Error> {
     let mut code = String::with_capacity(CODE_LEN);
     while code.len() < CODE_LEN {
         for byte in seal::random::<16>()? {

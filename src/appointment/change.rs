@@ -19,6 +19,7 @@ use crate::encounter::{self, finish};
 use crate::message;
 use crate::patient;
 use crate::schedule::leave::offer;
+use crate::waitlist::{self, follow};
 
 /// What can be changed about a booked visit.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -72,16 +73,24 @@ pub fn confirm(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     {
         return Err(Error::from(&problem::HOLD_OVER));
     }
-    // A time that is held in place of another visit is chosen, not booked beside it.
-    if offer::is_offered(tx, id)? {
+    // A time that is offered is taken by answering, not by itself.
+    if is_offered(tx, id)? {
         return Err(Error::from(&problem::BAD_STATE));
     }
+    let wish = follow::make_way(tx, row.patient_id, row.service_id, row.starts_at)?;
     encounter::advance(tx, id, Act::Confirm, None)?;
+    follow::met(tx, &wish, id)?;
     tx.record(Action::ConfirmAppointment, "Appointment", id.0, &row.facts());
     let booked = show(tx, id)?;
     let account = patient::find_row(tx, row.patient_id)?.account_id;
     message::confirm_booking(tx, &booked, account)?;
     Ok(booked)
+}
+
+/// Whether an appointment is a time that is held until somebody answers: in place of another visit,
+/// or because they wait for one.
+pub(crate) fn is_offered(tx: &mut Tx, id: AppointmentId) -> Result<bool, Error> {
+    Ok(offer::is_offered(tx, id)? || waitlist::offer::entry_of_hold(tx, id)?.is_some())
 }
 
 /// Takes on a visit that was asked for. 410 `hold_over` when its time ran out meanwhile.
@@ -94,7 +103,9 @@ pub fn accept(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     if row.is_dead(tx.now) {
         return Err(Error::from(&problem::HOLD_OVER));
     }
+    let wish = follow::make_way(tx, row.patient_id, row.service_id, row.starts_at)?;
     encounter::advance(tx, id, Act::Accept, None)?;
+    follow::met(tx, &wish, id)?;
     tx.record(Action::AnswerRequest, "Appointment", id.0, &row.facts());
     let booked = show(tx, id)?;
     let account = patient::find_row(tx, row.patient_id)?.account_id;
@@ -198,6 +209,12 @@ pub fn cancel(
         return show(tx, id);
     }
     let code = cancellation_code(tx, &row, why.code)?;
+    let by_patient = code == CancellationCode::Patient;
+    if follow::gives_back(tx, &row, by_patient)? {
+        tx.record(Action::CancelAppointment, "Appointment", id.0, &row.facts());
+        return show(tx, id);
+    }
+    follow::calling_off(tx, id, by_patient)?;
     encounter::advance(tx, id, Act::Cancel, None)?;
     offer::withdraw(tx, id)?;
     let reason = sealed(tx, id, "cancellation", why.reason.as_deref())?;

@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, get, patch, post};
 
+use crate::appointment::answer::{self, AnswerOffer, AnsweredOffer};
 use crate::appointment::book::BookAppointment;
 use crate::appointment::change::{
     CancelAppointment, DeclineAppointment, EditAppointment, MarkNoshow,
@@ -69,6 +70,25 @@ fn is_taken(refusal: &Error) -> bool {
 #[post("/v1/appointments/lookup")]
 pub async fn look_up_appointment(ctx: Ctx, wanted: Body<LookUp>) -> Result<HttpResponse, Error> {
     Ok(HttpResponse::Ok().json(lookup::look_up(&ctx, wanted.value).await?))
+}
+
+/// Shows offered times, or answers, for whoever has a booking code, or that of a wish on the waiting
+/// list, and a birth date.
+#[utoipa::path(
+    tag = "appointments", operation_id = "answer_offer", security(()), request_body = AnswerOffer,
+    responses(
+        (status = 200, body = AnsweredOffer),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`not_found`, whichever is wrong, or nothing was offered"),
+        (status = 410, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`offer_over`; for the waiting list with up to three `alternatives`"),
+        (status = 429, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`too_many_attempts`; `Retry-After` says when"),
+    )
+)]
+#[post("/v1/offers/answer")]
+pub async fn answer_offer(ctx: Ctx, wanted: Body<AnswerOffer>) -> Result<HttpResponse, Error> {
+    Ok(HttpResponse::Ok().json(answer::answer(&ctx, wanted.value).await?))
 }
 
 /// Books several visits in a row, or says which of them could be booked.

@@ -16,6 +16,7 @@ use crate::base::problem;
 use crate::base::schema::{appointments, patients};
 use crate::base::tx::Tx;
 use crate::encounter::lifecycle::AppointmentStatus;
+use crate::waitlist::{self, EntryId};
 
 /// Questions about one code in an hour: a birth date is not to be guessed.
 const PER_CODE: Limit = Limit { name: "lookup-code", hits_max: 5, window: TimeDelta::hours(1) };
@@ -55,12 +56,17 @@ pub async fn look_up(ctx: &Ctx, wanted: LookUp) -> Result<Found, Error> {
     found.ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }
 
-/// Which appointment a code and a birth date name together, if any; counts the try as a question.
-pub(crate) fn identify(
-    tx: &mut Tx,
-    wanted: &LookUp,
-    address: &str,
-) -> Result<Option<AppointmentId>, Error> {
+/// What a code and a birth date name together.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Known {
+    /// A visit.
+    pub visit: Option<AppointmentId>,
+    /// A wish on the waiting list: its codes look the same.
+    pub wish: Option<EntryId>,
+}
+
+/// What a code and a birth date name together, if anything; counts the try as a question.
+pub(crate) fn identify(tx: &mut Tx, wanted: &LookUp, address: &str) -> Result<Known, Error> {
     tx.allow(Action::LookUp, &Facts::NONE)?;
     let letters = wanted.code.chars().filter(|letter| !letter.is_whitespace());
     let code: String = letters.take(CODE_LEN_MAX).collect::<String>().to_ascii_uppercase();
@@ -68,15 +74,17 @@ pub(crate) fn identify(
     limit::take(tx, &PER_CODE, &code)?;
     let line: Option<(AppointmentId, NaiveDate)> = appointments::table
         .inner_join(patients::table)
-        .filter(appointments::code.eq(code))
+        .filter(appointments::code.eq(&code))
         .select((appointments::id, patients::birth_date))
         .get_result(tx.conn)
         .optional()?;
-    Ok(line.filter(|(_, born)| *born == wanted.birth_date).map(|(id, _)| id))
+    let visit = line.filter(|(_, born)| *born == wanted.birth_date).map(|(id, _)| id);
+    let wish = waitlist::answer::of_code(tx, &code, wanted.birth_date)?;
+    Ok(Known { visit, wish })
 }
 
 fn attempt(tx: &mut Tx, wanted: &LookUp, address: &str) -> Result<Option<Found>, Error> {
-    let Some(id) = identify(tx, wanted, address)? else { return Ok(None) };
+    let Some(id) = identify(tx, wanted, address)?.visit else { return Ok(None) };
     let (status, held_until, local_start, time_zone) = appointments::table
         .find(id)
         .select((

@@ -1,6 +1,7 @@
 //! Appointments: what was promised to a patient.
 
 pub mod affected;
+pub mod answer;
 pub mod board;
 pub mod book;
 pub mod change;
@@ -265,6 +266,16 @@ pub fn find_row(tx: &mut Tx, id: AppointmentId) -> Result<Row, Error> {
             appointments::cancellation_code,
             appointments::version,
         ))
+        .get_result(tx.conn)
+        .optional()?
+        .ok_or_else(|| Error::from(&problem::NOT_FOUND))
+}
+
+/// How a visit shall be held; the caller has made the access decision. 404 when there is none.
+pub(crate) fn mode(tx: &mut Tx, id: AppointmentId) -> Result<Mode, Error> {
+    appointments::table
+        .find(id)
+        .select(appointments::mode)
         .get_result(tx.conn)
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))

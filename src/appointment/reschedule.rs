@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use crate::access::table::Action;
 use crate::account::AccountId;
 use crate::appointment::book::{self, check_start, find_service, free_after, working};
+use crate::appointment::change::is_offered;
 use crate::appointment::needed::{self, Need};
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
 use crate::appointment::{
@@ -28,6 +29,8 @@ use crate::practitioner::{PractitionerId, PractitionerRow};
 use crate::schedule::free::Asker;
 use crate::schedule::leave::offer;
 use crate::schedule::slots::Slot;
+use crate::schedule::wall_clock::Span;
+use crate::waitlist::follow;
 
 /// Where a visit shall be put.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -95,6 +98,7 @@ fn in_place(
     }
     // Whoever moves it has chosen: what was held in its place is free.
     offer::withdraw(tx, id)?;
+    follow::moving(tx, id, wanted.start)?;
     let by = tx.person()?.account;
     let asker = book::asker(tx, row.patient_id);
     let (moved, patient) = put_elsewhere(tx, &row, wanted, (by, asker))?;
@@ -133,6 +137,7 @@ pub(crate) fn put_elsewhere(
     }
     put(tx, row, new, practitioner, &patient)?;
     encounter::replan(tx, id, practitioner.id, new.start)?;
+    tx.free_up(row.practitioner_id, Span { start: row.busy_from, end: row.busy_to });
     remember(tx, row, wanted, practitioner.id, by)?;
     Ok((show(tx, id)?, patient))
 }
@@ -182,6 +187,10 @@ fn check_movable(tx: &mut Tx, row: &Row) -> Result<(), Error> {
     }
     let visit = encounter::of_appointment(tx, row.id)?;
     if lifecycle::next((row.status, visit.status), Act::Move).is_none() {
+        return Err(Error::from(&problem::BAD_STATE));
+    }
+    // A time that is offered is answered, not moved.
+    if row.status == AppointmentStatus::Pending && is_offered(tx, row.id)? {
         return Err(Error::from(&problem::BAD_STATE));
     }
     Ok(())

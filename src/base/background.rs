@@ -12,7 +12,7 @@ use crate::appointment::promise;
 use crate::base::app::App;
 use crate::base::retention;
 use crate::schedule::leave::offer;
-use crate::{calendar, call, message};
+use crate::{calendar, call, message, waitlist};
 
 /// The running background tasks.
 pub struct Background {
@@ -29,6 +29,7 @@ impl Background {
         background.spawn("promised times", |stop| promise::run(Arc::clone(app), stop));
         background.spawn("calendars", |stop| calendar::external::run(Arc::clone(app), stop));
         background.spawn("outbox", |stop| message::sender::run(Arc::clone(app), stop));
+        background.spawn("waiting list", |stop| waitlist::task::run(Arc::clone(app), stop));
         background.spawn("offers", |stop| offer::run(Arc::clone(app), stop));
         background
     }

@@ -152,6 +152,10 @@ pub struct Booking {
     pub holds_max: u32,
     pub request_hours: u32,
     pub offer_hours: u32,
+    pub waitlist_minutes: u32,
+    pub night_from_hour: u32,
+    pub night_to_hour: u32,
+    pub waitlist_max: u32,
 }
 
 /// `[time]`
@@ -312,6 +316,10 @@ impl Config {
             ("booking.holds_max", booking.holds_max.into(), 1, 1000),
             ("booking.request_hours", booking.request_hours.into(), 1, 720),
             ("booking.offer_hours", booking.offer_hours.into(), 1, 168),
+            ("booking.waitlist_minutes", booking.waitlist_minutes.into(), 1, 1440),
+            ("booking.night_from_hour", booking.night_from_hour.into(), 0, 23),
+            ("booking.night_to_hour", booking.night_to_hour.into(), 0, 23),
+            ("booking.waitlist_max", booking.waitlist_max.into(), 1, 100),
             ("visit.opens_before_minutes", visit.opens_before_minutes.into(), 0, 10_080),
             ("visit.closes_after_minutes", visit.closes_after_minutes.into(), 0, 10_080),
             ("ice.turn_credential_secs", ice.turn_credential_secs.into(), 60, 172_800),

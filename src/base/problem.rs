@@ -109,6 +109,9 @@ problems! {
     TOO_MANY_HOLDS = 409 "too_many_holds"
         "Too many held times", "Confirm or give back one of the times that are held already.";
         "Слишком много броней", "Подтвердите или освободите одно из уже придержанных времён.";
+    TOO_MANY_WISHES = 409 "too_many_wishes"
+        "Too many wishes", "Withdraw one of the wishes on the waiting list first.";
+        "Слишком много заявок", "Сначала отзовите одну из заявок в листе ожидания.";
     BAD_STATE = 409 "bad_state"
         "Not possible now", "This cannot be done in the present state of the visit.";
         "Сейчас нельзя", "В нынешнем состоянии приёма это невозможно.";

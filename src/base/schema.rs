@@ -476,6 +476,50 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::base::column::sql::{Moment, Uid};
 
+    waitlist_entries (id) {
+        id -> Uid,
+        code -> Text,
+        status -> Text,
+        patient_id -> Uid,
+        service_id -> Uid,
+        organization_id -> Uid,
+        practitioner_id -> Nullable<Uid>,
+        appointment_id -> Nullable<Uid>,
+        earliest_at -> Moment,
+        latest_at -> Moment,
+        parts_of_day -> Text,
+        notice_minutes -> Integer,
+        priority -> Text,
+        lapses -> Integer,
+        ended_why -> Nullable<Text>,
+        created_by -> Uid,
+        created_at -> Moment,
+        updated_at -> Moment,
+        version -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    waitlist_offers (id) {
+        id -> Uid,
+        entry_id -> Uid,
+        held_id -> Uid,
+        practitioner_id -> Uid,
+        starts_at -> Moment,
+        status -> Text,
+        offered_at -> Moment,
+        expires_at -> Moment,
+        answered_at -> Nullable<Moment>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
     occupancies (appointment_id, resource_id, lane) {
         appointment_id -> Uid,
         resource_kind -> Text,
@@ -703,6 +747,7 @@ diesel::joinable!(appointments -> organizations (organization_id));
 diesel::joinable!(schedule_rules -> practitioners (practitioner_id));
 diesel::joinable!(external_calendars -> practitioners (practitioner_id));
 diesel::joinable!(encounters -> appointments (appointment_id));
+diesel::joinable!(waitlist_offers -> waitlist_entries (entry_id));
 diesel::joinable!(encounter_participants -> encounters (encounter_id));
 diesel::joinable!(call_events -> encounter_participants (participant_id));
 diesel::allow_tables_to_appear_in_same_query!(
@@ -726,6 +771,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     absence_outcomes,
     offered_times,
     illness_proposals,
+    waitlist_entries,
+    waitlist_offers,
     encounter_participants,
     rtc_sessions,
     call_events,

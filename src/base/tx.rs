@@ -19,6 +19,9 @@ use crate::base::language::Language;
 use crate::base::problem;
 use crate::base::seal::Seal;
 use crate::encounter::{Admission, EncounterId, ParticipantId};
+use crate::practitioner::PractitionerId;
+use crate::schedule::wall_clock::Span;
+use crate::waitlist::offer;
 
 /// Something that others in this process must hear once the transaction has been committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +64,18 @@ pub struct Tx<'a> {
     sees: Sees,
     decided: bool,
     entries: Vec<Entry>,
+    // What Feldsher itself did meanwhile; inside `by_itself` the two change places.
+    other_entries: Vec<Entry>,
     events: Vec<Event>,
+    freed: Vec<(PractitionerId, Span)>,
+}
+
+/// How much was remembered and told at some moment of a transaction.
+struct Mark {
+    entries: usize,
+    other_entries: usize,
+    events: usize,
+    freed: usize,
 }
 
 impl<'a> Tx<'a> {
@@ -84,7 +98,9 @@ impl<'a> Tx<'a> {
             sees: Sees::Latest,
             decided: false,
             entries: Vec::new(),
+            other_entries: Vec::new(),
             events: Vec::new(),
+            freed: Vec::new(),
         }
     }
 
@@ -170,13 +186,12 @@ impl<'a> Tx<'a> {
         &mut self,
         deed: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let (entries, events) = (self.entries.len(), self.events.len());
+        let mark = self.mark();
         Conn::begin_transaction(self.conn)?;
         // A panic must not leave a savepoint behind that the database thread knows nothing of.
         let outcome = catch_unwind(AssertUnwindSafe(|| deed(self)));
         let undone = Conn::rollback_transaction(self.conn);
-        self.entries.truncate(entries);
-        self.events.truncate(events);
+        self.forget_since(mark);
         self.decided = true;
         undone?;
         outcome.unwrap_or(Err(Error::Internal("a rehearsed deed panicked")))
@@ -188,7 +203,7 @@ impl<'a> Tx<'a> {
         part: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
         type Manager = <Conn as diesel::Connection>::TransactionManager;
-        let (entries, events) = (self.entries.len(), self.events.len());
+        let mark = self.mark();
         Manager::begin_transaction(self.conn)?;
         match part(self) {
             Ok(value) => {
@@ -197,11 +212,45 @@ impl<'a> Tx<'a> {
             }
             Err(error) => {
                 Manager::rollback_transaction(self.conn)?;
-                self.entries.truncate(entries);
-                self.events.truncate(events);
+                self.forget_since(mark);
                 Err(error)
             }
         }
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            entries: self.entries.len(),
+            other_entries: self.other_entries.len(),
+            events: self.events.len(),
+            freed: self.freed.len(),
+        }
+    }
+
+    fn forget_since(&mut self, mark: Mark) {
+        self.entries.truncate(mark.entries);
+        self.other_entries.truncate(mark.other_entries);
+        self.events.truncate(mark.events);
+        self.freed.truncate(mark.freed);
+    }
+
+    /// Remembers that a practitioner's time has become free. When the deed is done, whatever of it
+    /// nobody has taken meanwhile is offered to who waits for it.
+    pub fn free_up(&mut self, practitioner: PractitionerId, span: Span) {
+        if span.end > self.now {
+            self.freed.push((practitioner, span));
+        }
+    }
+
+    /// Runs what Feldsher does of its own accord: it is nobody's deed, and who asked for this one
+    /// stands in nobody else's access log.
+    pub fn by_itself<T>(&mut self, part: impl FnOnce(&mut Self) -> T) -> T {
+        let caller = std::mem::replace(&mut self.caller, Caller::System);
+        std::mem::swap(&mut self.entries, &mut self.other_entries);
+        let done = part(self);
+        std::mem::swap(&mut self.entries, &mut self.other_entries);
+        self.caller = caller;
+        done
     }
 
     /// Tells the process after the commit.
@@ -209,14 +258,19 @@ impl<'a> Tx<'a> {
         self.events.push(event);
     }
 
-    /// Ends: writes the audit rows. A transaction in which nobody asked the policy is our
+    /// Ends: offers what became free, and writes the audit rows. A transaction in which nobody asked the policy is our
     /// mistake, and fails.
-    pub fn end(self) -> Result<Vec<Event>, Error> {
+    pub fn end(mut self) -> Result<Vec<Event>, Error> {
         if !self.decided {
             return Err(Error::Internal("a deed ended without an access decision"));
         }
+        let freed = std::mem::take(&mut self.freed);
+        if !freed.is_empty() {
+            offer::fill_freed(&mut self, freed);
+        }
         let actor = self.actor();
         audit::append(self.conn, self.now, actor, &self.entries)?;
+        audit::append(self.conn, self.now, Actor::default(), &self.other_entries)?;
         Ok(self.events)
     }
 }

@@ -23,6 +23,7 @@ use crate::encounter::lifecycle::{Act, AppointmentStatus, EncounterStatus};
 use crate::organization::OrganizationId;
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
+use crate::schedule::wall_clock::Span;
 
 id!(
     /// A visit (FHIR Encounter).
@@ -294,6 +295,10 @@ pub fn advance(
     let from = (appointment.status, encounter.status);
     let to = lifecycle::next(from, act).ok_or_else(|| Error::from(&problem::BAD_STATE))?;
     set_status(tx, &appointment, to.0, act)?;
+    if to.0 == AppointmentStatus::Cancelled {
+        let span = Span { start: appointment.busy_from, end: appointment.busy_to };
+        tx.free_up(appointment.practitioner_id, span);
+    }
     if from.1 == to.1 {
         return Ok(to);
     }

@@ -10,6 +10,7 @@ pub mod leave;
 pub mod outbox;
 pub mod sender;
 pub mod text;
+pub mod waitlist;
 
 use chrono::{DateTime, FixedOffset, TimeDelta};
 

@@ -106,6 +106,53 @@ pub fn offered(language: Language, code: &str) -> String {
     }
 }
 
+/// Tells whoever waits that a time is held for them, and until when.
+pub fn vacancy(
+    language: Language,
+    (start, until): (&DateTime<FixedOffset>, &DateTime<FixedOffset>),
+    code: &str,
+    link: Option<&str>,
+) -> String {
+    let time = short_time(language, start);
+    let text = match language {
+        Language::English => {
+            let until = until.format("%-d %b %H:%M");
+            format!("Feldsher: {time} is free, held for you until {until}, code {code}")
+        }
+        Language::Russian => {
+            let (day, month) = (until.day(), month_ru(until.month()));
+            let until = until.format("%H:%M");
+            format!("Фельдшер: свободно {time}, ответ до {day} {month} {until}, код {code}")
+        }
+    };
+    match link {
+        Some(link) => format!("{text} {link}"),
+        None => text,
+    }
+}
+
+/// Tells that an offered time is not to be had any more.
+pub fn vacancy_gone(language: Language, code: &str) -> String {
+    match language {
+        Language::English => {
+            format!("Feldsher: that time is no longer free, your place is kept, code {code}")
+        }
+        Language::Russian => format!("Фельдшер: то время занято, ваша очередь цела, код {code}"),
+    }
+}
+
+/// Tells that somebody waits no longer, and got no visit.
+pub fn wish_over(language: Language, code: &str) -> String {
+    match language {
+        Language::English => {
+            format!("Feldsher: you are no longer on the waiting list, code {code}. Ask the clinic.")
+        }
+        Language::Russian => {
+            format!("Фельдшер: ожидание закончилось, запишитесь снова, код {code}")
+        }
+    }
+}
+
 /// Tells of several visits at once: the code of each and what became of it.
 pub fn several(language: Language, parts: &[String]) -> String {
     match language {
@@ -207,6 +254,9 @@ mod tests {
             offered(russian, "AB12CD"),
             promise_kept(russian, &start, "AB12CD"),
             clocks_moved(russian, &start, "AB12CD"),
+            vacancy(russian, (&start, &start), "AB12CD", None),
+            vacancy_gone(russian, "AB12CD"),
+            wish_over(russian, "AB12CD"),
         ] {
             assert!(text.chars().count() <= PART_CHARS_MAX, "{text}");
         }

@@ -19,6 +19,7 @@ use crate::base::tx::Tx;
 use crate::practitioner::{self, PractitionerId};
 use crate::schedule::wall_clock::Span;
 use crate::schedule::{leave, rules};
+use crate::waitlist::follow;
 
 id!(
     /// A time in which a practitioner does not work.
@@ -111,6 +112,7 @@ pub(crate) fn insert(
     (from, to): (Instant, Instant),
     reason: Option<&str>,
 ) -> Result<(AbsenceId, AbsenceStatus), Error> {
+    follow::away(tx, practitioner, (from, to))?;
     let hits = affected::within(tx, practitioner, (from, to), 1)?;
     let status = if hits.is_empty() { AbsenceStatus::Complete } else { AbsenceStatus::Open };
     let id = AbsenceId::new(tx.now);

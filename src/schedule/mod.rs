@@ -57,6 +57,24 @@ pub fn next_free(
     slots::shown(tx, &search, &found)
 }
 
+/// The first `most` free times of a service within a range that somebody has a use for; for a deed
+/// that has decided on access itself.
+pub(crate) fn free_within(
+    tx: &mut Tx,
+    service: &Service,
+    practitioner: Option<PractitionerId>,
+    range: Span,
+    (most, is_useful): (usize, &dyn Fn(PractitionerId, Span) -> bool),
+) -> Result<Vec<(PractitionerId, Span)>, Error> {
+    let offering = practitioner::of_service(tx, service.id, practitioner)?;
+    let mut search = Search::of(tx, range, None);
+    for practitioner in offering {
+        search.ask(tx, service, practitioner);
+    }
+    let found = search.run_where(tx, None, most, is_useful)?;
+    Ok(found.iter().map(slots::Free::place).collect())
+}
+
 /// Who of some practitioners of a service could begin a visit at `start`; for a deed that has
 /// decided on access itself. Whether their time is taken does not matter here, but for a cap of
 /// visits per day. When nobody could, the refusal says what is nearest to a start that one can

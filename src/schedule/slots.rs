@@ -252,6 +252,13 @@ pub(crate) struct Free {
     position: Position,
 }
 
+impl Free {
+    /// With whom, and when.
+    pub(crate) fn place(&self) -> (PractitionerId, Span) {
+        (self.position.3, self.span)
+    }
+}
+
 /// A search for free times.
 pub(crate) struct Search {
     range: Span,
@@ -323,6 +330,18 @@ impl Search {
         after: Option<Position>,
         most: usize,
     ) -> Result<Vec<Free>, Error> {
+        self.run_where(tx, after, most, &|_, _| true)
+    }
+
+    /// As [`Search::run`], of those times only that somebody has a use for. Four queries for what
+    /// was said of working time, and one per stride for visits.
+    pub(crate) fn run_where(
+        &self,
+        tx: &mut Tx,
+        after: Option<Position>,
+        most: usize,
+        is_useful: &dyn Fn(PractitionerId, Span) -> bool,
+    ) -> Result<Vec<Free>, Error> {
         let all: Vec<&PractitionerRow> =
             self.candidates.iter().map(|candidate| &candidate.practitioner).collect();
         let duration = self.services.values().map(|(terms, _)| terms.duration).max();
@@ -340,7 +359,7 @@ impl Search {
                 Some((before, start, ..)) if before == rank => start.max(self.range.start),
                 _ => self.range.start,
             };
-            self.run_rank(tx, &diaries, (rank, start), after, most, &mut found)?;
+            self.run_rank(tx, &diaries, (rank, start), after, (most, is_useful), &mut found)?;
         }
         found.truncate(most);
         Ok(found)
@@ -352,7 +371,7 @@ impl Search {
         diaries: &HashMap<PractitionerId, Arc<Diary>>,
         (rank, mut start): (i64, Instant),
         after: Option<Position>,
-        most: usize,
+        (most, is_useful): (usize, &dyn Fn(PractitionerId, Span) -> bool),
         found: &mut Vec<Free>,
     ) -> Result<(), Error> {
         let ids = self.practitioners(|candidate| candidate.rank == rank);
@@ -379,7 +398,10 @@ impl Search {
                     );
                 }
             }
-            free.retain(|free| after.is_none_or(|after| free.position > after));
+            free.retain(|free| {
+                after.is_none_or(|after| free.position > after)
+                    && is_useful(free.position.3, free.span)
+            });
             free.sort_unstable_by_key(|free| free.position);
             found.append(&mut free);
             start = part.end;

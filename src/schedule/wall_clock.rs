@@ -64,7 +64,7 @@ impl WallClock {
 
     /// The instants at which the clock first shows the times from `from` to `to`, both in
     /// seconds of wall time; in one piece, unless an hour is repeated in between.
-    pub(super) fn pieces(&self, from: i64, to: i64) -> Vec<Span> {
+    pub(crate) fn pieces(&self, from: i64, to: i64) -> Vec<Span> {
         let mut pieces: Vec<Span> = Vec::new();
         for Stretch { start, end, offset, shown_until } in &self.stretches {
             let (start, end) = (from.max(start + offset).max(*shown_until), to.min(end + offset));

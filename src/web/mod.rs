@@ -30,8 +30,9 @@ const ASSETS: &[(&str, &str)] = files!(
     "doctor-day.js" "doctor-hours.js" "doctor-leave.js" "doctor-note.js" "doctor-visit.js"
     "doctor-week.js" "doctor-words.js" "doctor.js" "favicon.svg" "free-times.js" "grid.css"
     "i18n.js" "media.js" "patient-book.js" "patient-home.js" "patient-move.js" "patient-note.js"
-    "patient-signin.js" "patient-times.js" "patient-visit.js" "patient.js" "peer.js" "quality.js"
-    "sheet.js" "signal.js" "staff-signin.js" "style.css" "time.js" "ui.js" "wall.js" "words.js"
+    "patient-signin.js" "patient-times.js" "patient-visit.js" "patient-waitlist.js"
+    "patient.js" "peer.js" "quality.js"
+    "sheet.js" "signal.js" "staff-signin.js" "style.css" "time.js" "ui.js" "waitlist-words.js" "wall.js" "words.js"
 );
 
 const PATIENT: &str = include_str!("pages/index.html");

@@ -269,6 +269,10 @@ on_both! {
         assert_eq!(ask(known.clone()).await.refused(404), "not_found");
         let offered = json!([{"appointment": booked["id"], "outcome": "offered"}]);
         decide(&world.registrar.client, &absence, offered).await.expect(200);
+        // What is offered to them is not counted among what they hold.
+        let mut held = world.wish("2026-11-30T09:00:00+07:00");
+        held["hold"] = json!(true);
+        books(&world.asha.client, &held).await;
         let wrong = json!({"code": booked["code"], "birth_date": "1961-04-13"});
         assert_eq!(ask(wrong).await.refused(404), "not_found");
         let shown = ask(known.clone()).await.expect(200);

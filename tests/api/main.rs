@@ -27,4 +27,5 @@ mod sign_in;
 mod strangers;
 mod taken;
 mod tampering;
+mod waitlist;
 mod wire;

@@ -14,5 +14,6 @@ mod my_visits;
 mod page;
 mod stage;
 mod story;
+mod waitlist;
 mod week;
 mod wire;

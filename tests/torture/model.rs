@@ -6,6 +6,7 @@
 //! free by trying every time. Then everything is called off, and the next sequence has its week.
 
 mod intervals;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,14 +33,16 @@ use feldsher::patient::PatientId;
 use feldsher::practitioner::PractitionerId;
 use feldsher::schedule::absence::{self, AbsenceId, AddAbsence};
 use feldsher::schedule::slots::{self, SlotFilter};
+use feldsher::waitlist::EntryId;
+use feldsher::waitlist::join;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
 
 use crate::model::intervals::{
-    BUFFER_TICKS, DAY_TICKS, HOLD_MINUTES, Model, Standing, Step, TICK_MINUTES, VISIT_TICKS, Visit,
-    step,
+    BUFFER_TICKS, DAY_TICKS, HOLD_MINUTES, Model, PATIENTS, Standing, Step, TICK_MINUTES,
+    VISIT_TICKS, Visit, WAITERS, step,
 };
 use crate::support::engine::Database;
 use crate::support::world::{made, practitioner};
@@ -97,16 +100,14 @@ impl Stage {
         }
         let mut patients: Vec<PatientId> =
             [&world.asha, &world.boris].iter().map(|patient| patient.id.parse().unwrap()).collect();
-        let third = made(
-            &world.registrar.client,
-            "/v1/patients",
-            json!({
-                "name": "Вера", "birth_date": "1980-01-01", "location": world.village,
-                "organization": world.clinic, "language": "ru",
-            }),
-        )
-        .await;
-        patients.push(third["id"].as_str().unwrap().parse().unwrap());
+        while patients.len() < PATIENTS + WAITERS {
+            let body = json!({
+                "name": format!("Пациент {}", patients.len()), "birth_date": "1980-01-01",
+                "location": world.village, "organization": world.clinic, "language": "ru",
+            });
+            let made = made(&world.registrar.client, "/v1/patients", body).await;
+            patients.push(made["id"].as_str().unwrap().parse().unwrap());
+        }
         let app = Arc::clone(&world.house.app);
         let begin = world.house.now();
         let token = world.registrar.client.token.clone().unwrap();
@@ -125,6 +126,11 @@ impl Stage {
 
     fn at(&self, tick: i64) -> Instant {
         self.open.plus(TimeDelta::minutes(TICK_MINUTES * tick))
+    }
+
+    /// The tick at which an instant lies.
+    fn tick(&self, at: Instant) -> i64 {
+        at.since(self.open).num_minutes() / TICK_MINUTES
     }
 
     /// A deed in a transaction of its own, within the one of the whole sequence.
@@ -153,6 +159,7 @@ impl Stage {
 #[derive(Default, Clone)]
 struct Made {
     visits: BTreeMap<usize, AppointmentId>,
+    wishes: BTreeMap<usize, EntryId>,
     absences: BTreeMap<usize, AbsenceId>,
 }
 
@@ -182,7 +189,11 @@ fn play(
         return Ok(Err(format!("before step {taken}: {wrong}")));
     }
     for step in steps {
-        let wrong = take(stage, conn, model, made, *taken, step)?;
+        let before = model.clone();
+        let mut wrong = take(stage, conn, model, made, *taken, step)?;
+        if wrong.is_ok() {
+            wrong = waiting::watch(stage, conn, (&before, model), made, step)?;
+        }
         let wrong = wrong.and_then(|()| compare(stage, conn, model, made));
         if let Err(wrong) = wrong {
             return Ok(Err(format!("step {taken}, {step:?}: {wrong}")));
@@ -194,6 +205,13 @@ fn play(
 
 /// Calls everything off, so that the next sequence finds nothing.
 fn clear(stage: &Stage, conn: &mut Conn, game: &Game) -> Result<Result<(), String>, Error> {
+    // Nobody waits for what is called off.
+    for number in game.model.waiting.keys() {
+        let id = game.made.wishes[number];
+        if let Err(code) = stage.deed(conn, &game.model, |tx| join::withdraw(tx, id))? {
+            return Ok(Err(format!("a wish stays: {code}")));
+        }
+    }
     for id in game.made.visits.values() {
         let why = CancelAppointment::default();
         if let Err(code) = stage.deed(conn, &game.model, |tx| change::cancel(tx, *id, &why))? {
@@ -282,6 +300,10 @@ fn take(
         }
         Step::Move { visit, doctor, tick } => {
             let Some(at) = nth(&model.visits, *visit) else { return Ok(Ok(())) };
+            // Those who wait keep what they took.
+            if model.visits[&at].patient >= PATIENTS {
+                return Ok(Ok(()));
+            }
             let wanted: RescheduleAppointment = serde_json::from_value(json!({
                 "start": stage.at(*tick), "practitioner": doctor.map(|doctor| stage.doctors[doctor]),
             }))
@@ -319,6 +341,12 @@ fn take(
             made.absences.remove(&at);
         }
         Step::Wait { minutes } => model.now += minutes,
+        Step::Wish { doctor, who } => {
+            return waiting::wish(stage, conn, (model, made), number, (*doctor, *who));
+        }
+        Step::Answer { wish, accept } => {
+            return waiting::answer(stage, conn, (model, made), number, (*wish, *accept));
+        }
         // It happens between two transactions.
         Step::Restart => {}
     }
@@ -383,6 +411,9 @@ struct Theatre {
     threads: Option<Threads>,
     stage: Stage,
     restarts: usize,
+    /// Times that were held for those who wait, and those that they took.
+    held: usize,
+    taken: usize,
 }
 
 impl Theatre {
@@ -392,7 +423,8 @@ impl Theatre {
         let (config, clock) = (app.config.clone(), Arc::clone(&app.clock));
         drop(app);
         let database = world.house.leave().await;
-        let mut theatre = Self { database, config, clock, threads: None, stage, restarts: 0 };
+        let mut theatre =
+            Self { database, config, clock, threads: None, stage, restarts: 0, held: 0, taken: 0 };
         theatre.restart().await;
         theatre
     }
@@ -448,6 +480,8 @@ impl Theatre {
                 self.restart().await;
             }
         }
+        self.held += game.model.held_and_taken.0;
+        self.taken += game.model.held_and_taken.1;
         let cleared = self.keep(move |stage, conn| clear(stage, conn, &game)).await;
         verdict.and(cleared.and_then(|cleared| cleared))
     }
@@ -484,7 +518,11 @@ async fn agree(engine: Engine) {
             panic!("sequence {number} goes wrong: {wrong:?}\n{steps:#?}");
         }
     }
-    println!("{sequences} sequences of {STEPS} steps, {} restarts", theatre.restarts);
+    let Theatre { restarts, held, taken, .. } = theatre;
+    println!(
+        "{sequences} sequences of {STEPS} steps, {restarts} restarts, {taken} of {held} taken"
+    );
+    assert!(held > taken && taken > 0, "nobody ever waited: {held} held, {taken} taken");
 }
 
 #[actix_web::test]

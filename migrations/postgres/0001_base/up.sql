@@ -429,6 +429,63 @@ CREATE TABLE illness_proposals (
   CHECK ((act = 'move') = (starts_at IS NOT NULL))
 );
 
+-- The waiting list: who wishes for a time that is not free yet. One standing wish for a service.
+CREATE TABLE waitlist_entries (
+  id uuid NOT NULL PRIMARY KEY,
+  code text NOT NULL UNIQUE,
+  status text NOT NULL CHECK (status IN ('waiting', 'offered', 'booked', 'withdrawn', 'expired')),
+  patient_id uuid NOT NULL REFERENCES patients (id),
+  service_id uuid NOT NULL REFERENCES healthcare_services (id),
+  organization_id uuid NOT NULL REFERENCES organizations (id),
+  practitioner_id uuid REFERENCES practitioners (id),
+  appointment_id uuid REFERENCES appointments (id),
+  earliest_at timestamptz NOT NULL,
+  latest_at timestamptz NOT NULL,
+  parts_of_day text NOT NULL,
+  notice_minutes integer NOT NULL CHECK (notice_minutes BETWEEN 0 AND 10080),
+  priority text NOT NULL CHECK (priority IN ('routine', 'urgent')),
+  lapses integer NOT NULL CHECK (lapses BETWEEN 0 AND 3),
+  ended_why text
+    CHECK (ended_why IN ('accepted', 'booked_otherwise', 'withdrawn', 'visit_over', 'window_over', 'unanswered')),
+  created_by uuid NOT NULL REFERENCES accounts (id),
+  created_at timestamptz NOT NULL,
+  updated_at timestamptz NOT NULL,
+  version integer NOT NULL,
+  CHECK (earliest_at < latest_at),
+  CHECK ((status IN ('booked', 'withdrawn', 'expired')) = (ended_why IS NOT NULL)),
+  CHECK (status <> 'booked' OR appointment_id IS NOT NULL)
+);
+CREATE UNIQUE INDEX waitlist_entries_one ON waitlist_entries (patient_id, service_id)
+  WHERE status IN ('waiting', 'offered');
+CREATE INDEX waitlist_entries_queue ON waitlist_entries (service_id, created_at)
+  WHERE status IN ('waiting', 'offered');
+CREATE INDEX waitlist_entries_over ON waitlist_entries (latest_at)
+  WHERE status IN ('waiting', 'offered');
+CREATE INDEX waitlist_entries_by_appointment ON waitlist_entries (appointment_id)
+  WHERE status IN ('waiting', 'offered');
+CREATE INDEX waitlist_entries_by_patient ON waitlist_entries (patient_id, created_at, id);
+CREATE INDEX waitlist_entries_by_organization ON waitlist_entries (organization_id, created_at, id);
+
+-- What was offered to whom: a time that is held for one person until a deadline.
+CREATE TABLE waitlist_offers (
+  id uuid NOT NULL PRIMARY KEY,
+  entry_id uuid NOT NULL REFERENCES waitlist_entries (id),
+  held_id uuid NOT NULL UNIQUE REFERENCES appointments (id),
+  practitioner_id uuid NOT NULL REFERENCES practitioners (id),
+  starts_at timestamptz NOT NULL,
+  status text NOT NULL CHECK (status IN ('standing', 'accepted', 'declined', 'lapsed', 'withdrawn')),
+  offered_at timestamptz NOT NULL,
+  expires_at timestamptz NOT NULL,
+  answered_at timestamptz,
+  CHECK (offered_at < expires_at),
+  CHECK ((status = 'standing') = (answered_at IS NULL))
+);
+CREATE UNIQUE INDEX waitlist_offers_one_each ON waitlist_offers (entry_id) WHERE status = 'standing';
+CREATE UNIQUE INDEX waitlist_offers_one_time ON waitlist_offers (practitioner_id, starts_at)
+  WHERE status = 'standing';
+CREATE INDEX waitlist_offers_due ON waitlist_offers (expires_at) WHERE status = 'standing';
+CREATE INDEX waitlist_offers_by_entry ON waitlist_offers (entry_id, offered_at);
+
 -- Whatever a visit holds for itself: its practitioner, its patient, and what else it needs.
 -- No two live rows of one resource and lane overlap; see the guards below.
 CREATE TABLE occupancies (
@@ -772,6 +829,43 @@ BEGIN
 END $$;
 CREATE TRIGGER absence_outcomes_kept BEFORE UPDATE OR DELETE ON absence_outcomes FOR EACH ROW EXECUTE FUNCTION absence_outcomes_kept();
 CREATE TRIGGER absence_outcomes_not_truncated BEFORE TRUNCATE ON absence_outcomes EXECUTE FUNCTION refuse('visits_open');
+
+-- A wish that has ended stays so, whose it is never changes, and it is offered exactly while an
+-- offer stands. An offer stands on a held time of its patient, and its answer is the last word.
+CREATE FUNCTION waitlist_entries_agree() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.status = 'offered') <> EXISTS (
+      SELECT 1 FROM waitlist_offers WHERE entry_id = NEW.id AND status = 'standing') THEN
+    RAISE EXCEPTION USING MESSAGE = 'waitlist_offer', ERRCODE = 'FD001';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER waitlist_entries_agree BEFORE INSERT OR UPDATE OF status ON waitlist_entries FOR EACH ROW
+  EXECUTE FUNCTION waitlist_entries_agree();
+CREATE TRIGGER waitlist_entries_ended BEFORE UPDATE ON waitlist_entries FOR EACH ROW
+  WHEN (OLD.status IN ('booked', 'withdrawn', 'expired')
+    OR (NEW.id, NEW.code, NEW.patient_id, NEW.service_id, NEW.organization_id, NEW.created_by, NEW.created_at)
+    IS DISTINCT FROM (OLD.id, OLD.code, OLD.patient_id, OLD.service_id, OLD.organization_id, OLD.created_by, OLD.created_at))
+  EXECUTE FUNCTION refuse('waitlist_kept');
+CREATE TRIGGER waitlist_entries_kept BEFORE DELETE ON waitlist_entries FOR EACH ROW EXECUTE FUNCTION refuse('waitlist_kept');
+CREATE FUNCTION waitlist_offers_held() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM waitlist_entries e JOIN appointments a ON a.patient_id = e.patient_id
+      WHERE e.id = NEW.entry_id AND e.status = 'waiting' AND a.id = NEW.held_id AND a.status = 'pending'
+        AND a.practitioner_id = NEW.practitioner_id AND a.starts_at = NEW.starts_at
+        AND a.service_id = e.service_id) THEN
+    RAISE EXCEPTION USING MESSAGE = 'waitlist_offer', ERRCODE = 'FD001';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER waitlist_offers_held BEFORE INSERT ON waitlist_offers FOR EACH ROW EXECUTE FUNCTION waitlist_offers_held();
+CREATE TRIGGER waitlist_offers_answered BEFORE UPDATE ON waitlist_offers FOR EACH ROW
+  WHEN (OLD.status <> 'standing' OR (NEW.id, NEW.entry_id, NEW.held_id, NEW.practitioner_id, NEW.starts_at, NEW.offered_at, NEW.expires_at)
+    IS DISTINCT FROM (OLD.id, OLD.entry_id, OLD.held_id, OLD.practitioner_id, OLD.starts_at, OLD.offered_at, OLD.expires_at))
+  EXECUTE FUNCTION refuse('waitlist_kept');
+CREATE TRIGGER waitlist_offers_kept BEFORE DELETE ON waitlist_offers FOR EACH ROW EXECUTE FUNCTION refuse('waitlist_kept');
+CREATE TRIGGER waitlist_entries_not_truncated BEFORE TRUNCATE ON waitlist_entries EXECUTE FUNCTION refuse('waitlist_kept');
+CREATE TRIGGER waitlist_offers_not_truncated BEFORE TRUNCATE ON waitlist_offers EXECUTE FUNCTION refuse('waitlist_kept');
 
 -- Only an open encounter changes its status, or one whose appointment is booked again.
 CREATE FUNCTION encounters_ended() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -12,6 +12,8 @@ DROP TABLE rtc_tickets;
 DROP TABLE encounter_participants;
 DROP TABLE encounters;
 DROP TABLE occupancies;
+DROP TABLE waitlist_offers;
+DROP TABLE waitlist_entries;
 DROP TABLE illness_proposals;
 DROP TABLE illness_plans;
 DROP TABLE offered_times;

@@ -428,6 +428,63 @@ CREATE TABLE illness_proposals (
   CHECK ((act = 'move') = (starts_at IS NOT NULL))
 ) STRICT;
 
+-- The waiting list: who wishes for a time that is not free yet. One standing wish for a service.
+CREATE TABLE waitlist_entries (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  code TEXT NOT NULL UNIQUE,
+  status TEXT NOT NULL CHECK (status IN ('waiting', 'offered', 'booked', 'withdrawn', 'expired')),
+  patient_id BLOB NOT NULL CHECK (length(patient_id) = 16) REFERENCES patients (id),
+  service_id BLOB NOT NULL CHECK (length(service_id) = 16) REFERENCES healthcare_services (id),
+  organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
+  practitioner_id BLOB CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
+  appointment_id BLOB CHECK (length(appointment_id) = 16) REFERENCES appointments (id),
+  earliest_at INTEGER NOT NULL,
+  latest_at INTEGER NOT NULL,
+  parts_of_day TEXT NOT NULL,
+  notice_minutes INTEGER NOT NULL CHECK (notice_minutes BETWEEN 0 AND 10080),
+  priority TEXT NOT NULL CHECK (priority IN ('routine', 'urgent')),
+  lapses INTEGER NOT NULL CHECK (lapses BETWEEN 0 AND 3),
+  ended_why TEXT
+    CHECK (ended_why IN ('accepted', 'booked_otherwise', 'withdrawn', 'visit_over', 'window_over', 'unanswered')),
+  created_by BLOB NOT NULL CHECK (length(created_by) = 16) REFERENCES accounts (id),
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  CHECK (earliest_at < latest_at),
+  CHECK ((status IN ('booked', 'withdrawn', 'expired')) = (ended_why IS NOT NULL)),
+  CHECK (status <> 'booked' OR appointment_id IS NOT NULL)
+) STRICT;
+CREATE UNIQUE INDEX waitlist_entries_one ON waitlist_entries (patient_id, service_id)
+  WHERE status IN ('waiting', 'offered');
+CREATE INDEX waitlist_entries_queue ON waitlist_entries (service_id, created_at)
+  WHERE status IN ('waiting', 'offered');
+CREATE INDEX waitlist_entries_over ON waitlist_entries (latest_at)
+  WHERE status IN ('waiting', 'offered');
+CREATE INDEX waitlist_entries_by_appointment ON waitlist_entries (appointment_id)
+  WHERE status IN ('waiting', 'offered');
+CREATE INDEX waitlist_entries_by_patient ON waitlist_entries (patient_id, created_at, id);
+CREATE INDEX waitlist_entries_by_organization ON waitlist_entries (organization_id, created_at, id);
+
+-- What was offered to whom: a time that is held for one person until a deadline.
+CREATE TABLE waitlist_offers (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  entry_id BLOB NOT NULL CHECK (length(entry_id) = 16) REFERENCES waitlist_entries (id),
+  held_id BLOB NOT NULL CHECK (length(held_id) = 16) UNIQUE REFERENCES appointments (id),
+  practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
+  starts_at INTEGER NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('standing', 'accepted', 'declined', 'lapsed', 'withdrawn')),
+  offered_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  answered_at INTEGER,
+  CHECK (offered_at < expires_at),
+  CHECK ((status = 'standing') = (answered_at IS NULL))
+) STRICT;
+CREATE UNIQUE INDEX waitlist_offers_one_each ON waitlist_offers (entry_id) WHERE status = 'standing';
+CREATE UNIQUE INDEX waitlist_offers_one_time ON waitlist_offers (practitioner_id, starts_at)
+  WHERE status = 'standing';
+CREATE INDEX waitlist_offers_due ON waitlist_offers (expires_at) WHERE status = 'standing';
+CREATE INDEX waitlist_offers_by_entry ON waitlist_offers (entry_id, offered_at);
+
 -- Whatever a visit holds for itself: its practitioner, its patient, and what else it needs.
 -- No two live rows of one resource and lane overlap; see the guards below.
 CREATE TABLE occupancies (
@@ -788,6 +845,52 @@ CREATE TRIGGER absence_outcomes_kept BEFORE DELETE ON absence_outcomes BEGIN
       AND absences.status = 'complete' AND appointments.status IN ('booked', 'arrived')
       AND appointments.starts_at < absences.ends_at AND appointments.ends_at > absences.starts_at);
 END;
+
+-- A wish that has ended stays so, whose it is never changes, and it is offered exactly while an
+-- offer stands. An offer stands on a held time of its patient, and its answer is the last word.
+CREATE TRIGGER waitlist_entries_agree BEFORE UPDATE OF status ON waitlist_entries BEGIN
+  SELECT RAISE(ABORT, 'waitlist_offer') WHERE (NEW.status = 'offered') <> EXISTS (
+    SELECT 1 FROM waitlist_offers WHERE entry_id = NEW.id AND status = 'standing');
+END;
+CREATE TRIGGER waitlist_entries_ended BEFORE UPDATE ON waitlist_entries
+WHEN OLD.status IN ('booked', 'withdrawn', 'expired') OR NEW.rowid <> OLD.rowid OR NEW.id <> OLD.id
+  OR NEW.code <> OLD.code OR NEW.patient_id <> OLD.patient_id OR NEW.service_id <> OLD.service_id
+  OR NEW.organization_id <> OLD.organization_id OR NEW.created_by <> OLD.created_by
+  OR NEW.created_at <> OLD.created_at BEGIN
+  SELECT RAISE(ABORT, 'waitlist_kept');
+END;
+CREATE TRIGGER waitlist_entries_kept BEFORE DELETE ON waitlist_entries BEGIN SELECT RAISE(ABORT, 'waitlist_kept'); END;
+CREATE TRIGGER waitlist_entries_not_replaced BEFORE INSERT ON waitlist_entries BEGIN
+  SELECT RAISE(ABORT, 'waitlist_offer') WHERE NEW.status = 'offered';
+  SELECT RAISE(ABORT, 'waitlist_kept') WHERE EXISTS (SELECT 1 FROM waitlist_entries WHERE id = NEW.id)
+    OR EXISTS (SELECT 1 FROM waitlist_entries WHERE rowid = NEW.rowid);
+  -- What is there already is left out, as ON CONFLICT DO NOTHING would.
+  SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM waitlist_entries WHERE code = NEW.code)
+    OR (NEW.status = 'waiting' AND EXISTS (SELECT 1 FROM waitlist_entries WHERE patient_id = NEW.patient_id
+      AND service_id = NEW.service_id AND status IN ('waiting', 'offered')));
+END;
+CREATE TRIGGER waitlist_offers_held BEFORE INSERT ON waitlist_offers BEGIN
+  SELECT RAISE(ABORT, 'waitlist_kept') WHERE EXISTS (SELECT 1 FROM waitlist_offers
+    WHERE id = NEW.id OR held_id = NEW.held_id) OR EXISTS (SELECT 1 FROM waitlist_offers WHERE rowid = NEW.rowid);
+  SELECT RAISE(IGNORE) WHERE NEW.status = 'standing' AND (EXISTS (SELECT 1 FROM waitlist_offers
+      WHERE entry_id = NEW.entry_id AND status = 'standing')
+    OR EXISTS (SELECT 1 FROM waitlist_offers WHERE practitioner_id = NEW.practitioner_id
+      AND starts_at = NEW.starts_at AND status = 'standing'));
+  SELECT RAISE(ABORT, 'waitlist_offer') WHERE NOT EXISTS (
+    SELECT 1 FROM waitlist_entries JOIN appointments ON appointments.patient_id = waitlist_entries.patient_id
+    WHERE waitlist_entries.id = NEW.entry_id AND waitlist_entries.status = 'waiting'
+      AND appointments.id = NEW.held_id AND appointments.status = 'pending'
+      AND appointments.practitioner_id = NEW.practitioner_id AND appointments.starts_at = NEW.starts_at
+      AND appointments.service_id = waitlist_entries.service_id);
+END;
+CREATE TRIGGER waitlist_offers_answered BEFORE UPDATE ON waitlist_offers
+WHEN OLD.status <> 'standing' OR NEW.rowid <> OLD.rowid OR NEW.id <> OLD.id OR NEW.entry_id <> OLD.entry_id
+  OR NEW.held_id <> OLD.held_id OR NEW.practitioner_id <> OLD.practitioner_id
+  OR NEW.starts_at <> OLD.starts_at OR NEW.offered_at <> OLD.offered_at
+  OR NEW.expires_at <> OLD.expires_at BEGIN
+  SELECT RAISE(ABORT, 'waitlist_kept');
+END;
+CREATE TRIGGER waitlist_offers_kept BEFORE DELETE ON waitlist_offers BEGIN SELECT RAISE(ABORT, 'waitlist_kept'); END;
 
 -- Only an open encounter changes its status, or one whose appointment is booked again.
 CREATE TRIGGER encounters_ended BEFORE UPDATE OF status, outcome ON encounters

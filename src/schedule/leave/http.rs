@@ -9,7 +9,7 @@ use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
 use crate::practitioner::PractitionerId;
 use crate::schedule::absence::AbsenceId;
-use crate::schedule::leave::offer::{AnswerOffer, AnsweredOffer, ChooseTime, Offer};
+use crate::schedule::leave::offer::{ChooseTime, Offer};
 use crate::schedule::leave::plan::{EditPlan, IllnessPlan, PlanId, PlanIllness};
 use crate::schedule::leave::settle::DecideOutcomes;
 use crate::schedule::leave::{SettledAbsence, complete, find, offer, plan, settle};
@@ -195,22 +195,4 @@ pub async fn choose_time(
     wanted: Body<ChooseTime>,
 ) -> Result<HttpResponse, Error> {
     ctx.once(StatusCode::OK, wanted, move |tx, wanted| offer::choose(tx, id.0, wanted)).await
-}
-
-/// Shows offered times, or chooses one, for whoever has a booking code and a birth date.
-#[utoipa::path(
-    tag = "leave", operation_id = "answer_offer", security(()), request_body = AnswerOffer,
-    responses(
-        (status = 200, body = AnsweredOffer),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`not_found`, whichever is wrong, or nothing was offered"),
-        (status = 410, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`offer_over`"),
-        (status = 429, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`too_many_attempts`; `Retry-After` says when"),
-    )
-)]
-#[post("/v1/offers/answer")]
-pub async fn answer_offer(ctx: Ctx, wanted: Body<AnswerOffer>) -> Result<HttpResponse, Error> {
-    Ok(HttpResponse::Ok().json(offer::answer(&ctx, wanted.value).await?))
 }

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{NaiveDate, TimeDelta};
+use chrono::TimeDelta;
+use diesel::dsl::count_star;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -14,13 +15,13 @@ use crate::access::Facts;
 use crate::access::table::Action;
 use crate::account::AccountId;
 use crate::appointment::affected::{self, Affected};
+use crate::appointment::answer::{AnsweredOffer, NamelessTime};
 use crate::appointment::book::{self, InPlace};
-use crate::appointment::lookup::{self, LookUp};
 use crate::appointment::reschedule::{RescheduleAppointment, put_elsewhere};
 use crate::appointment::{self, Appointment, AppointmentId, Row};
 use crate::base::app::App;
 use crate::base::column::Instant;
-use crate::base::ctx::{Ctx, as_system};
+use crate::base::ctx::as_system;
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::problem;
@@ -93,7 +94,9 @@ pub(crate) fn make(tx: &mut Tx, absence: AbsenceId, visit: &Affected) -> Result<
     let deadline = tx.now.plus(TimeDelta::hours(i64::from(tx.config.booking.offer_hours)));
     let until = deadline.min(first.start.minus(TimeDelta::minutes(ANSWER_MINUTES)));
     let (priority, mode) = (visit.priority, visit.mode);
-    let held = InPlace { service: &service, patient: &patient, priority, mode, until };
+    let (asker, by) = (Asker::Triage, None);
+    let (service, patient) = (&service, &patient);
+    let held = InPlace { service, patient, priority, mode, until, asker, by };
     let mut chosen: Vec<(Instant, AppointmentId)> = Vec::new();
     let mut tried: Vec<(Instant, PractitionerId)> = Vec::new();
     for apart in [TimeDelta::hours(APART_HOURS), TimeDelta::minutes(1)] {
@@ -174,6 +177,12 @@ pub(crate) fn mark(tx: &mut Tx, visits: &mut [Appointment]) -> Result<(), Error>
         }
     }
     Ok(())
+}
+
+/// How many of some held times are held in place of other visits.
+pub(crate) fn count_of(tx: &mut Tx, held: &[AppointmentId]) -> Result<i64, Error> {
+    let offered = offered_times::table.filter(offered_times::held_id.eq_any(held));
+    Ok(offered.select(count_star()).get_result(tx.conn)?)
 }
 
 type Line = (AppointmentId, i32, Instant, String, String, PractitionerId, String);
@@ -299,59 +308,13 @@ fn take(tx: &mut Tx, row: &Row, number: i32, by: AccountId) -> Result<Appointmen
     Ok(moved)
 }
 
-/// What somebody without a sign-in knows, and what they choose.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AnswerOffer {
-    /// The booking code; capitals and spaces do not matter.
-    pub code: String,
-    /// The day the patient was born.
-    pub birth_date: NaiveDate,
-    /// The number of a time; left out: only show them.
-    pub number: Option<i32>,
-}
-
-/// What they hear: nothing that names anybody.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct AnsweredOffer {
-    /// Until when one can choose; left out once it is done.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Instant>,
-    /// What is held.
-    pub times: Vec<NamelessTime>,
-    /// The new time, once it is chosen.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub chosen: Option<NamelessTime>,
-}
-
-/// A time without a name.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct NamelessTime {
-    /// What to choose it by.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub number: Option<i32>,
-    /// The local time, RFC 3339 with the offset of that zone.
-    pub local_start: String,
-    /// The IANA zone of that time.
-    pub time_zone: String,
-}
-
-/// Shows what is offered, or chooses, for whoever has a booking code and a birth date.
-/// 404 when the two do not belong together; 429 when the code was tried too often.
-pub async fn answer(ctx: &Ctx, wanted: AnswerOffer) -> Result<AnsweredOffer, Error> {
-    let asked = LookUp { code: wanted.code, birth_date: wanted.birth_date };
-    let address = ctx.address.clone();
-    // A refusal would undo the count of the try, so the deed that counts answers instead.
-    let found = ctx.write(move |tx| lookup::identify(tx, &asked, &address)).await?;
-    let id = found.ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
-    let number = wanted.number;
-    ctx.write(move |tx| answer_of(tx, id, number)).await.map_err(|error| {
-        // Without a sign-in, "nothing is there" would be answered with "sign in".
-        if error.is(&problem::UNAUTHORIZED) { Error::from(&problem::NOT_FOUND) } else { error }
-    })
-}
-
-fn answer_of(tx: &mut Tx, id: AppointmentId, number: Option<i32>) -> Result<AnsweredOffer, Error> {
+/// Shows what is held in place of a visit (`None`), or chooses, for whoever has its booking code and
+/// the birth date.
+pub(crate) fn answer_of(
+    tx: &mut Tx,
+    id: AppointmentId,
+    number: Option<i32>,
+) -> Result<AnsweredOffer, Error> {
     tx.allow(Action::AnswerOffer, &Facts::NONE)?;
     let row = appointment::find_row(tx, id)?;
     let Some(number) = number else {
@@ -362,7 +325,11 @@ fn answer_of(tx: &mut Tx, id: AppointmentId, number: Option<i32>) -> Result<Answ
             time_zone: time.time_zone,
         });
         let expires_at = Some(offer.expires_at);
-        return Ok(AnsweredOffer { expires_at, times: times.collect(), chosen: None });
+        return Ok(AnsweredOffer {
+            expires_at,
+            times: times.collect(),
+            ..AnsweredOffer::default()
+        });
     };
     let account = patient::find_row(tx, row.patient_id)?.account_id;
     let by = match account {
@@ -373,8 +340,8 @@ fn answer_of(tx: &mut Tx, id: AppointmentId, number: Option<i32>) -> Result<Answ
     let moved = take(tx, &row, number, by)?;
     tx.record(Action::AnswerOffer, "Appointment", id.0, &row.facts());
     let (local_start, time_zone) = (moved.local_start, moved.time_zone);
-    let chosen = NamelessTime { number: None, local_start, time_zone };
-    Ok(AnsweredOffer { expires_at: None, times: Vec::new(), chosen: Some(chosen) })
+    let chosen = Some(NamelessTime { number: None, local_start, time_zone });
+    Ok(AnsweredOffer { chosen, ..AnsweredOffer::default() })
 }
 
 /// Ends the offers of an absence that nobody answered: their visits are open again, and so is it.

@@ -3,6 +3,7 @@ import { t, counted } from './i18n.js';
 import { $, show, h, refill, button, field, busy, problemBox, keepDraft, say } from './ui.js';
 import * as api from './api.js';
 import { timesScreen, whenLine, keyFor, forgetKey, slotChoices } from './patient-times.js';
+import { waitInstead } from './patient-waitlist.js';
 
 export async function book(me) {
   show(h('p', { class: 'loading', 'aria-busy': 'true' }, t('loading')));
@@ -24,7 +25,7 @@ export async function book(me) {
 function times(order) {
   const { service, me, choose, memory } = order;
   return timesScreen({ title: t('book.when'), lead: service.name, service: service.id, me },
-    { choose: (slot) => confirm(order, slot), back: choose, memory });
+    { choose: (slot) => confirm(order, slot), back: choose, below: waitInstead(order), memory });
 }
 
 function confirm(order, slot) {

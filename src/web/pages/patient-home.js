@@ -4,6 +4,7 @@ import { show, h, put, button, busy, poll, onLeave, problemBox, say, refill, fie
 import * as api from './api.js';
 import { date, clock, dateTime, wallClock, now, rfc3339 } from './time.js';
 import { whenLine, whenOf } from './patient-times.js';
+import { myWishes, besideOffers, wishCards, earlier } from './patient-waitlist.js';
 
 const LIVE = ['proposed', 'pending', 'booked', 'arrived'];
 const MOVABLE = ['proposed', 'pending', 'booked'];
@@ -18,8 +19,10 @@ export async function home(me) {
       api.items(api.query('/v1/appointments', { from: rfc3339(now() - YEAR_MS), limit: 100 })),
       api.items(`/v1/patients/${me.patient.id}/notes?limit=100`).catch(() => []),
     ]);
-    // A time that is held in place of another visit is shown with that visit.
-    return { visits: visits.filter((visit) => !visit.held_for), notes: new Map(notes.map((note) => [note.encounter.id, note])) };
+    const wishes = await myWishes();
+    // A time that is held in place of another visit, or from the waiting list, is shown with that.
+    const own = besideOffers(visits, wishes).filter((visit) => !visit.held_for);
+    return { visits: own, wishes, notes: new Map(notes.map((note) => [note.encounter.id, note])) };
   };
   const data = await load();
   if (location.hash && location.hash !== '#/') return;
@@ -45,12 +48,13 @@ export async function home(me) {
   onLeave(() => again.stop());
 }
 
-function draw(list, { visits, notes }, me) {
+function draw(list, { visits, notes, wishes }, me) {
   const running = (visit) => OPEN.includes(visit.encounter?.status);
   const ahead = (visit) => LIVE.includes(visit.status) && (running(visit) || Date.parse(visit.end) > now() - 3_600_000);
   const upcoming = visits.filter(ahead).sort((a, b) => a.start.localeCompare(b.start));
   const past = visits.filter((visit) => !ahead(visit)).sort((a, b) => b.start.localeCompare(a.start));
   refill(list,
+    wishCards(wishes, me, () => home(me)),
     h('h2', {}, t('home.upcoming')),
     upcoming.length ? h('div', { id: 'upcoming', class: 'stack' }, upcoming.map((visit) => coming(visit, me))) : h('p', { id: 'no-visits', class: 'lead' }, t('home.none')),
     past.length > 0 && h('h2', {}, t('home.past')),
@@ -76,7 +80,8 @@ function coming(visit, me) {
       h('span', { class: 'hint' }, `${t('home.code')} `, h('span', { class: 'code' }, visit.code)), tag(visit)),
     standing(visit, again),
     visit.encounter && h('a', { class: 'button second open-visit', href: `#/visit/${visit.encounter.id}` }, t('home.open')),
-    !running && acts(visit, again));
+    !running && acts(visit, again),
+    !running && earlier(visit, me, again));
 }
 
 /** What is special about a visit: held, asked for, or its doctor is away. */

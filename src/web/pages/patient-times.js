@@ -45,9 +45,9 @@ export function slotChoices(slots, choose) {
 
 /**
  * Shows the screen. `of`: {title, lead, above, service, practitioner (first in the list), me};
- * `memory` keeps what was chosen here when the person comes back from the next screen.
+ * `below` stands under the times; `memory` keeps what was chosen here when the person comes back from the next screen.
  */
-export async function timesScreen(of, { choose, back, memory = {} }) {
+export async function timesScreen(of, { choose, back, below = null, memory = {} }) {
   const { me } = of;
   const zone = me.patient.time_zone;
   const today = dayKey(now(), zone);
@@ -56,7 +56,7 @@ export async function timesScreen(of, { choose, back, memory = {} }) {
   const slots = h('div', { id: 'slots', class: 'stack', 'aria-live': 'polite' });
   const firstFree = h('div', { id: 'first-place' });
   const filters = h('div', { class: 'filters' });
-  show(h('h1', {}, of.title), h('p', { class: 'lead' }, `${of.lead} · ${t('local.time')}`), of.above, problemBox(), filters, firstFree, days, slots,
+  show(h('h1', {}, of.title), h('p', { class: 'lead' }, `${of.lead} · ${t('local.time')}`), of.above, problemBox(), filters, firstFree, days, slots, below,
     button('back', t('back'), back, 'quiet'));
   let gone = false;
   onLeave(() => { gone = true; });

@@ -9,6 +9,7 @@ const state = { me: null };
 
 // Each screen is fetched when it is first needed: signing in must not wait for the rest.
 const routes = [
+  [/^#offer=(\w+)$/, async (code) => (await import('./patient-waitlist.js')).offerScreen(code, toHome)],
   [/^#\/book$/, async () => (await import('./patient-book.js')).book(state.me)],
   [/^#\/visit\/([\w-]+)$/, async (id) => (await import('./patient-visit.js')).visit(id)],
   [/^#\/move\/([\w-]+)$/, async (id) => (await import('./patient-move.js')).move(id, state.me)],
@@ -20,8 +21,16 @@ const routes = [
 /** The visit in which this tab was sitting when it was reloaded. */
 const seatedIn = () => JSON.parse(sessionStorage.getItem('feldsher.seat.patient') ?? 'null')?.encounter ?? null;
 
+/** The link from an SMS works without signing in. */
+const isOffer = () => location.hash.startsWith('#offer=');
+
+function toHome() {
+  history.replaceState(null, '', '/');
+  return start();
+}
+
 async function route() {
-  if (!state.me) return;
+  if (!state.me && !isOffer()) return;
   const hash = location.hash || '#/';
   for (const [shape, open] of routes) {
     const match = shape.exec(hash);
@@ -50,6 +59,7 @@ function signedOut(note) {
 }
 
 async function start() {
+  if (isOffer()) return route();
   if (!api.hasSession()) return signedOut();
   try {
     state.me = await api.get('/v1/me');

@@ -172,8 +172,13 @@ fn no_ended_membership_and_no_missing_relation_allows_anything_of_a_clinic() {
 }
 
 /// The acts that lists are made by.
-const LISTED: [Action; 4] =
-    [Action::ReadPatient, Action::ReadAppointment, Action::ReadEncounter, Action::ReadWaitingRoom];
+const LISTED: [Action; 5] = [
+    Action::ReadPatient,
+    Action::ReadAppointment,
+    Action::ReadWaitlist,
+    Action::ReadEncounter,
+    Action::ReadWaitingRoom,
+];
 
 fn role() -> impl Strategy<Value = Role> {
     prop_oneof![

@@ -335,6 +335,17 @@ pub fn rows() -> Vec<Row> {
                 .may(VISIBLE)
         },
         row("POST", "/v1/appointments/lookup").public(),
+        row("GET", "/v1/waitlist").may(EVERYONE).lists("wish", VISIBLE),
+        row("GET", "/v1/waitlist/{id}").of("wish").may(VISIBLE),
+        row("POST", "/v1/waitlist/{id}/accept").of("met wish").may(VISIBLE),
+        row("POST", "/v1/waitlist/{id}/decline").of("wish").may(VISIBLE),
+        row("POST", "/v1/waitlist/{id}/withdraw").of("wish").may(VISIBLE),
+        Row {
+            hidden: (422, "unknown_reference"),
+            ..row("POST", "/v1/waitlist")
+                .body(|place| json!({"service": place.id("service"), "patient": place.id("patient")}))
+                .may(VISIBLE)
+        },
         Row {
             hidden: (422, "unknown_reference"),
             ..row("POST", "/v1/appointments/series")

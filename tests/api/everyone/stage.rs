@@ -246,6 +246,16 @@ async fn furnish(world: &World, place: &mut Place, cast: Cast<'_>) {
             "start": format!("2026-11-23T{start}:00Z")});
         place.keep(name, &made(&patient.client, "/v1/appointments", body).await["id"]);
     }
+    // One wish that was met, and one for which a time is held.
+    for (name, start) in [("met wish", "03:00"), ("wish", "03:20")] {
+        let wish = json!({"service": service, "earliest": format!("2026-12-15T{start}:00Z"),
+            "latest": format!("2026-12-15T{start}:30Z")});
+        place.keep(name, &made(&patient.client, "/v1/waitlist", wish).await["id"]);
+        if name == "met wish" {
+            let accept = format!("/v1/waitlist/{}/accept", place.id(name));
+            patient.client.post(&accept, &json!({})).await.expect(200);
+        }
+    }
     let room =
         json!({"kind": "room", "name": "Кабинет", "organization": clinic, "location": village});
     place.keep("room", &made(admin, "/v1/resources", room).await["id"]);

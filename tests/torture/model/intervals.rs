@@ -14,6 +14,8 @@ pub const HOLD_MINUTES: i64 = 10;
 pub const HOLDS_MAX: usize = 3;
 pub const DOCTORS: usize = 2;
 pub const PATIENTS: usize = 3;
+/// So many others only wait.
+pub const WAITERS: usize = 3;
 
 #[derive(Debug, Clone)]
 pub enum Step {
@@ -45,6 +47,16 @@ pub enum Step {
     Wait {
         minutes: i64,
     },
+    /// A patient who does not book comes onto the waiting list.
+    Wish {
+        doctor: Option<usize>,
+        who: usize,
+    },
+    /// Somebody on the list takes what is held for them, or leaves it.
+    Answer {
+        wish: usize,
+        accept: bool,
+    },
     /// The process ends and another one opens the same database.
     Restart,
 }
@@ -63,6 +75,9 @@ pub fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(doctor, tick, ticks)| Step::Leave { doctor, tick, ticks }),
         1 => (0..4_usize).prop_map(|absence| Step::Return { absence }),
         3 => (1..8_i64).prop_map(|minutes| Step::Wait { minutes }),
+        3 => (doctor(), 0..WAITERS).prop_map(|(doctor, who)| Step::Wish { doctor, who }),
+        2 => (0..WAITERS, any::<bool>())
+            .prop_map(|(wish, accept)| Step::Answer { wish, accept }),
         1 => Just(Step::Restart),
     ]
 }
@@ -97,11 +112,31 @@ impl Visit {
     }
 }
 
+/// A time that is held for somebody who waits; `until` in minutes since the beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    pub doctor: usize,
+    pub tick: i64,
+    pub until: i64,
+}
+
+/// Somebody who waits: with whom, which times they have been asked about, what is held for them.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    pub patient: usize,
+    pub doctor: Option<usize>,
+    pub asked: Vec<(usize, i64)>,
+    pub offer: Option<Held>,
+}
+
 /// What should be; times in ticks, `now` in minutes since the beginning.
 #[derive(Debug, Default, Clone)]
 pub struct Model {
     pub now: i64,
     pub visits: BTreeMap<usize, Visit>,
+    pub waiting: BTreeMap<usize, Waiting>,
+    /// How many times were held for those who wait, and how many of them were taken.
+    pub held_and_taken: (usize, usize),
     pub absences: BTreeMap<usize, (usize, i64, i64)>,
 }
 
@@ -122,12 +157,19 @@ impl Model {
 
     pub fn doctor_is_free(&self, doctor: usize, tick: i64, but: Option<usize>) -> bool {
         let wanted = (tick, tick + VISIT_TICKS + BUFFER_TICKS);
-        !self.visits.iter().any(|(id, visit)| {
-            Some(*id) != but
-                && visit.doctor == doctor
-                && visit.is_live(self.now)
-                && overlap(wanted, (visit.tick, visit.tick + VISIT_TICKS + BUFFER_TICKS))
-        })
+        let mut held = self.waiting.values().filter_map(|waiting| waiting.offer);
+        let is_held = held.any(|held| {
+            held.until > self.now
+                && held.doctor == doctor
+                && overlap(wanted, (held.tick, held.tick + VISIT_TICKS + BUFFER_TICKS))
+        });
+        !is_held
+            && !self.visits.iter().any(|(id, visit)| {
+                Some(*id) != but
+                    && visit.doctor == doctor
+                    && visit.is_live(self.now)
+                    && overlap(wanted, (visit.tick, visit.tick + VISIT_TICKS + BUFFER_TICKS))
+            })
     }
 
     pub fn patient_is_free(&self, patient: usize, tick: i64, but: Option<usize>) -> bool {

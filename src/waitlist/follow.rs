@@ -1,0 +1,137 @@
+//! What other deeds mean for the waiting list: whoever books, moves or calls off a visit, or is
+//! away, changes what somebody waits for. Each looks here before it touches any time, so that
+//! wishes are always locked first. Whoever calls has decided on access.
+
+use diesel::prelude::*;
+
+use crate::access::table::Action;
+use crate::appointment::{AppointmentId, Row};
+use crate::base::column::Instant;
+use crate::base::error::Error;
+use crate::base::schema::{appointments, waitlist_entries, waitlist_offers};
+use crate::base::tx::Tx;
+use crate::message::waitlist as message;
+use crate::organization::ServiceId;
+use crate::patient::{self, PatientId};
+use crate::practitioner::PractitionerId;
+use crate::waitlist::join::active_of;
+use crate::waitlist::offer::{entry_of_hold, finish, hours, standing, take_back};
+use crate::waitlist::{EntryId, EntryRow, VacancyStatus, WaitEnd, WaitStatus, is_active, lock_row};
+
+/// A wish that a booking meets. Say so with [`met`] when the visit is there.
+#[must_use = "a wish that is met ends"]
+pub(crate) struct Met(Option<EntryRow>);
+
+/// Lets go what is held for a patient who takes a time of the service by another way, if it lies
+/// where they wished for one.
+pub(crate) fn make_way(
+    tx: &mut Tx,
+    patient: PatientId,
+    service: ServiceId,
+    start: Instant,
+) -> Result<Met, Error> {
+    let Some(id) = active_of(tx, patient, service)? else { return Ok(Met(None)) };
+    let row = lock_row(tx, id)?;
+    if !row.is_active() || !(row.earliest_at..=row.latest_at).contains(&start) {
+        return Ok(Met(None));
+    }
+    take_back(tx, row, VacancyStatus::Withdrawn).map(|row| Met(Some(row)))
+}
+
+/// Ends the wish that a visit meets.
+pub(crate) fn met(tx: &mut Tx, wish: &Met, visit: AppointmentId) -> Result<(), Error> {
+    let Met(Some(row)) = wish else { return Ok(()) };
+    finish(tx, row, WaitStatus::Booked, WaitEnd::BookedOtherwise, Some(visit))?;
+    tx.record(Action::LeaveWaitlist, "WaitlistEntry", row.id.0, &row.facts());
+    Ok(())
+}
+
+/// The wish to bring a visit forward, locked. Index: waitlist_entries_by_appointment.
+fn to_bring_forward(tx: &mut Tx, visit: AppointmentId) -> Result<Option<EntryRow>, Error> {
+    let id: Option<EntryId> = waitlist_entries::table
+        .filter(waitlist_entries::appointment_id.eq(visit))
+        .filter(is_active())
+        .select(waitlist_entries::id)
+        .get_result(tx.conn)
+        .optional()?;
+    let Some(id) = id else { return Ok(None) };
+    Ok(Some(lock_row(tx, id)?).filter(EntryRow::is_active))
+}
+
+/// Ends the wish to bring a visit forward that is put to an early enough time by another way.
+pub(crate) fn moving(tx: &mut Tx, visit: AppointmentId, start: Instant) -> Result<(), Error> {
+    let Some(row) = to_bring_forward(tx, visit)? else { return Ok(()) };
+    if start > row.latest_at {
+        return Ok(());
+    }
+    let row = take_back(tx, row, VacancyStatus::Withdrawn)?;
+    met(tx, &Met(Some(row)), visit)
+}
+
+/// A visit is called off. Who called it off themselves waits no longer for it to be brought
+/// forward; who lost it waits on, for any visit.
+pub(crate) fn calling_off(
+    tx: &mut Tx,
+    visit: AppointmentId,
+    by_patient: bool,
+) -> Result<(), Error> {
+    let Some(row) = to_bring_forward(tx, visit)? else { return Ok(()) };
+    if by_patient {
+        let row = take_back(tx, row, VacancyStatus::Withdrawn)?;
+        finish(tx, &row, WaitStatus::Withdrawn, WaitEnd::VisitOver, None)?;
+        tx.record(Action::LeaveWaitlist, "WaitlistEntry", row.id.0, &row.facts());
+        return Ok(());
+    }
+    diesel::update(waitlist_entries::table.find(row.id))
+        .set((
+            waitlist_entries::appointment_id.eq(None::<AppointmentId>),
+            waitlist_entries::updated_at.eq(tx.now),
+            waitlist_entries::version.eq(waitlist_entries::version + 1),
+        ))
+        .execute(tx.conn)?;
+    Ok(())
+}
+
+/// Somebody gives back a time that is held for whoever waits: that declines the offer. `false`
+/// when the appointment is no such time.
+pub(crate) fn gives_back(tx: &mut Tx, held: &Row, by_patient: bool) -> Result<bool, Error> {
+    let Some(id) = entry_of_hold(tx, held.id)? else { return Ok(false) };
+    let row = lock_row(tx, id)?;
+    if standing(tx, id)?.is_none_or(|offer| offer.held_id != held.id) {
+        return Ok(false);
+    }
+    let to = if by_patient { VacancyStatus::Declined } else { VacancyStatus::Withdrawn };
+    take_back(tx, row, to)?;
+    Ok(true)
+}
+
+/// A practitioner is away: what is offered of that time is withdrawn, and whoever has heard of it
+/// is told. They keep their place.
+pub(crate) fn away(
+    tx: &mut Tx,
+    practitioner: PractitionerId,
+    (from, to): (Instant, Instant),
+) -> Result<(), Error> {
+    let offered: Vec<EntryId> = waitlist_offers::table
+        .inner_join(appointments::table.on(appointments::id.eq(waitlist_offers::held_id)))
+        .filter(waitlist_offers::practitioner_id.eq(practitioner))
+        .filter(waitlist_offers::status.eq(VacancyStatus::Standing))
+        .filter(waitlist_offers::starts_at.lt(to))
+        .filter(appointments::ends_at.gt(from))
+        .order(waitlist_offers::entry_id)
+        .select(waitlist_offers::entry_id)
+        .load(tx.conn)?;
+    for id in offered {
+        let row = lock_row(tx, id)?;
+        let Some(offer) = standing(tx, id)? else { continue };
+        let was_told = !message::forget_vacancy(tx, offer.id)?;
+        let row = take_back(tx, row, VacancyStatus::Withdrawn)?;
+        tx.record(Action::OfferVacancy, "WaitlistEntry", id.0, &row.facts());
+        if was_told {
+            let patient = patient::find_row(tx, row.patient_id)?;
+            let tell_at = hours(tx, patient.time_zone).tell_at;
+            message::tell_gone(tx, patient.account_id, (offer.id, &row.code), tell_at)?;
+        }
+    }
+    Ok(())
+}

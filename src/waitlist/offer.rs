@@ -1,0 +1,439 @@
+//! Offering: whoever is first of those whom a free time suits gets it held until a deadline, and
+//! nobody answers means that the next one is asked.
+//!
+//! A time that a deed frees is offered in that deed's own transaction ([`fill_freed`]). A task
+//! ([`run`]) ends what nobody answered and finds times that became free without a deed.
+
+use std::collections::HashMap;
+
+use chrono::TimeDelta;
+use diesel::dsl::count_star;
+use diesel::prelude::*;
+
+use crate::access::table::Action;
+use crate::appointment::book::{self, InPlace};
+use crate::appointment::occupy::{LANE, SECOND_LANE};
+use crate::appointment::{self, AppointmentId, Priority, affected, taken};
+use crate::base::column::Instant;
+use crate::base::db::{self, Each, take_turns};
+use crate::base::error::Error;
+use crate::base::schema::{practitioner_services, waitlist_entries, waitlist_offers};
+use crate::base::tx::Tx;
+use crate::base::zone::Zone;
+use crate::encounter::lifecycle::AppointmentStatus;
+use crate::message::waitlist as message;
+use crate::organization::{self, Service, ServiceId};
+use crate::patient::{self, PatientRow};
+use crate::practitioner::PractitionerId;
+use crate::schedule;
+use crate::schedule::free::Asker;
+use crate::schedule::wall_clock::Span;
+use crate::waitlist::order::{Turn, Wish};
+use crate::waitlist::waking::{Hours, Night};
+use crate::waitlist::{
+    EntryId, EntryRow, OfferId, OfferRow, QUEUE_MAX, VacancyStatus, WaitEnd, WaitStatus, is_active,
+    lock_if_idle,
+};
+
+/// An offer that leaves less waking time than this is not made.
+const LEAST_MINUTES: i64 = 10;
+/// So many offers in a row that nobody answered end a wish. The schema says the same.
+const LAPSES_MAX: i32 = 3;
+/// How many free times are looked at, and how many of them one person is tried with.
+const LOOK_AT: usize = 200;
+const TRIES_MAX: usize = 8;
+/// A visit that reaches into a freed time begins at most so long before it, in hours.
+const REACH_HOURS: i64 = 12;
+
+/// Somebody who waits, and what suits them.
+struct Waiting {
+    row: EntryRow,
+    patient: PatientRow,
+    wish: Wish,
+    /// How their visit is held, when it is the one that is brought forward.
+    visit: Option<appointment::Row>,
+}
+
+/// Offers what was freed in a transaction. What goes wrong is left to the task, and the deed that
+/// freed it stands.
+pub(crate) fn fill_freed(tx: &mut Tx, freed: Vec<(PractitionerId, Span)>) {
+    let filled = tx.by_itself(|tx| {
+        tx.attempt(|tx| {
+            for (practitioner, span) in spans_of_each(freed) {
+                for service in wanted_of(tx, practitioner, span)? {
+                    fill(tx, service, Some((practitioner, span)))?;
+                }
+            }
+            Ok(())
+        })
+    });
+    if let Err(error) = filled {
+        tracing::warn!(%error, "a freed time is offered a little later");
+    }
+}
+
+/// Offers what is free of a service, within the deed that put somebody on its list.
+pub(crate) fn fill_now(tx: &mut Tx, service: ServiceId) {
+    let filled = tx.by_itself(|tx| tx.attempt(|tx| fill(tx, service, None)));
+    if let Err(error) = filled {
+        tracing::warn!(%error, "a free time is offered a little later");
+    }
+}
+
+/// One span for each practitioner, around all that was freed of their time.
+fn spans_of_each(freed: Vec<(PractitionerId, Span)>) -> Vec<(PractitionerId, Span)> {
+    let mut spans: Vec<(PractitionerId, Span)> = Vec::new();
+    for (practitioner, span) in freed {
+        match spans.iter_mut().find(|(known, _)| *known == practitioner) {
+            Some((_, whole)) => {
+                whole.start = whole.start.min(span.start);
+                whole.end = whole.end.max(span.end);
+            }
+            None => spans.push((practitioner, span)),
+        }
+    }
+    spans
+}
+
+/// For which services somebody waits whom a practitioner's time could suit.
+/// Index: waitlist_entries_queue.
+fn wanted_of(
+    tx: &mut Tx,
+    practitioner: PractitionerId,
+    span: Span,
+) -> Result<Vec<ServiceId>, Error> {
+    let given = practitioner_services::table
+        .filter(practitioner_services::practitioner_id.eq(practitioner))
+        .select(practitioner_services::service_id);
+    let earliest = span.start.minus(TimeDelta::hours(REACH_HOURS));
+    Ok(waitlist_entries::table
+        .filter(waitlist_entries::service_id.eq_any(given))
+        .filter(waitlist_entries::status.eq(WaitStatus::Waiting))
+        .filter(
+            waitlist_entries::practitioner_id
+                .is_null()
+                .or(waitlist_entries::practitioner_id.eq(practitioner)),
+        )
+        .filter(waitlist_entries::latest_at.ge(earliest))
+        .filter(waitlist_entries::earliest_at.lt(span.end))
+        .select(waitlist_entries::service_id)
+        .distinct()
+        .order(waitlist_entries::service_id)
+        .load(tx.conn)?)
+}
+
+/// Offers what is free of a service, or of somebody's time for it, to those whose turn it is.
+/// Those who fill one list go one after the other. Returns how many offers were made.
+pub(crate) fn fill(
+    tx: &mut Tx,
+    service: ServiceId,
+    within: Option<(PractitionerId, Span)>,
+) -> Result<usize, Error> {
+    take_turns(tx.conn, &[db::Turn::Alone(service.0)])?;
+    let service = organization::find_service(tx, service)?;
+    let mut queue = queue(tx, service.id)?;
+    let mut free = wanted_times(tx, &service, &queue, within)?;
+    let mut made = 0_usize;
+    for waiting in &mut queue {
+        for _ in 0..TRIES_MAX {
+            let suits = |place: &(PractitionerId, Span)| {
+                waiting.wish.deadline(place.0, place.1).map(|until| (place.0, place.1, until))
+            };
+            let Some((practitioner, visit, until)) = free.iter().find_map(suits) else { break };
+            if offer(tx, &service, waiting, (practitioner, visit), until)? {
+                free.retain(|(other, span)| *other != practitioner || !span.overlaps(visit));
+                made = made.saturating_add(1);
+                break;
+            }
+            // Taken by somebody else, or a room is missing: the next time is tried.
+            waiting.wish.refused.push((practitioner, visit.start));
+        }
+    }
+    Ok(made)
+}
+
+/// Whether [`fill`] would find anything; writes nothing.
+pub(super) fn is_wanted(tx: &mut Tx, service: ServiceId) -> Result<bool, Error> {
+    let service = organization::find_service(tx, service)?;
+    let queue = queue(tx, service.id)?;
+    Ok(!wanted_times(tx, &service, &queue, None)?.is_empty())
+}
+
+/// The free times that suit anybody, by start.
+fn wanted_times(
+    tx: &mut Tx,
+    service: &Service,
+    queue: &[Waiting],
+    within: Option<(PractitionerId, Span)>,
+) -> Result<Vec<(PractitionerId, Span)>, Error> {
+    let earliest = queue.iter().map(|waiting| waiting.wish.earliest).min();
+    let latest = queue.iter().map(|waiting| waiting.wish.latest).max();
+    let (Some(start), Some(end)) = (earliest, latest) else { return Ok(Vec::new()) };
+    let moment = TimeDelta::microseconds(1);
+    let mut range = Span { start: start.max(tx.now), end: end.plus(moment) };
+    if let Some((_, span)) = within {
+        range.start = range.start.max(span.start.minus(TimeDelta::hours(REACH_HOURS)));
+        range.end = range.end.min(span.end.plus(TimeDelta::hours(REACH_HOURS)));
+    }
+    if range.start >= range.end || !service.active {
+        return Ok(Vec::new());
+    }
+    let suits = |practitioner: PractitionerId, visit: Span| {
+        queue.iter().any(|waiting| waiting.wish.deadline(practitioner, visit).is_some())
+    };
+    let practitioner = within.map(|(practitioner, _)| practitioner);
+    schedule::free_within(tx, service, practitioner, range, (LOOK_AT, &suits))
+}
+
+/// Who waits for a service, whose turn it is first. Index: waitlist_entries_queue.
+fn queue(tx: &mut Tx, service: ServiceId) -> Result<Vec<Waiting>, Error> {
+    let mut rows: Vec<EntryRow> = waitlist_entries::table
+        .filter(waitlist_entries::service_id.eq(service))
+        .filter(waitlist_entries::status.eq(WaitStatus::Waiting))
+        .filter(waitlist_entries::latest_at.gt(tx.now))
+        .order((
+            waitlist_entries::priority.desc(),
+            waitlist_entries::created_at,
+            waitlist_entries::id,
+        ))
+        .limit(QUEUE_MAX)
+        .select(EntryRow::as_select())
+        .load(tx.conn)?;
+    rows.sort_by_key(|row| Turn::key(&row.turn()));
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<EntryId> = rows.iter().map(|row| row.id).collect();
+    let refused: Vec<(EntryId, PractitionerId, Instant)> = waitlist_offers::table
+        .filter(waitlist_offers::entry_id.eq_any(&ids))
+        .filter(waitlist_offers::starts_at.gt(tx.now))
+        .filter(waitlist_offers::status.eq_any([VacancyStatus::Declined, VacancyStatus::Lapsed]))
+        .select((
+            waitlist_offers::entry_id,
+            waitlist_offers::practitioner_id,
+            waitlist_offers::starts_at,
+        ))
+        .load(tx.conn)?;
+    let last = rows.iter().map(|row| row.latest_at).max().unwrap_or(tx.now);
+    let reach = (tx.now, last.plus(TimeDelta::hours(REACH_HOURS)));
+    let people: Vec<uuid::Uuid> = rows.iter().map(|row| row.patient_id.0).collect();
+    let busy = taken::of_people(tx, &people, &[LANE, SECOND_LANE], reach)?;
+    let mut clocks: HashMap<Zone, Hours> = HashMap::new();
+    let mut queue = Vec::with_capacity(rows.len());
+    for row in rows {
+        let visit = match row.appointment_id {
+            Some(id) => Some(appointment::find_row(tx, id)?),
+            None => None,
+        };
+        // What is over, or has begun, is not brought forward.
+        if visit.is_some_and(|visit| visit.status != AppointmentStatus::Booked) {
+            continue;
+        }
+        let patient = patient::find_row(tx, row.patient_id)?;
+        let zone = patient.time_zone;
+        let hours = *clocks.entry(zone).or_insert_with(|| hours(tx, zone));
+        let own = refused.iter().filter(|(entry, ..)| *entry == row.id);
+        let taken = busy.iter().filter(|(who, ..)| *who == row.patient_id.0);
+        let wish = Wish {
+            practitioner: row.practitioner_id,
+            earliest: row.earliest_at,
+            latest: row.latest_at,
+            before: visit.map(|visit| visit.starts_at),
+            parts: row.parts()?,
+            notice: TimeDelta::minutes(i64::from(row.notice_minutes)),
+            zone,
+            hours,
+            refused: own.map(|(_, practitioner, start)| (*practitioner, *start)).collect(),
+            busy: taken.map(|(_, _, start, end)| Span { start: *start, end: *end }).collect(),
+        };
+        queue.push(Waiting { row, patient, wish, visit });
+    }
+    Ok(queue)
+}
+
+/// What an offer or a text that is made now must keep to in a zone.
+pub(super) fn hours(tx: &Tx, zone: Zone) -> Hours {
+    let booking = &tx.config.booking;
+    let night = Night { from_hour: booking.night_from_hour, to_hour: booking.night_to_hour };
+    let full = TimeDelta::minutes(i64::from(booking.waitlist_minutes));
+    Hours::of(tx.now, zone, night, TimeDelta::minutes(LEAST_MINUTES), full)
+}
+
+/// Holds a time for somebody and tells them. `false` when it cannot be had, or when somebody
+/// changes the wish at this moment.
+fn offer(
+    tx: &mut Tx,
+    service: &Service,
+    waiting: &Waiting,
+    (practitioner, visit): (PractitionerId, Span),
+    until: Instant,
+) -> Result<bool, Error> {
+    let idle = lock_if_idle(tx, waiting.row.id)?;
+    if idle.is_none_or(|row| row.status != WaitStatus::Waiting) {
+        return Ok(false);
+    }
+    let mode = match waiting.visit {
+        Some(visit) => appointment::mode(tx, visit.id)?,
+        None => {
+            service.modes()?.first().copied().ok_or(Error::Internal("a service without a mode"))?
+        }
+    };
+    let held = InPlace {
+        service,
+        patient: &waiting.patient,
+        priority: waiting.visit.map_or(Priority::Routine, |visit| visit.priority),
+        mode,
+        until,
+        asker: Asker::Patient,
+        by: Some(waiting.row.created_by),
+    };
+    let Some(held) = book::hold_in_place(tx, held, practitioner, visit.start)? else {
+        return Ok(false);
+    };
+    let id = OfferId::new(tx.now);
+    let inserted = Each(
+        diesel::insert_into(waitlist_offers::table)
+            .values((
+                waitlist_offers::id.eq(id),
+                waitlist_offers::entry_id.eq(waiting.row.id),
+                waitlist_offers::held_id.eq(held),
+                waitlist_offers::practitioner_id.eq(practitioner),
+                waitlist_offers::starts_at.eq(visit.start),
+                waitlist_offers::status.eq(VacancyStatus::Standing),
+                waitlist_offers::offered_at.eq(tx.now),
+                waitlist_offers::expires_at.eq(until),
+            ))
+            .on_conflict_do_nothing(),
+    )
+    .execute(tx.conn)?;
+    if inserted == 0 {
+        // An offer of that time is over, and the task has not ended it yet.
+        affected::let_go(tx, held)?;
+        return Ok(false);
+    }
+    set_status(tx, &waiting.row, WaitStatus::Offered, waiting.row.lapses)?;
+    tx.record(Action::OfferVacancy, "WaitlistEntry", waiting.row.id.0, &waiting.row.facts());
+    let vacancy = message::Vacancy {
+        offer: id,
+        code: &waiting.row.code,
+        start: visit.start,
+        until,
+        zone: waiting.patient.time_zone,
+        tell_at: waiting.wish.hours.tell_at,
+    };
+    message::tell_vacancy(tx, waiting.patient.account_id, &vacancy)?;
+    Ok(true)
+}
+
+fn set_status(tx: &mut Tx, row: &EntryRow, status: WaitStatus, lapses: i32) -> Result<(), Error> {
+    diesel::update(waitlist_entries::table.find(row.id))
+        .set((
+            waitlist_entries::status.eq(status),
+            waitlist_entries::lapses.eq(lapses),
+            waitlist_entries::updated_at.eq(tx.now),
+            waitlist_entries::version.eq(waitlist_entries::version + 1),
+        ))
+        .execute(tx.conn)?;
+    Ok(())
+}
+
+/// The offer that stands for a wish, whether its deadline has passed or not.
+/// Index: waitlist_offers_one_each.
+pub(crate) fn standing(tx: &mut Tx, entry: EntryId) -> Result<Option<OfferRow>, Error> {
+    Ok(waitlist_offers::table
+        .filter(waitlist_offers::entry_id.eq(entry))
+        .filter(waitlist_offers::status.eq(VacancyStatus::Standing))
+        .select(OfferRow::as_select())
+        .get_result(tx.conn)
+        .optional()?)
+}
+
+/// The wish for which an appointment is held, if it is.
+pub(crate) fn entry_of_hold(tx: &mut Tx, held: AppointmentId) -> Result<Option<EntryId>, Error> {
+    Ok(waitlist_offers::table
+        .filter(waitlist_offers::held_id.eq(held))
+        .filter(waitlist_offers::status.eq(VacancyStatus::Standing))
+        .select(waitlist_offers::entry_id)
+        .get_result(tx.conn)
+        .optional()?)
+}
+
+/// How many of some held times are held for whoever waits.
+pub(crate) fn count_of(tx: &mut Tx, held: &[AppointmentId]) -> Result<i64, Error> {
+    let offered = waitlist_offers::table
+        .filter(waitlist_offers::held_id.eq_any(held))
+        .filter(waitlist_offers::status.eq(VacancyStatus::Standing));
+    Ok(offered.select(count_star()).get_result(tx.conn)?)
+}
+
+/// Notes what became of the offer of a locked wish, if one stands; the wish waits again, and a
+/// time that was not accepted is free. The third lapse in a row ends the wish, and its patient is
+/// told.
+pub(crate) fn take_back(tx: &mut Tx, row: EntryRow, to: VacancyStatus) -> Result<EntryRow, Error> {
+    let Some(offer) = standing(tx, row.id)? else { return Ok(row) };
+    if to != VacancyStatus::Accepted {
+        affected::let_go(tx, offer.held_id)?;
+    }
+    diesel::update(waitlist_offers::table.find(offer.id))
+        .set((waitlist_offers::status.eq(to), waitlist_offers::answered_at.eq(Some(tx.now))))
+        .execute(tx.conn)?;
+    message::forget_vacancy(tx, offer.id)?;
+    let lapses = match to {
+        VacancyStatus::Lapsed => row.lapses.saturating_add(1).min(LAPSES_MAX),
+        VacancyStatus::Declined | VacancyStatus::Accepted => 0,
+        VacancyStatus::Standing | VacancyStatus::Withdrawn => row.lapses,
+    };
+    set_status(tx, &row, WaitStatus::Waiting, lapses)?;
+    let row = EntryRow { status: WaitStatus::Waiting, lapses, ..row };
+    if lapses >= LAPSES_MAX {
+        finish(tx, &row, WaitStatus::Expired, WaitEnd::Unanswered, None)?;
+        return Ok(EntryRow { status: WaitStatus::Expired, ..row });
+    }
+    Ok(row)
+}
+
+/// Ends a locked wish for which no offer stands; `visit` is what it led to. Who hoped in vain is
+/// told.
+pub(crate) fn finish(
+    tx: &mut Tx,
+    row: &EntryRow,
+    to: WaitStatus,
+    why: WaitEnd,
+    visit: Option<AppointmentId>,
+) -> Result<(), Error> {
+    diesel::update(waitlist_entries::table.find(row.id))
+        .set((
+            waitlist_entries::status.eq(to),
+            waitlist_entries::ended_why.eq(Some(why)),
+            waitlist_entries::appointment_id.eq(visit.or(row.appointment_id)),
+            waitlist_entries::updated_at.eq(tx.now),
+            waitlist_entries::version.eq(waitlist_entries::version + 1),
+        ))
+        .execute(tx.conn)?;
+    if to == WaitStatus::Expired && why != WaitEnd::VisitOver {
+        let patient = patient::find_row(tx, row.patient_id)?;
+        let tell_at = hours(tx, patient.time_zone).tell_at;
+        message::tell_end(tx, patient.account_id, (row.id, &row.code), tell_at)?;
+    }
+    Ok(())
+}
+
+/// The services for which somebody waits, after one of them, in order.
+pub(super) fn waited_for(
+    tx: &mut Tx,
+    after: Option<ServiceId>,
+    most: i64,
+) -> Result<Vec<ServiceId>, Error> {
+    let mut query = waitlist_entries::table
+        .filter(is_active())
+        .filter(waitlist_entries::status.eq(WaitStatus::Waiting))
+        .select(waitlist_entries::service_id)
+        .distinct()
+        .order(waitlist_entries::service_id)
+        .limit(most)
+        .into_boxed();
+    if let Some(after) = after {
+        query = query.filter(waitlist_entries::service_id.gt(after));
+    }
+    Ok(query.load(tx.conn)?)
+}

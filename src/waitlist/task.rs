@@ -1,0 +1,167 @@
+//! What goes on without anybody's deed: offers that nobody answered go to the next, wishes whose
+//! time has passed end, and times that became free by themselves are found. Several processes may
+//! do it at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::prelude::*;
+use tokio::sync::watch;
+
+use crate::access::Facts;
+use crate::access::table::Action;
+use crate::base::app::App;
+use crate::base::ctx::{as_system, look_as_system};
+use crate::base::error::Error;
+use crate::base::schema::{appointments, waitlist_entries, waitlist_offers};
+use crate::base::tx::Tx;
+use crate::encounter::lifecycle::AppointmentStatus;
+use crate::organization::ServiceId;
+use crate::schedule::free::Asker;
+use crate::waitlist::{
+    EntryId, VacancyStatus, WaitEnd, WaitStatus, answer, is_active, lock_if_idle, offer,
+};
+
+/// How often it looks.
+const TICK_SECS: u64 = 5;
+/// How much is ended in one transaction.
+const ENDS_MAX: i64 = 50;
+/// How many services are searched in one tick; the next one goes on behind them.
+const SERVICES_MAX: i64 = 8;
+
+/// What is to be done.
+struct Due {
+    unanswered: bool,
+    over: bool,
+    services: Vec<ServiceId>,
+}
+
+/// One look. It reads first, so that a quiet list costs three questions to an index and keeps
+/// nobody from writing. Returns where the next look goes on.
+pub async fn tick(app: &Arc<App>, after: Option<ServiceId>) -> Result<Option<ServiceId>, Error> {
+    let due = look_as_system(app, move |tx| due(tx, after)).await?;
+    if due.unanswered {
+        as_system(app, lapse_due).await?;
+    }
+    if due.over {
+        as_system(app, end_over).await?;
+    }
+    for service in &due.services {
+        let service = *service;
+        let found = look_as_system(app, move |tx| {
+            tx.allow(Action::OfferVacancy, &Facts::NONE)?;
+            offer::is_wanted(tx, service)
+        });
+        if found.await? {
+            as_system(app, move |tx| {
+                tx.allow(Action::OfferVacancy, &Facts::NONE)?;
+                offer::fill(tx, service, None)
+            })
+            .await?;
+        }
+    }
+    let more = i64::try_from(due.services.len()).is_ok_and(|many| many >= SERVICES_MAX);
+    Ok(due.services.last().copied().filter(|_| more))
+}
+
+fn due(tx: &mut Tx, after: Option<ServiceId>) -> Result<Due, Error> {
+    tx.allow(Action::OfferVacancy, &Facts::NONE)?;
+    Ok(Due {
+        unanswered: !unanswered(tx, 1)?.is_empty(),
+        over: !over(tx, 1)?.is_empty(),
+        services: offer::waited_for(tx, after, SERVICES_MAX)?,
+    })
+}
+
+/// Index: waitlist_offers_due.
+fn unanswered(tx: &mut Tx, most: i64) -> Result<Vec<EntryId>, Error> {
+    Ok(waitlist_offers::table
+        .filter(waitlist_offers::status.eq(VacancyStatus::Standing))
+        .filter(waitlist_offers::expires_at.le(tx.now))
+        .order(waitlist_offers::expires_at)
+        .limit(most)
+        .select(waitlist_offers::entry_id)
+        .load(tx.conn)?)
+}
+
+/// Wishes whose window has passed, or whose visit is no longer to come. Indexes:
+/// waitlist_entries_over, waitlist_entries_by_appointment.
+fn over(tx: &mut Tx, most: i64) -> Result<Vec<(EntryId, WaitEnd)>, Error> {
+    let passed: Vec<EntryId> = waitlist_entries::table
+        .filter(is_active())
+        .filter(waitlist_entries::latest_at.le(tx.now))
+        .limit(most)
+        .select(waitlist_entries::id)
+        .load(tx.conn)?;
+    let begun: Vec<EntryId> = waitlist_entries::table
+        .inner_join(
+            appointments::table
+                .on(waitlist_entries::appointment_id.eq(appointments::id.nullable())),
+        )
+        .filter(is_active())
+        .filter(appointments::status.ne(AppointmentStatus::Booked))
+        .limit(most)
+        .select(waitlist_entries::id)
+        .load(tx.conn)?;
+    let passed = passed.into_iter().map(|id| (id, WaitEnd::WindowOver));
+    Ok(passed.chain(begun.into_iter().map(|id| (id, WaitEnd::VisitOver))).collect())
+}
+
+/// Ends the offers that nobody answered in time; the same time goes to the next in the same
+/// transaction. Returns how many.
+pub fn lapse_due(tx: &mut Tx) -> Result<usize, Error> {
+    tx.allow(Action::OfferVacancy, &Facts::NONE)?;
+    let mut ended = 0_usize;
+    for id in unanswered(tx, ENDS_MAX)? {
+        let Some(row) = lock_if_idle(tx, id)? else { continue };
+        // Whoever held the lock before may have answered it.
+        let Some(offer) = offer::standing(tx, id)?.filter(|offer| offer.expires_at <= tx.now)
+        else {
+            continue;
+        };
+        let to = match answer::check_works(tx, &row, &offer, Asker::Triage) {
+            Ok(()) => VacancyStatus::Lapsed,
+            // What could not have been accepted was not missed.
+            Err(Error::Refused(_)) => VacancyStatus::Withdrawn,
+            Err(error) => return Err(error),
+        };
+        let facts = row.facts();
+        offer::take_back(tx, row, to)?;
+        tx.record(Action::OfferVacancy, "WaitlistEntry", id.0, &facts);
+        ended = ended.saturating_add(1);
+    }
+    Ok(ended)
+}
+
+/// Ends the wishes whose time has passed, and tells. Returns how many.
+pub fn end_over(tx: &mut Tx) -> Result<usize, Error> {
+    tx.allow(Action::OfferVacancy, &Facts::NONE)?;
+    let mut ended = 0_usize;
+    for (id, why) in over(tx, ENDS_MAX)? {
+        let Some(row) = lock_if_idle(tx, id)?.filter(|row| row.is_active()) else { continue };
+        let facts = row.facts();
+        let row = offer::take_back(tx, row, VacancyStatus::Withdrawn)?;
+        offer::finish(tx, &row, WaitStatus::Expired, why, None)?;
+        tx.record(Action::OfferVacancy, "WaitlistEntry", id.0, &facts);
+        ended = ended.saturating_add(1);
+    }
+    Ok(ended)
+}
+
+/// Looks again and again, until `stop`.
+pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    let mut after = None;
+    while !*stop.borrow() {
+        after = match tick(&app, after).await {
+            Ok(next) => next,
+            Err(error) => {
+                tracing::error!(%error, "the waiting list could not be looked after");
+                None
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(TICK_SECS)) => {}
+            _ = stop.changed() => return,
+        }
+    }
+}
