@@ -288,7 +288,8 @@ fn prefix_range(prefix: &str) -> Result<(String, String), Error> {
 }
 
 /// What booking and messages must know of a patient.
-#[derive(Debug, Clone, Queryable)]
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = patients)]
 pub struct PatientRow {
     /// Their id.
     pub id: PatientId,

@@ -168,7 +168,7 @@ fn parts(wanted: &[PartOfDay]) -> Result<String, Error> {
     Ok(parts.join(" "))
 }
 
-/// 409 `too_many_wishes`. Index: waitlist_entries_one.
+/// 409 `too_many_wishes`. Index: waitlist_entries_by_patient.
 fn check_room(tx: &mut Tx, patient: PatientId) -> Result<(), Error> {
     take_turns(tx.conn, &[db::Turn::Alone(patient.0)])?;
     let wishes: i64 = waitlist_entries::table
@@ -219,7 +219,7 @@ fn insert(tx: &mut Tx, row: &EntryRow) -> Result<(), Error> {
     Err(Error::Internal("no code of the waiting list is free"))
 }
 
-/// What a patient waits for of a service, if they do. Index: waitlist_entries_one.
+/// What a patient waits for of a service, if they do. Index: waitlist_entries_by_patient.
 pub(crate) fn active_of(
     tx: &mut Tx,
     patient: PatientId,

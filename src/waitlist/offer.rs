@@ -17,7 +17,7 @@ use crate::appointment::{self, AppointmentId, Priority, affected, taken};
 use crate::base::column::Instant;
 use crate::base::db::{self, Each, take_turns};
 use crate::base::error::Error;
-use crate::base::schema::{practitioner_services, waitlist_entries, waitlist_offers};
+use crate::base::schema::{patients, practitioner_services, waitlist_entries, waitlist_offers};
 use crate::base::tx::Tx;
 use crate::base::zone::Zone;
 use crate::encounter::lifecycle::AppointmentStatus;
@@ -39,9 +39,8 @@ use crate::waitlist::{
 const LEAST_MINUTES: i64 = 10;
 /// So many offers in a row that nobody answered end a wish. The schema says the same.
 const LAPSES_MAX: i32 = 3;
-/// How many free times are looked at, and how many of them one person is tried with.
+/// How many free times are looked at, and so tried at most.
 const LOOK_AT: usize = 200;
-const TRIES_MAX: usize = 8;
 /// A visit that reaches into a freed time begins at most so long before it, in hours.
 const REACH_HOURS: i64 = 12;
 
@@ -52,6 +51,17 @@ struct Waiting {
     wish: Wish,
     /// How their visit is held, when it is the one that is brought forward.
     visit: Option<appointment::Row>,
+}
+
+/// What came of trying to offer a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    /// It is held.
+    Made,
+    /// Somebody else has it, or a room is missing.
+    Gone,
+    /// Somebody changes the wish at this moment.
+    Busy,
 }
 
 /// Offers what was freed in a transaction. What goes wrong is left to the task, and the deed that
@@ -129,34 +139,45 @@ pub(crate) fn fill(
     service: ServiceId,
     within: Option<(PractitionerId, Span)>,
 ) -> Result<usize, Error> {
+    // Whoever only used up what they freed waits for nobody's turn.
+    if !is_wanted(tx, service, within)? {
+        return Ok(0);
+    }
     take_turns(tx.conn, &[db::Turn::Alone(service.0)])?;
     let service = organization::find_service(tx, service)?;
-    let mut queue = queue(tx, service.id)?;
+    let queue = queue(tx, service.id)?;
     let mut free = wanted_times(tx, &service, &queue, within)?;
     let mut made = 0_usize;
-    for waiting in &mut queue {
-        for _ in 0..TRIES_MAX {
+    for waiting in &queue {
+        loop {
             let suits = |place: &(PractitionerId, Span)| {
-                waiting.wish.deadline(place.0, place.1).map(|until| (place.0, place.1, until))
+                let until = waiting.wish.deadline(place.0, place.1);
+                until.map(|until| (place.0, place.1, until))
             };
             let Some((practitioner, visit, until)) = free.iter().find_map(suits) else { break };
-            if offer(tx, &service, waiting, (practitioner, visit), until)? {
+            let tried = offer(tx, &service, waiting, (practitioner, visit), until)?;
+            // What could not be held is left out for everybody: the next look tries it again.
+            if tried != Tried::Busy {
                 free.retain(|(other, span)| *other != practitioner || !span.overlaps(visit));
-                made = made.saturating_add(1);
+            }
+            made = made.saturating_add(usize::from(tried == Tried::Made));
+            if tried != Tried::Gone {
                 break;
             }
-            // Taken by somebody else, or a room is missing: the next time is tried.
-            waiting.wish.refused.push((practitioner, visit.start));
         }
     }
     Ok(made)
 }
 
 /// Whether [`fill`] would find anything; writes nothing.
-pub(super) fn is_wanted(tx: &mut Tx, service: ServiceId) -> Result<bool, Error> {
+pub(super) fn is_wanted(
+    tx: &mut Tx,
+    service: ServiceId,
+    within: Option<(PractitionerId, Span)>,
+) -> Result<bool, Error> {
     let service = organization::find_service(tx, service)?;
     let queue = queue(tx, service.id)?;
-    Ok(!wanted_times(tx, &service, &queue, None)?.is_empty())
+    Ok(!wanted_times(tx, &service, &queue, within)?.is_empty())
 }
 
 /// The free times that suit anybody, by start.
@@ -178,8 +199,15 @@ fn wanted_times(
     if range.start >= range.end || !service.active {
         return Ok(Vec::new());
     }
+    // The hold of an offer that is over is dead, but its time is free only when the offer has ended.
+    let ending: Vec<(PractitionerId, Instant)> = waitlist_offers::table
+        .filter(waitlist_offers::status.eq(VacancyStatus::Standing))
+        .filter(waitlist_offers::expires_at.le(tx.now))
+        .select((waitlist_offers::practitioner_id, waitlist_offers::starts_at))
+        .load(tx.conn)?;
     let suits = |practitioner: PractitionerId, visit: Span| {
-        queue.iter().any(|waiting| waiting.wish.deadline(practitioner, visit).is_some())
+        !ending.contains(&(practitioner, visit.start))
+            && queue.iter().any(|waiting| waiting.wish.deadline(practitioner, visit).is_some())
     };
     let practitioner = within.map(|(practitioner, _)| practitioner);
     schedule::free_within(tx, service, practitioner, range, (LOOK_AT, &suits))
@@ -187,7 +215,8 @@ fn wanted_times(
 
 /// Who waits for a service, whose turn it is first. Index: waitlist_entries_queue.
 fn queue(tx: &mut Tx, service: ServiceId) -> Result<Vec<Waiting>, Error> {
-    let mut rows: Vec<EntryRow> = waitlist_entries::table
+    let mut rows: Vec<(EntryRow, PatientRow)> = waitlist_entries::table
+        .inner_join(patients::table.on(patients::id.eq(waitlist_entries::patient_id)))
         .filter(waitlist_entries::service_id.eq(service))
         .filter(waitlist_entries::status.eq(WaitStatus::Waiting))
         .filter(waitlist_entries::latest_at.gt(tx.now))
@@ -197,13 +226,13 @@ fn queue(tx: &mut Tx, service: ServiceId) -> Result<Vec<Waiting>, Error> {
             waitlist_entries::id,
         ))
         .limit(QUEUE_MAX)
-        .select(EntryRow::as_select())
+        .select((EntryRow::as_select(), PatientRow::as_select()))
         .load(tx.conn)?;
-    rows.sort_by_key(|row| Turn::key(&row.turn()));
+    rows.sort_by_key(|(row, _)| Turn::key(&row.turn()));
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let ids: Vec<EntryId> = rows.iter().map(|row| row.id).collect();
+    let ids: Vec<EntryId> = rows.iter().map(|(row, _)| row.id).collect();
     let refused: Vec<(EntryId, PractitionerId, Instant)> = waitlist_offers::table
         .filter(waitlist_offers::entry_id.eq_any(&ids))
         .filter(waitlist_offers::starts_at.gt(tx.now))
@@ -214,13 +243,13 @@ fn queue(tx: &mut Tx, service: ServiceId) -> Result<Vec<Waiting>, Error> {
             waitlist_offers::starts_at,
         ))
         .load(tx.conn)?;
-    let last = rows.iter().map(|row| row.latest_at).max().unwrap_or(tx.now);
+    let last = rows.iter().map(|(row, _)| row.latest_at).max().unwrap_or(tx.now);
     let reach = (tx.now, last.plus(TimeDelta::hours(REACH_HOURS)));
-    let people: Vec<uuid::Uuid> = rows.iter().map(|row| row.patient_id.0).collect();
+    let people: Vec<uuid::Uuid> = rows.iter().map(|(row, _)| row.patient_id.0).collect();
     let busy = taken::of_people(tx, &people, &[LANE, SECOND_LANE], reach)?;
     let mut clocks: HashMap<Zone, Hours> = HashMap::new();
     let mut queue = Vec::with_capacity(rows.len());
-    for row in rows {
+    for (row, patient) in rows {
         let visit = match row.appointment_id {
             Some(id) => Some(appointment::find_row(tx, id)?),
             None => None,
@@ -229,7 +258,6 @@ fn queue(tx: &mut Tx, service: ServiceId) -> Result<Vec<Waiting>, Error> {
         if visit.is_some_and(|visit| visit.status != AppointmentStatus::Booked) {
             continue;
         }
-        let patient = patient::find_row(tx, row.patient_id)?;
         let zone = patient.time_zone;
         let hours = *clocks.entry(zone).or_insert_with(|| hours(tx, zone));
         let own = refused.iter().filter(|(entry, ..)| *entry == row.id);
@@ -259,18 +287,17 @@ pub(super) fn hours(tx: &Tx, zone: Zone) -> Hours {
     Hours::of(tx.now, zone, night, TimeDelta::minutes(LEAST_MINUTES), full)
 }
 
-/// Holds a time for somebody and tells them. `false` when it cannot be had, or when somebody
-/// changes the wish at this moment.
+/// Holds a time for somebody and tells them, if it can be had.
 fn offer(
     tx: &mut Tx,
     service: &Service,
     waiting: &Waiting,
     (practitioner, visit): (PractitionerId, Span),
     until: Instant,
-) -> Result<bool, Error> {
+) -> Result<Tried, Error> {
     let idle = lock_if_idle(tx, waiting.row.id)?;
     if idle.is_none_or(|row| row.status != WaitStatus::Waiting) {
-        return Ok(false);
+        return Ok(Tried::Busy);
     }
     let mode = match waiting.visit {
         Some(visit) => appointment::mode(tx, visit.id)?,
@@ -288,7 +315,7 @@ fn offer(
         by: Some(waiting.row.created_by),
     };
     let Some(held) = book::hold_in_place(tx, held, practitioner, visit.start)? else {
-        return Ok(false);
+        return Ok(Tried::Gone);
     };
     let id = OfferId::new(tx.now);
     let inserted = Each(
@@ -309,7 +336,7 @@ fn offer(
     if inserted == 0 {
         // An offer of that time is over, and the task has not ended it yet.
         affected::let_go(tx, held)?;
-        return Ok(false);
+        return Ok(Tried::Gone);
     }
     set_status(tx, &waiting.row, WaitStatus::Offered, waiting.row.lapses)?;
     tx.record(Action::OfferVacancy, "WaitlistEntry", waiting.row.id.0, &waiting.row.facts());
@@ -322,7 +349,7 @@ fn offer(
         tell_at: waiting.wish.hours.tell_at,
     };
     message::tell_vacancy(tx, waiting.patient.account_id, &vacancy)?;
-    Ok(true)
+    Ok(Tried::Made)
 }
 
 fn set_status(tx: &mut Tx, row: &EntryRow, status: WaitStatus, lapses: i32) -> Result<(), Error> {

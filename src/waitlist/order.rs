@@ -77,18 +77,27 @@ pub fn place(own: &Turn, all: &[Turn], language: Language) -> Place {
     let ahead = before().count();
     let urgent_ahead = before().filter(|other| other.urgency == Urgency::Urgent).count();
     let position = ahead.saturating_add(1);
-    let explanation = match language {
-        Language::English => format!(
-            "Your place is {position}; {ahead} before you, {urgent_ahead} of them urgent. A time \
-             that becomes free is offered to one person at a time: of those whom it suits, urgent \
-             ones first, then whoever has waited longest."
-        ),
-        Language::Russian => format!(
-            "Ваше место — {position}. Перед вами: {ahead}, из них срочных: {urgent_ahead}. \
-             Освободившееся время предлагают по одному человеку: из тех, кому оно подходит, — \
-             сначала срочным, потом тем, кто ждёт дольше."
-        ),
+    let here = match (language, ahead) {
+        (Language::English, 0) => "You are first.".to_owned(),
+        (Language::English, _) => {
+            format!("Your place is {position}; {ahead} before you, {urgent_ahead} of them urgent.")
+        }
+        (Language::Russian, 0) => "Вы первые в очереди.".to_owned(),
+        (Language::Russian, _) => {
+            format!("Ваше место — {position}. Перед вами: {ahead}, из них срочных: {urgent_ahead}.")
+        }
     };
+    let rule = match language {
+        Language::English => {
+            "A time that becomes free is offered to one person at a time: of those whom it suits, \
+             urgent ones first, then whoever has waited longest."
+        }
+        Language::Russian => {
+            "Освободившееся время предлагают по одному человеку: из тех, кому оно подходит, — \
+             сначала срочным, потом тем, кто ждёт дольше."
+        }
+    };
+    let explanation = format!("{here} {rule}");
     Place { position, ahead, urgent_ahead, order: Rule::ALL.to_vec(), explanation }
 }
 

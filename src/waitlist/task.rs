@@ -12,6 +12,7 @@ use crate::access::Facts;
 use crate::access::table::Action;
 use crate::base::app::App;
 use crate::base::ctx::{as_system, look_as_system};
+use crate::base::db::{Turn, take_turns};
 use crate::base::error::Error;
 use crate::base::schema::{appointments, waitlist_entries, waitlist_offers};
 use crate::base::tx::Tx;
@@ -50,7 +51,7 @@ pub async fn tick(app: &Arc<App>, after: Option<ServiceId>) -> Result<Option<Ser
         let service = *service;
         let found = look_as_system(app, move |tx| {
             tx.allow(Action::OfferVacancy, &Facts::NONE)?;
-            offer::is_wanted(tx, service)
+            offer::is_wanted(tx, service, None)
         });
         if found.await? {
             as_system(app, move |tx| {
@@ -74,13 +75,14 @@ fn due(tx: &mut Tx, after: Option<ServiceId>) -> Result<Due, Error> {
 }
 
 /// Index: waitlist_offers_due.
-fn unanswered(tx: &mut Tx, most: i64) -> Result<Vec<EntryId>, Error> {
+fn unanswered(tx: &mut Tx, most: i64) -> Result<Vec<(EntryId, ServiceId)>, Error> {
     Ok(waitlist_offers::table
+        .inner_join(waitlist_entries::table)
         .filter(waitlist_offers::status.eq(VacancyStatus::Standing))
         .filter(waitlist_offers::expires_at.le(tx.now))
         .order(waitlist_offers::expires_at)
         .limit(most)
-        .select(waitlist_offers::entry_id)
+        .select((waitlist_offers::entry_id, waitlist_entries::service_id))
         .load(tx.conn)?)
 }
 
@@ -112,7 +114,12 @@ fn over(tx: &mut Tx, most: i64) -> Result<Vec<(EntryId, WaitEnd)>, Error> {
 pub fn lapse_due(tx: &mut Tx) -> Result<usize, Error> {
     tx.allow(Action::OfferVacancy, &Facts::NONE)?;
     let mut ended = 0_usize;
-    for id in unanswered(tx, ENDS_MAX)? {
+    let due = unanswered(tx, ENDS_MAX)?;
+    // What ends here is offered again at the end: one waits for that turn before one holds anything
+    // that somebody else may want in theirs.
+    let turns: Vec<Turn> = due.iter().map(|(_, service)| Turn::Alone(service.0)).collect();
+    take_turns(tx.conn, &turns)?;
+    for (id, _) in due {
         let Some(row) = lock_if_idle(tx, id)? else { continue };
         // Whoever held the lock before may have answered it.
         let Some(offer) = offer::standing(tx, id)?.filter(|offer| offer.expires_at <= tx.now)

@@ -1,8 +1,12 @@
 //! The waiting list: a time that becomes free is held for one person after the other, in an order
 //! that everybody can read, and nobody else can take it meanwhile.
 
+use std::sync::Arc;
+
 use actix_web::http::Method;
 use chrono::TimeDelta;
+use feldsher::base::app::App;
+use feldsher::base::clock::{Clock, ManualClock};
 use feldsher::base::ctx::as_system;
 use feldsher::waitlist::task;
 use futures_util::future::join_all;
@@ -98,6 +102,19 @@ async fn later<const N: usize>(world: &World, minutes: i64, people: [&Person; N]
         left -= step;
     }
     people
+}
+
+/// Another process on the same database. The embedded one has one process: there it is the same.
+async fn second_process(world: &World) -> Arc<App> {
+    let app = Arc::clone(&world.house.app);
+    if world.house.engine == Engine::Sqlite {
+        return app;
+    }
+    let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&world.house.clock);
+    let directory = app.config.sms.path.parent().unwrap().to_owned();
+    let (second, threads) = App::open(app.config.clone(), Some(&directory), clock).await.unwrap();
+    drop(threads);
+    second
 }
 
 fn sms_to(world: &World, phone: &str, words: &str) -> usize {
@@ -564,9 +581,11 @@ on_both! {
             waiting.push(joins(&world.registrar.client, &wish).await);
             world.house.advance(TimeDelta::seconds(1));
         }
-        let app = &world.house.app;
+        let processes = [Arc::clone(&world.house.app), second_process(world).await];
+        let app = |number: usize| &processes[number % 2];
         let registrar = &world.registrar.client;
-        let looks = (0..6).map(|_| async move { task::tick(app, None).await.map(drop) });
+        let look = |number| async move { task::tick(app(number), None).await.map(drop) };
+        let looks = (0..6).map(look);
         let (_, looked) = futures_util::join!(
             join_all(visits.iter().map(|visit| cancels(registrar, visit))),
             join_all(looks),
@@ -595,8 +614,9 @@ on_both! {
         // The deadline passes: many look at once, somebody still tries to accept.
         let [registrar] = later(world, 31, [&world.registrar]).await;
         let registrar = &registrar.client;
-        let lapses = (0..4).map(|_| async move { as_system(app, task::lapse_due).await.map(drop) });
-        let looks = (0..4).map(|_| async move { task::tick(app, None).await.map(drop) });
+        let lapse = |number| async move { as_system(app(number), task::lapse_due).await.map(drop) };
+        let lapses = (0..4).map(lapse);
+        let looks = (0..4).map(look);
         let late = waiting.iter().skip(3).take(3).map(|entry| act(registrar, entry, "accept"));
         let (lapsed, looked, late) =
             futures_util::join!(join_all(lapses), join_all(looks), join_all(late));

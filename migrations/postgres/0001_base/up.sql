@@ -457,12 +457,9 @@ CREATE TABLE waitlist_entries (
 );
 CREATE UNIQUE INDEX waitlist_entries_one ON waitlist_entries (patient_id, service_id)
   WHERE status IN ('waiting', 'offered');
-CREATE INDEX waitlist_entries_queue ON waitlist_entries (service_id, created_at)
-  WHERE status IN ('waiting', 'offered');
-CREATE INDEX waitlist_entries_over ON waitlist_entries (latest_at)
-  WHERE status IN ('waiting', 'offered');
-CREATE INDEX waitlist_entries_by_appointment ON waitlist_entries (appointment_id)
-  WHERE status IN ('waiting', 'offered');
+CREATE INDEX waitlist_entries_queue ON waitlist_entries (status, service_id, created_at);
+CREATE INDEX waitlist_entries_over ON waitlist_entries (status, latest_at);
+CREATE INDEX waitlist_entries_by_appointment ON waitlist_entries (appointment_id);
 CREATE INDEX waitlist_entries_by_patient ON waitlist_entries (patient_id, created_at, id);
 CREATE INDEX waitlist_entries_by_organization ON waitlist_entries (organization_id, created_at, id);
 
@@ -483,7 +480,7 @@ CREATE TABLE waitlist_offers (
 CREATE UNIQUE INDEX waitlist_offers_one_each ON waitlist_offers (entry_id) WHERE status = 'standing';
 CREATE UNIQUE INDEX waitlist_offers_one_time ON waitlist_offers (practitioner_id, starts_at)
   WHERE status = 'standing';
-CREATE INDEX waitlist_offers_due ON waitlist_offers (expires_at) WHERE status = 'standing';
+CREATE INDEX waitlist_offers_due ON waitlist_offers (status, expires_at);
 CREATE INDEX waitlist_offers_by_entry ON waitlist_offers (entry_id, offered_at);
 
 -- Whatever a visit holds for itself: its practitioner, its patient, and what else it needs.
