@@ -253,10 +253,8 @@ where
     F: FnOnce(&mut Tx) -> Result<T, Error> + Clone + Send + 'static,
 {
     let shared = Arc::clone(app);
-    let (value, events) = app
-        .db
-        .write(move |conn| run(of_system(conn, &shared, Sees::Latest), deed))
-        .await??;
+    let (value, events) =
+        app.db.write(move |conn| run(of_system(conn, &shared, Sees::Latest), deed)).await??;
     publish(app, events);
     Ok(value)
 }

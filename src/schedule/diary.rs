@@ -37,8 +37,11 @@ pub struct Diary {
     pub hours: Hours,
     /// What of it was read: all that touches this.
     reach: Span,
-    starts: Mutex<HashMap<(ServiceId, i64), Arc<[Offer]>>>,
+    starts: Mutex<Starts>,
 }
+
+/// The starts of a service on a day.
+type Starts = HashMap<(ServiceId, Day), Arc<[Offer]>>;
 
 impl Diary {
     /// A diary of all that was said of a range.
@@ -48,7 +51,7 @@ impl Diary {
 
     /// The starts of a day of UTC, whatever has been booked.
     pub fn starts(&self, terms: &Terms, day: Day) -> Arc<[Offer]> {
-        let key = (terms.service, day.0);
+        let key = (terms.service, day);
         if let Some(known) = lock(&self.starts).get(&key) {
             return Arc::clone(known);
         }
@@ -65,7 +68,7 @@ impl Diary {
 }
 
 /// A day of UTC, counted from 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Day(i64);
 
 impl Day {

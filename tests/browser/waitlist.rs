@@ -139,8 +139,7 @@ async fn a_patient_waits_is_offered_a_time_and_answers_on_a_small_phone() {
     post(&page, &cancel, &json!({})).await;
     let entry = post(&page, "/v1/waitlist", &wish(&service, start)).await;
     assert_eq!(entry["status"], "offered");
-    let me =
-        page.ask(&format!("/v1/patients/{}", booked["patient"]["id"].as_str().unwrap())).await;
+    let me = page.ask(&format!("/v1/patients/{}", booked["patient"]["id"].as_str().unwrap())).await;
     let other = Chromium::start().await;
     let link = other.page("somebody with a link", Device::Phone, "ru").await;
     link.goto(&format!("{}/#offer={}", clinic.url, entry["code"].as_str().unwrap())).await;
