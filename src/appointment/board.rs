@@ -16,6 +16,7 @@ use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::schema::{
     appointments, encounters, healthcare_services, occupancies, offered_times, patients,
+    waitlist_offers,
 };
 use crate::base::tx::Tx;
 use crate::encounter::EncounterId;
@@ -62,7 +63,8 @@ pub struct BoardVisit {
     pub priority: Priority,
     /// Whether it is the second visit in a time that was taken.
     pub overbooked: bool,
-    /// Whether it is a time that is held in place of another visit, for its patient to choose.
+    /// Whether it is a time that is held for its patient to choose: in place of another visit, or
+    /// from the waiting list.
     pub offered: bool,
     /// Until when it is held, or was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,7 +86,7 @@ type Row = (
     (EncounterId, EncounterStatus),
     (PatientId, String),
     (ServiceId, String, String),
-    Option<AppointmentId>,
+    (Option<AppointmentId>, Option<AppointmentId>),
 );
 
 /// The visits of a clinic that touch a range and that the caller may see, by start: none that was
@@ -103,6 +105,7 @@ pub(crate) fn visits(
         .inner_join(patients::table)
         .inner_join(healthcare_services::table)
         .left_join(offered_times::table.on(offered_times::held_id.eq(appointments::id)))
+        .left_join(waitlist_offers::table.on(waitlist_offers::held_id.eq(appointments::id)))
         .filter(appointments::organization_id.eq(clinic))
         .filter(appointments::starts_at.gt(from.minus(TimeDelta::hours(VISIT_HOURS_MAX))))
         .filter(appointments::starts_at.lt(to))
@@ -138,7 +141,7 @@ pub(crate) fn visits(
             (encounters::id, encounters::status),
             (patients::id, patients::name),
             (healthcare_services::id, healthcare_services::name_en, healthcare_services::name_ru),
-            offered_times::held_id.nullable(),
+            (offered_times::held_id.nullable(), waitlist_offers::held_id.nullable()),
         ))
         .into_boxed();
     if !all && !organizations.contains(&clinic) {
@@ -173,7 +176,8 @@ pub(crate) fn visits(
             mode,
             priority,
             overbooked,
-            offered: offered.is_some(),
+            // An accepted offer of the waiting list is a visit like any other.
+            offered: offered.0.is_some() || (offered.1.is_some() && hold_expires_at.is_some()),
             hold_expires_at,
             confirmed_at,
             noshow_cause,

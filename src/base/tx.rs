@@ -258,8 +258,8 @@ impl<'a> Tx<'a> {
         self.events.push(event);
     }
 
-    /// Ends: offers what became free, and writes the audit rows. A transaction in which nobody asked the policy is our
-    /// mistake, and fails.
+    /// Ends: offers what became free, and writes the audit rows. A transaction in which nobody
+    /// asked the policy is our mistake, and fails.
     pub fn end(mut self) -> Result<Vec<Event>, Error> {
         if !self.decided {
             return Err(Error::Internal("a deed ended without an access decision"));

@@ -713,3 +713,22 @@ async fn the_text_carries_a_link_whose_code_no_server_sees() {
     let link = format!("https://clinic.example/#offer={}", entry["code"].as_str().unwrap());
     assert!(sms.ends_with(&link), "{sms}");
 }
+
+on_both! {
+    async fn the_board_tells_a_time_that_is_offered_from_one_that_a_patient_holds(world: World) {
+        let entry = joins(&world.asha.client, &only(world, NINE)).await;
+        let own = with(world.wish(NINE_20), "hold", true);
+        let own = books(&world.boris.client, &own).await;
+        let day = "from=2026-11-23T17:00:00Z&to=2026-11-24T17:00:00Z";
+        let path = format!("/v1/organizations/{}/board?{day}", world.clinic);
+        let offered = async |start: &str| {
+            let board = world.registrar.client.get(&path).await.expect(200);
+            let visits = board["visits"].as_array().unwrap();
+            visits.iter().find(|visit| visit["local_start"] == start).unwrap()["offered"].clone()
+        };
+        assert_eq!(offered(NINE).await, true);
+        assert_eq!((offered(NINE_20).await, &own["status"]), (json!(false), &json!("pending")));
+        act(&world.asha.client, &entry, "accept").await.expect(200);
+        assert_eq!(offered(NINE).await, false, "it is a visit now");
+    }
+}

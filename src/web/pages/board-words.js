@@ -70,7 +70,7 @@ learn({
   'priority.asap': ['как можно скорее', 'as soon as possible'],
   'priority.stat': ['немедленно', 'at once'],
   'visit.phone.number': ['Телефон', 'Phone'],
-  'visit.offered': ['Это время держат вместо другого приёма, пациент выбирает сам.', 'This time is held in place of another visit; its patient chooses.'],
+  'visit.offered': ['Это время держат для пациента: он выбирает сам.', 'This time is held for its patient, who chooses.'],
   'visit.move': ['Перенести', 'Move'],
   'visit.accept': ['Принять запрос', 'Accept the request'],
   'visit.decline': ['Отклонить', 'Decline'],
