@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::access::Facts;
 use crate::access::table::Action;
 use crate::account::AccountId;
+use crate::appointment::choice::{asker, bookable_patient, check_start, find_service, working};
 use crate::appointment::needed::{self, HALF_DAY, Need};
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
 use crate::appointment::series::SeriesId;
@@ -17,11 +18,11 @@ use crate::appointment::taken;
 use crate::appointment::{
     self, Appointment, AppointmentId, Priority, check_reason, hours, minutes, sealed,
 };
-use crate::base::column::{self, Instant};
+use crate::base::column::Instant;
 use crate::base::db::{Each, Turn, take_turns};
 use crate::base::error::Error;
 use crate::base::problem;
-use crate::base::schema::{appointments, occupancies};
+use crate::base::schema::appointments;
 use crate::base::seal;
 use crate::base::tx::Tx;
 use crate::base::zone;
@@ -30,16 +31,13 @@ use crate::encounter::lifecycle::AppointmentStatus;
 use crate::location::{self, LocationId};
 use crate::message;
 use crate::organization::service::Mode;
-use crate::organization::{self, Service, ServiceId};
-use crate::patient::{self, PatientId, PatientRow};
-use crate::practitioner::{self, PractitionerId, PractitionerRow};
+use crate::organization::{Service, ServiceId};
+use crate::patient::{PatientId, PatientRow};
+use crate::practitioner::{PractitionerId, PractitionerRow};
 use crate::schedule::free::Asker;
-use crate::schedule::slots::Slot;
-use crate::schedule::{self, leave};
+use crate::schedule::leave;
 use crate::waitlist::{self, follow};
 
-/// How many free times a refusal proposes.
-const ALTERNATIVES: usize = 3;
 /// No O, 0, I, 1, L, U: a code is read out on a bad line.
 const CODE_LETTERS: &[u8] = b"23456789ABCDEFGHJKMNPQRSTVWXYZ";
 const CODE_LEN: usize = 6;
@@ -390,83 +388,6 @@ fn take_others(
     needed::take(tx, id, service, need)
 }
 
-/// The next times that are free for both the patient and the doctor, or any doctor, whom a
-/// refused booking asked for. It is a deed of its own, so that those who came second do not keep
-/// the database's writer from those who come next.
-pub fn alternatives(tx: &mut Tx, wanted: &BookAppointment) -> Result<Vec<Slot>, Error> {
-    let (patient, _) = bookable_patient(tx, wanted.patient)?;
-    let service = find_service(tx, wanted.service)?;
-    free_after(tx, &service, wanted.practitioner, &patient, wanted.start)
-}
-
-/// The next times that are free for a patient and a doctor, or any doctor; for a deed that has
-/// decided on access itself.
-pub(crate) fn free_after(
-    tx: &mut Tx,
-    service: &Service,
-    practitioner: Option<PractitionerId>,
-    patient: &PatientRow,
-    after: Instant,
-) -> Result<Vec<Slot>, Error> {
-    let after = after.max(tx.now);
-    let busy: Vec<(Instant, Instant)> = occupancies::table
-        .inner_join(appointments::table.on(appointments::id.eq(occupancies::appointment_id)))
-        .filter(taken::is_kept(tx.now))
-        .filter(occupancies::resource_id.eq(column::Uuid(patient.id.0)))
-        .filter(occupancies::lane.eq(LANE))
-        .filter(occupancies::live)
-        .filter(occupancies::ends_at.gt(after))
-        .order(occupancies::starts_at)
-        .limit(50)
-        .select((occupancies::starts_at, occupancies::ends_at))
-        .load(tx.conn)?;
-    let zone = patient.time_zone;
-    let mut slots = schedule::next_free(tx, service, practitioner, after, zone, ALTERNATIVES * 8)?;
-    slots.retain(|slot| !busy.iter().any(|(start, end)| *start < slot.end && slot.start < *end));
-    slots.truncate(ALTERNATIVES);
-    Ok(slots)
-}
-
-pub(crate) fn find_service(tx: &mut Tx, id: ServiceId) -> Result<Service, Error> {
-    organization::find_service(tx, id).map_err(|error| error.as_unknown_reference("/service"))
-}
-
-pub(crate) fn bookable_patient(
-    tx: &mut Tx,
-    wanted: Option<PatientId>,
-) -> Result<(PatientRow, Facts), Error> {
-    patient_for(tx, wanted, Action::Book)
-}
-
-/// The patient for whom something shall be done, or the caller; 422 `unknown_reference` when there
-/// is none for whom they may.
-pub(crate) fn patient_for(
-    tx: &mut Tx,
-    wanted: Option<PatientId>,
-    action: Action,
-) -> Result<(PatientRow, Facts), Error> {
-    let id = match wanted {
-        Some(id) => id,
-        None => tx
-            .person()?
-            .patient
-            .ok_or_else(|| Error::field(&problem::UNKNOWN_REFERENCE, "/patient"))?,
-    };
-    // A patient who is not there and one who is not yours to see answer alike.
-    let unknown = |error: Error| error.as_unknown_reference("/patient");
-    let row = patient::find_row(tx, id).map_err(unknown)?;
-    let facts = patient::facts_of(tx, &row)?;
-    tx.allow(action, &facts).map_err(unknown)?;
-    Ok((row, facts))
-}
-
-pub(crate) fn check_start(tx: &Tx, start: Instant) -> Result<(), Error> {
-    if start <= tx.now {
-        return Err(Error::field(&problem::IN_THE_PAST, "/start"));
-    }
-    Ok(())
-}
-
 /// Who works then and offers the service; with any doctor, the least busy of the day first.
 fn candidates(
     tx: &mut Tx,
@@ -492,29 +413,6 @@ fn candidates(
         let loads = taken::loads(tx, &ids, around)?;
         offering.sort_by_key(|one| (loads.get(&one.id).copied().unwrap_or_default(), one.id));
     }
-    Ok(offering)
-}
-
-/// How a caller is bound when booking for a patient: patients take what is offered.
-pub(crate) fn asker(tx: &Tx, patient: PatientId) -> Asker {
-    let is_own = tx.person().is_ok_and(|person| person.patient == Some(patient));
-    if is_own { Asker::Patient } else { Asker::Staff }
-}
-
-/// Who offers a service, or whether this one does, and can begin a visit at a start. The refusal
-/// says why nobody can, as [`schedule::who_works`] does.
-pub(crate) fn working(
-    tx: &mut Tx,
-    service: &Service,
-    wanted: Option<PractitionerId>,
-    (start, asker): (Instant, Asker),
-) -> Result<Vec<PractitionerRow>, Error> {
-    let mut offering = practitioner::of_service(tx, service.id, wanted)?;
-    if wanted.is_some() && offering.is_empty() {
-        return Err(Error::field(&problem::UNKNOWN_REFERENCE, "/practitioner"));
-    }
-    let working = schedule::who_works(tx, service, &offering, start, asker)?;
-    offering.retain(|practitioner| working.contains(&practitioner.id));
     Ok(offering)
 }
 

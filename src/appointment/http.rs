@@ -12,7 +12,7 @@ use crate::appointment::lookup::{self, Found, LookUp};
 use crate::appointment::promise::{self, BrokenFilter, BrokenPromise};
 use crate::appointment::reschedule::{self, RescheduleAppointment};
 use crate::appointment::series::{self, BookSeries, Series};
-use crate::appointment::{Appointment, AppointmentId, Filter, book, change};
+use crate::appointment::{Appointment, AppointmentId, Filter, book, change, choice};
 use crate::base::body::{Body, Empty, Path, Query};
 use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
@@ -42,7 +42,7 @@ pub async fn book_appointment(
     let wish = wanted.value.clone();
     match ctx.only_once(StatusCode::CREATED, wanted, book::book).await {
         Err(refusal) if is_taken(&refusal) => {
-            let free = ctx.read(move |tx| book::alternatives(tx, &wish)).await?;
+            let free = ctx.read(move |tx| choice::alternatives(tx, &wish)).await?;
             Err(refusal.with("alternatives", free))
         }
         answer => answer,

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod board;
 pub mod book;
 pub mod change;
+pub mod choice;
 pub mod http;
 pub mod lookup;
 pub mod needed;

@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 
 use crate::access::table::Action;
 use crate::account::AccountId;
-use crate::appointment::book::{self, check_start, find_service, free_after, working};
 use crate::appointment::change::is_offered;
+use crate::appointment::choice::{self, check_start, find_service, free_after, working};
 use crate::appointment::needed::{self, Need};
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
 use crate::appointment::{
@@ -100,7 +100,7 @@ fn in_place(
     offer::withdraw(tx, id)?;
     follow::moving(tx, id, wanted.start)?;
     let by = tx.person()?.account;
-    let asker = book::asker(tx, row.patient_id);
+    let asker = choice::asker(tx, row.patient_id);
     let (moved, patient) = put_elsewhere(tx, &row, wanted, (by, asker))?;
     tx.record(Action::MoveAppointment, "Appointment", id.0, &row.facts());
     if row.status == AppointmentStatus::Booked {

@@ -4,7 +4,8 @@ use chrono::{Days, NaiveDateTime};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::appointment::book::{self, BookAppointment, bookable_patient, find_service, free_after};
+use crate::appointment::book::{self, BookAppointment};
+use crate::appointment::choice::{bookable_patient, find_service, free_after};
 use crate::appointment::{Appointment, AppointmentId};
 use crate::base::column::{Instant, id, text_enum};
 use crate::base::error::Error;

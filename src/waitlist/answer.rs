@@ -8,7 +8,7 @@ use crate::access::table::Action;
 use crate::account::AccountId;
 use crate::appointment::answer::{AnsweredOffer, NamelessTime};
 use crate::appointment::reschedule::{RescheduleAppointment, put_elsewhere};
-use crate::appointment::{self, Appointment, affected, book};
+use crate::appointment::{self, Appointment, affected, choice};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::{patients, waitlist_entries, waitlist_offers};
@@ -62,7 +62,7 @@ pub fn alternatives(tx: &mut Tx, id: EntryId) -> Result<Vec<Slot>, Error> {
 fn free_for(tx: &mut Tx, row: &EntryRow) -> Result<Vec<Slot>, Error> {
     let service = organization::find_service(tx, row.service_id)?;
     let patient = patient::find_row(tx, row.patient_id)?;
-    book::free_after(tx, &service, row.practitioner_id, &patient, row.earliest_at)
+    choice::free_after(tx, &service, row.practitioner_id, &patient, row.earliest_at)
 }
 
 fn take(tx: &mut Tx, id: EntryId, by: AccountId) -> Result<Appointment, Error> {
@@ -149,7 +149,7 @@ pub(crate) fn check_works(
     asker: Asker,
 ) -> Result<(), Error> {
     let service = organization::find_service(tx, row.service_id)?;
-    book::working(tx, &service, Some(offer.practitioner_id), (offer.starts_at, asker)).map(drop)
+    choice::working(tx, &service, Some(offer.practitioner_id), (offer.starts_at, asker)).map(drop)
 }
 
 /// Which wish a code and a birth date name together, if any; whoever calls counts the try.

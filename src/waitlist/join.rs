@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::book::{find_service, new_code, patient_for};
+use crate::appointment::book::new_code;
+use crate::appointment::choice::{find_service, patient_for};
 use crate::appointment::{self, AppointmentId, Row};
 use crate::base::column::Instant;
 use crate::base::db::{self, Each, take_turns};

@@ -1,0 +1,126 @@
+//! What a booking can be made of: for whom, for what, with whom then, and what is free instead.
+
+use diesel::prelude::*;
+
+use crate::access::Facts;
+use crate::access::table::Action;
+use crate::appointment::book::BookAppointment;
+use crate::appointment::occupy::LANE;
+use crate::appointment::taken;
+use crate::base::column::{self, Instant};
+use crate::base::error::Error;
+use crate::base::problem;
+use crate::base::schema::{appointments, occupancies};
+use crate::base::tx::Tx;
+use crate::organization::{self, Service, ServiceId};
+use crate::patient::{self, PatientId, PatientRow};
+use crate::practitioner::{self, PractitionerId, PractitionerRow};
+use crate::schedule;
+use crate::schedule::free::Asker;
+use crate::schedule::slots::Slot;
+
+/// How many free times a refusal proposes.
+const ALTERNATIVES: usize = 3;
+
+/// The next times that are free for both the patient and the doctor, or any doctor, whom a
+/// refused booking asked for. It is a deed of its own, so that those who came second do not keep
+/// the database's writer from those who come next.
+pub fn alternatives(tx: &mut Tx, wanted: &BookAppointment) -> Result<Vec<Slot>, Error> {
+    let (patient, _) = bookable_patient(tx, wanted.patient)?;
+    let service = find_service(tx, wanted.service)?;
+    free_after(tx, &service, wanted.practitioner, &patient, wanted.start)
+}
+
+/// The next times that are free for a patient and a doctor, or any doctor; for a deed that has
+/// decided on access itself.
+pub(crate) fn free_after(
+    tx: &mut Tx,
+    service: &Service,
+    practitioner: Option<PractitionerId>,
+    patient: &PatientRow,
+    after: Instant,
+) -> Result<Vec<Slot>, Error> {
+    let after = after.max(tx.now);
+    let busy: Vec<(Instant, Instant)> = occupancies::table
+        .inner_join(appointments::table.on(appointments::id.eq(occupancies::appointment_id)))
+        .filter(taken::is_kept(tx.now))
+        .filter(occupancies::resource_id.eq(column::Uuid(patient.id.0)))
+        .filter(occupancies::lane.eq(LANE))
+        .filter(occupancies::live)
+        .filter(occupancies::ends_at.gt(after))
+        .order(occupancies::starts_at)
+        .limit(50)
+        .select((occupancies::starts_at, occupancies::ends_at))
+        .load(tx.conn)?;
+    let zone = patient.time_zone;
+    let mut slots = schedule::next_free(tx, service, practitioner, after, zone, ALTERNATIVES * 8)?;
+    slots.retain(|slot| !busy.iter().any(|(start, end)| *start < slot.end && slot.start < *end));
+    slots.truncate(ALTERNATIVES);
+    Ok(slots)
+}
+
+/// A service that is asked for; 422 `unknown_reference` when it is not there.
+pub(crate) fn find_service(tx: &mut Tx, id: ServiceId) -> Result<Service, Error> {
+    organization::find_service(tx, id).map_err(|error| error.as_unknown_reference("/service"))
+}
+
+/// The patient for whom a visit shall be booked, or the caller; refused as [`patient_for`] refuses.
+pub(crate) fn bookable_patient(
+    tx: &mut Tx,
+    wanted: Option<PatientId>,
+) -> Result<(PatientRow, Facts), Error> {
+    patient_for(tx, wanted, Action::Book)
+}
+
+/// The patient for whom something shall be done, or the caller; 422 `unknown_reference` when there
+/// is none for whom they may.
+pub(crate) fn patient_for(
+    tx: &mut Tx,
+    wanted: Option<PatientId>,
+    action: Action,
+) -> Result<(PatientRow, Facts), Error> {
+    let id = match wanted {
+        Some(id) => id,
+        None => tx
+            .person()?
+            .patient
+            .ok_or_else(|| Error::field(&problem::UNKNOWN_REFERENCE, "/patient"))?,
+    };
+    // A patient who is not there and one who is not yours to see answer alike.
+    let unknown = |error: Error| error.as_unknown_reference("/patient");
+    let row = patient::find_row(tx, id).map_err(unknown)?;
+    let facts = patient::facts_of(tx, &row)?;
+    tx.allow(action, &facts).map_err(unknown)?;
+    Ok((row, facts))
+}
+
+/// 422 `in_the_past` on a start that is over.
+pub(crate) fn check_start(tx: &Tx, start: Instant) -> Result<(), Error> {
+    if start <= tx.now {
+        return Err(Error::field(&problem::IN_THE_PAST, "/start"));
+    }
+    Ok(())
+}
+
+/// How a caller is bound when booking for a patient: patients take what is offered.
+pub(crate) fn asker(tx: &Tx, patient: PatientId) -> Asker {
+    let is_own = tx.person().is_ok_and(|person| person.patient == Some(patient));
+    if is_own { Asker::Patient } else { Asker::Staff }
+}
+
+/// Who offers a service, or whether this one does, and can begin a visit at a start. The refusal
+/// says why nobody can, as [`schedule::who_works`] does.
+pub(crate) fn working(
+    tx: &mut Tx,
+    service: &Service,
+    wanted: Option<PractitionerId>,
+    (start, asker): (Instant, Asker),
+) -> Result<Vec<PractitionerRow>, Error> {
+    let mut offering = practitioner::of_service(tx, service.id, wanted)?;
+    if wanted.is_some() && offering.is_empty() {
+        return Err(Error::field(&problem::UNKNOWN_REFERENCE, "/practitioner"));
+    }
+    let working = schedule::who_works(tx, service, &offering, start, asker)?;
+    offering.retain(|practitioner| working.contains(&practitioner.id));
+    Ok(offering)
+}
