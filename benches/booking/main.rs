@@ -6,6 +6,7 @@
 
 mod bare;
 mod engine;
+mod growth;
 mod limit;
 mod load;
 mod report;
@@ -31,6 +32,8 @@ const HELP: &str = "Usage: cargo bench --bench booking -- [sqlite] [postgres] [O
   --rounds N    how often it is repeated (3)
   --workers N   database threads of the product (its default)
   --search      the search for free times alone
+  --growth N    bookings and days beside 10,000 visits that were, ten times as many, and so on
+                up to N (ten million are about an hour, and 20 GB of disk)
   --markdown    print the tables as Markdown
 PostgreSQL is where TEST_DATABASE_URL says; `tests/run bench` starts one.";
 
@@ -41,6 +44,7 @@ struct Plan {
     rounds: u32,
     workers: Option<usize>,
     search: bool,
+    growth: Option<u32>,
     markdown: bool,
 }
 
@@ -56,6 +60,10 @@ fn main() -> anyhow::Result<()> {
         .init();
     let mut tables = Vec::new();
     for engine in &plan.engines {
+        if let Some(largest) = plan.growth {
+            tables.extend(growth::tables(*engine, &plan, largest.into())?);
+            continue;
+        }
         match engine {
             _ if plan.search => {}
             Engine::Sqlite => tables.push(sqlite(&plan)?),
@@ -78,6 +86,7 @@ fn plan() -> anyhow::Result<Option<Plan>> {
         rounds: 3,
         workers: None,
         search: false,
+        growth: None,
         markdown: false,
     };
     let mut arguments = std::env::args().skip(1);
@@ -94,6 +103,7 @@ fn plan() -> anyhow::Result<Option<Plan>> {
             "--rounds" => plan.rounds = number()?.max(1),
             "--workers" => plan.workers = Some(usize::try_from(number()?)?),
             "--search" => plan.search = true,
+            "--growth" => plan.growth = Some(number()?),
             "--markdown" => plan.markdown = true,
             // cargo's own.
             "--bench" => {}
@@ -116,6 +126,7 @@ fn tell(what: &str) {
 fn serve(database: Database, plan: &Plan) -> anyhow::Result<World> {
     let world = World::build(database, plan.workers, world::AROUND_THE_CLOCK)?;
     load::send_all(world.address, &world.first_uses(), 200)?;
+    load::send_all(world.address, &[world::first_search(&world.people)], 200)?;
     Ok(world)
 }
 

@@ -28,6 +28,7 @@ impl Row {
     fn cells(&self) -> [String; 4] {
         let rate = |rate: f64| format!("{rate:.0}");
         let time = |times: &[f64]| match median(times) {
+            Some(median) if median < 10.0 => format!("{median:.2}"),
             Some(median) => format!("{median:.1}"),
             None => "-".to_owned(),
         };
@@ -66,6 +67,18 @@ impl Table {
         let name = format!("{} : {}", of.what, to.what);
         let median = median(&quotients).unwrap_or_default();
         self.ratios.push((name, [format!("{median:.2}"), format!("{least:.2} to {most:.2}")]));
+    }
+
+    /// Compares the medians of all rows with that of the first.
+    pub fn growth(&mut self) {
+        let Some(first) = self.rows.first().and_then(|row| median(&row.p50)) else { return };
+        for row in self.rows.iter().skip(1) {
+            let times = |p50: f64| format!("{:.2}", p50 / first);
+            let (least, most) = range(&row.p50);
+            let middle = median(&row.p50).map(times).unwrap_or_default();
+            let name = format!("p50 {} : the first", row.what);
+            self.ratios.push((name, [middle, format!("{} to {}", times(least), times(most))]));
+        }
     }
 
     /// For the terminal.

@@ -219,6 +219,12 @@ impl World {
     }
 }
 
+/// Somebody looks at all free times once, as somebody always has before anybody books: working time
+/// is in memory from then on.
+pub fn first_search(people: &People) -> Vec<u8> {
+    get("/v1/slots?specialty=general-practice&limit=100", people.patients.first())
+}
+
 fn joined(thread: JoinHandle<anyhow::Result<()>>) -> anyhow::Result<()> {
     thread.join().map_err(|_panic| anyhow!("the server panicked"))?
 }

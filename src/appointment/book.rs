@@ -77,8 +77,8 @@ pub struct BookAppointment {
     pub overbook: bool,
 }
 
-/// Books a visit, holds its time, or asks for it. 409 when somebody was faster; [`alternatives`]
-/// says what is free instead.
+/// Books a visit, holds its time, or asks for it. 409 when somebody was faster;
+/// [`alternatives`](crate::appointment::choice::alternatives) says what is free instead.
 pub fn book(tx: &mut Tx, wanted: BookAppointment) -> Result<Appointment, Error> {
     book_of(tx, &wanted, None)
 }
