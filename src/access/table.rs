@@ -117,17 +117,17 @@ actions! {
     /// Choose among the times that were offered, with a booking code and a birth date.
     AnswerOffer "appointment.answer_offer" [Anyone];
     /// See a wish on the waiting list, and one's place there.
-    ReadWaitlist "waitlist.read" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadWaitlist;
+    ReadWaitlist "waitlist.read" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadWaitlist;
     /// Put a patient on the waiting list.
     JoinWaitlist "waitlist.join" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
     /// Let a patient go before those who have waited longer.
-    UrgeWaitlist "waitlist.urge" [Treats, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
+    UrgeWaitlist "waitlist.urge" [Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
     /// Take the time that was offered.
-    AcceptVacancy "waitlist.accept" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadWaitlist;
+    AcceptVacancy "waitlist.accept" [Myself, Feldsher, Registrar, ClinicAdmin] sight ReadWaitlist;
     /// Leave the time that was offered to the next.
-    DeclineVacancy "waitlist.decline" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadWaitlist;
+    DeclineVacancy "waitlist.decline" [Myself, Feldsher, Registrar, ClinicAdmin] sight ReadWaitlist;
     /// Wait no longer.
-    LeaveWaitlist "waitlist.withdraw" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadWaitlist;
+    LeaveWaitlist "waitlist.withdraw" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadWaitlist;
     /// See an appointment.
     ReadAppointment "appointment.read" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
     /// Change the reason of a visit.

@@ -717,7 +717,7 @@ diesel::table! {
 
     schedule_revisions (id) {
         id -> Integer,
-        revision -> BigInt,
+        revision -> Uid,
     }
 }
 

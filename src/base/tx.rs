@@ -205,7 +205,9 @@ impl<'a> Tx<'a> {
         type Manager = <Conn as diesel::Connection>::TransactionManager;
         let mark = self.mark();
         Manager::begin_transaction(self.conn)?;
-        match part(self) {
+        // As in `rehearse`: a panic must leave no savepoint behind.
+        let outcome = catch_unwind(AssertUnwindSafe(|| part(self)));
+        match outcome.unwrap_or(Err(Error::Internal("a part of a deed panicked"))) {
             Ok(value) => {
                 Manager::commit_transaction(self.conn)?;
                 Ok(value)

@@ -295,6 +295,16 @@ fn settle(tx: &mut Tx, practitioner: PractitionerId, spans: &[Span]) -> Result<(
         return Ok(());
     }
     let old = external_busy::table.filter(external_busy::practitioner_id.eq(practitioner));
+    let mut known: Vec<(Instant, Instant)> =
+        old.select((external_busy::starts_at, external_busy::ends_at)).load(tx.conn)?;
+    let mut read: Vec<(Instant, Instant)> =
+        spans.iter().map(|span| (span.start, span.end)).collect();
+    known.sort_unstable();
+    read.sort_unstable();
+    if known == read {
+        // Most readings bring nothing new; what is kept in memory still holds.
+        return Ok(());
+    }
     diesel::delete(old).execute(tx.conn)?;
     for span in spans {
         diesel::insert_into(external_busy::table)

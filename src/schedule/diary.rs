@@ -1,9 +1,9 @@
 //! Working time in memory: what has been said of it is read once, and holds until somebody says
 //! something else. Visits are not part of it; they are read each time.
 //!
-//! The schema counts every change of what is kept here (`schedule_revisions`), in the transaction
-//! that makes it. What a process keeps belongs to one count; a transaction that sees another does
-//! without. See `docs/decisions/0013-working-time-in-memory.md`.
+//! The schema puts a new mark on every change of what is kept here (`schedule_revisions`), in the
+//! transaction that makes it. What a process keeps belongs to one mark; a transaction that sees
+//! another does without. See `docs/decisions/0013-working-time-in-memory.md`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::TimeDelta;
 use diesel::prelude::*;
 
-use crate::base::column::Instant;
+use crate::base::column::{self, Instant};
 use crate::base::db::Conn;
 use crate::base::error::Error;
 use crate::base::schema::schedule_revisions;
@@ -40,8 +40,8 @@ pub struct Diary {
     starts: Mutex<Starts>,
 }
 
-/// The starts of a service on a day.
-type Starts = HashMap<(ServiceId, Day), Arc<[Offer]>>;
+/// The starts of a service, of a length and on a grid, on a day.
+type Starts = HashMap<(ServiceId, TimeDelta, i32, Day), Arc<[Offer]>>;
 
 impl Diary {
     /// A diary of all that was said of a range.
@@ -51,7 +51,8 @@ impl Diary {
 
     /// The starts of a day of UTC, whatever has been booked.
     pub fn starts(&self, terms: &Terms, day: Day) -> Arc<[Offer]> {
-        let key = (terms.service, day);
+        // The terms are the caller's, who may have read them before they changed.
+        let key = (terms.service, terms.duration, terms.align_minutes, day);
         if let Some(known) = lock(&self.starts).get(&key) {
             return Arc::clone(known);
         }
@@ -103,9 +104,13 @@ impl Day {
 #[derive(Debug, Default)]
 pub struct Diaries(Mutex<Kept>);
 
+/// What was said last; another with every change.
+type Revision = column::Uuid;
+
 #[derive(Debug, Default)]
 struct Kept {
-    revision: i64,
+    /// `None`: nothing has been read yet.
+    revision: Option<Revision>,
     diaries: HashMap<PractitionerId, Arc<Diary>>,
 }
 
@@ -113,7 +118,7 @@ impl Diaries {
     /// All of some diaries, when each is kept under this revision and reaches far enough.
     fn find(
         &self,
-        revision: i64,
+        revision: Revision,
         ids: &[PractitionerId],
         range: Span,
     ) -> Option<HashMap<PractitionerId, Arc<Diary>>> {
@@ -124,24 +129,20 @@ impl Diaries {
             let diary = kept.diaries.get(id).filter(reaches)?;
             Some((*id, Arc::clone(diary)))
         });
-        if kept.revision == revision { known.collect() } else { None }
+        if kept.revision == Some(revision) { known.collect() } else { None }
     }
 
-    /// Keeps diaries that were read on one snapshot, unless newer ones are here already.
-    fn keep(&self, revision: i64, read: &HashMap<PractitionerId, Arc<Diary>>) {
+    /// Keeps diaries that were read on one snapshot, and forgets those of another.
+    fn keep(&self, revision: Revision, read: &HashMap<PractitionerId, Arc<Diary>>) {
         let mut kept = lock(&self.0);
-        if revision < kept.revision {
-            return;
-        }
-        if revision > kept.revision {
-            *kept = Kept { revision, diaries: HashMap::new() };
+        if kept.revision != Some(revision) {
+            *kept = Kept { revision: Some(revision), diaries: HashMap::new() };
         }
         kept.diaries.extend(read.iter().map(|(id, diary)| (*id, Arc::clone(diary))));
     }
 }
 
-/// What was counted of changes so far.
-fn revision(conn: &mut Conn) -> Result<i64, Error> {
+fn revision(conn: &mut Conn) -> Result<Revision, Error> {
     Ok(schedule_revisions::table.select(schedule_revisions::revision).get_result(conn)?)
 }
 

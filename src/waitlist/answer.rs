@@ -20,10 +20,11 @@ use crate::message;
 use crate::organization;
 use crate::patient;
 use crate::schedule::free::Asker;
+use crate::schedule::leave;
 use crate::schedule::slots::Slot;
 use crate::waitlist::{
-    Entry, EntryId, EntryRow, OfferRow, VacancyStatus, WaitEnd, WaitStatus, facts, find_row,
-    lock_row, offer, show,
+    Entry, EntryId, EntryRow, OfferRow, VacancyStatus, WaitEnd, WaitStatus, find_row, lock_row,
+    offer, show,
 };
 
 /// Takes the time that is offered: it is booked, or the visit that was to be brought forward is
@@ -31,8 +32,14 @@ use crate::waitlist::{
 /// or the time cannot be had any more, 409 `bad_state` when nothing was offered.
 pub fn accept(tx: &mut Tx, id: EntryId) -> Result<Appointment, Error> {
     let row = find_row(tx, id)?;
-    let facts = facts(tx, &row)?;
+    let facts = row.facts();
     tx.allow(Action::AcceptVacancy, &facts)?;
+    if let Some(visit) = row.appointment_id {
+        // It moves this visit, or answers with it.
+        let visit = appointment::find_row(tx, visit)?.facts();
+        let act = if row.is_active() { Action::MoveAppointment } else { Action::ReadAppointment };
+        tx.allow(act, &visit)?;
+    }
     let by = tx.person()?.account;
     let visit = take(tx, id, by)?;
     tx.record(Action::AcceptVacancy, "WaitlistEntry", id.0, &facts);
@@ -44,7 +51,7 @@ pub fn accept(tx: &mut Tx, id: EntryId) -> Result<Appointment, Error> {
 /// nothing was offered.
 pub fn decline(tx: &mut Tx, id: EntryId) -> Result<Entry, Error> {
     let row = find_row(tx, id)?;
-    let facts = facts(tx, &row)?;
+    let facts = row.facts();
     tx.allow(Action::DeclineVacancy, &facts)?;
     leave(tx, id)?;
     tx.record(Action::DeclineVacancy, "WaitlistEntry", id.0, &facts);
@@ -54,7 +61,7 @@ pub fn decline(tx: &mut Tx, id: EntryId) -> Result<Entry, Error> {
 /// The next free times for whoever answered too late.
 pub fn alternatives(tx: &mut Tx, id: EntryId) -> Result<Vec<Slot>, Error> {
     let row = find_row(tx, id)?;
-    let facts = facts(tx, &row)?;
+    let facts = row.facts();
     tx.allow(Action::ReadWaitlist, &facts)?;
     free_for(tx, &row)
 }
@@ -94,6 +101,8 @@ fn take(tx: &mut Tx, id: EntryId, by: AccountId) -> Result<Appointment, Error> {
         }
         Some(visit) => {
             affected::let_go(tx, offer.held_id)?;
+            // Times that are held in its place for another reason are free.
+            leave::offer::withdraw(tx, visit)?;
             let visit = appointment::find_row(tx, visit)?;
             let (start, practitioner) = (offer.starts_at, Some(offer.practitioner_id));
             let to = RescheduleAppointment { start, practitioner, reason: None, dry_run: false };

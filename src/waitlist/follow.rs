@@ -100,8 +100,12 @@ pub(crate) fn gives_back(tx: &mut Tx, held: &Row, by_patient: bool) -> Result<bo
     if standing(tx, id)?.is_none_or(|offer| offer.held_id != held.id) {
         return Ok(false);
     }
-    let to = if by_patient { VacancyStatus::Declined } else { VacancyStatus::Withdrawn };
-    take_back(tx, row, to)?;
+    if by_patient {
+        take_back(tx, row, VacancyStatus::Declined)?;
+    } else {
+        // The office has given it back for them: it is not offered to them again.
+        take_from(tx, row, VacancyStatus::Declined)?;
+    }
     Ok(true)
 }
 
@@ -123,15 +127,21 @@ pub(crate) fn away(
         .load(tx.conn)?;
     for id in offered {
         let row = lock_row(tx, id)?;
-        let Some(offer) = standing(tx, id)? else { continue };
-        let was_told = !message::forget_vacancy(tx, offer.id)?;
-        let row = take_back(tx, row, VacancyStatus::Withdrawn)?;
-        tx.record(Action::OfferVacancy, "WaitlistEntry", id.0, &row.facts());
-        if was_told {
-            let patient = patient::find_row(tx, row.patient_id)?;
-            let tell_at = hours(tx, patient.time_zone).tell_at;
-            message::tell_gone(tx, patient.account_id, (offer.id, &row.code), tell_at)?;
-        }
+        take_from(tx, row, VacancyStatus::Withdrawn)?;
+    }
+    Ok(())
+}
+
+/// Takes back what is offered for a locked wish; whoever has heard of it is told.
+fn take_from(tx: &mut Tx, row: EntryRow, to: VacancyStatus) -> Result<(), Error> {
+    let Some(offer) = standing(tx, row.id)? else { return Ok(()) };
+    let was_told = !message::forget_vacancy(tx, offer.id)?;
+    let row = take_back(tx, row, to)?;
+    tx.record(Action::OfferVacancy, "WaitlistEntry", row.id.0, &row.facts());
+    if was_told {
+        let patient = patient::find_row(tx, row.patient_id)?;
+        let tell_at = hours(tx, patient.time_zone).tell_at;
+        message::tell_gone(tx, patient.account_id, (offer.id, &row.code), tell_at)?;
     }
     Ok(())
 }

@@ -24,8 +24,8 @@ use crate::practitioner::{self, PractitionerId};
 use crate::schedule::slots::PartOfDay;
 use crate::waitlist::order::Urgency;
 use crate::waitlist::{
-    Entry, EntryId, EntryRow, VacancyStatus, WaitEnd, WaitStatus, facts, find_row, is_active,
-    lock_row, offer, show,
+    Entry, EntryId, EntryRow, VacancyStatus, WaitEnd, WaitStatus, find_row, is_active, lock_row,
+    offer, show,
 };
 
 /// The notice when none is wished for, in minutes.
@@ -69,7 +69,7 @@ pub fn join(tx: &mut Tx, wanted: &JoinWaitlist) -> Result<Entry, Error> {
     let facts = Facts { organization: Some(service.organization_id), ..patient_facts };
     let priority = wanted.priority.unwrap_or(Urgency::Routine);
     if priority != Urgency::Routine {
-        tx.allow(Action::UrgeWaitlist, &facts)?;
+        tx.allow(Action::UrgeWaitlist, &Facts { practitioner: wanted.practitioner, ..facts })?;
     }
     if !service.active {
         return Err(Error::field(&problem::SERVICE_INACTIVE, "/service"));
@@ -123,7 +123,8 @@ fn visit_of(
     let unknown = || Error::field(&problem::UNKNOWN_REFERENCE, "/appointment");
     let row = appointment::find_row(tx, id)
         .map_err(|error| error.as_unknown_reference("/appointment"))?;
-    // Whoever may book for the patient may name their visits, and nobody else's.
+    tx.allow(Action::MoveAppointment, &row.facts())
+        .map_err(|error| error.as_unknown_reference("/appointment"))?;
     if row.patient_id != patient || row.service_id != service {
         return Err(unknown());
     }
@@ -239,7 +240,7 @@ pub(crate) fn active_of(
 /// `bad_state` when the wish has ended otherwise.
 pub fn withdraw(tx: &mut Tx, id: EntryId) -> Result<Entry, Error> {
     let row = find_row(tx, id)?;
-    let facts = facts(tx, &row)?;
+    let facts = row.facts();
     tx.allow(Action::LeaveWaitlist, &facts)?;
     let row = lock_row(tx, id)?;
     match row.status {

@@ -15,11 +15,10 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::access::caller::Caller;
 use crate::access::table::Action;
 use crate::access::{Facts, Scope};
 use crate::account::AccountId;
-use crate::appointment::{self, AppointmentId};
+use crate::appointment::AppointmentId;
 use crate::base::column::{Instant, id, text_enum};
 use crate::base::db::Conn;
 use crate::base::error::Error;
@@ -210,6 +209,7 @@ impl EntryRow {
         Facts {
             organization: Some(self.organization_id),
             patient: Some(self.patient_id),
+            practitioner: self.practitioner_id,
             ..Facts::NONE
         }
     }
@@ -266,23 +266,10 @@ pub(crate) fn lock_if_idle(tx: &mut Tx, id: EntryId) -> Result<Option<EntryRow>,
     find_row(tx, id).map(Some)
 }
 
-/// What the access decision must know of a wish.
-pub(crate) fn facts(tx: &mut Tx, row: &EntryRow) -> Result<Facts, Error> {
-    let practitioner = match &tx.caller {
-        Caller::Person(person) => person.active_practitioner(),
-        Caller::Nobody | Caller::System => None,
-    };
-    let treats = match practitioner {
-        Some(practitioner) => appointment::treats(tx, practitioner, row.patient_id)?,
-        None => false,
-    };
-    Ok(Facts { treats, ..row.facts() })
-}
-
 /// Shows a wish. 404 when it is not there or not the caller's to see.
 pub fn find(tx: &mut Tx, id: EntryId) -> Result<Entry, Error> {
     let row = find_row(tx, id)?;
-    let facts = facts(tx, &row)?;
+    let facts = row.facts();
     tx.allow(Action::ReadWaitlist, &facts)?;
     show(tx, id)
 }
@@ -329,7 +316,7 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Entry>, Error> {
             query.filter(
                 waitlist_entries::patient_id
                     .eq(patient.unwrap_or(PatientId(uuid::Uuid::nil())))
-                    .or(waitlist_entries::patient_id.eq_any(appointment::treated_by(practitioner)))
+                    .or(waitlist_entries::practitioner_id.eq(practitioner))
                     .or(waitlist_entries::organization_id.eq_any(organizations)),
             )
         }

@@ -23,7 +23,7 @@ use crate::base::zone::Zone;
 use crate::encounter::lifecycle::AppointmentStatus;
 use crate::message::waitlist as message;
 use crate::organization::{self, Service, ServiceId};
-use crate::patient::{self, PatientRow};
+use crate::patient::{self, PatientId, PatientRow};
 use crate::practitioner::PractitionerId;
 use crate::schedule;
 use crate::schedule::free::Asker;
@@ -35,6 +35,8 @@ use crate::waitlist::{
     lock_if_idle,
 };
 
+/// A patient is offered at most so many times in 24 hours: each may be a text to their telephone.
+const OFFERS_PER_DAY_MAX: usize = 8;
 /// An offer that leaves less waking time than this is not made.
 const LEAST_MINUTES: i64 = 10;
 /// So many offers in a row that nobody answered end a wish. The schema says the same.
@@ -232,17 +234,8 @@ fn queue(tx: &mut Tx, service: ServiceId) -> Result<Vec<Waiting>, Error> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let ids: Vec<EntryId> = rows.iter().map(|(row, _)| row.id).collect();
-    let refused: Vec<(EntryId, PractitionerId, Instant)> = waitlist_offers::table
-        .filter(waitlist_offers::entry_id.eq_any(&ids))
-        .filter(waitlist_offers::starts_at.gt(tx.now))
-        .filter(waitlist_offers::status.eq_any([VacancyStatus::Declined, VacancyStatus::Lapsed]))
-        .select((
-            waitlist_offers::entry_id,
-            waitlist_offers::practitioner_id,
-            waitlist_offers::starts_at,
-        ))
-        .load(tx.conn)?;
+    let patients: Vec<PatientId> = rows.iter().map(|(row, _)| row.patient_id).collect();
+    let heard = heard(tx, &patients)?;
     let last = rows.iter().map(|(row, _)| row.latest_at).max().unwrap_or(tx.now);
     let reach = (tx.now, last.plus(TimeDelta::hours(REACH_HOURS)));
     let people: Vec<uuid::Uuid> = rows.iter().map(|(row, _)| row.patient_id.0).collect();
@@ -258,9 +251,12 @@ fn queue(tx: &mut Tx, service: ServiceId) -> Result<Vec<Waiting>, Error> {
         if visit.is_some_and(|visit| visit.status != AppointmentStatus::Booked) {
             continue;
         }
+        let own: Vec<&Heard> = heard.iter().filter(|one| one.patient == row.patient_id).collect();
+        if own.iter().filter(|one| one.today).count() >= OFFERS_PER_DAY_MAX {
+            continue;
+        }
         let zone = patient.time_zone;
         let hours = *clocks.entry(zone).or_insert_with(|| hours(tx, zone));
-        let own = refused.iter().filter(|(entry, ..)| *entry == row.id);
         let taken = busy.iter().filter(|(who, ..)| *who == row.patient_id.0);
         let wish = Wish {
             practitioner: row.practitioner_id,
@@ -271,12 +267,57 @@ fn queue(tx: &mut Tx, service: ServiceId) -> Result<Vec<Waiting>, Error> {
             notice: TimeDelta::minutes(i64::from(row.notice_minutes)),
             zone,
             hours,
-            refused: own.map(|(_, practitioner, start)| (*practitioner, *start)).collect(),
+            refused: own
+                .iter()
+                .filter(|one| one.refused)
+                .map(|one| (one.practitioner, one.start))
+                .collect(),
             busy: taken.map(|(_, _, start, end)| Span { start: *start, end: *end }).collect(),
         };
         queue.push(Waiting { row, patient, wish, visit });
     }
     Ok(queue)
+}
+
+/// A time that a patient has been offered, whatever they waited for then.
+struct Heard {
+    patient: PatientId,
+    practitioner: PractitionerId,
+    start: Instant,
+    /// Within the last 24 hours.
+    today: bool,
+    /// They did not want it.
+    refused: bool,
+}
+
+/// What some patients were offered of late, or of times to come, and did not take: who leaves the
+/// list and comes back is not offered the same again. Indexes: waitlist_entries_by_patient,
+/// waitlist_offers_by_entry.
+fn heard(tx: &mut Tx, patients: &[PatientId]) -> Result<Vec<Heard>, Error> {
+    let day_ago = tx.now.minus(TimeDelta::hours(24));
+    type Row = (PatientId, PractitionerId, Instant, Instant, VacancyStatus);
+    let rows: Vec<Row> = waitlist_offers::table
+        .inner_join(waitlist_entries::table)
+        .filter(waitlist_entries::patient_id.eq_any(patients))
+        .filter(waitlist_offers::starts_at.gt(tx.now).or(waitlist_offers::offered_at.gt(day_ago)))
+        .filter(waitlist_offers::status.ne(VacancyStatus::Standing))
+        .filter(waitlist_offers::status.ne(VacancyStatus::Accepted))
+        .select((
+            waitlist_entries::patient_id,
+            waitlist_offers::practitioner_id,
+            waitlist_offers::starts_at,
+            waitlist_offers::offered_at,
+            waitlist_offers::status,
+        ))
+        .load(tx.conn)?;
+    let heard = |(patient, practitioner, start, offered_at, status): Row| Heard {
+        patient,
+        practitioner,
+        start,
+        today: offered_at > day_ago,
+        refused: matches!(status, VacancyStatus::Declined | VacancyStatus::Lapsed),
+    };
+    Ok(rows.into_iter().map(heard).collect())
 }
 
 /// What an offer or a text that is made now must keep to in a zone.

@@ -732,3 +732,54 @@ on_both! {
         assert_eq!(offered(NINE).await, false, "it is a visit now");
     }
 }
+
+on_both! {
+    async fn a_doctor_elsewhere_sees_no_wish_of_a_patient_they_treat(world: World) {
+        // The stranger, of another clinic, has a visit with the patient and so treats her.
+        let theirs = json!({"service": world.other_service, "practitioner": world.stranger.id,
+            "start": WEDNESDAY, "patient": world.asha.id});
+        books(&world.asha.client, &theirs).await;
+        let visit = books(&world.asha.client, &world.wish(NINE_20)).await;
+        let sooner = with(only(world, NINE), "appointment", visit["id"].clone());
+        let entry = joins(&world.asha.client, &sooner).await;
+        assert_eq!(entry["status"], "offered");
+        let stranger = &world.stranger.client;
+        assert_eq!(stranger.get(&path(&entry, "")).await.refused(404), "not_found");
+        for word in ["accept", "decline", "withdraw"] {
+            assert_eq!(act(stranger, &entry, word).await.refused(404), "not_found", "{word}");
+        }
+        assert_eq!(stranger.get("/v1/waitlist").await.expect(200)["items"], json!([]));
+        let moved = act(&world.registrar.client, &entry, "accept").await.expect(200);
+        assert_eq!((&moved["id"], &moved["local_start"]), (&visit["id"], &json!(NINE)));
+    }
+}
+
+on_both! {
+    async fn what_the_office_takes_back_goes_to_the_next_and_the_first_is_told(world: World) {
+        let first = joins(&world.asha.client, &only(world, NINE)).await;
+        world.house.sms_with("+70000000001", "свободно").await;
+        let second = joins(&world.boris.client, &only(world, NINE)).await;
+        assert_eq!((&first["status"], &second["status"]), (&json!("offered"), &json!("waiting")));
+        let held = format!("/v1/appointments/{}/cancel", first["offer"]["held"].as_str().unwrap());
+        world.registrar.client.once(&held, &key(), &json!({"code": "clinic"})).await.expect(200);
+        world.house.sms_with("+70000000001", "очередь цела").await;
+        assert_eq!(read(&world.asha.client, &first).await["status"], "waiting");
+        assert_eq!(read(&world.boris.client, &second).await["status"], "offered");
+    }
+}
+
+on_both! {
+    async fn who_leaves_the_list_and_comes_back_is_not_texted_without_end(world: World) {
+        let wish = json!({"service": world.service, "notice_minutes": 60});
+        let mut times = std::collections::BTreeSet::new();
+        for _ in 0..12 {
+            let entry = joins(&world.asha.client, &wish).await;
+            if entry["status"] == "offered" {
+                let start = entry["offer"]["local_start"].as_str().unwrap().to_owned();
+                assert!(times.insert(start), "what was left once is not offered again");
+            }
+            act(&world.asha.client, &entry, "withdraw").await.expect(200);
+        }
+        assert_eq!(times.len(), 8, "so many in 24 hours");
+    }
+}

@@ -30,6 +30,35 @@ async fn every_acknowledged_booking_survives_20_kills_and_none_is_there_twice_on
     survive(Engine::Postgres).await;
 }
 
+/// A copy made beside the running server, as the handbook says, must not make the embedded database
+/// forget what comes after it: SQLite trusts locks that a process loses by closing any descriptor.
+#[actix_web::test]
+async fn what_is_booked_after_a_copy_was_made_survives_a_kill_on_sqlite() {
+    let clinic = build(Engine::Sqlite).await;
+    let mut booked = Vec::new();
+    for round in 0..2 {
+        let mut server = Server::start(&clinic.database).await;
+        let registrar = sign_in(&clinic, &server).await;
+        for number in 0..2 {
+            let copy = clinic.database.directory().join(format!("copy-{round}-{number}.db"));
+            clinic.database.execute(&format!("VACUUM INTO '{}'", copy.display())).unwrap();
+            let body = json!({
+                "service": clinic.service, "practitioner": clinic.doctor,
+                "patient": clinic.patients[0], "start": start(2 * round + number),
+            });
+            let visit = registrar.once("/v1/appointments", &key(), &body).await.expect(201);
+            booked.push(visit["id"].as_str().unwrap().to_owned());
+        }
+        server.kill();
+    }
+    let server = Server::start(&clinic.database).await;
+    let registrar = sign_in(&clinic, &server).await;
+    for id in &booked {
+        let visit = registrar.get(&format!("/v1/appointments/{id}")).await.expect(200);
+        assert_eq!(visit["status"], "booked");
+    }
+}
+
 /// One wish, with the key under which it may be sent again.
 struct Wish {
     key: String,

@@ -658,15 +658,16 @@ CREATE TABLE settings (
   value bytea NOT NULL
 );
 
--- What working time in memory depends on: each change of it is counted, in its own transaction.
+-- What working time in memory depends on: each change of it gives it another mark, in its own
+-- transaction. A mark never comes back, not even with a backup.
 CREATE TABLE schedule_revisions (
   id integer NOT NULL PRIMARY KEY CHECK (id = 1),
-  revision bigint NOT NULL
+  revision uuid NOT NULL
 );
-INSERT INTO schedule_revisions (id, revision) VALUES (1, 0);
+INSERT INTO schedule_revisions (id, revision) VALUES (1, gen_random_uuid());
 CREATE FUNCTION schedule_revised() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  UPDATE schedule_revisions SET revision = revision + 1;
+  UPDATE schedule_revisions SET revision = gen_random_uuid();
   RETURN NULL;
 END $$;
 CREATE TRIGGER schedule_rules_revised AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON schedule_rules EXECUTE FUNCTION schedule_revised();

@@ -655,62 +655,63 @@ CREATE TABLE settings (
   value BLOB NOT NULL
 ) STRICT;
 
--- What working time in memory depends on: each change of it is counted, in its own transaction.
+-- What working time in memory depends on: each change of it gives it another mark, in its own
+-- transaction. A mark never comes back, not even with a backup.
 CREATE TABLE schedule_revisions (
   id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
-  revision INTEGER NOT NULL
+  revision BLOB NOT NULL CHECK (length(revision) = 16)
 ) STRICT;
-INSERT INTO schedule_revisions (id, revision) VALUES (1, 0);
+INSERT INTO schedule_revisions (id, revision) VALUES (1, randomblob(16));
 CREATE TRIGGER schedule_rules_revised_insert AFTER INSERT ON schedule_rules BEGIN
-  UPDATE schedule_revisions SET revision = revision + 1;
+  UPDATE schedule_revisions SET revision = randomblob(16);
 END;
 CREATE TRIGGER schedule_rules_revised_update AFTER UPDATE ON schedule_rules BEGIN
-  UPDATE schedule_revisions SET revision = revision + 1;
+  UPDATE schedule_revisions SET revision = randomblob(16);
 END;
 CREATE TRIGGER schedule_rules_revised_delete AFTER DELETE ON schedule_rules BEGIN
-  UPDATE schedule_revisions SET revision = revision + 1;
+  UPDATE schedule_revisions SET revision = randomblob(16);
 END;
 CREATE TRIGGER extra_hours_revised_insert AFTER INSERT ON extra_hours BEGIN
-  UPDATE schedule_revisions SET revision = revision + 1;
+  UPDATE schedule_revisions SET revision = randomblob(16);
 END;
 CREATE TRIGGER extra_hours_revised_update AFTER UPDATE ON extra_hours BEGIN
-  UPDATE schedule_revisions SET revision = revision + 1;
+  UPDATE schedule_revisions SET revision = randomblob(16);
 END;
 CREATE TRIGGER extra_hours_revised_delete AFTER DELETE ON extra_hours BEGIN
-  UPDATE schedule_revisions SET revision = revision + 1;
+  UPDATE schedule_revisions SET revision = randomblob(16);
 END;
 CREATE TRIGGER closures_revised_insert AFTER INSERT ON closures BEGIN
-  UPDATE schedule_revisions SET revision = revision + 1;
+  UPDATE schedule_revisions SET revision = randomblob(16);
 END;
 CREATE TRIGGER closures_revised_update AFTER UPDATE ON closures BEGIN
-  UPDATE schedule_revisions SET revision = revision + 1;
+  UPDATE schedule_revisions SET revision = randomblob(16);
 END;
 CREATE TRIGGER closures_revised_delete AFTER DELETE ON closures BEGIN
-  UPDATE schedule_revisions SET revision = revision + 1;
+  UPDATE schedule_revisions SET revision = randomblob(16);
 END;
 CREATE TRIGGER absences_revised_insert AFTER INSERT ON absences BEGIN
-  UPDATE schedule_revisions SET revision = revision + 1;
+  UPDATE schedule_revisions SET revision = randomblob(16);
 END;
 CREATE TRIGGER absences_revised_update AFTER UPDATE OF practitioner_id, starts_at, ends_at ON absences BEGIN
-  UPDATE schedule_revisions SET revision = revision + 1;
+  UPDATE schedule_revisions SET revision = randomblob(16);
 END;
 CREATE TRIGGER absences_revised_delete AFTER DELETE ON absences BEGIN
-  UPDATE schedule_revisions SET revision = revision + 1;
+  UPDATE schedule_revisions SET revision = randomblob(16);
 END;
 CREATE TRIGGER external_busy_revised_insert AFTER INSERT ON external_busy BEGIN
-  UPDATE schedule_revisions SET revision = revision + 1;
+  UPDATE schedule_revisions SET revision = randomblob(16);
 END;
 CREATE TRIGGER external_busy_revised_update AFTER UPDATE ON external_busy BEGIN
-  UPDATE schedule_revisions SET revision = revision + 1;
+  UPDATE schedule_revisions SET revision = randomblob(16);
 END;
 CREATE TRIGGER external_busy_revised_delete AFTER DELETE ON external_busy BEGIN
-  UPDATE schedule_revisions SET revision = revision + 1;
+  UPDATE schedule_revisions SET revision = randomblob(16);
 END;
 CREATE TRIGGER practitioners_revised_update AFTER UPDATE OF organization_id, time_zone ON practitioners BEGIN
-  UPDATE schedule_revisions SET revision = revision + 1;
+  UPDATE schedule_revisions SET revision = randomblob(16);
 END;
 CREATE TRIGGER healthcare_services_revised_update AFTER UPDATE OF duration_minutes, align_minutes ON healthcare_services BEGIN
-  UPDATE schedule_revisions SET revision = revision + 1;
+  UPDATE schedule_revisions SET revision = randomblob(16);
 END;
 
 INSERT INTO audit_heads (chain, seq, hash) VALUES

@@ -268,8 +268,13 @@ struct MmapSize {
 }
 
 fn sqlite(path: &Path) -> Result<Conn, OpenError> {
-    // SQLite would make the file for all to read; its companions take the mode of the file.
-    drop(private(path)?);
+    // SQLite would make the file for all to read; its companions take the mode of the file. One
+    // that is there is never opened here: closing it would drop the locks of every connection of
+    // this process (POSIX), and whoever reads the file from elsewhere would think it is alone,
+    // and throw the log away that we still write.
+    if !path.try_exists().map_err(|error| at(path, error))? {
+        drop(private(path)?);
+    }
     let mut conn = SqliteConnection::establish(&path.to_string_lossy())?;
     conn.batch_execute(
         "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;

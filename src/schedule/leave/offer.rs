@@ -160,6 +160,11 @@ pub(crate) fn mark(tx: &mut Tx, visits: &mut [Appointment]) -> Result<(), Error>
             .filter(absence_outcomes::appointment_id.eq_any(booked))
             .filter(absence_outcomes::outcome.eq(Outcome::Offered))
             .filter(absence_outcomes::expires_at.gt(tx.now))
+            // Nothing is held any more for whoever has gone elsewhere meanwhile.
+            .filter(diesel::dsl::exists(
+                offered_times::table
+                    .filter(offered_times::appointment_id.eq(absence_outcomes::appointment_id)),
+            ))
             .select((absence_outcomes::appointment_id, absence_outcomes::expires_at))
             .load(tx.conn)?;
         for visit in visits.iter_mut() {

@@ -30,6 +30,8 @@ const NOBODY: &[Who] = &[];
 const ADMINS: &[Who] = &[SystemAdmin, Chief];
 const OFFICE: &[Who] = &[Feldsher, Registrar, Chief];
 const VISIBLE: &[Who] = &[Asha, Doctor, Feldsher, Registrar, Chief];
+/// Who may answer an offer of the waiting list.
+const ANSWERERS: &[Who] = &[Asha, Feldsher, Registrar, Chief];
 const CLOSERS: &[Who] = &[SystemAdmin, Registrar, Chief];
 const PLANNERS: &[Who] = &[Doctor, Registrar, Chief];
 const DOCTOR: &[Who] = &[Doctor];
@@ -337,8 +339,8 @@ pub fn rows() -> Vec<Row> {
         row("POST", "/v1/appointments/lookup").public(),
         row("GET", "/v1/waitlist").may(EVERYONE).lists("wish", VISIBLE),
         row("GET", "/v1/waitlist/{id}").of("wish").may(VISIBLE),
-        row("POST", "/v1/waitlist/{id}/accept").of("met wish").may(VISIBLE),
-        row("POST", "/v1/waitlist/{id}/decline").of("wish").may(VISIBLE),
+        row("POST", "/v1/waitlist/{id}/accept").of("met wish").may(ANSWERERS).see(VISIBLE),
+        row("POST", "/v1/waitlist/{id}/decline").of("wish").may(ANSWERERS).see(VISIBLE),
         row("POST", "/v1/waitlist/{id}/withdraw").of("wish").may(VISIBLE),
         Row {
             hidden: (422, "unknown_reference"),

@@ -248,7 +248,7 @@ async fn furnish(world: &World, place: &mut Place, cast: Cast<'_>) {
     }
     // One wish that was met, and one for which a time is held.
     for (name, start) in [("met wish", "03:00"), ("wish", "03:20")] {
-        let wish = json!({"service": service, "earliest": format!("2026-12-15T{start}:00Z"),
+        let wish = json!({"service": service, "practitioner": doctor.id, "earliest": format!("2026-12-15T{start}:00Z"),
             "latest": format!("2026-12-15T{start}:30Z")});
         place.keep(name, &made(&patient.client, "/v1/waitlist", wish).await["id"]);
         if name == "met wish" {
