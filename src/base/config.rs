@@ -156,6 +156,7 @@ pub struct Booking {
     pub night_from_hour: u32,
     pub night_to_hour: u32,
     pub waitlist_max: u32,
+    pub waitlist_offers_max: u32,
 }
 
 /// `[time]`
@@ -320,6 +321,7 @@ impl Config {
             ("booking.night_from_hour", booking.night_from_hour.into(), 0, 23),
             ("booking.night_to_hour", booking.night_to_hour.into(), 0, 23),
             ("booking.waitlist_max", booking.waitlist_max.into(), 1, 100),
+            ("booking.waitlist_offers_max", booking.waitlist_offers_max.into(), 1, 1_000_000),
             ("visit.opens_before_minutes", visit.opens_before_minutes.into(), 0, 10_080),
             ("visit.closes_after_minutes", visit.closes_after_minutes.into(), 0, 10_080),
             ("ice.turn_credential_secs", ice.turn_credential_secs.into(), 60, 172_800),

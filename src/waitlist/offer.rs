@@ -35,8 +35,6 @@ use crate::waitlist::{
     lock_if_idle,
 };
 
-/// A patient is offered at most so many times in 24 hours: each may be a text to their telephone.
-const OFFERS_PER_DAY_MAX: usize = 8;
 /// An offer that leaves less waking time than this is not made.
 const LEAST_MINUTES: i64 = 10;
 /// So many offers in a row that nobody answered end a wish. The schema says the same.
@@ -236,6 +234,7 @@ fn queue(tx: &mut Tx, service: ServiceId) -> Result<Vec<Waiting>, Error> {
     }
     let patients: Vec<PatientId> = rows.iter().map(|(row, _)| row.patient_id).collect();
     let heard = heard(tx, &patients)?;
+    let most = usize::try_from(tx.config.booking.waitlist_offers_max).unwrap_or(usize::MAX);
     let last = rows.iter().map(|(row, _)| row.latest_at).max().unwrap_or(tx.now);
     let reach = (tx.now, last.plus(TimeDelta::hours(REACH_HOURS)));
     let people: Vec<uuid::Uuid> = rows.iter().map(|(row, _)| row.patient_id.0).collect();
@@ -252,7 +251,7 @@ fn queue(tx: &mut Tx, service: ServiceId) -> Result<Vec<Waiting>, Error> {
             continue;
         }
         let own: Vec<&Heard> = heard.iter().filter(|one| one.patient == row.patient_id).collect();
-        if own.iter().filter(|one| one.today).count() >= OFFERS_PER_DAY_MAX {
+        if own.iter().filter(|one| one.today).count() >= most {
             continue;
         }
         let zone = patient.time_zone;
@@ -269,7 +268,7 @@ fn queue(tx: &mut Tx, service: ServiceId) -> Result<Vec<Waiting>, Error> {
             hours,
             refused: own
                 .iter()
-                .filter(|one| one.refused)
+                .filter(|one| one.refused && one.entry == row.id)
                 .map(|one| (one.practitioner, one.start))
                 .collect(),
             busy: taken.map(|(_, _, start, end)| Span { start: *start, end: *end }).collect(),
@@ -281,6 +280,7 @@ fn queue(tx: &mut Tx, service: ServiceId) -> Result<Vec<Waiting>, Error> {
 
 /// A time that a patient has been offered, whatever they waited for then.
 struct Heard {
+    entry: EntryId,
     patient: PatientId,
     practitioner: PractitionerId,
     start: Instant,
@@ -290,12 +290,12 @@ struct Heard {
     refused: bool,
 }
 
-/// What some patients were offered of late, or of times to come, and did not take: who leaves the
-/// list and comes back is not offered the same again. Indexes: waitlist_entries_by_patient,
+/// What some patients were offered of late, or of times to come, and did not take, whatever they
+/// waited for: who leaves the list and comes back is counted on. Indexes: waitlist_entries_by_patient,
 /// waitlist_offers_by_entry.
 fn heard(tx: &mut Tx, patients: &[PatientId]) -> Result<Vec<Heard>, Error> {
     let day_ago = tx.now.minus(TimeDelta::hours(24));
-    type Row = (PatientId, PractitionerId, Instant, Instant, VacancyStatus);
+    type Row = (EntryId, PatientId, PractitionerId, Instant, Instant, VacancyStatus);
     let rows: Vec<Row> = waitlist_offers::table
         .inner_join(waitlist_entries::table)
         .filter(waitlist_entries::patient_id.eq_any(patients))
@@ -303,6 +303,7 @@ fn heard(tx: &mut Tx, patients: &[PatientId]) -> Result<Vec<Heard>, Error> {
         .filter(waitlist_offers::status.ne(VacancyStatus::Standing))
         .filter(waitlist_offers::status.ne(VacancyStatus::Accepted))
         .select((
+            waitlist_offers::entry_id,
             waitlist_entries::patient_id,
             waitlist_offers::practitioner_id,
             waitlist_offers::starts_at,
@@ -310,7 +311,8 @@ fn heard(tx: &mut Tx, patients: &[PatientId]) -> Result<Vec<Heard>, Error> {
             waitlist_offers::status,
         ))
         .load(tx.conn)?;
-    let heard = |(patient, practitioner, start, offered_at, status): Row| Heard {
+    let heard = |(entry, patient, practitioner, start, offered_at, status): Row| Heard {
+        entry,
         patient,
         practitioner,
         start,

@@ -1,6 +1,7 @@
 //! `feldsher serve` as a process of its own, which can be killed and started again.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -39,7 +40,20 @@ impl Server {
     }
 
     /// As [`Server::start`], with some settings that differ.
+    /// Between choosing a port and listening there, another test's connection may take it.
     pub async fn start_with(database: &Database, settings: &[(&str, &str)]) -> Self {
+        for _ in 0..5 {
+            match Self::try_start(database, settings).await {
+                Ok(server) => return server,
+                Err(said) if said.contains("is taken by another program") => {}
+                Err(said) => panic!("the server ended before it was ready: {said}"),
+            }
+        }
+        panic!("no port was free five times");
+    }
+
+    /// The server, or what it had to say when it ended at once.
+    async fn try_start(database: &Database, settings: &[(&str, &str)]) -> Result<Self, String> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
         let process = feldsher(database)
@@ -53,10 +67,12 @@ impl Server {
         for _ in 0..600 {
             let asked = server.client().request(Method::GET, "/health/ready").send().await;
             if asked.is_ok_and(|answer| answer.status().is_success()) {
-                return server;
+                return Ok(server);
             }
-            let ended = server.process.try_wait().unwrap();
-            assert_eq!(ended, None, "the server ended before it was ready");
+            if server.process.try_wait().unwrap().is_some() {
+                let said = std::fs::read_to_string(log_path(database)).unwrap();
+                return Err(said.lines().next_back().unwrap_or_default().to_owned());
+            }
             rt::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("the server was not ready in 30 s");
@@ -75,8 +91,11 @@ impl Server {
 
 /// What the servers on a database had to say, beside it.
 fn log(database: &Database) -> std::fs::File {
-    let path = database.directory().join("server.log");
-    std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap()
+    std::fs::OpenOptions::new().create(true).append(true).open(log_path(database)).unwrap()
+}
+
+fn log_path(database: &Database) -> PathBuf {
+    database.directory().join("server.log")
 }
 
 impl Drop for Server {

@@ -291,8 +291,15 @@ fn take(tx: &mut Tx, row: &Row, number: i32, by: AccountId) -> Result<Appointmen
         .select((appointments::starts_at, appointments::practitioner_id))
         .get_result(tx.conn)
         .optional()?;
-    let (start, practitioner) =
-        chosen.ok_or_else(|| Error::field(&problem::UNKNOWN_REFERENCE, "/number"))?;
+    let Some((start, practitioner)) = chosen else {
+        let held = offered_times::table.filter(offered_times::appointment_id.eq(row.id));
+        let any: bool = diesel::select(diesel::dsl::exists(held)).get_result(tx.conn)?;
+        // Whoever moved the visit meanwhile has let them all go.
+        return Err(match any {
+            true => Error::field(&problem::UNKNOWN_REFERENCE, "/number"),
+            false => Error::from(&problem::OFFER_OVER),
+        });
+    };
     withdraw(tx, row.id)?;
     let to = RescheduleAppointment {
         start,
