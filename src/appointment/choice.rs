@@ -1,16 +1,15 @@
 //! What a booking can be made of: for whom, for what, with whom then, and what is free instead.
 
-use diesel::prelude::*;
+use chrono::TimeDelta;
 
 use crate::access::Facts;
 use crate::access::table::Action;
 use crate::appointment::book::BookAppointment;
 use crate::appointment::occupy::LANE;
 use crate::appointment::taken;
-use crate::base::column::{self, Instant};
+use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::problem;
-use crate::base::schema::{appointments, occupancies};
 use crate::base::tx::Tx;
 use crate::organization::{self, Service, ServiceId};
 use crate::patient::{self, PatientId, PatientRow};
@@ -41,20 +40,13 @@ pub(crate) fn free_after(
     after: Instant,
 ) -> Result<Vec<Slot>, Error> {
     let after = after.max(tx.now);
-    let busy: Vec<(Instant, Instant)> = occupancies::table
-        .inner_join(appointments::table.on(appointments::id.eq(occupancies::appointment_id)))
-        .filter(taken::is_kept(tx.now))
-        .filter(occupancies::resource_id.eq(column::Uuid(patient.id.0)))
-        .filter(occupancies::lane.eq(LANE))
-        .filter(occupancies::live)
-        .filter(occupancies::ends_at.gt(after))
-        .order(occupancies::starts_at)
-        .limit(50)
-        .select((occupancies::starts_at, occupancies::ends_at))
-        .load(tx.conn)?;
+    // A day more: a free time may begin at the very end of what is looked at.
+    let end = after.plus(TimeDelta::days(schedule::AHEAD_DAYS_MAX + 1));
+    let busy = taken::of_people(tx, &[patient.id.0], &[LANE], (after, end))?;
     let zone = patient.time_zone;
     let mut slots = schedule::next_free(tx, service, practitioner, after, zone, ALTERNATIVES * 8)?;
-    slots.retain(|slot| !busy.iter().any(|(start, end)| *start < slot.end && slot.start < *end));
+    slots
+        .retain(|slot| !busy.iter().any(|(.., start, end)| *start < slot.end && slot.start < *end));
     slots.truncate(ALTERNATIVES);
     Ok(slots)
 }

@@ -26,7 +26,7 @@ use crate::schedule::absence::{AbsenceId, AbsenceStatus};
 use crate::schedule::free::{self, Closed, Window};
 use crate::schedule::rules::{self, Rule};
 use crate::schedule::wall_clock::{Span, WallClock};
-use crate::schedule::{closure, extra};
+use crate::schedule::{closure, extra, grouped};
 
 /// The widest range: a week, and an hour that the clocks may add.
 const RANGE_DAYS_MAX: i64 = 8;
@@ -183,7 +183,7 @@ fn times_of(
     let mut absent: HashMap<PractitionerId, Vec<Away>> = grouped(absences_of(tx, &ids, range)?);
     let mut busy = board::helping(tx, &ids, (range.start, range.end))?;
     busy.extend(external::busy_of(tx, &ids, range.start, range.end)?);
-    let busy = busy.into_iter().map(|(who, start, end)| (who, Span { start, end })).collect();
+    let busy = busy.into_iter().map(|(who, start, end)| (who, Span { start, end }));
     let mut busy: HashMap<PractitionerId, Vec<Span>> = grouped(busy);
     let shown = people.into_iter().map(|one| {
         let clock = WallClock::of(one.time_zone, range);
@@ -208,14 +208,6 @@ fn times_of(
         }
     });
     Ok(shown.collect())
-}
-
-fn grouped<T>(rows: Vec<(PractitionerId, T)>) -> HashMap<PractitionerId, Vec<T>> {
-    let mut groups: HashMap<PractitionerId, Vec<T>> = HashMap::new();
-    for (practitioner, row) in rows {
-        groups.entry(practitioner).or_default().push(row);
-    }
-    groups
 }
 
 fn stretches(spans: &[Span]) -> Vec<Stretch> {

@@ -13,6 +13,7 @@ pub mod slots;
 pub mod wall_clock;
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -33,7 +34,7 @@ use crate::schedule::slots::{Search, Slot};
 use crate::schedule::wall_clock::{Span, WallClock};
 
 /// How far `next_free` looks ahead, in days.
-const AHEAD_DAYS_MAX: i64 = 60;
+pub(crate) const AHEAD_DAYS_MAX: i64 = 60;
 /// The local days that touch a range lie within so many days of it.
 const LOCAL_DAYS: i64 = 2;
 
@@ -237,14 +238,8 @@ fn read_hours(
         practitioners.iter().map(|one| one.organization_id).collect();
     clinics.sort_unstable();
     clinics.dedup();
-    let mut closed: HashMap<OrganizationId, Vec<Closed>> = HashMap::new();
-    for (clinic, days) in closure::of(tx, &clinics, range)? {
-        closed.entry(clinic).or_default().push(days);
-    }
-    let mut rules: HashMap<PractitionerId, Vec<Rule>> = HashMap::new();
-    for (practitioner, rule) in rules::of(tx, ids)? {
-        rules.entry(practitioner).or_default().push(rule);
-    }
+    let closed: HashMap<OrganizationId, Vec<Closed>> = grouped(closure::of(tx, &clinics, range)?);
+    let mut rules: HashMap<PractitionerId, Vec<Rule>> = grouped(rules::of(tx, ids)?);
     let mut hours: HashMap<PractitionerId, Hours> = HashMap::new();
     for practitioner in practitioners {
         hours.entry(practitioner.id).or_insert_with(|| Hours {
@@ -271,6 +266,15 @@ fn read_hours(
         }
     }
     Ok(hours)
+}
+
+/// Rows by what they belong to, each in the order in which they came.
+fn grouped<K: Eq + Hash, V>(rows: impl IntoIterator<Item = (K, V)>) -> HashMap<K, Vec<V>> {
+    let mut groups: HashMap<K, Vec<V>> = HashMap::new();
+    for (key, row) in rows {
+        groups.entry(key).or_default().push(row);
+    }
+    groups
 }
 
 type Days = HashMap<chrono::NaiveDate, i32>;

@@ -25,7 +25,7 @@ use crate::practitioner::{self, PractitionerId, PractitionerRow, SpokenLanguage}
 use crate::schedule::diary::{Day, Diary};
 use crate::schedule::free::{self, Taken, Terms};
 use crate::schedule::wall_clock::Span;
-use crate::schedule::{days_of, diaries_of, terms};
+use crate::schedule::{days_of, diaries_of, grouped, terms};
 
 /// What a list of free times covers when no end is asked for, in days.
 const RANGE_DAYS_DEFAULT: i64 = 7;
@@ -333,8 +333,7 @@ impl Search {
         self.run_where(tx, after, most, &|_, _| true)
     }
 
-    /// As [`Search::run`], of those times only that somebody has a use for. Four queries for what
-    /// was said of working time, and one per stride for visits.
+    /// As [`Search::run`], of those times only that somebody has a use for.
     pub(crate) fn run_where(
         &self,
         tx: &mut Tx,
@@ -432,10 +431,8 @@ impl Search {
         };
         let from = part.start.minus(reach(|terms| terms.before));
         let to = part.end.plus(reach(|terms| terms.duration + terms.after));
-        let mut busy: HashMap<PractitionerId, Vec<Span>> = HashMap::new();
-        for (practitioner, start, end) in taken::by_visits(tx, practitioners, from, to)? {
-            busy.entry(practitioner).or_default().push(Span { start, end });
-        }
+        let busy = taken::by_visits(tx, practitioners, from, to)?.into_iter();
+        let busy = grouped(busy.map(|(who, start, end)| (who, Span { start, end })));
         let mut days = HashMap::new();
         for (terms, service) in self.services.values().filter(|(terms, _)| terms.daily_cap > 0) {
             for (practitioner, visits) in days_of(tx, practitioners, terms, diaries, part)? {

@@ -1,39 +1,14 @@
 //! The waiting list on a small phone: joining it and reading one's place, taking the time that is
 //! held, and answering from the link in the SMS without signing in.
 
-use std::path::Path;
-
 use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
 
 use crate::chromium::Chromium;
-use crate::clinic::{Clinic, Person};
+use crate::clinic::Clinic;
 use crate::page::{Device, Page, quoted};
+use crate::stage::patient_signs_in;
 use crate::support::{Client, Engine, key};
-
-async fn sign_in(clinic: &Clinic, page: &Page, who: &Person) {
-    page.goto(&clinic.url).await;
-    page.write("#phone", &who.phone).await;
-    page.click("#send-code").await;
-    page.see("#code").await;
-    page.write("#code", &clinic.code_for(&who.phone).await).await;
-    page.click("#verify").await;
-    page.see("#upcoming, #no-visits").await;
-}
-
-/// Draws a page when asked to, beside what was built.
-async fn picture(page: &Page, name: &str) {
-    if std::env::var_os("TEST_PICTURES").is_some() {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pictures");
-        page.picture(&directory.join(format!("{name}.png"))).await;
-    }
-}
-
-/// Nothing reaches beyond the edge of the screen.
-async fn fits(page: &Page) {
-    let wide = page.eval("document.documentElement.scrollWidth - innerWidth").await;
-    assert!(wide.as_i64().unwrap() <= 0, "{wide} pixels too wide");
-}
 
 /// A service and a free start of it, days ahead where there are such, so that no deadline depends on
 /// the hour at which this runs.
@@ -76,19 +51,19 @@ async fn a_patient_waits_is_offered_a_time_and_answers_on_a_small_phone() {
     let taken = holder.once("/v1/appointments", &key(), &taken).await.expect(201);
 
     // From the page of free times into the waiting list: the form can be sent as it stands.
-    sign_in(&clinic, &page, &people[0]).await;
+    patient_signs_in(&page, &clinic, &people[0]).await;
     page.click("#book-visit").await;
     page.click("#services [data-id]").await;
     page.click("#wait").await;
     page.see("#join-waitlist").await;
-    fits(&page).await;
-    picture(&page, "waitlist-join").await;
+    page.assert_fits().await;
+    page.drawn("waitlist-join", false).await;
     page.click("#wait-parts input[value=evening]").await;
     page.click("#join-waitlist").await;
     page.see("#wishes [data-wish]").await;
     let card = page.text("#wishes [data-wish]").await;
     assert!(card.contains("Ваше место") || card.contains("Держим для вас"), "{card}");
-    fits(&page).await;
+    page.assert_fits().await;
     let first = page.ask("/v1/waitlist").await["items"][0].clone();
     let leave = |entry: &Value| format!("leave-{}", entry["id"].as_str().unwrap());
     if first["status"] == "waiting" {
@@ -110,7 +85,7 @@ async fn a_patient_waits_is_offered_a_time_and_answers_on_a_small_phone() {
     if !offered {
         page.reload().await;
         let place = page.text("#wishes [data-status=waiting]").await;
-        picture(&page, "waitlist-place").await;
+        page.drawn("waitlist-place", false).await;
         assert!(place.contains("Ваше место: 1") && place.contains("Вы первые"), "{place}");
         let cancel = format!("/v1/appointments/{}/cancel", taken["id"].as_str().unwrap());
         holder.once(&cancel, &key(), &json!({})).await.expect(200);
@@ -118,8 +93,8 @@ async fn a_patient_waits_is_offered_a_time_and_answers_on_a_small_phone() {
     page.reload().await;
     let card = page.text("#wishes [data-status=offered]").await;
     assert!(card.contains("Держим для вас до") && card.contains("осталось"), "{card}");
-    fits(&page).await;
-    picture(&page, "waitlist-offer").await;
+    page.assert_fits().await;
+    page.drawn("waitlist-offer", false).await;
     page.click("#wishes .accept").await;
     page.wait_for("!document.querySelector('#wishes') && document.querySelector('#upcoming')")
         .await;
@@ -130,7 +105,7 @@ async fn a_patient_waits_is_offered_a_time_and_answers_on_a_small_phone() {
     page.see(&format!("#earlier-{}", booked["id"].as_str().unwrap())).await;
     page.click(&format!("#earlier-{}", booked["id"].as_str().unwrap())).await;
     page.see("#join-waitlist").await;
-    fits(&page).await;
+    page.assert_fits().await;
     page.click("#back").await;
     page.see("#upcoming").await;
 
@@ -143,7 +118,7 @@ async fn a_patient_waits_is_offered_a_time_and_answers_on_a_small_phone() {
     let other = Chromium::start().await;
     let link = other.page("somebody with a link", Device::Phone, "ru").await;
     link.goto(&format!("{}/#offer={}", clinic.url, entry["code"].as_str().unwrap())).await;
-    picture(&link, "waitlist-link").await;
+    link.drawn("waitlist-link", false).await;
     link.choose("#born", me["birth_date"].as_str().unwrap()).await;
     link.click("#show-offer").await;
     let shown = link.text("#offer").await;
@@ -151,11 +126,11 @@ async fn a_patient_waits_is_offered_a_time_and_answers_on_a_small_phone() {
     for name in [&slot["practitioner"]["name"], &service["name"], &me["name"]] {
         assert!(!shown.contains(name.as_str().unwrap()), "no names: {shown}");
     }
-    fits(&link).await;
-    picture(&link, "waitlist-link-offer").await;
+    link.assert_fits().await;
+    link.drawn("waitlist-link-offer", false).await;
     link.click("#offer .accept").await;
     link.see("#booking-code").await;
-    picture(&link, "waitlist-link-taken").await;
+    link.drawn("waitlist-link-taken", false).await;
     let code = link.text("#booking-code").await;
     let mine = page.ask("/v1/appointments?status=booked&limit=100").await;
     let codes: Vec<&Value> =

@@ -3,7 +3,7 @@ import './words.js';
 import './doctor-words.js';
 import './board-words.js';
 import { t } from './i18n.js';
-import { $, show, h, frame } from './ui.js';
+import { $, show, h, frame, openScreen } from './ui.js';
 import * as api from './api.js';
 import { signIn, tokenAsked, failed, signOutButton, narrow } from './staff-signin.js';
 import { board } from './board-day.js';
@@ -28,16 +28,7 @@ async function of(id) {
 async function route() {
   if (!state.me) return;
   narrow(false);
-  for (const [shape, open] of routes) {
-    const match = shape.exec(location.hash);
-    if (!match) continue;
-    try {
-      await open(match[1]);
-    } catch (error) {
-      if (error.status !== 401) failed(error, start, state.me);
-    }
-    return;
-  }
+  await openScreen(routes, (error) => failed(error, start, state.me));
 }
 
 function signedOut(note) {

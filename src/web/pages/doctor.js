@@ -2,7 +2,7 @@
 import './words.js';
 import './doctor-words.js';
 import { t } from './i18n.js';
-import { $, show, h, frame } from './ui.js';
+import { $, show, h, frame, openScreen } from './ui.js';
 import * as api from './api.js';
 import { signIn, tokenAsked, failed, signOutButton, narrow } from './staff-signin.js';
 import { day } from './doctor-day.js';
@@ -23,16 +23,7 @@ const routes = [
 async function route() {
   if (!state.me) return;
   narrow(false);
-  for (const [shape, open] of routes) {
-    const match = shape.exec(location.hash);
-    if (!match) continue;
-    try {
-      await open(match[1]);
-    } catch (error) {
-      if (error.status !== 401) failed(error, start, state.me);
-    }
-    return;
-  }
+  await openScreen(routes, (error) => failed(error, start, state.me));
 }
 
 function signedOut(note) {

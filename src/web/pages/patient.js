@@ -1,7 +1,7 @@
 // The patient's page: who is here, and which screen the address asks for.
 import './words.js';
 import { t } from './i18n.js';
-import { $, show, h, button, frame, say, words } from './ui.js';
+import { $, show, h, button, frame, openScreen, say, words } from './ui.js';
 import * as api from './api.js';
 import { signInScreen } from './patient-signin.js';
 
@@ -31,17 +31,7 @@ function toHome() {
 
 async function route() {
   if (!state.me && !isOffer()) return;
-  const hash = location.hash || '#/';
-  for (const [shape, open] of routes) {
-    const match = shape.exec(hash);
-    if (!match) continue;
-    try {
-      await open(match[1]);
-    } catch (error) {
-      if (error.status !== 401) failed(error);
-    }
-    return;
-  }
+  await openScreen(routes, failed);
 }
 
 function failed(error) {

@@ -39,6 +39,20 @@ export function leaveScreen() {
   for (const fn of fns) fn();
 }
 
+/** Opens the first screen whose shape the address has; a sign-in that has ended shows itself. */
+export async function openScreen(routes, failed) {
+  for (const [shape, open] of routes) {
+    const match = shape.exec(location.hash);
+    if (!match) continue;
+    try {
+      await open(match[1]);
+    } catch (error) {
+      if (error.status !== 401) failed(error);
+    }
+    return;
+  }
+}
+
 /** Replaces the screen and moves the focus to its heading, so that a screen reader starts there. */
 export function show(...kids) {
   leaveScreen();
