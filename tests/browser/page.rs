@@ -135,20 +135,23 @@ impl Page {
 
     /// Waits until an expression is true; until then it may fail, as it does while a page loads.
     pub async fn wait_for(&self, expression: &str) {
-        self.wait_at_most(PATIENCE_SECS, expression).await;
+        self.wait_at_most(PATIENCE_SECS, &format!("Promise.resolve({expression}).then(Boolean)"))
+            .await;
     }
 
-    pub async fn wait_at_most(&self, seconds: u64, expression: &str) {
+    /// Waits until an expression has a value that is neither null nor false, and answers it.
+    pub async fn wait_at_most(&self, seconds: u64, expression: &str) -> Value {
         let begun = Instant::now();
         let mut last = Ok(Value::Null);
         while begun.elapsed() < Duration::from_secs(seconds) {
-            last = self.try_eval(&format!("Promise.resolve({expression}).then(Boolean)")).await;
-            if last == Ok(Value::Bool(true)) {
-                return;
+            last = self.try_eval(expression).await;
+            match &last {
+                Err(_) | Ok(Value::Null | Value::Bool(false)) => {}
+                Ok(value) => return value.clone(),
             }
             rt::time::sleep(LOOK_EVERY).await;
         }
-        self.lament(&format!("waited {seconds} s for {expression}, last {last:?}")).await;
+        self.lament(&format!("waited {seconds} s for {expression}, last {last:?}")).await
     }
 
     /// Waits until an element is to be seen.
@@ -184,8 +187,7 @@ impl Page {
     /// Presses an element where it is: it must be on the screen, usable, and under nothing else.
     pub async fn click(&self, selector: &str) {
         let place = format!("watched.place({})", quoted(selector));
-        self.wait_for(&format!("{place} !== null")).await;
-        let at = self.eval(&place).await;
+        let at = self.wait_at_most(PATIENCE_SECS, &place).await;
         for kind in ["mousePressed", "mouseReleased"] {
             let press = json!({"type": kind, "x": at["x"], "y": at["y"], "button": "left", "clickCount": 1});
             self.call("Input.dispatchMouseEvent", press).await;
@@ -303,7 +305,7 @@ impl Page {
     }
 
     /// Fails with what the person would see.
-    async fn lament(&self, what: &str) {
+    async fn lament(&self, what: &str) -> ! {
         let file = std::env::temp_dir().join(format!("feldsher-failed-{}.png", self.name));
         self.picture(&file).await;
         let seen = self.try_eval("document.body.innerText").await.unwrap_or_default();

@@ -11,6 +11,19 @@
     };
   }
 
+  // A page that still loads something may push an element away from under a finger.
+  let loading = 0;
+  const fetched = window.fetch;
+  window.fetch = async (...given) => {
+    loading += 1;
+    try {
+      return await fetched(...given);
+    } finally {
+      loading -= 1;
+    }
+  };
+  const frame = () => new Promise((done) => { setTimeout(done, 100); requestAnimationFrame(() => requestAnimationFrame(done)); });
+
   const box = (selector) => {
     const node = document.querySelector(selector);
     if (!node || node.closest('[hidden]')) return null;
@@ -24,12 +37,15 @@
     /** Whether an element is there and takes up room. */
     seen: (selector) => box(selector) !== null,
 
-    /** Where to press an element, or null as long as a finger could not. */
-    place(selector) {
+    /** Where to press an element, or null as long as a finger could not, or it may still move. */
+    async place(selector) {
       const node = box(selector);
-      if (!node || node.disabled) return null;
+      if (loading || !node || node.disabled) return null;
       node.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
+      const before = node.getBoundingClientRect();
+      await frame();
       const { left, top, width, height } = node.getBoundingClientRect();
+      if (loading || !node.isConnected || left !== before.left || top !== before.top) return null;
       const at = { x: left + width / 2, y: top + height / 2 };
       const under = document.elementFromPoint(at.x, at.y);
       const reached = under && (node.contains(under) || under.contains(node) || under.closest('label')?.control === node);

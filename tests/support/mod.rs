@@ -20,6 +20,7 @@ use feldsher::base::background::Background;
 use feldsher::base::clock::{Clock, ManualClock};
 use feldsher::base::column::Instant;
 use feldsher::base::config::Config;
+use feldsher::base::db::Threads;
 
 pub use client::{Answer, Client, key};
 pub use engine::Engine;
@@ -36,6 +37,7 @@ pub struct House {
     pub engine: Engine,
     server: actix_web::dev::ServerHandle,
     background: RefCell<Option<Background>>,
+    threads: RefCell<Option<Threads>>,
     database: Arc<engine::Database>,
 }
 
@@ -75,15 +77,14 @@ impl House {
         let clock = Arc::new(ManualClock::new(now));
         let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
         let (app, threads) = App::open(config, Some(database.directory()), shared).await.unwrap();
-        // The threads end when the last handle of the application is gone.
-        drop(threads);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let background = RefCell::new(Some(Background::start(&app)));
+        let threads = RefCell::new(Some(threads));
         let server = feldsher::server::start(web::Data::from(Arc::clone(&app)), listener).unwrap();
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Self { url, clock, app, engine, server: handle, background, database }
+        Self { url, clock, app, engine, server: handle, background, threads, database }
     }
 
     pub fn now(&self) -> Instant {
@@ -102,15 +103,24 @@ impl House {
         self.end(Ending::Asked).await;
     }
 
-    /// Closes the house and leaves its database to somebody else.
+    /// Closes the house and leaves its database to somebody else, once every connection is closed.
     pub async fn leave(self) -> engine::Database {
         self.end(Ending::Asked).await;
-        Arc::into_inner(self.database).expect("no other house on this database")
+        let Self { app, threads, database, .. } = self;
+        drop(app);
+        if let Some(threads) = threads.take() {
+            let closed = actix_web::rt::task::spawn_blocking(|| threads.join());
+            let closed = actix_web::rt::time::timeout(Duration::from_secs(20), closed).await;
+            closed.expect("nobody holds the application any more").unwrap();
+        }
+        Arc::into_inner(database).expect("no other house on this database")
     }
 
     /// Ends this process; the next one opens on the same database.
     pub async fn next_process(&self, ending: Ending) -> Self {
         self.end(ending).await;
+        // Its lock goes with it; its connections are still there, as those of a dying process are.
+        drop(self.threads.take());
         Self::open_on(self.engine, Arc::clone(&self.database), self.now(), |_| {}).await
     }
 

@@ -237,6 +237,24 @@ fn roll_back(conn: &mut Conn) {
     }
 }
 
+/// Runs `work` in a transaction that is the writing one from its first statement on.
+pub(super) fn writing<T, E: From<diesel::result::Error>>(
+    conn: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> Result<T, E>,
+) -> Result<T, E> {
+    begin_immediate(conn)?;
+    match work(conn) {
+        Ok(made) => {
+            Conn::commit_transaction(conn)?;
+            Ok(made)
+        }
+        Err(error) => {
+            roll_back(conn);
+            Err(error)
+        }
+    }
+}
+
 fn begin_immediate(conn: &mut Conn) -> QueryResult<()> {
     match conn {
         // Deferred would fail with a busy snapshot at the first write.

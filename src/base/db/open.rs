@@ -200,11 +200,12 @@ fn apply(conn: &mut Conn) -> Result<Vec<String>, OpenError> {
     }
     // Another node may have made the schema since this one was reached.
     check(conn)?;
-    let applied = conn.transaction(|conn| {
+    let migrate = |conn: &mut Conn| {
         let applied = run_pending(conn)?;
         fingerprint::keep(conn)?;
         Ok::<_, OpenError>(applied)
-    })?;
+    };
+    let applied = executor::writing(conn, migrate)?;
     if let Conn::Postgres(conn) = conn {
         conn.batch_execute(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})"))?;
     }
@@ -325,6 +326,24 @@ pub(super) const RECONNECT_WAIT: Duration = Duration::from_millis(500);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_start_waits_for_whoever_writes_at_that_moment() {
+        let place = std::env::temp_dir().join(format!("feldsher-busy-{}", std::process::id()));
+        let file = place.join("feldsher.db");
+        let url = DatabaseUrl::Sqlite(file.clone());
+        assert_eq!(migrate(&url).unwrap().len(), 1);
+        let mut other = SqliteConnection::establish(&file.to_string_lossy()).unwrap();
+        other.batch_execute("BEGIN IMMEDIATE").unwrap();
+        let writes = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            other.batch_execute("COMMIT").unwrap();
+        });
+        let started = migrate(&url);
+        writes.join().unwrap();
+        std::fs::remove_dir_all(&place).unwrap();
+        assert_eq!(started.unwrap().len(), 0);
+    }
 
     #[test]
     fn a_directory_that_cannot_be_made_is_named() {

@@ -31,15 +31,16 @@ export async function home(me) {
     problemBox(),
     h('a', { id: 'book-visit', class: 'button primary', href: '#/book' }, t('home.book')),
     list);
-  let shown = JSON.stringify(data.visits);
+  const markOf = ({ visits, wishes }) => JSON.stringify([visits, wishes]);
+  let shown = markOf(data);
   draw(list, data, me);
-  // A visit may be cancelled by the clinic or a note signed while the page lies open.
+  // A visit may be cancelled by the clinic, a time offered or a note signed while the page lies open.
   let first = true;
   const again = poll(async () => {
     if (first) { first = false; return; }
     if (list.querySelector('.question')) return;
     const fresh = await load();
-    const mark = JSON.stringify(fresh.visits);
+    const mark = markOf(fresh);
     if (mark === shown && fresh.notes.size === data.notes.size) return;
     shown = mark;
     data.notes = fresh.notes;
