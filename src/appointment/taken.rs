@@ -13,6 +13,7 @@ use crate::access::table::Action;
 use crate::appointment::AppointmentId;
 use crate::appointment::occupy::LANE;
 use crate::base::column::{self, Instant};
+use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::schema::{appointments, occupancies, patients, practitioners};
@@ -59,8 +60,8 @@ pub fn of_people(
     let ids: Vec<column::Uuid> = people.iter().map(|id| column::Uuid(*id)).collect();
     let earliest = from.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX));
     let rows: Vec<(column::Uuid, AppointmentId, Instant, Instant)> = occupancies::table
-        .filter(occupancies::resource_id.eq_any(ids))
-        .filter(occupancies::lane.eq_any(lanes.to_vec()))
+        .filter(among(occupancies::resource_id, ids))
+        .filter(among(occupancies::lane, lanes.to_vec()))
         .filter(occupancies::live)
         .filter(occupancies::starts_at.gt(earliest))
         .filter(occupancies::starts_at.lt(to))
@@ -107,7 +108,7 @@ pub fn of_service(
 ) -> Result<Vec<(PractitionerId, Instant)>, Error> {
     use AppointmentStatus::{Cancelled, Noshow};
     let visits = appointments::table
-        .filter(appointments::practitioner_id.eq_any(practitioners.to_vec()))
+        .filter(among(appointments::practitioner_id, practitioners.to_vec()))
         .filter(appointments::starts_at.ge(from))
         .filter(appointments::starts_at.lt(to))
         .filter(appointments::service_id.eq(service))
@@ -127,7 +128,7 @@ pub fn loads(
 ) -> Result<HashMap<PractitionerId, i64>, Error> {
     let ids: Vec<column::Uuid> = practitioners.iter().map(|id| column::Uuid(id.0)).collect();
     let counted: Vec<(column::Uuid, i64)> = occupancies::table
-        .filter(occupancies::resource_id.eq_any(ids))
+        .filter(among(occupancies::resource_id, ids))
         .filter(occupancies::lane.eq(LANE))
         .filter(occupancies::live)
         .filter(occupancies::starts_at.ge(from))

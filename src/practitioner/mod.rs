@@ -11,6 +11,7 @@ use crate::access::caller::{MembershipState, Role};
 use crate::access::table::Action;
 use crate::account::{AccountId, AccountState};
 use crate::base::column::{id, text_enum};
+use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::name::{Name, Named};
@@ -435,7 +436,7 @@ pub fn of_services(
 ) -> Result<Vec<(ServiceId, PractitionerRow)>, Error> {
     let mut serving = practitioner_services::table
         .inner_join(practitioners::table)
-        .filter(practitioner_services::service_id.eq_any(services))
+        .filter(among(practitioner_services::service_id, services.to_vec()))
         .filter(in_force())
         .order((practitioners::id, practitioner_services::service_id))
         .select((

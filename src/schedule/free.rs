@@ -259,24 +259,23 @@ pub fn starts(hours: &Hours, clock: &WallClock, terms: &Terms, range: Span) -> V
     starts
 }
 
-/// Those of some starts that are offered within `range`: bookable now, what is kept around the
-/// visit clear of other visits.
-pub fn offered<'a>(
+/// Those of some starts, by start, on which a visit may be booked now within `range`.
+pub fn bookable<'a>(
     starts: &'a [Offer],
-    hours: &'a Hours,
     terms: &'a Terms,
-    taken: &'a Taken,
     range: Span,
 ) -> impl Iterator<Item = Offer> + 'a {
     let first = range.start.max(terms.bookable.start);
     let end = range.end.min(terms.bookable.end);
     let from = starts.partition_point(|offer| offer.start < first);
-    let bookable = starts.iter().skip(from).take_while(move |offer| offer.start < end);
-    bookable.copied().filter(move |offer| {
-        let Span { start, end } = terms.visit(offer.start);
-        let kept = Span { start: start.minus(terms.before), end: end.plus(terms.after) };
-        is_clear(&taken.busy, kept) && !is_full(hours, terms, taken, start)
-    })
+    starts.iter().skip(from).take_while(move |offer| offer.start < end).copied()
+}
+
+/// Whether other visits leave room for one at `start`, and for what is kept clear around it.
+pub fn is_free(hours: &Hours, terms: &Terms, taken: &Taken, start: Instant) -> bool {
+    let Span { start, end } = terms.visit(start);
+    let kept = Span { start: start.minus(terms.before), end: end.plus(terms.after) };
+    is_clear(&taken.busy, kept) && !is_full(hours, terms, taken, start)
 }
 
 /// Whether a visit may begin at `start`; other visits count for the daily cap only: whether the

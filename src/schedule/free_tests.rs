@@ -65,7 +65,8 @@ fn offers(hours: &Hours, terms: &Terms, taken: &Taken, range: Span) -> Vec<Offer
     let day = |day| {
         let first = diary.starts(terms, day);
         assert_eq!(*first, *diary.starts(terms, day), "what is kept is what was worked out");
-        offered(&first, hours, terms, &taken, range).collect::<Vec<_>>()
+        let bookable = bookable(&first, terms, range);
+        bookable.filter(|offer| is_free(hours, terms, &taken, offer.start)).collect::<Vec<_>>()
     };
     Day::of_span(range).flat_map(day).collect()
 }

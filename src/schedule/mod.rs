@@ -9,6 +9,7 @@ pub mod free;
 pub mod http;
 pub mod leave;
 pub mod rules;
+pub mod search;
 pub mod slots;
 pub mod wall_clock;
 
@@ -30,7 +31,8 @@ use crate::practitioner::{self, PractitionerId, PractitionerRow};
 use crate::schedule::diary::Diary;
 use crate::schedule::free::{Asker, Closed, Hours, Refusal, Taken, Terms};
 use crate::schedule::rules::Rule;
-use crate::schedule::slots::{Search, Slot};
+use crate::schedule::search::Search;
+use crate::schedule::slots::Slot;
 use crate::schedule::wall_clock::{Span, WallClock};
 
 /// How far `next_free` looks ahead, in days.
@@ -73,7 +75,7 @@ pub(crate) fn free_within(
         search.ask(tx, service, practitioner);
     }
     let found = search.run_where(tx, None, most, is_useful)?;
-    Ok(found.iter().map(slots::Free::place).collect())
+    Ok(found.iter().map(search::Free::place).collect())
 }
 
 /// Who of some practitioners of a service could begin a visit at `start`; for a deed that has

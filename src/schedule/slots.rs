@@ -1,15 +1,11 @@
 //! The search for free times: of a service or a specialty, with whom, where, how, when.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use chrono::{TimeDelta, Timelike};
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::taken;
 use crate::base::column::{Instant, text_enum};
 use crate::base::error::Error;
 use crate::base::name::Named;
@@ -21,21 +17,14 @@ use crate::location::{self, LocationId};
 use crate::organization::service::{Mode, Specialty};
 use crate::organization::{self, Service, ServiceId};
 use crate::patient::{self, PatientId, PatientRow};
-use crate::practitioner::{self, PractitionerId, PractitionerRow, SpokenLanguage};
-use crate::schedule::diary::{Day, Diary};
-use crate::schedule::free::{self, Taken, Terms};
+use crate::practitioner::{self, PractitionerId, SpokenLanguage};
+use crate::schedule::search::{Free, Position, Search};
 use crate::schedule::wall_clock::Span;
-use crate::schedule::{days_of, diaries_of, grouped, terms};
 
 /// What a list of free times covers when no end is asked for, in days.
 const RANGE_DAYS_DEFAULT: i64 = 7;
 /// The widest range of a list of free times, in days.
 const RANGE_DAYS_MAX: i64 = 31;
-/// A search of a few practitioners reads this much at first, then twice as much again and again,
-/// in days; a search of many reads one.
-const STRIDE_DAYS: i64 = 7;
-/// How many are few.
-const FEW: usize = 8;
 
 /// A free time (FHIR Slot).
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -133,10 +122,6 @@ pub struct SlotFilter {
     pub cursor: Option<String>,
 }
 
-/// Where a slot stands in a list: strangers after those whom the patient knows, by start, the
-/// less busy first.
-type Position = (i64, Instant, i64, PractitionerId, ServiceId);
-
 /// Lists free times. Writes nothing: a time is taken by booking.
 pub fn list(tx: &mut Tx, wanted: &SlotFilter) -> Result<Page<Slot>, Error> {
     tx.allow(Action::ReadSlots, &Facts::NONE)?;
@@ -152,8 +137,7 @@ pub fn list(tx: &mut Tx, wanted: &SlotFilter) -> Result<Page<Slot>, Error> {
     let patient = patient_of(tx, wanted.patient)?;
     let zone = shown_zone(tx, wanted.location, patient.as_ref())?;
     let mut search = Search::of(tx, range, zone);
-    search.part_of_day = wanted.part_of_day;
-    search.location = wanted.practitioner_location;
+    search.narrow(wanted.part_of_day, wanted.practitioner_location);
     for (service, practitioner) in offering {
         let is_asked = wanted.language.as_ref().is_none_or(|code| practitioner.speaks(code));
         let service = services.iter().find(|one| one.id == service);
@@ -234,236 +218,6 @@ fn shown_zone(
     Ok(Some(zone))
 }
 
-/// Somebody who could be booked for a service.
-struct Candidate {
-    service: ServiceId,
-    practitioner: PractitionerRow,
-    /// 0 comes before 1.
-    rank: i64,
-    /// How many visits they have; 0 unless the order is fair.
-    load: i64,
-}
-
-/// A free time of a candidate.
-pub(crate) struct Free {
-    span: Span,
-    candidate: usize,
-    location: Option<LocationId>,
-    position: Position,
-}
-
-impl Free {
-    /// With whom, and when.
-    pub(crate) fn place(&self) -> (PractitionerId, Span) {
-        (self.position.3, self.span)
-    }
-}
-
-/// A search for free times.
-pub(crate) struct Search {
-    range: Span,
-    /// In which times are shown; `None`: each practitioner's own.
-    zone: Option<Zone>,
-    part_of_day: Option<PartOfDay>,
-    location: Option<LocationId>,
-    services: HashMap<ServiceId, (Terms, Service)>,
-    candidates: Vec<Candidate>,
-}
-
-impl Search {
-    /// Free times that begin within `range` and after now.
-    pub(crate) fn of(tx: &Tx, range: Span, zone: Option<Zone>) -> Self {
-        let start = range.start.max(tx.now);
-        Self {
-            range: Span { start, end: range.end },
-            zone,
-            part_of_day: None,
-            location: None,
-            services: HashMap::new(),
-            candidates: Vec::new(),
-        }
-    }
-
-    /// Asks somebody for times of a service. One that is not offered now has none.
-    pub(crate) fn ask(&mut self, tx: &Tx, service: &Service, practitioner: PractitionerRow) {
-        if service.active {
-            self.services
-                .entry(service.id)
-                .or_insert_with(|| (terms(tx, service), service.clone()));
-            self.candidates.push(Candidate { service: service.id, practitioner, rank: 0, load: 0 });
-        }
-    }
-
-    /// Puts those first whom the patient has seen.
-    fn prefer_known(&mut self, tx: &mut Tx, patient: Option<&PatientRow>) -> Result<(), Error> {
-        let Some(patient) = patient else { return Ok(()) };
-        let known = taken::seen_by(tx, patient.id)?;
-        for candidate in &mut self.candidates {
-            candidate.rank = i64::from(!known.contains(&candidate.practitioner.id));
-        }
-        Ok(())
-    }
-
-    /// Puts those first, among equal starts, who have the fewest visits in the range.
-    fn prefer_idle(&mut self, tx: &mut Tx) -> Result<(), Error> {
-        let ids = self.practitioners(|_| true);
-        let loads = taken::loads(tx, &ids, (self.range.start, self.range.end))?;
-        for candidate in &mut self.candidates {
-            candidate.load = loads.get(&candidate.practitioner.id).copied().unwrap_or_default();
-        }
-        Ok(())
-    }
-
-    fn practitioners(&self, which: impl Fn(&Candidate) -> bool) -> Vec<PractitionerId> {
-        let some = self.candidates.iter().filter(|candidate| which(candidate));
-        let mut ids: Vec<PractitionerId> = some.map(|one| one.practitioner.id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids
-    }
-
-    /// The first `most` free times that come after a position. Working time is in memory as a
-    /// rule; visits cost a query per stride.
-    pub(crate) fn run(
-        &self,
-        tx: &mut Tx,
-        after: Option<Position>,
-        most: usize,
-    ) -> Result<Vec<Free>, Error> {
-        self.run_where(tx, after, most, &|_, _| true)
-    }
-
-    /// As [`Search::run`], of those times only that somebody has a use for.
-    pub(crate) fn run_where(
-        &self,
-        tx: &mut Tx,
-        after: Option<Position>,
-        most: usize,
-        is_useful: &dyn Fn(PractitionerId, Span) -> bool,
-    ) -> Result<Vec<Free>, Error> {
-        let all: Vec<&PractitionerRow> =
-            self.candidates.iter().map(|candidate| &candidate.practitioner).collect();
-        let duration = self.services.values().map(|(terms, _)| terms.duration).max();
-        let whole = Span {
-            start: self.range.start,
-            end: self.range.end.plus(duration.unwrap_or_default()),
-        };
-        let diaries = diaries_of(tx, &all, whole)?;
-        let mut found = Vec::new();
-        for rank in [0, 1] {
-            if after.is_some_and(|(before, ..)| rank < before) || found.len() >= most {
-                continue;
-            }
-            let start = match after {
-                Some((before, start, ..)) if before == rank => start.max(self.range.start),
-                _ => self.range.start,
-            };
-            self.run_rank(tx, &diaries, (rank, start), after, (most, is_useful), &mut found)?;
-        }
-        found.truncate(most);
-        Ok(found)
-    }
-
-    fn run_rank(
-        &self,
-        tx: &mut Tx,
-        diaries: &HashMap<PractitionerId, Arc<Diary>>,
-        (rank, mut start): (i64, Instant),
-        after: Option<Position>,
-        (most, is_useful): (usize, &dyn Fn(PractitionerId, Span) -> bool),
-        found: &mut Vec<Free>,
-    ) -> Result<(), Error> {
-        let ids = self.practitioners(|candidate| candidate.rank == rank);
-        let mut stride = TimeDelta::days(if ids.len() > FEW { 1 } else { STRIDE_DAYS });
-        while !ids.is_empty() && start < self.range.end && found.len() < most {
-            // To the end of a day, so that its starts are worked out once.
-            let end = Day::of(start).span().start.plus(stride);
-            let part = Span { start, end: self.range.end.min(end) };
-            let taken = self.taken(tx, &ids, diaries, part)?;
-            let nothing = Taken::default();
-            let mut free = Vec::new();
-            let ranked = self.candidates.iter().enumerate();
-            for (at, candidate) in ranked.filter(|(_, candidate)| candidate.rank == rank) {
-                let Some(diary) = diaries.get(&candidate.practitioner.id) else { continue };
-                let Some((terms, _)) = self.services.get(&candidate.service) else { continue };
-                let taken =
-                    taken.get(&(candidate.practitioner.id, candidate.service)).unwrap_or(&nothing);
-                for day in Day::of_span(part) {
-                    let starts = diary.starts(terms, day);
-                    free.extend(
-                        free::offered(&starts, &diary.hours, terms, taken, part)
-                            .filter(|offer| self.is_asked(candidate, offer))
-                            .map(|offer| free_of(at, candidate, terms, offer)),
-                    );
-                }
-            }
-            free.retain(|free| {
-                after.is_none_or(|after| free.position > after)
-                    && is_useful(free.position.3, free.span)
-            });
-            free.sort_unstable_by_key(|free| free.position);
-            found.append(&mut free);
-            start = part.end;
-            stride = stride * 2;
-        }
-        Ok(())
-    }
-
-    fn is_asked(&self, candidate: &Candidate, offer: &free::Offer) -> bool {
-        let part = |start: Instant| {
-            let zone = self.zone.unwrap_or(candidate.practitioner.time_zone);
-            PartOfDay::of_hour(zone::wall(start, zone).hour())
-        };
-        self.part_of_day.is_none_or(|wanted| part(offer.start) == wanted)
-            && self.location.is_none_or(|wanted| offer.location == Some(wanted))
-    }
-
-    /// What visits take of the candidates' time in a part of the range.
-    fn taken(
-        &self,
-        tx: &mut Tx,
-        practitioners: &[PractitionerId],
-        diaries: &HashMap<PractitionerId, Arc<Diary>>,
-        part: Span,
-    ) -> Result<HashMap<(PractitionerId, ServiceId), Taken>, Error> {
-        let reach = |of: fn(&Terms) -> TimeDelta| {
-            self.services.values().map(|(terms, _)| of(terms)).max().unwrap_or_default()
-        };
-        let from = part.start.minus(reach(|terms| terms.before));
-        let to = part.end.plus(reach(|terms| terms.duration + terms.after));
-        let busy = taken::by_visits(tx, practitioners, from, to)?.into_iter();
-        let busy = grouped(busy.map(|(who, start, end)| (who, Span { start, end })));
-        let mut days = HashMap::new();
-        for (terms, service) in self.services.values().filter(|(terms, _)| terms.daily_cap > 0) {
-            for (practitioner, visits) in days_of(tx, practitioners, terms, diaries, part)? {
-                days.insert((practitioner, service.id), visits);
-            }
-        }
-        let taken = |candidate: &Candidate| {
-            let key = (candidate.practitioner.id, candidate.service);
-            let busy = busy.get(&key.0).map(|spans| free::merged(spans)).unwrap_or_default();
-            (key, Taken { busy, days: days.remove(&key).unwrap_or_default() })
-        };
-        Ok(self.candidates.iter().map(taken).collect())
-    }
-}
-
-fn free_of(at: usize, candidate: &Candidate, terms: &Terms, offer: free::Offer) -> Free {
-    let start = offer.start;
-    Free {
-        span: Span { start, end: start.plus(terms.duration) },
-        candidate: at,
-        location: offer.location,
-        position: (
-            candidate.rank,
-            start,
-            candidate.load,
-            candidate.practitioner.id,
-            candidate.service,
-        ),
-    }
-}
-
 /// Free times as the API shows them.
 pub(crate) fn shown(tx: &mut Tx, search: &Search, found: &[Free]) -> Result<Vec<Slot>, Error> {
     let mut places: Vec<LocationId> = found.iter().filter_map(|free| free.location).collect();
@@ -472,9 +226,7 @@ pub(crate) fn shown(tx: &mut Tx, search: &Search, found: &[Free]) -> Result<Vec<
     let places = location::names(tx, places)?;
     let language = tx.language;
     let slot = |free: &Free| {
-        let candidate = search.candidates.get(free.candidate)?;
-        let (_, service) = search.services.get(&candidate.service)?;
-        let practitioner = &candidate.practitioner;
+        let (service, practitioner) = search.of_free(free)?;
         let time_zone = search.zone.unwrap_or(practitioner.time_zone);
         Some(Slot {
             start: free.span.start,

@@ -82,6 +82,15 @@ impl WallClock {
         pieces
     }
 
+    /// What the clock shows at an instant of its range: the hour, 0 to 23.
+    pub(super) fn hour(&self, at: Instant) -> u32 {
+        let at = at.utc().timestamp();
+        let stretch = self.stretches.iter().find(|stretch| at < stretch.end);
+        let shown = at.saturating_add(stretch.map_or(0, |stretch| stretch.offset));
+        let hour = shown.rem_euclid(DAY_SECS).div_euclid(60 * 60);
+        u32::try_from(hour).unwrap_or_default()
+    }
+
     /// The instants of a span at which the clock shows a multiple of `step` seconds.
     pub(super) fn marks(&self, span: Span, step: i64) -> Vec<Instant> {
         let (from, to) = (secs_ceil(span.start), secs_ceil(span.end));

@@ -5,10 +5,11 @@
 //! a number of equal workers. The queues are bounded; a full one is an answer, not a wait.
 //!
 //! Statements stay prepared on their connection, with three exceptions that hot ones avoid:
-//! diesel prepares an `UPDATE` anew each time (`statement!` does not), PostgreSQL plans a list
-//! (`eq_any`) anew, and SQLite a bound `LIMIT`. So what is found by its key is asked for with
+//! diesel prepares an `UPDATE` anew each time (`statement!` does not) and a list (`eq_any`; use
+//! [`among`]), and SQLite a bound `LIMIT`. So what is found by its key is asked for with
 //! `get_result`; `first` says `LIMIT`.
 
+mod among;
 mod executor;
 mod fingerprint;
 mod open;
@@ -18,6 +19,7 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sqlite::SqliteConnection;
 
+pub use self::among::among;
 pub use self::executor::{Db, QueueFull, Threads};
 pub use self::open::{DatabaseUrl, OpenError, Reached, migrate, open, reach};
 pub use self::postgres::PgRust;
