@@ -9,6 +9,7 @@ use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
 use crate::appointment::taken::VISIT_HOURS_MAX;
 use crate::appointment::{AppointmentId, CancellationCode, Priority, Row, find_row, sealed};
 use crate::base::column::Instant;
+use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::{appointments, patients};
@@ -107,7 +108,7 @@ pub fn within(
 /// Some visits, by start.
 pub fn of(tx: &mut Tx, ids: &[AppointmentId]) -> Result<Vec<Affected>, Error> {
     let visits = affected()
-        .filter(appointments::id.eq_any(ids))
+        .filter(among(appointments::id, ids))
         .order((appointments::starts_at, appointments::id));
     Ok(visits.load(tx.conn)?)
 }

@@ -12,6 +12,7 @@ use crate::appointment::occupy::LANE;
 use crate::appointment::taken::{OCCUPIED_HOURS_MAX, VISIT_HOURS_MAX, is_kept};
 use crate::appointment::{AppointmentId, NoshowCause, Priority};
 use crate::base::column::{self, Instant};
+use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::schema::{
@@ -198,7 +199,7 @@ pub(crate) fn helping(
     type Taken = (column::Uuid, PractitionerId, Instant, Instant);
     let taken: Vec<Taken> = occupancies::table
         .inner_join(appointments::table.on(occupancies::appointment_id.eq(appointments::id)))
-        .filter(occupancies::resource_id.eq_any(ids))
+        .filter(among(occupancies::resource_id, ids))
         .filter(occupancies::lane.eq(LANE))
         .filter(occupancies::live)
         .filter(occupancies::starts_at.gt(from.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX))))

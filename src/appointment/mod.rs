@@ -26,7 +26,7 @@ use crate::appointment::needed::Other;
 use crate::appointment::reschedule::Move;
 use crate::appointment::series::SeriesId;
 use crate::base::column::{Instant, id, text_enum};
-use crate::base::db::Conn;
+use crate::base::db::{Conn, among};
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::page::{self, Page};
@@ -364,7 +364,7 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Appointment>, Error> {
     let page = Page::cut(found, limit, |(id, at)| (*at, *id));
     let ids: Vec<AppointmentId> = page.items.iter().map(|(id, _)| *id).collect();
     let rows: Vec<Shown> = shown()
-        .filter(appointments::id.eq_any(ids))
+        .filter(among(appointments::id, ids))
         .order((appointments::starts_at, appointments::id))
         .load(tx.conn)?;
     let mut items: Vec<Appointment> =

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::appointment::AppointmentId;
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind};
 use crate::base::column::{self, Instant};
+use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::{occupancies, practitioners, resources};
@@ -136,7 +137,7 @@ fn loads(
 ) -> Result<Vec<(uuid::Uuid, i64)>, Error> {
     let ids: Vec<column::Uuid> = resources.iter().map(|id| column::Uuid(*id)).collect();
     let counted: Vec<(column::Uuid, i64)> = occupancies::table
-        .filter(occupancies::resource_id.eq_any(ids))
+        .filter(among(occupancies::resource_id, ids))
         .filter(occupancies::lane.eq(LANE))
         .filter(occupancies::live)
         .filter(occupancies::starts_at.ge(start.minus(HALF_DAY)))
@@ -225,7 +226,7 @@ pub fn of_visits(
 ) -> Result<Vec<(AppointmentId, Other)>, Error> {
     type Line = (AppointmentId, ResourceKind, column::Uuid);
     let lines: Vec<Line> = occupancies::table
-        .filter(occupancies::appointment_id.eq_any(visits))
+        .filter(among(occupancies::appointment_id, visits))
         .filter(occupancies::resource_kind.ne(ResourceKind::Practitioner))
         .filter(occupancies::resource_kind.ne(ResourceKind::Patient))
         .order(occupancies::resource_kind)
@@ -233,11 +234,11 @@ pub fn of_visits(
         .load(tx.conn)?;
     let ids: Vec<column::Uuid> = lines.iter().map(|(_, _, id)| *id).collect();
     let mut names: Vec<(column::Uuid, String)> = resources::table
-        .filter(resources::id.eq_any(&ids))
+        .filter(among(resources::id, ids.clone()))
         .select((resources::id, resources::name))
         .load(tx.conn)?;
     let people: Vec<(PractitionerId, String)> = practitioners::table
-        .filter(practitioners::id.eq_any(ids))
+        .filter(among(practitioners::id, ids))
         .select((practitioners::id, practitioners::name))
         .load(tx.conn)?;
     names.extend(people.into_iter().map(|(id, name)| (column::Uuid(id.0), name)));

@@ -144,7 +144,7 @@ pub fn seen_by(tx: &mut Tx, patient: PatientId) -> Result<Vec<PractitionerId>, E
     use AppointmentStatus::{Arrived, Fulfilled};
     Ok(appointments::table
         .filter(appointments::patient_id.eq(patient))
-        .filter(appointments::status.eq_any([Arrived, Fulfilled]))
+        .filter(among(appointments::status, vec![Arrived, Fulfilled]))
         .select(appointments::practitioner_id)
         .distinct()
         .load(tx.conn)?)
@@ -290,7 +290,7 @@ pub fn named(tx: &mut Tx, visits: &[Planned]) -> Result<Vec<Hit>, Error> {
     let ids: Vec<AppointmentId> = visits.iter().take(most).map(|visit| visit.id).collect();
     let rows: Vec<HitRow> = appointments::table
         .inner_join(patients::table)
-        .filter(appointments::id.eq_any(ids))
+        .filter(among(appointments::id, ids))
         .order((appointments::starts_at, appointments::id))
         .select(HIT)
         .load(tx.conn)?;

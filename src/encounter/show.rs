@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use crate::access::table::Action;
 use crate::appointment::AppointmentId;
 use crate::base::column::Instant;
+use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::page::Page;
@@ -197,7 +198,7 @@ pub fn all_waiting(tx: &mut Tx) -> Result<Page<Waiting>, Error> {
         .inner_join(appointments::table.inner_join(patients::table))
         .inner_join(encounter_participants::table)
         .filter(encounters::practitioner_id.eq(practitioner))
-        .filter(encounters::status.eq_any(open))
+        .filter(among(encounters::status, open))
         .filter(encounter_participants::state.eq(ParticipantState::Waiting))
         .order((encounter_participants::waiting_since, encounter_participants::id))
         .limit(100)

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::access::Facts;
 use crate::access::table::Action;
 use crate::base::column::{id, text_enum};
+use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::name::{Name, Named};
 use crate::base::page::{self, Page};
@@ -213,7 +214,7 @@ pub fn names(tx: &mut Tx, ids: Vec<LocationId>) -> Result<Vec<Named<LocationId>>
         return Ok(Vec::new());
     }
     let found: Vec<(LocationId, String)> = locations::table
-        .filter(locations::id.eq_any(ids))
+        .filter(among(locations::id, ids))
         .select((locations::id, locations::name))
         .load(tx.conn)?;
     Ok(found.into_iter().map(|(id, name)| Named { id, name }).collect())

@@ -15,6 +15,7 @@ use crate::account::phone::Phone;
 use crate::account::{self, AccountId, NewAccount};
 use crate::appointment;
 use crate::base::column::id;
+use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::name::{self, NAME_CHARS_MAX, Name, Named};
@@ -270,7 +271,7 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Patient>, Error> {
     let page = Page::cut(found, limit, |(id, folded)| (folded.clone(), *id));
     let ids: Vec<PatientId> = page.items.iter().map(|(id, _)| *id).collect();
     let rows: Vec<Shown> = shown()
-        .filter(patients::id.eq_any(ids))
+        .filter(among(patients::id, ids))
         .order((patients::name_folded, patients::id))
         .load(tx.conn)?;
     Ok(Page { items: rows.into_iter().map(assemble).collect(), next: page.next })

@@ -519,7 +519,7 @@ type Shown = (
 fn show_all(tx: &mut Tx, ids: Vec<PractitionerId>) -> Result<Vec<Practitioner>, Error> {
     let services: Vec<(PractitionerId, ServiceId, String, String)> = practitioner_services::table
         .inner_join(healthcare_services::table)
-        .filter(practitioner_services::practitioner_id.eq_any(&ids))
+        .filter(among(practitioner_services::practitioner_id, ids.clone()))
         .order(healthcare_services::id)
         .select((
             practitioner_services::practitioner_id,
@@ -530,7 +530,7 @@ fn show_all(tx: &mut Tx, ids: Vec<PractitionerId>) -> Result<Vec<Practitioner>, 
         .load(tx.conn)?;
     let rows: Vec<Shown> = practitioners::table
         .inner_join(organizations::table)
-        .filter(practitioners::id.eq_any(ids))
+        .filter(among(practitioners::id, ids))
         .order((practitioners::name, practitioners::id))
         .select((
             (

@@ -12,6 +12,7 @@ use crate::access::Facts;
 use crate::access::table::Action;
 use crate::appointment::board::{self, BoardVisit};
 use crate::base::column::{Instant, text_enum};
+use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::problem;
@@ -227,7 +228,7 @@ fn absences_of(
     range: Span,
 ) -> Result<Vec<(PractitionerId, Away)>, Error> {
     Ok(absences::table
-        .filter(absences::practitioner_id.eq_any(practitioners))
+        .filter(among(absences::practitioner_id, practitioners))
         .filter(absences::starts_at.lt(range.end))
         .filter(absences::ends_at.gt(range.start))
         .order((absences::starts_at, absences::id))

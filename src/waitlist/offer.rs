@@ -15,7 +15,7 @@ use crate::appointment::book::{self, InPlace};
 use crate::appointment::occupy::{LANE, SECOND_LANE};
 use crate::appointment::{self, AppointmentId, Priority, affected, taken};
 use crate::base::column::Instant;
-use crate::base::db::{self, Each, take_turns};
+use crate::base::db::{Each, among, self, take_turns};
 use crate::base::error::Error;
 use crate::base::schema::{patients, practitioner_services, waitlist_entries, waitlist_offers};
 use crate::base::tx::Tx;
@@ -298,7 +298,7 @@ fn heard(tx: &mut Tx, patients: &[PatientId]) -> Result<Vec<Heard>, Error> {
     type Row = (EntryId, PatientId, PractitionerId, Instant, Instant, VacancyStatus);
     let rows: Vec<Row> = waitlist_offers::table
         .inner_join(waitlist_entries::table)
-        .filter(waitlist_entries::patient_id.eq_any(patients))
+        .filter(among(waitlist_entries::patient_id, patients))
         .filter(waitlist_offers::starts_at.gt(tx.now).or(waitlist_offers::offered_at.gt(day_ago)))
         .filter(waitlist_offers::status.ne(VacancyStatus::Standing))
         .filter(waitlist_offers::status.ne(VacancyStatus::Accepted))
@@ -431,7 +431,7 @@ pub(crate) fn entry_of_hold(tx: &mut Tx, held: AppointmentId) -> Result<Option<E
 /// How many of some held times are held for whoever waits.
 pub(crate) fn count_of(tx: &mut Tx, held: &[AppointmentId]) -> Result<i64, Error> {
     let offered = waitlist_offers::table
-        .filter(waitlist_offers::held_id.eq_any(held))
+        .filter(among(waitlist_offers::held_id, held))
         .filter(waitlist_offers::status.eq(VacancyStatus::Standing));
     Ok(offered.select(count_star()).get_result(tx.conn)?)
 }

@@ -22,6 +22,7 @@ use crate::appointment::{self, Appointment, AppointmentId, Row};
 use crate::base::app::App;
 use crate::base::column::Instant;
 use crate::base::ctx::as_system;
+use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::problem;
@@ -157,7 +158,7 @@ pub(crate) fn mark(tx: &mut Tx, visits: &mut [Appointment]) -> Result<(), Error>
     let (booked, pending) = (ids(Booked, visits), ids(Pending, visits));
     if !booked.is_empty() {
         let offers: Vec<(AppointmentId, Option<Instant>)> = absence_outcomes::table
-            .filter(absence_outcomes::appointment_id.eq_any(booked))
+            .filter(among(absence_outcomes::appointment_id, booked))
             .filter(absence_outcomes::outcome.eq(Outcome::Offered))
             .filter(absence_outcomes::expires_at.gt(tx.now))
             // Nothing is held any more for whoever has gone elsewhere meanwhile.
@@ -174,7 +175,7 @@ pub(crate) fn mark(tx: &mut Tx, visits: &mut [Appointment]) -> Result<(), Error>
     }
     if !pending.is_empty() {
         let held: Vec<(AppointmentId, AppointmentId)> = offered_times::table
-            .filter(offered_times::held_id.eq_any(pending))
+            .filter(among(offered_times::held_id, pending))
             .select((offered_times::held_id, offered_times::appointment_id))
             .load(tx.conn)?;
         for visit in visits.iter_mut() {
