@@ -153,7 +153,7 @@ on_both! {
         assert_eq!(remove(&world.doctor, &one).await.refused(403), "forbidden");
         assert_eq!(remove(&world.registrar, &one).await.status, 204);
         assert_eq!(remove(&world.registrar, &one).await.refused(404), "not_found");
-        assert_eq!(starts(&slots(world, TUESDAY).await)[..2], ["2026-11-24T09:20", "2026-11-24T09:40"]);
+        assert_eq!(starts(&slots(world, TUESDAY).await)[..2], ["2026-11-24T09:00", "2026-11-24T09:20"]);
     }
 }
 
