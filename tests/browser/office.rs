@@ -374,7 +374,23 @@ async fn the_clinic_closes_and_every_visit_in_that_time_leads_to_the_board() {
     let line = page.text("#closures [data-closure]").await;
     assert!(line.contains("Санитарный час") && line.contains("с 13:00 до 14:00"), "{line}");
 
-    // A feldsher sees it, and changes nothing.
+    // The waiting list in the longer of the two languages, on a small phone.
+    let wish = json!({"service": stage.service, "patient": stage.patient(1)});
+    let entry = stage.registrar.once("/v1/waitlist", &key(), &wish).await.expect(201);
+    assert_eq!(entry["status"], "offered", "{entry}");
+    page.goto_hash(&format!("#/waitlist/{}", text(&entry["id"]))).await;
+    let shown = page.text(&row(&entry)).await;
+    for said in [PATIENTS[1], "любой врач", "Держим до", "осталось"] {
+        assert!(shown.contains(said), "{said} is not in {shown}");
+    }
+    page.click(&format!("{} summary", row(&entry))).await;
+    let why = page.text(&format!("{} .explanation", row(&entry))).await;
+    assert!(why.starts_with("Первое место в очереди."), "{why}");
+    page.click(&act(&entry, "withdraw")).await;
+    page.assert_fits().await;
+    page.drawn("office-waitlist-phone-ru", false).await;
+
+    // A feldsher sees a closure, and changes nothing.
     let other = Chromium::start().await;
     let reader = other.page("reader", Device::Phone, "ru").await;
     let feldsher = clinic.everybody("feldsher").remove(0);

@@ -15,8 +15,9 @@ const day = (key) => date(`${key}T12:00:00Z`, 'UTC');
 
 /** "31 December 2026 – 8 January 2027, all day" */
 function whenWords({ from_date: first, to_date: last, from, to }) {
-  const days = first === last ? day(first) : `${day(first)} – ${day(last)}`;
-  return `${days}, ${from === '00:00' && to === '24:00' ? t('closures.whole') : t('closures.hours', { from, to })}`;
+  const one = first === last;
+  const hours = from === '00:00' && to === '24:00' ? t('closures.whole') : t(one ? 'closures.hours' : 'closures.hours.each', { from, to });
+  return `${one ? day(first) : `${day(first)} – ${day(last)}`}, ${hours}`;
 }
 
 /** The list of what is to come; `state`: {me, clinic, zone}. */

@@ -90,7 +90,9 @@ export async function waitlist({ clinic, zone, waiting }, sought) {
       return [entry.id, { mark, node }];
     }));
     drawn = rows;
-    const groups = services.map((service) => [service, found.filter((entry) => entry.service.id === service.id)]).filter(([, own]) => own.length);
+    // One can still wait for a service that is no longer offered.
+    const named = new Map([...services, ...found.map((entry) => entry.service)].map((service) => [service.id, service]));
+    const groups = [...named.values()].map((service) => [service, found.filter((entry) => entry.service.id === service.id)]).filter(([, own]) => own.length);
     refill(list, groups.length ? groups.map(([service, own]) => h('section', { class: 'stack', 'aria-label': service.name },
       h('h2', {}, service.name), h('ol', { class: 'list' }, own.map((entry) => rows.get(entry.id).node))))
       : h('p', { id: 'wl-none', class: 'lead' }, t(all ? 'wl.none' : 'wl.none.such')));
@@ -137,14 +139,14 @@ export async function waitlist({ clinic, zone, waiting }, sought) {
       h('span', { class: 'place', 'aria-hidden': 'true' }, entry.place.position),
       h('div', {},
         h('p', {}, h('strong', {}, patient.name), ' ', entry.priority === 'urgent' && h('span', { class: 'tag urgent' }, t('wl.urgent')), ' ', h('span', { class: 'code small', translate: 'no' }, entry.code)),
-        h('p', { class: 'hint' }, wishWords(entry)), why(entry)),
+        h('p', { class: 'hint' }, wishWords(entry))),
       h('div', {}, offer ? [
-        h('p', {}, h('strong', {}, timeOf(offer.start))),
+        h('p', { class: 'starts' }, h('strong', {}, timeOf(offer.start))),
         h('p', { class: 'hint' }, `${offer.practitioner.name} · ${t('wl.there', { time: `${wallClock(offer.local_start)}, ${cityOf(offer.time_zone)}` })} · `,
           h('a', { href: `#/day/${dayKey(offer.start, zone)}/${offer.held}` }, t('wl.onboard'))),
         countdown(offer.expires_at, t('wl.held', { when: dayKey(offer.expires_at, zone) === dayKey(now(), zone) ? clock(offer.expires_at, zone) : timeOf(offer.expires_at) })),
       ] : h('p', { class: 'hint' }, t('wl.waiting'))),
-      acts(entry));
+      acts(entry), why(entry));
   }
 
   /** "any doctor · until 12 December · waits since …" */

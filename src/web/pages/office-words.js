@@ -4,7 +4,7 @@ import { learn } from './i18n.js';
 learn({
   'wl.title': ['Очередь на приём', 'The waiting list'],
   'wl.lead': ['В этом порядке предлагают время, которое освободилось.', 'A time that becomes free is offered in this order.'],
-  'wl.count': ['Ждут: {n}, время придержано для: {held}.', '{n} waiting; a time is held for {held} of them.'],
+  'wl.count': ['Ждут: {n}; уже держим время: {held}.', '{n} waiting; a time is held for {held} of them.'],
   'wl.count.none': ['Ждут: {n}.', '{n} waiting.'],
   'wl.count.more': ['Показаны первые {n}.', 'The first {n} are shown.'],
   'wl.service': ['Приём', 'Service'],
@@ -62,7 +62,8 @@ learn({
   'closures.lead': ['Дни и часы считаются по часам каждого врача. Дополнительные часы остаются открытыми.', 'Days and hours count on each doctor’s own clock. Extra hours stay open.'],
   'closures.coming': ['Впереди', 'To come'],
   'closures.none': ['Закрытий не намечено.', 'No closures are planned.'],
-  'closures.hours': ['каждый день с {from} до {to}', '{from} to {to} each day'],
+  'closures.hours': ['с {from} до {to}', '{from} to {to}'],
+  'closures.hours.each': ['каждый день с {from} до {to}', '{from} to {to} each day'],
   'closures.whole': ['весь день', 'all day'],
   'closures.visits': ['Приёмы', 'Visits'],
   'closures.remove.ask': ['Убрать «{name}»? В это время снова можно будет записываться.', 'Remove “{name}”? These times can be booked again.'],
