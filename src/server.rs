@@ -113,6 +113,7 @@ fn schedule_routes(api: &mut ServiceConfig) {
         .service(schedule::http::remove_extra_hours)
         .service(schedule::http::list_closures)
         .service(schedule::http::add_closure)
+        .service(schedule::http::find_closure)
         .service(schedule::http::remove_closure)
         .service(schedule::http::find_board)
         .service(leave::http::find_absence)

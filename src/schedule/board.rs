@@ -28,6 +28,7 @@ use crate::schedule::free::{self, Closed, Window};
 use crate::schedule::rules::{self, Rule};
 use crate::schedule::wall_clock::{Span, WallClock};
 use crate::schedule::{closure, extra, grouped};
+use crate::waitlist;
 
 /// The widest range: a week, and an hour that the clocks may add.
 const RANGE_DAYS_MAX: i64 = 8;
@@ -71,6 +72,9 @@ pub struct Board {
     /// The visits that touch the range and that the caller may see, by start; none that was
     /// called off.
     pub visits: Vec<BoardVisit>,
+    /// How many wait for a time at the clinic; left out for whoever may not see who they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<i64>,
 }
 
 /// Somebody's time on the board.
@@ -163,6 +167,7 @@ pub fn find(tx: &mut Tx, clinic: OrganizationId, wanted: BoardFilter) -> Result<
         server_time: tx.now,
         practitioners: times_of(tx, clinic.id, people, range)?,
         visits,
+        waiting: waitlist::list::count_at(tx, clinic.id)?,
     })
 }
 

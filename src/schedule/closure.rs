@@ -67,9 +67,9 @@ pub struct Closure {
     pub to: TimeOfDay,
 }
 
-/// A new closure and the visits it hits.
+/// A closure and the visits it hits.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct AddedClosure {
+pub struct HittingClosure {
     /// The closure.
     #[serde(flatten)]
     pub closure: Closure,
@@ -85,7 +85,7 @@ pub fn add(
     tx: &mut Tx,
     clinic: OrganizationId,
     wanted: &AddClosure,
-) -> Result<AddedClosure, Error> {
+) -> Result<HittingClosure, Error> {
     let facts = Facts::of_organization(clinic);
     tx.allow(Action::EditClosure, &facts)?;
     organization::show(tx, clinic)?;
@@ -104,15 +104,38 @@ pub fn add(
             closures::created_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
-    let hits = hits(tx, clinic, closed)?;
     tx.record(Action::EditClosure, "Closure", id.0, &facts);
     let Names { en, ru } = &wanted.name;
     let names = (en.as_str().to_owned(), ru.as_str().to_owned());
-    Ok(AddedClosure {
-        closure: shown(tx.language, id, names, closed),
-        affected: taken::named(tx, &hits)?,
-        affected_count: i64::try_from(hits.len()).unwrap_or(i64::MAX),
-    })
+    let closure = shown(tx.language, id, names, closed);
+    hitting(tx, clinic, closure, closed)
+}
+
+/// Shows a closure and the visits that it hits now. 404 when the clinic is not closed then.
+pub fn find(tx: &mut Tx, clinic: OrganizationId, id: ClosureId) -> Result<HittingClosure, Error> {
+    tx.allow(Action::ReadClosure, &Facts::of_organization(clinic))?;
+    let row: Option<Row> = closures::table
+        .filter(closures::id.eq(id))
+        .filter(closures::organization_id.eq(clinic))
+        .select(ROW)
+        .get_result(tx.conn)
+        .optional()?;
+    let row = row.ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
+    let (id, names, first, last, from, to) = row;
+    let closed = Closed { first, last, from, to };
+    let closure = shown(tx.language, id, names, closed);
+    hitting(tx, clinic, closure, closed)
+}
+
+fn hitting(
+    tx: &mut Tx,
+    clinic: OrganizationId,
+    closure: Closure,
+    closed: Closed,
+) -> Result<HittingClosure, Error> {
+    let hits = hits(tx, clinic, closed)?;
+    let affected_count = i64::try_from(hits.len()).unwrap_or(i64::MAX);
+    Ok(HittingClosure { closure, affected: taken::named(tx, &hits)?, affected_count })
 }
 
 fn check(tx: &Tx, wanted: &AddClosure) -> Result<Closed, Error> {
@@ -199,6 +222,22 @@ pub struct ClosureFilter {
 
 type Row = (ClosureId, (String, String), NaiveDate, NaiveDate, TimeOfDay, TimeOfDay);
 
+const ROW: (
+    closures::id,
+    (closures::name_en, closures::name_ru),
+    closures::from_date,
+    closures::to_date,
+    closures::from_minute,
+    closures::to_minute,
+) = (
+    closures::id,
+    (closures::name_en, closures::name_ru),
+    closures::from_date,
+    closures::to_date,
+    closures::from_minute,
+    closures::to_minute,
+);
+
 /// Lists when a clinic is closed: what ends last is first. Index: closures_by_organization.
 pub fn list(
     tx: &mut Tx,
@@ -213,14 +252,7 @@ pub fn list(
         .filter(closures::organization_id.eq(clinic))
         .order((closures::to_date.desc(), closures::id.desc()))
         .limit(limit.saturating_add(1))
-        .select((
-            closures::id,
-            (closures::name_en, closures::name_ru),
-            closures::from_date,
-            closures::to_date,
-            closures::from_minute,
-            closures::to_minute,
-        ))
+        .select(ROW)
         .into_boxed();
     if let Some((date, id)) = after {
         query = query.filter(

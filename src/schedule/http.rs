@@ -10,7 +10,7 @@ use crate::organization::OrganizationId;
 use crate::practitioner::PractitionerId;
 use crate::schedule::absence::{Absence, AbsenceFilter, AbsenceId, AddAbsence, AddedAbsence};
 use crate::schedule::board::{Board, BoardFilter};
-use crate::schedule::closure::{AddClosure, AddedClosure, Closure, ClosureFilter, ClosureId};
+use crate::schedule::closure::{AddClosure, Closure, ClosureFilter, ClosureId, HittingClosure};
 use crate::schedule::extra::{AddExtraHours, ExtraHours, ExtraHoursFilter, ExtraHoursId};
 use crate::schedule::rules::{Schedule, SetRules};
 use crate::schedule::slots::{Slot, SlotFilter};
@@ -209,7 +209,7 @@ pub async fn list_closures(
     tag = "schedules", operation_id = "add_closure", request_body = AddClosure,
     params(("id" = OrganizationId, Path)),
     responses(
-        (status = 201, body = AddedClosure),
+        (status = 201, body = HittingClosure),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json",
@@ -223,6 +223,24 @@ pub async fn add_closure(
     wanted: Body<AddClosure>,
 ) -> Result<HttpResponse, Error> {
     ctx.once(StatusCode::CREATED, wanted, move |tx, wanted| closure::add(tx, id.0, &wanted)).await
+}
+
+/// Shows a closure and the booked visits that it hits now.
+#[utoipa::path(
+    tag = "schedules", operation_id = "find_closure",
+    params(("id" = OrganizationId, Path), ("closure" = ClosureId, Path)),
+    responses(
+        (status = 200, body = HittingClosure),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[get("/v1/organizations/{id}/closures/{closure}")]
+pub async fn find_closure(
+    ctx: Ctx,
+    path: Path<(OrganizationId, ClosureId)>,
+) -> Result<HttpResponse, Error> {
+    let (clinic, id) = path.0;
+    ctx::ok(&ctx.read(move |tx| closure::find(tx, clinic, id)).await?)
 }
 
 /// Opens a clinic again.

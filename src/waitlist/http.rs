@@ -9,7 +9,8 @@ use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
 use crate::base::problem;
 use crate::waitlist::join::{self, JoinWaitlist};
-use crate::waitlist::{Entry, EntryId, Filter, answer, find, list};
+use crate::waitlist::list::{self, Filter};
+use crate::waitlist::{Entry, EntryId, answer, find};
 
 /// Puts a patient on the waiting list of a service. A time that suits and is free is offered at
 /// once.
@@ -28,14 +29,14 @@ pub async fn join_waitlist(ctx: Ctx, wanted: Body<JoinWaitlist>) -> Result<HttpR
     ctx.once(StatusCode::CREATED, wanted, |tx, wanted| join::join(tx, &wanted)).await
 }
 
-/// Lists the wishes that the caller may see, the oldest first.
+/// Lists the wishes that the caller may see, the oldest first, or as they are asked.
 #[utoipa::path(
     tag = "waitlist", operation_id = "list_waitlist", params(Filter),
     responses((status = 200, body = crate::base::page::Page<Entry>))
 )]
 #[get("/v1/waitlist")]
 pub async fn list_waitlist(ctx: Ctx, filter: Query<Filter>) -> Result<HttpResponse, Error> {
-    let page = ctx.read(move |tx| list(tx, &filter.0)).await?;
+    let page = ctx.read(move |tx| list::list(tx, &filter.0)).await?;
     Ok(page.answer(ctx.request()))
 }
 

@@ -6,24 +6,24 @@ pub mod answer;
 pub mod follow;
 pub mod http;
 pub mod join;
+pub mod list;
 pub mod offer;
 pub mod order;
 pub mod task;
 pub mod waking;
 
 use diesel::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::access::Facts;
 use crate::access::table::Action;
-use crate::access::{Facts, Scope};
 use crate::account::AccountId;
 use crate::appointment::AppointmentId;
 use crate::base::column::{Instant, id, text_enum};
 use crate::base::db::Conn;
 use crate::base::error::Error;
 use crate::base::name::Named;
-use crate::base::page::{self, Page};
 use crate::base::problem;
 use crate::base::schema::{
     healthcare_services, organizations, patients, practitioners, waitlist_entries, waitlist_offers,
@@ -34,7 +34,7 @@ use crate::organization::{OrganizationId, ServiceId};
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
 use crate::schedule::slots::PartOfDay;
-use crate::waitlist::order::{Place, Turn, Urgency};
+use crate::waitlist::order::{Place, Reader, Turn, Urgency};
 
 id!(
     /// A wish on the waiting list.
@@ -274,75 +274,6 @@ pub fn find(tx: &mut Tx, id: EntryId) -> Result<Entry, Error> {
     show(tx, id)
 }
 
-/// Which wishes a list shall hold.
-#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Filter {
-    /// Those for this service.
-    pub service: Option<ServiceId>,
-    /// Those in this state.
-    pub status: Option<WaitStatus>,
-    /// Those of this patient.
-    pub patient: Option<PatientId>,
-    /// Items per page, 1 to 100.
-    pub limit: Option<u32>,
-    /// Where the page begins: what `Link: rel="next"` said.
-    pub cursor: Option<String>,
-}
-
-/// Lists the wishes that the caller may see, the oldest first.
-/// Indexes: waitlist_entries_by_patient, waitlist_entries_by_organization.
-pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Entry>, Error> {
-    let Scope { all, patient, practitioner, organizations } = tx.scope(Action::ReadWaitlist)?;
-    let limit = page::limit(wanted.limit)?;
-    let after: Option<(Instant, EntryId)> = page::cursor(wanted.cursor.as_deref())?;
-    let mut query = waitlist_entries::table
-        .select((waitlist_entries::id, waitlist_entries::created_at))
-        .order((waitlist_entries::created_at, waitlist_entries::id))
-        .limit(limit.saturating_add(1))
-        .into_boxed();
-    // One relation is one index; only who is several things at once pays for the union.
-    query = match (all, patient, practitioner, organizations.is_empty()) {
-        (true, ..) => query,
-        (false, Some(patient), None, true) => {
-            query.filter(waitlist_entries::patient_id.eq(patient))
-        }
-        (false, None, None, _) => {
-            query.filter(waitlist_entries::organization_id.eq_any(organizations))
-        }
-        (false, patient, practitioner, _) => {
-            let practitioner = practitioner.unwrap_or(PractitionerId(uuid::Uuid::nil()));
-            query.filter(
-                waitlist_entries::patient_id
-                    .eq(patient.unwrap_or(PatientId(uuid::Uuid::nil())))
-                    .or(waitlist_entries::practitioner_id.eq(practitioner))
-                    .or(waitlist_entries::organization_id.eq_any(organizations)),
-            )
-        }
-    };
-    if let Some(service) = wanted.service {
-        query = query.filter(waitlist_entries::service_id.eq(service));
-    }
-    if let Some(status) = wanted.status {
-        query = query.filter(waitlist_entries::status.eq(status));
-    }
-    if let Some(patient) = wanted.patient {
-        query = query.filter(waitlist_entries::patient_id.eq(patient));
-    }
-    if let Some((at, id)) = after {
-        query = query.filter(
-            waitlist_entries::created_at
-                .gt(at)
-                .or(waitlist_entries::created_at.eq(at).and(waitlist_entries::id.gt(id))),
-        );
-    }
-    let found: Vec<(EntryId, Instant)> = query.load(tx.conn)?;
-    let page = Page::cut(found, limit, |(id, at)| (*at, *id));
-    let ids: Vec<EntryId> = page.items.iter().map(|(id, _)| *id).collect();
-    Ok(Page { items: show_all(tx, &ids)?, next: page.next })
-}
-
 /// A wish that the caller may see.
 pub(crate) fn show(tx: &mut Tx, id: EntryId) -> Result<Entry, Error> {
     show_all(tx, &[id])?.pop().ok_or_else(|| Error::from(&problem::NOT_FOUND))
@@ -350,8 +281,9 @@ pub(crate) fn show(tx: &mut Tx, id: EntryId) -> Result<Entry, Error> {
 
 type Shown = (EntryRow, (String, Zone), (String, String), String, Option<(PractitionerId, String)>);
 
+/// In the order of the ids.
 fn show_all(tx: &mut Tx, ids: &[EntryId]) -> Result<Vec<Entry>, Error> {
-    let rows: Vec<Shown> = waitlist_entries::table
+    let mut rows: Vec<Shown> = waitlist_entries::table
         .inner_join(patients::table.on(patients::id.eq(waitlist_entries::patient_id)))
         .inner_join(
             healthcare_services::table.on(healthcare_services::id.eq(waitlist_entries::service_id)),
@@ -364,7 +296,6 @@ fn show_all(tx: &mut Tx, ids: &[EntryId]) -> Result<Vec<Entry>, Error> {
                 .on(practitioners::id.nullable().eq(waitlist_entries::practitioner_id)),
         )
         .filter(waitlist_entries::id.eq_any(ids))
-        .order((waitlist_entries::created_at, waitlist_entries::id))
         .select((
             EntryRow::as_select(),
             (patients::name, patients::time_zone),
@@ -373,7 +304,9 @@ fn show_all(tx: &mut Tx, ids: &[EntryId]) -> Result<Vec<Entry>, Error> {
             (practitioners::id, practitioners::name).nullable(),
         ))
         .load(tx.conn)?;
+    rows.sort_by_key(|(row, ..)| ids.iter().position(|id| *id == row.id));
     let standing = standing_of(tx, ids)?;
+    let reader = tx.person().ok().and_then(|person| person.patient);
     let mut queues: Vec<(ServiceId, Vec<Turn>)> = Vec::new();
     let mut entries = Vec::with_capacity(rows.len());
     for (row, (patient, zone), service, clinic, practitioner) in rows {
@@ -383,6 +316,8 @@ fn show_all(tx: &mut Tx, ids: &[EntryId]) -> Result<Vec<Entry>, Error> {
         let queue = queues.iter().find(|(service, _)| *service == row.service_id);
         let queue = queue.filter(|_| row.is_active());
         let offer = standing.iter().find(|(offer, _)| offer.entry_id == row.id);
+        let own = reader == Some(row.patient_id);
+        let reader = if own { Reader::Patient } else { Reader::Staff };
         entries.push(Entry {
             id: row.id,
             status: row.status,
@@ -399,7 +334,7 @@ fn show_all(tx: &mut Tx, ids: &[EntryId]) -> Result<Vec<Entry>, Error> {
             priority: row.priority,
             lapses: row.lapses,
             created_at: row.created_at,
-            place: queue.map(|(_, turns)| order::place(&row.turn(), turns, tx.language)),
+            place: queue.map(|(_, turns)| order::place(&row.turn(), turns, (tx.language, reader))),
             offer: offer.map(|(offer, name)| vacancy(offer, name, zone)),
             version: row.version,
             code: row.code,

@@ -71,20 +71,39 @@ pub struct Place {
     pub explanation: String,
 }
 
+/// Who reads why a place is what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Whoever waits there.
+    Patient,
+    /// Somebody who looks after them.
+    Staff,
+}
+
 /// Where a turn stands among all those of its service.
-pub fn place(own: &Turn, all: &[Turn], language: Language) -> Place {
+pub fn place(own: &Turn, all: &[Turn], (language, reader): (Language, Reader)) -> Place {
     let before = || all.iter().filter(|other| other.key() < own.key());
     let ahead = before().count();
     let urgent_ahead = before().filter(|other| other.urgency == Urgency::Urgent).count();
     let position = ahead.saturating_add(1);
-    let here = match (language, ahead) {
-        (Language::English, 0) => "You are first.".to_owned(),
-        (Language::English, _) => {
+    let here = match (language, reader, ahead) {
+        (Language::English, Reader::Patient, 0) => "You are first.".to_owned(),
+        (Language::English, Reader::Staff, 0) => "First in line.".to_owned(),
+        (Language::English, Reader::Patient, _) => {
             format!("Your place is {position}; {ahead} before you, {urgent_ahead} of them urgent.")
         }
-        (Language::Russian, 0) => "Вы первые в очереди.".to_owned(),
-        (Language::Russian, _) => {
+        (Language::English, Reader::Staff, _) => {
+            format!("Place {position}; {ahead} before, {urgent_ahead} of them urgent.")
+        }
+        (Language::Russian, Reader::Patient, 0) => "Вы первые в очереди.".to_owned(),
+        (Language::Russian, Reader::Staff, 0) => "Первое место в очереди.".to_owned(),
+        (Language::Russian, Reader::Patient, _) => {
             format!("Ваше место — {position}. Перед вами: {ahead}, из них срочных: {urgent_ahead}.")
+        }
+        (Language::Russian, Reader::Staff, _) => {
+            format!(
+                "Место в очереди — {position}. Впереди: {ahead}, из них срочных: {urgent_ahead}."
+            )
         }
     };
     let rule = match language {
@@ -198,11 +217,12 @@ mod tests {
         all.sort_by_key(Turn::key);
         let ids: Vec<u128> = all.iter().map(|turn| turn.id.0.as_u128()).collect();
         assert_eq!(ids, [4, 3, 1, 2]);
-        let last = place(&all[3], &all, Language::English);
+        let last = place(&all[3], &all, (Language::English, Reader::Patient));
         assert_eq!((last.position, last.ahead, last.urgent_ahead), (4, 3, 2));
         assert!(last.explanation.contains("place is 4"), "{}", last.explanation);
-        let first = place(&all[0], &all, Language::Russian);
+        let first = place(&all[0], &all, (Language::Russian, Reader::Staff));
         assert_eq!((first.position, first.ahead, first.urgent_ahead), (1, 0, 0));
+        assert!(!first.explanation.contains("Вы "), "{}", first.explanation);
     }
 
     #[test]
@@ -243,7 +263,7 @@ mod tests {
         ) {
             let all: Vec<Turn> = wishes.iter().zip(1_u128..)
                 .map(|((urgency, since), number)| turn(number, *urgency, *since)).collect();
-            let of = |turn: &Turn| place(turn, &all, Language::English).position;
+            let of = |turn: &Turn| place(turn, &all, (Language::English, Reader::Staff)).position;
             let mut places: Vec<usize> = all.iter().map(of).collect();
             places.sort_unstable();
             prop_assert_eq!(places, (1..=all.len()).collect::<Vec<_>>());

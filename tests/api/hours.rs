@@ -141,10 +141,19 @@ on_both! {
         let abroad = made(&world.admin.client, &format!("/v1/organizations/{}/closures", world.other_clinic), holiday).await;
         assert_eq!(abroad["affected_count"], 0, "an administrator of the installation sees no visits");
         let one = format!("{path}/{}", added["id"].as_str().unwrap());
+        // What it hits can be read again, as long as it is there, by who may see the visits.
+        assert_eq!(world.registrar.client.get(&one).await.expect(200), added);
+        assert_eq!(world.asha.client.get(&one).await.expect(200)["affected"], json!([]));
+        let cancel = format!("/v1/appointments/{}/cancel", hit["id"].as_str().unwrap());
+        world.registrar.client.once(&cancel, &key(), &json!({})).await.expect(200);
+        let settled = world.registrar.client.get(&one).await.expect(200);
+        assert_eq!((&settled["affected"], &settled["affected_count"]), (&json!([]), &json!(0)));
+        let elsewhere = format!("/v1/organizations/{}/closures/{}", world.other_clinic, added["id"].as_str().unwrap());
+        assert_eq!(world.registrar.client.get(&elsewhere).await.refused(404), "not_found");
         assert_eq!(remove(&world.doctor, &one).await.refused(403), "forbidden");
         assert_eq!(remove(&world.registrar, &one).await.status, 204);
         assert_eq!(remove(&world.registrar, &one).await.refused(404), "not_found");
-        assert_eq!(starts(&slots(world, TUESDAY).await)[..2], ["2026-11-24T09:20", "2026-11-24T09:40"]);
+        assert_eq!(starts(&slots(world, TUESDAY).await)[..2], ["2026-11-24T09:00", "2026-11-24T09:20"]);
     }
 }
 

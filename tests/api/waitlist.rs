@@ -186,6 +186,67 @@ on_both! {
     }
 }
 
+on_both! {
+    async fn the_office_reads_its_list_in_the_order_in_which_people_are_asked(world: World) {
+        holder(world, NINE).await;
+        let registrar = &world.registrar.client;
+        let boris = joins(&world.boris.client, &only(world, NINE)).await;
+        world.house.advance(TimeDelta::seconds(1));
+        let asha = joins(&world.asha.client, &only(world, NINE)).await;
+        world.house.advance(TimeDelta::seconds(1));
+        let (third, _) = holder(world, NINE_20).await;
+        let wish = with(with(only(world, NINE), "priority", "urgent"), "patient", third);
+        let urgent = joins(registrar, &wish).await;
+        let gone = joins(&world.asha.client, &with(only(world, NINE), "service", world.long_service.clone())).await;
+        act(&world.asha.client, &gone, "withdraw").await.expect(200);
+        let list = format!("/v1/waitlist?order=turn&organization={}", world.clinic);
+        let codes = |list: &Value| -> Vec<Value> {
+            list["items"].as_array().unwrap().iter().map(|entry| entry["code"].clone()).collect()
+        };
+        let shown = registrar.get(&list).await.expect(200);
+        let turns = [&urgent, &boris, &asha].map(|entry| entry["code"].clone());
+        assert_eq!(codes(&shown), turns, "urgent first, then the oldest, and none that has ended");
+        let places: Vec<&Value> =
+            shown["items"].as_array().unwrap().iter().map(|entry| &entry["place"]["position"]).collect();
+        assert_eq!(places, [1, 2, 3]);
+        let told = shown["items"][1]["place"]["explanation"].as_str().unwrap();
+        assert!(told.contains("Place 2; 1 before") && !told.contains("You"), "{told}");
+        let own = world.boris.client.get(&list).await.expect(200);
+        assert_eq!(codes(&own), [boris["code"].clone()]);
+        let told = own["items"][0]["place"]["explanation"].as_str().unwrap();
+        assert!(told.contains("Your place is 2"), "{told}");
+
+        // Page by page it is the same; a page of another order begins nowhere here.
+        let mut seen = Vec::new();
+        let mut next = Some(format!("{list}&limit=1"));
+        while let Some(path) = next {
+            let page = registrar.get(&path).await;
+            next = next_page(&page);
+            seen.extend(codes(&page.expect(200)));
+        }
+        assert_eq!(seen, turns);
+        let oldest = next_page(&registrar.get("/v1/waitlist?limit=1").await).unwrap();
+        let refused = registrar.get(&oldest.replace("limit=1", "order=turn")).await;
+        assert_eq!(refused.refused(400), "invalid_cursor");
+        let elsewhere = format!("/v1/waitlist?organization={}", world.other_clinic);
+        assert_eq!(registrar.get(&elsewhere).await.expect(200)["items"], json!([]));
+
+        // The board says how many they are, to whoever may see them.
+        let board = format!(
+            "/v1/organizations/{}/board?from=2026-11-24T00:00:00Z&to=2026-11-25T00:00:00Z",
+            world.clinic
+        );
+        assert_eq!(registrar.get(&board).await.expect(200)["waiting"], 3);
+        assert!(world.doctor.client.get(&board).await.expect(200).get("waiting").is_none());
+    }
+}
+
+/// Where the answer says that the list goes on.
+fn next_page(answer: &Answer) -> Option<String> {
+    let link = answer.header("link")?;
+    Some(link.split(['<', '>']).nth(1).unwrap().to_owned())
+}
+
 async fn act_urgent(client: &Client, world: &World) -> Answer {
     let wish = with(only(world, NINE), "priority", "urgent");
     client.once("/v1/waitlist", &key(), &wish).await

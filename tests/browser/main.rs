@@ -11,6 +11,7 @@ mod chromium;
 mod clinic;
 mod driver;
 mod my_visits;
+mod office;
 mod page;
 mod stage;
 mod story;

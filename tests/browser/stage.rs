@@ -96,6 +96,11 @@ impl Stage {
         self.registrar.once("/v1/appointments", &key(), &wish).await.expect(201)
     }
 
+    /// The id of one of the three.
+    pub fn patient(&self, number: usize) -> &str {
+        &self.patients[number]
+    }
+
     /// The visit as the API knows it now.
     pub async fn visit(&self, booked: &Value) -> Value {
         let path = format!("/v1/appointments/{}", text(&booked["id"]));

@@ -462,6 +462,7 @@ CREATE INDEX waitlist_entries_over ON waitlist_entries (status, latest_at);
 CREATE INDEX waitlist_entries_by_appointment ON waitlist_entries (appointment_id);
 CREATE INDEX waitlist_entries_by_patient ON waitlist_entries (patient_id, created_at, id);
 CREATE INDEX waitlist_entries_by_organization ON waitlist_entries (organization_id, created_at, id);
+CREATE INDEX waitlist_entries_at ON waitlist_entries (organization_id, status);
 
 -- What was offered to whom: a time that is held for one person until a deadline.
 CREATE TABLE waitlist_offers (

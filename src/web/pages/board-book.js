@@ -2,11 +2,11 @@
 import { t, counted } from './i18n.js';
 import { h, put, refill, button, field } from './ui.js';
 import * as api from './api.js';
-import { clock, date, dayKey, shiftDay, startOfDay, longDay, now, rfc3339 } from './time.js';
+import { clock, dayKey, shiftDay, startOfDay, longDay, now, rfc3339 } from './time.js';
 import { cityOf } from './board-grid.js';
+import { findPatient } from './find-patient.js';
 import { sheet } from './sheet.js';
 
-const TYPING_MS = 250;
 const SEARCHED_DAYS = 14;
 
 export async function bookFor(board) {
@@ -14,7 +14,6 @@ export async function bookFor(board) {
   const window = sheet('booking', t('booking.title'));
   window.node.classList.add('wide');
   const order = { patient: null, service: services[0]?.id ?? '', practitioner: '', day: board.day < dayKey(now(), board.zone) ? dayKey(now(), board.zone) : board.day };
-  const found = h('div', { id: 'booking-patients', class: 'pick', 'aria-live': 'polite' });
   const times = h('div', { id: 'booking-times', class: 'stack', 'aria-live': 'polite' });
   const select = (id, label, name, options) => h('label', { for: id }, label, h('select', { id, on: { change: ({ currentTarget }) => { order[name] = currentTarget.value; look(); } } },
     options.map(([value, text]) => h('option', { value, selected: order[name] === value }, text))));
@@ -27,37 +26,13 @@ export async function bookFor(board) {
   const service = select('booking-service', t('visit.service'), 'service', services.map((one) => [one.id, `${one.name} · ${counted(one.duration_minutes, 'minute')}`]));
   service.addEventListener('change', drawDoctors, true);
   const day = h('label', { for: 'booking-day' }, t('day.date'), h('input', { id: 'booking-day', type: 'date', value: order.day, on: { change: ({ currentTarget }) => { if (currentTarget.value) { order.day = currentTarget.value; look(); } } } }));
-  const search = field('booking-search', t('booking.patient'), { autocomplete: 'off', spellcheck: 'false' }, t('booking.patient.hint'));
-  put(window.body, search, found, h('div', { class: 'inline' }, service, doctor, day), times);
-  drawDoctors();
-
-  let typing = 0;
-  const input = search.querySelector('input');
-  input.addEventListener('input', () => {
-    clearTimeout(typing);
-    typing = setTimeout(find, TYPING_MS);
-  });
-  input.focus();
-
-  async function find() {
-    const query = input.value.trim();
-    if (query.length < 2) return refill(found);
-    try {
-      const people = await api.items(api.query('/v1/patients', { query, limit: 8 }));
-      if (query !== input.value.trim()) return undefined;
-      return refill(found, people.length ? people.map((one) => h('button', { type: 'button', class: 'choice', 'aria-pressed': 'false', data: { patient: one.id }, on: { click: () => choose(one) } },
-        h('span', {}, one.name, h('small', {}, [date(`${one.birth_date}T12:00:00Z`, 'UTC'), one.location?.name].filter(Boolean).join(' · ')))))
-        : h('p', { class: 'hint' }, t('booking.nobody')));
-    } catch (error) {
-      return refill(found, h('p', { class: 'problem' }, error.detail ?? t('problem.unknown')));
-    }
-  }
-
-  function choose(patient) {
+  const who = findPatient('booking', (patient) => {
     order.patient = patient;
-    refill(found, h('p', { class: 'good', id: 'booking-who', data: { patient: patient.id } }, h('strong', {}, patient.name), ` · ${patient.location?.name ?? ''} · ${cityOf(patient.time_zone)}`));
     look();
-  }
+  });
+  put(window.body, who.search, who.found, h('div', { class: 'inline' }, service, doctor, day), times);
+  drawDoctors();
+  who.input.focus();
 
   let turn = 0;
   async function look() {
@@ -86,7 +61,11 @@ export async function bookFor(board) {
       order.day = dayKey(later.start, board.zone);
       day.querySelector('input').value = order.day;
       look();
-    }, 'second'));
+    }, 'second'),
+    button('booking-wait', t('booking.wait'), () => {
+      window.close();
+      board.waitFor(order);
+    }, 'quiet'));
   }
 
   function confirm(slot) {

@@ -12,16 +12,19 @@ const TICK_MS = 30_000;
 const DAY = 'feldsher.board.day';
 const COLUMN = 'feldsher.board.column';
 
-export async function board(state) {
-  const { clinic } = state;
-  show(h('p', { class: 'loading', 'aria-busy': 'true' }, t('loading')));
-  const zone = (await api.get(`/v1/organizations/${clinic.id}`)).time_zone;
-  await new Board(state, zone).start();
+/** `state`: {me, clinic, clinics, zone, choose, waiting}; a day and a visit on it when an address leads there. */
+export async function board(state, day, visit) {
+  if (day) {
+    sessionStorage.setItem(DAY, day);
+    // Once it has been shown, the address is the board's again: whoever turns the day has turned it.
+    history.replaceState(null, '', '#/');
+  }
+  await new Board(state, visit).start();
 }
 
 class Board {
-  constructor({ me, clinic, clinics, choose }, zone) {
-    Object.assign(this, { me, clinic, clinics, choose, zone, mark: '', data: null, gone: false });
+  constructor({ me, clinic, clinics, zone, choose, waiting }, sought) {
+    Object.assign(this, { me, clinic, clinics, zone, choose, waiting, sought, mark: '', data: null, gone: false });
     this.day = sessionStorage.getItem(DAY) ?? dayKey(now(), zone);
     this.grid = new Grid({ zone, label: t('board.title'), head: (column) => this.head(column) });
     this.bar = h('div', { id: 'carry', class: 'carry', role: 'toolbar', 'aria-label': t('carry.title'), hidden: true });
@@ -99,6 +102,7 @@ class Board {
       trustServerTime(data.server_time);
       $('#problem').hidden = true;
       this.data = data;
+      this.waiting(data.waiting);
       this.redraw();
     } catch (error) {
       if (this.gone) return;
@@ -114,7 +118,7 @@ class Board {
       this.later = setTimeout(() => { if (!this.gone) this.redraw(); }, 1000);
       return;
     }
-    const { server_time: _, ...said } = this.data;
+    const { server_time: _, waiting: __, ...said } = this.data;
     const mark = JSON.stringify(said);
     if (mark === this.mark) return;
     const first = this.mark === '';
@@ -131,6 +135,17 @@ class Board {
     else Object.assign(this.grid.scroller, { scrollTop, scrollLeft });
     if (focused?.dataset.appointment) this.focus(focused.dataset.appointment);
     else if (focused) $(`.person[data-person="${focused.dataset.person}"]`)?.focus();
+    if (this.sought) this.lead(this.sought);
+  }
+
+  /** Shows the visit that an address asked for, or says that it is not here any more. */
+  lead(id) {
+    this.sought = null;
+    const found = this.find(id);
+    if (!found) return this.toast(t('board.notthere'));
+    this.reveal(found.column);
+    this.mover.card(id).scrollIntoView({ block: 'center', inline: 'nearest' });
+    return this.focus(id);
   }
 
   columns() {
@@ -201,6 +216,12 @@ class Board {
   open(visit, column) { return this.dialog(import('./board-visit.js'), (module) => module.openVisit(this, visit, column)); }
 
   person(column) { return this.dialog(import('./board-ill.js'), (module) => module.openPerson(this, column)); }
+
+  /** Puts somebody on the waiting list for whom there is no time, or none so early. */
+  waitFor(wish) {
+    const done = (entry) => { location.hash = `#/waitlist/${entry.id}`; };
+    return this.dialog(import('./board-join.js'), (module) => module.joinList({ clinic: this.clinic, zone: this.zone, done }, wish));
+  }
 
   /** A visit was moved: show it, and offer to put it back. */
   async moved(before, home, after) {

@@ -26,12 +26,19 @@ export function openVisit(board, visit, column) {
   if (visit.priority !== 'routine') fact(t('visit.priority'), t(`priority.${visit.priority}`));
   const acts = h('div', { class: 'stack', id: 'visit-acts' });
   put(window.body, facts, acts);
-  // The office telephones; whoever may not see the number does without.
-  api.get(`/v1/patients/${visit.patient.id}`).then((patient) => {
-    if (patient.birth_date) fact(t('dv.born'), date(`${patient.birth_date}T12:00:00Z`, 'UTC'));
-    if (patient.location) fact(t('dv.village'), patient.location.name);
-    if (patient.phone) fact(t('visit.phone.number'), h('a', { href: `tel:${patient.phone}`, id: 'visit-phone' }, patient.phone));
-  }, () => {});
+  // The office telephones; whoever may not see the number does without. The lines are there from the beginning, so
+  // that no button moves away from under a finger.
+  const [born, village, phone] = ['dv.born', 'dv.village', 'visit.phone.number'].map((name) => {
+    const value = h('dd', {}, '…');
+    put(facts, h('dt', {}, t(name)), value);
+    return value;
+  });
+  const known = (patient) => {
+    refill(born, patient.birth_date ? date(`${patient.birth_date}T12:00:00Z`, 'UTC') : '—');
+    refill(village, patient.location?.name ?? '—');
+    refill(phone, patient.phone ? h('a', { href: `tel:${patient.phone}`, id: 'visit-phone' }, patient.phone) : '—');
+  };
+  api.get(`/v1/patients/${visit.patient.id}`).then(known, () => known({}));
 
   const path = (act) => `/v1/appointments/${visit.id}/${act}`;
   const doing = (act, body, words) => (event) => window.busy(event.currentTarget, async () => {
@@ -51,6 +58,10 @@ export function openVisit(board, visit, column) {
       visit.status === 'pending' && !visit.offered && button('visit-confirm', t('visit.confirm'), doing('confirm', {}, 'done.confirmed'), 'second'),
       visit.status === 'proposed' && button('visit-accept', t('visit.accept'), doing('accept', {}, 'done.accepted'), 'second'),
       visit.status === 'proposed' && button('visit-decline', t('visit.decline'), () => ask('decline'), 'danger'),
+      visit.status === 'booked' && !begun && button('visit-earlier', t('visit.earlier'), () => {
+        window.close();
+        board.waitFor({ patient: visit.patient, service: visit.service.id, visit });
+      }, 'second'),
       visit.status === 'booked' && !visit.confirmed_at && button('visit-attend', t('visit.attend'), doing('attend', {}, 'done.attend'), 'second'),
       ['booked', 'arrived'].includes(visit.status) && waits && begun && button('visit-noshow', t('visit.noshow'), () => ask('noshow'), 'danger'),
       visit.status === 'noshow' && dayKey(now(), visit.time_zone) <= dayKey(visit.start, visit.time_zone) && button('visit-undo', t('visit.undo'), doing('undo', {}, 'done.undone'), 'second'),

@@ -11,6 +11,11 @@ learn({
   'board.there': ['У пациента ({zone})', 'At the patient’s ({zone})'],
   'board.help': ['Enter поднимает приём, стрелки двигают его, Enter показывает, что получится, Escape отпускает. Пробел открывает подробности.', 'Enter picks the visit up, arrows move it, Enter shows what would come of it, Escape lets it go. Space opens details.'],
   'board.keys': ['Перетащите приём или нажмите на нём Enter: стрелки двигают, Enter показывает, что получится, Esc отпускает.', 'Drag a visit, or press Enter on it: arrows move it, Enter shows what would come of it, Esc lets it go.'],
+  'board.notthere': ['Этого приёма в этот день уже нет: его перенесли или отменили.', 'That visit is no longer on this day: it was moved or called off.'],
+  'office.day': ['Доска', 'Board'],
+  'office.waitlist': ['Очередь', 'Waiting list'],
+  'office.closures': ['Закрытия', 'Closures'],
+  'office.waiting': ['ждут: {n}', '{n} waiting'],
   'board.nobody': ['В клинике пока нет врачей, к которым можно записаться.', 'The clinic has no doctors yet who can be booked.'],
   'board.notoffice': ['Доска для регистратуры, фельдшеров и администраторов клиники. Ваша учётная запись не из них.', 'The board is for a clinic’s registrars, feldshers and administrators. Your account is none of these.'],
 
@@ -72,6 +77,7 @@ learn({
   'visit.phone.number': ['Телефон', 'Phone'],
   'visit.offered': ['Это время держат для пациента: он выбирает сам.', 'This time is held for its patient, who chooses.'],
   'visit.move': ['Перенести', 'Move'],
+  'visit.earlier': ['Ждать времени раньше', 'Wait for an earlier time'],
   'visit.accept': ['Принять запрос', 'Accept the request'],
   'visit.decline': ['Отклонить', 'Decline'],
   'visit.attend': ['Пациент подтвердил', 'The patient will come'],
@@ -106,6 +112,7 @@ learn({
   'booking.patient.hint': ['Начните с фамилии или имени, как в карте.', 'Type how the name begins in the record.'],
   'booking.nobody': ['Никого не нашлось.', 'Nobody was found.'],
   'booking.reason': ['С чем обращается? (можно не писать)', 'Why do they come? (may be left empty)'],
+  'booking.wait': ['Ни одно не подходит: поставить в очередь', 'None suits: put on the waiting list'],
   'booking.do': ['Записать', 'Book'],
 
   'person.week': ['Неделя врача', 'The doctor’s week'],

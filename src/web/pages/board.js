@@ -1,22 +1,27 @@
-// The clinic's board: sign-in, the day, and the week of one doctor.
+// The clinic's board: sign-in, the day, the waiting list, closures, and the week of one doctor.
 import './words.js';
 import './doctor-words.js';
 import './board-words.js';
 import { t } from './i18n.js';
-import { $, show, h, frame, openScreen } from './ui.js';
+import { $, show, h, refill, frame, openScreen } from './ui.js';
 import * as api from './api.js';
 import { signIn, tokenAsked, failed, signOutButton, narrow } from './staff-signin.js';
 import { board } from './board-day.js';
 
 const ROLES = ['registrar', 'clinic_admin', 'feldsher'];
 const CLINIC = 'feldsher.board.clinic';
-const state = { me: null, clinic: null, clinics: [], choose: null };
+const TABS = ['', 'waitlist', 'closures'];
+const state = { me: null, clinic: null, clinics: [], zone: null, many: null, choose: null, waiting: null };
 
 const routes = [
+  [/^#\/waitlist(?:\/([\w-]+))?$/, atClinic(async (...of) => (await import('./board-waitlist.js')).waitlist(...of))],
+  [/^#\/closures$/, atClinic(async (...of) => (await import('./board-closures.js')).closures(...of))],
+  [/^#\/closures\/([\w-]+)$/, atClinic(async (...of) => (await import('./board-closures.js')).closure(...of))],
+  [/^#\/day\/(\d{4}-\d\d-\d\d)\/([\w-]+)$/, atClinic(board)],
   [/^#\/week\/([\w-]+)$/, async (id) => (await import('./doctor-week.js')).week(await of(id))],
   [/^#\/hours\/([\w-]+)$/, async (id) => (await import('./doctor-hours.js')).hours(await of(id))],
   [/^#\/leave\/([\w-]+)$/, async (id) => (await import('./doctor-leave.js')).settle(id, { office: true })],
-  [/^/, () => board(state)],
+  [/^/, atClinic(board)],
 ];
 
 /** A doctor as the pages of the week want them. */
@@ -25,14 +30,39 @@ async function of(id) {
   return { practitioner, organization: practitioner.organization, zone: practitioner.time_zone, office: true };
 }
 
+/** A screen of the whole clinic, which tells the clinic's time. */
+function atClinic(open) {
+  return async (...what) => {
+    show(h('p', { class: 'loading', 'aria-busy': 'true' }, t('loading')));
+    const { hash } = location;
+    const { clinic } = state;
+    const zone = (await api.get(`/v1/organizations/${clinic.id}`)).time_zone;
+    if (location.hash !== hash || state.clinic !== clinic) return;
+    state.zone = zone;
+    await open(state, ...what);
+  };
+}
+
+/** The office's screens, with how many wait for a time. */
+function tabs() {
+  const here = /^#\/(waitlist|closures|week|hours|leave)/.exec(location.hash)?.[1] ?? '';
+  refill($('#office'), TABS.map((name) => h('a', { href: `#/${name}`, class: 'tab', 'aria-current': name === here ? 'page' : null },
+    t(`office.${name || 'day'}`),
+    name === 'waitlist' && [h('span', { id: 'waiting', class: 'tag', 'aria-hidden': 'true' }), h('span', { id: 'waiting-words', class: 'unseen' })])));
+  $('#office').hidden = false;
+  state.waiting(state.many);
+}
+
 async function route() {
   if (!state.me) return;
   narrow(false);
+  tabs();
   await openScreen(routes, (error) => failed(error, start, state.me));
 }
 
 function signedOut(note) {
-  state.me = null;
+  Object.assign(state, { me: null, many: null });
+  $('#office').hidden = true;
   signIn(t('board.title'), start, note);
 }
 
@@ -56,12 +86,21 @@ async function start() {
   return route();
 }
 
+/** Says how many wait for a time; nothing where that is not known. */
+state.waiting = (many) => {
+  state.many = many ?? null;
+  $('#waiting').hidden = state.many === null;
+  $('#waiting').textContent = state.many ?? '';
+  $('#waiting-words').textContent = state.many === null ? '' : t('office.waiting', { n: state.many });
+};
 state.choose = (id) => {
   sessionStorage.setItem(CLINIC, id);
+  state.many = null;
   state.clinic = state.clinics.find((one) => one.id === id);
   route();
 };
 frame(`${t('brand')} · ${t('board.title')}`);
+$('#office').setAttribute('aria-label', t('board.title'));
 api.configure('board', () => signedOut(t('session.over')));
 signOutButton(signedOut);
 window.addEventListener('hashchange', () => (state.me && !location.hash.startsWith('#token') ? route() : start()));

@@ -5,7 +5,7 @@ import { $, show, h, put, refill, button, busy, problemBox, tell, say, asking } 
 import * as api from './api.js';
 import { clock, date, dayKey, dateTime, now, shiftDay, startOfDay } from './time.js';
 import { cityOf } from './board-grid.js';
-import { fromLocal, toLocal } from './wall.js';
+import { fromLocal, toLocal, timeField } from './wall.js';
 
 const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
 const CYCLES = [1, 2, 3, 4, 5, 6, 7, 8];
@@ -42,16 +42,6 @@ function saved(text) {
 const options = (list, chosen) => list.map(([value, text]) => h('option', { value, selected: String(value) === String(chosen ?? '') }, text));
 
 /* Weekly hours */
-
-/** Takes 9, 930 and 9.30 for what they mean. */
-function timeField(value) {
-  const input = h('input', { value, inputmode: 'numeric', maxlength: 5, autocomplete: 'off', placeholder: '09:00' });
-  input.addEventListener('change', () => {
-    const parts = /^(\d{1,2})[:.]?(\d{2})?$/.exec(input.value.trim());
-    if (parts) input.value = `${parts[1].padStart(2, '0')}:${parts[2] ?? '00'}`;
-  });
-  return input;
-}
 
 function weekly({ zone, practitioner }, { data: schedule, etag }, who, places) {
   let version = etag;

@@ -3,11 +3,13 @@ import './waitlist-words.js';
 import { t } from './i18n.js';
 import { $, show, h, put, refill, button, field, busy, asking, problemBox, tell, say, onLeave } from './ui.js';
 import * as api from './api.js';
+import { countdown } from './countdown.js';
 import { whenOf, whenLine } from './patient-times.js';
 import { wallKey, clock, dayKey, shiftDay, startOfDay, now, rfc3339 } from './time.js';
 
 const PARTS = ['morning', 'afternoon', 'evening'];
 const ACTIVE = ['waiting', 'offered'];
+const heldUntil = (until, zone) => t('wait.held', { time: clock(until, zone) });
 let last = [];
 
 /** What the patient waits for; a page that cannot learn it still shows the visits. */
@@ -53,25 +55,10 @@ function offerCard(wish, again) {
   return h('article', { class: 'card live', data: { wish: wish.id, status: wish.status } },
     h('p', {}, h('strong', {}, t('wait.offered'))), whenLine(offer),
     h('p', {}, `${wish.service.name} · ${offer.practitioner.name}`),
-    countdown(offer.expires_at, offer.time_zone),
+    countdown(offer.expires_at, heldUntil(offer.expires_at, offer.time_zone)),
     h('div', { class: 'row' },
       button(`accept-${wish.id}`, t(wish.appointment ? 'wait.accept.move' : 'wait.accept'), answer('accept', t('wait.taken')), 'primary accept'),
       button(`decline-${wish.id}`, t('wait.decline'), answer('decline', t('wait.declined')), 'second decline')));
-}
-
-/** "Held for you until 9:30, 24:10 left", which goes on counting as long as it is shown. */
-function countdown(until, zone) {
-  const left = h('strong', { class: 'left' });
-  const line = h('p', { class: 'hint countdown' }, `${t('wait.held', { time: clock(until, zone) })}, `, left);
-  const tick = () => {
-    const seconds = Math.max(0, Math.floor((Date.parse(until) - now()) / 1000));
-    const [hours, minutes, rest] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
-    const shown = [...(hours ? [hours] : []), hours ? String(minutes).padStart(2, '0') : minutes, String(rest).padStart(2, '0')];
-    left.textContent = seconds ? t('wait.left.time', { left: shown.join(':') }) : t('wait.over');
-  };
-  tick();
-  const timer = setInterval(() => (line.isConnected ? tick() : clearInterval(timer)), 1000);
-  return line;
 }
 
 /** For a booked visit for which nobody waits yet. */
@@ -156,7 +143,7 @@ export async function offerScreen(code, home) {
         answer.code && h('p', { class: 'hint' }, t('offer.code')), answer.code && h('p', { id: 'booking-code', translate: 'no' }, answer.code)), signIn());
     }
     return refill(place, problemBox('offer-problem'), answer.times.map((time) => h('article', { class: 'card live' }, whenLine(time),
-      answer.expires_at && countdown(answer.expires_at, time.time_zone),
+      answer.expires_at && countdown(answer.expires_at, heldUntil(answer.expires_at, time.time_zone)),
       h('div', { class: 'row' }, button(`accept-${time.number}`, t('wait.accept'), act({ number: time.number }), 'primary accept'),
         answer.can_decline && button('decline', t('wait.decline'), act({ accept: false }), 'second decline')))));
   }

@@ -45,7 +45,7 @@ export async function openScreen(routes, failed) {
     const match = shape.exec(location.hash);
     if (!match) continue;
     try {
-      await open(match[1]);
+      await open(...match.slice(1));
     } catch (error) {
       if (error.status !== 401) failed(error);
     }

@@ -1,4 +1,5 @@
 // What a clock on the wall of a named zone shows, for fields in which people set a day and a time.
+import { h } from './ui.js';
 import { dayKey, startOfDay, clock, rfc3339 } from './time.js';
 
 const MINUTE = 60_000;
@@ -21,4 +22,14 @@ export function fromLocal(value, zone) {
     at += off * MINUTE;
   }
   return rfc3339(at);
+}
+
+/** A field for a time of day, 24:00 too, that takes 9, 930 and 9.30 for what they mean. */
+export function timeField(value, props = {}) {
+  const input = h('input', { ...props, value, inputmode: 'numeric', maxlength: 5, autocomplete: 'off', placeholder: '09:00' });
+  input.addEventListener('change', () => {
+    const parts = /^(\d{1,2})[:.]?(\d{2})?$/.exec(input.value.trim());
+    if (parts) input.value = `${parts[1].padStart(2, '0')}:${parts[2] ?? '00'}`;
+  });
+  return input;
 }

@@ -323,6 +323,7 @@ pub fn rows() -> Vec<Row> {
             })
             .may(CLOSERS)
             .see(EVERYONE),
+        row("GET", "/v1/organizations/{id}/closures/{closure}").of("clinic").may(EVERYONE),
         row("DELETE", "/v1/organizations/{id}/closures/{closure}")
             .of("clinic")
             .may(CLOSERS)
