@@ -1,11 +1,16 @@
 //! A database for the bench on either engine, removed at the end.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use feldsher::base::column::{self, Instant, sql};
 use feldsher::base::db::PgRust;
+
+use crate::load::{Sample, repeat};
 
 /// Which database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +34,22 @@ fn server() -> anyhow::Result<String> {
 }
 
 impl Engine {
+    /// An instant in a statement.
+    pub fn at(self, instant: DateTime<Utc>) -> String {
+        match self {
+            Self::Sqlite => instant.timestamp_micros().to_string(),
+            Self::Postgres => format!("'{}'::timestamptz", instant.to_rfc3339()),
+        }
+    }
+
+    /// An id in a statement.
+    pub fn id(self, id: &str) -> String {
+        match self {
+            Self::Sqlite => format!("x'{}'", id.replace('-', "")),
+            Self::Postgres => format!("'{id}'::uuid"),
+        }
+    }
+
     /// An empty one.
     pub fn create(self, what: &str) -> anyhow::Result<Database> {
         let name = format!("feldsher_bench_{what}_{}", std::process::id());
@@ -74,6 +95,24 @@ impl Database {
         }
     }
 
+    /// Asks for all that a question finds, again and again, past the application.
+    pub fn ask(&self, sql: &str, times: (Duration, Duration)) -> anyhow::Result<Sample> {
+        let query = diesel::sql_query(sql.to_owned());
+        match self.engine {
+            Engine::Postgres => {
+                let url = self.url();
+                elsewhere(move || {
+                    let mut conn = PgRust::establish(&url)?;
+                    repeat(times, || Ok(drop(query.clone().load::<Found>(&mut conn)?)))
+                })
+            }
+            Engine::Sqlite => {
+                let mut conn = SqliteConnection::establish(&self.file().to_string_lossy())?;
+                repeat(times, || Ok(drop(query.clone().load::<Found>(&mut conn)?)))
+            }
+        }
+    }
+
     /// One number that `sql` selects as `n`, on PostgreSQL.
     pub fn number(&self, sql: &str) -> anyhow::Result<f64> {
         let (url, sql) = (self.url(), sql.to_owned());
@@ -82,6 +121,20 @@ impl Database {
             Ok(query.get_result::<Number>(&mut PgRust::establish(&url)?)?.n)
         })
     }
+}
+
+/// A row about a visit.
+#[derive(QueryableByName)]
+#[expect(dead_code, reason = "it is read off the wire, which is what is measured")]
+struct Found {
+    #[diesel(sql_type = sql::Uid)]
+    who: column::Uuid,
+    #[diesel(sql_type = sql::Uid)]
+    visit: column::Uuid,
+    #[diesel(sql_type = sql::Moment)]
+    starts: Instant,
+    #[diesel(sql_type = sql::Moment)]
+    ends: Instant,
 }
 
 #[derive(QueryableByName)]

@@ -99,6 +99,38 @@ pub fn send_all(address: SocketAddr, requests: &[Vec<u8>], expected: u16) -> any
     })
 }
 
+/// What is answered to a request: head and body.
+pub fn answer_to(address: SocketAddr, request: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut client = Client::connect(address).await?;
+        let status = client.ask(request).await?;
+        if status != 200 {
+            bail!("answered {status}, expected 200");
+        }
+        Ok(client.received)
+    })
+}
+
+/// How often a piece of work could be done in a row, and how long it took.
+pub fn repeat(
+    (warm, measured): (Duration, Duration),
+    mut work: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<Sample> {
+    let begin = Instant::now() + warm;
+    let end = begin + measured;
+    let mut done = Vec::new();
+    while Instant::now() < end {
+        let started = Instant::now();
+        work()?;
+        let ended = Instant::now();
+        if started >= begin && ended <= end {
+            done.push((200, ended.duration_since(started)));
+        }
+    }
+    Ok(summed(&done, measured))
+}
+
 fn summed(answers: &[(u16, Duration)], measured: Duration) -> Sample {
     let mut statuses = BTreeMap::new();
     for (status, _) in answers {

@@ -9,6 +9,7 @@ mod engine;
 mod growth;
 mod limit;
 mod load;
+mod memory;
 mod report;
 mod search;
 mod world;

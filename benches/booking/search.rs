@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{Datelike, Days, FixedOffset, TimeDelta, Weekday};
+use chrono::{DateTime, Datelike, Days, FixedOffset, TimeDelta, Utc, Weekday};
 
 use crate::engine::Engine;
-use crate::load::{Request, drive_by, send_all};
+use crate::load::{Request, answer_to, drive_by, send_all};
+use crate::memory::Memory;
 use crate::report::{Row, Table};
 use crate::world::{self, DOCTORS, OFFICE_HOURS, PATIENTS_PER_DOCTOR, SLOTS_PER_DAY, Wish, World};
 use crate::{Plan, tell};
@@ -29,40 +30,108 @@ pub fn table(engine: Engine, plan: &Plan) -> anyhow::Result<Table> {
         Engine::Postgres => "PostgreSQL, the search",
     });
     table.notes.push(format!("{booked} visits are booked; one client asks."));
-    for (what, query) in [
-        ("100 doctors, 30 days: the first hundred", "specialty=general-practice&limit=100"),
-        ("the first of them", "specialty=general-practice&first=true"),
-        ("in fair order", "specialty=general-practice&limit=100&order=fair"),
-        ("nothing found in all 30 days", "specialty=general-practice&part_of_day=evening"),
-        ("one doctor, 30 days: the first hundred", "limit=100"),
+    let general = |query: &str| asked(&world, &format!("specialty=general-practice&{query}"));
+    let all = ("their visits of 30 days, by SQL alone", visits(engine, &world));
+    let day = ("its visits, by SQL alone", days_visits(engine, &world));
+    for (what, request, alone) in [
+        ("100 doctors, 30 days: the first hundred", general("limit=100"), Some(all)),
+        ("the first of them", general("first=true"), None),
+        ("in fair order", general("limit=100&order=fair"), None),
+        ("nothing found in all 30 days", general("part_of_day=evening"), None),
+        ("one doctor, 30 days: the first hundred", asked(&world, "limit=100"), None),
+        ("a doctor's day", doctors_day(&world), Some(day)),
     ] {
         tell(what);
+        let copy = Memory::of(answer_to(world.address, &request())?)?;
         let mut row = Row::new(what);
-        let request = asked(&world, query);
+        let mut from_memory = Row::new("the same answer, from memory");
+        let mut sql = Row::new(alone.as_ref().map_or("", |(name, _)| *name));
+        let times = (Duration::from_secs(1), plan.measured / 2);
         for _ in 0..plan.rounds {
-            let times = (Duration::from_secs(1), plan.measured / 2);
             row.add(&drive_by(1, world.address, times, &request)?.expect(200)?);
+            from_memory.add(&drive_by(1, copy.address, times, &request)?.expect(200)?);
+            if let Some((_, statement)) = &alone {
+                sql.add(&world.database.ask(statement, times)?);
+            }
         }
+        if alone.is_some() {
+            table.ratio(&row, &sql);
+        }
+        table.ratio(&row, &from_memory);
         table.rows.push(row);
+        table.rows.extend(alone.is_some().then_some(sql));
+        table.rows.push(from_memory);
     }
     world.close()?;
     Ok(table)
 }
 
+/// What all doctors have in the thirty days, which a search without an index of free time reads.
+fn visits(engine: Engine, world: &World) -> String {
+    let from = world.people.first;
+    format!(
+        "SELECT resource_id AS who, appointment_id AS visit, starts_at AS starts, ends_at AS ends
+         FROM occupancies WHERE resource_id IN (SELECT id FROM practitioners) AND lane = 0 AND live
+         AND starts_at >= {} AND starts_at < {}",
+        engine.at(from),
+        engine.at(from + Days::new(DAYS))
+    )
+}
+
+/// The first working day that is booked.
+fn working_day(world: &World) -> DateTime<Utc> {
+    let days = (0..7).map(|day| world.people.first + Days::new(day));
+    days.into_iter().find(|day| !is_weekend(*day)).unwrap_or(world.people.first)
+}
+
+/// A doctor asks for the visits of that day.
+fn doctors_day(world: &World) -> Request {
+    let (people, from) = (Arc::clone(&world.people), working_day(world));
+    let path = format!(
+        "/v1/appointments?from={}&to={}&limit=100",
+        world::wire(from),
+        world::wire(from + Days::new(1))
+    );
+    Arc::new(move || world::get(&path, people.doctors.first().map(|doctor| &doctor.token)))
+}
+
+fn is_weekend(at: DateTime<Utc>) -> bool {
+    let zone = FixedOffset::east_opt(KRASNOYARSK_SECS);
+    zone.is_some_and(|zone| {
+        matches!(at.with_timezone(&zone).weekday(), Weekday::Sat | Weekday::Sun)
+    })
+}
+
+/// What one doctor has on one day, with all that is shown of it.
+fn days_visits(engine: Engine, world: &World) -> String {
+    let from = working_day(world);
+    let doctor = world.people.doctors.first().map(|doctor| &*doctor.id).unwrap_or_default();
+    format!(
+        "SELECT p.id AS who, a.id AS visit, a.starts_at AS starts, a.ends_at AS ends, a.code,
+           a.reason_sealed, a.time_zone, a.local_start, a.status, s.name_en, s.name_ru, d.name,
+           p.name, o.name, e.id, e.status
+         FROM appointments a JOIN healthcare_services s ON s.id = a.service_id
+           JOIN practitioners d ON d.id = a.practitioner_id JOIN patients p ON p.id = a.patient_id
+           JOIN organizations o ON o.id = a.organization_id
+           JOIN encounters e ON e.appointment_id = a.id
+         WHERE a.practitioner_id = {} AND a.starts_at >= {} AND a.starts_at < {}
+         ORDER BY a.starts_at, a.id",
+        engine.id(doctor),
+        engine.at(from),
+        engine.at(from + Days::new(1))
+    )
+}
+
 /// Books three of ten times of every doctor over HTTP. Returns how many.
 fn book_a_third(world: &World) -> anyhow::Result<usize> {
-    let zone = FixedOffset::east_opt(KRASNOYARSK_SECS);
     let mut requests = Vec::new();
     for doctor in 0..DOCTORS {
         for day in 0..DAYS {
             for visit in 0..VISITS_PER_DAY {
                 let time = day * SLOTS_PER_DAY + NINE + visit;
                 let start = world.people.start(time);
-                let is_weekend = zone.is_some_and(|zone| {
-                    matches!(start.with_timezone(&zone).weekday(), Weekday::Sat | Weekday::Sun)
-                });
                 let chance = (doctor * 7919 + day * 104_729 + visit * 1_299_709) % 10;
-                if !is_weekend && chance < 3 {
+                if !is_weekend(start) && chance < 3 {
                     let patient = doctor * PATIENTS_PER_DOCTOR + visit % PATIENTS_PER_DOCTOR;
                     let wish = Wish { doctor, time, patient };
                     requests.push(world::booking(&world.people, wish, patient));

@@ -15,7 +15,7 @@ use crate::appointment::book::{self, InPlace};
 use crate::appointment::occupy::{LANE, SECOND_LANE};
 use crate::appointment::{self, AppointmentId, Priority, affected, taken};
 use crate::base::column::Instant;
-use crate::base::db::{Each, among, self, take_turns};
+use crate::base::db::{self, Each, among, take_turns};
 use crate::base::error::Error;
 use crate::base::schema::{patients, practitioner_services, waitlist_entries, waitlist_offers};
 use crate::base::tx::Tx;

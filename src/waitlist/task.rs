@@ -23,31 +23,46 @@ use crate::waitlist::{
     EntryId, VacancyStatus, WaitEnd, WaitStatus, answer, is_active, lock_if_idle, offer,
 };
 
-/// How often it looks.
+/// How often it looks for what has run out.
 const TICK_SECS: u64 = 5;
+/// It looks for free times in one of so many ticks: a deed offers what it frees itself.
+const SEARCH_TICKS: u32 = 4;
 /// How much is ended in one transaction.
 const ENDS_MAX: i64 = 50;
 /// How many services are searched in one tick; the next one goes on behind them.
 const SERVICES_MAX: i64 = 8;
 
-/// What is to be done.
-struct Due {
-    unanswered: bool,
-    over: bool,
-    services: Vec<ServiceId>,
+/// One whole look. Returns where the next look for free times goes on.
+pub async fn tick(app: &Arc<App>, after: Option<ServiceId>) -> Result<Option<ServiceId>, Error> {
+    end_due(app).await?;
+    search(app, after).await
 }
 
-/// One look. It reads first, so that a quiet list costs three questions to an index and keeps
-/// nobody from writing. Returns where the next look goes on.
-pub async fn tick(app: &Arc<App>, after: Option<ServiceId>) -> Result<Option<ServiceId>, Error> {
-    let due = look_as_system(app, move |tx| due(tx, after)).await?;
-    if due.unanswered {
+/// Ends what has run out. It reads first, so that a quiet list costs two questions to an index and
+/// keeps nobody from writing.
+async fn end_due(app: &Arc<App>) -> Result<(), Error> {
+    let due = look_as_system(app, |tx| {
+        tx.allow(Action::OfferVacancy, &Facts::NONE)?;
+        Ok((!unanswered(tx, 1)?.is_empty(), !over(tx, 1)?.is_empty()))
+    });
+    let (is_unanswered, is_over) = due.await?;
+    if is_unanswered {
         as_system(app, lapse_due).await?;
     }
-    if due.over {
+    if is_over {
         as_system(app, end_over).await?;
     }
-    for service in &due.services {
+    Ok(())
+}
+
+/// Offers what is free of the services for which somebody waits, some at a time.
+async fn search(app: &Arc<App>, after: Option<ServiceId>) -> Result<Option<ServiceId>, Error> {
+    let services = look_as_system(app, move |tx| {
+        tx.allow(Action::OfferVacancy, &Facts::NONE)?;
+        offer::waited_for(tx, after, SERVICES_MAX)
+    });
+    let services = services.await?;
+    for service in &services {
         let service = *service;
         let found = look_as_system(app, move |tx| {
             tx.allow(Action::OfferVacancy, &Facts::NONE)?;
@@ -61,17 +76,8 @@ pub async fn tick(app: &Arc<App>, after: Option<ServiceId>) -> Result<Option<Ser
             .await?;
         }
     }
-    let more = i64::try_from(due.services.len()).is_ok_and(|many| many >= SERVICES_MAX);
-    Ok(due.services.last().copied().filter(|_| more))
-}
-
-fn due(tx: &mut Tx, after: Option<ServiceId>) -> Result<Due, Error> {
-    tx.allow(Action::OfferVacancy, &Facts::NONE)?;
-    Ok(Due {
-        unanswered: !unanswered(tx, 1)?.is_empty(),
-        over: !over(tx, 1)?.is_empty(),
-        services: offer::waited_for(tx, after, SERVICES_MAX)?,
-    })
+    let more = i64::try_from(services.len()).is_ok_and(|many| many >= SERVICES_MAX);
+    Ok(services.last().copied().filter(|_| more))
 }
 
 /// Index: waitlist_offers_due.
@@ -157,15 +163,17 @@ pub fn end_over(tx: &mut Tx) -> Result<usize, Error> {
 
 /// Looks again and again, until `stop`.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    let mut after = None;
+    let (mut after, mut ticks) = (None, 0_u32);
     while !*stop.borrow() {
-        after = match tick(&app, after).await {
-            Ok(next) => next,
-            Err(error) => {
-                tracing::error!(%error, "the waiting list could not be looked after");
-                None
-            }
+        let looked = match ticks.checked_rem(SEARCH_TICKS) {
+            Some(0) => tick(&app, after).await,
+            _ => end_due(&app).await.map(|()| after),
         };
+        ticks = ticks.wrapping_add(1);
+        after = looked.unwrap_or_else(|error| {
+            tracing::error!(%error, "the waiting list could not be looked after");
+            None
+        });
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(TICK_SECS)) => {}
             _ = stop.changed() => return,
