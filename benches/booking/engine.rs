@@ -103,12 +103,16 @@ impl Database {
                 let url = self.url();
                 elsewhere(move || {
                     let mut conn = PgRust::establish(&url)?;
-                    repeat(times, || Ok(drop(query.clone().load::<Found>(&mut conn)?)))
+                    repeat(times, || {
+                        query.clone().load::<Found>(&mut conn).map(|_rows| ()).map_err(Into::into)
+                    })
                 })
             }
             Engine::Sqlite => {
                 let mut conn = SqliteConnection::establish(&self.file().to_string_lossy())?;
-                repeat(times, || Ok(drop(query.clone().load::<Found>(&mut conn)?)))
+                repeat(times, || {
+                    query.clone().load::<Found>(&mut conn).map(|_rows| ()).map_err(Into::into)
+                })
             }
         }
     }

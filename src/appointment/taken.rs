@@ -261,11 +261,8 @@ pub fn of_clinic(
     (from, to): (Instant, Instant),
 ) -> Result<Vec<Planned>, Error> {
     use AppointmentStatus::{Arrived, Booked, Pending};
-    let scope = tx.scope(Action::ReadAppointment)?;
-    if !scope.all && !scope.organizations.contains(&clinic) {
-        return Ok(Vec::new());
-    }
-    let visits = appointments::table
+    let Scope { all, patient, practitioner, organizations } = tx.scope(Action::ReadAppointment)?;
+    let mut visits = appointments::table
         .inner_join(practitioners::table)
         .filter(appointments::organization_id.eq(clinic))
         .filter(appointments::starts_at.ge(earliest(from)))
@@ -280,7 +277,16 @@ pub fn of_clinic(
             practitioners::time_zone,
             appointments::starts_at,
             appointments::ends_at,
-        ));
+        ))
+        .into_boxed();
+    if !all && !organizations.contains(&clinic) {
+        let (nobody, no_one) = (PatientId(uuid::Uuid::nil()), PractitionerId(uuid::Uuid::nil()));
+        visits = visits.filter(
+            appointments::patient_id
+                .eq(patient.unwrap_or(nobody))
+                .or(appointments::practitioner_id.eq(practitioner.unwrap_or(no_one))),
+        );
+    }
     Ok(visits.load(tx.conn)?)
 }
 

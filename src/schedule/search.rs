@@ -26,6 +26,8 @@ use crate::schedule::{days_of, diaries_of, grouped, terms};
 const LOOK_AT_EACH: usize = 2;
 /// And at least so many, whatever is wanted.
 const LOOK_AT_MIN: usize = 64;
+/// And never more at once: they lie in memory.
+const LOOK_AT_MAX: usize = 8192;
 
 /// Where a slot stands in a list: strangers after those whom the patient knows, by start, the
 /// less busy first.
@@ -221,11 +223,11 @@ impl Search {
             if ahead.is_empty() {
                 break;
             }
-            let mut next = first(&mut ahead, look_at);
+            let mut next = take_first(&mut ahead, look_at);
             self.keep_free(tx, run, &mut next)?;
             next.sort_unstable_by_key(|free| free.position);
             found.append(&mut next);
-            look_at = look_at.saturating_mul(2);
+            look_at = look_at.saturating_mul(2).min(LOOK_AT_MAX);
         }
         Ok(())
     }
@@ -309,7 +311,7 @@ impl Search {
 }
 
 /// Takes those out that come first, at most so many.
-fn first(ahead: &mut Vec<Free>, most: usize) -> Vec<Free> {
+fn take_first(ahead: &mut Vec<Free>, most: usize) -> Vec<Free> {
     if ahead.len() > most {
         ahead.select_nth_unstable_by_key(most, |free| free.position);
         let rest = ahead.split_off(most);

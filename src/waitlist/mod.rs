@@ -21,7 +21,7 @@ use crate::access::table::Action;
 use crate::account::AccountId;
 use crate::appointment::AppointmentId;
 use crate::base::column::{Instant, id, text_enum};
-use crate::base::db::Conn;
+use crate::base::db::{Conn, among};
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::problem;
@@ -295,7 +295,7 @@ fn show_all(tx: &mut Tx, ids: &[EntryId]) -> Result<Vec<Entry>, Error> {
             practitioners::table
                 .on(practitioners::id.nullable().eq(waitlist_entries::practitioner_id)),
         )
-        .filter(waitlist_entries::id.eq_any(ids))
+        .filter(among(waitlist_entries::id, ids))
         .select((
             EntryRow::as_select(),
             (patients::name, patients::time_zone),
@@ -360,7 +360,7 @@ fn vacancy(offer: &OfferRow, practitioner: &str, zone: Zone) -> Vacancy {
 fn standing_of(tx: &mut Tx, ids: &[EntryId]) -> Result<Vec<(OfferRow, String)>, Error> {
     Ok(waitlist_offers::table
         .inner_join(practitioners::table.on(practitioners::id.eq(waitlist_offers::practitioner_id)))
-        .filter(waitlist_offers::entry_id.eq_any(ids))
+        .filter(among(waitlist_offers::entry_id, ids))
         .filter(waitlist_offers::status.eq(VacancyStatus::Standing))
         .select((OfferRow::as_select(), practitioners::name))
         .load(tx.conn)?)

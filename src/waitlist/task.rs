@@ -165,9 +165,10 @@ pub fn end_over(tx: &mut Tx) -> Result<usize, Error> {
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let (mut after, mut ticks) = (None, 0_u32);
     while !*stop.borrow() {
-        let looked = match ticks.checked_rem(SEARCH_TICKS) {
-            Some(0) => tick(&app, after).await,
-            _ => end_due(&app).await.map(|()| after),
+        // A look that is not through goes on at once.
+        let looked = match (after, ticks.checked_rem(SEARCH_TICKS)) {
+            (Some(_), _) | (None, Some(0)) => tick(&app, after).await,
+            _ => end_due(&app).await.map(|()| None),
         };
         ticks = ticks.wrapping_add(1);
         after = looked.unwrap_or_else(|error| {

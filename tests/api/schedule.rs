@@ -1,6 +1,7 @@
 //! Working hours, absences and free times as staff and patients meet them.
 
 use actix_web::http::Method;
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::on_both;
@@ -186,18 +187,61 @@ on_both! {
     async fn free_times_are_paged_without_loss_and_listing_them_writes_nothing(world: World) {
         let rows = "SELECT count(*) AS n FROM audit_events";
         let before = world.house.count(rows);
-        let mut seen = Vec::new();
-        let mut path = format!("/v1/slots?service={}&{TUESDAY}&limit=7", world.service);
-        loop {
-            let answer = world.asha.client.get(&path).await;
-            let link = answer.header("link").map(str::to_owned);
-            seen.extend(texts(&answer.expect(200), "start"));
-            let Some(link) = link else { break };
-            path = link.trim_start_matches('<').split_once('>').unwrap().0.to_owned();
-        }
+        let seen = all_pages(world, &format!("{TUESDAY}&limit=7")).await;
         assert_eq!(seen.len(), 24);
         assert!(seen.is_sorted_by(|one, next| one < next));
         assert_eq!(world.house.count(rows), before);
+    }
+}
+
+/// Every page of a list, each beginning where the one before ended.
+async fn all_pages(world: &World, query: &str) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut path = format!("/v1/slots?service={}&{query}", world.service);
+    loop {
+        let answer = world.asha.client.get(&path).await;
+        let link = answer.header("link").map(str::to_owned);
+        seen.extend(texts(&answer.expect(200), "start"));
+        let Some(link) = link else { return seen };
+        path = link.trim_start_matches('<').split_once('>').unwrap().0.to_owned();
+    }
+}
+
+on_both! {
+    // More is taken before the first free time than the search looks at in one go.
+    async fn pages_of_a_full_diary_hold_every_free_time_once_whatever_their_length(world: World) {
+        let nine = |day: i64| "2026-11-24T02:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::days(day);
+        let start = |day, slot: i64| (nine(day) + TimeDelta::minutes(20 * slot)).to_rfc3339_opts(SecondsFormat::Secs, true);
+        // Tuesday to Thursday whole, then some of Friday, and of Monday all but the last.
+        let is_taken = |day, slot| day < 3 || (day == 3 && slot % 3 == 1) || (day == 6 && slot < 23);
+        let mut free = Vec::new();
+        for day in [0, 1, 2, 3, 6, 7] {
+            for slot in 0..24 {
+                if !is_taken(day, slot) {
+                    free.push(start(day, slot));
+                    continue;
+                }
+                let patient = [&world.asha.id, &world.boris.id][usize::from(slot % 2 == 1)];
+                let body = json!({
+                    "service": world.service, "practitioner": world.doctor.id, "patient": patient,
+                    "start": start(day, slot),
+                });
+                made(&world.registrar.client, "/v1/appointments", body).await;
+            }
+        }
+        let range = "from=2026-11-23T17:00:00Z&to=2026-12-01T17:00:00Z";
+        for limit in [1, 7, 100] {
+            assert_eq!(all_pages(world, &format!("{range}&limit={limit}")).await, free, "{limit} on a page");
+        }
+        for order in ["fair", "same_practitioner"] {
+            assert_eq!(all_pages(world, &format!("{range}&limit=5&order={order}")).await, free, "{order}");
+        }
+        let first = slots(world, &format!("{range}&first=true")).await.expect(200);
+        assert_eq!(texts(&first, "start"), [start(3, 0)]);
+        let evening = slots(world, &format!("{range}&part_of_day=evening")).await.expect(200);
+        assert_eq!(evening["items"], json!([]));
+        let morning: Vec<String> = free.iter().filter(|at| at[11..13] < *"05").cloned().collect();
+        assert_eq!(all_pages(world, &format!("{range}&limit=4&part_of_day=morning")).await, morning);
     }
 }
 

@@ -12,6 +12,9 @@ use diesel::sqlite::Sqlite;
 
 use super::AnyBackend;
 
+/// SQLite binds at most 32,766 values: longer lists are sent as they are.
+const FILLED_MAX: usize = 8192;
+
 /// Whether a column has one of some values; see [`among`].
 #[derive(Debug, Clone)]
 pub struct Among<C, T> {
@@ -19,11 +22,11 @@ pub struct Among<C, T> {
     values: Vec<T>,
 }
 
-/// As diesel's `eq_any`, whose text is another for every length, so that a list of a hundred is
-/// taken apart and planned anew each time. Here PostgreSQL gets one array, and SQLite a list as
-/// long as the next power of two, its end filled with the last value.
-pub fn among<C, T>(column: C, values: Vec<T>) -> Among<C, T> {
-    Among { column, values }
+/// As diesel's `eq_any`, which SQLite takes apart and plans anew each time, because its text is
+/// another for every length. Here SQLite gets a list as long as the next power of two, its end
+/// filled with the last value; PostgreSQL gets one array, as from diesel.
+pub fn among<C, T>(column: C, values: impl Into<Vec<T>>) -> Among<C, T> {
+    Among { column, values: values.into() }
 }
 
 impl<C: Expression, T> Expression for Among<C, T>
@@ -83,7 +86,10 @@ where
         };
         self.column.walk_ast(pass.reborrow())?;
         pass.push_sql(" IN (");
-        let fill = self.values.len().next_power_of_two().saturating_sub(self.values.len());
+        let fill = match self.values.len() {
+            many @ ..=FILLED_MAX => many.next_power_of_two().saturating_sub(many),
+            _ => 0,
+        };
         let filled = self.values.iter().chain(std::iter::repeat_n(last, fill));
         for (at, value) in filled.enumerate() {
             if at > 0 {

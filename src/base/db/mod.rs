@@ -5,8 +5,8 @@
 //! a number of equal workers. The queues are bounded; a full one is an answer, not a wait.
 //!
 //! Statements stay prepared on their connection, with three exceptions that hot ones avoid:
-//! diesel prepares an `UPDATE` anew each time (`statement!` does not) and a list (`eq_any`; use
-//! [`among`]), and SQLite a bound `LIMIT`. So what is found by its key is asked for with
+//! diesel prepares an `UPDATE` anew each time (`statement!` does not), and SQLite a list (`eq_any`;
+//! [`among`] does not) and a bound `LIMIT`. So what is found by its key is asked for with
 //! `get_result`; `first` says `LIMIT`.
 
 mod among;

@@ -187,7 +187,7 @@ pub(crate) fn mark(tx: &mut Tx, visits: &mut [Appointment]) -> Result<(), Error>
 
 /// How many of some held times are held in place of other visits.
 pub(crate) fn count_of(tx: &mut Tx, held: &[AppointmentId]) -> Result<i64, Error> {
-    let offered = offered_times::table.filter(offered_times::held_id.eq_any(held));
+    let offered = offered_times::table.filter(among(offered_times::held_id, held));
     Ok(offered.select(count_star()).get_result(tx.conn)?)
 }
 

@@ -84,13 +84,16 @@ export async function closures(state) {
       busy(submit, add, trouble);
     });
 
+    // Sent again after a lost answer, it is the same closure.
+    let key = api.newKey();
     async function add() {
       const own = name.querySelector('input').value.trim();
       const theirs = other.querySelector('input').value.trim() || own;
       const names = lang() === 'ru' ? { ru: own, en: theirs } : { en: own, ru: theirs };
       const hours = { ...(from.value ? { from: from.value } : {}), ...(to.value ? { to: to.value } : {}) };
       try {
-        const added = await api.post(pathOf(clinic), { name: names, from_date: first.value, to_date: last.value, ...hours });
+        const added = await api.post(pathOf(clinic), { name: names, from_date: first.value, to_date: last.value, ...hours }, key);
+        key = api.newKey();
         if (added.affected_count > 0) {
           location.hash = `#/closures/${added.id}`;
           return;
@@ -99,6 +102,7 @@ export async function closures(state) {
         await load();
         noted(t('closures.added', { name: added.name }));
       } catch (error) {
+        if (error.status) key = api.newKey();
         const wrong = (error.errors ?? []).map((one) => fields[one.pointer]).find(Boolean);
         wrong?.setAttribute('aria-invalid', 'true');
         wrong?.focus();

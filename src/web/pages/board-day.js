@@ -14,7 +14,7 @@ const COLUMN = 'feldsher.board.column';
 
 /** `state`: {me, clinic, clinics, zone, choose, waiting}; a day and a visit on it when an address leads there. */
 export async function board(state, day, visit) {
-  if (day) {
+  if (day && !Number.isNaN(Date.parse(`${day}T12:00:00Z`))) {
     sessionStorage.setItem(DAY, day);
     // Once it has been shown, the address is the board's again: whoever turns the day has turned it.
     history.replaceState(null, '', '#/');

@@ -125,7 +125,9 @@ export function poll(fn, seconds) {
     clearTimeout(timer);
     let next = seconds;
     try { next = (await fn()) || seconds; } catch { /* the next round tries again */ }
-    if (!stopped) timer = setTimeout(round, next * 1000);
+    if (stopped) return;
+    clearTimeout(timer);
+    timer = setTimeout(round, next * 1000);
   };
   // A page brought back to the front must not show old news.
   const woken = () => { if (!document.hidden && !stopped) round(); };
