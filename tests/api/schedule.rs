@@ -240,7 +240,7 @@ on_both! {
         assert_eq!(texts(&first, "start"), [start(3, 0)]);
         let evening = slots(world, &format!("{range}&part_of_day=evening")).await.expect(200);
         assert_eq!(evening["items"], json!([]));
-        let morning: Vec<String> = free.iter().filter(|at| at[11..13] < *"05").cloned().collect();
+        let morning: Vec<String> = free.iter().filter(|at| at.get(11..13).unwrap() < "05").cloned().collect();
         assert_eq!(all_pages(world, &format!("{range}&limit=4&part_of_day=morning")).await, morning);
     }
 }
