@@ -33,7 +33,7 @@ impl Story {
     fn begin() -> Self {
         let now: Instant = "2026-11-24T02:00:00Z".parse().unwrap();
         Self {
-            room: Room::new(now),
+            room: Room::new(IcePolicy::All, now),
             now,
             heard: BTreeMap::new(),
             closed: BTreeMap::new(),
@@ -530,7 +530,7 @@ fn after_a_restart_of_the_server_media_go_on_and_numbers_too() {
     let (mut story, _, _) = Story::in_call();
     let before = story.room.generation;
     story.now = story.now.plus(TimeDelta::seconds(2));
-    story.room = Room::new(story.now);
+    story.room = Room::new(IcePolicy::All, story.now);
     for who in [DOCTOR, ASHA] {
         let restore = Event::Restore(story.guest(who), story.credentials(who));
         story.apply(restore);
@@ -551,7 +551,7 @@ fn after_a_restart_of_the_server_media_go_on_and_numbers_too() {
 fn a_negotiation_lost_with_a_restart_is_begun_anew_for_who_comes_back() {
     let (mut story, _, _) = Story::in_call();
     story.now = story.now.plus(TimeDelta::seconds(2));
-    story.room = Room::new(story.now);
+    story.room = Room::new(IcePolicy::All, story.now);
     let restore = Event::Restore(story.guest(ASHA), story.credentials(ASHA));
     story.apply(restore);
     let doctor = story.enter(DOCTOR);
