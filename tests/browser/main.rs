@@ -12,6 +12,7 @@ mod clinic;
 mod driver;
 mod my_visits;
 mod page;
+mod relay;
 mod stage;
 mod story;
 mod waitlist;
