@@ -260,6 +260,25 @@ fn not_a_byte_of_a_session_description_passes_before_both_are_let_in() {
 }
 
 #[test]
+fn both_sides_hear_which_ways_their_connection_may_take_each_time_it_is_made() {
+    for (policy, word) in [(IcePolicy::All, "all"), (IcePolicy::Relay, "relay")] {
+        let mut story = Story::begin();
+        story.room = Room::new(policy, story.now);
+        let (asha, doctor) = (story.enter(ASHA), story.enter(DOCTOR));
+        story.decide(ASHA, Admission::Admitted);
+        let (edge, generation) = story.last_negotiation(doctor);
+        let body = format!(r#"{{"edge":"{edge}"}}"#);
+        story.say(asha, "ice_restart_request", &edge, 0, generation, &body);
+        for line in [asha, doctor] {
+            let heard = story.messages(line);
+            let said: Vec<_> = heard.iter().filter(|one| one["t"] == "negotiate").collect();
+            assert_eq!(said.len(), 2);
+            assert!(said.iter().all(|one| one["body"]["ice_policy"] == word), "{said:?}");
+        }
+    }
+}
+
+#[test]
 fn the_one_let_in_hears_it_in_the_order_of_the_specification() {
     let mut story = Story::begin();
     let (asha, doctor) = (story.enter(ASHA), story.enter(DOCTOR));

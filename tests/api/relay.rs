@@ -171,11 +171,11 @@ fn the_check_says_in_words_what_is_wrong_with_a_coturn() {
     fails(&ours, "`static-auth-secret` there and ice.turn_secret here differ");
 
     ours = settings(&coturn.urls()[2..], SECRET, None);
-    fails(&ours, "its certificate is not trusted (");
+    fails(&ours, "its certificate is not trusted (nobody known has signed it");
     let shown = ["--cert=stranger.pem", "--pkey=stranger.key"];
     let other = Coturn::start(&shown);
     ours = settings(&other.urls()[2..], SECRET, Some(other.certificate("stranger")));
-    fails(&ours, "its certificate is not trusted (");
+    fails(&ours, "its certificate is not trusted (it is for another name)");
 
     // A clock that is a day behind makes names that have run out before they are used.
     ours = settings(&coturn.urls(), SECRET, Some(coturn.certificate("cert")));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls::{CertificateError, ClientConfig, ClientConnection, StreamOwned};
 
 use crate::call::relay::stun;
 use crate::call::relay::trouble::Trouble;
@@ -114,7 +114,7 @@ fn in_tls(
 fn of_handshake(error: &io::Error) -> Trouble {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match inner {
-        Some(rustls::Error::InvalidCertificate(why)) => Trouble::Certificate(why.to_string()),
+        Some(rustls::Error::InvalidCertificate(why)) => Trouble::Certificate(words(why)),
         Some(rustls::Error::InvalidMessage(_)) => Trouble::NotTls,
         Some(other) => Trouble::NoAgreement(other.to_string()),
         None if error.kind() == ErrorKind::UnexpectedEof => {
@@ -122,6 +122,21 @@ fn of_handshake(error: &io::Error) -> Trouble {
         }
         None => trouble(error),
     }
+}
+
+fn words(why: &CertificateError) -> String {
+    let words = match why {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has run out",
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet; or our clock is wrong"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is for another name"
+        }
+        CertificateError::UnknownIssuer => "nobody known has signed it, or its chain is not whole",
+        other => return other.to_string(),
+    };
+    words.to_owned()
 }
 
 /// What is left of the time; at its end, an error like that of a socket that waited in vain.
@@ -168,5 +183,47 @@ fn trouble(error: &io::Error) -> Trouble {
             Trouble::Closed
         }
         _ => Trouble::Ours(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn what_comes_in_pieces_is_one_message_and_silence_is_none() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let until = Instant::now() + Duration::from_secs(5);
+        let mut wire = Wire::Tcp(connect(address, until).unwrap());
+        let (mut far, _) = listener.accept().unwrap();
+        let message =
+            [b"\x01\x03\x00\x04\x21\x12\xa4\x42twelve bytes".as_slice(), b"four"].concat();
+        for byte in &message {
+            far.write_all(&[*byte]).unwrap();
+        }
+        assert_eq!(wire.receive(until), Ok(Some(message)));
+        let soon = Instant::now() + Duration::from_millis(30);
+        assert_eq!(wire.receive(soon), Ok(None));
+        far.write_all(b"HTTP/1.1 400 Bad Request").unwrap();
+        assert_eq!(wire.receive(until), Err(Trouble::NotTurn));
+        drop(far);
+        assert_eq!(wire.receive(until), Err(Trouble::Closed));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_said_in_words() {
+        for (why, said) in [
+            (CertificateError::Expired, "run out"),
+            (CertificateError::NotValidYet, "not valid yet"),
+            (CertificateError::NotValidForName, "another name"),
+            (CertificateError::UnknownIssuer, "nobody known"),
+        ] {
+            let error = io::Error::other(rustls::Error::InvalidCertificate(why));
+            let trouble = of_handshake(&error).to_string();
+            assert!(trouble.contains(said) && trouble.contains("not trusted"), "{trouble}");
+        }
     }
 }
