@@ -45,6 +45,9 @@ enum Command {
     /// The settings
     #[command(subcommand, arg_required_else_help = true)]
     Config(cli::config::Show),
+    /// The relays of calls
+    #[command(subcommand, arg_required_else_help = true)]
+    Relay(cli::relay::Relay),
     /// Time zones
     #[command(subcommand, arg_required_else_help = true)]
     Tz(cli::tz::Tz),
@@ -75,6 +78,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::User(user) => cli::user::run(user, settings(file)?),
         Command::Openapi => say(server::openapi().to_pretty_json()?),
         Command::Config(show) => cli::config::run(&show, &Config::load(file)?),
+        Command::Relay(relay) => cli::relay::run(&relay, &settings(file)?),
         Command::Tz(tz) => cli::tz::run(&tz, settings(file)?),
         Command::Audit(audit) => cli::audit::run(&audit, &settings(file)?),
     }
@@ -132,6 +136,7 @@ mod tests {
             "user add",
             "user enable",
             "config check",
+            "relay check",
             "tz check",
             "audit verify",
         ] {

@@ -247,7 +247,11 @@ async fn ready(app: web::Data<app::App>) -> Result<HttpResponse, Error> {
             Err(_elapsed) => return Err(Error::from(&problem::OVERLOADED)),
         };
     answered?;
-    Ok(HttpResponse::Ok().json(json!({"status": "ready"})))
+    // A relay that fails is no reason to send people elsewhere: most calls need none.
+    Ok(HttpResponse::Ok().json(match app.relays.standing() {
+        Some(relays) => json!({"status": "ready", "relays": relays}),
+        None => json!({"status": "ready"}),
+    }))
 }
 
 async fn demo_sms(app: web::Data<app::App>) -> HttpResponse {

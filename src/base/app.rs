@@ -20,6 +20,7 @@ use crate::base::laws;
 use crate::base::master_key::{self, Opened};
 use crate::base::seal::Seal;
 use crate::call::Rooms;
+use crate::call::relay::Relays;
 use crate::encounter::{EncounterId, ParticipantId};
 use crate::message::inbox::Inbox;
 use crate::schedule::diary::Diaries;
@@ -40,6 +41,8 @@ pub struct App {
     pub hasher: Hasher,
     /// The live rooms of this process.
     pub rooms: Rooms,
+    /// Whether the relays of calls work.
+    pub relays: Relays,
     /// Working time in memory.
     pub diaries: Diaries,
     /// The last SMS of a demonstration; empty anywhere else.
@@ -71,7 +74,8 @@ impl App {
             seal,
             tokens,
             hasher: Hasher::new(),
-            rooms: Rooms::new(Arc::clone(&clock)),
+            rooms: Rooms::new(Arc::clone(&clock), config.ice.policy),
+            relays: Relays::default(),
             diaries: Diaries::default(),
             inbox: if config.demo { Inbox::open() } else { Inbox::closed() },
             outbox: Notify::new(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::column::text_enum;
 use crate::base::{master_key, telemetry};
+use crate::call::relay::url::RelayUrl;
 use crate::message::gateway;
 
 /// The defaults, compiled in.
@@ -184,6 +185,18 @@ pub struct Visit {
     pub closes_after_minutes: u32,
 }
 
+text_enum!(
+    /// Which ways sound and picture may take.
+    #[derive(Default)]
+    IcePolicy {
+        #[default]
+        /// From browser to browser where that is possible, over a relay where it is not.
+        All = "all",
+        /// Over a relay only.
+        Relay = "relay",
+    }
+);
+
 /// `[ice]`
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -193,6 +206,8 @@ pub struct Ice {
     pub turn_urls: Vec<String>,
     pub turn_secret: Secret,
     pub turn_credential_secs: u32,
+    pub turn_ca: PathBuf,
+    pub policy: IcePolicy,
 }
 
 text_enum!(
@@ -281,6 +296,12 @@ impl Config {
         }
         if !self.ice.turn_urls.is_empty() && self.ice.turn_secret.0.is_empty() {
             bail!("ice.turn_secret is needed when ice.turn_urls are set");
+        }
+        for url in &self.ice.turn_urls {
+            url.parse::<RelayUrl>().with_context(|| format!("ice.turn_urls: {url}"))?;
+        }
+        if self.ice.policy == IcePolicy::Relay && self.ice.turn_urls.is_empty() {
+            bail!("ice.turn_urls are needed when ice.policy is relay");
         }
         if !is_origin(&self.http.public_url) && !self.http.public_url.is_empty() {
             bail!("http.public_url must be like https://clinic.example");
@@ -423,6 +444,9 @@ mod tests {
             ("FELDSHER__DATABASE__QUEUE_LEN_MAX", "0", "database.queue_len_max"),
             ("FELDSHER__SIGN_IN__PATIENT_SESSION_DAYS", "4294967295", "patient_session_days"),
             ("FELDSHER__ICE__TURN_CREDENTIAL_SECS", "0", "ice.turn_credential_secs"),
+            ("FELDSHER__ICE__TURN_URLS", "turn:a.example", "ice.turn_secret"),
+            ("FELDSHER__ICE__POLICY", "relay", "ice.turn_urls"),
+            ("FELDSHER__ICE__POLICY", "direct", "policy"),
             ("FELDSHER__HTTP__PUBLIC_URL", "clinic.example", "http.public_url"),
             ("FELDSHER__HTTP__ALLOWED_ORIGINS", "https://a,b", "http.allowed_origins"),
         ] {

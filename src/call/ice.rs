@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use crate::base::column::Instant;
 use crate::base::config;
 use crate::base::seal::hex;
+use crate::call::relay::client::Credential;
 
 /// An entry of `RTCConfiguration.iceServers` (W3C WebRTC 4.2.4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -34,15 +35,22 @@ pub fn servers(settings: &config::Ice, participant: uuid::Uuid, now: Instant) ->
         servers.push(IceServer { urls, username: None, credential: None });
     }
     if !settings.turn_urls.is_empty() {
-        let secret = settings.turn_secret.0.as_bytes();
         let expiry = now.utc().timestamp().saturating_add(settings.turn_credential_secs.into());
-        let username = format!("{expiry}:{}", opaque(secret, participant, expiry));
-        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret);
-        let credential = STANDARD.encode(hmac::sign(&key, username.as_bytes()));
+        let Credential { username, password } =
+            credential(&settings.turn_secret, participant, expiry);
         let urls = settings.turn_urls.clone();
-        servers.push(IceServer { urls, username: Some(username), credential: Some(credential) });
+        servers.push(IceServer { urls, username: Some(username), credential: Some(password) });
     }
     servers
+}
+
+/// A name for a relay that says when it runs out, in seconds since 1970, and its password.
+pub fn credential(secret: &config::Secret, participant: uuid::Uuid, expiry: i64) -> Credential {
+    let secret = secret.0.as_bytes();
+    let username = format!("{expiry}:{}", opaque(secret, participant, expiry));
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret);
+    let password = STANDARD.encode(hmac::sign(&key, username.as_bytes()));
+    Credential { username, password }
 }
 
 /// The relay's log must not tell who visits whom: the name says nothing and changes every time.
@@ -63,6 +71,7 @@ mod tests {
             turn_urls: vec!["turns:turn.example.org:443?transport=tcp".to_owned()],
             turn_secret: config::Secret("north".to_owned()),
             turn_credential_secs: 600,
+            ..config::Config::defaults().unwrap().ice
         };
         let now: Instant = "2026-11-24T02:00:00Z".parse().unwrap();
         let servers = servers(&settings, uuid::Uuid::nil(), now);

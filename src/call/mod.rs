@@ -11,6 +11,7 @@ pub mod line;
 pub mod mailbox;
 pub mod message;
 mod meter;
+pub mod relay;
 pub mod room;
 pub mod seat;
 pub mod socket;
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 use crate::account::SessionId;
 use crate::base::app::App;
 use crate::base::column::Instant;
+use crate::base::config::IcePolicy;
 use crate::base::ctx::as_system;
 use crate::base::problem;
 use crate::base::tx;
@@ -50,6 +52,7 @@ struct Live {
 /// The live rooms of this process.
 #[derive(Default)]
 pub struct Rooms {
+    policy: IcePolicy,
     live: Mutex<HashMap<EncounterId, Live>>,
     /// Departures that the database could not take yet.
     owed: Mutex<Vec<Departure>>,
@@ -75,9 +78,9 @@ pub struct Departure {
 }
 
 impl Rooms {
-    /// Rooms that live by `clock`.
-    pub fn new(clock: Arc<dyn crate::base::clock::Clock>) -> Self {
-        let rooms = Self::default();
+    /// Rooms that live by `clock`, whose connections take the ways of `policy`.
+    pub fn new(clock: Arc<dyn crate::base::clock::Clock>, policy: IcePolicy) -> Self {
+        let rooms = Self { policy, ..Self::default() };
         drop(rooms.clock.set(clock));
         rooms
     }
@@ -137,7 +140,7 @@ impl Rooms {
         }
         let live = rooms
             .entry(encounter)
-            .or_insert_with(|| Live { room: Room::new(now), lines: Vec::new() });
+            .or_insert_with(|| Live { room: Room::new(self.policy, now), lines: Vec::new() });
         let came = line.as_ref().map(|line| line.id);
         live.lines.extend(line);
         let departures = live.carry_out(encounter, event, now);

@@ -17,6 +17,7 @@ use serde_json::json;
 
 use crate::account::SessionId;
 use crate::base::column::Instant;
+use crate::base::config::IcePolicy;
 use crate::call::edge::{Edge, Phase};
 use crate::call::event::{CloseCode, Credentials, Effect, Event, Guest, LineId, OverWhy};
 use crate::call::ice::IceServer;
@@ -98,6 +99,7 @@ impl Seat {
 /// One room.
 #[derive(Debug)]
 pub struct Room {
+    policy: IcePolicy,
     seats: Vec<Seat>,
     edges: Vec<Edge>,
     /// The practitioner's last word, for those who are between two sockets when it is said.
@@ -111,10 +113,11 @@ pub struct Room {
 }
 
 impl Room {
-    /// An empty room. Generations begin at the time in milliseconds, so that those of a room that
+    /// An empty room, whose connections take the ways of `policy`. Generations begin at the time in milliseconds, so that those of a room that
     /// is opened again after a restart are higher than any before.
-    pub fn new(now: Instant) -> Self {
+    pub fn new(policy: IcePolicy, now: Instant) -> Self {
         Self {
+            policy,
             seats: Vec::new(),
             edges: Vec::new(),
             decided: Vec::new(),
@@ -555,12 +558,12 @@ impl Room {
         edge.restart(generation, now);
         let edge = edge.clone();
         self.withdraw(&edge);
-        let turn = Turn { neg: 0, generation };
+        let (turn, policy) = (Turn { neg: 0, generation }, self.policy);
         for view in [edge.seen_by(edge.offerer), edge.seen_by(edge.answerer)].into_iter().flatten()
         {
             let body = json!({
                 "peer": view.peer, "role": view.role, "polite": view.polite, "gen": generation,
-                "fresh": fresh,
+                "fresh": fresh, "ice_policy": policy,
             });
             let id = edge.other(view.peer);
             self.post(id, "negotiate", None, Some((name, turn)), &body, now);

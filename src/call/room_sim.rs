@@ -108,7 +108,7 @@ impl World {
         Self {
             seed,
             now,
-            room: Room::new(now),
+            room: Room::new(IcePolicy::All, now),
             clients: clients.collect(),
             rows: rows.collect(),
             open: BTreeMap::new(),
@@ -299,7 +299,7 @@ impl World {
         self.pass(1000);
         self.closed.extend(self.open.keys());
         self.open.clear();
-        self.room = Room::new(self.now);
+        self.room = Room::new(IcePolicy::All, self.now);
         for at in 0..self.clients.len() {
             self.forget_line(at);
             let Some(seat) = self.rows[at].seat else { continue };

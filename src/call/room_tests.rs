@@ -33,7 +33,7 @@ impl Story {
     fn begin() -> Self {
         let now: Instant = "2026-11-24T02:00:00Z".parse().unwrap();
         Self {
-            room: Room::new(now),
+            room: Room::new(IcePolicy::All, now),
             now,
             heard: BTreeMap::new(),
             closed: BTreeMap::new(),
@@ -257,6 +257,25 @@ fn not_a_byte_of_a_session_description_passes_before_both_are_let_in() {
     story.say(doctor, "offer", &edge, 1, generation, r#"{"sdp":"v=0"}"#);
     assert_eq!(story.hear(asha), Vec::<String>::new(), "the two inside talk; she hears nothing");
     assert!(story.hear(sister).contains(&"offer".to_owned()));
+}
+
+#[test]
+fn both_sides_hear_which_ways_their_connection_may_take_each_time_it_is_made() {
+    for (policy, word) in [(IcePolicy::All, "all"), (IcePolicy::Relay, "relay")] {
+        let mut story = Story::begin();
+        story.room = Room::new(policy, story.now);
+        let (asha, doctor) = (story.enter(ASHA), story.enter(DOCTOR));
+        story.decide(ASHA, Admission::Admitted);
+        let (edge, generation) = story.last_negotiation(doctor);
+        let body = format!(r#"{{"edge":"{edge}"}}"#);
+        story.say(asha, "ice_restart_request", &edge, 0, generation, &body);
+        for line in [asha, doctor] {
+            let heard = story.messages(line);
+            let said: Vec<_> = heard.iter().filter(|one| one["t"] == "negotiate").collect();
+            assert_eq!(said.len(), 2);
+            assert!(said.iter().all(|one| one["body"]["ice_policy"] == word), "{said:?}");
+        }
+    }
 }
 
 #[test]
@@ -530,7 +549,7 @@ fn after_a_restart_of_the_server_media_go_on_and_numbers_too() {
     let (mut story, _, _) = Story::in_call();
     let before = story.room.generation;
     story.now = story.now.plus(TimeDelta::seconds(2));
-    story.room = Room::new(story.now);
+    story.room = Room::new(IcePolicy::All, story.now);
     for who in [DOCTOR, ASHA] {
         let restore = Event::Restore(story.guest(who), story.credentials(who));
         story.apply(restore);
@@ -551,7 +570,7 @@ fn after_a_restart_of_the_server_media_go_on_and_numbers_too() {
 fn a_negotiation_lost_with_a_restart_is_begun_anew_for_who_comes_back() {
     let (mut story, _, _) = Story::in_call();
     story.now = story.now.plus(TimeDelta::seconds(2));
-    story.room = Room::new(story.now);
+    story.room = Room::new(IcePolicy::All, story.now);
     let restore = Event::Restore(story.guest(ASHA), story.credentials(ASHA));
     story.apply(restore);
     let doctor = story.enter(DOCTOR);

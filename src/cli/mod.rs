@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod config;
 pub mod demo;
+pub mod relay;
 pub mod serve;
 pub mod tz;
 pub mod user;

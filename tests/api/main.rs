@@ -18,6 +18,7 @@ mod moves;
 mod places;
 mod race;
 mod records;
+mod relay;
 mod repeat;
 mod resources;
 mod schedule;

@@ -26,6 +26,7 @@ pub struct Clinic {
     process: Child,
     engine: Engine,
     database: Database,
+    settings: Vec<(&'static str, String)>,
 }
 
 /// Somebody from the table that the demo prints.
@@ -39,8 +40,13 @@ pub struct Person {
 
 impl Clinic {
     pub async fn open(engine: Engine) -> Self {
+        Self::open_with(engine, Vec::new()).await
+    }
+
+    /// As [`Clinic::open`], with some settings that differ.
+    pub async fn open_with(engine: Engine, settings: Vec<(&'static str, String)>) -> Self {
         let database = engine.create();
-        let (process, said) = start(engine, &database, "0").await;
+        let (process, said) = start(engine, &database, &settings, "0").await;
         Self {
             url: said["url"].as_str().unwrap().trim_end_matches('/').to_owned(),
             people: said["people"].as_array().unwrap().clone(),
@@ -48,6 +54,7 @@ impl Clinic {
             process,
             engine,
             database,
+            settings,
         }
     }
 
@@ -60,7 +67,7 @@ impl Clinic {
     /// Starts again where it was: the same directory, the same port.
     pub async fn start_again(&mut self) {
         let port = self.url.rsplit_once(':').unwrap().1.to_owned();
-        let (process, said) = start(self.engine, &self.database, &port).await;
+        let (process, said) = start(self.engine, &self.database, &self.settings, &port).await;
         self.process = process;
         assert_eq!(said["url"], *self.url);
     }
@@ -151,7 +158,12 @@ impl Drop for Clinic {
 }
 
 /// Starts the demo, and waits for what it says when it listens.
-async fn start(engine: Engine, database: &Database, port: &str) -> (Child, Value) {
+async fn start(
+    engine: Engine,
+    database: &Database,
+    settings: &[(&'static str, String)],
+    port: &str,
+) -> (Child, Value) {
     let log = database.directory().join("stderr.log");
     let mut command = Command::new(env!("CARGO_BIN_EXE_feldsher"));
     command
@@ -159,6 +171,7 @@ async fn start(engine: Engine, database: &Database, port: &str) -> (Child, Value
         .arg(database.directory().join("demo"))
         .env_remove("DATABASE_URL")
         .env("FELDSHER__VISIT__OPENS_BEFORE_MINUTES", OPENS_BEFORE_MINUTES)
+        .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(File::options().create(true).append(true).open(&log).unwrap());

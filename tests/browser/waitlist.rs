@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::chromium::Chromium;
 use crate::clinic::Clinic;
-use crate::page::{Device, Page, quoted};
-use crate::stage::patient_signs_in;
+use crate::page::{Device, Page};
+use crate::stage::{patient_signs_in, post};
 use crate::support::{Client, Engine, key};
 
 /// A service and a free start of it, days ahead where there are such, so that no deadline depends on
@@ -152,15 +152,4 @@ async fn until_offered(page: &Page, entry: &Value) {
         actix_web::rt::time::sleep(std::time::Duration::from_millis(200)).await;
     }
     panic!("never offered: {}", page.ask(&path).await);
-}
-
-/// What the API answers to a deed of the very session of a page.
-async fn post(page: &Page, path: &str, body: &Value) -> Value {
-    let script = format!(
-        "const page = document.querySelector('script[type=module]').src; \
-         const api = await import(page.replace(/[^/]+$/, 'api.js')); \
-         return api.post({}, {body});",
-        quoted(path)
-    );
-    page.run(&script).await
 }

@@ -52,6 +52,19 @@
       return reached ? at : null;
     },
 
+    /** How the connection that lives goes, at both of its ends, and whether it knows another way. */
+    async way() {
+      const pc = connections.findLast((one) => one.connectionState === 'connected');
+      if (!pc) return null;
+      const stats = await pc.getStats();
+      const transport = [...stats.values()].find((one) => one.type === 'transport' && one.selectedCandidatePairId);
+      const pair = stats.get(transport?.selectedCandidatePairId);
+      const near = stats.get(pair?.localCandidateId);
+      const far = stats.get(pair?.remoteCandidateId);
+      const known = [pc.localDescription, pc.remoteDescription].map(({ sdp }) => sdp).join('');
+      return { near: near?.candidateType, far: far?.candidateType, over: near?.relayProtocol, direct: / typ (host|srflx|prflx)/.test(known) };
+    },
+
     /** What has come in so far over the connection that lives, from the browser's own counters. */
     async media() {
       const pc = connections.findLast((one) => one.connectionState === 'connected');

@@ -6,6 +6,7 @@ pub mod client;
 pub mod engine;
 pub mod peer;
 pub mod raw;
+pub mod relay;
 pub mod visit;
 pub mod world;
 

@@ -37,7 +37,9 @@ export class Edge extends EventTarget {
   build(policy = this.policy) {
     this.discard();
     this.policy = policy;
-    const pc = new RTCPeerConnection({ iceServers: this.ice(), bundlePolicy: 'max-bundle', ...(policy === 'relay' ? { iceTransportPolicy: 'relay' } : {}) });
+    const iceServers = this.ice();
+    const relayed = policy === 'relay' || (this.narrow && iceServers.some(isRelay));
+    const pc = new RTCPeerConnection({ iceServers, bundlePolicy: 'max-bundle', ...(relayed ? { iceTransportPolicy: 'relay' } : {}) });
     this.pc = pc;
     this.stream = new MediaStream();
     const mine = (fn) => (event) => { if (this.pc === pc) fn(event); };
@@ -184,6 +186,7 @@ export class Edge extends EventTarget {
       clearTimeout(this.timer);
       this.timer = 0;
       this.step = 0;
+      this.narrow = false;
       this.become('up');
     } else if (pc.connectionState === 'failed') {
       this.become('recovering');
@@ -212,11 +215,13 @@ export class Edge extends EventTarget {
     const extra = { edge: this.id, neg: this.neg, gen: this.gen };
     if (this.step <= RESTARTS_MAX && this.pc) this.send('ice_restart_request', { edge: this.id, why: this.pc.connectionState }, extra);
     else {
-      if (this.step > RESTARTS_MAX + REBUILDS_BEFORE_VOICE) this.emit('weak');
+      this.narrow = this.step > RESTARTS_MAX + REBUILDS_BEFORE_VOICE;
+      if (this.narrow) this.emit('weak');
       this.send('negotiate_request', { edge: this.id, why: 'rebuild' }, extra);
     }
     this.later(STEP_MS);
   }
 }
 
+const isRelay = ({ urls }) => [urls].flat().some((url) => url.startsWith('turn'));
 const print = (sdp) => /a=fingerprint:(\S+ \S+)/.exec(sdp)?.[1];

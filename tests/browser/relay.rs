@@ -1,0 +1,86 @@
+//! A call over the relay alone: a real coturn between two real browsers.
+
+use serde_json::{Value, json};
+
+use crate::chromium::Chromium;
+use crate::clinic::Clinic;
+use crate::driver::media_flows;
+use crate::page::{Device, Page, quoted};
+use crate::stage::{patient_signs_in, post, staff_signs_in, text};
+use crate::story::ONE_STORY;
+use crate::support::Engine;
+use crate::support::relay::{Coturn, LOOPBACK, SECRET};
+
+#[actix_web::test]
+async fn a_call_goes_over_the_relay_alone_by_udp_where_the_clinic_says_so() {
+    call_over("udp", |[udp, _, _]| udp).await;
+}
+
+#[actix_web::test]
+async fn a_call_goes_over_the_relay_alone_by_tcp_where_nothing_else_passes() {
+    call_over("tcp", |[_, tcp, _]| tcp).await;
+}
+
+async fn call_over(protocol: &str, which: impl FnOnce([String; 3]) -> String) {
+    let _alone = ONE_STORY.lock().await;
+    let coturn = Coturn::start(LOOPBACK);
+    let settings = vec![
+        ("FELDSHER__ICE__TURN_URLS", which(coturn.urls())),
+        ("FELDSHER__ICE__TURN_SECRET", SECRET.to_owned()),
+        ("FELDSHER__ICE__POLICY", "relay".to_owned()),
+    ];
+    let clinic = Clinic::open_with(Engine::Sqlite, settings).await;
+    let (phone, desk) = (Chromium::start().await, Chromium::start().await);
+    let patient = phone.page("patient", Device::Phone, "ru").await;
+    let doctor = desk.page("doctor", Device::Desk, "en").await;
+
+    patient_signs_in(&patient, &clinic, &clinic.everybody("patient")[0]).await;
+    let visit = book(&patient).await;
+    let encounter = text(&visit["encounter"]["id"]);
+    patient.goto_hash(&format!("#/visit/{encounter}")).await;
+    patient.click("#enter-waiting-room").await;
+    patient.wait_for("document.querySelector('#device-state')?.dataset.state === 'ok'").await;
+    patient.click("#join").await;
+    patient.see("#call-state[data-state=waiting]").await;
+
+    let doctors = clinic.everybody("doctor");
+    let who = doctors.iter().find(|who| visit["practitioner"]["name"] == *who.name).unwrap();
+    staff_signs_in(&doctor, &format!("{}/doctor", clinic.url), who).await;
+    let waiting = format!("#waiting-room [data-encounter={}] .open-visit", quoted(&encounter));
+    doctor.click(&waiting).await;
+    doctor.click("#waiting-list .admit").await;
+    the_relay_carries(&patient, &doctor, protocol).await;
+
+    // A page that is loaded anew makes a new connection, and must not find another way either.
+    patient.reload().await;
+    the_relay_carries(&patient, &doctor, protocol).await;
+    for page in [&patient, &doctor] {
+        page.assert_content();
+    }
+}
+
+async fn the_relay_carries(patient: &Page, doctor: &Page, protocol: &str) {
+    for page in [patient, doctor] {
+        page.see("#call-state[data-state=in_call]").await;
+        media_flows(page).await;
+        let way = page.eval("watched.way()").await;
+        let relayed = json!({"near": "relay", "far": "relay", "over": protocol, "direct": false});
+        assert_eq!(way, relayed);
+    }
+}
+
+/// The first free time that there is.
+async fn book(page: &Page) -> Value {
+    let services = page.ask("/v1/healthcare-services?limit=100").await;
+    for service in services["items"].as_array().unwrap() {
+        let id = text(&service["id"]);
+        let slots = page.ask(&format!("/v1/slots?service={id}&limit=1")).await;
+        if let Some(slot) = slots["items"].as_array().unwrap().first() {
+            let wish = json!({
+                "service": id, "practitioner": slot["practitioner"]["id"], "start": slot["start"],
+            });
+            return post(page, "/v1/appointments", &wish).await;
+        }
+    }
+    panic!("the region has no free time");
+}
