@@ -22,7 +22,7 @@ use crate::encounter::lifecycle::EncounterStatus;
 use crate::encounter::presence;
 use crate::encounter::{
     EncounterId, ParticipantId, ParticipantRow, ParticipantState, facts, find_participant,
-    find_row, show,
+    find_row, queue, show,
 };
 
 /// A seat that was taken.
@@ -71,7 +71,8 @@ pub fn take(tx: &mut Tx, ticket: &TicketClaims) -> Result<Taken, Error> {
     let guest = presence::enter(tx, ticket.encounter, ticket.participant)?;
     let credentials =
         Credentials { sid: sid.0, secret: Some(secret), epoch: 1, session: ticket.session };
-    Ok(Taken { encounter: ticket.encounter, guest: Guest::from(guest), credentials })
+    let guest = placed(tx, ticket.encounter, guest)?;
+    Ok(Taken { encounter: ticket.encounter, guest, credentials })
 }
 
 /// The sign-in session that a seat rests on, for whoever has its secret; the first half of
@@ -132,7 +133,15 @@ pub fn take_again(tx: &mut Tx, asked: &Resume) -> Result<Taken, Error> {
     let epoch = next_epoch(tx, asked.sid)?;
     let guest = presence::enter(tx, encounter, participant)?;
     let credentials = Credentials { sid: asked.sid, secret: None, epoch, session };
-    Ok(Taken { encounter, guest: Guest::from(guest), credentials })
+    let guest = placed(tx, encounter, guest)?;
+    Ok(Taken { encounter, guest, credentials })
+}
+
+/// Who waits hears with the first word which place they have.
+fn placed(tx: &mut Tx, encounter: EncounterId, row: ParticipantRow) -> Result<Guest, Error> {
+    let waits = row.state == ParticipantState::Waiting;
+    let place = if waits { queue::place(tx, encounter)? } else { None };
+    Ok(Guest { place, ..Guest::from(row) })
 }
 
 /// Two who come back at once with the same secret both succeed; the later one has the seat.
@@ -286,6 +295,7 @@ impl From<ParticipantRow> for Guest {
             name: row.name,
             admitted: row.state == ParticipantState::Admitted,
             since: row.waiting_since,
+            place: None,
         }
     }
 }

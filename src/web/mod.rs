@@ -29,10 +29,10 @@ const ASSETS: &[(&str, &str)] = files!(
     "board-visit.js" "board-words.js" "board.js" "call-view.js" "call-words.js" "call.js" "demo.js"
     "doctor-day.js" "doctor-hours.js" "doctor-leave.js" "doctor-note.js" "doctor-visit.js"
     "doctor-week.js" "doctor-words.js" "doctor.js" "favicon.svg" "free-times.js" "grid.css"
-    "i18n.js" "media.js" "patient-book.js" "patient-home.js" "patient-move.js" "patient-note.js"
+    "i18n.js" "late.js" "media.js" "patient-book.js" "patient-home.js" "patient-move.js" "patient-note.js"
     "patient-signin.js" "patient-times.js" "patient-visit.js" "patient-waitlist.js"
     "patient.js" "peer.js" "quality.js"
-    "sheet.js" "signal.js" "staff-signin.js" "style.css" "time.js" "ui.js" "waitlist-words.js" "wall.js" "words.js"
+    "sheet.js" "signal.js" "staff-signin.js" "style.css" "time.js" "ui.js" "waiting.js" "waitlist-words.js" "wall.js" "words.js"
 );
 
 const PATIENT: &str = include_str!("pages/index.html");

@@ -14,6 +14,7 @@ mod my_visits;
 mod page;
 mod stage;
 mod story;
+mod waiting;
 mod waitlist;
 mod week;
 mod wire;
