@@ -366,10 +366,7 @@ pub fn ok(object: &impl Serialize) -> Result<HttpResponse, Error> {
 
 /// As [`ok`], but 304 without a body when the client has just this: its `ETag` is made of the answer
 /// itself, weak because the same answer leaves compressed and plain.
-pub fn unless_known(
-    request: &HttpRequest,
-    object: &impl Serialize,
-) -> Result<HttpResponse, Error> {
+pub fn unless_known(request: &HttpRequest, object: &impl Serialize) -> Result<HttpResponse, Error> {
     let body = serde_json::to_vec(object)
         .map_err(|_unserializable| Error::Internal("an answer is not JSON"))?;
     let tag: String = hex(&sha256(&body)).chars().take(16).collect();

@@ -558,6 +558,7 @@ diesel::table! {
     practitioner_delays (id) {
         id -> Uid,
         practitioner_id -> Uid,
+        number -> Integer,
         minutes -> Integer,
         free_at -> Nullable<Moment>,
         declared_by -> Uid,

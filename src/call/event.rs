@@ -5,7 +5,7 @@ use crate::base::column::Instant;
 use crate::call::ice::IceServer;
 use crate::call::message::Frame;
 use crate::encounter::presence::LeftWhy;
-use crate::encounter::queue::Place;
+use crate::encounter::queue::Queued;
 use crate::encounter::{Admission, ParticipantId, ParticipantRole};
 
 /// One socket, as long as it lives.
@@ -43,7 +43,7 @@ pub struct Guest {
     /// Since when they wait.
     pub since: Option<Instant>,
     /// Their place in the practitioner's day, while they wait.
-    pub place: Option<Place>,
+    pub place: Option<Queued>,
 }
 
 /// A seat in the database, and what a client must know to take it again.
@@ -84,7 +84,7 @@ pub enum Event {
     /// The practitioner decided.
     Decided(ParticipantId, Admission),
     /// The place of this visit in the practitioner's day.
-    Placed(Option<Place>),
+    Queued(Option<Queued>),
     /// A sign-in ended; whoever sits on it goes.
     SignedOut(SessionId),
     /// Somebody lost the right to be here.

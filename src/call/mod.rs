@@ -325,7 +325,7 @@ async fn tell_places(app: &Arc<App>, all: bool) {
     match look_as_system(app, look).await {
         Ok(places) => {
             for (encounter, place) in places {
-                remember(app, app.rooms.apply(encounter, None, Event::Placed(place))).await;
+                remember(app, app.rooms.apply(encounter, None, Event::Queued(place))).await;
             }
         }
         Err(error) => {

@@ -23,7 +23,7 @@ use crate::call::ice::IceServer;
 use crate::call::mailbox::Mailbox;
 use crate::call::message::{ErrorCode, Frame, FromPeer, MediaState, PeerChange, Readiness, Turn};
 use crate::encounter::presence::LeftWhy;
-use crate::encounter::queue::Place;
+use crate::encounter::queue::Queued;
 use crate::encounter::{Admission, ParticipantId, ParticipantRole};
 
 pub use self::telling::{error, unnumbered};
@@ -55,7 +55,7 @@ enum Line {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Wait {
     practitioner_here: bool,
-    place: Option<Place>,
+    place: Option<Queued>,
 }
 
 #[derive(Debug)]
@@ -107,7 +107,7 @@ pub struct Room {
     generation: u64,
     over: bool,
     /// Its place in the practitioner's day.
-    place: Option<Place>,
+    place: Option<Queued>,
     /// An empty room is kept until then.
     kept_until: Instant,
     effects: Vec<Effect>,
@@ -184,7 +184,7 @@ impl Room {
                 }
             }
             Event::Decided(id, admission) => self.decide(id, admission, now),
-            Event::Placed(place) => self.place = place,
+            Event::Queued(place) => self.place = place,
             Event::SignedOut(session) => {
                 for id in self.ids(|seat| seat.session == session) {
                     self.remove(id, CloseCode::SignIn, LeftWhy::SignedOut, now);

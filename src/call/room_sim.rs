@@ -132,7 +132,14 @@ impl World {
     fn guest(&self, at: usize) -> Guest {
         let Client { id, role, .. } = self.clients[at];
         let since = (!self.rows[at].admitted).then_some(self.now);
-        Guest { id, role, name: "Asha".to_owned(), admitted: self.rows[at].admitted, since, place: None }
+        Guest {
+            id,
+            role,
+            name: "Asha".to_owned(),
+            admitted: self.rows[at].admitted,
+            since,
+            place: None,
+        }
     }
 
     fn credentials(&self, (sid, epoch): (Uuid, i32)) -> Credentials {

@@ -231,25 +231,28 @@ fn the_place_in_the_queue_is_told_to_who_waits_and_anew_when_it_changes() {
     assert!(story.messages(asha)[1]["body"].get("position").is_none(), "nobody knows yet");
     let place = |position, late_minutes| {
         let (earliest, latest) = (story_time(20), story_time(40));
-        Some(Place { position, earliest, latest, late_minutes, measured: true })
+        Some(Queued { position, earliest, latest, late_minutes, measured: true })
     };
-    story.apply(Event::Placed(place(3, None)));
+    story.apply(Event::Queued(place(3, None)));
     let heard = story.messages(asha);
     assert_eq!((&heard[0]["t"], &heard[0]["body"]["position"]), (&"waiting".into(), &3.into()));
     assert_eq!(heard[0]["body"]["eta"]["latest"], "2026-11-24T02:40:00Z");
     assert!(heard[0]["body"].get("late_minutes").is_none());
-    story.apply(Event::Placed(place(3, None)));
+    story.apply(Event::Queued(place(3, None)));
     story.frame(asha, r#"{"v":1,"t":"presence","body":{"state":"ready"}}"#);
     assert_eq!(story.hear(asha), Vec::<String>::new(), "nothing new, nothing said");
-    story.apply(Event::Placed(place(2, Some(30))));
+    story.apply(Event::Queued(place(2, Some(30))));
     let heard = story.messages(asha);
-    assert_eq!((&heard[0]["body"]["position"], &heard[0]["body"]["late_minutes"]), (&2.into(), &30.into()));
+    assert_eq!(
+        (&heard[0]["body"]["position"], &heard[0]["body"]["late_minutes"]),
+        (&2.into(), &30.into())
+    );
     // Who comes later waits for the same visit; who is let in hears no more of it.
     let sister = story.enter(SISTER);
     assert_eq!(story.messages(sister)[1]["body"]["position"], 2);
     let doctor = story.enter(DOCTOR);
     story.hear(doctor);
-    story.apply(Event::Placed(place(1, None)));
+    story.apply(Event::Queued(place(1, None)));
     assert_eq!(story.hear(doctor), Vec::<String>::new(), "it is no news to the practitioner");
 }
 

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use chrono::TimeDelta;
+use diesel::dsl::max;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -90,11 +91,11 @@ pub struct Declared {
 }
 
 /// What counts at present; a time that has passed says nothing any more. The caller has made the
-/// access decision. Index: practitioner_delays_newest.
+/// access decision.
 pub fn current(tx: &mut Tx, practitioner: PractitionerId) -> Result<Option<Declared>, Error> {
     let newest: Option<(i32, Option<Instant>)> = practitioner_delays::table
         .filter(practitioner_delays::practitioner_id.eq(practitioner))
-        .order((practitioner_delays::declared_at.desc(), practitioner_delays::id.desc()))
+        .order(practitioner_delays::number.desc())
         .select((practitioner_delays::minutes, practitioner_delays::free_at))
         .first(tx.conn)
         .optional()?;
@@ -114,7 +115,7 @@ fn show(tx: &mut Tx, practitioner: PractitionerId) -> Result<Delay, Error> {
     let newest: Option<Row> = practitioner_delays::table
         .inner_join(accounts::table)
         .filter(practitioner_delays::practitioner_id.eq(practitioner))
-        .order((practitioner_delays::declared_at.desc(), practitioner_delays::id.desc()))
+        .order(practitioner_delays::number.desc())
         .select((
             practitioner_delays::minutes,
             practitioner_delays::free_at,
@@ -149,11 +150,7 @@ pub fn declare(
     }
 }
 
-fn really(
-    tx: &mut Tx,
-    practitioner: PractitionerId,
-    minutes: i32,
-) -> Result<Declaration, Error> {
+fn really(tx: &mut Tx, practitioner: PractitionerId, minutes: i32) -> Result<Declaration, Error> {
     let facts = rules::facts(&practitioner::find_row(tx, practitioner)?);
     tx.allow(Action::DeclareDelay, &facts)?;
     if minutes != 0 && !(MINUTES_MIN..=MINUTES_MAX).contains(&minutes) {
@@ -166,19 +163,29 @@ fn really(
     let next = queue.as_ref().and_then(|queue| queue.to_come().next()).map(Visit::start);
     let late = TimeDelta::minutes(i64::from(minutes));
     let free_at = (minutes > 0).then(|| next.unwrap_or(tx.now).plus(late));
+    let last: Option<i32> = practitioner_delays::table
+        .filter(practitioner_delays::practitioner_id.eq(practitioner))
+        .select(max(practitioner_delays::number))
+        .get_result(tx.conn)?;
     let id = DelayId::new(tx.now);
     diesel::insert_into(practitioner_delays::table)
         .values((
             practitioner_delays::id.eq(id),
             practitioner_delays::practitioner_id.eq(practitioner),
+            practitioner_delays::number.eq(last.unwrap_or(0).saturating_add(1)),
             practitioner_delays::minutes.eq(minutes),
             practitioner_delays::free_at.eq(free_at),
             practitioner_delays::declared_by.eq(tx.person()?.account),
             practitioner_delays::declared_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
-    let mut done =
-        Declaration { delay: show(tx, practitioner)?, to_come: 0, told: 0, by_sms: 0, unreached: 0 };
+    let mut done = Declaration {
+        delay: show(tx, practitioner)?,
+        to_come: 0,
+        told: 0,
+        by_sms: 0,
+        unreached: 0,
+    };
     if let Some(queue) = &queue {
         tell_all(tx, queue, (id, before, free_at), &mut done)?;
     }

@@ -145,7 +145,8 @@ mod tests {
             let corrects = matches!(act, Act::Undo | Act::Reinstate);
             assert!(!over(*from) || corrects, "{from:?} is an end");
             // Whoever waits in vain can be moved, and is expected again.
-            let stays = matches!(act, Act::Move | Act::Attend) && from.0 != AppointmentStatus::Arrived;
+            let stays =
+                matches!(act, Act::Move | Act::Attend) && from.0 != AppointmentStatus::Arrived;
             assert_eq!(from == to, stays, "{from:?} {act}");
         }
     }

@@ -41,7 +41,7 @@ const SOON_MINUTES: i64 = 20;
 
 /// Somebody's place among the practitioner's visits of today.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Place {
+pub struct Queued {
     /// 1: nobody comes before. A visit that runs counts.
     pub position: u32,
     /// Hardly seen before; never before the planned time.
@@ -55,7 +55,7 @@ pub struct Place {
     pub measured: bool,
 }
 
-impl Place {
+impl Queued {
     fn range(&self) -> Range {
         Range { earliest: self.earliest, latest: self.latest }
     }
@@ -77,7 +77,7 @@ pub struct Waiting {
     /// The place among the practitioner's visits of today; not before that day, and not once the
     /// visit has begun.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub queue: Option<Place>,
+    pub queue: Option<Queued>,
     /// The same range as minutes from now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_minutes: Option<Minutes>,
@@ -125,7 +125,7 @@ fn poll_after(door: &Door, minutes: Option<(i64, i64)>) -> u32 {
 
 /// Somebody's place now; `None` when the visit is not today, has begun or is over. The caller has
 /// made the access decision.
-pub fn place(tx: &mut Tx, id: EncounterId) -> Result<Option<Place>, Error> {
+pub fn place(tx: &mut Tx, id: EncounterId) -> Result<Option<Queued>, Error> {
     let row = find_row(tx, id)?;
     if !matches!(row.status, EncounterStatus::Planned | EncounterStatus::Arrived) {
         return Ok(None);
@@ -140,7 +140,7 @@ pub fn places(
     tx: &mut Tx,
     visits: &[EncounterId],
     of: Option<&[PractitionerId]>,
-) -> Result<Vec<(EncounterId, Option<Place>)>, Error> {
+) -> Result<Vec<(EncounterId, Option<Queued>)>, Error> {
     tx.scope(Action::ReadEncounter)?;
     let mut query = encounters::table
         .filter(encounters::id.eq_any(visits))
@@ -233,7 +233,8 @@ impl Queue {
             .filter(appointments::starts_at.ge(day.start))
             .filter(appointments::starts_at.lt(day.end))
             .filter(
-                appointments::status.eq_any([AppointmentStatus::Booked, AppointmentStatus::Arrived]),
+                appointments::status
+                    .eq_any([AppointmentStatus::Booked, AppointmentStatus::Arrived]),
             )
             .order((appointments::starts_at, appointments::id))
             .limit(VISITS_MAX)
@@ -269,7 +270,15 @@ impl Queue {
             let ahead =
                 Ahead { start: times.0, standing, lengths: measured.unwrap_or_else(planned) };
             let measured = measured.is_some();
-            visits.push(Visit { encounter, appointment, patient, code, time_zone, ahead, measured });
+            visits.push(Visit {
+                encounter,
+                appointment,
+                patient,
+                code,
+                time_zone,
+                ahead,
+                measured,
+            });
         }
         visits.sort_by_key(|visit| !visit.is_running());
         Ok(Some(Self { day, visits }))
@@ -298,14 +307,14 @@ impl Queue {
         id: EncounterId,
         declared: Option<Declared>,
         now: Instant,
-    ) -> Option<Place> {
+    ) -> Option<Queued> {
         let at = self.visits.iter().position(|visit| visit.encounter == id)?;
         let own = self.visits.get(at)?;
         let range = self.range(id, declared.map(|declared| declared.free_at), now)?;
         let unsaid = self.range(id, None, now)?;
         let moved = range.latest.since(unsaid.latest) >= TimeDelta::minutes(wait::STEP_MINUTES);
         let told = range.told(own.start());
-        Some(Place {
+        Some(Queued {
             position: u32::try_from(at).unwrap_or(u32::MAX).saturating_add(1),
             earliest: told.earliest,
             latest: told.latest,

@@ -207,14 +207,15 @@ pub fn all_waiting(tx: &mut Tx) -> Result<Page<WaitingPatient>, Error> {
             (encounter_participants::id, encounter_participants::waiting_since),
         ))
         .load(tx.conn)?;
-    let items = rows.into_iter().map(|((encounter, appointment), patient, (id, since))| WaitingPatient {
-        encounter: Reference { id: encounter },
-        appointment: Reference { id: appointment },
-        participant: Reference { id },
-        patient: Named { id: patient.0, name: patient.1 },
-        since,
-        state: ParticipantState::Waiting,
-    });
+    let items =
+        rows.into_iter().map(|((encounter, appointment), patient, (id, since))| WaitingPatient {
+            encounter: Reference { id: encounter },
+            appointment: Reference { id: appointment },
+            participant: Reference { id },
+            patient: Named { id: patient.0, name: patient.1 },
+            since,
+            state: ParticipantState::Waiting,
+        });
     Ok(Page::whole(items.collect()))
 }
 

@@ -149,8 +149,7 @@ mod tests {
 
     #[test]
     fn the_time_that_has_passed_counts_and_the_plan_holds() {
-        let ahead =
-            [visit(0, Standing::Running(at(2)), 12, 25), visit(20, Standing::Here, 12, 25)];
+        let ahead = [visit(0, Standing::Running(at(2)), 12, 25), visit(20, Standing::Here, 12, 25)];
         // Ten minutes in: 2 to 15 more, then 12 to 25 from 9:20 at the earliest.
         let Range { earliest, latest } = range(&ahead, at(40), None, at(12));
         assert_eq!((earliest, latest), (at(40), at(52)));
@@ -165,7 +164,11 @@ mod tests {
         let late = Some(at(30));
         assert_eq!(range(&ahead[..0], at(0), late, at(0)).latest, at(30));
         assert_eq!(range(&ahead, at(40), late, at(0)).earliest, at(70));
-        assert_eq!(range(&ahead, at(120), late, at(0)).latest, at(120), "after the gap all is well");
+        assert_eq!(
+            range(&ahead, at(120), late, at(0)).latest,
+            at(120),
+            "after the gap all is well"
+        );
     }
 
     #[test]

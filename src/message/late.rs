@@ -56,10 +56,7 @@ pub fn tell(tx: &mut Tx, patient: Option<AccountId>, news: &News) -> Result<bool
 }
 
 /// Gives up the text of an earlier word; `false` when it has left already.
-pub fn withdraw(
-    tx: &mut Tx,
-    (delay, encounter): (DelayId, EncounterId),
-) -> Result<bool, Error> {
+pub fn withdraw(tx: &mut Tx, (delay, encounter): (DelayId, EncounterId)) -> Result<bool, Error> {
     outbox::withdraw(tx, &key(delay, encounter))
 }
 

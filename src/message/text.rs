@@ -189,7 +189,9 @@ pub fn sooner(
     let times = between(times);
     let text = match language {
         Language::English => {
-            format!("Feldsher: your visit is sooner than we said, {times} (local time), code {code}")
+            format!(
+                "Feldsher: your visit is sooner than we said, {times} (local time), code {code}"
+            )
         }
         Language::Russian => format!("Фельдшер: приём раньше, чем мы писали: {times}, код {code}"),
     };

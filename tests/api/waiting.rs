@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::on_both;
 use crate::support::peer::Peer;
 use crate::support::visit::encounter_of;
-use crate::support::world;
+use crate::support::world::{self, PASSWORD};
 use crate::support::{Client, Engine, Person, World, key};
 
 const ASHA: &str = "+70000000001";
@@ -53,9 +53,19 @@ async fn until<const N: usize>(world: &World, at: &str, who: [&Person; N]) -> [P
     world.house.advance(at.since(world.house.now()));
     let mut fresh = Vec::new();
     for who in who {
-        fresh.push(world.resigned(who).await);
+        fresh.push(signs_in(world, who).await);
     }
     fresh.try_into().ok().unwrap()
+}
+
+/// A patient's sign-in outlasts a night, that of the staff does not.
+async fn signs_in(world: &World, who: &Person) -> Person {
+    if who.login.starts_with('+') {
+        return world.resigned(who).await;
+    }
+    let body = json!({"login": who.login, "password": PASSWORD});
+    let tokens = world.house.client().post("/v1/auth/password", &body).await.expect(200);
+    world::signed_in(&world.house, &tokens, &who.login, who.id.clone())
 }
 
 /// The patient comes, and the doctor lets them in.
@@ -193,7 +203,7 @@ on_both! {
             [doctor, boris] = until(world, &monday(start), [&doctor, &boris]).await;
             begins(world, &doctor, &boris, &visit).await;
             world.house.advance(TimeDelta::minutes(minutes));
-            doctor = world.resigned(&doctor).await;
+            doctor = signs_in(world, &doctor).await;
             finishes(&doctor, &visit).await;
         }
         let everybody = [&boris, &world.asha, &vera];

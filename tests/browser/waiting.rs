@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use crate::chromium::Chromium;
 use crate::clinic::{Clinic, Person};
 use crate::page::{Device, Page, quoted};
-use crate::stage::{DOCTOR, PATIENTS, Stage, instant, patient_signs_in, staff_signs_in, text, written};
+use crate::stage::{
+    DOCTOR, PATIENTS, Stage, instant, patient_signs_in, staff_signs_in, text, written,
+};
 use crate::story::ONE_STORY;
 use crate::support::{Engine, key};
 
@@ -32,7 +34,7 @@ async fn a_patient_sees_the_wait_change_and_moves_and_the_doctor_sees_whom_it_hi
     let who = everybody.into_iter().find(|who| who.name == PATIENTS[0]).expect("the patient");
     patient_signs_in(&page, &clinic, &who).await;
     let stage = Stage::set(&clinic, &page).await;
-    let today = today(&clinic, &stage).await;
+    let today = today(&clinic, &stage, &page).await;
 
     the_lobby(&page, &today).await;
     the_room(&page).await;
@@ -45,7 +47,8 @@ async fn a_patient_sees_the_wait_change_and_moves_and_the_doctor_sees_whom_it_hi
 }
 
 /// Two visits behind one another, as soon as somebody who works today is free.
-async fn today(clinic: &Clinic, stage: &Stage) -> Today {
+async fn today(clinic: &Clinic, stage: &Stage, page: &Page) -> Today {
+    let now = instant(&page.eval("new Date().toISOString()").await);
     let doctors = stage.registrar.get("/v1/practitioners?limit=100").await.expect(200);
     let far = doctors["items"].as_array().unwrap().iter().find(|one| one["name"] == FAR).unwrap();
     // They have their clinic's day; here they work around the clock.
@@ -57,7 +60,7 @@ async fn today(clinic: &Clinic, stage: &Stage) -> Today {
     let all_day = json!({ "rules": rules });
     stage.registrar.edit(actix_web::http::Method::PUT, &path, version, &all_day).await.expect(200);
 
-    let left = stage.begins - Utc::now();
+    let left = stage.begins - now;
     let (name, id, service) = if left > Duration::hours(4) {
         (DOCTOR, stage.doctor.clone(), stage.service.clone())
     } else {
@@ -65,8 +68,8 @@ async fn today(clinic: &Clinic, stage: &Stage) -> Today {
     };
     let path = format!(
         "/v1/slots?service={service}&practitioner={id}&from={}&to={}&limit=100",
-        written(Utc::now() + Duration::minutes(5)),
-        written(Utc::now() + Duration::hours(3))
+        written(now + Duration::minutes(5)),
+        written(now + Duration::hours(3))
     );
     let slots = stage.registrar.get(&path).await.expect(200);
     let free: Vec<DateTime<Utc>> =
@@ -132,12 +135,16 @@ async fn the_doctor_says_it(page: &Page, clinic: &Clinic, stage: &Stage, today: 
     page.see("#late-said[data-minutes='180']").await;
     page.assert_fits().await;
     let known = stage.registrar.get(&path).await.expect(200);
-    assert_eq!((&known["minutes"], &known["declared_by"]["name"]), (&json!(180), &json!(today.doctor.name)));
+    assert_eq!(
+        (&known["minutes"], &known["declared_by"]["name"]),
+        (&json!(180), &json!(today.doctor.name))
+    );
 }
 
 async fn the_patient_moves(page: &Page, stage: &Stage, today: &Today) {
     // The socket tells it; nothing is pressed and nothing asked for.
-    page.wait_for("document.querySelector('#call-queue')?.innerText.includes('задерживается')").await;
+    page.wait_for("document.querySelector('#call-queue')?.innerText.includes('задерживается')")
+        .await;
     let late = page.ask(&format!("/v1/encounters/{}/waiting", encounter(&today.own))).await;
     assert_eq!(late["queue"]["late_minutes"], 180);
     page.see("#call-move").await;

@@ -518,18 +518,19 @@ CREATE TABLE encounters (
 CREATE INDEX encounters_waiting ON encounters (practitioner_id, status, arrived_at);
 CREATE INDEX encounters_by_patient ON encounters (patient_id, starts_at);
 
--- A practitioner is late, or on time again (0); the newest row counts.
+-- A practitioner is late, or on time again (0); the row with the highest number counts.
 CREATE TABLE practitioner_delays (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
   practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
+  number INTEGER NOT NULL,
   minutes INTEGER NOT NULL CHECK (minutes = 0 OR minutes BETWEEN 5 AND 180),
   -- Whoever comes next is not seen before.
   free_at INTEGER,
   declared_by BLOB NOT NULL CHECK (length(declared_by) = 16) REFERENCES accounts (id),
   declared_at INTEGER NOT NULL,
+  UNIQUE (practitioner_id, number),
   CHECK ((minutes = 0) = (free_at IS NULL))
 ) STRICT;
-CREATE INDEX practitioner_delays_newest ON practitioner_delays (practitioner_id, declared_at, id);
 
 -- What the patient of a visit was told last about when it will begin.
 CREATE TABLE delay_notices (
