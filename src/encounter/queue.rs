@@ -251,35 +251,13 @@ impl Queue {
             ))
             .load(tx.conn)?;
         let rules = &tx.config.visit;
-        let mut visits = Vec::new();
-        for ((encounter, status, began_at), known, times, (code, time_zone)) in rows {
-            let (appointment, patient, service, booked) = known;
+        let alive = |(visit, state, times): (Visit, _, _)| {
             // Whose time has run out comes before nobody, even if nobody has said so.
-            if door((booked, status), times, tx.now, rules).reason == Some(Closed::Over) {
-                continue;
-            }
-            let standing = match (status, began_at) {
-                (EncounterStatus::InProgress | EncounterStatus::Onleave, Some(since)) => {
-                    Standing::Running(since)
-                }
-                (EncounterStatus::Planned, _) => Standing::Expected,
-                _ => Standing::Here,
-            };
-            let measured = lengths.get(&service).copied();
-            let planned = || Lengths::planned(times.1.since(times.0));
-            let ahead =
-                Ahead { start: times.0, standing, lengths: measured.unwrap_or_else(planned) };
-            let measured = measured.is_some();
-            visits.push(Visit {
-                encounter,
-                appointment,
-                patient,
-                code,
-                time_zone,
-                ahead,
-                measured,
-            });
-        }
+            let over = door(state, times, tx.now, rules).reason == Some(Closed::Over);
+            (!over).then_some(visit)
+        };
+        let mut visits: Vec<Visit> =
+            rows.into_iter().map(|row| visit(row, &lengths)).filter_map(alive).collect();
         visits.sort_by_key(|visit| !visit.is_running());
         Ok(Some(Self { day, visits }))
     }
@@ -322,6 +300,28 @@ impl Queue {
             measured: at > 0 && self.visits.iter().take(at).all(|visit| visit.measured),
         })
     }
+}
+
+/// A visit, where it stands, and its planned times.
+fn visit(
+    row: Row,
+    lengths: &HashMap<ServiceId, Lengths>,
+) -> (Visit, (AppointmentStatus, EncounterStatus), (Instant, Instant)) {
+    let ((encounter, status, began_at), known, times, (code, time_zone)) = row;
+    let (appointment, patient, service, booked) = known;
+    let standing = match (status, began_at) {
+        (EncounterStatus::InProgress | EncounterStatus::Onleave, Some(since)) => {
+            Standing::Running(since)
+        }
+        (EncounterStatus::Planned, _) => Standing::Expected,
+        _ => Standing::Here,
+    };
+    let measured = lengths.get(&service).copied();
+    let lengths = measured.unwrap_or_else(|| Lengths::planned(times.1.since(times.0)));
+    let ahead = Ahead { start: times.0, standing, lengths };
+    let measured = measured.is_some();
+    let visit = Visit { encounter, appointment, patient, code, time_zone, ahead, measured };
+    (visit, (booked, status), times)
 }
 
 /// How long the practitioner's visits of each service really lasted, where enough were measured.

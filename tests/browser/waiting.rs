@@ -130,7 +130,7 @@ async fn the_doctor_says_it(page: &Page, clinic: &Clinic, stage: &Stage, today: 
     let known = stage.registrar.get(&path).await.expect(200);
     assert_eq!(known["minutes"], 0, "nothing is said before it is confirmed");
     page.assert_fits().await;
-    page.drawn("late-preview", true).await;
+    page.drawn("late-preview", false).await;
     page.click("#late-tell").await;
     page.see("#late-said[data-minutes='180']").await;
     page.assert_fits().await;
@@ -149,7 +149,7 @@ async fn the_patient_moves(page: &Page, stage: &Stage, today: &Today) {
     assert_eq!(late["queue"]["late_minutes"], 180);
     page.see("#call-move").await;
     page.assert_fits().await;
-    page.drawn("waiting-late", true).await;
+    page.drawn("waiting-late", false).await;
     // Whoever leaves the room is asked there; who says that they wait is left in peace.
     page.click("#leave").await;
     page.see("#wait-card[data-late='180'] #wait-choice").await;

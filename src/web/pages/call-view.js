@@ -42,6 +42,7 @@ export class Stage {
   /** While one waits: the place and the time, and the way to another time. */
   wait(text, appointment) {
     this.queue.hidden = !text;
+    this.node.classList.toggle('waits', Boolean(text));
     if (this.queue.textContent !== text) refill(this.queue, h('span', {}, text));
     this.move.hidden = !appointment;
     if (appointment) this.move.href = `#/move/${appointment}`;

@@ -5,6 +5,8 @@ import { clock, now } from './time.js';
 
 const MINUTE = 60_000;
 const STEP = 5;
+/** Beyond this a clock says more than a number of minutes. */
+const LONG = 120;
 
 learn({
   'wait.next': ['Вы следующий.', 'You are next.'],
@@ -30,7 +32,9 @@ export function waitWords(place, zone) {
   const away = (instant) => Math.max(0, (Date.parse(instant) - now()) / MINUTE);
   const low = Math.floor(away(earliest) / STEP) * STEP;
   const high = Math.ceil(away(latest) / STEP) * STEP;
-  const long = high <= STEP ? t('wait.soon') : low ? (low === high ? '' : t('wait.minutes', { low, high })) : t('wait.up_to', { high });
+  let long = '';
+  if (high <= STEP) long = t('wait.soon');
+  else if (from !== to && high <= LONG) long = low ? t('wait.minutes', { low, high }) : t('wait.up_to', { high });
   return [
     place.late_minutes ? t('wait.late') : '',
     place.position > 1 ? t('wait.ahead', { count: place.position - 1 }) : t('wait.next'),
@@ -41,7 +45,7 @@ export function waitWords(place, zone) {
 
 /** A card that is filled with each answer; without a place it is not there. */
 export function waitCard(visit) {
-  const line = h('p', { id: 'wait', class: 'lead' });
+  const line = h('p', { id: 'wait' });
   const choice = h('div', { id: 'wait-choice', class: 'stack', hidden: true });
   const node = h('div', { id: 'wait-card', class: 'card', 'aria-live': 'polite', hidden: true }, line, choice);
   let chosen = null;
