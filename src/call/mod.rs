@@ -34,7 +34,9 @@ use crate::call::budget::Knocks;
 use crate::call::event::{CloseCode, Effect, Event, LineId, OverWhy};
 use crate::call::line::{Line, Order};
 use crate::call::room::Room;
+use crate::call::seat::Taken;
 use crate::encounter::presence::LeftWhy;
+use crate::encounter::queue::Queued;
 use crate::encounter::{EncounterId, ParticipantId, queue};
 use crate::practitioner::PractitionerId;
 
@@ -42,6 +44,8 @@ use crate::practitioner::PractitionerId;
 const TICK_MS: u64 = 500;
 /// How often those who wait are told of changes in the practitioner's day, in milliseconds.
 const QUEUE_MS: u64 = 2000;
+/// How many who arrive between two rounds hear their place at once, for one practitioner.
+const PLACED_MAX: u32 = 8;
 /// Every so many of these rounds everybody's place is looked at, changed or not.
 const QUEUE_ROUNDS: u32 = 10;
 /// How often every socket asks the database whether its seat is still good, in seconds.
@@ -60,6 +64,8 @@ pub struct Rooms {
     owed: Mutex<Vec<Departure>>,
     /// Whose day has changed since those who wait were told last.
     moved: Mutex<HashSet<PractitionerId>>,
+    /// How many have heard their place on arriving since that round.
+    placed: Mutex<HashMap<PractitionerId, u32>>,
     next_line: AtomicU64,
     stopping: AtomicBool,
     /// Who came with a wrong first frame.
@@ -234,6 +240,19 @@ impl Rooms {
         self.moved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether somebody who arrives hears their place at once. When a crowd comes, the rest hears it
+    /// with the next round, which asks once for all of them.
+    fn may_ask(&self, practitioner: PractitionerId) -> bool {
+        let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = placed.entry(practitioner).or_default();
+        *count = count.saturating_add(1);
+        let few = *count <= PLACED_MAX;
+        if !few {
+            self.moved().insert(practitioner);
+        }
+        few
+    }
+
     /// The visits in which somebody waits to be let in.
     fn waited_for(&self) -> Vec<EncounterId> {
         let rooms = self.lock();
@@ -311,11 +330,29 @@ pub async fn remember(app: &Arc<App>, departures: Vec<Departure>) {
     }
 }
 
+/// The place of somebody who has just sat down to wait.
+async fn place_of(app: &Arc<App>, taken: &Taken) -> Option<Queued> {
+    if taken.guest.admitted || !app.rooms.may_ask(taken.practitioner) {
+        return None;
+    }
+    let encounter = taken.encounter;
+    let look = move |tx: &mut tx::Tx| queue::places(tx, &[encounter], None);
+    match look_as_system(app, look).await {
+        Ok(places) => places.into_iter().find_map(|(_, place)| place),
+        Err(error) => {
+            // They wait all the same, and hear it with the next round.
+            tracing::warn!(code = error.problem().code, "a place could not be told at once");
+            None
+        }
+    }
+}
+
 /// Tells those who wait their place, where it may have changed: many changes at once are one answer
 /// to one question. `all`: also where nothing is known to have changed, because time has passed,
 /// and other processes have their own news.
 async fn tell_places(app: &Arc<App>, all: bool) {
     let moved: Vec<PractitionerId> = app.rooms.moved().drain().collect();
+    app.rooms.placed.lock().unwrap_or_else(PoisonError::into_inner).clear();
     let waited = app.rooms.waited_for();
     if waited.is_empty() || (moved.is_empty() && !all) {
         return;
