@@ -163,6 +163,7 @@ fn waitlist_routes(api: &mut ServiceConfig) {
 fn encounter_routes(api: &mut ServiceConfig) {
     api.service(encounter::http::find_encounter)
         .service(encounter::http::join_encounter)
+        .service(encounter::http::find_waiting)
         .service(encounter::http::list_waiting_room)
         .service(encounter::http::list_waiting)
         .service(encounter::http::admit_participant)
@@ -170,7 +171,9 @@ fn encounter_routes(api: &mut ServiceConfig) {
         .service(encounter::http::deny_participant)
         .service(encounter::http::finish_encounter)
         .service(encounter::http::convert_encounter)
-        .service(encounter::http::list_calls);
+        .service(encounter::http::list_calls)
+        .service(encounter::http::find_delay)
+        .service(encounter::http::declare_delay);
 }
 
 fn record_routes(api: &mut ServiceConfig) {

@@ -93,6 +93,8 @@ actions! {
     ReadLeave "leave.read" [Conducts, Registrar, ClinicAdmin] sight ReadSchedule;
     /// Decide what becomes of them, one by one or by a plan.
     SettleLeave "leave.settle" [Conducts, Registrar, ClinicAdmin] sight ReadSchedule;
+    /// Say that the practitioner is late, and tell those who wait.
+    DeclareDelay "delay.declare" [Conducts, Registrar, ClinicAdmin] sight ReadSchedule;
     /// Let other programs read one's busy times.
     ShareCalendar "calendar.share" [Conducts] sight ReadSchedule;
     /// Take over busy times from a calendar elsewhere.

@@ -103,7 +103,7 @@ fn in_place(
     let asker = choice::asker(tx, row.patient_id);
     let (moved, patient) = put_elsewhere(tx, &row, wanted, (by, asker))?;
     tx.record(Action::MoveAppointment, "Appointment", id.0, &row.facts());
-    if row.status == AppointmentStatus::Booked {
+    if matches!(row.status, AppointmentStatus::Booked | AppointmentStatus::Arrived) {
         message::tell_move(tx, &moved, patient.account_id)?;
     }
     Ok(moved)
@@ -119,6 +119,7 @@ pub(crate) fn put_elsewhere(
 ) -> Result<(Appointment, PatientRow), Error> {
     let id = row.id;
     check_movable(tx, row)?;
+    let row = &step_back(tx, row)?;
     check_start(tx, wanted.start)?;
     let service = find_service(tx, row.service_id)?;
     let new = Times::of(row, wanted.start);
@@ -194,6 +195,14 @@ fn check_movable(tx: &mut Tx, row: &Row) -> Result<(), Error> {
         return Err(Error::from(&problem::BAD_STATE));
     }
     Ok(())
+}
+
+/// Whoever waits for a visit that is moved is expected again.
+fn step_back(tx: &mut Tx, row: &Row) -> Result<Row, Error> {
+    if row.status == AppointmentStatus::Arrived {
+        encounter::advance(tx, row.id, Act::Move, None)?;
+    }
+    find_row(tx, row.id)
 }
 
 /// Changes the row; its occupancies follow, and the schema refuses them where they collide.

@@ -22,6 +22,7 @@ use crate::base::error::{Denied, Error};
 use crate::base::idempotency::{self, Answer, Once};
 use crate::base::language::Language;
 use crate::base::problem;
+use crate::base::seal::{hex, sha256};
 use crate::base::tx::{Event, Sees, Tx};
 use crate::call;
 
@@ -361,6 +362,25 @@ pub fn ok(object: &impl Serialize) -> Result<HttpResponse, Error> {
     let body = serde_json::to_value(object)
         .map_err(|_unserializable| Error::Internal("an answer is not JSON"))?;
     Ok(respond(&Answer { status: 200, body }, false))
+}
+
+/// As [`ok`], but 304 without a body when the client has just this: its `ETag` is made of the answer
+/// itself, weak because the same answer leaves compressed and plain.
+pub fn unless_known(request: &HttpRequest, object: &impl Serialize) -> Result<HttpResponse, Error> {
+    let body = serde_json::to_vec(object)
+        .map_err(|_unserializable| Error::Internal("an answer is not JSON"))?;
+    let tag: String = hex(&sha256(&body)).chars().take(16).collect();
+    let tag = format!("W/\"{tag}\"");
+    let known = header_text(request, header::IF_NONE_MATCH.as_str()).unwrap_or_default();
+    let mut response = match known.split(',').any(|one| one.trim() == tag) {
+        true => HttpResponse::NotModified(),
+        false => HttpResponse::Ok(),
+    };
+    response.insert_header((header::ETAG, tag.as_str()));
+    if known.split(',').any(|one| one.trim() == tag) {
+        return Ok(response.finish());
+    }
+    Ok(response.content_type("application/json").body(body))
 }
 
 fn header_text<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {

@@ -555,6 +555,34 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::base::column::sql::{Moment, Uid};
 
+    practitioner_delays (id) {
+        id -> Uid,
+        practitioner_id -> Uid,
+        number -> Integer,
+        minutes -> Integer,
+        free_at -> Nullable<Moment>,
+        declared_by -> Uid,
+        declared_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    delay_notices (encounter_id) {
+        encounter_id -> Uid,
+        delay_id -> Uid,
+        starts_at -> Moment,
+        latest_at -> Moment,
+        told_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
     encounter_participants (id) {
         id -> Uid,
         encounter_id -> Uid,
@@ -748,6 +776,7 @@ diesel::joinable!(schedule_rules -> practitioners (practitioner_id));
 diesel::joinable!(external_calendars -> practitioners (practitioner_id));
 diesel::joinable!(encounters -> appointments (appointment_id));
 diesel::joinable!(waitlist_offers -> waitlist_entries (entry_id));
+diesel::joinable!(practitioner_delays -> accounts (declared_by));
 diesel::joinable!(encounter_participants -> encounters (encounter_id));
 diesel::joinable!(call_events -> encounter_participants (participant_id));
 diesel::allow_tables_to_appear_in_same_query!(
@@ -774,6 +803,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     waitlist_entries,
     waitlist_offers,
     encounter_participants,
+    practitioner_delays,
     rtc_sessions,
     call_events,
     notes,

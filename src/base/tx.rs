@@ -34,6 +34,8 @@ pub enum Event {
     EncounterOver(EncounterId),
     /// A message waits in the outbox.
     MessageQueued,
+    /// Something changed in a practitioner's day: whoever waits may have another place.
+    QueueMoved(PractitionerId),
 }
 
 /// What a transaction sees of what others change meanwhile.

@@ -5,6 +5,7 @@ use crate::base::column::Instant;
 use crate::call::ice::IceServer;
 use crate::call::message::Frame;
 use crate::encounter::presence::LeftWhy;
+use crate::encounter::queue::Queued;
 use crate::encounter::{Admission, ParticipantId, ParticipantRole};
 
 /// One socket, as long as it lives.
@@ -41,6 +42,8 @@ pub struct Guest {
     pub admitted: bool,
     /// Since when they wait.
     pub since: Option<Instant>,
+    /// Their place in the practitioner's day, while they wait.
+    pub place: Option<Queued>,
 }
 
 /// A seat in the database, and what a client must know to take it again.
@@ -80,6 +83,8 @@ pub enum Event {
     Lost(LineId),
     /// The practitioner decided.
     Decided(ParticipantId, Admission),
+    /// The place of this visit in the practitioner's day.
+    Queued(Option<Queued>),
     /// A sign-in ended; whoever sits on it goes.
     SignedOut(SessionId),
     /// Somebody lost the right to be here.

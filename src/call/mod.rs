@@ -16,7 +16,7 @@ pub mod room;
 pub mod seat;
 pub mod socket;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,18 +29,27 @@ use crate::account::SessionId;
 use crate::base::app::App;
 use crate::base::column::Instant;
 use crate::base::config::IcePolicy;
-use crate::base::ctx::as_system;
+use crate::base::ctx::{as_system, look_as_system};
 use crate::base::problem;
 use crate::base::tx;
 use crate::call::budget::Knocks;
 use crate::call::event::{CloseCode, Effect, Event, LineId, OverWhy};
 use crate::call::line::{Line, Order};
 use crate::call::room::Room;
+use crate::call::seat::Taken;
 use crate::encounter::presence::LeftWhy;
-use crate::encounter::{EncounterId, ParticipantId};
+use crate::encounter::queue::Queued;
+use crate::encounter::{EncounterId, ParticipantId, queue};
+use crate::practitioner::PractitionerId;
 
 /// How often rooms look at the clock, in milliseconds.
 const TICK_MS: u64 = 500;
+/// How often those who wait are told of changes in the practitioner's day, in milliseconds.
+const QUEUE_MS: u64 = 2000;
+/// How many who arrive between two rounds hear their place at once, for one practitioner.
+const PLACED_MAX: u32 = 8;
+/// Every so many of these rounds everybody's place is looked at, changed or not.
+const QUEUE_ROUNDS: u32 = 10;
 /// How often every socket asks the database whether its seat is still good, in seconds.
 pub const CHECK_SECS: i64 = 30;
 
@@ -56,6 +65,10 @@ pub struct Rooms {
     live: Mutex<HashMap<EncounterId, Live>>,
     /// Departures that the database could not take yet.
     owed: Mutex<Vec<Departure>>,
+    /// Whose day has changed since those who wait were told last.
+    moved: Mutex<HashSet<PractitionerId>>,
+    /// How many have heard their place on arriving since that round.
+    placed: Mutex<HashMap<PractitionerId, u32>>,
     next_line: AtomicU64,
     stopping: AtomicBool,
     /// Who came with a wrong first frame.
@@ -167,6 +180,10 @@ impl Rooms {
             }
             tx::Event::SessionEnded(session) => self.sign_out(*session),
             tx::Event::MessageQueued => Vec::new(),
+            tx::Event::QueueMoved(practitioner) => {
+                self.moved().insert(*practitioner);
+                Vec::new()
+            }
         }
     }
 
@@ -220,6 +237,30 @@ impl Rooms {
         // A panic under the lock leaves at worst one room with a message missing, and its
         // clients resume; refusing everybody else would be worse.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn moved(&self) -> MutexGuard<'_, HashSet<PractitionerId>> {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether somebody who arrives hears their place at once. When a crowd comes, the rest hears it
+    /// with the next round, which asks once for all of them.
+    fn may_ask(&self, practitioner: PractitionerId) -> bool {
+        let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = placed.entry(practitioner).or_default();
+        *count = count.saturating_add(1);
+        let few = *count <= PLACED_MAX;
+        if !few {
+            self.moved().insert(practitioner);
+        }
+        few
+    }
+
+    /// The visits in which somebody waits to be let in.
+    fn waited_for(&self) -> Vec<EncounterId> {
+        let rooms = self.lock();
+        let waited = rooms.iter().filter(|(_, live)| live.room.is_waited_in());
+        waited.map(|(encounter, _)| *encounter).collect()
     }
 
     fn owed(&self) -> MutexGuard<'_, Vec<Departure>> {
@@ -292,6 +333,48 @@ pub async fn remember(app: &Arc<App>, departures: Vec<Departure>) {
     }
 }
 
+/// The place of somebody who has just sat down to wait.
+async fn place_of(app: &Arc<App>, taken: &Taken) -> Option<Queued> {
+    if taken.guest.admitted || !app.rooms.may_ask(taken.practitioner) {
+        return None;
+    }
+    let encounter = taken.encounter;
+    let look = move |tx: &mut tx::Tx| queue::places(tx, &[encounter], None);
+    match look_as_system(app, look).await {
+        Ok(places) => places.into_iter().find_map(|(_, place)| place),
+        Err(error) => {
+            // They wait all the same, and hear it with the next round.
+            tracing::warn!(code = error.problem().code, "a place could not be told at once");
+            None
+        }
+    }
+}
+
+/// Tells those who wait their place, where it may have changed: many changes at once are one answer
+/// to one question. `all`: also where nothing is known to have changed, because time has passed,
+/// and other processes have their own news.
+async fn tell_places(app: &Arc<App>, all: bool) {
+    let moved: Vec<PractitionerId> = app.rooms.moved().drain().collect();
+    app.rooms.placed.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    let waited = app.rooms.waited_for();
+    if waited.is_empty() || (moved.is_empty() && !all) {
+        return;
+    }
+    let of = (!all).then_some(moved);
+    let look = move |tx: &mut tx::Tx| queue::places(tx, &waited, of.as_deref());
+    match look_as_system(app, look).await {
+        Ok(places) => {
+            for (encounter, place) in places {
+                remember(app, app.rooms.apply(encounter, None, Event::Queued(place))).await;
+            }
+        }
+        Err(error) => {
+            let code = error.problem().code;
+            tracing::warn!(code, "those who wait could not be told their place");
+        }
+    }
+}
+
 /// Keeps the rooms going until `stop`: restores the seats of the process before, then ticks.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     match as_system(&app, seat::left_behind).await {
@@ -306,11 +389,19 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         }
     }
     app.rooms.restored.send_replace(true);
-    let mut ticks = tokio::time::interval(Duration::from_millis(TICK_MS));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let every = |millis| {
+        let mut ticks = tokio::time::interval(Duration::from_millis(millis));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        ticks
+    };
+    let (mut ticks, mut queues, mut rounds) = (every(TICK_MS), every(QUEUE_MS), 0_u32);
     loop {
         tokio::select! {
             _ = ticks.tick() => remember(&app, app.rooms.tick()).await,
+            _ = queues.tick() => {
+                tell_places(&app, rounds.is_multiple_of(QUEUE_ROUNDS)).await;
+                rounds = rounds.wrapping_add(1);
+            }
             _ = stop.changed() => return,
         }
     }

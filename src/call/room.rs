@@ -24,6 +24,7 @@ use crate::call::ice::IceServer;
 use crate::call::mailbox::Mailbox;
 use crate::call::message::{ErrorCode, Frame, FromPeer, MediaState, PeerChange, Readiness, Turn};
 use crate::encounter::presence::LeftWhy;
+use crate::encounter::queue::Queued;
 use crate::encounter::{Admission, ParticipantId, ParticipantRole};
 
 pub use self::telling::{error, unnumbered};
@@ -55,7 +56,7 @@ enum Line {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Wait {
     practitioner_here: bool,
-    position: usize,
+    place: Option<Queued>,
 }
 
 #[derive(Debug)]
@@ -107,6 +108,8 @@ pub struct Room {
     rev: u64,
     generation: u64,
     over: bool,
+    /// Its place in the practitioner's day.
+    place: Option<Queued>,
     /// An empty room is kept until then.
     kept_until: Instant,
     effects: Vec<Effect>,
@@ -124,6 +127,7 @@ impl Room {
             rev: 0,
             generation: u64::try_from(now.utc().timestamp_millis()).unwrap_or_default(),
             over: false,
+            place: None,
             kept_until: now,
             effects: Vec::new(),
         }
@@ -154,6 +158,11 @@ impl Room {
         self.seats.iter().any(|seat| seat.sid == sid)
     }
 
+    /// Whether somebody waits to be let in.
+    pub fn is_waited_in(&self) -> bool {
+        self.seats.iter().any(|seat| !seat.guest.admitted)
+    }
+
     /// Whether somebody's seat rests on a sign-in session.
     pub fn rests_on(&self, session: SessionId) -> bool {
         self.seats.iter().any(|seat| seat.session == session)
@@ -178,6 +187,7 @@ impl Room {
                 }
             }
             Event::Decided(id, admission) => self.decide(id, admission, now),
+            Event::Queued(place) => self.place = place,
             Event::SignedOut(session) => {
                 for id in self.ids(|seat| seat.session == session) {
                     self.remove(id, CloseCode::SignIn, LeftWhy::SignedOut, now);
@@ -200,6 +210,7 @@ impl Room {
         now: Instant,
     ) {
         let guest = self.as_decided(guest);
+        self.place = guest.place.or(self.place);
         let id = guest.id;
         let came = if self.seat(id).is_some() { PeerChange::State } else { PeerChange::Joined };
         if self.over || (came == PeerChange::Joined && self.seats.len() >= SEATS_MAX) {
@@ -223,6 +234,7 @@ impl Room {
         now: Instant,
     ) {
         let id = guest.id;
+        self.place = guest.place.or(self.place);
         if self.over {
             return self.turn_away(id, line, credentials);
         }
@@ -402,6 +414,10 @@ impl Room {
 
     fn decide(&mut self, id: ParticipantId, admission: Admission, now: Instant) {
         let admitted = admission == Admission::Admitted;
+        if admitted {
+            // Their turn has come: what was known of the wait is over.
+            self.place = None;
+        }
         self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
         self.decided.retain(|(decided, _)| *decided != id);
         self.decided.push((id, admitted));

@@ -132,7 +132,14 @@ impl World {
     fn guest(&self, at: usize) -> Guest {
         let Client { id, role, .. } = self.clients[at];
         let since = (!self.rows[at].admitted).then_some(self.now);
-        Guest { id, role, name: "Asha".to_owned(), admitted: self.rows[at].admitted, since }
+        Guest {
+            id,
+            role,
+            name: "Asha".to_owned(),
+            admitted: self.rows[at].admitted,
+            since,
+            place: None,
+        }
     }
 
     fn credentials(&self, (sid, epoch): (Uuid, i32)) -> Credentials {
@@ -213,7 +220,7 @@ impl World {
                 assert!(self.open.contains_key(&line), "seed {seed}: a seat on a closed socket");
             }
             if !row.admitted {
-                assert_eq!(seat.told, Some(self.room.wait_of(seat)), "seed {seed}");
+                assert_eq!(seat.told, Some(self.room.wait_now()), "seed {seed}");
             }
         }
         let inside = self.room.seats.iter().filter(|seat| seat.guest.admitted).count();

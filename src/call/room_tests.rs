@@ -74,7 +74,7 @@ impl Story {
         };
         let admitted = self.admitted.contains(&who);
         let since = (!admitted).then_some(self.now);
-        Guest { id: id(who), role, name: format!("{who:x}"), admitted, since }
+        Guest { id: id(who), role, name: format!("{who:x}"), admitted, since, place: None }
     }
 
     fn credentials(&self, who: u128) -> Credentials {
@@ -225,18 +225,40 @@ fn the_room_has_a_last_seat() {
 /* 4. and 5. Waiting and admission */
 
 #[test]
-fn the_place_in_the_queue_is_true_and_told_anew_when_it_changes() {
+fn the_place_in_the_queue_is_told_to_who_waits_and_anew_when_it_changes() {
     let mut story = Story::begin();
     let asha = story.enter(ASHA);
-    story.pass(5);
+    assert!(story.messages(asha)[1]["body"].get("position").is_none(), "nobody knows yet");
+    let place = |position, late_minutes| {
+        let (earliest, latest) = (story_time(20), story_time(40));
+        Some(Queued { position, earliest, latest, late_minutes, measured: true })
+    };
+    story.apply(Event::Queued(place(3, None)));
+    let heard = story.messages(asha);
+    assert_eq!((&heard[0]["t"], &heard[0]["body"]["position"]), (&"waiting".into(), &3.into()));
+    assert_eq!(heard[0]["body"]["eta"]["latest"], "2026-11-24T02:40:00Z");
+    assert!(heard[0]["body"].get("late_minutes").is_none());
+    story.apply(Event::Queued(place(3, None)));
+    story.frame(asha, r#"{"v":1,"t":"presence","body":{"state":"ready"}}"#);
+    assert_eq!(story.hear(asha), Vec::<String>::new(), "nothing new, nothing said");
+    story.apply(Event::Queued(place(2, Some(30))));
+    let heard = story.messages(asha);
+    assert_eq!(
+        (&heard[0]["body"]["position"], &heard[0]["body"]["late_minutes"]),
+        (&2.into(), &30.into())
+    );
+    // Who comes later waits for the same visit; who is let in hears no more of it.
     let sister = story.enter(SISTER);
-    assert_eq!(story.messages(asha)[1]["body"]["position"], 1);
     assert_eq!(story.messages(sister)[1]["body"]["position"], 2);
-    story.frame(asha, r#"{"v":1,"t":"leave"}"#);
-    let heard = story.messages(sister);
-    assert_eq!((&heard[0]["t"], &heard[0]["body"]["position"]), (&"waiting".into(), &1.into()));
-    story.frame(sister, r#"{"v":1,"t":"presence","body":{"state":"ready"}}"#);
-    assert_eq!(story.hear(sister), Vec::<String>::new(), "nothing new, nothing said");
+    let doctor = story.enter(DOCTOR);
+    story.hear(doctor);
+    story.apply(Event::Queued(place(1, None)));
+    assert_eq!(story.hear(doctor), Vec::<String>::new(), "it is no news to the practitioner");
+}
+
+fn story_time(minute: i64) -> Instant {
+    let two: Instant = "2026-11-24T02:00:00Z".parse().unwrap();
+    two.plus(TimeDelta::minutes(minute))
 }
 
 #[test]

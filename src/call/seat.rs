@@ -24,12 +24,15 @@ use crate::encounter::{
     EncounterId, ParticipantId, ParticipantRow, ParticipantState, facts, find_participant,
     find_row, show,
 };
+use crate::practitioner::PractitionerId;
 
 /// A seat that was taken.
 #[derive(Debug, Clone)]
 pub struct Taken {
     /// The visit.
     pub encounter: EncounterId,
+    /// Whose day it is in.
+    pub practitioner: PractitionerId,
     /// Who sits there.
     pub guest: Guest,
     /// How to come back.
@@ -71,7 +74,9 @@ pub fn take(tx: &mut Tx, ticket: &TicketClaims) -> Result<Taken, Error> {
     let guest = presence::enter(tx, ticket.encounter, ticket.participant)?;
     let credentials =
         Credentials { sid: sid.0, secret: Some(secret), epoch: 1, session: ticket.session };
-    Ok(Taken { encounter: ticket.encounter, guest: Guest::from(guest), credentials })
+    let practitioner = row.practitioner_id;
+    let guest = Guest::from(guest);
+    Ok(Taken { encounter: ticket.encounter, practitioner, guest, credentials })
 }
 
 /// The sign-in session that a seat rests on, for whoever has its secret; the first half of
@@ -132,7 +137,8 @@ pub fn take_again(tx: &mut Tx, asked: &Resume) -> Result<Taken, Error> {
     let epoch = next_epoch(tx, asked.sid)?;
     let guest = presence::enter(tx, encounter, participant)?;
     let credentials = Credentials { sid: asked.sid, secret: None, epoch, session };
-    Ok(Taken { encounter, guest: Guest::from(guest), credentials })
+    let practitioner = row.practitioner_id;
+    Ok(Taken { encounter, practitioner, guest: Guest::from(guest), credentials })
 }
 
 /// Two who come back at once with the same secret both succeed; the later one has the seat.
@@ -286,6 +292,7 @@ impl From<ParticipantRow> for Guest {
             name: row.name,
             admitted: row.state == ParticipantState::Admitted,
             since: row.waiting_since,
+            place: None,
         }
     }
 }

@@ -20,9 +20,9 @@ use crate::call::message::{
     ErrorCode, Frame, FromPeer, MESSAGE_BYTES_MAX, Misread, PROTOCOL, Resume, read,
 };
 use crate::call::meter::{Meter, measured};
-use crate::call::remember;
 use crate::call::room::error;
 use crate::call::seat::{self, Standing, Taken};
+use crate::call::{place_of, remember};
 use crate::encounter::finish::Finish;
 use crate::encounter::{admission, finish};
 
@@ -135,7 +135,8 @@ async fn sit_down(app: &Arc<App>, ticket: &str, line: Line) -> Result<Taken, Err
     let now = app.clock.now();
     let claims = app.tokens.verify_ticket(ticket, now)?;
     let participant = claims.participant;
-    let taken = as_session(app, claims.session, move |tx| seat::take(tx, &claims)).await?;
+    let mut taken = as_session(app, claims.session, move |tx| seat::take(tx, &claims)).await?;
+    taken.guest.place = place_of(app, &taken).await;
     let ice = crate::call::ice::servers(&app.config.ice, participant.0, now);
     let enter = Event::Enter(taken.guest.clone(), line.id, taken.credentials.clone(), ice);
     remember(app, app.rooms.apply(taken.encounter, Some(line), enter)).await;
@@ -145,7 +146,8 @@ async fn sit_down(app: &Arc<App>, ticket: &str, line: Line) -> Result<Taken, Err
 async fn sit_down_again(app: &Arc<App>, asked: Resume, line: Line) -> Result<Taken, Error> {
     let (last_seq, shown) = (asked.last_seq, asked.clone());
     let session = look_as_system(app, move |tx| seat::session_of(tx, &shown)).await?;
-    let taken = as_session(app, session, move |tx| seat::take_again(tx, &asked)).await?;
+    let mut taken = as_session(app, session, move |tx| seat::take_again(tx, &asked)).await?;
+    taken.guest.place = place_of(app, &taken).await;
     let resume = Event::Resume(taken.guest.clone(), line.id, taken.credentials.clone(), last_seq);
     remember(app, app.rooms.apply(taken.encounter, Some(line), resume)).await;
     Ok(taken)
@@ -216,7 +218,7 @@ impl Socket {
 
     /// The database has the last word on who may sit here, whatever this process has heard.
     async fn check(&self) -> Result<(), Ended> {
-        let Taken { encounter, guest, credentials } = &self.taken;
+        let Taken { encounter, guest, credentials, .. } = &self.taken;
         let (encounter, id, session) = (*encounter, guest.id, credentials.session);
         let asked = credentials.clone();
         let look = move |tx: &mut Tx| seat::look(tx, encounter, id, &asked);

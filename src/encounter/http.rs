@@ -8,9 +8,12 @@ use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
 use crate::base::page::Page;
 use crate::encounter::admission::{Decide, Joined};
+use crate::encounter::delay::{Declaration, DeclareDelay, Delay};
 use crate::encounter::finish::{Convert, Finish};
-use crate::encounter::show::{CallStay, Encounter, Participant, Waiting};
-use crate::encounter::{EncounterId, admission, finish, show};
+use crate::encounter::queue::Waiting;
+use crate::encounter::show::{CallStay, Encounter, Participant, WaitingPatient};
+use crate::encounter::{EncounterId, admission, delay, finish, queue, show};
+use crate::practitioner::PractitionerId;
 
 /// Shows a visit and whether one can come in.
 #[utoipa::path(
@@ -57,6 +60,22 @@ fn ws_url(public_url: &str, request: &HttpRequest) -> String {
     format!("{base}/v1/rtc")
 }
 
+/// Says where the visit stands, the place in the practitioner's day and how long the wait is. Small,
+/// and with an `ETag`: what a patient on a thin line asks for again and again.
+#[utoipa::path(
+    tag = "encounters", operation_id = "find_waiting", params(("id" = EncounterId, Path)),
+    responses(
+        (status = 200, body = Waiting),
+        (status = 304, description = "As `If-None-Match` knows it"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[get("/v1/encounters/{id}/waiting")]
+pub async fn find_waiting(ctx: Ctx, id: Path<EncounterId>) -> Result<HttpResponse, Error> {
+    let waiting = ctx.read(move |tx| queue::waiting(tx, id.0)).await?;
+    ctx::unless_known(ctx.request(), &waiting)
+}
+
 /// Who waits in this visit.
 #[utoipa::path(
     tag = "encounters", operation_id = "list_waiting_room", params(("id" = EncounterId, Path)),
@@ -71,7 +90,7 @@ pub async fn list_waiting_room(ctx: Ctx, id: Path<EncounterId>) -> Result<HttpRe
 /// Everybody who waits for the calling practitioner.
 #[utoipa::path(
     tag = "encounters", operation_id = "list_waiting",
-    responses((status = 200, body = Page<Waiting>))
+    responses((status = 200, body = Page<WaitingPatient>))
 )]
 #[get("/v1/waiting-room")]
 pub async fn list_waiting(ctx: Ctx) -> Result<HttpResponse, Error> {
@@ -182,4 +201,33 @@ pub async fn convert_encounter(
 pub async fn list_calls(ctx: Ctx, id: Path<EncounterId>) -> Result<HttpResponse, Error> {
     let page = ctx.read(move |tx| show::calls(tx, id.0)).await?;
     Ok(page.answer(ctx.request()))
+}
+
+/// What a practitioner has said about being late.
+#[utoipa::path(
+    tag = "encounters", operation_id = "find_delay", params(("id" = PractitionerId, Path)),
+    responses((status = 200, body = Delay))
+)]
+#[get("/v1/practitioners/{id}/delay")]
+pub async fn find_delay(ctx: Ctx, id: Path<PractitionerId>) -> Result<HttpResponse, Error> {
+    ctx::ok(&ctx.read(move |tx| delay::find(tx, id.0)).await?)
+}
+
+/// Says that a practitioner is late, or on time again, and tells those behind.
+#[utoipa::path(
+    tag = "encounters", operation_id = "declare_delay", request_body = DeclareDelay,
+    params(("id" = PractitionerId, Path)),
+    responses(
+        (status = 200, body = Declaration),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`invalid_body`: neither 0 nor 5 to 180 minutes"),
+    )
+)]
+#[post("/v1/practitioners/{id}/delay")]
+pub async fn declare_delay(
+    ctx: Ctx,
+    id: Path<PractitionerId>,
+    wanted: Body<DeclareDelay>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::OK, wanted, move |tx, wanted| delay::declare(tx, id.0, wanted)).await
 }

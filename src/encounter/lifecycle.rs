@@ -52,7 +52,8 @@ text_enum!(
         Accept = "accept",
         /// The clinic does not.
         Decline = "decline",
-        /// Put to another time or another practitioner; nothing has begun yet.
+        /// Put to another time or another practitioner; nothing has begun yet, though the patient may
+    /// wait.
         Move = "move",
         /// The patient has said that they will come.
         Attend = "attend",
@@ -108,6 +109,7 @@ pub const TABLE: &[(State, Act, State)] = {
         ((A::Booked, E::Planned), Do::Noshow, (A::Noshow, E::Cancelled)),
         ((A::Booked, E::Planned), Do::Arrive, (A::Arrived, E::Arrived)),
         ((A::Booked, E::Planned), Do::Convert, (A::Fulfilled, E::Finished)),
+        ((A::Arrived, E::Arrived), Do::Move, (A::Booked, E::Planned)),
         ((A::Arrived, E::Arrived), Do::Cancel, (A::Cancelled, E::Cancelled)),
         ((A::Arrived, E::Arrived), Do::Noshow, (A::Noshow, E::Cancelled)),
         ((A::Arrived, E::Arrived), Do::Admit, (A::Arrived, E::InProgress)),
@@ -142,7 +144,9 @@ mod tests {
             assert_eq!(same, Some(at), "{from:?} {act} is there twice");
             let corrects = matches!(act, Act::Undo | Act::Reinstate);
             assert!(!over(*from) || corrects, "{from:?} is an end");
-            let stays = matches!(act, Act::Move | Act::Attend);
+            // Whoever waits in vain can be moved, and is expected again.
+            let stays =
+                matches!(act, Act::Move | Act::Attend) && from.0 != AppointmentStatus::Arrived;
             assert_eq!(from == to, stays, "{from:?} {act}");
         }
     }

@@ -1,12 +1,15 @@
 //! The visit itself: who is here, who may come in, how it ends.
 
 pub mod admission;
+pub mod delay;
 pub mod door;
 pub mod finish;
 pub mod http;
 pub mod lifecycle;
 pub mod presence;
+pub mod queue;
 pub mod show;
+pub mod wait;
 
 use diesel::prelude::*;
 
@@ -18,7 +21,7 @@ use crate::base::column::{Instant, id, text_enum};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::{encounter_participants, encounters};
-use crate::base::tx::Tx;
+use crate::base::tx::{Event, Tx};
 use crate::encounter::lifecycle::{Act, AppointmentStatus, EncounterStatus};
 use crate::organization::OrganizationId;
 use crate::patient::PatientId;
@@ -251,6 +254,7 @@ pub fn plan(
             encounters::updated_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
+    tx.tell(Event::QueueMoved(practitioner));
     Ok(id)
 }
 
@@ -270,6 +274,8 @@ pub fn replan(
             encounters::updated_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
+    tx.tell(Event::QueueMoved(visit.practitioner_id));
+    tx.tell(Event::QueueMoved(practitioner));
     // Whoever came too early, or is no longer asked, leaves.
     if is_entered(tx, visit.id)? { finish::over(tx, visit.id) } else { Ok(()) }
 }
@@ -295,6 +301,7 @@ pub fn advance(
     let from = (appointment.status, encounter.status);
     let to = lifecycle::next(from, act).ok_or_else(|| Error::from(&problem::BAD_STATE))?;
     set_status(tx, &appointment, to.0, act)?;
+    tx.tell(Event::QueueMoved(encounter.practitioner_id));
     if to.0 == AppointmentStatus::Cancelled {
         let span = Span { start: appointment.busy_from, end: appointment.busy_to };
         tx.free_up(appointment.practitioner_id, span);
@@ -323,7 +330,7 @@ pub fn advance(
     if moved == 0 {
         return Err(Error::from(&problem::CONFLICT));
     }
-    if to.1 == EncounterStatus::Arrived || act == Act::Undo {
+    if to.1 == EncounterStatus::Arrived || matches!(act, Act::Undo | Act::Move) {
         diesel::update(encounters::table.find(encounter.id))
             .set(encounters::arrived_at.eq(stamp(EncounterStatus::Arrived)))
             .execute(tx.conn)?;

@@ -170,7 +170,7 @@ pub fn waiting_room(tx: &mut Tx, id: EncounterId) -> Result<Page<Participant>, E
 
 /// A patient who waits for the calling practitioner.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Waiting {
+pub struct WaitingPatient {
     /// The visit.
     pub encounter: Reference<EncounterId>,
     /// Its appointment.
@@ -190,7 +190,7 @@ type WaitingRow =
 
 /// Everybody who waits for the calling practitioner, the longest wait first.
 /// Index: encounters_waiting. Empty for everybody else.
-pub fn all_waiting(tx: &mut Tx) -> Result<Page<Waiting>, Error> {
+pub fn all_waiting(tx: &mut Tx) -> Result<Page<WaitingPatient>, Error> {
     let scope = tx.scope(Action::ReadWaitingRoom)?;
     let Some(practitioner) = scope.practitioner else { return Ok(Page::whole(Vec::new())) };
     let open = [EncounterStatus::Arrived, EncounterStatus::InProgress, EncounterStatus::Onleave];
@@ -208,14 +208,15 @@ pub fn all_waiting(tx: &mut Tx) -> Result<Page<Waiting>, Error> {
             (encounter_participants::id, encounter_participants::waiting_since),
         ))
         .load(tx.conn)?;
-    let items = rows.into_iter().map(|((encounter, appointment), patient, (id, since))| Waiting {
-        encounter: Reference { id: encounter },
-        appointment: Reference { id: appointment },
-        participant: Reference { id },
-        patient: Named { id: patient.0, name: patient.1 },
-        since,
-        state: ParticipantState::Waiting,
-    });
+    let items =
+        rows.into_iter().map(|((encounter, appointment), patient, (id, since))| WaitingPatient {
+            encounter: Reference { id: encounter },
+            appointment: Reference { id: appointment },
+            participant: Reference { id },
+            patient: Named { id: patient.0, name: patient.1 },
+            since,
+            state: ParticipantState::Waiting,
+        });
     Ok(Page::whole(items.collect()))
 }
 

@@ -6,6 +6,7 @@
 
 pub mod gateway;
 pub mod inbox;
+pub mod late;
 pub mod leave;
 pub mod outbox;
 pub mod sender;

@@ -153,6 +153,60 @@ pub fn wish_over(language: Language, code: &str) -> String {
     }
 }
 
+/// Tells that a visit will begin later than planned, about between two times, and that another time
+/// can be chosen.
+pub fn late(
+    language: Language,
+    times: (&DateTime<FixedOffset>, &DateTime<FixedOffset>),
+    code: &str,
+    link: Option<&str>,
+) -> String {
+    let times = between(times);
+    let text = match language {
+        Language::English => {
+            format!(
+                "Feldsher: your visit is later, {times} (local time), code {code}. \
+                 Wait, or choose another time"
+            )
+        }
+        Language::Russian => {
+            format!("Фельдшер: приём позже, {times}, код {code}. Можно перенести")
+        }
+    };
+    match link {
+        Some(link) => format!("{text}: {link}"),
+        None => text,
+    }
+}
+
+/// Tells that a visit will begin sooner than was told last.
+pub fn sooner(
+    language: Language,
+    times: (&DateTime<FixedOffset>, &DateTime<FixedOffset>),
+    code: &str,
+    link: Option<&str>,
+) -> String {
+    let times = between(times);
+    let text = match language {
+        Language::English => {
+            format!(
+                "Feldsher: your visit is sooner than we said, {times} (local time), code {code}"
+            )
+        }
+        Language::Russian => format!("Фельдшер: приём раньше, чем мы писали: {times}, код {code}"),
+    };
+    match link {
+        Some(link) => format!("{text} {link}"),
+        None => text,
+    }
+}
+
+fn between((earliest, latest): (&DateTime<FixedOffset>, &DateTime<FixedOffset>)) -> String {
+    let (earliest, latest) = (earliest.format("%H:%M").to_string(), latest.format("%H:%M"));
+    let latest = latest.to_string();
+    if earliest == latest { earliest } else { format!("{earliest}–{latest}") }
+}
+
 /// Tells of several visits at once: the code of each and what became of it.
 pub fn several(language: Language, parts: &[String]) -> String {
     match language {
@@ -244,6 +298,7 @@ mod tests {
     #[test]
     fn russian_texts_fit_one_part_and_a_code_comes_first() {
         let start = DateTime::parse_from_rfc3339("2026-05-24T09:00:00+07:00").unwrap();
+        let later = DateTime::parse_from_rfc3339("2026-05-24T10:25:00+07:00").unwrap();
         let russian = Language::Russian;
         for text in [
             code(russian, "123456"),
@@ -257,6 +312,8 @@ mod tests {
             vacancy(russian, (&start, &start), "AB12CD", None),
             vacancy_gone(russian, "AB12CD"),
             wish_over(russian, "AB12CD"),
+            late(russian, (&start, &later), "AB12CD", None),
+            sooner(russian, (&start, &later), "AB12CD", None),
         ] {
             assert!(text.chars().count() <= PART_CHARS_MAX, "{text}");
         }

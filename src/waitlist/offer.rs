@@ -323,7 +323,7 @@ fn heard(tx: &mut Tx, patients: &[PatientId]) -> Result<Vec<Heard>, Error> {
 }
 
 /// What an offer or a text that is made now must keep to in a zone.
-pub(super) fn hours(tx: &Tx, zone: Zone) -> Hours {
+pub(crate) fn hours(tx: &Tx, zone: Zone) -> Hours {
     let booking = &tx.config.booking;
     let night = Night { from_hour: booking.night_from_hour, to_hour: booking.night_to_hour };
     let full = TimeDelta::minutes(i64::from(booking.waitlist_minutes));

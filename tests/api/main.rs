@@ -28,5 +28,6 @@ mod sign_in;
 mod strangers;
 mod taken;
 mod tampering;
+mod waiting;
 mod waitlist;
 mod wire;

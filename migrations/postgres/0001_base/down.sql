@@ -9,6 +9,8 @@ DROP TABLE call_events CASCADE;
 DROP TABLE rtc_sessions CASCADE;
 DROP TABLE rtc_tickets CASCADE;
 DROP TABLE encounter_participants CASCADE;
+DROP TABLE delay_notices CASCADE;
+DROP TABLE practitioner_delays CASCADE;
 DROP TABLE encounters CASCADE;
 DROP TABLE occupancies CASCADE;
 DROP TABLE waitlist_offers CASCADE;

@@ -522,6 +522,29 @@ CREATE TABLE encounters (
 CREATE INDEX encounters_waiting ON encounters (practitioner_id, status, arrived_at);
 CREATE INDEX encounters_by_patient ON encounters (patient_id, starts_at);
 
+-- A practitioner is late, or on time again (0); the row with the highest number counts.
+CREATE TABLE practitioner_delays (
+  id uuid NOT NULL PRIMARY KEY,
+  practitioner_id uuid NOT NULL REFERENCES practitioners (id),
+  number integer NOT NULL,
+  minutes integer NOT NULL CHECK (minutes = 0 OR minutes BETWEEN 5 AND 180),
+  -- Whoever comes next is not seen before.
+  free_at timestamptz,
+  declared_by uuid NOT NULL REFERENCES accounts (id),
+  declared_at timestamptz NOT NULL,
+  UNIQUE (practitioner_id, number),
+  CHECK ((minutes = 0) = (free_at IS NULL))
+);
+
+-- What the patient of a visit was told last about when it will begin.
+CREATE TABLE delay_notices (
+  encounter_id uuid NOT NULL PRIMARY KEY REFERENCES encounters (id),
+  delay_id uuid NOT NULL REFERENCES practitioner_delays (id),
+  starts_at timestamptz NOT NULL,
+  latest_at timestamptz NOT NULL,
+  told_at timestamptz NOT NULL
+);
+
 CREATE TABLE encounter_participants (
   id uuid NOT NULL PRIMARY KEY,
   encounter_id uuid NOT NULL REFERENCES encounters (id),

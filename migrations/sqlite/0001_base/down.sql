@@ -10,6 +10,8 @@ DROP TABLE call_events;
 DROP TABLE rtc_sessions;
 DROP TABLE rtc_tickets;
 DROP TABLE encounter_participants;
+DROP TABLE delay_notices;
+DROP TABLE practitioner_delays;
 DROP TABLE encounters;
 DROP TABLE occupancies;
 DROP TABLE waitlist_offers;

@@ -519,6 +519,29 @@ CREATE TABLE encounters (
 CREATE INDEX encounters_waiting ON encounters (practitioner_id, status, arrived_at);
 CREATE INDEX encounters_by_patient ON encounters (patient_id, starts_at);
 
+-- A practitioner is late, or on time again (0); the row with the highest number counts.
+CREATE TABLE practitioner_delays (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
+  number INTEGER NOT NULL,
+  minutes INTEGER NOT NULL CHECK (minutes = 0 OR minutes BETWEEN 5 AND 180),
+  -- Whoever comes next is not seen before.
+  free_at INTEGER,
+  declared_by BLOB NOT NULL CHECK (length(declared_by) = 16) REFERENCES accounts (id),
+  declared_at INTEGER NOT NULL,
+  UNIQUE (practitioner_id, number),
+  CHECK ((minutes = 0) = (free_at IS NULL))
+) STRICT;
+
+-- What the patient of a visit was told last about when it will begin.
+CREATE TABLE delay_notices (
+  encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) PRIMARY KEY REFERENCES encounters (id),
+  delay_id BLOB NOT NULL CHECK (length(delay_id) = 16) REFERENCES practitioner_delays (id),
+  starts_at INTEGER NOT NULL,
+  latest_at INTEGER NOT NULL,
+  told_at INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE encounter_participants (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
   encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),

@@ -62,7 +62,7 @@ impl Room {
     /// Whoever waits is told how it stands, as soon as it stands otherwise.
     pub(super) fn tell_who_waits(&mut self, now: Instant) {
         for id in self.ids(|seat| !seat.guest.admitted) {
-            if self.seat(id).is_some_and(|seat| seat.told != Some(self.wait_of(seat))) {
+            if self.seat(id).is_some_and(|seat| seat.told != Some(self.wait_now())) {
                 self.tell_waiting(id, now);
             }
         }
@@ -70,25 +70,29 @@ impl Room {
 
     pub(super) fn tell_waiting(&mut self, id: ParticipantId, now: Instant) {
         let Some(seat) = self.seat(id) else { return };
-        let (wait, since) = (self.wait_of(seat), seat.guest.since);
+        let (wait, since) = (self.wait_now(), seat.guest.since);
         if let Some(seat) = self.seat_mut(id) {
             seat.told = Some(wait);
         }
-        let Wait { practitioner_here, position } = wait;
-        let body =
-            json!({"since": since, "practitioner_here": practitioner_here, "position": position});
+        let Wait { practitioner_here, place } = wait;
+        let mut body = json!({"since": since, "practitioner_here": practitioner_here});
+        if let (Some(place), Some(body)) = (place, body.as_object_mut()) {
+            let eta = json!({"earliest": place.earliest, "latest": place.latest});
+            body.insert("position".to_owned(), place.position.into());
+            body.insert("eta".to_owned(), eta);
+            if let Some(late) = place.late_minutes {
+                body.insert("late_minutes".to_owned(), late.into());
+            }
+        }
         self.tell(id, "waiting", &body, now);
     }
 
-    pub(super) fn wait_of(&self, own: &Seat) -> Wait {
+    pub(super) fn wait_now(&self) -> Wait {
         let practitioner_here = self
             .seats
             .iter()
             .any(|seat| seat.guest.role == ParticipantRole::Practitioner && !seat.is_missed());
-        let place = |seat: &Seat| (seat.guest.since, seat.guest.id);
-        let ahead = |seat: &&Seat| !seat.guest.admitted && place(seat) < place(own);
-        let position = self.seats.iter().filter(ahead).count().saturating_add(1);
-        Wait { practitioner_here, position }
+        Wait { practitioner_here, place: self.place }
     }
 
     pub(super) fn tell_snapshot(&mut self, id: ParticipantId, now: Instant) {

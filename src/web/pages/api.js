@@ -62,7 +62,7 @@ async function once(method, path, body, headers) {
   reach(true);
   let data = null;
   try { data = text ? JSON.parse(text) : null; } catch { /* a proxy's HTML page is not ours to read */ }
-  if (!answer.ok) throw new Problem(answer.status, data ?? {});
+  if (!answer.ok && answer.status !== 304) throw new Problem(answer.status, data ?? {});
   return { data, text, etag: answer.headers.get('ETag'), link: answer.headers.get('Link') };
 }
 
@@ -98,11 +98,12 @@ async function refreshNow() {
   }
 }
 
-/** One call as the signed-in person. Options: body, etag (If-Match), key (Idempotency-Key), retry. */
-export async function call(method, path, { body, etag, key, retry } = {}) {
+/** One call as the signed-in person. Options: body, etag (If-Match), key (Idempotency-Key), known (If-None-Match), retry. */
+export async function call(method, path, { body, etag, key, known, retry } = {}) {
   const headers = {};
   if (etag) headers['If-Match'] = etag;
   if (key) headers['Idempotency-Key'] = key;
+  if (known) headers['If-None-Match'] = known;
   const repeatable = retry ?? (method === 'GET' || Boolean(key));
   try {
     if (!access) await refresh();
@@ -127,6 +128,15 @@ export async function call(method, path, { body, etag, key, retry } = {}) {
 }
 
 export const get = async (path) => (await call('GET', path)).data;
+/** What is asked for again and again: an unchanged answer does not come twice over a thin line. */
+export function watched(path) {
+  let kept = null;
+  return async () => {
+    const { data, etag } = await call('GET', path, { known: kept?.etag });
+    if (data) kept = { data, etag };
+    return kept.data;
+  };
+}
 export const items = async (path) => (await get(path)).items;
 /** A change under its own key: pressing twice, or a lost answer, acts once. */
 export const post = async (path, body = {}, key = newKey()) => (await call('POST', path, { body, key })).data;

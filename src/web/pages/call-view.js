@@ -18,6 +18,8 @@ export class Stage {
     this.self = h('video', { id: 'local-video', autoplay: true, playsInline: true, muted: true });
     this.remoteNote = h('p', { id: 'remote-note', class: 'remote-note', hidden: true });
     this.line = h('p', { id: 'call-state', class: 'call-state', role: 'status', 'aria-live': 'polite', data: { state: 'connecting' } });
+    this.queue = h('p', { id: 'call-queue', class: 'call-state', role: 'status', hidden: true });
+    this.move = h('a', { id: 'call-move', class: 'button second', hidden: true }, t('wait.move'));
     this.poor = h('p', { id: 'call-poor', class: 'call-state', hidden: true }, t('call.poor'));
     this.mic = toggle('mic', act.mic);
     this.camera = toggle('camera', act.camera);
@@ -26,7 +28,7 @@ export class Stage {
     this.sound.hidden = true;
     this.selfBox = h('div', { class: 'self', hidden: true }, this.self);
     this.node = h('section', { id: 'stage', class: 'stage', 'aria-label': t('call.connecting') },
-      this.remote, this.line, this.remoteNote, this.selfBox,
+      this.remote, h('div', {}, this.line, this.queue, this.move), this.remoteNote, this.selfBox,
       h('div', { class: 'bottom' }, this.poor,
         h('div', { class: 'controls' }, this.sound, this.mic, this.camera, this.voice, control('leave', t('call.leave'), () => act.leave(), 'hang'))));
   }
@@ -35,6 +37,15 @@ export class Stage {
     if (this.line.dataset.state !== name) this.line.dataset.state = name;
     if (this.line.textContent !== text) refill(this.line, h('span', {}, text));
     this.node.setAttribute('aria-label', text);
+  }
+
+  /** While one waits: the place and the time, and the way to another time. */
+  wait(text, appointment) {
+    this.queue.hidden = !text;
+    this.node.classList.toggle('waits', Boolean(text));
+    if (this.queue.textContent !== text) refill(this.queue, h('span', {}, text));
+    this.move.hidden = !appointment;
+    if (appointment) this.move.href = `#/move/${appointment}`;
   }
 
   local(stream, { mic, camera, voiceOnly }) {

@@ -8,6 +8,7 @@ import { Stage } from './call-view.js';
 import { stopMedia } from './media.js';
 import { totals, between } from './quality.js';
 import { clock } from './time.js';
+import { waitWords } from './waiting.js';
 
 export { openMedia, loudness, stopMedia } from './media.js';
 
@@ -20,9 +21,9 @@ const INSIDE = ['admitted', 'connecting', 'connected', 'reconnecting'];
 
 export class Call extends EventTarget {
   /** `media` is {stream, mic, camera, voiceOnly}; `rejoin` says that this tab sat here before. */
-  constructor({ encounter, side, media, zone }) {
+  constructor({ encounter, side, media, zone, appointment = null }) {
     super();
-    Object.assign(this, { encounter, side, zone, stream: media.stream, roster: new Map(), edges: new Map(), me: null, over: null });
+    Object.assign(this, { encounter, side, zone, appointment, stream: media.stream, roster: new Map(), edges: new Map(), me: null, over: null });
     this.wish = { mic: media.mic ?? true, camera: media.camera ?? true, voiceOnly: media.voiceOnly ?? false };
     this.ice = [];
     const seat = Seat.read(side);
@@ -74,7 +75,7 @@ export class Call extends EventTarget {
       resumed: () => { this.returning = true; },
       snapshot: () => this.seated(body, false),
       peer: () => this.peer(body),
-      waiting: () => this.mark('waiting', body.since),
+      waiting: () => { this.mark('waiting', body.since); this.place = body.position ? body : null; },
       admitted: () => this.mark('admitted'),
       denied: () => this.finish('denied'),
       negotiate: () => this.edge(message.edge, body.peer).negotiate(body),
@@ -205,6 +206,8 @@ export class Call extends EventTarget {
     this.stage.remoteMedia([...this.roster.values()].find((one) => one.id !== this.me && INSIDE.includes(one.state))?.media ?? this.far);
     const [name, values = {}] = this.verdict();
     this.stage.state(name.split('.')[0], t(`call.${name}`, values));
+    const waits = name.startsWith('waiting') && this.place;
+    this.stage.wait(waits ? waitWords(this.place, this.zone).join(' ') : '', waits && this.place.late_minutes && this.appointment);
     if (this.shown !== name) {
       this.shown = name;
       this.dispatchEvent(new CustomEvent('state', { detail: name }));

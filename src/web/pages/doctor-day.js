@@ -2,6 +2,7 @@
 import { t } from './i18n.js';
 import { $, show, h, refill, button, poll, onLeave, problemBox, tell, say } from './ui.js';
 import * as api from './api.js';
+import { lateControl } from './late.js';
 import { clock, dayKey, shiftDay, startOfDay, longDay, namedDay, waitingFor, now, rfc3339 } from './time.js';
 
 const DAY_POLL_S = 10;
@@ -16,6 +17,7 @@ export async function day(state) {
   const waiting = h('ul', { id: 'waiting-room', class: 'list', 'aria-live': 'polite' });
   const list = h('ul', { id: 'appointments', class: 'list' });
   const picker = h('input', { id: 'day', type: 'date', 'aria-label': t('day.date'), on: { change: () => picker.value && go(picker.value) } });
+  const late = lateControl({ practitioner: state.me.practitioner, zone });
   show(title,
     h('section', { class: 'stack' }, h('h2', {}, t('day.waiting')), waiting),
     h('div', { class: 'spread' },
@@ -27,10 +29,12 @@ export async function day(state) {
         button('today', t('day.today'), () => go(dayKey(now(), zone)), 'quiet'),
         h('a', { class: 'button quiet', id: 'to-week', href: '#/week' }, t('day.week')))),
     h('p', { class: 'hint' }, t('day.zone', { zone: zone.replace('_', ' ') })),
-    problemBox(), list);
+    late.node, problemBox(), list);
 
   async function load() {
     const wanted = key;
+    late.node.hidden = wanted !== dayKey(now(), zone);
+    if (!late.node.hidden) late.look().catch(() => {});
     const path = api.query('/v1/appointments', {
       from: rfc3339(startOfDay(wanted, zone)), to: rfc3339(startOfDay(shiftDay(wanted, 1), zone)),
       practitioner: state.me.practitioner.id, limit: 100,

@@ -4,6 +4,7 @@ import { t } from './i18n.js';
 import { $, show, h, refill, button, poll, onLeave, problemBox, tell } from './ui.js';
 import * as api from './api.js';
 import { clock, dayKey, shiftDay, startOfDay, weekday, dayNumber, longDay, now, rfc3339, trustServerTime } from './time.js';
+import { lateControl } from './late.js';
 import { Grid, cardLabel, hoursInWords, patientClock, statusWord, cityOf, minuteIn } from './board-grid.js';
 
 const POLL_S = 30;
@@ -27,6 +28,8 @@ export async function week(of) {
     const next = which.options[which.selectedIndex + by];
     if (next) reveal(next.value);
   };
+  // The doctor has it on the page of the day; the office has it here.
+  const late = of.office ? lateControl({ practitioner, zone, office: true }) : null;
   show(h('div', { class: 'week stack' },
     h('div', { class: 'board-head' },
       h('div', {}, title, h('p', { class: 'hint' }, `${of.office ? `${practitioner.name} · ` : ''}${t('week.zone', { zone: cityOf(zone) })}`)),
@@ -36,12 +39,13 @@ export async function week(of) {
         button('next-week', '›', () => go(shiftDay(first, 7)), 'second', { 'aria-label': t('week.next') }),
         h('a', { class: 'button second', id: 'to-hours', href: links.hours }, t('week.hours')),
         h('a', { class: 'button quiet', id: 'to-day', href: links.back }, t('week.day')))),
-    problemBox(),
+    late?.node, problemBox(),
     h('div', { class: 'switcher' }, button('previous-column', '‹', () => turn(-1), 'second', { 'aria-label': t('day.previous') }), which, button('next-column', '›', () => turn(1), 'second', { 'aria-label': t('day.next') })),
     grid.scroller));
 
   async function load() {
     const asked = first;
+    late?.look().catch(() => {});
     const path = api.query(`/v1/organizations/${organization.id}/board`, {
       from: rfc3339(startOfDay(asked, zone)), to: rfc3339(startOfDay(shiftDay(asked, 7), zone)), practitioner: practitioner.id,
     });

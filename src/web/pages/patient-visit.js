@@ -4,6 +4,7 @@ import { $, show, h, refill, button, busy, problemBox, poll, onLeave, words, say
 import * as api from './api.js';
 import { namedDay, clock, dayKey, trustServerTime } from './time.js';
 import { whenLine } from './patient-times.js';
+import { waitCard } from './waiting.js';
 
 const SEAT = 'feldsher.seat.patient';
 const NOTE_POLL_S = 10;
@@ -34,10 +35,11 @@ const isOver = (visit) => ['finished', 'cancelled'].includes(visit.status) || ['
 function lobby(first, note = '') {
   if (isOver(first)) return ended(first);
   const place = h('div', { id: 'visit-state', class: 'stack', 'aria-live': 'polite' });
+  const wait = waitCard(first);
   show(h('h1', {}, t('visit.title')),
     note && h('p', { id: 'visit-left', class: 'good', role: 'status' }, note),
     h('div', { class: 'card' }, whenLine(first), h('p', {}, h('strong', {}, first.practitioner.name)), h('p', {}, first.service.name)),
-    problemBox(), place,
+    wait.node, problemBox(), place,
     h('a', { class: 'button quiet', href: '#/', id: 'to-home' }, t('visit.home')));
   let drawn = '';
   let current = first;
@@ -62,13 +64,15 @@ function lobby(first, note = '') {
     }
   };
   draw();
-  let fresh = true;
+  const ask = api.watched(`/v1/encounters/${first.id}/waiting`);
   const watch = poll(async () => {
-    if (fresh) fresh = false;
-    else current = await fetchVisit(first.id);
-    if (isOver(current)) ended(current);
-    else draw();
-    return current.poll_after;
+    const waiting = await ask();
+    // The whole visit is fetched only when something about the door has changed.
+    if (['status', 'can_join', 'reason', 'opens_at'].some((field) => waiting[field] !== current[field])) current = await fetchVisit(first.id);
+    if (isOver(current)) return ended(current);
+    wait.draw(waiting);
+    draw();
+    return waiting.poll_after;
   }, 15);
   onLeave(() => watch.stop());
   return undefined;
@@ -131,7 +135,7 @@ async function enter(visit, media) {
   const kept = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
   const wish = media ? { mic: true, camera: true, voiceOnly: media.voiceOnly } : { voiceOnly: false, ...kept?.wish };
   const stream = media?.stream ?? (await openMedia({ video: !wish.voiceOnly })).stream;
-  const call = new Call({ encounter: visit.id, side: 'patient', zone: visit.time_zone, media: { ...wish, stream } });
+  const call = new Call({ encounter: visit.id, side: 'patient', zone: visit.time_zone, appointment: visit.appointment?.id, media: { ...wish, stream } });
   show(h('h1', { class: 'unseen' }, t('visit.title')), call.stage.node);
   document.body.classList.add('in-call');
   onLeave(() => {

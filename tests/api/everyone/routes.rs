@@ -96,7 +96,8 @@ fn every_operation_is_described_as_a_client_needs_it() {
         assert!(responses.contains_key("default"), "{name}");
         for (status, response) in responses {
             assert!(response["description"].as_str().is_some_and(|s| !s.is_empty()), "{name}");
-            if !status.starts_with('2') {
+            // Nothing has changed: such an answer has no body.
+            if !status.starts_with('2') && status != "304" {
                 let problem = &response["content"]["application/problem+json"]["schema"]["$ref"];
                 assert_eq!(problem, "#/components/schemas/ProblemDocument", "{name} {status}");
             }

@@ -228,6 +228,14 @@ pub fn rows() -> Vec<Row> {
             .body(|_| json!({"from": "2026-12-24T00:00:00Z", "to": "2026-12-25T00:00:00Z"}))
             .may(PLANNERS)
             .see(&[Colleague, Feldsher]),
+        row("GET", "/v1/practitioners/{id}/delay")
+            .of("practitioner")
+            .may(&[Doctor, Colleague, Feldsher, Registrar, Chief]),
+        row("POST", "/v1/practitioners/{id}/delay")
+            .of("practitioner")
+            .body(|_| json!({"minutes": 15, "dry_run": true}))
+            .may(PLANNERS)
+            .see(&[Colleague, Feldsher]),
         row("GET", "/v1/absences/{id}").of("leave").may(PLANNERS).see(&[Colleague, Feldsher]),
         row("POST", "/v1/absences/{id}/outcomes")
             .of("leave")
@@ -407,6 +415,7 @@ pub fn rows() -> Vec<Row> {
             .see(&[Asha, Feldsher]),
         row("GET", "/v1/encounters/{id}").of("live").may(VISIBLE),
         row("POST", "/v1/encounters/{id}/join").of("live").may(BOTH).see(OFFICE),
+        row("GET", "/v1/encounters/{id}/waiting").of("live").may(VISIBLE),
         row("GET", "/v1/encounters/{id}/waiting-room").of("live").may(DOCTOR).see(VISIBLE),
         row("GET", "/v1/waiting-room").may(EVERYONE).lists("live", DOCTOR),
         row("POST", "/v1/encounters/{id}/admit").of("live").body(decide).may(DOCTOR).see(VISIBLE),

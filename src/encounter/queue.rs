@@ -1,0 +1,400 @@
+//! The practitioner's visits of today, one behind the other: whose turn it is, and when it will be
+//! somebody's. Names nobody, and says nothing of anybody else but how many there are.
+
+use std::collections::HashMap;
+
+use chrono::{NaiveTime, TimeDelta};
+use diesel::prelude::*;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::table::Action;
+use crate::appointment::AppointmentId;
+use crate::base::column::Instant;
+use crate::base::error::Error;
+use crate::base::schema::{appointments, encounters};
+use crate::base::tx::Tx;
+use crate::base::zone::{self, Zone};
+use crate::encounter::delay::{self, Declared};
+use crate::encounter::door::{Closed, Door, door};
+use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
+use crate::encounter::wait::{self, Ahead, Lengths, Range, Standing};
+use crate::encounter::{EncounterId, facts, find_row};
+use crate::organization::ServiceId;
+use crate::patient::PatientId;
+use crate::practitioner::{self, PractitionerId};
+use crate::schedule::wall_clock::{Span, WallClock};
+
+/// The most visits of one day that are looked at.
+const VISITS_MAX: i64 = 500;
+/// Visits that ended longer ago than this say nothing of today, in days.
+const MEASURED_DAYS: i64 = 90;
+/// How many finished visits are looked at, of all services.
+const MEASURED_ROWS: i64 = 200;
+/// How many of one service count, the newest first.
+const MEASURED_MAX: usize = 40;
+/// When to ask again, in seconds: when it may be soon, and when it may not.
+const POLL_SOON_SECS: u32 = 15;
+const POLL_LATER_SECS: u32 = 60;
+/// What is soon, in minutes.
+const SOON_MINUTES: i64 = 20;
+
+/// Somebody's place among the practitioner's visits of today.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Queued {
+    /// 1: nobody comes before. A visit that runs counts.
+    pub position: u32,
+    /// Hardly seen before; never before the planned time.
+    pub earliest: Instant,
+    /// Probably seen by then.
+    pub latest: Instant,
+    /// By how many minutes the practitioner has said to be late, if that moves this visit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late_minutes: Option<i32>,
+    /// Whether the range rests on visits that were measured; otherwise on planned lengths.
+    pub measured: bool,
+}
+
+impl Queued {
+    fn range(&self) -> Range {
+        Range { earliest: self.earliest, latest: self.latest }
+    }
+}
+
+/// What a patient who waits asks for again and again. It has no time of the server's, so that an
+/// unchanged answer is the same answer.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Waiting {
+    /// Where the visit stands.
+    pub status: EncounterStatus,
+    /// Whether one can come in now.
+    pub can_join: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Closed>,
+    /// When the door opens, or opened.
+    pub opens_at: Instant,
+    /// The place among the practitioner's visits of today; not before that day, and not once the
+    /// visit has begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<Queued>,
+    /// The same range as minutes from now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_minutes: Option<Minutes>,
+    /// Ask again after this many seconds.
+    pub poll_after: u32,
+}
+
+/// How long the wait is, in minutes, in steps of five.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Minutes {
+    /// Hardly less.
+    pub low: i64,
+    /// Probably not more.
+    pub high: i64,
+}
+
+/// How somebody's visit stands, and how long it is until then.
+pub fn waiting(tx: &mut Tx, id: EncounterId) -> Result<Waiting, Error> {
+    let row = find_row(tx, id)?;
+    tx.allow(Action::ReadEncounter, &facts(&row))?;
+    let (status, times): (AppointmentStatus, (Instant, Instant)) = appointments::table
+        .find(row.appointment_id)
+        .select((appointments::status, (appointments::starts_at, appointments::ends_at)))
+        .get_result(tx.conn)?;
+    let door = door((status, row.status), times, tx.now, &tx.config.visit);
+    let queue = place(tx, id)?;
+    let minutes = queue.map(|place| place.range().minutes_from(tx.now));
+    Ok(Waiting {
+        status: row.status,
+        can_join: door.can_join,
+        reason: door.reason,
+        opens_at: door.opens_at,
+        queue,
+        wait_minutes: minutes.map(|(low, high)| Minutes { low, high }),
+        poll_after: poll_after(&door, minutes),
+    })
+}
+
+fn poll_after(door: &Door, minutes: Option<(i64, i64)>) -> u32 {
+    let Some((low, _)) = minutes else { return door.poll_after };
+    let secs = if low <= SOON_MINUTES { POLL_SOON_SECS } else { POLL_LATER_SECS };
+    // Nobody stands before a door that has opened.
+    if door.reason == Some(Closed::TooEarly) { secs.min(door.poll_after) } else { secs }
+}
+
+/// Somebody's place now; `None` when the visit is not today, has begun or is over. The caller has
+/// made the access decision.
+pub fn place(tx: &mut Tx, id: EncounterId) -> Result<Option<Queued>, Error> {
+    let row = find_row(tx, id)?;
+    if !matches!(row.status, EncounterStatus::Planned | EncounterStatus::Arrived) {
+        return Ok(None);
+    }
+    let Some(queue) = Queue::of(tx, row.practitioner_id, row.starts_at)? else { return Ok(None) };
+    let declared = delay::current(tx, row.practitioner_id)?;
+    Ok(queue.place(id, declared, tx.now))
+}
+
+/// The places of several visits, with as few questions as there are practitioners.
+pub fn places(
+    tx: &mut Tx,
+    visits: &[EncounterId],
+    of: Option<&[PractitionerId]>,
+) -> Result<Vec<(EncounterId, Option<Queued>)>, Error> {
+    tx.scope(Action::ReadEncounter)?;
+    let mut query = encounters::table
+        .filter(encounters::id.eq_any(visits))
+        .select((encounters::id, encounters::practitioner_id, encounters::starts_at))
+        .into_boxed();
+    if let Some(of) = of {
+        query = query.filter(encounters::practitioner_id.eq_any(of));
+    }
+    let rows: Vec<(EncounterId, PractitionerId, Instant)> = query.load(tx.conn)?;
+    let mut known: Vec<(PractitionerId, Queue, Option<Declared>)> = Vec::new();
+    let mut found = Vec::new();
+    for (id, practitioner, start) in rows {
+        let same = |(of, queue, _): &&(PractitionerId, Queue, Option<Declared>)| {
+            *of == practitioner && queue.has(start)
+        };
+        if known.iter().find(same).is_none()
+            && let Some(queue) = Queue::of(tx, practitioner, start)?
+        {
+            known.push((practitioner, queue, delay::current(tx, practitioner)?));
+        }
+        let place = known.iter().find(same).map(|(_, queue, said)| queue.place(id, *said, tx.now));
+        found.push((id, place.flatten()));
+    }
+    Ok(found)
+}
+
+/// One visit of the day that is not over.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    /// The visit.
+    pub encounter: EncounterId,
+    /// Its appointment.
+    pub appointment: AppointmentId,
+    /// Whose it is.
+    pub patient: PatientId,
+    /// Its booking code.
+    pub code: String,
+    /// The zone of the patient's clock.
+    pub time_zone: Zone,
+    ahead: Ahead,
+    measured: bool,
+}
+
+impl Visit {
+    /// When it is planned to begin.
+    pub fn start(&self) -> Instant {
+        self.ahead.start
+    }
+
+    /// Whether the practitioner has begun it.
+    pub fn is_running(&self) -> bool {
+        matches!(self.ahead.standing, Standing::Running(_))
+    }
+}
+
+type Row = (
+    (EncounterId, EncounterStatus, Option<Instant>),
+    (AppointmentId, PatientId, ServiceId, AppointmentStatus),
+    (Instant, Instant),
+    (String, Zone),
+);
+
+/// The visits of a practitioner on one day that are not over: those that run, then the others by
+/// their planned start.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    day: Span,
+    visits: Vec<Visit>,
+}
+
+impl Queue {
+    /// The visits on the day of `at`, as the practitioner's clock counts days; `None` before it.
+    /// Index: appointments_by_practitioner.
+    pub fn of(
+        tx: &mut Tx,
+        practitioner: PractitionerId,
+        at: Instant,
+    ) -> Result<Option<Self>, Error> {
+        let zone = practitioner::find_row(tx, practitioner)?.time_zone;
+        let day = day_of(at, zone);
+        // The door of the first visit can open before midnight.
+        let opens = TimeDelta::minutes(i64::from(tx.config.visit.opens_before_minutes).min(60));
+        if tx.now < day.start.minus(opens) {
+            return Ok(None);
+        }
+        let lengths = lengths(tx, practitioner)?;
+        let rows: Vec<Row> = appointments::table
+            .inner_join(encounters::table)
+            .filter(appointments::practitioner_id.eq(practitioner))
+            .filter(appointments::starts_at.ge(day.start))
+            .filter(appointments::starts_at.lt(day.end))
+            .filter(
+                appointments::status
+                    .eq_any([AppointmentStatus::Booked, AppointmentStatus::Arrived]),
+            )
+            .order((appointments::starts_at, appointments::id))
+            .limit(VISITS_MAX)
+            .select((
+                (encounters::id, encounters::status, encounters::started_at),
+                (
+                    appointments::id,
+                    appointments::patient_id,
+                    appointments::service_id,
+                    appointments::status,
+                ),
+                (appointments::starts_at, appointments::ends_at),
+                (appointments::code, appointments::time_zone),
+            ))
+            .load(tx.conn)?;
+        let rules = &tx.config.visit;
+        let alive = |(visit, state, times): (Visit, _, _)| {
+            // Whose time has run out comes before nobody, even if nobody has said so.
+            let over = door(state, times, tx.now, rules).reason == Some(Closed::Over);
+            (!over).then_some(visit)
+        };
+        let mut visits: Vec<Visit> =
+            rows.into_iter().map(|row| visit(row, &lengths)).filter_map(alive).collect();
+        visits.sort_by_key(|visit| !visit.is_running());
+        Ok(Some(Self { day, visits }))
+    }
+
+    fn has(&self, start: Instant) -> bool {
+        self.day.start <= start && start < self.day.end
+    }
+
+    /// Those that have not begun, in their order.
+    pub fn to_come(&self) -> impl Iterator<Item = &Visit> {
+        self.visits.iter().filter(|visit| !visit.is_running())
+    }
+
+    /// When a visit of the queue will begin if the practitioner is free at `free_at`.
+    pub fn range(&self, id: EncounterId, free_at: Option<Instant>, now: Instant) -> Option<Range> {
+        let at = self.visits.iter().position(|visit| visit.encounter == id)?;
+        let own = self.visits.get(at).filter(|visit| !visit.is_running())?;
+        let ahead: Vec<Ahead> = self.visits.iter().take(at).map(|visit| visit.ahead).collect();
+        Some(wait::range(&ahead, own.start(), free_at, now))
+    }
+
+    /// The place of a visit that has not begun, as it is told.
+    pub fn place(
+        &self,
+        id: EncounterId,
+        declared: Option<Declared>,
+        now: Instant,
+    ) -> Option<Queued> {
+        let at = self.visits.iter().position(|visit| visit.encounter == id)?;
+        let own = self.visits.get(at)?;
+        let range = self.range(id, declared.map(|declared| declared.free_at), now)?;
+        let unsaid = self.range(id, None, now)?;
+        let moved = range.latest.since(unsaid.latest) >= TimeDelta::minutes(wait::STEP_MINUTES);
+        let told = range.told(own.start());
+        Some(Queued {
+            position: u32::try_from(at).unwrap_or(u32::MAX).saturating_add(1),
+            earliest: told.earliest,
+            latest: told.latest,
+            late_minutes: declared.filter(|_| moved).map(|declared| declared.minutes),
+            measured: at > 0 && self.visits.iter().take(at).all(|visit| visit.measured),
+        })
+    }
+}
+
+/// A visit, where it stands, and its planned times.
+fn visit(
+    row: Row,
+    lengths: &HashMap<ServiceId, Lengths>,
+) -> (Visit, (AppointmentStatus, EncounterStatus), (Instant, Instant)) {
+    let ((encounter, status, began_at), known, times, (code, time_zone)) = row;
+    let (appointment, patient, service, booked) = known;
+    let standing = match (status, began_at) {
+        (EncounterStatus::InProgress | EncounterStatus::Onleave, Some(since)) => {
+            Standing::Running(since)
+        }
+        (EncounterStatus::Planned, _) => Standing::Expected,
+        _ => Standing::Here,
+    };
+    let measured = lengths.get(&service).copied();
+    let lengths = measured.unwrap_or_else(|| Lengths::planned(times.1.since(times.0)));
+    let ahead = Ahead { start: times.0, standing, lengths };
+    let measured = measured.is_some();
+    let visit = Visit { encounter, appointment, patient, code, time_zone, ahead, measured };
+    (visit, (booked, status), times)
+}
+
+/// How long the practitioner's visits of each service really lasted, where enough were measured.
+/// Index: encounters_waiting.
+fn lengths(
+    tx: &mut Tx,
+    practitioner: PractitionerId,
+) -> Result<HashMap<ServiceId, Lengths>, Error> {
+    let since = tx.now.minus(TimeDelta::days(MEASURED_DAYS));
+    let rows: Vec<(ServiceId, Option<Instant>, Option<Instant>)> = encounters::table
+        .inner_join(appointments::table)
+        .filter(encounters::practitioner_id.eq(practitioner))
+        .filter(encounters::status.eq(EncounterStatus::Finished))
+        .filter(encounters::arrived_at.gt(since))
+        .filter(encounters::started_at.is_not_null())
+        .order(encounters::arrived_at.desc())
+        .limit(MEASURED_ROWS)
+        .select((appointments::service_id, encounters::started_at, encounters::ended_at))
+        .load(tx.conn)?;
+    let mut measured: HashMap<ServiceId, Vec<TimeDelta>> = HashMap::new();
+    for (service, began, ended) in rows {
+        let (Some(began), Some(ended)) = (began, ended) else { continue };
+        let lengths = measured.entry(service).or_default();
+        if lengths.len() < MEASURED_MAX {
+            lengths.push(ended.since(began));
+        }
+    }
+    let enough = measured.into_iter().filter_map(|(service, lengths)| {
+        Lengths::measured(lengths).map(|lengths| (service, lengths))
+    });
+    Ok(enough.collect())
+}
+
+/// The day of an instant, as a clock in `zone` counts days.
+pub fn day_of(at: Instant, zone: Zone) -> Span {
+    let midnight = zone::wall(at, zone).date_naive().and_time(NaiveTime::MIN).and_utc().timestamp();
+    let around = Span { start: at, end: at.plus(TimeDelta::seconds(1)) };
+    let pieces = WallClock::of(zone, around).pieces(midnight, midnight + 24 * 60 * 60);
+    match (pieces.first(), pieces.last()) {
+        (Some(first), Some(last)) => Span { start: first.start, end: last.end },
+        // A day that no clock shows; whoever is asked about it sees the hours around.
+        _ => Span { start: at.minus(TimeDelta::hours(12)), end: at.plus(TimeDelta::hours(12)) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_begins_and_ends_where_the_clock_says() {
+        let zone: Zone = "Asia/Krasnoyarsk".parse().unwrap();
+        let day = day_of("2026-11-23T16:59:59Z".parse().unwrap(), zone);
+        assert_eq!(day.start.to_string(), "2026-11-22T17:00:00Z");
+        assert_eq!(day.end.to_string(), "2026-11-23T17:00:00Z");
+        let berlin: Zone = "Europe/Berlin".parse().unwrap();
+        let day = day_of("2026-10-25T12:00:00Z".parse().unwrap(), berlin);
+        assert_eq!(day.end.since(day.start), TimeDelta::hours(25));
+    }
+
+    #[test]
+    fn who_may_be_seen_soon_asks_oftener() {
+        let rules =
+            crate::base::config::Visit { opens_before_minutes: 15, closes_after_minutes: 30 };
+        let at = |text: &str| text.parse().unwrap();
+        let times = (at("2026-11-24T02:00:00Z"), at("2026-11-24T02:30:00Z"));
+        let state = (AppointmentStatus::Booked, EncounterStatus::Planned);
+        let early = door(state, times, at("2026-11-24T01:00:00Z"), &rules);
+        let open = door(state, times, at("2026-11-24T01:50:00Z"), &rules);
+        assert_eq!(poll_after(&early, Some((60, 90))), POLL_LATER_SECS);
+        assert_eq!(poll_after(&open, Some((10, 40))), POLL_SOON_SECS);
+        assert_eq!(poll_after(&open, None), open.poll_after);
+        let at_once = door(state, times, at("2026-11-24T01:44:58Z"), &rules);
+        assert_eq!(poll_after(&at_once, Some((60, 90))), 2);
+    }
+}

@@ -1,0 +1,71 @@
+//! What a patient hears when the practitioner is late, or less late than was said: the time by
+//! their own clock, and that they may choose another. No name, no specialty.
+
+use crate::account::{self, AccountId};
+use crate::appointment::AppointmentId;
+use crate::base::column::Instant;
+use crate::base::error::Error;
+use crate::base::tx::{Event, Tx};
+use crate::base::zone::{self, Zone};
+use crate::encounter::EncounterId;
+use crate::encounter::delay::DelayId;
+use crate::message::outbox::{self, Payload};
+use crate::message::{Promise, text};
+
+/// When a visit will probably begin.
+#[derive(Debug, Clone, Copy)]
+pub struct News<'a> {
+    /// The practitioner's word.
+    pub delay: DelayId,
+    /// The visit.
+    pub encounter: EncounterId,
+    /// Its appointment.
+    pub appointment: AppointmentId,
+    /// Its booking code.
+    pub code: &'a str,
+    /// When it was planned to begin.
+    pub start: Instant,
+    /// Between which times it will probably begin.
+    pub times: (Instant, Instant),
+    /// The zone of the patient's clock.
+    pub zone: Zone,
+    /// Whether they were told a later time before.
+    pub sooner: bool,
+    /// When the text leaves: nobody is woken.
+    pub tell_at: Instant,
+}
+
+/// Tells a patient with one SMS, which is worth sending until the visit begins; `false` when they
+/// have no telephone. The caller has made the access decision.
+pub fn tell(tx: &mut Tx, patient: Option<AccountId>, news: &News) -> Result<bool, Error> {
+    let Some(account) = patient else { return Ok(false) };
+    let contact = account::contact(tx, account)?;
+    let Some(phone) = contact.phone else { return Ok(false) };
+    let (earliest, latest) = news.times;
+    let times = (zone::wall(earliest, news.zone), zone::wall(latest, news.zone));
+    let link = link(tx, news.encounter);
+    let words = if news.sooner { text::sooner } else { text::late };
+    let text = words(contact.language, (&times.0, &times.1), news.code, link.as_deref());
+    let promise = Some(Promise { appointment: news.appointment, starts_at: news.start });
+    let payload = Payload { to: phone.as_str().to_owned(), text, promise };
+    let key = key(news.delay, news.encounter);
+    if outbox::put_for(tx, &payload, &key, (news.tell_at, latest.max(news.start)))? {
+        tx.tell(Event::MessageQueued);
+    }
+    Ok(true)
+}
+
+/// Gives up the text of an earlier word; `false` when it has left already.
+pub fn withdraw(tx: &mut Tx, (delay, encounter): (DelayId, EncounterId)) -> Result<bool, Error> {
+    outbox::withdraw(tx, &key(delay, encounter))
+}
+
+fn key(delay: DelayId, encounter: EncounterId) -> String {
+    format!("late|{delay}|{encounter}")
+}
+
+/// The page where the wait is shown, and another time can be chosen.
+fn link(tx: &Tx, encounter: EncounterId) -> Option<String> {
+    let base = tx.config.http.public_url.trim_end_matches('/');
+    (!base.is_empty()).then(|| format!("{base}/#/visit/{encounter}"))
+}

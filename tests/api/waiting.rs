@@ -1,0 +1,387 @@
+//! Whose turn it is and how long it takes until then: from what stands in front, from how long the
+//! practitioner's visits really last, and from what they say of being late.
+
+use actix_web::http::Method;
+use chrono::TimeDelta;
+use feldsher::encounter::ParticipantId;
+use serde_json::{Value, json};
+
+use crate::on_both;
+use crate::support::peer::Peer;
+use crate::support::visit::encounter_of;
+use crate::support::world::{self, PASSWORD};
+use crate::support::{Client, Engine, Person, World, key};
+
+const ASHA: &str = "+70000000001";
+const BORIS: &str = "+70000000002";
+const VERA: &str = "+70000000003";
+
+/// A time of Monday, as the village's clock shows it.
+fn monday(clock: &str) -> String {
+    format!("2026-11-23T{clock}:00+07:00")
+}
+
+/// The same as the API writes it.
+fn utc(clock: &str) -> Value {
+    let at: feldsher::base::column::Instant = monday(clock).parse().unwrap();
+    json!(at)
+}
+
+async fn vera(world: &World) -> Person {
+    let (house, clerk) = (&world.house, &world.registrar.client);
+    world::patient(house, clerk, &world.clinic, &world.village, "Вера Третья", VERA).await
+}
+
+async fn books(world: &World, who: &Person, start: &str) -> Value {
+    who.client.once("/v1/appointments", &key(), &world.wish(start)).await.expect(201)
+}
+
+async fn asks(client: &Client, visit: &Value) -> Value {
+    client.get(&format!("/v1/encounters/{}/waiting", encounter_of(visit))).await.expect(200)
+}
+
+/// Position, earliest and latest, as the patient hears them.
+async fn place(client: &Client, visit: &Value) -> (i64, Value, Value) {
+    let queue = asks(client, visit).await["queue"].clone();
+    let position = queue["position"].as_i64().unwrap_or_else(|| panic!("no place: {queue}"));
+    (position, queue["earliest"].clone(), queue["latest"].clone())
+}
+
+/// Lets time pass until a clock shows this, and signs everybody in anew.
+async fn until<const N: usize>(world: &World, at: &str, who: [&Person; N]) -> [Person; N] {
+    let at: feldsher::base::column::Instant = at.parse().unwrap();
+    world.house.advance(at.since(world.house.now()));
+    let mut fresh = Vec::new();
+    for who in who {
+        fresh.push(signs_in(world, who).await);
+    }
+    fresh.try_into().ok().unwrap()
+}
+
+/// A patient's sign-in outlasts a night, that of the staff does not.
+async fn signs_in(world: &World, who: &Person) -> Person {
+    if who.login.starts_with('+') {
+        return world.resigned(who).await;
+    }
+    let body = json!({"login": who.login, "password": PASSWORD});
+    let tokens = world.house.client().post("/v1/auth/password", &body).await.expect(200);
+    world::signed_in(&world.house, &tokens, &who.login, who.id.clone())
+}
+
+/// The patient comes, and the doctor lets them in.
+async fn begins(world: &World, doctor: &Person, who: &Person, visit: &Value) -> ParticipantId {
+    let encounter = encounter_of(visit);
+    let guest = world.enters(who, &encounter).await;
+    world.enters(doctor, &encounter).await;
+    let path = format!("/v1/encounters/{encounter}/admit");
+    doctor.client.post(&path, &json!({"participant": guest})).await.expect(200);
+    guest
+}
+
+async fn finishes(doctor: &Person, visit: &Value) {
+    let path = format!("/v1/encounters/{}/finish", encounter_of(visit));
+    doctor.client.post(&path, &json!({})).await.expect(200);
+}
+
+async fn is_late(client: &Client, doctor: &str, body: Value) -> Value {
+    let path = format!("/v1/practitioners/{doctor}/delay");
+    client.once(&path, &key(), &body).await.expect(200)
+}
+
+fn counts(said: &Value) -> [&Value; 4] {
+    ["to_come", "told", "by_sms", "unreached"].map(|field| &said[field])
+}
+
+fn texts(world: &World, to: &str, words: &str) -> usize {
+    let sent = world.house.app.inbox.newest_first();
+    sent.iter().filter(|sms| sms.to == to && sms.text.contains(words)).count()
+}
+
+on_both! {
+    async fn a_place_and_a_range_while_those_in_front_talk_finish_and_stay_away(world: World) {
+        let vera = vera(world).await;
+        let first = books(world, &vera, &monday("09:20")).await;
+        let second = books(world, &world.boris, &monday("09:40")).await;
+        let own = books(world, &world.asha, &monday("10:00")).await;
+        let said = asks(&world.asha.client, &own).await;
+        assert_eq!(said["queue"], json!({"position": 3, "earliest": utc("10:00"), "latest": utc("10:00"), "measured": false}));
+        assert_eq!((&said["wait_minutes"], &said["poll_after"]), (&json!({"low": 60, "high": 60}), &json!(60)));
+        assert_eq!((&said["can_join"], &said["reason"]), (&json!(false), &json!("too_early")));
+
+        let everybody = [&world.doctor, &vera, &world.boris, &world.asha];
+        let [doctor, vera, ..] = until(world, &monday("09:20"), everybody).await;
+        begins(world, &doctor, &vera, &first).await;
+        assert!(asks(&vera.client, &first).await.get("queue").is_none(), "it has begun");
+        // Ten minutes of the planned twenty have passed.
+        let everybody = [&doctor, &vera, &world.boris, &world.asha];
+        let [doctor, vera, boris, asha] = until(world, &monday("09:30"), everybody).await;
+        assert_eq!(place(&asha.client, &own).await, (3, utc("10:00"), utc("10:00")));
+        // It takes longer than planned; Boris is due and has not come, so perhaps he never will.
+        let everybody = [&doctor, &vera, &boris, &asha];
+        let [doctor, vera, boris, asha] = until(world, &monday("09:50"), everybody).await;
+        assert_eq!(place(&asha.client, &own).await, (3, utc("10:00"), utc("10:15")));
+        let boris_waits = world.enters(&boris, &encounter_of(&second)).await;
+        assert_eq!(place(&boris.client, &second).await, (2, utc("09:50"), utc("09:55")));
+        assert_eq!(place(&asha.client, &own).await, (3, utc("10:10"), utc("10:15")));
+        finishes(&doctor, &first).await;
+        assert_eq!(place(&asha.client, &own).await, (2, utc("10:10"), utc("10:10")));
+        let said = asks(&asha.client, &own).await;
+        assert_eq!((&said["can_join"], &said["poll_after"]), (&json!(true), &json!(15)));
+
+        // Boris does not stay; whether he goes or calls off, nobody waits for him.
+        world.leaves(&encounter_of(&second), boris_waits).await;
+        let cancel = format!("/v1/appointments/{}/cancel", second["id"].as_str().unwrap());
+        boris.client.once(&cancel, &key(), &json!({})).await.expect(200);
+        assert_eq!(place(&asha.client, &own).await, (1, utc("10:00"), utc("10:00")));
+        assert!(asks(&boris.client, &second).await.get("queue").is_none());
+
+        // Somebody between them who does not come at all.
+        let later = books(world, &vera, &monday("10:20")).await;
+        let [doctor, vera, asha] = until(world, &monday("10:02"), [&doctor, &vera, &asha]).await;
+        assert_eq!(place(&vera.client, &later).await, (2, utc("10:20"), utc("10:25")));
+        let noshow = format!("/v1/appointments/{}/noshow", own["id"].as_str().unwrap());
+        doctor.client.once(&noshow, &key(), &json!({})).await.expect(200);
+        assert_eq!(place(&vera.client, &later).await, (1, utc("10:20"), utc("10:20")));
+        assert!(asks(&asha.client, &own).await.get("queue").is_none());
+    }
+}
+
+on_both! {
+    async fn only_those_who_may_see_a_visit_hear_and_an_unchanged_answer_is_no_answer(world: World) {
+        let own = world.booked(&monday("09:40")).await;
+        let path = format!("/v1/encounters/{}/waiting", encounter_of(&own));
+        assert_eq!(world.boris.client.get(&path).await.refused(404), "not_found");
+        assert_eq!(world.stranger.client.get(&path).await.refused(404), "not_found");
+        assert_eq!(world.house.client().get(&path).await.refused(401), "unauthorized");
+        let before = books(world, &world.boris, &monday("09:20")).await;
+        let said = world.asha.client.get(&path).await;
+        assert_eq!(said.body["queue"]["position"], 2);
+        for known in [&before["id"], &before["code"], &before["patient"]["name"], &before["encounter"]["id"]] {
+            assert!(!said.text.contains(known.as_str().unwrap()), "{}", said.text);
+        }
+        assert!(said.text.len() < 400, "{} bytes", said.text.len());
+        let tag = said.header("etag").unwrap().to_owned();
+        let again = async |client: &Client| {
+            let request = client.request(Method::GET, &path).insert_header(("If-None-Match", tag.clone()));
+            client.send(request, None).await
+        };
+        let same = again(&world.asha.client).await;
+        assert_eq!((same.status.as_u16(), same.text.as_str()), (304, ""));
+        assert_eq!(same.header("etag"), Some(tag.as_str()));
+        assert_eq!(again(&world.boris.client).await.refused(404), "not_found", "also with a tag");
+        let cancel = format!("/v1/appointments/{}/cancel", before["id"].as_str().unwrap());
+        world.boris.client.once(&cancel, &key(), &json!({})).await.expect(200);
+        let changed = again(&world.asha.client).await.expect(200);
+        assert_eq!(changed["queue"]["position"], 1);
+
+        // Tomorrow's visit has no place today.
+        let tomorrow = books(world, &world.boris, "2026-11-24T09:00:00+07:00").await;
+        let said = asks(&world.boris.client, &tomorrow).await;
+        assert!(said.get("queue").is_none() && said.get("wait_minutes").is_none(), "{said}");
+    }
+}
+
+on_both! {
+    async fn two_doctors_do_not_mix_and_what_was_measured_counts(world: World) {
+        let vera = vera(world).await;
+        let second = world::practitioner(
+            &world.house, &world.admin.client, &world.clinic, "Зинаида Вторая", "doctor", "vtoraya",
+            &[&world.service],
+        ).await;
+        let path = format!("/v1/practitioners/{}/schedule", second.id);
+        let rules = json!({"rules": [{"weekday": "mon", "from": "09:00", "to": "17:00"}, {"weekday": "tue", "from": "09:00", "to": "17:00"}]});
+        second.client.edit(Method::PUT, &path, 1, &rules).await.expect(200);
+
+        // Five visits on Monday: eight to sixteen minutes each.
+        let (mut doctor, mut boris) = (world.doctor.clone(), world.boris.clone());
+        let day = [("09:20", 8), ("09:40", 16), ("10:00", 10), ("10:20", 14), ("10:40", 12)];
+        let mut visits = Vec::new();
+        for (start, minutes) in day {
+            visits.push((books(world, &boris, &monday(start)).await, start, minutes));
+        }
+        for (visit, start, minutes) in visits {
+            [doctor, boris] = until(world, &monday(start), [&doctor, &boris]).await;
+            begins(world, &doctor, &boris, &visit).await;
+            world.house.advance(TimeDelta::minutes(minutes));
+            doctor = signs_in(world, &doctor).await;
+            finishes(&doctor, &visit).await;
+        }
+        let everybody = [&boris, &world.asha, &vera];
+        let [boris, asha, vera] = until(world, "2026-11-24T08:30:00+07:00", everybody).await;
+        let first = books(world, &boris, "2026-11-24T09:00:00+07:00").await;
+        let own = books(world, &asha, "2026-11-24T09:20:00+07:00").await;
+        // Another doctor's visit at the same hour is none of it.
+        let mut elsewhere = world.wish("2026-11-24T09:00:00+07:00");
+        elsewhere["practitioner"] = json!(second.id);
+        let others = vera.client.once("/v1/appointments", &key(), &elsewhere).await.expect(201);
+        assert_eq!(asks(&asha.client, &own).await["queue"]["position"], 2);
+        assert_eq!(asks(&vera.client, &others).await["queue"]["position"], 1);
+
+        let everybody = [&doctor, &boris, &asha, &vera];
+        let [doctor, boris, asha, vera] = until(world, "2026-11-24T09:15:00+07:00", everybody).await;
+        begins(world, &doctor, &boris, &first).await;
+        let [asha, vera] = until(world, "2026-11-24T09:16:00+07:00", [&asha, &vera]).await;
+        let queue = asks(&asha.client, &own).await["queue"].clone();
+        // The quartiles are 10 and 14 minutes; the plan says 20.
+        assert_eq!(queue, json!({
+            "position": 2, "earliest": "2026-11-24T02:25:00Z", "latest": "2026-11-24T02:30:00Z",
+            "measured": true,
+        }));
+        let queue = asks(&vera.client, &others).await["queue"].clone();
+        assert_eq!((&queue["position"], &queue["measured"]), (&json!(1), &json!(false)));
+    }
+}
+
+on_both! {
+    async fn being_late_is_told_to_exactly_those_behind_and_once(world: World) {
+        let vera = vera(world).await;
+        let first = world.booked(&monday("09:20")).await;
+        let second = books(world, &world.boris, &monday("09:40")).await;
+        // After a gap: what is lost in the morning is caught up by then.
+        let noon = books(world, &vera, &monday("12:00")).await;
+        let (doctor, id) = (&world.doctor.client, world.doctor.id.as_str());
+        let path = format!("/v1/practitioners/{id}/delay");
+        assert_eq!(doctor.get(&path).await.expect(200), json!({"minutes": 0}));
+
+        let registrar = &world.registrar.client;
+        let preview = is_late(registrar, id, json!({"minutes": 30, "dry_run": true})).await;
+        assert_eq!(counts(&preview), [&json!(3), &json!(2), &json!(2), &json!(0)]);
+        assert_eq!(preview["free_at"], utc("09:50"));
+        assert_eq!(doctor.get(&path).await.expect(200)["minutes"], 0, "only looked at");
+        assert_eq!(world.house.count("SELECT count(*) AS n FROM practitioner_delays"), 0);
+
+        let said = is_late(registrar, id, json!({"minutes": 30})).await;
+        assert_eq!(counts(&said), counts(&preview));
+        let known = doctor.get(&path).await.expect(200);
+        assert_eq!((&known["minutes"], &known["declared_at"]), (&json!(30), &json!(world.house.now())));
+        assert_eq!(known["declared_by"]["name"], "Нина Орлова");
+        for (to, visit, clock) in [(ASHA, &first, "09:50"), (BORIS, &second, "10:10")] {
+            let text = world.house.sms_with(to, "позже").await;
+            assert!(text.contains(clock) && text.contains(visit["code"].as_str().unwrap()), "{text}");
+            assert!(!text.contains("Лебедева") && !text.contains("GP"), "{text}");
+        }
+        let queue = asks(&world.asha.client, &first).await["queue"].clone();
+        assert_eq!(queue, json!({"position": 1, "earliest": utc("09:50"), "latest": utc("09:50"),
+            "late_minutes": 30, "measured": false}));
+        let queue = asks(&vera.client, &noon).await["queue"].clone();
+        assert_eq!((&queue["latest"], queue.get("late_minutes")), (&utc("12:00"), None));
+
+        // The same again, and a little more, is no news; much more is.
+        for minutes in [30, 35] {
+            let said = is_late(doctor, id, json!({"minutes": minutes})).await;
+            assert_eq!(said["told"], 0, "{minutes}");
+        }
+        assert_eq!(is_late(doctor, id, json!({"minutes": 60})).await["told"], 2);
+        world.house.sms_with(ASHA, "10:20").await;
+        world.house.sms_with(BORIS, "10:40").await;
+        assert_eq!(is_late(doctor, id, json!({"minutes": 0})).await["told"], 2);
+        assert_eq!(doctor.get(&path).await.expect(200), json!({"minutes": 0}));
+        let text = world.house.sms_with(ASHA, "раньше").await;
+        assert!(text.contains("09:20"), "{text}");
+        world.house.sms_with(BORIS, "раньше").await;
+        for to in [ASHA, BORIS] {
+            assert_eq!((texts(world, to, "позже"), texts(world, to, "раньше")), (2, 1), "{to}");
+        }
+        assert_eq!(texts(world, VERA, "приём"), 0, "nothing of it moved her visit");
+        let told = "SELECT count(*) AS n FROM audit_events WHERE action = 'delay.declare'";
+        assert_eq!(world.house.count(told), 5);
+    }
+}
+
+on_both! {
+    async fn only_the_practitioner_and_their_clinic_s_office_say_it(world: World) {
+        world.booked(&monday("09:20")).await;
+        let path = format!("/v1/practitioners/{}/delay", world.doctor.id);
+        let clerk = world::member(
+            &world.house, &world.admin.client, &world.other_clinic, "Инна Дальняя", "registrar",
+            "dalnyaya",
+        ).await;
+        let late = json!({"minutes": 15});
+        for hidden in [&clerk, &world.stranger, &world.asha, &world.admin] {
+            assert_eq!(hidden.client.once(&path, &key(), &late).await.refused(404), "not_found");
+            assert_eq!(hidden.client.get(&path).await.refused(404), "not_found");
+        }
+        for seen in [&world.colleague, &world.feldsher] {
+            assert_eq!(seen.client.once(&path, &key(), &late).await.refused(403), "forbidden");
+            seen.client.get(&path).await.expect(200);
+        }
+        for wrong in [json!({"minutes": 4}), json!({"minutes": -5}), json!({"minutes": 181}),
+            json!({}), json!({"minutes": 15, "why": "чай"}), json!({"minutes": "15"})]
+        {
+            let answer = world.doctor.client.once(&path, &key(), &wrong).await;
+            assert_eq!(answer.refused(422), "invalid_body", "{wrong}");
+        }
+        assert_eq!(world.house.count("SELECT count(*) AS n FROM practitioner_delays"), 0);
+        // Two at the same moment: one of them tells.
+        let says = |who: &Person| {
+            let (client, path) = (who.client.clone(), path.clone());
+            async move { client.once(&path, &key(), &json!({"minutes": 15})).await.expect(200) }
+        };
+        let (one, other) = futures_util::join!(says(&world.doctor), says(&world.registrar));
+        let told = [&one["told"], &other["told"]].map(|told| told.as_i64().unwrap());
+        assert_eq!(told[0] + told[1], 1, "{told:?}");
+        world.house.sms_with(ASHA, "позже").await;
+        assert_eq!(texts(world, ASHA, "позже"), 1);
+    }
+}
+
+on_both! {
+    async fn whoever_waits_in_the_room_hears_it_there_and_can_be_moved_from_there(world: World) {
+        let second = books(world, &world.boris, &monday("09:20")).await;
+        let own = world.booked(&monday("09:40")).await;
+        let everybody = [&world.doctor, &world.boris, &world.asha];
+        let [doctor, boris, asha] = until(world, &monday("09:26"), everybody).await;
+        let (mut room, _) = Peer::enter(&asha.client, &encounter_of(&own)).await;
+        let waiting = room.hear_of("waiting").await;
+        assert_eq!(waiting["body"]["position"], 2);
+        assert_eq!(waiting["body"]["eta"], json!({"earliest": utc("09:40"), "latest": utc("09:50")}));
+        let said = is_late(&doctor.client, &doctor.id, json!({"minutes": 30})).await;
+        assert_eq!(counts(&said), [&json!(2), &json!(2), &json!(1), &json!(0)], "Asha is there");
+        let waiting = room.hear_of("waiting").await;
+        assert_eq!(waiting["body"]["late_minutes"], 30);
+        assert_eq!(waiting["body"]["eta"]["latest"], utc("10:10"));
+        world.house.sms_with(BORIS, "позже").await;
+        assert_eq!(texts(world, ASHA, "позже"), 0);
+        // Many changes at once are one word, and somebody who goes is one less in front.
+        let cancel = format!("/v1/appointments/{}/cancel", second["id"].as_str().unwrap());
+        boris.client.once(&cancel, &key(), &json!({})).await.expect(200);
+        let waiting = room.hear_of("waiting").await;
+        assert_eq!((&waiting["body"]["position"], &waiting["body"]["practitioner_here"]), (&json!(1), &json!(false)));
+
+        let shown = asha.client.get(&format!("/v1/appointments/{}", own["id"].as_str().unwrap())).await.expect(200);
+        assert_eq!(shown["status"], "arrived");
+        let reschedule = format!("/v1/appointments/{}/reschedule", own["id"].as_str().unwrap());
+        let moved = asha.client.once(&reschedule, &key(), &json!({"start": monday("15:00")})).await.expect(200);
+        assert_eq!((&moved["status"], &moved["start"]), (&json!("booked"), &utc("15:00")));
+        assert_eq!(moved["code"], own["code"]);
+        let said = asks(&asha.client, &own).await;
+        assert_eq!((&said["status"], &said["can_join"]), (&json!("planned"), &json!(false)));
+        assert_eq!(said["queue"]["position"], 1);
+        room.hear_of("ended").await;
+        world.house.sms_with(ASHA, "перенос").await;
+    }
+}
+
+on_both! {
+    async fn nobody_is_woken_and_what_was_not_sent_is_taken_back_in_silence(world: World) {
+        let doctor = &world.doctor;
+        let path = format!("/v1/practitioners/{}/schedule", doctor.id);
+        let early = json!({"rules": [{"weekday": "tue", "from": "06:00", "to": "12:00"}]});
+        doctor.client.edit(Method::PUT, &path, 2, &early).await.expect(200);
+        let own = books(world, &world.asha, "2026-11-24T10:00:00+07:00").await;
+        let [doctor] = until(world, "2026-11-24T05:00:00+07:00", [doctor]).await;
+        let said = is_late(&doctor.client, &doctor.id, json!({"minutes": 60})).await;
+        assert_eq!(counts(&said), [&json!(1), &json!(1), &json!(1), &json!(0)]);
+        let due = "SELECT count(*) AS n FROM outbox_messages WHERE state = 'pending'";
+        assert_eq!(world.house.count(due), 1, "it waits for the morning");
+        let said = is_late(&doctor.client, &doctor.id, json!({"minutes": 0})).await;
+        assert_eq!((&said["told"], &said["by_sms"]), (&json!(1), &json!(0)));
+        assert_eq!(world.house.count(due), 0);
+        let said = is_late(&doctor.client, &doctor.id, json!({"minutes": 45})).await;
+        assert_eq!(said["by_sms"], 1);
+        until(world, "2026-11-24T08:00:00+07:00", []).await;
+        let text = world.house.sms_with(ASHA, "позже").await;
+        assert!(text.contains("10:45") && text.contains(own["code"].as_str().unwrap()), "{text}");
+        assert_eq!(texts(world, ASHA, "приём"), 1, "and nothing else");
+    }
+}

@@ -1,0 +1,173 @@
+//! The wait: a patient on a small phone sees their place and the range, hears that the doctor is
+//! late, and is moved from there; the doctor says it only after seeing how many will be told.
+
+use chrono::{DateTime, Duration, Utc};
+use serde_json::{Value, json};
+
+use crate::chromium::Chromium;
+use crate::clinic::{Clinic, Person};
+use crate::page::{Device, Page, quoted};
+use crate::stage::{
+    DOCTOR, PATIENTS, Stage, instant, patient_signs_in, staff_signs_in, text, written,
+};
+use crate::story::ONE_STORY;
+use crate::support::{Engine, key};
+
+/// A doctor of the same clinic whose clocks are five hours behind: one of the two has some hours of
+/// today left, whenever this runs.
+const FAR: &str = "Vera Polozova";
+
+struct Today {
+    doctor: Person,
+    id: String,
+    /// The visit in front, and the patient's own.
+    own: Value,
+}
+
+#[actix_web::test]
+async fn a_patient_sees_the_wait_change_and_moves_and_the_doctor_sees_whom_it_hits() {
+    let _alone = ONE_STORY.lock().await;
+    let clinic = Clinic::open(Engine::Sqlite).await;
+    let (phone, desk) = (Chromium::start().await, Chromium::start().await);
+    let page = phone.page("waiting", Device::Phone, "ru").await;
+    let everybody = clinic.everybody("patient");
+    let who = everybody.into_iter().find(|who| who.name == PATIENTS[0]).expect("the patient");
+    patient_signs_in(&page, &clinic, &who).await;
+    let stage = Stage::set(&clinic, &page).await;
+    let today = today(&clinic, &stage, &page).await;
+
+    the_lobby(&page, &today).await;
+    the_room(&page).await;
+    let doctor = desk.page("late", Device::Desk, "en").await;
+    the_doctor_says_it(&doctor, &clinic, &stage, &today).await;
+    the_patient_moves(&page, &stage, &today).await;
+    page.assert_content();
+    doctor.assert_content();
+    assert!(clinic.stop().await.success());
+}
+
+/// Two visits behind one another, as soon as somebody who works today is free.
+async fn today(clinic: &Clinic, stage: &Stage, page: &Page) -> Today {
+    let now = instant(&page.eval("new Date().toISOString()").await);
+    let doctors = stage.registrar.get("/v1/practitioners?limit=100").await.expect(200);
+    let far = doctors["items"].as_array().unwrap().iter().find(|one| one["name"] == FAR).unwrap();
+    // They have their clinic's day; here they work around the clock.
+    let path = format!("/v1/practitioners/{}/schedule", text(&far["id"]));
+    let before = stage.registrar.get(&path).await.expect(200);
+    let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let rules = days.map(|day| json!({"weekday": day, "from": "00:00", "to": "24:00"}));
+    let version = before["version"].as_i64().unwrap();
+    let all_day = json!({ "rules": rules });
+    stage.registrar.edit(actix_web::http::Method::PUT, &path, version, &all_day).await.expect(200);
+
+    let left = stage.begins - now;
+    let (name, id, service) = if left > Duration::hours(4) {
+        (DOCTOR, stage.doctor.clone(), stage.service.clone())
+    } else {
+        (FAR, text(&far["id"]), text(&far["services"][0]["id"]))
+    };
+    let path = format!(
+        "/v1/slots?service={service}&practitioner={id}&from={}&to={}&limit=100",
+        written(now + Duration::minutes(5)),
+        written(now + Duration::hours(3))
+    );
+    let slots = stage.registrar.get(&path).await.expect(200);
+    let free: Vec<DateTime<Utc>> =
+        slots["items"].as_array().unwrap().iter().map(|slot| instant(&slot["start"])).collect();
+    let everybody = stage.registrar.get("/v1/patients?limit=100").await.expect(200);
+    let mut booked = Vec::new();
+    for (patient, start) in [(PATIENTS[1], free[0]), (PATIENTS[0], free[1])] {
+        let all = everybody["items"].as_array().unwrap();
+        let patient = all.iter().find(|one| one["name"] == patient).unwrap();
+        let wish = json!({"service": service, "practitioner": id, "start": written(start), "patient": patient["id"]});
+        booked.push(stage.registrar.once("/v1/appointments", &key(), &wish).await.expect(201));
+    }
+    let doctor = clinic.everybody("doctor").into_iter().find(|who| who.name == name).unwrap();
+    Today { doctor, id, own: booked.remove(1) }
+}
+
+fn encounter(visit: &Value) -> String {
+    text(&visit["encounter"]["id"])
+}
+
+async fn the_lobby(page: &Page, today: &Today) {
+    page.goto_hash(&format!("#/visit/{}", encounter(&today.own))).await;
+    page.see("#wait-card").await;
+    let known = page.ask(&format!("/v1/encounters/{}/waiting", encounter(&today.own))).await;
+    let position = known["queue"]["position"].as_i64().unwrap();
+    assert!(position >= 2, "{known}");
+    let said = page.text("#wait").await;
+    assert!(said.contains(&format!("Перед вами: {}", position - 1)), "{said}");
+    assert!(said.contains("Врач примет вас примерно") && !said.contains(PATIENTS[1]), "{said}");
+    assert!(!page.eval("watched.seen('#wait-choice')").await.as_bool().unwrap_or_default());
+    page.assert_fits().await;
+    page.drawn("waiting-lobby", false).await;
+}
+
+async fn the_room(page: &Page) {
+    page.click("#enter-waiting-room").await;
+    page.wait_for("document.querySelector('#device-state')?.dataset.state === 'ok'").await;
+    page.click("#join").await;
+    page.wait_for("document.querySelector('#call-state')?.dataset.state === 'waiting'").await;
+    let said = page.text("#call-queue").await;
+    assert!(said.contains("Перед вами:") && !said.contains("задерживается"), "{said}");
+    page.assert_fits().await;
+    page.drawn("waiting-room", false).await;
+}
+
+async fn the_doctor_says_it(page: &Page, clinic: &Clinic, stage: &Stage, today: &Today) {
+    staff_signs_in(page, &format!("{}/doctor", clinic.url), &today.doctor).await;
+    page.click("#late-say").await;
+    page.choose("#late-minutes", "180").await;
+    page.see("#late-preview[data-minutes='180'] #late-told").await;
+    let path = format!("/v1/practitioners/{}/delay", today.id);
+    let would = json!({"minutes": 180, "dry_run": true});
+    let would = stage.registrar.once(&path, &key(), &would).await.expect(200);
+    let told = would["told"].as_i64().unwrap();
+    assert!(told >= 2, "{would}");
+    let said = page.text("#late-told").await;
+    assert!(said.contains(&format!("{told} of {}", would["to_come"])), "{said}");
+    let known = stage.registrar.get(&path).await.expect(200);
+    assert_eq!(known["minutes"], 0, "nothing is said before it is confirmed");
+    page.assert_fits().await;
+    page.drawn("late-preview", false).await;
+    page.click("#late-tell").await;
+    page.see("#late-said[data-minutes='180']").await;
+    page.assert_fits().await;
+    let known = stage.registrar.get(&path).await.expect(200);
+    assert_eq!(
+        (&known["minutes"], &known["declared_by"]["name"]),
+        (&json!(180), &json!(today.doctor.name))
+    );
+}
+
+async fn the_patient_moves(page: &Page, stage: &Stage, today: &Today) {
+    // The socket tells it; nothing is pressed and nothing asked for.
+    page.wait_for("document.querySelector('#call-queue')?.innerText.includes('задерживается')")
+        .await;
+    let late = page.ask(&format!("/v1/encounters/{}/waiting", encounter(&today.own))).await;
+    assert_eq!(late["queue"]["late_minutes"], 180);
+    page.see("#call-move").await;
+    page.assert_fits().await;
+    page.drawn("waiting-late", false).await;
+    // Whoever leaves the room is asked there; who says that they wait is left in peace.
+    page.click("#leave").await;
+    page.see("#wait-card[data-late='180'] #wait-choice").await;
+    page.assert_fits().await;
+    page.drawn("waiting-choice", false).await;
+    page.click("#wait-here").await;
+    page.wait_for("!watched.seen('#wait-choice')").await;
+    page.reload().await;
+    page.click("#wait-move").await;
+    page.see("#slots [data-start]").await;
+    // Tomorrow, where no word about today counts.
+    page.click(&format!("#days [data-day={}]", quoted(&stage.day))).await;
+    page.click("#slots [data-start]").await;
+    page.click("#move-visit").await;
+    page.see("#moved").await;
+    let moved = stage.visit(&today.own).await;
+    assert_eq!((&moved["status"], &moved["code"]), (&json!("booked"), &today.own["code"]));
+    assert_ne!(moved["start"], today.own["start"]);
+    page.click("#to-home").await;
+    page.see("#upcoming").await;
+}
