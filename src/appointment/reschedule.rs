@@ -21,8 +21,8 @@ use crate::base::problem;
 use crate::base::schema::{accounts, appointment_moves, appointments, practitioners};
 use crate::base::tx::Tx;
 use crate::base::zone;
-use crate::encounter;
 use crate::encounter::lifecycle::{self, Act, AppointmentStatus};
+use crate::encounter::{self, presence};
 use crate::message;
 use crate::patient::{self, PatientRow};
 use crate::practitioner::{PractitionerId, PractitionerRow};
@@ -119,7 +119,6 @@ pub(crate) fn put_elsewhere(
 ) -> Result<(Appointment, PatientRow), Error> {
     let id = row.id;
     check_movable(tx, row)?;
-    let row = &step_back(tx, row)?;
     check_start(tx, wanted.start)?;
     let service = find_service(tx, row.service_id)?;
     let new = Times::of(row, wanted.start);
@@ -131,6 +130,7 @@ pub(crate) fn put_elsewhere(
     let mut turns = [row.practitioner_id.0, practitioner.id.0, row.patient_id.0].to_vec();
     turns.extend((row.resources > 0).then_some(row.organization_id.0));
     take_turns(tx.conn, &turns.into_iter().map(Turn::Alone).collect::<Vec<_>>())?;
+    let row = &step_back(tx, row)?;
     if row.resources > 0 {
         let need =
             Need { start: new.start, end: new.end, location: patient.location_id, named: &[] };
@@ -200,7 +200,9 @@ fn check_movable(tx: &mut Tx, row: &Row) -> Result<(), Error> {
 /// Whoever waits for a visit that is moved is expected again.
 fn step_back(tx: &mut Tx, row: &Row) -> Result<Row, Error> {
     if row.status == AppointmentStatus::Arrived {
+        let visit = encounter::of_appointment(tx, row.id)?;
         encounter::advance(tx, row.id, Act::Move, None)?;
+        presence::forget_admission(tx, visit.id)?;
     }
     find_row(tx, row.id)
 }

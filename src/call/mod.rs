@@ -394,15 +394,26 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         ticks
     };
-    let (mut ticks, mut queues, mut rounds) = (every(TICK_MS), every(QUEUE_MS), 0_u32);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => remember(&app, app.rooms.tick()).await,
-            _ = queues.tick() => {
-                tell_places(&app, rounds.is_multiple_of(QUEUE_ROUNDS)).await;
-                rounds = rounds.wrapping_add(1);
+    let mut stopped = stop.clone();
+    let rooms = async {
+        let mut ticks = every(TICK_MS);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => remember(&app, app.rooms.tick()).await,
+                _ = stop.changed() => return,
             }
-            _ = stop.changed() => return,
         }
-    }
+    };
+    // By itself: rooms do not wait for a question about queues.
+    let queues = async {
+        let (mut ticks, mut rounds) = (every(QUEUE_MS), 0_u32);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => tell_places(&app, rounds.is_multiple_of(QUEUE_ROUNDS)).await,
+                _ = stopped.changed() => return,
+            }
+            rounds = rounds.wrapping_add(1);
+        }
+    };
+    tokio::join!(rooms, queues);
 }

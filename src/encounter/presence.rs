@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use crate::base::column::{self, Instant, text_enum};
 use crate::base::error::Error;
 use crate::base::schema::{call_events, encounter_participants};
-use crate::base::tx::Tx;
+use crate::base::tx::{Event, Tx};
 use crate::encounter::lifecycle::{Act, EncounterStatus};
 use crate::encounter::{
     EncounterId, EncounterRow, ParticipantId, ParticipantRole, ParticipantRow, ParticipantState,
@@ -67,6 +67,7 @@ pub fn enter(
             ))
             .execute(tx.conn)?;
         log(tx, encounter, id, CallEventKind::Joined, None)?;
+        tx.tell(Event::QueueMoved(row.practitioner_id));
     }
     if found.role == ParticipantRole::Patient && row.status == EncounterStatus::Planned {
         advance(tx, row.appointment_id, Act::Arrive, None)?;
@@ -93,6 +94,9 @@ pub fn leave(
                 encounter_participants::updated_at.eq(tx.now),
             ))
             .execute(tx.conn)?;
+    }
+    if is_here && found.role == ParticipantRole::Patient {
+        tx.tell(Event::QueueMoved(row.practitioner_id));
     }
     if is_here || found.state == ParticipantState::Denied {
         log(tx, encounter, id, CallEventKind::Left, Some(why))?;
@@ -136,6 +140,21 @@ pub(crate) fn clear(tx: &mut Tx, encounter: EncounterId) -> Result<(), Error> {
             log(tx, encounter, found.id, CallEventKind::Left, Some(LeftWhy::Finished))?;
         }
     }
+    Ok(())
+}
+
+/// Whoever was let in to a visit that is moved waits again when its new time comes.
+pub(crate) fn forget_admission(tx: &mut Tx, encounter: EncounterId) -> Result<(), Error> {
+    diesel::update(
+        encounter_participants::table
+            .filter(encounter_participants::encounter_id.eq(encounter))
+            .filter(encounter_participants::admitted_at.is_not_null()),
+    )
+    .set((
+        encounter_participants::admitted_at.eq(None::<Instant>),
+        encounter_participants::updated_at.eq(tx.now),
+    ))
+    .execute(tx.conn)?;
     Ok(())
 }
 

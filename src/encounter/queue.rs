@@ -11,15 +11,16 @@ use utoipa::ToSchema;
 use crate::access::table::Action;
 use crate::appointment::AppointmentId;
 use crate::base::column::Instant;
+use crate::base::db::among;
 use crate::base::error::Error;
-use crate::base::schema::{appointments, encounters};
+use crate::base::schema::{appointments, encounter_participants, encounters};
 use crate::base::tx::Tx;
 use crate::base::zone::{self, Zone};
 use crate::encounter::delay::{self, Declared};
 use crate::encounter::door::{Closed, Door, door};
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
 use crate::encounter::wait::{self, Ahead, Lengths, Range, Standing};
-use crate::encounter::{EncounterId, facts, find_row};
+use crate::encounter::{EncounterId, ParticipantRole, ParticipantState, facts, find_row};
 use crate::organization::ServiceId;
 use crate::patient::PatientId;
 use crate::practitioner::{self, PractitionerId};
@@ -143,26 +144,31 @@ pub fn places(
 ) -> Result<Vec<(EncounterId, Option<Queued>)>, Error> {
     tx.scope(Action::ReadEncounter)?;
     let mut query = encounters::table
-        .filter(encounters::id.eq_any(visits))
+        .filter(among(encounters::id, visits))
         .select((encounters::id, encounters::practitioner_id, encounters::starts_at))
         .into_boxed();
     if let Some(of) = of {
-        query = query.filter(encounters::practitioner_id.eq_any(of));
+        query = query.filter(among(encounters::practitioner_id, of));
     }
     let rows: Vec<(EncounterId, PractitionerId, Instant)> = query.load(tx.conn)?;
-    let mut known: Vec<(PractitionerId, Queue, Option<Declared>)> = Vec::new();
+    // `None`: that day has no queue yet.
+    type Known = (PractitionerId, Instant, Option<(Queue, Option<Declared>)>);
+    let mut known: Vec<Known> = Vec::new();
     let mut found = Vec::new();
     for (id, practitioner, start) in rows {
-        let same = |(of, queue, _): &&(PractitionerId, Queue, Option<Declared>)| {
-            *of == practitioner && queue.has(start)
+        let is_same = |(of, at, queue): &&Known| {
+            let same_day = queue.as_ref().map_or(*at == start, |(queue, _)| queue.has(start));
+            *of == practitioner && same_day
         };
-        if known.iter().find(same).is_none()
-            && let Some(queue) = Queue::of(tx, practitioner, start)?
-        {
-            known.push((practitioner, queue, delay::current(tx, practitioner)?));
+        if known.iter().find(is_same).is_none() {
+            let queue = match Queue::of(tx, practitioner, start)? {
+                Some(queue) => Some((queue, delay::current(tx, practitioner)?)),
+                None => None,
+            };
+            known.push((practitioner, start, queue));
         }
-        let place = known.iter().find(same).map(|(_, queue, said)| queue.place(id, *said, tx.now));
-        found.push((id, place.flatten()));
+        let queue = known.iter().find(is_same).and_then(|(.., queue)| queue.as_ref());
+        found.push((id, queue.and_then(|(queue, said)| queue.place(id, *said, tx.now))));
     }
     Ok(found)
 }
@@ -227,11 +233,14 @@ impl Queue {
             return Ok(None);
         }
         let lengths = lengths(tx, practitioner)?;
+        let running = [EncounterStatus::InProgress, EncounterStatus::Onleave];
         let rows: Vec<Row> = appointments::table
             .inner_join(encounters::table)
             .filter(appointments::practitioner_id.eq(practitioner))
-            .filter(appointments::starts_at.ge(day.start))
+            .filter(appointments::starts_at.ge(day.start.minus(TimeDelta::days(1))))
             .filter(appointments::starts_at.lt(day.end))
+            // What still runs after midnight is before those of the new day.
+            .filter(appointments::starts_at.ge(day.start).or(encounters::status.eq_any(running)))
             .filter(
                 appointments::status
                     .eq_any([AppointmentStatus::Booked, AppointmentStatus::Arrived]),
@@ -250,6 +259,8 @@ impl Queue {
                 (appointments::code, appointments::time_zone),
             ))
             .load(tx.conn)?;
+        let ids: Vec<EncounterId> = rows.iter().map(|((id, ..), ..)| *id).collect();
+        let here = patients_here(tx, &ids)?;
         let rules = &tx.config.visit;
         let alive = |(visit, state, times): (Visit, _, _)| {
             // Whose time has run out comes before nobody, even if nobody has said so.
@@ -257,7 +268,7 @@ impl Queue {
             (!over).then_some(visit)
         };
         let mut visits: Vec<Visit> =
-            rows.into_iter().map(|row| visit(row, &lengths)).filter_map(alive).collect();
+            rows.into_iter().map(|row| visit(row, &lengths, &here)).filter_map(alive).collect();
         visits.sort_by_key(|visit| !visit.is_running());
         Ok(Some(Self { day, visits }))
     }
@@ -306,6 +317,7 @@ impl Queue {
 fn visit(
     row: Row,
     lengths: &HashMap<ServiceId, Lengths>,
+    here: &[EncounterId],
 ) -> (Visit, (AppointmentStatus, EncounterStatus), (Instant, Instant)) {
     let ((encounter, status, began_at), known, times, (code, time_zone)) = row;
     let (appointment, patient, service, booked) = known;
@@ -313,8 +325,9 @@ fn visit(
         (EncounterStatus::InProgress | EncounterStatus::Onleave, Some(since)) => {
             Standing::Running(since)
         }
-        (EncounterStatus::Planned, _) => Standing::Expected,
-        _ => Standing::Here,
+        // Whoever looked in and went again is waited for like anybody who may still come.
+        (EncounterStatus::Arrived, _) if here.contains(&encounter) => Standing::Here,
+        _ => Standing::Expected,
     };
     let measured = lengths.get(&service).copied();
     let lengths = measured.unwrap_or_else(|| Lengths::planned(times.1.since(times.0)));
@@ -322,6 +335,22 @@ fn visit(
     let measured = measured.is_some();
     let visit = Visit { encounter, appointment, patient, code, time_zone, ahead, measured };
     (visit, (booked, status), times)
+}
+
+/// Those of some visits whose patient is there, and sees it on the page.
+pub(super) fn patients_here(
+    tx: &mut Tx,
+    visits: &[EncounterId],
+) -> Result<Vec<EncounterId>, Error> {
+    Ok(encounter_participants::table
+        .filter(among(encounter_participants::encounter_id, visits))
+        .filter(encounter_participants::role.eq(ParticipantRole::Patient))
+        .filter(
+            encounter_participants::state
+                .eq_any([ParticipantState::Waiting, ParticipantState::Admitted]),
+        )
+        .select(encounter_participants::encounter_id)
+        .load(tx.conn)?)
 }
 
 /// How long the practitioner's visits of each service really lasted, where enough were measured.

@@ -128,8 +128,10 @@ on_both! {
         let said = asks(&asha.client, &own).await;
         assert_eq!((&said["can_join"], &said["poll_after"]), (&json!(true), &json!(15)));
 
-        // Boris does not stay; whether he goes or calls off, nobody waits for him.
+        // Boris does not stay: he may come again, but the earliest time is as without him.
         world.leaves(&encounter_of(&second), boris_waits).await;
+        assert_eq!(place(&asha.client, &own).await, (2, utc("10:00"), utc("10:10")));
+        // He calls off, and nobody waits for him.
         let cancel = format!("/v1/appointments/{}/cancel", second["id"].as_str().unwrap());
         boris.client.once(&cancel, &key(), &json!({})).await.expect(200);
         assert_eq!(place(&asha.client, &own).await, (1, utc("10:00"), utc("10:00")));

@@ -168,8 +168,7 @@ pub async fn check_all(
         let outcome = match tokio::time::timeout_at(end, told).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_ended)) => Err(Trouble::Ours("the check ended without a word".to_owned())),
-            // The resolver of the system alone has no deadline of ours.
-            Err(_elapsed) => Err(Trouble::NoSuchName),
+            Err(_elapsed) => Err(Trouble::NoAnswer),
         };
         verdicts.push(Verdict { url, outcome });
     }
@@ -228,7 +227,7 @@ fn check_at(
     std::thread::sleep(Duration::from_secs(REFUSED_SECS));
     match try_for(life_secs) {
         // Refused like a wrong one: whether it is the clock, a long life shows.
-        Err(Trouble::Secret) if try_for(LONG_SECS).is_ok() => Err(Trouble::Clock),
+        Err(Trouble::Secret) if try_for(LONG_SECS) != Err(Trouble::Secret) => Err(Trouble::Clock),
         outcome => outcome,
     }
 }

@@ -15,15 +15,41 @@ use crate::call::relay::url::{RelayUrl, Transport};
 
 /// The longest datagram.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
+/// How long sending a message may take, in seconds.
+const SEND_SECS_MAX: u64 = 5;
 
 /// A way to a relay.
 pub enum Wire {
     /// Datagrams.
     Udp(UdpSocket),
     /// A connection.
-    Tcp(TcpStream),
+    Tcp(Timed),
     /// A connection in TLS.
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Tls(Box<StreamOwned<ClientConnection, Timed>>),
+}
+
+/// A connection that waits until one moment, however many pieces come before it.
+pub struct Timed {
+    stream: TcpStream,
+    until: Instant,
+}
+
+impl Read for Timed {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(left(self.until)?))?;
+        self.stream.read(into)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(left(self.until)?))?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 impl Wire {
@@ -34,20 +60,23 @@ impl Wire {
         tls: &Arc<ClientConfig>,
         until: Instant,
     ) -> Result<Self, Trouble> {
-        match relay.transport {
+        let opened = match relay.transport {
             Transport::Udp => {
                 let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-                let socket = UdpSocket::bind(any).map_err(|error| trouble(&error))?;
-                socket.connect(address).map_err(|error| trouble(&error))?;
-                Ok(Self::Udp(socket))
+                let bound = UdpSocket::bind(any)
+                    .and_then(|socket| socket.connect(address).map(|()| socket));
+                bound.map(Self::Udp).map_err(|error| trouble(&error))
             }
             Transport::Tcp => connect(address, until).map(Self::Tcp),
-            Transport::Tls => {
-                let stream = connect(address, until)?;
-                let tls = in_tls(stream, &relay.host, tls, until)?;
-                Ok(Self::Tls(Box::new(tls)))
-            }
-        }
+            Transport::Tls => connect(address, until)
+                .and_then(|stream| in_tls(stream, &relay.host, tls))
+                .map(|tls| Self::Tls(Box::new(tls))),
+        };
+        opened.map_err(|trouble| match trouble {
+            // A machine that speaks no IPv6 says so in its own ways.
+            Trouble::Ours(_) if address.is_ipv6() => Trouble::NoWay,
+            other => other,
+        })
     }
 
     /// Whether what is sent may be lost on the way, so that it must be said again.
@@ -57,10 +86,17 @@ impl Wire {
 
     /// Sends one message.
     pub fn send(&mut self, message: &[u8]) -> Result<(), Trouble> {
+        let until = Instant::now() + Duration::from_secs(SEND_SECS_MAX);
         let sent = match self {
             Self::Udp(socket) => socket.send(message).map(drop),
-            Self::Tcp(stream) => stream.write_all(message),
-            Self::Tls(stream) => stream.write_all(message).and_then(|()| stream.flush()),
+            Self::Tcp(stream) => {
+                stream.until = until;
+                stream.write_all(message)
+            }
+            Self::Tls(stream) => {
+                stream.sock.until = until;
+                stream.write_all(message).and_then(|()| stream.flush())
+            }
         };
         sent.map_err(|error| trouble(&error))
     }
@@ -70,10 +106,12 @@ impl Wire {
         let received = match self {
             Self::Udp(socket) => receive_datagram(socket, until),
             Self::Tcp(stream) => {
-                receive_whole(stream, |stream| stream.set_read_timeout(Some(left(until)?)))
+                stream.until = until;
+                receive_whole(stream)
             }
             Self::Tls(stream) => {
-                receive_whole(stream, |stream| stream.sock.set_read_timeout(Some(left(until)?)))
+                stream.sock.until = until;
+                receive_whole(stream.as_mut())
             }
         };
         match received {
@@ -84,29 +122,24 @@ impl Wire {
     }
 }
 
-fn connect(address: SocketAddr, until: Instant) -> Result<TcpStream, Trouble> {
+fn connect(address: SocketAddr, until: Instant) -> Result<Timed, Trouble> {
     let connected = left(until).and_then(|left| TcpStream::connect_timeout(&address, left));
     let stream = connected.map_err(|error| trouble(&error))?;
     // Questions are short and wait for their answers.
     stream.set_nodelay(true).map_err(|error| trouble(&error))?;
-    stream.set_write_timeout(left(until).ok()).map_err(|error| trouble(&error))?;
-    Ok(stream)
+    Ok(Timed { stream, until })
 }
 
 fn in_tls(
-    mut stream: TcpStream,
+    mut stream: Timed,
     host: &str,
     tls: &Arc<ClientConfig>,
-    until: Instant,
-) -> Result<StreamOwned<ClientConnection, TcpStream>, Trouble> {
+) -> Result<StreamOwned<ClientConnection, Timed>, Trouble> {
     let name = ServerName::try_from(host.to_owned()).map_err(|_invalid| Trouble::NoSuchName)?;
     let mut connection = ClientConnection::new(Arc::clone(tls), name)
         .map_err(|error| Trouble::Ours(error.to_string()))?;
     while connection.is_handshaking() {
-        let step = left(until)
-            .and_then(|left| stream.set_read_timeout(Some(left)))
-            .and_then(|()| connection.complete_io(&mut stream));
-        step.map_err(|error| of_handshake(&error))?;
+        connection.complete_io(&mut stream).map_err(|error| of_handshake(&error))?;
     }
     Ok(StreamOwned::new(connection, stream))
 }
@@ -158,16 +191,11 @@ fn receive_datagram(socket: &UdpSocket, until: Instant) -> io::Result<Option<Vec
 }
 
 /// One message of a connection, `None` when what comes is none.
-fn receive_whole<S: Read>(
-    stream: &mut S,
-    patience: impl Fn(&mut S) -> io::Result<()>,
-) -> io::Result<Option<Vec<u8>>> {
+fn receive_whole(stream: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut message = vec![0; stun::HEAD_LEN];
-    patience(stream)?;
     stream.read_exact(&mut message)?;
     let Some(length) = stun::length(&message) else { return Ok(None) };
     let mut rest = vec![0; length.saturating_sub(stun::HEAD_LEN)];
-    patience(stream)?;
     stream.read_exact(&mut rest)?;
     message.append(&mut rest);
     Ok(Some(message))
@@ -207,6 +235,20 @@ mod tests {
         assert_eq!(wire.receive(until), Ok(Some(message)));
         let soon = Instant::now() + Duration::from_millis(30);
         assert_eq!(wire.receive(soon), Ok(None));
+        // One that drips does not make us wait longer.
+        let mut slow = far.try_clone().unwrap();
+        let drips = std::thread::spawn(move || {
+            for byte in b"\x01\x03\xff\xf0\x21\x12\xa4\x42" {
+                slow.write_all(&[*byte]).unwrap();
+                std::thread::sleep(Duration::from_millis(60));
+            }
+        });
+        let begun = Instant::now();
+        assert_eq!(wire.receive(begun + Duration::from_millis(150)), Ok(None));
+        assert!(begun.elapsed() < Duration::from_millis(400), "{:?}", begun.elapsed());
+        drips.join().unwrap();
+        let mut wire = Wire::Tcp(connect(address, until).unwrap());
+        let (mut far, _) = listener.accept().unwrap();
         far.write_all(b"HTTP/1.1 400 Bad Request").unwrap();
         assert_eq!(wire.receive(until), Err(Trouble::NotTurn));
         drop(far);

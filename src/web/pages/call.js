@@ -63,7 +63,7 @@ export class Call extends EventTarget {
   remember() {
     const { seat } = this.signal;
     if (this.over || !seat?.sid) return;
-    Seat.write(this.side, { ...seat, encounter: this.encounter, me: this.me, ice: this.ice, wish: this.wish, edges: [...this.edges.values()].map(({ id, peer }) => ({ id, peer })) });
+    Seat.write(this.side, { ...seat, encounter: this.encounter, me: this.me, ice: this.ice, wish: this.wish, edges: [...this.edges.values()].map(({ id, peer, policy }) => ({ id, peer, policy })) });
   }
 
   /* What the server says */
@@ -166,7 +166,9 @@ export class Call extends EventTarget {
     edge.addEventListener('stream', ({ detail }) => this.stage.showRemote(detail));
     edge.addEventListener('state', () => this.draw());
     edge.addEventListener('weak', () => this.set({ voiceOnly: true }));
-    edge.peer = peer;
+    // An offer may be replayed before the server says again how this edge may go.
+    const { policy } = this.before?.edges?.find((known) => known.id === id) ?? {};
+    Object.assign(edge, { peer, policy });
     this.edges.set(id, edge);
     return edge;
   }
