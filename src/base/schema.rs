@@ -574,7 +574,10 @@ diesel::table! {
         encounter_id -> Uid,
         delay_id -> Uid,
         starts_at -> Moment,
-        latest_at -> Moment,
+        latest_at -> Nullable<Moment>,
+        known_at -> Nullable<Moment>,
+        in_doubt -> Bool,
+        texts -> Integer,
         told_at -> Moment,
     }
 }

@@ -1,8 +1,6 @@
 //! "I am running late": said once by the practitioner, or by the clinic for them, and told to
 //! everybody behind whose visit it really moves.
 
-use std::collections::HashMap;
-
 use chrono::TimeDelta;
 use diesel::dsl::max;
 use diesel::prelude::*;
@@ -15,16 +13,12 @@ use crate::base::column::{Instant, id};
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::problem;
-use crate::base::schema::{accounts, delay_notices, encounter_participants, practitioner_delays};
+use crate::base::schema::{accounts, practitioner_delays};
 use crate::base::tx::{Event, Tx};
-use crate::encounter::queue::{Queue, Visit};
-use crate::encounter::wait::{Range, STEP_MINUTES};
-use crate::encounter::{EncounterId, ParticipantRole, ParticipantState};
-use crate::message::late::{self, News};
-use crate::patient;
+use crate::encounter::queue::Queue;
+use crate::encounter::{EncounterId, notice};
 use crate::practitioner::{self, PractitionerId};
 use crate::schedule::rules;
-use crate::waitlist::offer;
 
 id!(
     /// One word of a practitioner about being late.
@@ -35,14 +29,13 @@ id!(
 pub const MINUTES_MIN: i32 = 5;
 /// The most; whoever is later than that calls visits off, or moves them.
 pub const MINUTES_MAX: i32 = 180;
-/// Whoever was told once hears again only when it differs by so much, in minutes.
-const AGAIN_MINUTES: i64 = 10;
 
 /// The word of a practitioner who is late.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeclareDelay {
-    /// How late whoever comes next will be seen, from 5 to 180; 0: on time again.
+    /// How late whoever comes next will be seen, from 5 to 180, counted from their planned time or,
+    /// when that has passed, from now; 0: on time again.
     pub minutes: i32,
     /// Only say what would come of it.
     #[serde(default)]
@@ -77,7 +70,8 @@ pub struct Declaration {
     pub told: usize,
     /// How many of these hear it by SMS, because they are not there.
     pub by_sms: usize,
-    /// How many of these are not there and have no telephone: somebody must call on them.
+    /// How many of these are not there and hear nothing by SMS: they have no telephone, had as many
+    /// texts as may be, or nothing can leave before their visit. Somebody must call on them.
     pub unreached: usize,
 }
 
@@ -158,11 +152,14 @@ fn really(tx: &mut Tx, practitioner: PractitionerId, minutes: i32) -> Result<Dec
     }
     // Two words at once follow one another, so that nobody is told twice.
     practitioner::lock(tx, practitioner)?;
-    let before = current(tx, practitioner)?.map(|declared| declared.free_at);
     let queue = Queue::of(tx, practitioner, tx.now)?;
-    let next = queue.as_ref().and_then(|queue| queue.to_come().next()).map(Visit::start);
+    let here = match &queue {
+        Some(queue) => notice::here(tx, queue)?,
+        None => Vec::new(),
+    };
+    let next = next(queue.as_ref(), &here, tx.now);
     let late = TimeDelta::minutes(i64::from(minutes));
-    let free_at = (minutes > 0).then(|| next.unwrap_or(tx.now).plus(late));
+    let free_at = (minutes > 0).then(|| next.plus(late));
     let last: Option<i32> = practitioner_delays::table
         .filter(practitioner_delays::practitioner_id.eq(practitioner))
         .select(max(practitioner_delays::number))
@@ -187,132 +184,18 @@ fn really(tx: &mut Tx, practitioner: PractitionerId, minutes: i32) -> Result<Dec
         unreached: 0,
     };
     if let Some(queue) = &queue {
-        tell_all(tx, queue, (id, before, free_at), &mut done)?;
+        notice::tell_all(tx, (queue, &here), (id, free_at), &mut done)?;
     }
     tx.tell(Event::QueueMoved(practitioner));
     tx.record(Action::DeclareDelay, "Practitioner", practitioner.0, &facts);
     Ok(done)
 }
 
-/// What a patient was told last.
-#[derive(Debug, Clone, Copy)]
-struct Notice {
-    delay: DelayId,
-    latest: Instant,
-}
-
-fn tell_all(
-    tx: &mut Tx,
-    queue: &Queue,
-    (id, before, free_at): (DelayId, Option<Instant>, Option<Instant>),
-    done: &mut Declaration,
-) -> Result<(), Error> {
-    let visits: Vec<&Visit> = queue.to_come().collect();
-    let ids: Vec<EncounterId> = visits.iter().map(|visit| visit.encounter).collect();
-    let notices = notices(tx, &ids)?;
-    let here = here(tx, &ids)?;
-    done.to_come = visits.len();
-    for visit in visits {
-        let of = |free_at| queue.range(visit.encounter, free_at, tx.now);
-        let (Some(was), Some(now)) = (of(before), of(free_at)) else { continue };
-        let Some(plain) = of(None) else { continue };
-        let heard = notices
-            .get(&visit.encounter)
-            .filter(|(start, _)| *start == visit.start())
-            .map(|(_, notice)| *notice);
-        let moved = match heard {
-            None => now.latest.since(was.latest) >= TimeDelta::minutes(STEP_MINUTES),
-            Some(heard) => {
-                now.latest.since(heard.latest).abs() >= TimeDelta::minutes(AGAIN_MINUTES)
-            }
-        };
-        if !moved {
-            continue;
-        }
-        done.told += 1;
-        keep_notice(tx, visit, id, now)?;
-        // What has not left yet was never heard.
-        let unheard = match heard {
-            Some(heard) => late::withdraw(tx, (heard.delay, visit.encounter))?,
-            None => false,
-        };
-        if here.contains(&visit.encounter) || (unheard && now.latest == plain.latest) {
-            continue;
-        }
-        let sooner = heard.is_some_and(|heard| now.latest < heard.latest) && !unheard;
-        match send(tx, visit, id, (now, sooner))? {
-            true => done.by_sms += 1,
-            false => done.unreached += 1,
-        }
-    }
-    Ok(())
-}
-
-/// `false` when the patient has no telephone.
-fn send(
-    tx: &mut Tx,
-    visit: &Visit,
-    delay: DelayId,
-    (range, sooner): (Range, bool),
-) -> Result<bool, Error> {
-    let patient = patient::find_row(tx, visit.patient)?;
-    let told = range.told(visit.start());
-    let news = News {
-        delay,
-        encounter: visit.encounter,
-        appointment: visit.appointment,
-        code: &visit.code,
-        start: visit.start(),
-        times: (told.earliest, told.latest),
-        zone: visit.time_zone,
-        sooner,
-        tell_at: offer::hours(tx, patient.time_zone).tell_at,
-    };
-    late::tell(tx, patient.account_id, &news)
-}
-
-fn notices(
-    tx: &mut Tx,
-    visits: &[EncounterId],
-) -> Result<HashMap<EncounterId, (Instant, Notice)>, Error> {
-    let rows: Vec<(EncounterId, DelayId, Instant, Instant)> = delay_notices::table
-        .filter(delay_notices::encounter_id.eq_any(visits))
-        .select((
-            delay_notices::encounter_id,
-            delay_notices::delay_id,
-            delay_notices::starts_at,
-            delay_notices::latest_at,
-        ))
-        .load(tx.conn)?;
-    let notices = rows.into_iter();
-    Ok(notices.map(|(id, delay, start, latest)| (id, (start, Notice { delay, latest }))).collect())
-}
-
-fn keep_notice(tx: &mut Tx, visit: &Visit, delay: DelayId, told: Range) -> Result<(), Error> {
-    let values = (
-        delay_notices::delay_id.eq(delay),
-        delay_notices::starts_at.eq(visit.start()),
-        delay_notices::latest_at.eq(told.latest),
-        delay_notices::told_at.eq(tx.now),
-    );
-    let row = delay_notices::table.find(visit.encounter);
-    if diesel::update(row).set(values).execute(tx.conn)? == 0 {
-        diesel::insert_into(delay_notices::table)
-            .values((delay_notices::encounter_id.eq(visit.encounter), values))
-            .execute(tx.conn)?;
-    }
-    Ok(())
-}
-
-/// The visits whose patient is there, and sees it on the page.
-fn here(tx: &mut Tx, visits: &[EncounterId]) -> Result<Vec<EncounterId>, Error> {
-    Ok(encounter_participants::table
-        .filter(encounter_participants::encounter_id.eq_any(visits))
-        .filter(encounter_participants::role.eq(ParticipantRole::Patient))
-        .filter(
-            encounter_participants::state
-                .eq_any([ParticipantState::Waiting, ParticipantState::Admitted]),
-        )
-        .select(encounter_participants::encounter_id)
-        .load(tx.conn)?)
+/// When whoever comes next should be seen: never before now, and whoever should have come and has
+/// not is not waited for.
+fn next(queue: Option<&Queue>, here: &[EncounterId], now: Instant) -> Instant {
+    let coming = queue.and_then(|queue| {
+        queue.to_come().find(|visit| visit.start() > now || here.contains(&visit.encounter))
+    });
+    coming.map_or(now, |visit| visit.start().max(now))
 }

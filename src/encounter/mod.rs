@@ -6,6 +6,7 @@ pub mod door;
 pub mod finish;
 pub mod http;
 pub mod lifecycle;
+pub mod notice;
 pub mod presence;
 pub mod queue;
 pub mod show;

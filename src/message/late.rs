@@ -2,29 +2,23 @@
 //! their own clock, and that they may choose another. No name, no specialty.
 
 use crate::account::{self, AccountId};
-use crate::appointment::AppointmentId;
 use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::tx::{Event, Tx};
 use crate::base::zone::{self, Zone};
 use crate::encounter::EncounterId;
-use crate::encounter::delay::DelayId;
-use crate::message::outbox::{self, Payload};
-use crate::message::{Promise, text};
+use crate::message::outbox::{self, MessageState, Payload};
+use crate::message::{Promise, Word, text};
 
 /// When a visit will probably begin.
 #[derive(Debug, Clone, Copy)]
 pub struct News<'a> {
-    /// The practitioner's word.
-    pub delay: DelayId,
-    /// The visit.
-    pub encounter: EncounterId,
-    /// Its appointment.
-    pub appointment: AppointmentId,
-    /// Its booking code.
+    /// The practitioner's word, and the visit.
+    pub word: Word,
+    /// What must still hold when the text leaves.
+    pub promise: Promise,
+    /// The visit's booking code.
     pub code: &'a str,
-    /// When it was planned to begin.
-    pub start: Instant,
     /// Between which times it will probably begin.
     pub times: (Instant, Instant),
     /// The zone of the patient's clock.
@@ -36,31 +30,40 @@ pub struct News<'a> {
 }
 
 /// Tells a patient with one SMS, which is worth sending until the visit begins; `false` when they
-/// have no telephone. The caller has made the access decision.
+/// have no telephone, or when it could only leave after that. The caller has made the access
+/// decision.
 pub fn tell(tx: &mut Tx, patient: Option<AccountId>, news: &News) -> Result<bool, Error> {
     let Some(account) = patient else { return Ok(false) };
     let contact = account::contact(tx, account)?;
     let Some(phone) = contact.phone else { return Ok(false) };
     let (earliest, latest) = news.times;
+    let expires_at = latest.max(news.promise.starts_at);
+    if news.tell_at >= expires_at {
+        return Ok(false);
+    }
     let times = (zone::wall(earliest, news.zone), zone::wall(latest, news.zone));
-    let link = link(tx, news.encounter);
+    let link = link(tx, news.word.encounter);
     let words = if news.sooner { text::sooner } else { text::late };
     let text = words(contact.language, (&times.0, &times.1), news.code, link.as_deref());
-    let promise = Some(Promise { appointment: news.appointment, starts_at: news.start });
-    let payload = Payload { to: phone.as_str().to_owned(), text, promise };
-    let key = key(news.delay, news.encounter);
-    if outbox::put_for(tx, &payload, &key, (news.tell_at, latest.max(news.start)))? {
+    let payload = Payload { to: phone.as_str().to_owned(), text, promise: Some(news.promise) };
+    if outbox::put_for(tx, &payload, &key(news.word), (news.tell_at, expires_at))? {
         tx.tell(Event::MessageQueued);
     }
     Ok(true)
 }
 
-/// Gives up the text of an earlier word; `false` when it has left already.
-pub fn withdraw(tx: &mut Tx, (delay, encounter): (DelayId, EncounterId)) -> Result<bool, Error> {
-    outbox::withdraw(tx, &key(delay, encounter))
+/// Where the text that told of a word stands; `None` when there was none. The caller has made the
+/// access decision.
+pub fn state(tx: &mut Tx, word: Word) -> Result<Option<MessageState>, Error> {
+    outbox::state(tx, &key(word))
 }
 
-fn key(delay: DelayId, encounter: EncounterId) -> String {
+/// Gives up the text of an earlier word; `false` when it has left, or may have.
+pub fn withdraw(tx: &mut Tx, word: Word) -> Result<bool, Error> {
+    outbox::withdraw(tx, &key(word))
+}
+
+fn key(Word { delay, encounter }: Word) -> String {
     format!("late|{delay}|{encounter}")
 }
 

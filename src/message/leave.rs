@@ -55,7 +55,7 @@ pub fn tell(
     let (text, promise) = match news {
         [] => return Ok(()),
         [one] => {
-            let stands = Promise { appointment: one.appointment, starts_at: one.start };
+            let stands = Promise { appointment: one.appointment, starts_at: one.start, word: None };
             (alone(contact.language, one)?, (one.fate == Fate::Moved).then_some(stands))
         }
         several => {

@@ -25,6 +25,8 @@ use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::tx::{Event, Tx};
 use crate::base::zone;
+use crate::encounter::EncounterId;
+use crate::encounter::delay::DelayId;
 use crate::message::outbox::Payload;
 use crate::practitioner;
 
@@ -40,6 +42,17 @@ pub struct Promise {
     pub appointment: AppointmentId,
     /// When it begins.
     pub starts_at: Instant,
+    /// The practitioner's word that the text tells of, if it does: another one takes its place.
+    pub word: Option<Word>,
+}
+
+/// What a practitioner has said of being late, as it was told of one visit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Word {
+    /// The word.
+    pub delay: DelayId,
+    /// The visit.
+    pub encounter: EncounterId,
 }
 
 /// Puts an SMS into the outbox; it leaves after the commit. `key` makes a repetition harmless,
@@ -108,7 +121,7 @@ fn tell_time(
     let payload = Payload {
         to: phone.as_str().to_owned(),
         text: words(contact.language, &time, &visit.code),
-        promise: Some(Promise { appointment: visit.id, starts_at: visit.start }),
+        promise: Some(Promise { appointment: visit.id, starts_at: visit.start, word: None }),
     };
     put(tx, &payload, key, visit.start.since(tx.now))
 }

@@ -15,6 +15,7 @@ use crate::base::schema::outbox_messages;
 use crate::base::seal::Seal;
 use crate::base::tx::Tx;
 use crate::encounter::lifecycle::AppointmentStatus;
+use crate::encounter::notice;
 use crate::message::Promise;
 
 id!(
@@ -128,6 +129,12 @@ pub fn withdraw(tx: &mut Tx, key: &str) -> Result<bool, Error> {
     Ok(withdrawn == 1)
 }
 
+/// Where the message with a key stands; `None` when there is none, or no more.
+pub fn state(tx: &mut Tx, key: &str) -> Result<Option<MessageState>, Error> {
+    let message = outbox_messages::table.filter(outbox_messages::dedupe_key.eq(key));
+    Ok(message.select(outbox_messages::state).first(tx.conn).optional()?)
+}
+
 /// Takes what is due, for as long as the lease: another process that comes meanwhile leaves it.
 /// What is too old or no longer true is given up. Index: outbox_messages_due.
 pub fn claim(tx: &mut Tx) -> Result<Vec<Claimed>, Error> {
@@ -231,17 +238,25 @@ fn end(tx: &mut Tx, id: MessageId, attempt: i32, state: MessageState) -> Result<
     Ok(())
 }
 
-/// Whether the visit that a text speaks of is still booked, and for the same time.
+/// Whether the visit that a text speaks of is still booked, for the same time, and no later word of
+/// the practitioner has been told.
 fn still_stands(tx: &mut Tx, promise: Option<Promise>) -> Result<bool, Error> {
     let Some(promise) = promise else { return Ok(true) };
     match appointment::find_row(tx, promise.appointment) {
         Ok(row) => {
             let booked =
                 matches!(row.status, AppointmentStatus::Booked | AppointmentStatus::Arrived);
-            Ok(booked && row.starts_at == promise.starts_at)
+            if !booked || row.starts_at != promise.starts_at {
+                return Ok(false);
+            }
         }
-        Err(error) if error.is(&problem::NOT_FOUND) => Ok(false),
-        Err(error) => Err(error),
+        Err(error) if error.is(&problem::NOT_FOUND) => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    // A retry of "later" must not come behind "on time after all".
+    match promise.word {
+        Some(word) => notice::stands(tx, word),
+        None => Ok(true),
     }
 }
 
@@ -390,7 +405,7 @@ mod tests {
         let house = House::open("promise").await;
         let now = house.clock.now();
         let appointment = crate::appointment::AppointmentId::new(now);
-        house.put("k", 3600, Some(Promise { appointment, starts_at: now })).await;
+        house.put("k", 3600, Some(Promise { appointment, starts_at: now, word: None })).await;
         assert!(house.claim().await.is_empty());
         assert_eq!(house.row().await.0, MessageState::Failed);
     }

@@ -10,7 +10,7 @@ use crate::on_both;
 use crate::support::peer::Peer;
 use crate::support::visit::encounter_of;
 use crate::support::world::{self, PASSWORD};
-use crate::support::{Client, Engine, Person, World, key};
+use crate::support::{Client, Engine, House, Person, World, key};
 
 const ASHA: &str = "+70000000001";
 const BORIS: &str = "+70000000002";
@@ -90,6 +90,21 @@ async fn is_late(client: &Client, doctor: &str, body: Value) -> Value {
 
 fn counts(said: &Value) -> [&Value; 4] {
     ["to_come", "told", "by_sms", "unreached"].map(|field| &said[field])
+}
+
+const UNSENT: &str = "SELECT count(*) AS n FROM outbox_messages WHERE state = 'pending'";
+const REFUSED: &str =
+    "SELECT count(*) AS n FROM outbox_messages WHERE state = 'pending' AND attempts > 0";
+
+/// Waits until a question to the database has this answer.
+async fn comes_to(world: &World, sql: &str, wanted: i64) {
+    for _ in 0..400 {
+        if world.house.count(sql) == wanted {
+            return;
+        }
+        actix_web::rt::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    assert_eq!(world.house.count(sql), wanted, "{sql}");
 }
 
 fn texts(world: &World, to: &str, words: &str) -> usize {
@@ -341,7 +356,8 @@ on_both! {
         assert_eq!(counts(&said), [&json!(2), &json!(2), &json!(1), &json!(0)], "Asha is there");
         let waiting = room.hear_of("waiting").await;
         assert_eq!(waiting["body"]["late_minutes"], 30);
-        assert_eq!(waiting["body"]["eta"]["latest"], utc("10:10"));
+        // Boris is due and not here: half an hour is said of Asha, and he may still come before her.
+        assert_eq!(waiting["body"]["eta"], json!({"earliest": utc("10:10"), "latest": utc("10:30")}));
         world.house.sms_with(BORIS, "позже").await;
         assert_eq!(texts(world, ASHA, "позже"), 0);
         // Many changes at once are one word, and somebody who goes is one less in front.
@@ -377,13 +393,148 @@ on_both! {
         let due = "SELECT count(*) AS n FROM outbox_messages WHERE state = 'pending'";
         assert_eq!(world.house.count(due), 1, "it waits for the morning");
         let said = is_late(&doctor.client, &doctor.id, json!({"minutes": 0})).await;
-        assert_eq!((&said["told"], &said["by_sms"]), (&json!(1), &json!(0)));
+        assert_eq!(said["told"], 0, "nobody has heard anything yet");
         assert_eq!(world.house.count(due), 0);
+        // What was given up may have come or not: it is said again, the same as it was.
         let said = is_late(&doctor.client, &doctor.id, json!({"minutes": 45})).await;
         assert_eq!(said["by_sms"], 1);
+        world.house.execute("UPDATE outbox_messages SET state = 'failed' WHERE state = 'pending'").unwrap();
+        for by_sms in [1, 0] {
+            let said = is_late(&doctor.client, &doctor.id, json!({"minutes": 45})).await;
+            assert_eq!((&said["told"], &said["by_sms"]), (&json!(by_sms), &json!(by_sms)));
+        }
         until(world, "2026-11-24T08:00:00+07:00", []).await;
         let text = world.house.sms_with(ASHA, "позже").await;
         assert!(text.contains("10:45") && text.contains(own["code"].as_str().unwrap()), "{text}");
         assert_eq!(texts(world, ASHA, "приём"), 1, "and nothing else");
+    }
+}
+
+on_both! {
+    async fn a_word_counts_from_now_when_whoever_was_due_has_not_come(world: World) {
+        let vera = vera(world).await;
+        books(world, &world.boris, &monday("09:20")).await;
+        let own = books(world, &world.asha, &monday("09:40")).await;
+        books(world, &vera, &monday("10:40")).await;
+        let everybody = [&world.doctor, &world.asha];
+        let [doctor, asha] = until(world, &monday("10:05"), everybody).await;
+        let said = is_late(&doctor.client, &doctor.id, json!({"minutes": 30})).await;
+        assert_eq!(said["free_at"], utc("11:10"), "nobody is here: Vera comes next");
+        world.enters(&asha, &encounter_of(&own)).await;
+        let said = is_late(&doctor.client, &doctor.id, json!({"minutes": 30})).await;
+        assert_eq!((&said["free_at"], &said["minutes"]), (&utc("10:35"), &json!(30)));
+        assert_eq!(place(&asha.client, &own).await.1, utc("10:35"));
+        let void = "UPDATE practitioner_delays SET free_at = declared_at";
+        world.house.execute(void).unwrap_err();
+    }
+}
+
+on_both! {
+    async fn one_visit_is_worth_four_texts(world: World) {
+        world.booked(&monday("09:20")).await;
+        let (doctor, id) = (&world.doctor.client, world.doctor.id.as_str());
+        for minutes in [30, 0, 30, 0] {
+            let said = is_late(doctor, id, json!({"minutes": minutes})).await;
+            assert_eq!(counts(&said), [&json!(1), &json!(1), &json!(1), &json!(0)]);
+            comes_to(world, UNSENT, 0).await;
+        }
+        let said = is_late(doctor, id, json!({"minutes": 30})).await;
+        assert_eq!(counts(&said), [&json!(1), &json!(1), &json!(0), &json!(1)]);
+        assert_eq!((texts(world, ASHA, "позже"), texts(world, ASHA, "раньше")), (2, 2));
+        assert_eq!(world.house.count("SELECT count(*) AS n FROM delay_notices WHERE texts = 4"), 1);
+        world.house.execute("UPDATE delay_notices SET texts = 5").unwrap_err();
+    }
+}
+
+on_both! {
+    async fn a_retry_does_not_take_back_what_was_said_since(world: World) {
+        world.booked(&monday("09:20")).await;
+        let (doctor, id) = (&world.doctor.client, world.doctor.id.as_str());
+        comes_to(world, UNSENT, 0).await;
+        let gateway = &world.house.app.config.sms.path;
+        let aside = gateway.with_extension("aside");
+        std::fs::rename(gateway, &aside).unwrap();
+        std::fs::create_dir(gateway).unwrap();
+        is_late(doctor, id, json!({"minutes": 60})).await;
+        comes_to(world, REFUSED, 1).await;
+        let said = is_late(doctor, id, json!({"minutes": 0})).await;
+        assert_eq!(said["by_sms"], 1, "the first may have come all the same");
+        comes_to(world, REFUSED, 2).await;
+        std::fs::remove_dir(gateway).unwrap();
+        std::fs::rename(&aside, gateway).unwrap();
+        world.house.advance(TimeDelta::seconds(61));
+        let text = world.house.sms_with(ASHA, "раньше").await;
+        assert!(text.contains("09:20"), "{text}");
+        comes_to(world, UNSENT, 0).await;
+        assert_eq!(texts(world, ASHA, "позже"), 0);
+    }
+}
+
+on_both! {
+    async fn a_text_that_could_only_leave_after_the_visit_reaches_nobody(world: World) {
+        let doctor = &world.doctor;
+        let path = format!("/v1/practitioners/{}/schedule", doctor.id);
+        let early = json!({"rules": [{"weekday": "tue", "from": "06:00", "to": "12:00"}]});
+        doctor.client.edit(Method::PUT, &path, 2, &early).await.expect(200);
+        books(world, &world.asha, "2026-11-24T07:00:00+07:00").await;
+        let [doctor] = until(world, "2026-11-24T05:00:00+07:00", [doctor]).await;
+        // Texts leave from eight o'clock on.
+        for (minutes, by_sms, unreached) in [(90, 1, 0), (60, 0, 1)] {
+            let said = is_late(&doctor.client, &doctor.id, json!({"minutes": minutes})).await;
+            let expected = [&json!(1), &json!(1), &json!(by_sms), &json!(unreached)];
+            assert_eq!(counts(&said), expected, "{minutes}");
+            assert_eq!(world.house.count(UNSENT), by_sms, "{minutes}");
+        }
+    }
+}
+
+on_both! {
+    async fn small_steps_add_up_for_whoever_has_heard_of_none(world: World) {
+        world.booked(&monday("09:20")).await;
+        books(world, &world.boris, &monday("10:20")).await;
+        let (doctor, id) = (&world.doctor.client, world.doctor.id.as_str());
+        // Until the last one the gap swallows all but two minutes.
+        for (minutes, told) in [(30, 1), (34, 0), (38, 0), (42, 1), (46, 1)] {
+            assert_eq!(is_late(doctor, id, json!({"minutes": minutes})).await["told"], told, "{minutes}");
+        }
+        world.house.sms_with(BORIS, "позже").await;
+        assert_eq!(texts(world, ASHA, "09:50") + texts(world, ASHA, "10:05"), 2);
+    }
+}
+
+/// The clock's night lies between eleven and one, so that a text leaves before it and one waits.
+async fn what_was_heard_counts(engine: Engine) {
+    let house = House::open_with(engine, |config| {
+        (config.booking.night_from_hour, config.booking.night_to_hour) = (11, 13);
+    });
+    let world = &World::build_in(house.await).await;
+    world.booked(&monday("15:00")).await;
+    is_late(&world.doctor.client, &world.doctor.id, json!({"minutes": 60})).await;
+    assert!(world.house.sms_with(ASHA, "позже").await.contains("16:00"));
+    comes_to(world, UNSENT, 0).await;
+    let [doctor] = until(world, &monday("11:05"), [&world.doctor]).await;
+    // Half an hour is not sent before it is corrected: what Asha knows is an hour.
+    for (minutes, told) in [(30, 1), (0, 1), (60, 0), (30, 1), (20, 1)] {
+        let said = is_late(&doctor.client, &doctor.id, json!({"minutes": minutes})).await;
+        assert_eq!((&said["told"], &said["by_sms"]), (&json!(told), &json!(told)), "{minutes}");
+        assert_eq!(world.house.count(UNSENT), told, "{minutes}");
+    }
+    until(world, &monday("13:00"), []).await;
+    let text = world.house.sms_with(ASHA, "раньше").await;
+    assert!(text.contains("15:20"), "{text}");
+    assert_eq!((texts(world, ASHA, "позже"), texts(world, ASHA, "раньше")), (1, 1));
+}
+
+mod what_was_heard_counts_not_what_was_queued {
+    use super::*;
+
+    #[actix_web::test]
+    async fn sqlite() {
+        what_was_heard_counts(Engine::Sqlite).await;
+    }
+
+    #[actix_web::test]
+    async fn postgres() {
+        what_was_heard_counts(Engine::Postgres).await;
     }
 }

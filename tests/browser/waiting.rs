@@ -134,6 +134,13 @@ async fn the_doctor_says_it(page: &Page, clinic: &Clinic, stage: &Stage, today: 
     page.click("#late-tell").await;
     page.see("#late-said[data-minutes='180']").await;
     page.assert_fits().await;
+    // Whoever nobody could tell is still named when the word is out: that is when one telephones.
+    let unreached = would["unreached"].as_i64().unwrap();
+    let shown = "Number(document.querySelector('#late [data-unreached]')?.dataset.unreached ?? 0)";
+    assert_eq!(page.eval(shown).await, json!(unreached));
+    page.click("#late-say").await;
+    page.see("#late-preview[data-minutes='180']").await;
+    page.click("#late-cancel").await;
     let known = stage.registrar.get(&path).await.expect(200);
     assert_eq!(
         (&known["minutes"], &known["declared_by"]["name"]),

@@ -533,7 +533,8 @@ CREATE TABLE practitioner_delays (
   declared_by uuid NOT NULL REFERENCES accounts (id),
   declared_at timestamptz NOT NULL,
   UNIQUE (practitioner_id, number),
-  CHECK ((minutes = 0) = (free_at IS NULL))
+  CHECK ((minutes = 0) = (free_at IS NULL)),
+  CHECK (free_at > declared_at)
 );
 
 -- What the patient of a visit was told last about when it will begin.
@@ -541,7 +542,13 @@ CREATE TABLE delay_notices (
   encounter_id uuid NOT NULL PRIMARY KEY REFERENCES encounters (id),
   delay_id uuid NOT NULL REFERENCES practitioner_delays (id),
   starts_at timestamptz NOT NULL,
-  latest_at timestamptz NOT NULL,
+  -- By when the visit begins, as that word says; NULL: it was taken back before it was heard.
+  latest_at timestamptz,
+  -- What was known before that word, NULL: the plan; and whether a text may have failed to come.
+  known_at timestamptz,
+  in_doubt boolean NOT NULL,
+  -- Without those that were taken back before they left.
+  texts integer NOT NULL CHECK (texts BETWEEN 0 AND 4),
   told_at timestamptz NOT NULL
 );
 

@@ -530,7 +530,8 @@ CREATE TABLE practitioner_delays (
   declared_by BLOB NOT NULL CHECK (length(declared_by) = 16) REFERENCES accounts (id),
   declared_at INTEGER NOT NULL,
   UNIQUE (practitioner_id, number),
-  CHECK ((minutes = 0) = (free_at IS NULL))
+  CHECK ((minutes = 0) = (free_at IS NULL)),
+  CHECK (free_at > declared_at)
 ) STRICT;
 
 -- What the patient of a visit was told last about when it will begin.
@@ -538,7 +539,13 @@ CREATE TABLE delay_notices (
   encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) PRIMARY KEY REFERENCES encounters (id),
   delay_id BLOB NOT NULL CHECK (length(delay_id) = 16) REFERENCES practitioner_delays (id),
   starts_at INTEGER NOT NULL,
-  latest_at INTEGER NOT NULL,
+  -- By when the visit begins, as that word says; NULL: it was taken back before it was heard.
+  latest_at INTEGER,
+  -- What was known before that word, NULL: the plan; and whether a text may have failed to come.
+  known_at INTEGER,
+  in_doubt INTEGER NOT NULL CHECK (in_doubt IN (0, 1)),
+  -- Without those that were taken back before they left.
+  texts INTEGER NOT NULL CHECK (texts BETWEEN 0 AND 4),
   told_at INTEGER NOT NULL
 ) STRICT;
 

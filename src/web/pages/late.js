@@ -16,7 +16,7 @@ learn({
   'late.next': ['Следующий приём не раньше {time}.', 'The next visit: not before {time}.'],
   'late.told': ['Узнают пациенты: {told} из {all}, по SMS: {sms}.', 'Patients who will be told: {told} of {all}, by SMS: {sms}.'],
   'late.nobody': ['Сообщать некому: ничей приём заметно не сдвинется.', 'Nobody needs to be told: no visit moves much.'],
-  'late.unreached': ['Без телефона и не на связи: {count}. Передайте им сами.', 'Not here and without a telephone: {count}. Somebody must let them know.'],
+  'late.unreached': ['Не на связи, и SMS им не придёт: {count}. Передайте им сами.', 'Not here, and no SMS will reach them: {count}. Somebody must let them know.'],
   'late.tell': ['Сообщить', 'Tell them'],
   'late.note': ['Записать', 'Note it'],
   'late.done': ['Готово. Узнают пациенты: {told}.', 'Done. Patients told: {told}.'],
@@ -29,6 +29,9 @@ export function lateControl({ practitioner, zone, office = false }) {
   const node = h('section', { id: 'late', class: 'stack' });
   let known = null;
   let open = false;
+  // How many somebody must still telephone after the last word.
+  let unreached = 0;
+  const left = (count) => count > 0 && h('p', { class: 'banner', data: { unreached: count } }, t('late.unreached', { count }));
   const long = (minutes) => counted(minutes, 'minute');
 
   async function look() {
@@ -45,15 +48,17 @@ export function lateControl({ practitioner, zone, office = false }) {
         long: long(known.minutes), time: clock(known.free_at, zone), name: known.declared_by.name, at: clock(known.declared_at, zone),
       })),
       note && h('p', { id: 'late-done', class: 'good', role: 'status' }, note),
+      left(unreached),
       h('div', { class: 'row' }, button('late-say', known.minutes > 0 ? t('late.change') : t(office ? 'late.say.office' : 'late.say'), ask, 'second')));
   }
 
   function ask() {
     open = true;
-    const choices = known.minutes > 0 ? [0, ...CHOICES] : CHOICES;
+    // What was said stands until another is chosen, also when it is none of ours.
+    const choices = known.minutes > 0 ? [...new Set([0, known.minutes, ...CHOICES])].sort((a, b) => a - b) : CHOICES;
     const select = h('select', { id: 'late-minutes', on: { change: preview } },
       choices.map((minutes) => h('option', { value: minutes }, minutes ? long(minutes) : t('late.ontime'))));
-    select.value = String(known.minutes > 0 ? 0 : 15);
+    select.value = String(known.minutes || 15);
     const place = h('div', { id: 'late-preview', class: 'stack', 'aria-live': 'polite' });
     refill(node, h('div', { class: 'card stack' },
       h('div', { class: 'field' }, h('label', { for: 'late-minutes' }, t('late.how')), select),
@@ -75,7 +80,7 @@ export function lateControl({ practitioner, zone, office = false }) {
         refill(place,
           would.free_at && h('p', {}, t('late.next', { time: clock(would.free_at, zone) })),
           h('p', { id: 'late-told' }, would.told ? t('late.told', { told: would.told, all: would.to_come, sms: would.by_sms }) : t('late.nobody')),
-          would.unreached > 0 && h('p', { class: 'banner' }, t('late.unreached', { count: would.unreached })));
+          left(would.unreached));
         tell.textContent = t(would.told ? 'late.tell' : 'late.note');
         tell.disabled = false;
       }, $('#late-problem', node));
@@ -86,6 +91,7 @@ export function lateControl({ practitioner, zone, office = false }) {
     async function act() {
       const done = await api.post(path, { minutes: Number(select.value) });
       known = { minutes: done.minutes, free_at: done.free_at, declared_at: done.declared_at, declared_by: done.declared_by };
+      unreached = done.unreached;
       const note = t('late.done', { told: done.told });
       rest(note);
       say(note);
