@@ -8,12 +8,12 @@ use diesel::prelude::*;
 
 use crate::base::column::Instant;
 use crate::base::error::Error;
-use crate::base::schema::{delay_notices, encounter_participants};
+use crate::base::schema::delay_notices;
 use crate::base::tx::Tx;
+use crate::encounter::EncounterId;
 use crate::encounter::delay::{Declaration, DelayId};
-use crate::encounter::queue::{Queue, Visit};
+use crate::encounter::queue::{self, Queue, Visit};
 use crate::encounter::wait::{Range, STEP_MINUTES};
-use crate::encounter::{EncounterId, ParticipantRole, ParticipantState};
 use crate::message::late::{self, News};
 use crate::message::outbox::MessageState;
 use crate::message::{Promise, Word};
@@ -108,15 +108,7 @@ pub fn stands(tx: &mut Tx, word: Word) -> Result<bool, Error> {
 /// The visits of a queue whose patient is there, and sees it on the page. The caller has made the
 /// access decision.
 pub fn here(tx: &mut Tx, queue: &Queue) -> Result<Vec<EncounterId>, Error> {
-    Ok(encounter_participants::table
-        .filter(encounter_participants::encounter_id.eq_any(ids(queue)))
-        .filter(encounter_participants::role.eq(ParticipantRole::Patient))
-        .filter(
-            encounter_participants::state
-                .eq_any([ParticipantState::Waiting, ParticipantState::Admitted]),
-        )
-        .select(encounter_participants::encounter_id)
-        .load(tx.conn)?)
+    queue::patients_here(tx, &ids(queue))
 }
 
 fn ids(queue: &Queue) -> Vec<EncounterId> {

@@ -143,7 +143,11 @@ on_both! {
         let one = format!("{path}/{}", added["id"].as_str().unwrap());
         // What it hits can be read again, as long as it is there, by who may see the visits.
         assert_eq!(world.registrar.client.get(&one).await.expect(200), added);
-        assert_eq!(world.asha.client.get(&one).await.expect(200)["affected"], json!([]));
+        // A patient and a doctor read of their own visits there, and of no others.
+        for who in [&world.asha, &world.doctor] {
+            assert_eq!(who.client.get(&one).await.expect(200)["affected"], added["affected"]);
+        }
+        assert_eq!(world.boris.client.get(&one).await.expect(200)["affected"], json!([]));
         let cancel = format!("/v1/appointments/{}/cancel", hit["id"].as_str().unwrap());
         world.registrar.client.once(&cancel, &key(), &json!({})).await.expect(200);
         let settled = world.registrar.client.get(&one).await.expect(200);

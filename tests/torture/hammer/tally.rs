@@ -8,6 +8,9 @@ use serde_json::Value;
 use crate::hammer::judge::Found;
 use crate::support::Answer;
 
+/// So few of a kind say nothing of it.
+const TOO_FEW: u64 = 10;
+
 /// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Op {
@@ -144,7 +147,8 @@ impl Tally {
         self.counts.get(&(op, "ok".to_owned())).copied().unwrap_or_default()
     }
 
-    /// Kinds of requests that succeeded too rarely for the run to say anything of them.
+    /// Kinds of requests that succeeded too rarely for the run to say anything of them. One that was
+    /// made a few times only may have met with nothing but bad luck.
     pub fn too_rare(&self) -> Vec<String> {
         let mut asked: BTreeMap<Op, u64> = BTreeMap::new();
         for ((op, _), count) in &self.counts {
@@ -154,7 +158,7 @@ impl Tally {
         asked
             .iter()
             .map(|(op, count)| (op, count - overloaded(op).unwrap_or_default(), self.ok(*op)))
-            .filter(|(op, asked, ok)| ok * 100 < asked * op.terms().1)
+            .filter(|(op, asked, ok)| *asked >= TOO_FEW && ok * 100 < asked * op.terms().1)
             .map(|(op, asked, ok)| format!("{op:?}: {ok} of {asked} done"))
             .collect()
     }
