@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::hammer::judge::Found;
 use crate::support::Answer;
 
-/// So few of a kind say nothing of it.
+/// Fewer of a kind say nothing of it.
 const TOO_FEW: u64 = 10;
 
 /// A kind of request.
