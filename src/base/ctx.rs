@@ -372,15 +372,13 @@ pub fn unless_known(request: &HttpRequest, object: &impl Serialize) -> Result<Ht
     let tag: String = hex(&sha256(&body)).chars().take(16).collect();
     let tag = format!("W/\"{tag}\"");
     let known = header_text(request, header::IF_NONE_MATCH.as_str()).unwrap_or_default();
-    let mut response = match known.split(',').any(|one| one.trim() == tag) {
-        true => HttpResponse::NotModified(),
-        false => HttpResponse::Ok(),
-    };
-    response.insert_header((header::ETAG, tag.as_str()));
-    if known.split(',').any(|one| one.trim() == tag) {
-        return Ok(response.finish());
-    }
-    Ok(response.content_type("application/json").body(body))
+    let is_known = known.split(',').any(|one| one.trim() == tag);
+    let tag = (header::ETAG, tag);
+    Ok(if is_known {
+        HttpResponse::NotModified().insert_header(tag).finish()
+    } else {
+        HttpResponse::Ok().insert_header(tag).content_type("application/json").body(body)
+    })
 }
 
 fn header_text<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {

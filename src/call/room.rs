@@ -116,8 +116,9 @@ pub struct Room {
 }
 
 impl Room {
-    /// An empty room, whose connections take the ways of `policy`. Generations begin at the time in milliseconds, so that those of a room that
-    /// is opened again after a restart are higher than any before.
+    /// An empty room, whose connections take the ways of `policy`. Generations begin at the time in
+    /// milliseconds, so that those of a room that is opened again after a restart are higher than
+    /// any before.
     pub fn new(policy: IcePolicy, now: Instant) -> Self {
         Self {
             policy,

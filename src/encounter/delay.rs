@@ -84,27 +84,16 @@ pub struct Declared {
     pub free_at: Instant,
 }
 
-/// What counts at present; a time that has passed says nothing any more. The caller has made the
-/// access decision.
+/// What counts at present. The caller has made the access decision.
 pub fn current(tx: &mut Tx, practitioner: PractitionerId) -> Result<Option<Declared>, Error> {
-    let newest: Option<(i32, Option<Instant>)> = practitioner_delays::table
-        .filter(practitioner_delays::practitioner_id.eq(practitioner))
-        .order(practitioner_delays::number.desc())
-        .select((practitioner_delays::minutes, practitioner_delays::free_at))
-        .first(tx.conn)
-        .optional()?;
-    let Some((minutes, Some(free_at))) = newest else { return Ok(None) };
-    Ok((free_at > tx.now).then_some(Declared { minutes, free_at }))
+    Ok(newest(tx, practitioner)?.map(|(declared, ..)| declared))
 }
 
-/// What a practitioner has said last about being late.
-pub fn find(tx: &mut Tx, practitioner: PractitionerId) -> Result<Delay, Error> {
-    let facts = rules::facts(&practitioner::find_row(tx, practitioner)?);
-    tx.allow(Action::ReadSchedule, &facts)?;
-    show(tx, practitioner)
-}
+type Newest = (Declared, Instant, Named<AccountId>);
 
-fn show(tx: &mut Tx, practitioner: PractitionerId) -> Result<Delay, Error> {
+/// What counts at present, when it was said and by whom; a time that has passed says nothing any
+/// more.
+fn newest(tx: &mut Tx, practitioner: PractitionerId) -> Result<Option<Newest>, Error> {
     type Row = (i32, Option<Instant>, Instant, (AccountId, String));
     let newest: Option<Row> = practitioner_delays::table
         .inner_join(accounts::table)
@@ -118,14 +107,23 @@ fn show(tx: &mut Tx, practitioner: PractitionerId) -> Result<Delay, Error> {
         ))
         .first(tx.conn)
         .optional()?;
-    Ok(match newest {
-        Some((minutes, Some(free_at), at, (id, name))) if free_at > tx.now => Delay {
-            minutes,
-            free_at: Some(free_at),
-            declared_at: Some(at),
-            declared_by: Some(Named { id, name }),
-        },
-        _ => Delay { minutes: 0, free_at: None, declared_at: None, declared_by: None },
+    let Some((minutes, Some(free_at), at, (id, name))) = newest else { return Ok(None) };
+    Ok((free_at > tx.now).then_some((Declared { minutes, free_at }, at, Named { id, name })))
+}
+
+/// What a practitioner has said last about being late.
+pub fn find(tx: &mut Tx, practitioner: PractitionerId) -> Result<Delay, Error> {
+    let facts = rules::facts(&practitioner::find_row(tx, practitioner)?);
+    tx.allow(Action::ReadSchedule, &facts)?;
+    show(tx, practitioner)
+}
+
+fn show(tx: &mut Tx, practitioner: PractitionerId) -> Result<Delay, Error> {
+    Ok(match newest(tx, practitioner)? {
+        Some((Declared { minutes, free_at }, at, by)) => {
+            Delay { minutes, free_at: Some(free_at), declared_at: Some(at), declared_by: Some(by) }
+        }
+        None => Delay { minutes: 0, free_at: None, declared_at: None, declared_by: None },
     })
 }
 

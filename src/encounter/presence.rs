@@ -67,7 +67,7 @@ pub fn enter(
             ))
             .execute(tx.conn)?;
         log(tx, encounter, id, CallEventKind::Joined, None)?;
-        tx.tell(Event::QueueMoved(row.practitioner_id));
+        moved_queue(tx, &row, &found);
     }
     if found.role == ParticipantRole::Patient && row.status == EncounterStatus::Planned {
         advance(tx, row.appointment_id, Act::Arrive, None)?;
@@ -95,13 +95,20 @@ pub fn leave(
             ))
             .execute(tx.conn)?;
     }
-    if is_here && found.role == ParticipantRole::Patient {
-        tx.tell(Event::QueueMoved(row.practitioner_id));
+    if is_here {
+        moved_queue(tx, &row, &found);
     }
     if is_here || found.state == ParticipantState::Denied {
         log(tx, encounter, id, CallEventKind::Left, Some(why))?;
     }
     settle(tx, &row)
+}
+
+/// A patient who comes or goes makes the wait of those behind another.
+fn moved_queue(tx: &mut Tx, row: &EncounterRow, who: &ParticipantRow) {
+    if who.role == ParticipantRole::Patient {
+        tx.tell(Event::QueueMoved(row.practitioner_id));
+    }
 }
 
 /// Makes the visit's status tell who is here: in progress while the practitioner and an admitted

@@ -20,7 +20,9 @@ use crate::encounter::delay::{self, Declared};
 use crate::encounter::door::{Closed, Door, door};
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
 use crate::encounter::wait::{self, Ahead, Lengths, Range, Standing};
-use crate::encounter::{EncounterId, ParticipantRole, ParticipantState, facts, find_row};
+use crate::encounter::{
+    EncounterId, EncounterRow, ParticipantRole, ParticipantState, facts, find_row,
+};
 use crate::organization::ServiceId;
 use crate::patient::PatientId;
 use crate::practitioner::{self, PractitionerId};
@@ -104,7 +106,7 @@ pub fn waiting(tx: &mut Tx, id: EncounterId) -> Result<Waiting, Error> {
         .select((appointments::status, (appointments::starts_at, appointments::ends_at)))
         .get_result(tx.conn)?;
     let door = door((status, row.status), times, tx.now, &tx.config.visit);
-    let queue = place(tx, id)?;
+    let queue = place(tx, &row)?;
     let minutes = queue.map(|place| place.range().minutes_from(tx.now));
     Ok(Waiting {
         status: row.status,
@@ -124,16 +126,14 @@ fn poll_after(door: &Door, minutes: Option<(i64, i64)>) -> u32 {
     if door.reason == Some(Closed::TooEarly) { secs.min(door.poll_after) } else { secs }
 }
 
-/// Somebody's place now; `None` when the visit is not today, has begun or is over. The caller has
-/// made the access decision.
-pub fn place(tx: &mut Tx, id: EncounterId) -> Result<Option<Queued>, Error> {
-    let row = find_row(tx, id)?;
+/// Somebody's place now; `None` when the visit is not today, has begun or is over.
+fn place(tx: &mut Tx, row: &EncounterRow) -> Result<Option<Queued>, Error> {
     if !matches!(row.status, EncounterStatus::Planned | EncounterStatus::Arrived) {
         return Ok(None);
     }
     let Some(queue) = Queue::of(tx, row.practitioner_id, row.starts_at)? else { return Ok(None) };
     let declared = delay::current(tx, row.practitioner_id)?;
-    Ok(queue.place(id, declared, tx.now))
+    Ok(queue.place(row.id, declared, tx.now))
 }
 
 /// The places of several visits, with as few questions as there are practitioners.

@@ -6,9 +6,8 @@ use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::tx::{Event, Tx};
 use crate::base::zone::{self, Zone};
-use crate::encounter::EncounterId;
 use crate::message::outbox::{self, MessageState, Payload};
-use crate::message::{Promise, Word, text};
+use crate::message::{Promise, Word, screen, text};
 
 /// When a visit will probably begin.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +41,8 @@ pub fn tell(tx: &mut Tx, patient: Option<AccountId>, news: &News) -> Result<bool
         return Ok(false);
     }
     let times = (zone::wall(earliest, news.zone), zone::wall(latest, news.zone));
-    let link = link(tx, news.word.encounter);
+    // There the wait is shown, and another time can be chosen.
+    let link = screen(tx, &format!("#/visit/{}", news.word.encounter));
     let words = if news.sooner { text::sooner } else { text::late };
     let text = words(contact.language, (&times.0, &times.1), news.code, link.as_deref());
     let payload = Payload { to: phone.as_str().to_owned(), text, promise: Some(news.promise) };
@@ -65,10 +65,4 @@ pub fn withdraw(tx: &mut Tx, word: Word) -> Result<bool, Error> {
 
 fn key(Word { delay, encounter }: Word) -> String {
     format!("late|{delay}|{encounter}")
-}
-
-/// The page where the wait is shown, and another time can be chosen.
-fn link(tx: &Tx, encounter: EncounterId) -> Option<String> {
-    let base = tx.config.http.public_url.trim_end_matches('/');
-    (!base.is_empty()).then(|| format!("{base}/#/visit/{encounter}"))
 }

@@ -55,6 +55,13 @@ pub struct Word {
     pub encounter: EncounterId,
 }
 
+/// The address of a screen of the patient's page, for a text; `None` where nobody has said under
+/// which address the pages are.
+fn screen(tx: &Tx, hash: &str) -> Option<String> {
+    let base = tx.config.http.public_url.trim_end_matches('/');
+    (!base.is_empty()).then(|| format!("{base}/{hash}"))
+}
+
 /// Puts an SMS into the outbox; it leaves after the commit. `key` makes a repetition harmless,
 /// `life` is how long it is worth sending. The caller has made the access decision.
 pub fn queue(tx: &mut Tx, to: &Phone, text: &str, key: &str, life: TimeDelta) -> Result<(), Error> {

@@ -125,10 +125,7 @@ pub fn vacancy(
             format!("Фельдшер: свободно {time}, ответ до {day} {month} {until}, код {code}")
         }
     };
-    match link {
-        Some(link) => format!("{text} {link}"),
-        None => text,
-    }
+    with_link(text, " ", link)
 }
 
 /// Tells that an offered time is not to be had any more.
@@ -173,10 +170,7 @@ pub fn late(
             format!("Фельдшер: приём позже, {times}, код {code}. Можно перенести")
         }
     };
-    match link {
-        Some(link) => format!("{text}: {link}"),
-        None => text,
-    }
+    with_link(text, ": ", link)
 }
 
 /// Tells that a visit will begin sooner than was told last.
@@ -195,8 +189,12 @@ pub fn sooner(
         }
         Language::Russian => format!("Фельдшер: приём раньше, чем мы писали: {times}, код {code}"),
     };
+    with_link(text, " ", link)
+}
+
+fn with_link(text: String, between: &str, link: Option<&str>) -> String {
     match link {
-        Some(link) => format!("{text} {link}"),
+        Some(link) => format!("{text}{between}{link}"),
         None => text,
     }
 }

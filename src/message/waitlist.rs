@@ -9,7 +9,7 @@ use crate::base::error::Error;
 use crate::base::tx::{Event, Tx};
 use crate::base::zone::{self, Zone};
 use crate::message::outbox::{self, Payload};
-use crate::message::text;
+use crate::message::{screen, text};
 use crate::waitlist::{EntryId, OfferId};
 
 /// How long the news that an offer or a wish is over is worth sending, in hours.
@@ -39,7 +39,7 @@ pub fn tell_vacancy(
     patient: Option<AccountId>,
     vacancy: &Vacancy,
 ) -> Result<(), Error> {
-    let link = link(tx, vacancy.code);
+    let link = screen(tx, &format!("#offer={}", vacancy.code));
     let (start, until) =
         (zone::wall(vacancy.start, vacancy.zone), zone::wall(vacancy.until, vacancy.zone));
     let times = (vacancy.tell_at, vacancy.until);
@@ -97,9 +97,4 @@ fn tell(
 
 fn vacancy_key(offer: OfferId) -> String {
     format!("vacancy|{offer}")
-}
-
-fn link(tx: &Tx, code: &str) -> Option<String> {
-    let base = tx.config.http.public_url.trim_end_matches('/');
-    (!base.is_empty()).then(|| format!("{base}/#offer={code}"))
 }

@@ -18,17 +18,6 @@ fn new_patient(world: &World, name: &str) -> Value {
     })
 }
 
-async fn all_pages(client: &Client, path: &str) -> Vec<Value> {
-    let (mut seen, mut path) = (Vec::new(), path.to_owned());
-    loop {
-        let answer = client.get(&path).await;
-        let link = answer.header("link").map(str::to_owned);
-        seen.extend(answer.expect(200)["items"].as_array().unwrap().iter().cloned());
-        let Some(link) = link else { return seen };
-        path = link.trim_start_matches('<').split_once('>').unwrap().0.to_owned();
-    }
-}
-
 on_both! {
     async fn whoever_is_signed_in_finds_clinics_places_services_and_doctors(world: World) {
         let asha = &world.asha.client;
@@ -90,9 +79,9 @@ on_both! {
         let read = |items: Vec<Value>| -> Vec<String> {
             items.iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
         };
-        let english = read(all_pages(&world.asha.client, path).await);
+        let english = read(world.asha.client.all_pages(path).await);
         assert_eq!(english, ["Aardvark", "Zebra"]);
-        let russian = read(all_pages(&world.asha.client.in_language("ru"), path).await);
+        let russian = read(world.asha.client.in_language("ru").all_pages(path).await);
         assert_eq!(russian, ["Абрикос", "Яблоко"]);
     }
 }
@@ -388,10 +377,10 @@ on_both! {
             made(&world.registrar.client, "/v1/patients", new_patient(world, name)).await;
         }
         let nina = &world.registrar.client;
-        let found = all_pages(nina, "/v1/patients?query=%D0%A1%D0%B5%D0%BC%D1%91%D0%BD%D0%BE%D0%B2&limit=1").await;
+        let found = nina.all_pages("/v1/patients?query=%D0%A1%D0%B5%D0%BC%D1%91%D0%BD%D0%BE%D0%B2&limit=1").await;
         let found: Vec<_> = found.iter().map(|patient| patient["name"].as_str().unwrap()).collect();
         assert_eq!(found, ["СЕМЕНОВ Пётр", "Семёнова Анна"]);
-        let all = all_pages(nina, "/v1/patients?limit=2").await;
+        let all = nina.all_pages("/v1/patients?limit=2").await;
         let mut ids: Vec<_> = all.iter().map(|patient| patient["id"].to_string()).collect();
         assert_eq!(ids.len(), 7);
         ids.sort();

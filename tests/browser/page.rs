@@ -85,11 +85,19 @@ impl Page {
 
     /// What the API answers to the very session of a page, past what the page has drawn.
     pub async fn ask(&self, path: &str) -> Value {
+        self.api(&format!("get({})", quoted(path))).await
+    }
+
+    /// What the API answers to a deed of that session.
+    pub async fn post(&self, path: &str, body: &Value) -> Value {
+        self.api(&format!("post({}, {body})", quoted(path))).await
+    }
+
+    async fn api(&self, call: &str) -> Value {
         let body = format!(
             "const page = document.querySelector('script[type=module]').src; \
              const api = await import(page.replace(/[^/]+$/, 'api.js')); \
-             return api.get({});",
-            quoted(path)
+             return api.{call};"
         );
         self.run(&body).await
     }

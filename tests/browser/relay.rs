@@ -6,7 +6,7 @@ use crate::chromium::Chromium;
 use crate::clinic::Clinic;
 use crate::driver::media_flows;
 use crate::page::{Device, Page, quoted};
-use crate::stage::{patient_signs_in, post, staff_signs_in, text};
+use crate::stage::{patient_signs_in, staff_signs_in, text};
 use crate::story::ONE_STORY;
 use crate::support::Engine;
 use crate::support::relay::{Coturn, LOOPBACK, SECRET};
@@ -79,7 +79,7 @@ async fn book(page: &Page) -> Value {
             let wish = json!({
                 "service": id, "practitioner": slot["practitioner"]["id"], "start": slot["start"],
             });
-            return post(page, "/v1/appointments", &wish).await;
+            return page.post("/v1/appointments", &wish).await;
         }
     }
     panic!("the region has no free time");

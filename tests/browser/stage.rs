@@ -127,17 +127,6 @@ pub async fn patient_signs_in(page: &Page, clinic: &Clinic, who: &Person) {
     page.see("#upcoming, #no-visits").await;
 }
 
-/// What the API answers to a deed of the very session of a page.
-pub async fn post(page: &Page, path: &str, body: &Value) -> Value {
-    let script = format!(
-        "const page = document.querySelector('script[type=module]').src; \
-         const api = await import(page.replace(/[^/]+$/, 'api.js')); \
-         return api.post({}, {body});",
-        quoted(path)
-    );
-    page.run(&script).await
-}
-
 /// A visit's card on a page, as a selector.
 pub fn card(visit: &Value) -> String {
     format!("[data-appointment={}]", quoted(visit["id"].as_str().unwrap()))

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::chromium::Chromium;
 use crate::clinic::Clinic;
 use crate::page::{Device, Page};
-use crate::stage::{patient_signs_in, post};
+use crate::stage::patient_signs_in;
 use crate::support::{Client, Engine, key};
 
 /// A service and a free start of it, days ahead where there are such, so that no deadline depends on
@@ -71,7 +71,7 @@ async fn a_patient_waits_is_offered_a_time_and_answers_on_a_small_phone() {
         page.click(&format!("#{}-yes", leave(&first))).await;
     } else {
         let path = format!("/v1/waitlist/{}/withdraw", first["id"].as_str().unwrap());
-        post(&page, &path, &json!({})).await;
+        page.post(&path, &json!({})).await;
         page.reload().await;
     }
     page.wait_for(
@@ -80,7 +80,7 @@ async fn a_patient_waits_is_offered_a_time_and_answers_on_a_small_phone() {
     .await;
 
     // What somebody else gives back is held, with a clock, and taken with one press.
-    let entry = post(&page, "/v1/waitlist", &wish(&service, start)).await;
+    let entry = page.post("/v1/waitlist", &wish(&service, start)).await;
     let offered = entry["status"] == "offered";
     if !offered {
         page.reload().await;
@@ -113,8 +113,8 @@ async fn a_patient_waits_is_offered_a_time_and_answers_on_a_small_phone() {
 
     // The link from the SMS, on a telephone where nobody is signed in.
     let cancel = format!("/v1/appointments/{}/cancel", booked["id"].as_str().unwrap());
-    post(&page, &cancel, &json!({})).await;
-    let entry = post(&page, "/v1/waitlist", &wish(&service, start)).await;
+    page.post(&cancel, &json!({})).await;
+    let entry = page.post("/v1/waitlist", &wish(&service, start)).await;
     until_offered(&page, &entry).await;
     let me = page.ask(&format!("/v1/patients/{}", booked["patient"]["id"].as_str().unwrap())).await;
     let other = Chromium::start().await;

@@ -33,6 +33,12 @@ impl Answer {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// The path of the next page of a list, if there is one.
+    pub fn next_page(&self) -> Option<String> {
+        let link = self.header("link")?;
+        Some(link.trim_start_matches('<').split_once('>').unwrap().0.to_owned())
+    }
+
     /// The body, when the status is the expected one.
     #[track_caller]
     pub fn expect(self, status: u16) -> Value {
@@ -70,6 +76,17 @@ impl Client {
 
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The items of every page of a list, each page beginning where the one before ended.
+    pub async fn all_pages(&self, path: &str) -> Vec<Value> {
+        let (mut seen, mut next) = (Vec::new(), Some(path.to_owned()));
+        while let Some(path) = next {
+            let answer = self.get(&path).await;
+            next = answer.next_page();
+            seen.extend(answer.expect(200)["items"].as_array().unwrap().iter().cloned());
+        }
+        seen
     }
 
     /// The same person at another address.

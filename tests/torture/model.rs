@@ -437,18 +437,11 @@ impl Theatre {
         if let Some(threads) = self.threads.take() {
             actix_web::rt::task::spawn_blocking(|| threads.join()).await.unwrap();
         }
-        // Who had it before may still be closing it.
-        for _ in 0..100 {
-            let (config, clock) = (self.config.clone(), Arc::clone(&self.clock));
-            let opened = App::open(config, Some(self.database.directory()), clock).await;
-            if let Ok((app, threads)) = opened {
-                (self.stage.app, self.threads) = (Some(app), Some(threads));
-                self.restarts += 1;
-                return;
-            }
-            actix_web::rt::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-        panic!("the database does not open again");
+        let (config, clock) = (self.config.clone(), Arc::clone(&self.clock));
+        let opened = App::open(config, Some(self.database.directory()), clock).await;
+        let (app, threads) = opened.expect("the database opens again");
+        (self.stage.app, self.threads) = (Some(app), Some(threads));
+        self.restarts += 1;
     }
 
     /// A piece of a sequence in a transaction that is kept.

@@ -4,11 +4,10 @@ import './office-words.js';
 import { t, counted } from './i18n.js';
 import { h, put, refill, field, tell } from './ui.js';
 import * as api from './api.js';
-import { clock, dayKey, longDay, now, rfc3339, shiftDay, startOfDay } from './time.js';
+import { clock, dayKey, longDay, now, PARTS, endOfDay } from './time.js';
 import { findPatient } from './find-patient.js';
 import { sheet } from './sheet.js';
 
-const PARTS = ['morning', 'afternoon', 'evening'];
 const NOTICES = [0, 30, 60, 120, 240, 1440];
 const NOTICE = 120;
 
@@ -76,7 +75,7 @@ export async function joinList({ clinic, zone, done }, wish = {}) {
       const entry = await api.post('/v1/waitlist', {
         patient: patient.id, service: chosen(), notice_minutes: Number(notice.querySelector('select').value),
         ...(practitioner ? { practitioner } : {}),
-        ...(last ? { latest: rfc3339(startOfDay(shiftDay(last, 1), zone) - 1000) } : {}),
+        ...(last ? { latest: endOfDay(last, zone) } : {}),
         ...(day.length ? { parts_of_day: day } : {}),
         ...(urgent.checked ? { priority: 'urgent' } : {}),
         ...(visit ? { appointment: visit.id } : {}),

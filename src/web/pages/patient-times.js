@@ -2,10 +2,9 @@
 import { t } from './i18n.js';
 import { $, show, h, put, refill, button, problemBox, tell, onLeave } from './ui.js';
 import * as api from './api.js';
-import { dayKey, shiftDay, startOfDay, namedDay, weekday, dayNumber, wallClock, wallKey, now, rfc3339 } from './time.js';
+import { dayKey, shiftDay, startOfDay, namedDay, weekday, dayNumber, wallClock, wallKey, now, rfc3339, PARTS } from './time.js';
 
 const DAYS = 14;
-const PARTS = ['morning', 'afternoon', 'evening'];
 const KEY = 'feldsher.booking';
 
 /** "tomorrow at 09:20", in the time that the patient was promised. */

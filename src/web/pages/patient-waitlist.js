@@ -5,9 +5,8 @@ import { $, show, h, put, refill, button, field, busy, asking, problemBox, tell,
 import * as api from './api.js';
 import { countdown } from './countdown.js';
 import { whenOf, whenLine } from './patient-times.js';
-import { wallKey, clock, dayKey, shiftDay, startOfDay, now, rfc3339 } from './time.js';
+import { wallKey, clock, dayKey, now, PARTS, endOfDay } from './time.js';
 
-const PARTS = ['morning', 'afternoon', 'evening'];
 const ACTIVE = ['waiting', 'offered'];
 const heldUntil = (until, zone) => t('wait.held', { time: clock(until, zone) });
 let last = [];
@@ -95,7 +94,7 @@ async function waitScreen({ service, me, visit, back }) {
       await api.post('/v1/waitlist', {
         service: service.id,
         ...(doctor.value ? { practitioner: doctor.value } : {}),
-        ...(until ? { latest: rfc3339(startOfDay(shiftDay(until, 1), zone) - 1000) } : {}),
+        ...(until ? { latest: endOfDay(until, zone) } : {}),
         ...(chosen.length ? { parts_of_day: chosen } : {}),
         ...(visit ? { appointment: visit.id } : {}),
       }, key);

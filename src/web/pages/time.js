@@ -76,4 +76,8 @@ export function waitingFor(since) {
   return minutes < 1 ? t('moment') : counted(minutes, 'minute');
 }
 
+/** The parts of a day, as the clock of the place shows them. */
+export const PARTS = ['morning', 'afternoon', 'evening'];
 export const rfc3339 = (when) => new Date(when).toISOString().replace(/\.\d+Z$/, 'Z');
+/** The last second of a day, for the API. */
+export const endOfDay = (key, zone) => rfc3339(startOfDay(shiftDay(key, 1), zone) - 1000);
