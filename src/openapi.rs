@@ -51,7 +51,9 @@ fn name_the_key(path: &str, operation: &mut Operation) {
     let parameters = operation.parameters.get_or_insert_default();
     let keeps_nothing = path.starts_with("/v1/auth/")
         || path == "/v1/appointments/lookup"
-        || path == "/v1/offers/answer";
+        || path == "/v1/offers/answer"
+        // A connection cannot be repeated.
+        || path.ends_with("/probes/{probe}/offers");
     if keeps_nothing || parameters.iter().any(is_key) {
         return;
     }

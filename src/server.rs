@@ -172,6 +172,10 @@ fn encounter_routes(api: &mut ServiceConfig) {
         .service(encounter::http::finish_encounter)
         .service(encounter::http::convert_encounter)
         .service(encounter::http::list_calls)
+        .service(call::probe::http::begin_probe)
+        .service(call::probe::http::answer_probe)
+        .service(call::probe::http::finish_probe)
+        .service(call::probe::http::list_probes)
         .service(encounter::http::find_delay)
         .service(encounter::http::declare_delay);
 }

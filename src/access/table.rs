@@ -162,6 +162,10 @@ actions! {
     Admit "encounter.admit" [Conducts] sight ReadEncounter;
     /// End the visit.
     FinishEncounter "encounter.finish" [Conducts] sight ReadEncounter;
+    /// Measure one's line before the visit.
+    ProbeLink "encounter.probe" [Myself, Feldsher] sight ReadEncounter;
+    /// See what the line carried.
+    ReadProbes "encounter.read_probes" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadEncounter;
     /// See who was in the call and when.
     ReadCalls "encounter.read_calls" [Myself, Conducts, Registrar, ClinicAdmin] sight ReadEncounter;
 

@@ -20,6 +20,7 @@ use crate::base::laws;
 use crate::base::master_key::{self, Opened};
 use crate::base::seal::Seal;
 use crate::call::Rooms;
+use crate::call::probe::booth::Probes;
 use crate::call::relay::Relays;
 use crate::encounter::{EncounterId, ParticipantId};
 use crate::message::inbox::Inbox;
@@ -41,6 +42,8 @@ pub struct App {
     pub hasher: Hasher,
     /// The live rooms of this process.
     pub rooms: Rooms,
+    /// Where lines are measured before a visit.
+    pub probes: Probes,
     /// Whether the relays of calls work.
     pub relays: Relays,
     /// Working time in memory.
@@ -75,6 +78,7 @@ impl App {
             tokens,
             hasher: Hasher::new(),
             rooms: Rooms::new(Arc::clone(&clock), config.ice.policy),
+            probes: Probes::new(&config.probe),
             relays: Relays::default(),
             diaries: Diaries::default(),
             inbox: if config.demo { Inbox::open() } else { Inbox::closed() },

@@ -54,6 +54,8 @@ pub struct Config {
     pub visit: Visit,
     /// STUN and TURN.
     pub ice: Ice,
+    /// The link probe.
+    pub probe: Probe,
     /// Logs.
     pub log: Log,
     /// Whether this process is a demonstration: its last SMS can be read at `/demo/sms`.
@@ -210,6 +212,42 @@ pub struct Ice {
     pub policy: IcePolicy,
 }
 
+/// `[probe]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/feldsher.toml says what each setting means")]
+pub struct Probe {
+    pub enabled: bool,
+    pub addresses: Vec<String>,
+    pub port_from: u16,
+    pub port_to: u16,
+    pub public_addresses: Vec<String>,
+}
+
+impl Probe {
+    /// The first and the last port; `None`: any.
+    pub fn ports(&self) -> Option<(u16, u16)> {
+        (self.port_from > 0).then_some((self.port_from, self.port_to))
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let are_addresses = |texts: &[String]| {
+            texts.iter().all(|text| text.parse::<std::net::IpAddr>().is_ok())
+        };
+        if !are_addresses(&self.addresses) || self.addresses.is_empty() {
+            bail!("probe.addresses must each be an address of this machine, like 0.0.0.0");
+        }
+        if !are_addresses(&self.public_addresses) {
+            bail!("probe.public_addresses must each be an address, like 203.0.113.7");
+        }
+        let is_range = self.port_from >= 1024 && self.port_from <= self.port_to;
+        if !is_range && (self.port_from, self.port_to) != (0, 0) {
+            bail!("probe.port_from and probe.port_to must be a range from 1024 on, or both 0");
+        }
+        Ok(())
+    }
+}
+
 text_enum!(
     /// What a log line looks like.
     LogFormat {
@@ -258,7 +296,13 @@ impl Config {
         }
         for (name, value) in environment {
             if let Some((key, value)) = override_of(&name, value)? {
-                let list = ["http.allowed_origins", "ice.stun_urls", "ice.turn_urls"];
+                let list = [
+                    "http.allowed_origins",
+                    "ice.stun_urls",
+                    "ice.turn_urls",
+                    "probe.addresses",
+                    "probe.public_addresses",
+                ];
                 settings = if list.contains(&key.as_str()) {
                     let items: Vec<String> = value
                         .split(',')
@@ -309,6 +353,7 @@ impl Config {
         if !self.http.allowed_origins.iter().all(|origin| is_origin(origin)) {
             bail!("http.allowed_origins must each be like https://clinic.example");
         }
+        self.probe.check()?;
         telemetry::filter(&self.log.level)?;
         Ok(())
     }

@@ -121,6 +121,9 @@ problems! {
     TOO_LATE = 409 "too_late"
         "Too late", "This can only be put right on the day of the visit.";
         "Поздно", "Исправить это можно только в день приёма.";
+    PROBE_OFF = 409 "probe_off"
+        "Lines are not measured here", "This clinic does not measure lines. Come to the visit as usual.";
+        "Связь здесь не измеряют", "В этой больнице связь не проверяют. Приходите на приём как обычно.";
     NOTE_SIGNED = 409 "note_signed"
         "Note is signed", "A signed note cannot be changed. Add an addendum.";
         "Запись подписана", "Подписанную запись изменить нельзя. Добавьте дополнение.";
@@ -169,6 +172,9 @@ problems! {
     INVALID_BODY = 422 "invalid_body"
         "Invalid body", "A field is missing, unknown or has a wrong value.";
         "Неверные данные", "Поле пропущено, неизвестно или имеет неверное значение.";
+    INVALID_OFFER = 422 "invalid_offer"
+        "Invalid offer", "The offer must be a session description with one data channel and nothing else.";
+        "Неверное предложение", "Нужно описание сеанса с одним каналом данных и ничем больше.";
     NAIVE_TIME = 422 "naive_time"
         "Time without offset", "Say which zone: a time needs an offset, like 2026-11-24T09:00:00+07:00.";
         "Время без пояса", "Укажите пояс: время пишется со смещением, например 2026-11-24T09:00:00+07:00.";

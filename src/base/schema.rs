@@ -631,6 +631,40 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::base::column::sql::{Moment, Uid};
 
+    link_probes (id) {
+        id -> Uid,
+        encounter_id -> Uid,
+        account_id -> Uid,
+        side -> Text,
+        begun_at -> Moment,
+        measured_at -> Nullable<Moment>,
+        direct -> Text,
+        direct_ms -> Nullable<Integer>,
+        relay_udp -> Text,
+        relay_udp_ms -> Nullable<Integer>,
+        relay_tls -> Text,
+        relay_tls_ms -> Nullable<Integer>,
+        measured_on -> Nullable<Text>,
+        rtt_p50_ms -> Nullable<Integer>,
+        rtt_p95_ms -> Nullable<Integer>,
+        jitter_ms -> Nullable<Integer>,
+        loss_up_permille -> Nullable<Integer>,
+        loss_down_permille -> Nullable<Integer>,
+        up_kbits -> Nullable<Integer>,
+        down_kbits -> Nullable<Integer>,
+        mos -> Nullable<Double>,
+        camera -> Nullable<Text>,
+        microphone -> Nullable<Text>,
+        speaker -> Nullable<Text>,
+        verdict -> Nullable<Text>,
+        advice -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
     call_events (id) {
         id -> Uid,
         encounter_id -> Uid,
@@ -808,6 +842,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     encounter_participants,
     practitioner_delays,
     rtc_sessions,
+    link_probes,
     call_events,
     notes,
     note_addenda,

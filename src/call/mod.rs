@@ -11,6 +11,7 @@ pub mod line;
 pub mod mailbox;
 pub mod message;
 mod meter;
+pub mod probe;
 pub mod relay;
 pub mod room;
 pub mod seat;

@@ -73,6 +73,7 @@ pub async fn run(
         app.begin_stop();
         tokio::time::sleep(Duration::from_secs(http.drain_secs)).await;
         app.rooms.stop();
+        app.probes.stop();
         handle.stop(true).await;
         background.stop(Duration::from_secs(BACKGROUND_SECS_MAX)).await;
         drop(serving.await);

@@ -31,8 +31,9 @@ const ASSETS: &[(&str, &str)] = files!(
     "doctor-hours.js" "doctor-leave.js" "doctor-note.js" "doctor-visit.js" "doctor-week.js"
     "doctor-words.js" "doctor.js" "favicon.svg" "find-patient.js" "free-times.js" "grid.css"
     "i18n.js" "late.js" "media.js" "office-words.js" "patient-book.js" "patient-home.js"
-    "patient-move.js" "patient-note.js" "patient-signin.js" "patient-times.js" "patient-visit.js"
-    "patient-waitlist.js" "patient.js" "peer.js" "quality.js" "sheet.js" "signal.js"
+    "patient-move.js" "patient-note.js" "patient-probe.js" "patient-signin.js" "patient-times.js"
+    "patient-visit.js" "patient-waitlist.js" "patient.js" "peer.js" "probe-words.js" "probe.js"
+    "quality.js" "sheet.js" "signal.js"
     "staff-signin.js" "style.css" "time.js" "ui.js" "waiting.js" "waitlist-words.js" "wall.js"
     "words.js"
 );

@@ -16,6 +16,7 @@ mod libraries;
 mod lifecycle;
 mod moves;
 mod places;
+mod probe;
 mod race;
 mod records;
 mod relay;

@@ -76,6 +76,11 @@ impl Clinic {
         Client::new(&self.url)
     }
 
+    /// What the server has written down so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.database.directory().join("stderr.log")).unwrap()
+    }
+
     /// Everybody of one role, in the order of the table.
     pub fn everybody(&self, role: &str) -> Vec<Person> {
         let text = |who: &Value, field: &str| who[field].as_str().unwrap_or_default().to_owned();

@@ -13,6 +13,7 @@ mod driver;
 mod my_visits;
 mod office;
 mod page;
+mod probe;
 mod relay;
 mod stage;
 mod story;

@@ -5,6 +5,7 @@
 pub mod client;
 pub mod engine;
 pub mod peer;
+pub mod probe;
 pub mod raw;
 pub mod relay;
 pub mod visit;
@@ -74,6 +75,8 @@ impl House {
         config.demo = true;
         config.sms.adapter = feldsher::base::config::SmsAdapter::File;
         config.sms.path = database.directory().join("sms.jsonl");
+        // This machine may have no network.
+        config.probe.addresses = vec!["127.0.0.1".to_owned()];
         change(&mut config);
         let clock = Arc::new(ManualClock::new(now));
         let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);

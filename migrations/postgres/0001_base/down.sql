@@ -6,6 +6,7 @@ DROP TABLE audit_heads CASCADE;
 DROP TABLE note_addenda CASCADE;
 DROP TABLE notes CASCADE;
 DROP TABLE call_events CASCADE;
+DROP TABLE link_probes CASCADE;
 DROP TABLE rtc_sessions CASCADE;
 DROP TABLE rtc_tickets CASCADE;
 DROP TABLE encounter_participants CASCADE;

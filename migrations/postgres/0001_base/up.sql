@@ -590,6 +590,59 @@ CREATE TABLE rtc_sessions (
 CREATE INDEX rtc_sessions_by_encounter ON rtc_sessions (encounter_id, ended_at);
 CREATE INDEX rtc_sessions_by_participant ON rtc_sessions (participant_id, ended_at);
 
+-- What a line carried when it was measured before a visit; without `measured_at` it goes on, or
+-- nobody has finished it.
+CREATE TABLE link_probes (
+  id uuid NOT NULL PRIMARY KEY,
+  encounter_id uuid NOT NULL REFERENCES encounters (id),
+  account_id uuid NOT NULL REFERENCES accounts (id),
+  side text NOT NULL CHECK (side IN ('patient', 'feldsher')),
+  begun_at timestamptz NOT NULL,
+  measured_at timestamptz CHECK (measured_at >= begun_at),
+  direct text NOT NULL CHECK (direct IN ('connected', 'failed', 'untested')),
+  direct_ms integer CHECK (direct_ms BETWEEN 0 AND 60000),
+  relay_udp text NOT NULL CHECK (relay_udp IN ('connected', 'failed', 'untested')),
+  relay_udp_ms integer CHECK (relay_udp_ms BETWEEN 0 AND 60000),
+  relay_tls text NOT NULL CHECK (relay_tls IN ('connected', 'failed', 'untested')),
+  relay_tls_ms integer CHECK (relay_tls_ms BETWEEN 0 AND 60000),
+  -- The way on which was measured; NULL: nothing passed.
+  measured_on text CHECK (measured_on IN ('direct', 'relay_udp', 'relay_tls')),
+  rtt_p50_ms integer CHECK (rtt_p50_ms BETWEEN 0 AND 60000),
+  rtt_p95_ms integer CHECK (rtt_p95_ms BETWEEN 0 AND 60000),
+  jitter_ms integer CHECK (jitter_ms BETWEEN 0 AND 60000),
+  loss_up_permille integer CHECK (loss_up_permille BETWEEN 0 AND 1000),
+  loss_down_permille integer CHECK (loss_down_permille BETWEEN 0 AND 1000),
+  up_kbits integer CHECK (up_kbits BETWEEN 0 AND 100000),
+  down_kbits integer CHECK (down_kbits BETWEEN 0 AND 100000),
+  mos double precision CHECK (mos BETWEEN 1 AND 5),
+  camera text CHECK (camera IN ('ok', 'missing', 'denied', 'untested')),
+  microphone text CHECK (microphone IN ('ok', 'missing', 'denied', 'untested')),
+  speaker text CHECK (speaker IN ('ok', 'missing', 'denied', 'untested')),
+  verdict text CHECK (verdict IN ('video', 'audio_photos', 'audio_lean', 'phone')),
+  advice text CHECK (advice IN ('ready', 'no_camera', 'no_microphone', 'no_speaker', 'voice_home', 'voice_lean', 'phone')),
+  CHECK ((direct = 'connected') = (direct_ms IS NOT NULL)),
+  CHECK ((relay_udp = 'connected') = (relay_udp_ms IS NOT NULL)),
+  CHECK ((relay_tls = 'connected') = (relay_tls_ms IS NOT NULL)),
+  CHECK ((verdict IS NULL) = (measured_at IS NULL)),
+  CHECK ((advice IS NULL) = (measured_at IS NULL)),
+  CHECK ((camera IS NULL) = (measured_at IS NULL)),
+  CHECK ((microphone IS NULL) = (measured_at IS NULL)),
+  CHECK ((speaker IS NULL) = (measured_at IS NULL)),
+  CHECK ((rtt_p50_ms IS NULL) = (measured_on IS NULL)),
+  CHECK ((rtt_p95_ms IS NULL) = (measured_on IS NULL)),
+  CHECK ((jitter_ms IS NULL) = (measured_on IS NULL)),
+  CHECK ((loss_up_permille IS NULL) = (measured_on IS NULL)),
+  CHECK ((loss_down_permille IS NULL) = (measured_on IS NULL)),
+  CHECK ((up_kbits IS NULL) = (measured_on IS NULL)),
+  CHECK ((down_kbits IS NULL) = (measured_on IS NULL)),
+  CHECK ((mos IS NULL) = (measured_on IS NULL)),
+  CHECK (measured_on IS NULL OR measured_at IS NOT NULL),
+  CHECK (measured_on IS NOT NULL OR verdict IS NULL OR verdict = 'phone')
+);
+CREATE INDEX link_probes_by_encounter ON link_probes (encounter_id, measured_at);
+CREATE INDEX link_probes_by_account ON link_probes (account_id, begun_at);
+CREATE INDEX link_probes_unmeasured ON link_probes (begun_at) WHERE measured_at IS NULL;
+
 CREATE TABLE call_events (
   id uuid NOT NULL PRIMARY KEY,
   encounter_id uuid NOT NULL REFERENCES encounters (id),

@@ -7,6 +7,7 @@ DROP TABLE audit_heads;
 DROP TABLE note_addenda;
 DROP TABLE notes;
 DROP TABLE call_events;
+DROP TABLE link_probes;
 DROP TABLE rtc_sessions;
 DROP TABLE rtc_tickets;
 DROP TABLE encounter_participants;

@@ -587,6 +587,59 @@ CREATE TABLE rtc_sessions (
 CREATE INDEX rtc_sessions_by_encounter ON rtc_sessions (encounter_id, ended_at);
 CREATE INDEX rtc_sessions_by_participant ON rtc_sessions (participant_id, ended_at);
 
+-- What a line carried when it was measured before a visit; without `measured_at` it goes on, or
+-- nobody has finished it.
+CREATE TABLE link_probes (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
+  account_id BLOB NOT NULL CHECK (length(account_id) = 16) REFERENCES accounts (id),
+  side TEXT NOT NULL CHECK (side IN ('patient', 'feldsher')),
+  begun_at INTEGER NOT NULL,
+  measured_at INTEGER CHECK (measured_at >= begun_at),
+  direct TEXT NOT NULL CHECK (direct IN ('connected', 'failed', 'untested')),
+  direct_ms INTEGER CHECK (direct_ms BETWEEN 0 AND 60000),
+  relay_udp TEXT NOT NULL CHECK (relay_udp IN ('connected', 'failed', 'untested')),
+  relay_udp_ms INTEGER CHECK (relay_udp_ms BETWEEN 0 AND 60000),
+  relay_tls TEXT NOT NULL CHECK (relay_tls IN ('connected', 'failed', 'untested')),
+  relay_tls_ms INTEGER CHECK (relay_tls_ms BETWEEN 0 AND 60000),
+  -- The way on which was measured; NULL: nothing passed.
+  measured_on TEXT CHECK (measured_on IN ('direct', 'relay_udp', 'relay_tls')),
+  rtt_p50_ms INTEGER CHECK (rtt_p50_ms BETWEEN 0 AND 60000),
+  rtt_p95_ms INTEGER CHECK (rtt_p95_ms BETWEEN 0 AND 60000),
+  jitter_ms INTEGER CHECK (jitter_ms BETWEEN 0 AND 60000),
+  loss_up_permille INTEGER CHECK (loss_up_permille BETWEEN 0 AND 1000),
+  loss_down_permille INTEGER CHECK (loss_down_permille BETWEEN 0 AND 1000),
+  up_kbits INTEGER CHECK (up_kbits BETWEEN 0 AND 100000),
+  down_kbits INTEGER CHECK (down_kbits BETWEEN 0 AND 100000),
+  mos REAL CHECK (mos BETWEEN 1 AND 5),
+  camera TEXT CHECK (camera IN ('ok', 'missing', 'denied', 'untested')),
+  microphone TEXT CHECK (microphone IN ('ok', 'missing', 'denied', 'untested')),
+  speaker TEXT CHECK (speaker IN ('ok', 'missing', 'denied', 'untested')),
+  verdict TEXT CHECK (verdict IN ('video', 'audio_photos', 'audio_lean', 'phone')),
+  advice TEXT CHECK (advice IN ('ready', 'no_camera', 'no_microphone', 'no_speaker', 'voice_home', 'voice_lean', 'phone')),
+  CHECK ((direct = 'connected') = (direct_ms IS NOT NULL)),
+  CHECK ((relay_udp = 'connected') = (relay_udp_ms IS NOT NULL)),
+  CHECK ((relay_tls = 'connected') = (relay_tls_ms IS NOT NULL)),
+  CHECK ((verdict IS NULL) = (measured_at IS NULL)),
+  CHECK ((advice IS NULL) = (measured_at IS NULL)),
+  CHECK ((camera IS NULL) = (measured_at IS NULL)),
+  CHECK ((microphone IS NULL) = (measured_at IS NULL)),
+  CHECK ((speaker IS NULL) = (measured_at IS NULL)),
+  CHECK ((rtt_p50_ms IS NULL) = (measured_on IS NULL)),
+  CHECK ((rtt_p95_ms IS NULL) = (measured_on IS NULL)),
+  CHECK ((jitter_ms IS NULL) = (measured_on IS NULL)),
+  CHECK ((loss_up_permille IS NULL) = (measured_on IS NULL)),
+  CHECK ((loss_down_permille IS NULL) = (measured_on IS NULL)),
+  CHECK ((up_kbits IS NULL) = (measured_on IS NULL)),
+  CHECK ((down_kbits IS NULL) = (measured_on IS NULL)),
+  CHECK ((mos IS NULL) = (measured_on IS NULL)),
+  CHECK (measured_on IS NULL OR measured_at IS NOT NULL),
+  CHECK (measured_on IS NOT NULL OR verdict IS NULL OR verdict = 'phone')
+) STRICT;
+CREATE INDEX link_probes_by_encounter ON link_probes (encounter_id, measured_at);
+CREATE INDEX link_probes_by_account ON link_probes (account_id, begun_at);
+CREATE INDEX link_probes_unmeasured ON link_probes (begun_at) WHERE measured_at IS NULL;
+
 CREATE TABLE call_events (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
   encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),

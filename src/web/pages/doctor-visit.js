@@ -4,6 +4,7 @@ import { $, show, h, refill, button, busy, problemBox, poll, onLeave, words, ask
 import * as api from './api.js';
 import { clock, date, namedDay, dayKey, waitingFor, trustServerTime } from './time.js';
 import { NoteEditor, pastNotes } from './doctor-note.js';
+import { probeLine } from './probe-words.js';
 
 const DOOR_POLL_S = 4;
 // What can be said of a visit depends on how far it came: nobody misses a talk that has begun.
@@ -44,7 +45,8 @@ class Room {
     if (location.hash !== mine) return;
     this.callPlace = h('div', { id: 'call-place', class: 'stack' });
     this.door = h('ul', { id: 'waiting-list', class: 'list', 'aria-live': 'polite' });
-    this.doorBox = h('section', { class: 'stack', hidden: true }, h('h2', {}, t('dv.waiting')), this.door);
+    this.line = h('p', { id: 'probe-line', class: 'hint', hidden: true });
+    this.doorBox = h('section', { class: 'stack', hidden: true }, h('h2', {}, t('dv.waiting')), this.door, this.line);
     this.ends = h('div', { id: 'visit-ends', class: 'stack' });
     const left = h('div', { class: 'stack sticky' }, this.doorBox, this.callPlace, problemBox(), this.ends);
     const right = h('div', { class: 'stack' }, h('p', { class: 'loading' }, t('loading')));
@@ -141,6 +143,14 @@ class Room {
     refill(this.door, waiting.map((one) => this.doorEntry(one)));
     this.inside = inside;
     this.drawEnds();
+    if (waiting.length) await this.readLine();
+  }
+
+  /** What the line of whoever waits carried when it was measured last; nothing when it was not. */
+  async readLine() {
+    const [newest] = await api.items(`${this.path}/probes`).catch(() => []);
+    this.line.hidden = !newest;
+    if (newest) Object.assign(this.line, { textContent: probeLine(newest) }).dataset.verdict = newest.verdict;
   }
 
   doorEntry(one) {

@@ -2,12 +2,14 @@
 import { t } from './i18n.js';
 import { $, show, h, refill, button, busy, problemBox, poll, onLeave, words, say } from './ui.js';
 import * as api from './api.js';
-import { namedDay, clock, dayKey, trustServerTime } from './time.js';
+import { namedDay, clock, dayKey, now, trustServerTime } from './time.js';
 import { whenLine } from './patient-times.js';
 import { waitCard } from './waiting.js';
 
 const SEAT = 'feldsher.seat.patient';
 const NOTE_POLL_S = 10;
+/** As the server has it: a line can be measured all of the day before. */
+const PROBE_AHEAD_MS = 48 * 3_600_000;
 
 function seatedIn() {
   return JSON.parse(sessionStorage.getItem(SEAT) ?? 'null')?.encounter ?? null;
@@ -32,6 +34,9 @@ export async function visit(id) {
 
 const isOver = (visit) => ['finished', 'cancelled'].includes(visit.status) || ['over', 'cancelled'].includes(visit.reason);
 
+const probeLink = ({ id, start, can_join: open }) => (open || Date.parse(start) - now() < PROBE_AHEAD_MS)
+  && h('a', { class: 'button second', id: 'to-probe', href: `#/probe/${id}` }, t('visit.probe'));
+
 function lobby(first, note = '') {
   if (isOver(first)) return ended(first);
   const place = h('div', { id: 'visit-state', class: 'stack', 'aria-live': 'polite' });
@@ -50,7 +55,7 @@ function lobby(first, note = '') {
     place.dataset.state = state;
     if (current.can_join) {
       refill(place, h('p', { class: 'good' }, t('visit.open')),
-        button('enter-waiting-room', note ? t('visit.return') : t('visit.enter'), (event) => busy(event.currentTarget, () => check(current))));
+        button('enter-waiting-room', note ? t('visit.return') : t('visit.enter'), (event) => busy(event.currentTarget, () => check(current))), probeLink(current));
     } else if (state === 'on_hold') {
       refill(place, h('p', { class: 'banner' }, t('visit.onhold')), button('confirm-hold', t('visit.confirm'), (event) => busy(event.currentTarget, async () => {
         await api.post(`/v1/appointments/${current.appointment.id}/confirm`);
@@ -59,7 +64,7 @@ function lobby(first, note = '') {
     } else {
       const day = namedDay(dayKey(current.opens_at, current.time_zone), current.time_zone);
       const when = t('visit.at', { day, time: clock(current.opens_at, current.time_zone) });
-      refill(place, h('p', { class: 'banner', id: 'opens-at' }, t('visit.early', { when })), h('p', { class: 'hint' }, t('visit.early.hint')),
+      refill(place, h('p', { class: 'banner', id: 'opens-at' }, t('visit.early', { when })), h('p', { class: 'hint' }, t('visit.early.hint')), probeLink(current),
         current.appointment && h('a', { class: 'button quiet', id: 'move-visit', href: `#/move/${current.appointment.id}` }, t('home.move')));
     }
   };

@@ -12,6 +12,7 @@ const routes = [
   [/^#offer=(\w+)$/, async (code) => (await import('./patient-waitlist.js')).offerScreen(code, toHome)],
   [/^#\/book$/, async () => (await import('./patient-book.js')).book(state.me)],
   [/^#\/visit\/([\w-]+)$/, async (id) => (await import('./patient-visit.js')).visit(id)],
+  [/^#\/probe\/([\w-]+)$/, async (id) => (await import('./patient-probe.js')).probeScreen(id)],
   [/^#\/move\/([\w-]+)$/, async (id) => (await import('./patient-move.js')).move(id, state.me)],
   [/^#\/offer\/([\w-]+)$/, async (id) => (await import('./patient-move.js')).offer(id, state.me)],
   [/^#\/note\/([\w-]+)$/, async (id) => (await import('./patient-note.js')).noteScreen(id, state.me.patient.time_zone)],

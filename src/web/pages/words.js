@@ -139,6 +139,7 @@ learn({
   'visit.at': ['{day} в {time}', '{day} at {time}'],
   'visit.open': ['Комната ожидания открыта. Врач впустит вас сам.', 'The waiting room is open. The doctor will let you in.'],
   'visit.enter': ['Войти в комнату ожидания', 'Enter the waiting room'],
+  'visit.probe': ['Проверить связь заранее', 'Check my connection'],
   'visit.onhold': ['Это время за вами только придержано. Подтвердите запись.', 'This time is only held for you. Please confirm the booking.'],
   'visit.confirm': ['Подтвердить запись', 'Confirm the booking'],
   'visit.passed': ['Время этого приёма прошло', 'The time of this visit has passed'],

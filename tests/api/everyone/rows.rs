@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::stage::Place;
+use crate::support::probe::{OFFER, found};
 
 /// The people of the matrix. All but the last two belong to the first clinic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,6 +35,8 @@ const VISIBLE: &[Who] = &[Asha, Doctor, Feldsher, Registrar, Chief];
 const ANSWERERS: &[Who] = &[Asha, Feldsher, Registrar, Chief];
 const CLOSERS: &[Who] = &[SystemAdmin, Registrar, Chief];
 const PLANNERS: &[Who] = &[Doctor, Registrar, Chief];
+/// Who measures a line: the patient, or the feldsher at the station.
+const PROBERS: &[Who] = &[Asha, Feldsher];
 const DOCTOR: &[Who] = &[Doctor];
 const BOTH: &[Who] = &[Asha, Doctor];
 
@@ -421,6 +424,22 @@ pub fn rows() -> Vec<Row> {
         row("POST", "/v1/encounters/{id}/admit").of("live").body(decide).may(DOCTOR).see(VISIBLE),
         row("POST", "/v1/encounters/{id}/hold").of("live").body(decide).may(DOCTOR).see(VISIBLE),
         row("POST", "/v1/encounters/{id}/deny").of("live").body(decide).may(DOCTOR).see(VISIBLE),
+        row("POST", "/v1/encounters/{id}/probes")
+            .of("live")
+            .may(PROBERS)
+            .see(&[Doctor, Registrar, Chief]),
+        row("GET", "/v1/encounters/{id}/probes").of("live").may(VISIBLE),
+        // One probe is its beginner's alone, but that says another code.
+        row("POST", "/v1/encounters/{id}/probes/{probe}/offers")
+            .of("live")
+            .body(|_| json!({"leg": "direct", "sdp": OFFER}))
+            .may(PROBERS)
+            .see(&[Doctor, Registrar, Chief]),
+        row("POST", "/v1/encounters/{id}/probes/{probe}/result")
+            .of("live")
+            .body(|_| found())
+            .may(PROBERS)
+            .see(&[Doctor, Registrar, Chief]),
         row("GET", "/v1/encounters/{id}/calls")
             .of("live")
             .may(&[Asha, Doctor, Registrar, Chief])

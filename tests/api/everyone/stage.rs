@@ -42,6 +42,7 @@ impl Place {
             .replace("{account}", self.id("account"))
             .replace("{role}", "registrar")
             .replace("{token}", "0123456789abcdef")
+            .replace("{probe}", self.id("probe"))
     }
 }
 
@@ -269,6 +270,8 @@ async fn furnish(world: &World, place: &mut Place, cast: Cast<'_>) {
             let join = format!("/v1/encounters/{}/join", place.id(name));
             let joined = patient.client.post(&join, &json!({})).await.expect(200);
             place.keep("participant", &joined["participant"]["id"]);
+            let probes = format!("/v1/encounters/{}/probes", place.id(name));
+            place.keep("probe", &made(&patient.client, &probes, json!({})).await["id"]);
         }
         // As when both have come over their sockets.
         let code = booked["code"].as_str().unwrap();
