@@ -231,9 +231,8 @@ impl Probe {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        let are_addresses = |texts: &[String]| {
-            texts.iter().all(|text| text.parse::<std::net::IpAddr>().is_ok())
-        };
+        let are_addresses =
+            |texts: &[String]| texts.iter().all(|text| text.parse::<std::net::IpAddr>().is_ok());
         if !are_addresses(&self.addresses) || self.addresses.is_empty() {
             bail!("probe.addresses must each be an address of this machine, like 0.0.0.0");
         }

@@ -30,7 +30,7 @@ const SWEEPS: [(&str, Sweep); 6] = [
     ("sign-in codes", code::sweep),
     ("refresh tokens", session::sweep),
     ("tickets", admission::sweep),
-    ("probes that nobody finished", probe::sweep),
+    ("probes that nobody finished", probe::kept::sweep),
 ];
 
 /// Throws away what is too old, now and then, until `stop`.

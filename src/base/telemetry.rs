@@ -38,9 +38,7 @@ fn is_silent(target: &str) -> bool {
 
 /// Reads a level or a list of `target=level`.
 pub fn filter(level: &str) -> anyhow::Result<EnvFilter> {
-    EnvFilter::builder()
-        .parse(level)
-        .context("log.level must be a level, or target=level pairs")
+    EnvFilter::builder().parse(level).context("log.level must be a level, or target=level pairs")
 }
 
 #[cfg(test)]

@@ -245,8 +245,11 @@ async fn each_way_has_its_own_servers_with_a_name_that_says_nothing() {
         .collect();
     let udp = json!(["turn:turn.example:3478?transport=udp"]);
     let tls = json!(["turns:turn.example:443?transport=tcp"]);
-    let expected =
-        [("direct", "all", &Value::Null), ("relay_udp", "relay", &udp), ("relay_tls", "relay", &tls)];
+    let expected = [
+        ("direct", "all", &Value::Null),
+        ("relay_udp", "relay", &udp),
+        ("relay_tls", "relay", &tls),
+    ];
     assert_eq!(said, expected);
     let name = begun["legs"][1]["ice_servers"][0]["username"].as_str().unwrap();
     assert!(name.len() < 32 && !begun.to_string().contains(&world.asha.id), "{begun}");
@@ -311,7 +314,7 @@ async fn offers_of_every_kind_are_answered_or_refused_and_leave_nothing_behind()
         usize::try_from(dice >> 33).unwrap() % below
     };
     let mut heard = std::collections::BTreeMap::new();
-    for _ in 0..300 {
+    for _ in 0..150 {
         let mut bytes = OFFER.as_bytes().to_vec();
         for _ in 0..=roll(6) {
             let at = roll(bytes.len());
@@ -334,7 +337,7 @@ async fn offers_of_every_kind_are_answered_or_refused_and_leave_nothing_behind()
             assert_eq!(answer.refused(422), "invalid_offer");
         }
     }
-    assert!(heard[&422] > 20, "{heard:?}");
+    assert!(heard[&422] > 10, "{heard:?}");
     let body = json!({"leg": "direct", "sdp": "x".repeat(20_000)});
     assert_eq!(world.asha.client.post(&offers, &body).await.refused(422), "invalid_offer");
     answers(&world.asha.client, &probe).await;

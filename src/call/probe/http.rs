@@ -84,6 +84,6 @@ pub async fn finish_probe(
 )]
 #[get("/v1/encounters/{id}/probes")]
 pub async fn list_probes(ctx: Ctx, id: Path<EncounterId>) -> Result<HttpResponse, Error> {
-    let page = ctx.read(move |tx| probe::list(tx, id.0)).await?;
+    let page = ctx.read(move |tx| probe::kept::list(tx, id.0)).await?;
     Ok(page.answer(ctx.request()))
 }

@@ -7,6 +7,7 @@ pub mod booth;
 pub mod echo;
 pub mod frame;
 pub mod http;
+pub mod kept;
 pub mod offer;
 pub mod places;
 pub mod verdict;
@@ -19,11 +20,9 @@ use utoipa::ToSchema;
 
 use crate::access::table::Action;
 use crate::account::AccountId;
-use crate::base::column::{self, Instant, id, text_enum};
+use crate::base::column::{Instant, id, text_enum};
 use crate::base::config::{self, IcePolicy};
-use crate::base::db::{Conn, statement};
 use crate::base::error::Error;
-use crate::base::page::Page;
 use crate::base::problem;
 use crate::base::schema::link_probes;
 use crate::base::tx::Tx;
@@ -83,8 +82,6 @@ pub const PROBES_PER_HOUR: i64 = 20;
 const MS_MAX: i32 = 60_000;
 /// The highest rate that is believed, in kbit/s.
 const KBITS_MAX: i32 = 100_000;
-/// How many probes of a visit are shown.
-const SHOWN_MAX: i64 = 20;
 
 /// What a page needs to measure.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -190,8 +187,7 @@ pub fn begin(tx: &mut Tx, encounter: EncounterId) -> Result<Begun, Error> {
     check_time(tx, encounter, row.starts_at)?;
     let person = tx.person()?;
     let account = person.account;
-    let side =
-        if person.patient == Some(row.patient_id) { Side::Patient } else { Side::Feldsher };
+    let side = if person.patient == Some(row.patient_id) { Side::Patient } else { Side::Feldsher };
     let recent = link_probes::table
         .filter(link_probes::account_id.eq(account))
         .filter(link_probes::begun_at.gt(tx.now.minus(TimeDelta::hours(1))))
@@ -257,11 +253,7 @@ fn check_time(tx: &mut Tx, encounter: EncounterId, starts_at: Instant) -> Result
 
 /// Whose probe this is, while it goes on. 409 `bad_state` when it is somebody else's, has been
 /// measured, or was begun too long ago.
-pub fn under_way(
-    tx: &mut Tx,
-    encounter: EncounterId,
-    probe: ProbeId,
-) -> Result<AccountId, Error> {
+pub fn under_way(tx: &mut Tx, encounter: EncounterId, probe: ProbeId) -> Result<AccountId, Error> {
     let row = find_row(tx, encounter)?;
     tx.allow(Action::ProbeLink, &facts(&row))?;
     let found: Option<(AccountId, Instant, Option<Instant>)> = link_probes::table
@@ -270,8 +262,7 @@ pub fn under_way(
         .select((link_probes::account_id, link_probes::begun_at, link_probes::measured_at))
         .get_result(tx.conn)
         .optional()?;
-    let (account, begun_at, measured_at) =
-        found.ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
+    let (account, begun_at, measured_at) = found.ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
     let is_over = tx.now > begun_at.plus(TimeDelta::minutes(PROBE_MINUTES));
     if account != tx.person()?.account || measured_at.is_some() || is_over {
         return Err(Error::from(&problem::BAD_STATE));
@@ -333,7 +324,7 @@ pub fn finish(
     }
     let row = find_row(tx, encounter)?;
     tx.record(Action::ProbeLink, "Encounter", encounter.0, &facts(&row));
-    let kept = measured(tx, encounter)?.into_iter().find(|one| one.id == probe);
+    let kept = kept::measured(tx, encounter)?.into_iter().find(|one| one.id == probe);
     kept.ok_or(Error::Internal("a probe is gone that was just measured"))
 }
 
@@ -348,9 +339,8 @@ fn check(found: &Found) -> Result<(), Error> {
             return wrong(&format!("/legs/{at}"));
         }
     }
-    let carries = |leg| {
-        found.legs.iter().any(|one| one.leg == leg && one.state == LegState::Connected)
-    };
+    let carries =
+        |leg| found.legs.iter().any(|one| one.leg == leg && one.state == LegState::Connected);
     let Some(measures) = &found.measures else {
         return if found.measured_on.is_none() { Ok(()) } else { wrong("/measured_on") };
     };
@@ -375,102 +365,3 @@ fn check(found: &Found) -> Result<(), Error> {
     }
     Ok(())
 }
-
-/// What was measured for a visit, the newest first.
-pub fn list(tx: &mut Tx, encounter: EncounterId) -> Result<Page<LinkProbe>, Error> {
-    let row = find_row(tx, encounter)?;
-    tx.allow(Action::ReadProbes, &facts(&row))?;
-    Ok(Page::whole(measured(tx, encounter)?))
-}
-
-type Way = (LegState, Option<i32>);
-type Row = (
-    (ProbeId, Side, Option<Instant>),
-    (Way, Way, Way, Option<Leg>),
-    (Option<i32>, Option<i32>, Option<i32>, Option<i32>, Option<i32>, Option<i32>, Option<i32>),
-    Option<f64>,
-    (Option<verdict::Device>, Option<verdict::Device>, Option<verdict::Device>),
-    (Option<Verdict>, Option<Advice>),
-);
-
-/// Index: link_probes_by_encounter.
-fn measured(tx: &mut Tx, encounter: EncounterId) -> Result<Vec<LinkProbe>, Error> {
-    let rows: Vec<Row> = link_probes::table
-        .filter(link_probes::encounter_id.eq(encounter))
-        .filter(link_probes::measured_at.is_not_null())
-        .order((link_probes::measured_at.desc(), link_probes::id.desc()))
-        .limit(SHOWN_MAX)
-        .select((
-            (link_probes::id, link_probes::side, link_probes::measured_at),
-            (
-                (link_probes::direct, link_probes::direct_ms),
-                (link_probes::relay_udp, link_probes::relay_udp_ms),
-                (link_probes::relay_tls, link_probes::relay_tls_ms),
-                link_probes::measured_on,
-            ),
-            (
-                link_probes::rtt_p50_ms,
-                link_probes::rtt_p95_ms,
-                link_probes::jitter_ms,
-                link_probes::loss_up_permille,
-                link_probes::loss_down_permille,
-                link_probes::up_kbits,
-                link_probes::down_kbits,
-            ),
-            link_probes::mos,
-            (link_probes::camera, link_probes::microphone, link_probes::speaker),
-            (link_probes::verdict, link_probes::advice),
-        ))
-        .load(tx.conn)?;
-    let language = tx.language;
-    let shown = rows.into_iter().map(|row| shown(row, language));
-    shown.collect::<Option<_>>().ok_or(Error::Internal("a measured probe has a hole"))
-}
-
-/// `None`: the schema lets no such row be.
-fn shown(row: Row, language: crate::base::language::Language) -> Option<LinkProbe> {
-    let ((id, side, measured_at), (direct, relay_udp, relay_tls, measured_on), numbers, mos, devices, ends) =
-        row;
-    let legs = [(Leg::Direct, direct), (Leg::RelayUdp, relay_udp), (Leg::RelayTls, relay_tls)];
-    let measures = match numbers {
-        (Some(p50), Some(p95), Some(jitter), Some(up), Some(down), Some(to), Some(from)) => {
-            Some(Measures {
-                rtt_p50_ms: p50,
-                rtt_p95_ms: p95,
-                jitter_ms: jitter,
-                loss_up_permille: up,
-                loss_down_permille: down,
-                up_kbits: to,
-                down_kbits: from,
-            })
-        }
-        _ => None,
-    };
-    let (verdict, advice) = (ends.0?, ends.1?);
-    Some(LinkProbe {
-        id,
-        side,
-        measured_at: measured_at?,
-        legs: legs.into_iter().map(|(leg, (state, ms))| LegFound { leg, state, ms }).collect(),
-        measured_on,
-        measures,
-        mos,
-        devices: Devices { camera: devices.0?, microphone: devices.1?, speaker: devices.2? },
-        verdict,
-        advice,
-        advice_text: advice.words(language),
-    })
-}
-
-/// Throws away a piece of the probes that nobody finished. Index: link_probes_unmeasured.
-pub fn sweep(conn: &mut Conn, now: Instant) -> QueryResult<usize> {
-    Sweep { over: &now.minus(TimeDelta::days(1)) }.execute(conn)
-}
-
-statement!(
-    /// A probe without a result says nothing.
-    Sweep
-    "DELETE FROM link_probes WHERE id IN (SELECT id FROM link_probes
-     WHERE measured_at IS NULL AND begun_at <= " over: column::sql::Moment = Instant;
-    " LIMIT 500)"
-);

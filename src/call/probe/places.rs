@@ -43,7 +43,8 @@ impl Places {
         without: &[usize],
     ) -> Option<Place> {
         let mut taken = self.lock();
-        let former = |one: &&mut Taken| one.account == account && (one.probe != probe || one.leg == leg);
+        let former =
+            |one: &&mut Taken| one.account == account && (one.probe != probe || one.leg == leg);
         taken.values_mut().filter(former).for_each(|one| one.stop = None);
         let is_free = |number: &usize| !taken.contains_key(number) && !without.contains(number);
         let number = (0..count).find(is_free)?;

@@ -255,12 +255,8 @@ mod tests {
             (2000, 200, 0, 1.0),
             (60_000, 60_000, 1000, 1.0),
         ] {
-            let line = Measures {
-                rtt_p50_ms: rtt,
-                jitter_ms: jitter,
-                loss_up_permille: loss,
-                ..GOOD
-            };
+            let line =
+                Measures { rtt_p50_ms: rtt, jitter_ms: jitter, loss_up_permille: loss, ..GOOD };
             assert!((line.mos() - expected).abs() < 0.01, "{line:?}: {}", line.mos());
         }
     }

@@ -54,7 +54,6 @@ learn({
   'probe.side.feldsher': ['на ФАП', 'at the station'],
   'probe.trouble': ['Нет: {devices}', 'Not working: {devices}'],
   'problem.probe_off': ['Здесь связь не проверяют. Приходите на приём как обычно.', 'Connections are not measured here. Come to the visit as usual.'],
-  'problem.overloaded': ['Сейчас проверяют многие. Попробуйте через минуту.', 'Many are measuring just now. Try in a minute.'],
 });
 
 function ago(instant) {

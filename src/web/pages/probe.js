@@ -13,8 +13,10 @@ const LARGE = 900;
 const RAMP_MS = 4500;
 const GRACE_MS = 200;
 const PINGS_MS = 8000;
-// The server ends a connection after 20 seconds.
+// The server ends a connection 20 seconds after its answer.
 const WHOLE_MS = 18_500;
+/** A connection that has waited longer for the others has too little left to measure on. */
+const STALE_MS = 2000;
 const [PING, PONG, UP, ASK_UP, TOLD_UP, ASK_DOWN, DOWN] = [1, 2, 3, 4, 5, 6, 7];
 const BEST_FIRST = ['direct', 'relay_udp', 'relay_tls'];
 
@@ -41,14 +43,13 @@ class Line {
     const found = new Promise((done) => {
       this.pc.oniceconnectionstatechange = () => { if (['connected', 'completed'].includes(this.pc.iceConnectionState)) done(); };
     });
+    this.since = now();
     await this.pc.setRemoteDescription({ type: 'answer', sdp });
     const hung = found.then(() => sleep(OPEN_MS)).then(() => 'hung');
     let way = false;
     found.then(() => { way = true; });
     const none = sleep(FIND_MS).then(() => (way ? hung : 'no_way'));
-    const why = await Promise.race([opened, hung, none]);
-    if (!why) this.since = now();
-    return why;
+    return Promise.race([opened, hung, none]);
   }
 
   send(bytes) {
@@ -71,7 +72,8 @@ export async function find(path, way, note) {
     try {
       why = await line.connect(async (sdp) => (await api.call('POST', `${path}/offers`, { body: { leg: way.leg, sdp }, retry: false })).data);
     } catch (error) {
-      if (error.status && error.status !== 503) throw error;
+      // A refusal says nothing of the line.
+      if (error.status) throw error;
       why = error.code ?? 'trouble';
     }
     if (!why) Object.assign(found, { state: 'connected', ms: Math.round(now() - begun), line });
@@ -249,7 +251,12 @@ export function probe(encounter, devices, tell) {
     let measures = null;
     if (best && !note.stopped) {
       try {
-        measures = await new Meter(best.line, note).measure();
+        let { line } = best;
+        if (now() - line.since > STALE_MS) {
+          line.close();
+          ({ line } = await find(path, begun.legs.find(({ leg }) => leg === best.leg), note));
+        }
+        if (line) measures = await new Meter(line, note).measure();
       } catch (error) {
         if (error.message !== 'closed') throw error;
       }
