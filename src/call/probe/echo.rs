@@ -193,12 +193,12 @@ async fn connect(ways: Ways, notices: mpsc::Sender<Notice>) -> Result<Connection
     if !public.is_empty() {
         settings = settings.with_nat_1to1_ips(public, RTCIceCandidateType::Host);
     }
-    let built = PeerConnectionBuilder::new()
+    let builder = PeerConnectionBuilder::new()
         .with_setting_engine(settings.build())
         .with_handler(Arc::new(Ears(notices)))
-        .with_udp_addrs(ways.addresses)
-        .build()
-        .await;
+        .with_udp_addrs(ways.addresses);
+    // Boxed, for it is large.
+    let built = Box::pin(builder.build()).await;
     // It says why with addresses in it: not for the log.
     let peer = built.map_err(|_taken| Trouble::Port)?;
     Ok(Connection(Some(Arc::new(peer))))
