@@ -15,12 +15,12 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
 use webrtc::peer_connection::{
-    PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceCandidateType,
-    RTCIceConnectionState, RTCIceGatheringState, RTCPeerConnectionState, RTCSessionDescription,
-    SettingEngineBuilder,
+    PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceConnectionState,
+    RTCIceGatheringState, RTCPeerConnectionState, RTCSessionDescription, SettingEngineBuilder,
 };
 
 use crate::call::probe::frame::{Answer, Step, Tally};
+use crate::call::probe::offer;
 use crate::call::probe::places::Place;
 use crate::call::probe::watch::{End, Watch};
 
@@ -162,6 +162,7 @@ async fn serve(
 ) {
     let begun = Instant::now();
     let (notices, mut heard) = mpsc::channel(NOTICES_MAX);
+    let public = ways.public.clone();
     let connection = match connect(ways, notices).await {
         Ok(connection) => connection,
         Err(trouble) => {
@@ -173,6 +174,8 @@ async fn serve(
     let limit = Duration::from_secs(ANSWER_SECS_MAX);
     let answered = tokio::time::timeout(limit, answer(&connection, offer, &mut heard)).await;
     let answered = answered.unwrap_or(Err(Trouble::Offer));
+    // The library has a setting for it, and does not heed it.
+    let answered = answered.map(|answer| offer::under_addresses(&answer, &public));
     let is_answered = answered.is_ok();
     // Whoever asked may have gone: then nobody will come either.
     if tell.send(answered).is_ok() && is_answered {
@@ -184,15 +187,11 @@ async fn serve(
 
 async fn connect(ways: Ways, notices: mpsc::Sender<Notice>) -> Result<Connection, Trouble> {
     let on_loopback = ways.addresses.iter().any(|address| address.ip().is_loopback());
-    let public: Vec<String> = ways.public.iter().map(IpAddr::to_string).collect();
     let secs = |secs| Some(Duration::from_secs(secs));
-    let mut settings = SettingEngineBuilder::new()
+    let settings = SettingEngineBuilder::new()
         .with_multicast_dns_mode(MulticastDnsMode::Disabled)
         .with_include_loopback_candidate(on_loopback)
         .with_ice_timeouts(secs(5), secs(10), secs(2));
-    if !public.is_empty() {
-        settings = settings.with_nat_1to1_ips(public, RTCIceCandidateType::Host);
-    }
     let builder = PeerConnectionBuilder::new()
         .with_setting_engine(settings.build())
         .with_handler(Arc::new(Ears(notices)))

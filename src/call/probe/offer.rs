@@ -1,4 +1,6 @@
-//! What of a browser's offer reaches the peer that answers. Pure.
+//! What of a browser's offer reaches the peer that answers, and what of its answer the browser. Pure.
+
+use std::net::IpAddr;
 
 /// The longest offer that is read, in bytes; a data channel's has about a thousand.
 pub const OFFER_BYTES_MAX: usize = 16 * 1024;
@@ -28,6 +30,32 @@ pub fn without_addresses(offer: &str) -> Option<String> {
     Some(kept.map(|line| format!("{line}\r\n")).collect())
 }
 
+/// The answer with the addresses that browsers reach this machine by, where a NAT stands before it:
+/// each candidate stands under every one of `public` of its family, or stays where there is none.
+pub fn under_addresses(answer: &str, public: &[IpAddr]) -> String {
+    let lines = answer.lines().flat_map(|line| match public_lines(line, public) {
+        Some(lines) => lines,
+        None => vec![line.to_owned()],
+    });
+    lines.map(|line| format!("{line}\r\n")).collect()
+}
+
+/// `a=candidate:foundation component transport priority ADDRESS port …` (RFC 8839, 5.1).
+fn public_lines(line: &str, public: &[IpAddr]) -> Option<Vec<String>> {
+    line.strip_prefix("a=candidate:")?;
+    let words: Vec<&str> = line.split(' ').collect();
+    let local: IpAddr = words.get(4)?.parse().ok()?;
+    let of_family = public.iter().filter(|ip| ip.is_ipv4() == local.is_ipv4());
+    let under = |ip: &IpAddr| {
+        let ip = ip.to_string();
+        let words = words.iter().enumerate();
+        let words: Vec<&str> =
+            words.map(|(at, word)| if at == 4 { ip.as_str() } else { *word }).collect();
+        words.join(" ")
+    };
+    Some(of_family.map(under).collect()).filter(|lines: &Vec<String>| !lines.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +71,18 @@ mod tests {
         assert!(kept.contains("a=ice-ufrag:Zx1f\r\na=sctp-port:5000\r\n"), "{kept}");
         let bare = OFFER.replace("\r\n", "\n");
         assert_eq!(without_addresses(&bare).unwrap(), kept, "lines may end as they like");
+    }
+
+    #[test]
+    fn behind_a_nat_the_answer_names_the_address_before_it() {
+        let answer = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n\
+            a=candidate:1 1 udp 2130706431 10.0.0.7 50003 typ host\r\n\
+            a=candidate:2 1 udp 2130706431 2001:db8::7 50003 typ host\r\na=end-of-candidates\r\n";
+        assert_eq!(under_addresses(answer, &[]), answer);
+        let public = ["203.0.113.7".parse().unwrap()];
+        let told = under_addresses(answer, &public);
+        assert!(told.contains("a=candidate:1 1 udp 2130706431 203.0.113.7 50003 typ host\r\n"));
+        assert!(told.contains(" 2001:db8::7 50003 ") && !told.contains("10.0.0.7"), "{told}");
     }
 
     #[test]
