@@ -71,15 +71,15 @@ mod tests {
             .with_writer(move || writer.clone())
             .finish()
             .with(filter_fn(|metadata| !is_silent(metadata.target())));
-        tracing::subscriber::with_default(log, || {
-            tracing::error!(target: "webrtc::peer_connection::driver", "ice-pwd");
-            tracing::error!(target: "rtc", "ice-pwd");
-            tracing::error!(target: "rtc_ice::agent", "ice-pwd");
-            tracing::error!(target: "turn::x", "ice-pwd");
-            tracing::error!(target: "stun", "ice-pwd");
-            tracing::trace!(target: "feldsher::call", "heard");
-            tracing::trace!(target: "rtcp_is_another_word", "heard too");
-        });
+        let on_this_thread = log.set_default();
+        tracing::error!(target: "webrtc::peer_connection::driver", "ice-pwd");
+        tracing::error!(target: "rtc", "ice-pwd");
+        tracing::error!(target: "rtc_ice::agent", "ice-pwd");
+        tracing::error!(target: "turn::x", "ice-pwd");
+        tracing::error!(target: "stun", "ice-pwd");
+        tracing::trace!(target: "feldsher::call", "heard");
+        tracing::trace!(target: "rtcp_is_another_word", "heard too");
+        drop(on_this_thread);
         let written = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
         assert!(!written.contains("ice-pwd"), "{written}");
         assert_eq!(written.matches("heard").count(), 2, "{written}");

@@ -91,8 +91,8 @@ async fn a_patient_measures_the_line_and_the_doctor_reads_it_before_letting_them
     assert_eq!(probe["devices"], all);
     believable(&probe);
     let advice = page.text("#probe-advice").await;
-    let asked = page.ask(&format!("/v1/encounters/{}/probes", text(&visit["encounter"]["id"])));
-    assert_eq!(advice, text(&asked.await["items"][0]["advice_text"]));
+    let path = format!("/v1/encounters/{}/probes", text(&visit["encounter"]["id"]));
+    assert_eq!(advice, text(&page.ask(&path).await["items"][0]["advice_text"]));
     page.assert_fits().await;
     page.drawn("probe", false).await;
 
