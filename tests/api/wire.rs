@@ -2,6 +2,7 @@
 
 mod cut;
 mod end;
+mod flood;
 mod hostile;
 mod limits;
 mod meeting;

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use crate::cdp::Cdp;
 
+/// How often an element may move away from under a finger.
+const PRESSES_MAX: u32 = 5;
 /// How long a person, or a browser on a busy machine, is given.
 const PATIENCE_SECS: u64 = 45;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -197,11 +199,18 @@ impl Page {
     /// Presses an element where it is: it must be on the screen, usable, and under nothing else.
     pub async fn click(&self, selector: &str) {
         let place = format!("watched.place({})", quoted(selector));
-        let at = self.wait_at_most(PATIENCE_SECS, &place).await;
-        for kind in ["mousePressed", "mouseReleased"] {
-            let press = json!({"type": kind, "x": at["x"], "y": at["y"], "button": "left", "clickCount": 1});
-            self.call("Input.dispatchMouseEvent", press).await;
+        for _ in 0..PRESSES_MAX {
+            let at = self.wait_at_most(PATIENCE_SECS, &place).await;
+            for kind in ["mousePressed", "mouseReleased"] {
+                let press = json!({"type": kind, "x": at["x"], "y": at["y"], "button": "left", "clickCount": 1});
+                self.call("Input.dispatchMouseEvent", press).await;
+            }
+            // A press that leads to another page leaves nobody to ask.
+            if self.try_eval("watched.pressed()").await.unwrap_or_default() != json!(false) {
+                return;
+            }
         }
+        panic!("{}: {selector} moves away from under the finger", self.name);
     }
 
     /// Presses a key while the focus is wherever it is.

@@ -31,8 +31,28 @@
     return width > 0 && height > 0 ? node : null;
   };
 
+  // A press reaches the element it was meant for, or nothing: the page may have moved meanwhile.
+  let meant = null;
+  const guard = (event) => {
+    if (!meant) return;
+    const { node } = meant;
+    const reached = node.contains(event.target) || event.target.contains?.(node) || event.target.closest?.('label')?.control === node;
+    if (!reached) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    } else if (event.type === 'click') meant.done = true;
+  };
+  for (const kind of ['pointerdown', 'mousedown', 'pointerup', 'mouseup', 'click']) window.addEventListener(kind, guard, true);
+
   window.watched = {
     connections,
+
+    /** Whether the press that was announced last has reached its element; another document knows of none. */
+    pressed() {
+      const done = meant?.done ?? true;
+      meant = null;
+      return done;
+    },
 
     /** Whether an element is there and takes up room. */
     seen: (selector) => box(selector) !== null,
@@ -49,7 +69,9 @@
       const at = { x: left + width / 2, y: top + height / 2 };
       const under = document.elementFromPoint(at.x, at.y);
       const reached = under && (node.contains(under) || under.contains(node) || under.closest('label')?.control === node);
-      return reached ? at : null;
+      if (!reached) return null;
+      meant = { node, done: false };
+      return at;
     },
 
     /** How the connection that lives goes, at both of its ends, and whether it knows another way. */

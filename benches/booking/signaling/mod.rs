@@ -28,6 +28,8 @@ const OFFERS_PER_SECOND: u32 = 10;
 /// Rooms with two people who talk once in a while, beside those who only sit.
 const ROOMS: usize = 1000;
 const SEATS: usize = 10_000;
+/// Open sockets of the bare echo whose memory is looked at.
+const BARE: usize = 4000;
 /// How many come at once.
 const STORM: usize = 500;
 const SDP_BYTES: [usize; 2] = [256, 2048];
@@ -249,9 +251,11 @@ async fn crowd(plan: &Plan) -> anyhow::Result<Table> {
     }
     let count = f64::from(u32::try_from(kept.len())?);
     table.notes.push(format!(
-        "A seat that waits costs {:.1} kB of memory and cost {:.2} ms of the processor to take, \
-         ticket and database included ({count:.0} seats; the aim is 24 kB).",
+        "A seat that waits costs {:.1} kB of memory, where a socket of the bare echo costs {:.1} kB; \
+         it cost {:.2} ms of the processor to take, ticket and database included ({count:.0} seats; \
+         the aim is 24 kB).",
         (server.rss_kb()? - empty) / count,
+        bare_kb().await?,
         (server.cpu_secs()? - cpu) * 1000.0 / count
     ));
     let before = (server.cpu_secs()?, Instant::now());
@@ -294,6 +298,21 @@ async fn crowd(plan: &Plan) -> anyhow::Result<Table> {
     kept.iter().for_each(rt::task::JoinHandle::abort);
     drop(first);
     Ok(table)
+}
+
+/// What an open socket of the bare echo costs, in kilobytes.
+async fn bare_kb() -> anyhow::Result<f64> {
+    let echo = Server::echo()?;
+    let open = |count: usize| {
+        let sockets = stream::iter(0..count).map(|_| Socket::open(echo.address, "/v1/rtc"));
+        sockets.buffer_unordered(COMING).try_collect::<Vec<_>>()
+    };
+    let first = open(COMING).await?;
+    let empty = echo.rss_kb()?;
+    let sockets = open(BARE).await?;
+    let cost = (echo.rss_kb()? - empty) / f64::from(u32::try_from(sockets.len())?);
+    drop(first);
+    Ok(cost)
 }
 
 /// A crowd that has its tickets and comes at once; then all their sockets are cut, and they come

@@ -17,7 +17,7 @@ use crate::support::{Engine, World};
 const OUT_SECS_MAX: u64 = 2;
 
 /// Boris's visit with the doctor right after Asha's, whose doors are open at the same time.
-async fn next_visit(world: &World) -> String {
+pub(super) async fn next_visit(world: &World) -> String {
     let wish = world.wish("2026-11-23T09:20:00+07:00");
     let mut wish = wish;
     wish["practitioner"] = json!(world.stranger.id);
@@ -397,7 +397,9 @@ on_both! {
         let heard = doctor.hear_all().await;
         let at = heard.iter().position(|message| message["body"]["op"] == "left").expect("left");
         assert!(begun.elapsed().as_secs() < OUT_SECS_MAX, "{:?}", begun.elapsed());
-        assert_eq!(kinds(&heard[at + 1..]), NOTHING, "nothing after she left");
+        // A candidate of the doctor's own that came too late is answered, and by nobody but the room.
+        let after = kinds(&heard[at + 1..]);
+        assert!(after.iter().all(|kind| *kind == "error"), "{after:?} after she left");
         assert!(heard.iter().all(|message| message["body"]["screen"] != json!(true)));
         written(world, "signed_out", 1).await;
     }
