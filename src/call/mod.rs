@@ -12,6 +12,7 @@ pub mod mailbox;
 pub mod message;
 mod meter;
 pub(crate) mod nodes;
+pub mod poll;
 pub mod relay;
 pub mod room;
 pub mod seat;
@@ -38,6 +39,7 @@ use crate::call::budget::Knocks;
 use crate::call::event::{CloseCode, Effect, Event, LineId, OverWhy};
 use crate::call::line::{Line, Order};
 use crate::call::nodes::Nodes;
+use crate::call::poll::Polls;
 use crate::call::room::Room;
 use crate::call::seat::Taken;
 use crate::encounter::presence::LeftWhy;
@@ -78,6 +80,8 @@ pub struct Rooms {
     pub knocks: Knocks,
     /// Which rooms are this process's, and the way to the others.
     pub nodes: Nodes,
+    /// Lines over plain HTTP.
+    pub polls: Polls,
     restored: watch::Sender<bool>,
     clock: std::sync::OnceLock<Arc<dyn crate::base::clock::Clock>>,
 }
@@ -451,7 +455,10 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         let mut ticks = every(TICK_MS);
         loop {
             tokio::select! {
-                _ = ticks.tick() => remember(&app, app.rooms.tick()).await,
+                _ = ticks.tick() => {
+                    app.rooms.polls.sweep();
+                    remember(&app, app.rooms.tick()).await;
+                }
                 _ = stop.changed() => return,
             }
         }

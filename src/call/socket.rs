@@ -69,7 +69,7 @@ pub async fn open(
 }
 
 /// A browser names the page's origin; another site's page must not speak for its visitors.
-fn check_origin(request: &HttpRequest, app: &App) -> Result<(), Error> {
+pub(super) fn check_origin(request: &HttpRequest, app: &App) -> Result<(), Error> {
     let Some(origin) = request.headers().get(header::ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().unwrap_or_default().trim_end_matches('/');
     let http = &app.config.http;

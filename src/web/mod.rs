@@ -32,8 +32,8 @@ const ASSETS: &[(&str, &str)] = files!(
     "doctor-words.js" "doctor.js" "favicon.svg" "find-patient.js" "free-times.js" "grid.css"
     "i18n.js" "late.js" "media.js" "office-words.js" "patient-book.js" "patient-home.js"
     "patient-move.js" "patient-note.js" "patient-signin.js" "patient-times.js" "patient-visit.js"
-    "patient-waitlist.js" "patient.js" "peer.js" "quality.js" "sheet.js" "signal.js"
-    "staff-signin.js" "style.css" "time.js" "ui.js" "waiting.js" "waitlist-words.js" "wall.js"
+    "patient-waitlist.js" "patient.js" "peer.js" "poll-socket.js" "quality.js" "sheet.js"
+    "signal.js" "staff-signin.js" "style.css" "time.js" "ui.js" "waiting.js" "waitlist-words.js" "wall.js"
     "words.js"
 );
 

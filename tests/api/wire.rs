@@ -5,6 +5,7 @@ mod end;
 mod hostile;
 mod limits;
 mod meeting;
+mod poll;
 mod restart;
 
 use chrono::TimeDelta;

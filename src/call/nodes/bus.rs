@@ -353,7 +353,7 @@ mod tests {
     fn a_message_is_told_once_and_a_gap_shows() {
         let seal = Seal::new(&[7; 32]).unwrap();
         let (ear, mut last) = (Ear::default(), HashMap::new());
-        for (sender, number) in [(1, 1), (1, 2), (2, 1), (1, 2), (1, 1), (1, 5), (1, 6)] {
+        for (sender, number) in [(1_i64, 1_i64), (1, 2), (2, 1), (1, 2), (1, 1), (1, 5), (1, 6)] {
             let post = serde_json::to_vec(&Post::Lost { line: number.unsigned_abs() }).unwrap();
             let body = seal.seal(&place(sender, 9, number), &post).unwrap();
             take(&seal, 9, (sender, number), &body, &mut last, &&ear);
