@@ -171,7 +171,7 @@ pub async fn poll(
     let wire = PollWire { line: Arc::clone(&line), heard, signs };
     let address = ctx::client_address(&request, app.config.http.trusted_proxies);
     drop(actix_web::rt::spawn(socket::serve(Arc::clone(&app), address, wire)));
-    fetch(&line, 0, Some(&name)).await
+    fetch(&line, 0, Some(name.as_str())).await
 }
 
 /// `POST /v1/rtc/send`: frames for a line.

@@ -105,7 +105,7 @@ pub(super) async fn serve_from_afar(app: Arc<App>, mut wire: FarWire, text: Stri
         Err(refused) => Err(refused),
     };
     let ended = match found {
-        Ok((seat, lease)) => host(&app, "", &mut wire, frame, seat, lease).await,
+        Ok((seat, lease)) => host(&app, None, &mut wire, frame, seat, lease).await,
         Err(refused) => refuse(&mut wire, &refused, frame.id.as_deref()).await,
     };
     if let Some(code) = ended {
@@ -135,7 +135,7 @@ async fn meet<W: Wire>(app: &Arc<App>, address: &str, wire: &mut W) -> Option<u1
     let refused = match whose(app, &frame.said).await {
         Ok(Some(seat)) => match find_room(app, wire, &seat, &text).await {
             Ok(Found::Here(lease)) => {
-                return host(app, address, wire, frame, seat, lease).await.map(number);
+                return host(app, Some(address), wire, frame, seat, lease).await.map(number);
             }
             Ok(Found::Carried(code)) => return code,
             Err(refused) => refused,
@@ -207,10 +207,10 @@ async fn find_room<W: Wire>(
     }
 }
 
-/// The line of a room that this node has.
+/// The line of a room that this node has; `address` is where it comes from, when it comes here.
 async fn host<W: Wire>(
     app: &Arc<App>,
-    address: &str,
+    address: Option<&str>,
     wire: &mut W,
     frame: Frame,
     place: Place,
@@ -232,7 +232,9 @@ async fn host<W: Wire>(
             ended
         }
         Err(refused) => {
-            count_knock(app, address, &refused);
+            if let Some(address) = address {
+                count_knock(app, address, &refused);
+            }
             refuse(wire, &refused, frame.id.as_deref()).await
         }
     }

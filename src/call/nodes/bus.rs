@@ -207,7 +207,7 @@ async fn insert(
 ) -> Result<(), LinkError> {
     let sql = "WITH posted AS (
             INSERT INTO rtc_posts (receiver, sender, number, body)
-            SELECT receiver, $1, number, body
+            SELECT receiver, $1::bigint, number, body
             FROM unnest($2::bigint[], $3::bigint[], $4::bytea[]) AS post (receiver, number, body)
             ON CONFLICT DO NOTHING RETURNING receiver)
         SELECT pg_notify('rtc_node_' || receiver, count(*)::text) FROM posted GROUP BY receiver";

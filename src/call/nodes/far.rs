@@ -312,3 +312,116 @@ impl Drop for FarWire {
         locked(&self.office.hosted).remove(&(self.from, self.line));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant as Stopwatch;
+
+    use super::super::bus::way_out;
+    use super::*;
+
+    /// A socket of a test: what it is to hear, and what was written to it.
+    struct Socket {
+        heard: mpsc::Receiver<Heard>,
+        written: Vec<String>,
+    }
+
+    impl Wire for Socket {
+        async fn hear(&mut self) -> Heard {
+            self.heard.recv().await.unwrap_or(Heard::Gone)
+        }
+
+        async fn write(&mut self, text: String) -> Result<(), Ended> {
+            self.written.push(text);
+            Ok(())
+        }
+
+        async fn close(self, _code: u16) {}
+    }
+
+    fn office() -> (Arc<Office>, super::super::bus::Outbox) {
+        let (out, outbox) = way_out();
+        let tenure = Arc::new(Tenure::of(1, Stopwatch::now()));
+        (Arc::new(Office::new(tenure, out)), outbox)
+    }
+
+    /// Carries a line to node 2 until its end, while `meanwhile` happens.
+    async fn carried(
+        office: &Arc<Office>,
+        meanwhile: impl AsyncFnOnce(mpsc::Sender<Heard>),
+    ) -> (Carriage, Vec<String>) {
+        let (says, heard) = mpsc::channel(100);
+        let mut socket = Socket { heard, written: Vec::new() };
+        let ended = {
+            let carrying = carry(office, &mut socket, 2, 7, "hello");
+            let meanwhile = async {
+                tokio::task::yield_now().await;
+                meanwhile(says).await;
+            };
+            futures_util::future::join(carrying, meanwhile).await.0
+        };
+        assert!(locked(&office.carried).is_empty());
+        (ended, socket.written)
+    }
+
+    #[actix_web::test]
+    async fn a_line_that_was_not_answered_tries_again_when_its_owner_dies() {
+        let (office, _outbox) = office();
+        office.know([1, 2]);
+        let dies = async |says: mpsc::Sender<Heard>| {
+            office.know([1]);
+            says.closed().await;
+        };
+        assert_eq!(carried(&office, dies).await, (Carriage::Moved, Vec::new()));
+    }
+
+    #[actix_web::test]
+    async fn a_line_that_was_answered_is_told_to_come_back_when_its_owner_dies() {
+        let (office, _outbox) = office();
+        let text = "welcome".to_owned();
+        let dies = async |_says| {
+            office.told(2, Post::Send { line: 7, text });
+            // What another node says for it is not heard.
+            office.told(3, Post::Close { line: 7, code: 4403 });
+            office.break_off(Some(3));
+            tokio::task::yield_now().await;
+            office.break_off(Some(2));
+        };
+        let (ended, written) = carried(&office, dies).await;
+        assert_eq!(ended, Carriage::Ended(Some(1012)));
+        assert_eq!(written.len(), 2);
+        assert!(written[0] == "welcome" && written[1].contains(r#""action":"resume""#));
+    }
+
+    #[actix_web::test]
+    async fn a_flood_is_stopped_at_the_node_that_has_the_socket() {
+        let (office, _outbox) = office();
+        let floods = async |says: mpsc::Sender<Heard>| {
+            while says.send(Heard::Text("{}".to_owned())).await.is_ok() {}
+        };
+        let (ended, _) = carried(&office, floods).await;
+        assert_eq!(ended, Carriage::Ended(Some(4429)));
+    }
+
+    #[actix_web::test]
+    async fn a_room_that_is_not_told_of_a_frame_has_the_line_begin_anew() {
+        let (office, _outbox) = office();
+        let Told::Opened(mut wire, first) =
+            office.told(2, Post::Open { line: 9, text: "hello".to_owned() })
+        else {
+            panic!("nobody came")
+        };
+        assert_eq!(first, "hello");
+        office.told(2, Post::Frame { line: 9, text: "one".to_owned() });
+        assert!(matches!(wire.hear().await, Heard::Text(text) if text == "one"));
+        for _ in 0..=FRAMES_LEN_MAX {
+            office.told(2, Post::Frame { line: 9, text: "more".to_owned() });
+        }
+        assert!(locked(&office.hosted).is_empty(), "it says more than is worked through");
+        let mut frames = 0;
+        while let Heard::Text(_) = wire.hear().await {
+            frames += 1;
+        }
+        assert_eq!(frames, FRAMES_LEN_MAX);
+    }
+}

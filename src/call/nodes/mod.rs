@@ -20,7 +20,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_postgres::Client;
 
 pub use self::far::{Carriage, FarWire, Office, carry, number};
-use self::news::News;
+use self::news::{News, ToTell};
 pub use self::tenure::{Lease, Tenure};
 use self::tenure::{BEAT_MS, DEAD_MS};
 use crate::base::app::App;
@@ -73,7 +73,7 @@ struct Net {
     seal: Seal,
     keeper: Mutex<Option<Arc<Client>>>,
     news: mpsc::Sender<News>,
-    to_tell: Mutex<Option<mpsc::Receiver<News>>>,
+    to_tell: Mutex<Option<ToTell>>,
 }
 
 impl std::fmt::Debug for Net {
@@ -110,7 +110,8 @@ impl Nodes {
         match config.database.url.0.parse() {
             Ok(DatabaseUrl::Postgres(url)) => {
                 let (news, to_tell) = mpsc::channel(NEWS_LEN_MAX);
-                let (seal, to_tell) = (seal.clone(), Mutex::new(Some(to_tell)));
+                let to_tell = Mutex::new(Some(ToTell { waiting: to_tell, present: None }));
+                let seal = seal.clone();
                 let net = Net { url, seal, keeper: Mutex::default(), news, to_tell };
                 Self::new(Some(net), Tenure::unborn())
             }
@@ -159,7 +160,7 @@ impl Nodes {
         let Some(net) = &self.net else { return };
         match event {
             tx::Event::Admission(encounter, ..) | tx::Event::EncounterOver(encounter)
-                if self.holds(*encounter) => {}
+                if self.holds(*encounter) && self.tenure().speaks() => {}
             tx::Event::MessageQueued => {}
             tx::Event::QueueMoved(practitioner) => {
                 if let Some(office) = self.office() {
@@ -196,7 +197,7 @@ fn down(error: &LinkError) -> Error {
 pub async fn own(app: &Arc<App>, encounter: EncounterId) -> Result<Whose, Error> {
     let nodes = &app.rooms.nodes;
     let Some(net) = &nodes.net else {
-        return Ok(Whose::Ours(nodes.hold(&nodes.tenure(), encounter)));
+        return Ok(Whose::Ours(Lease { tenure: nodes.tenure(), _pin: Arc::default() }));
     };
     for _ in 0..OWN_TRIES {
         if let Some(lease) = nodes.held(encounter) {
@@ -237,9 +238,12 @@ async fn bring_back(
         let asked = some.to_vec();
         let seats = as_system(app, move |tx| seat::left_behind(tx, Some(&asked))).await?;
         for (encounter, guest, credentials) in seats {
-            app.rooms.nodes.hold(tenure, encounter);
             let restore = Event::Restore(guest, credentials);
             remember(app, app.rooms.apply(encounter, None, restore)).await;
+        }
+        // Only now: whoever came back earlier would see a room without the others.
+        for room in some {
+            app.rooms.nodes.hold(tenure, *room);
         }
     }
     Ok(())
@@ -277,7 +281,7 @@ fn part(app: &Arc<App>) {
 }
 
 /// One life: from a number to the end of it.
-async fn live(app: &Arc<App>, net: &Net, to_tell: &mut mpsc::Receiver<News>) {
+async fn live(app: &Arc<App>, net: &Net, to_tell: &mut ToTell) {
     let nodes = &app.rooms.nodes;
     let asked = Stopwatch::now();
     let entered = async {

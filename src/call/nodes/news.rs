@@ -21,8 +21,15 @@ use crate::encounter::{
 /// How often it is tried to find out whom to tell.
 const TELL_TRIES: usize = 120;
 
-/// Something to be told.
+/// What is to be told. A life of the node may end in the middle of it; the next begins it anew.
 #[derive(Debug)]
+pub(super) struct ToTell {
+    pub(super) waiting: mpsc::Receiver<News>,
+    pub(super) present: Option<News>,
+}
+
+/// Something to be told.
+#[derive(Debug, Clone)]
 pub(super) enum News {
     /// A transaction here has changed something.
     Tell(tx::Event),
@@ -66,8 +73,12 @@ impl Reader {
 }
 
 /// Tells what happened, one thing after another.
-pub(super) async fn tell(app: &Arc<App>, net: &Net, to_tell: &mut mpsc::Receiver<News>) {
-    while let Some(news) = to_tell.recv().await {
+pub(super) async fn tell(app: &Arc<App>, net: &Net, to_tell: &mut ToTell) {
+    loop {
+        if to_tell.present.is_none() {
+            to_tell.present = to_tell.waiting.recv().await;
+        }
+        let Some(news) = to_tell.present.clone() else { return };
         match news {
             News::Tell(event) => pass_on(app, net, event).await,
             News::Heard(post) => hear(app, post).await,
@@ -77,6 +88,7 @@ pub(super) async fn tell(app: &Arc<App>, net: &Net, to_tell: &mut mpsc::Receiver
                 }
             }
         }
+        to_tell.present = None;
     }
 }
 

@@ -76,7 +76,7 @@ pub async fn claim(
     rooms: &[EncounterId],
 ) -> Result<Vec<EncounterId>, LinkError> {
     let sql = "INSERT INTO rtc_rooms AS room (encounter_id, node_id)
-        SELECT id::uuid, $2 FROM unnest($1::text[]) AS id ORDER BY id
+        SELECT id::uuid, $2::bigint FROM unnest($1::text[]) AS id ORDER BY id
         ON CONFLICT (encounter_id) DO UPDATE SET node_id = excluded.node_id,
             fence = CASE WHEN room.node_id = excluded.node_id THEN room.fence
                     ELSE nextval('rtc_fences') END
