@@ -352,13 +352,14 @@ mod tests {
     ) -> (Carriage, Vec<String>) {
         let (says, heard) = mpsc::channel(100);
         let mut socket = Socket { heard, written: Vec::new() };
-        let ended = {
-            let carrying = carry(office, &mut socket, 2, 7, "hello");
-            let meanwhile = async {
+        let kept = says.clone();
+        let ended = tokio::select! {
+            ended = carry(office, &mut socket, 2, 7, "hello") => ended,
+            () = async {
                 tokio::task::yield_now().await;
                 meanwhile(says).await;
-            };
-            futures_util::future::join(carrying, meanwhile).await.0
+                kept.closed().await;
+            } => panic!("its socket is there all the time"),
         };
         assert!(locked(&office.carried).is_empty());
         (ended, socket.written)
@@ -368,10 +369,7 @@ mod tests {
     async fn a_line_that_was_not_answered_tries_again_when_its_owner_dies() {
         let (office, _outbox) = office();
         office.know([1, 2]);
-        let dies = async |says: mpsc::Sender<Heard>| {
-            office.know([1]);
-            says.closed().await;
-        };
+        let dies = async |_says| office.know([1]);
         assert_eq!(carried(&office, dies).await, (Carriage::Moved, Vec::new()));
     }
 
