@@ -369,7 +369,7 @@ mod tests {
     async fn a_line_that_was_not_answered_tries_again_when_its_owner_dies() {
         let (office, _outbox) = office();
         office.know([1, 2]);
-        let dies = async |_says| office.know([1]);
+        let dies = async |_says: mpsc::Sender<Heard>| office.know([1]);
         assert_eq!(carried(&office, dies).await, (Carriage::Moved, Vec::new()));
     }
 
@@ -377,7 +377,7 @@ mod tests {
     async fn a_line_that_was_answered_is_told_to_come_back_when_its_owner_dies() {
         let (office, _outbox) = office();
         let text = "welcome".to_owned();
-        let dies = async |_says| {
+        let dies = async |_says: mpsc::Sender<Heard>| {
             office.told(2, Post::Send { line: 7, text });
             // What another node says for it is not heard.
             office.told(3, Post::Close { line: 7, code: 4403 });
