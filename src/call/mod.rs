@@ -101,11 +101,7 @@ pub struct Departure {
 
 impl Rooms {
     /// Rooms that live by `clock`, whose connections take the ways of `policy`.
-    pub fn new(
-        clock: Arc<dyn crate::base::clock::Clock>,
-        policy: IcePolicy,
-        nodes: Nodes,
-    ) -> Self {
+    pub fn new(clock: Arc<dyn crate::base::clock::Clock>, policy: IcePolicy, nodes: Nodes) -> Self {
         let rooms = Self { policy, nodes, ..Self::default() };
         drop(rooms.clock.set(clock));
         rooms

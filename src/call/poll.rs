@@ -414,7 +414,10 @@ mod tests {
         line.take(1, frames("a")).unwrap();
         assert!(line.take(3, frames("c")).is_err());
         line.take(2, frames("b")).unwrap();
-        assert_eq!((heard.try_recv().unwrap(), heard.try_recv().unwrap()), ("a".into(), "b".into()));
+        assert_eq!(
+            (heard.try_recv().unwrap(), heard.try_recv().unwrap()),
+            ("a".into(), "b".into())
+        );
         assert!(heard.try_recv().is_err());
         assert!(line.take(3, vec!["x".to_owned(); 61]).is_err());
         assert!(line.take(3, frames(&"x".repeat(MESSAGE_BYTES_MAX + 1))).is_err());

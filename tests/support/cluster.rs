@@ -102,8 +102,12 @@ fn is_root() -> bool {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        let stop = self.run("pg_ctl").arg("-D").arg(self.directory.join("data"))
-            .args(["-m", "immediate", "-w", "stop"]).output();
+        let stop = self
+            .run("pg_ctl")
+            .arg("-D")
+            .arg(self.directory.join("data"))
+            .args(["-m", "immediate", "-w", "stop"])
+            .output();
         drop(stop);
         drop(std::fs::remove_dir_all(&self.directory));
     }

@@ -63,10 +63,7 @@ impl House {
     }
 
     /// With the machine's time, on a database that is there already.
-    pub async fn open_today(
-        database: engine::Database,
-        change: impl FnOnce(&mut Config),
-    ) -> Self {
+    pub async fn open_today(database: engine::Database, change: impl FnOnce(&mut Config)) -> Self {
         let now = feldsher::base::clock::SystemClock.now();
         Self::open_on(database.engine(), Arc::new(database), now, change).await
     }

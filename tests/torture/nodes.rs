@@ -103,7 +103,9 @@ fn sdp(text: &str) -> Value {
 async fn come_back(server: &Server, seat: &Seat) -> Peer {
     let mut seat = seat.clone();
     loop {
-        if let Ok(Ok(mut peer)) = timeout(Duration::from_secs(5), dial(&server.url, None, Some("feldsher.rtc.v1"))).await {
+        if let Ok(Ok(mut peer)) =
+            timeout(Duration::from_secs(5), dial(&server.url, None, Some("feldsher.rtc.v1"))).await
+        {
             peer.seat = seat.clone();
             let Seat { sid, secret, epoch, last_seq } = &seat;
             let body = json!({"sid": sid, "secret": secret, "epoch": epoch, "last_seq": last_seq});
@@ -248,7 +250,10 @@ async fn when_the_node_with_the_room_dies_both_sit_at_the_other_within_seconds()
         doctor.hear_all().await;
     }
     let (p50, p95) = (percentile(&mut times, 0.5), percentile(&mut times, 0.95));
-    println!("{KILLS} kills: both sit again after p50 {p50:.2} s, p95 {p95:.2} s, at most {:.2} s", times[KILLS - 1]);
+    println!(
+        "{KILLS} kills: both sit again after p50 {p50:.2} s, p95 {p95:.2} s, at most {:.2} s",
+        times[KILLS - 1]
+    );
     assert!(p95 <= BACK_SECS_P95, "{times:?}");
 }
 

@@ -122,7 +122,10 @@ pub struct Outbox {
 pub fn way_out() -> (Out, Outbox) {
     let (sender, posts) = mpsc::channel(OUT_LEN_MAX);
     let waiting_bytes = Arc::new(AtomicUsize::new(0));
-    (Out { posts: sender, waiting_bytes: Arc::clone(&waiting_bytes) }, Outbox { posts, waiting_bytes })
+    (
+        Out { posts: sender, waiting_bytes: Arc::clone(&waiting_bytes) },
+        Outbox { posts, waiting_bytes },
+    )
 }
 
 impl Out {

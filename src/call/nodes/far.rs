@@ -125,11 +125,13 @@ impl Office {
             }
             Post::Frame { line, text } => {
                 let mut hosted = locked(&self.hosted);
-                let taken = hosted
-                    .get(&(sender, line))
-                    .is_some_and(|frames| frames.try_send(text).is_ok());
+                let taken =
+                    hosted.get(&(sender, line)).is_some_and(|frames| frames.try_send(text).is_ok());
                 if !taken && hosted.remove(&(sender, line)).is_some() {
-                    tracing::warn!(sender, "a line of another node says more than is worked through");
+                    tracing::warn!(
+                        sender,
+                        "a line of another node says more than is worked through"
+                    );
                 }
                 if !taken {
                     let code = number(CloseCode::Restart);

@@ -21,8 +21,8 @@ use tokio_postgres::Client;
 
 pub use self::far::{Carriage, FarWire, Office, carry, number};
 use self::news::{News, ToTell};
-pub use self::tenure::{Lease, Tenure};
 use self::tenure::{BEAT_MS, DEAD_MS};
+pub use self::tenure::{Lease, Tenure};
 use crate::base::app::App;
 use crate::base::config::Config;
 use crate::base::ctx::as_system;
@@ -182,9 +182,7 @@ impl Net {
     /// The connection on which rooms are taken.
     fn keeper(&self) -> Result<Arc<Client>, Error> {
         let keeper = locked(&self.keeper).clone();
-        keeper
-            .filter(|client| !client.is_closed())
-            .ok_or_else(|| Error::from(&problem::OVERLOADED))
+        keeper.filter(|client| !client.is_closed()).ok_or_else(|| Error::from(&problem::OVERLOADED))
     }
 }
 
@@ -411,11 +409,7 @@ async fn keep_house(app: &Arc<App>, net: &Net, office: &Arc<Office>) {
 }
 
 /// Gives rooms up in which nobody is any more, and lets go of those that are not this node's.
-async fn give_up_idle(
-    app: &Arc<App>,
-    keeper: &Client,
-    tenure: &Tenure,
-) -> Result<(), LinkError> {
+async fn give_up_idle(app: &Arc<App>, keeper: &Client, tenure: &Tenure) -> Result<(), LinkError> {
     let rooms: HashSet<EncounterId> = app.rooms.names();
     let idle: Vec<EncounterId> = {
         let mut owned = locked(&app.rooms.nodes.owned);

@@ -14,9 +14,7 @@ use crate::base::ctx::look_as_system;
 use crate::base::tx::{self, Tx};
 use crate::call::event::{Event, OverWhy};
 use crate::call::{remember, socket};
-use crate::encounter::{
-    Admission, EncounterId, ParticipantId, ParticipantState, find_participant,
-};
+use crate::encounter::{Admission, EncounterId, ParticipantId, ParticipantState, find_participant};
 
 /// How often it is tried to find out whom to tell.
 const TELL_TRIES: usize = 120;
