@@ -20,6 +20,7 @@ use crate::base::laws;
 use crate::base::master_key::{self, Opened};
 use crate::base::seal::Seal;
 use crate::call::Rooms;
+use crate::call::nodes::Nodes;
 use crate::call::probe::booth::Probes;
 use crate::call::relay::Relays;
 use crate::encounter::{EncounterId, ParticipantId};
@@ -72,13 +73,14 @@ impl App {
         let now = clock.now();
         let tokens = tokens(&db, &seal, now).await.context("cannot open the signing keys")?;
         self_test(&seal, &tokens, now).context("the cryptographic self-test failed")?;
+        let nodes = Nodes::of(&config, &seal);
         let app = Self {
             db,
             seal,
             tokens,
             hasher: Hasher::new(),
-            rooms: Rooms::new(Arc::clone(&clock), config.ice.policy),
             probes: Probes::new(&config.probe),
+            rooms: Rooms::new(Arc::clone(&clock), config.ice.policy, nodes),
             relays: Relays::default(),
             diaries: Diaries::default(),
             inbox: if config.demo { Inbox::open() } else { Inbox::closed() },

@@ -25,6 +25,7 @@ impl Background {
     pub fn start(app: &Arc<App>) -> Self {
         let mut background = Self { stop: watch::Sender::new(false), tasks: Vec::new() };
         background.spawn("rooms", |stop| call::run(Arc::clone(app), stop));
+        background.spawn("nodes", |stop| call::nodes::run(Arc::clone(app), stop));
         background.spawn("relays", |stop| call::relay::run(Arc::clone(app), stop));
         background.spawn("retention", |stop| retention::run(Arc::clone(app), stop));
         background.spawn("promised times", |stop| promise::run(Arc::clone(app), stop));

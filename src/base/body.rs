@@ -45,18 +45,25 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes_max = bytes_max(request);
-        let declared = check_headers(request, bytes_max);
-        let payload = payload.take();
-        Box::pin(async move {
-            declared?;
-            let reading = collect(payload, bytes_max);
-            let limit = Duration::from_secs(BODY_SECS_MAX);
-            let bytes = tokio::time::timeout(limit, reading)
-                .await
-                .map_err(|_elapsed| Error::from(&problem::BODY_TIMEOUT))??;
-            parse(if bytes.is_empty() { b"{}" } else { &bytes })
-        })
+        Box::pin(read_up_to(request, payload.take(), bytes_max(request)))
+    }
+}
+
+/// Reads a JSON body of so many bytes at most.
+pub fn read_up_to<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: Payload,
+    bytes_max: usize,
+) -> impl Future<Output = Result<Body<T>, Error>> + use<T> {
+    let declared = check_headers(request, bytes_max);
+    async move {
+        declared?;
+        let reading = collect(payload, bytes_max);
+        let limit = Duration::from_secs(BODY_SECS_MAX);
+        let bytes = tokio::time::timeout(limit, reading)
+            .await
+            .map_err(|_elapsed| Error::from(&problem::BODY_TIMEOUT))??;
+        parse(if bytes.is_empty() { b"{}" } else { &bytes })
     }
 }
 

@@ -320,6 +320,7 @@ fn publish(app: &Arc<App>, events: Vec<Event>) {
         if event == Event::MessageQueued {
             app.outbox.notify_one();
         }
+        app.rooms.nodes.pass_on(&event);
         let departures = app.rooms.hear(&event);
         if !departures.is_empty() {
             let app = Arc::clone(app);

@@ -11,11 +11,14 @@ pub mod line;
 pub mod mailbox;
 pub mod message;
 mod meter;
+pub(crate) mod nodes;
+pub mod poll;
 pub mod probe;
 pub mod relay;
 pub mod room;
 pub mod seat;
 pub mod socket;
+mod wire;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -36,6 +39,8 @@ use crate::base::tx;
 use crate::call::budget::Knocks;
 use crate::call::event::{CloseCode, Effect, Event, LineId, OverWhy};
 use crate::call::line::{Line, Order};
+use crate::call::nodes::Nodes;
+use crate::call::poll::Polls;
 use crate::call::room::Room;
 use crate::call::seat::Taken;
 use crate::encounter::presence::LeftWhy;
@@ -74,6 +79,10 @@ pub struct Rooms {
     stopping: AtomicBool,
     /// Who came with a wrong first frame.
     pub knocks: Knocks,
+    /// Which rooms are this process's, and the way to the others.
+    pub nodes: Nodes,
+    /// Lines over plain HTTP.
+    pub polls: Polls,
     restored: watch::Sender<bool>,
     clock: std::sync::OnceLock<Arc<dyn crate::base::clock::Clock>>,
 }
@@ -93,8 +102,8 @@ pub struct Departure {
 
 impl Rooms {
     /// Rooms that live by `clock`, whose connections take the ways of `policy`.
-    pub fn new(clock: Arc<dyn crate::base::clock::Clock>, policy: IcePolicy) -> Self {
-        let rooms = Self { policy, ..Self::default() };
+    pub fn new(clock: Arc<dyn crate::base::clock::Clock>, policy: IcePolicy, nodes: Nodes) -> Self {
+        let rooms = Self { policy, nodes, ..Self::default() };
         drop(rooms.clock.set(clock));
         rooms
     }
@@ -146,7 +155,7 @@ impl Rooms {
         if let Some(line) = &line
             && self.is_stopping()
         {
-            farewell(line);
+            say_farewell(line);
             return Vec::new();
         }
         if !event.opens_room() && !rooms.contains_key(&encounter) {
@@ -173,6 +182,12 @@ impl Rooms {
     #[must_use]
     pub fn hear(&self, event: &tx::Event) -> Vec<Departure> {
         match event {
+            // The room is on another node, or nowhere: whoever comes reads what was written.
+            tx::Event::Admission(encounter, ..) | tx::Event::EncounterOver(encounter)
+                if !self.nodes.holds(*encounter) =>
+            {
+                Vec::new()
+            }
             tx::Event::Admission(encounter, participant, admission) => {
                 self.apply(*encounter, None, Event::Decided(*participant, *admission))
             }
@@ -215,6 +230,10 @@ impl Rooms {
     /// Lets time pass in every room, and sends sockets to ask whether their seats are good.
     #[must_use]
     pub fn tick(&self) -> Vec<Departure> {
+        if !self.nodes.is_alone() && !self.nodes.tenure().speaks() {
+            // Somebody else may have the rooms by now: time passes there.
+            return Vec::new();
+        }
         let now = self.now();
         let mut departures = std::mem::take(&mut *self.owed());
         self.lock().retain(|encounter, live| {
@@ -230,8 +249,30 @@ impl Rooms {
         let mut rooms = self.lock();
         self.stopping.store(true, Ordering::SeqCst);
         for live in rooms.values_mut() {
-            live.lines.drain(..).for_each(|line| farewell(&line));
+            live.lines.drain(..).for_each(|line| say_farewell(&line));
         }
+        if let Some(office) = self.nodes.office() {
+            office.stop();
+        }
+    }
+
+    /// Drops the rooms that `keep` does not want; their sockets close and are come back to.
+    pub fn retain(&self, keep: impl Fn(&EncounterId) -> bool) {
+        self.lock().retain(|encounter, _| keep(encounter));
+    }
+
+    /// The visits that have a room in memory.
+    pub fn names(&self) -> HashSet<EncounterId> {
+        self.lock().keys().copied().collect()
+    }
+
+    /// Everybody who has a seat here.
+    pub fn present(&self) -> Vec<(EncounterId, ParticipantId)> {
+        let rooms = self.lock();
+        let seated = rooms.iter().flat_map(|(encounter, live)| {
+            live.room.present().into_iter().map(move |id| (*encounter, id))
+        });
+        seated.collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<EncounterId, Live>> {
@@ -269,12 +310,16 @@ impl Rooms {
     }
 }
 
-/// Spread over three seconds, so that the next process is not run over.
-fn farewell(line: &Line) {
-    let after_ms = line.id.wrapping_mul(2_654_435_761) % 3000;
-    let bye = room::unnumbered("bye", None, &json!({"action": "resume", "after_ms": after_ms}));
-    line.order(Order::Send(bye));
+fn say_farewell(line: &Line) {
+    line.order(Order::Send(farewell(line.id)));
     line.order(Order::Close(CloseCode::Restart));
+}
+
+/// What is said before a socket closes to be come back from: spread over three seconds, so that the
+/// next process is not run over.
+fn farewell(line: LineId) -> String {
+    let after_ms = line.wrapping_mul(2_654_435_761) % 3000;
+    room::unnumbered("bye", None, &json!({"action": "resume", "after_ms": after_ms}))
 }
 
 impl Live {
@@ -322,6 +367,10 @@ impl Live {
 
 /// Writes down who has left. What the database cannot take now is tried again with every tick.
 pub async fn remember(app: &Arc<App>, departures: Vec<Departure>) {
+    // Whoever has lost its rooms writes nothing down about them: they may be sat in elsewhere.
+    if departures.is_empty() || !app.rooms.nodes.tenure().sure().await {
+        return;
+    }
     for departure in departures {
         let Err(error) = as_system(app, move |tx| seat::give_up(tx, departure)).await else {
             continue;
@@ -376,20 +425,23 @@ async fn tell_places(app: &Arc<App>, all: bool) {
     }
 }
 
-/// Keeps the rooms going until `stop`: restores the seats of the process before, then ticks.
+/// Keeps the rooms going until `stop`: restores the seats of the process before, then ticks. Where
+/// there are other nodes, [`nodes`] restores what nobody has.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    match as_system(&app, seat::left_behind).await {
-        Ok(seats) => {
-            for (encounter, guest, credentials) in seats {
-                let restore = Event::Restore(guest, credentials);
-                remember(&app, app.rooms.apply(encounter, None, restore)).await;
+    if app.rooms.nodes.is_alone() {
+        match as_system(&app, |tx| seat::left_behind(tx, None)).await {
+            Ok(seats) => {
+                for (encounter, guest, credentials) in seats {
+                    let restore = Event::Restore(guest, credentials);
+                    remember(&app, app.rooms.apply(encounter, None, restore)).await;
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "the seats of the process before could not be read");
             }
         }
-        Err(error) => {
-            tracing::error!(%error, "the seats of the process before could not be read");
-        }
+        app.rooms.restored.send_replace(true);
     }
-    app.rooms.restored.send_replace(true);
     let every = |millis| {
         let mut ticks = tokio::time::interval(Duration::from_millis(millis));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -400,7 +452,10 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         let mut ticks = every(TICK_MS);
         loop {
             tokio::select! {
-                _ = ticks.tick() => remember(&app, app.rooms.tick()).await,
+                _ = ticks.tick() => {
+                    app.rooms.polls.sweep();
+                    remember(&app, app.rooms.tick()).await;
+                }
                 _ = stop.changed() => return,
             }
         }

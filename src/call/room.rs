@@ -159,6 +159,11 @@ impl Room {
         self.seats.iter().any(|seat| seat.sid == sid)
     }
 
+    /// Everybody who has a seat.
+    pub fn present(&self) -> Vec<ParticipantId> {
+        self.ids(|_| true)
+    }
+
     /// Whether somebody waits to be let in.
     pub fn is_waited_in(&self) -> bool {
         self.seats.iter().any(|seat| !seat.guest.admitted)

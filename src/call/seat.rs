@@ -79,19 +79,25 @@ pub fn take(tx: &mut Tx, ticket: &TicketClaims) -> Result<Taken, Error> {
     Ok(Taken { encounter: ticket.encounter, practitioner, guest, credentials })
 }
 
-/// The sign-in session that a seat rests on, for whoever has its secret; the first half of
-/// [`take_again`]. It only reads, so that a stranger's guess does not keep the writer busy.
-pub fn session_of(tx: &mut Tx, asked: &Resume) -> Result<SessionId, Error> {
+/// The visit of a seat and the sign-in session that it rests on, for whoever has its secret; the
+/// first half of [`take_again`]. It only reads, so that a stranger's guess does not keep the writer
+/// busy.
+pub fn place_of(tx: &mut Tx, asked: &Resume) -> Result<(EncounterId, SessionId), Error> {
     // The system looks up whose rights are asked next.
     tx.allow(Action::SignIn, &crate::access::Facts::NONE)?;
-    let found: Option<(SessionId, Vec<u8>)> = rtc_sessions::table
+    let found: Option<(EncounterId, SessionId, Vec<u8>)> = rtc_sessions::table
         .find(column::Uuid(asked.sid))
-        .select((rtc_sessions::sign_in_session_id, rtc_sessions::secret_hash))
+        .select((
+            rtc_sessions::encounter_id,
+            rtc_sessions::sign_in_session_id,
+            rtc_sessions::secret_hash,
+        ))
         .get_result(tx.conn)
         .optional()?;
-    let (session, secret_hash) = found.ok_or_else(|| Error::from(&problem::INVALID_TOKEN))?;
+    let (encounter, session, secret_hash) =
+        found.ok_or_else(|| Error::from(&problem::INVALID_TOKEN))?;
     check_secret(asked, &secret_hash)?;
-    Ok(session)
+    Ok((encounter, session))
 }
 
 fn check_secret(asked: &Resume, secret_hash: &[u8]) -> Result<(), Error> {
@@ -221,12 +227,15 @@ pub fn give_up(tx: &mut Tx, departure: Departure) -> Result<(), Error> {
     if ended == 0 { Ok(()) } else { presence::leave(tx, encounter, participant, why) }
 }
 
-/// Every seat that was taken when the process stopped.
-pub fn left_behind(tx: &mut Tx) -> Result<Vec<(EncounterId, Guest, Credentials)>, Error> {
+/// Every seat that was taken when the process stopped, or those of some visits.
+pub fn left_behind(
+    tx: &mut Tx,
+    of: Option<&[EncounterId]>,
+) -> Result<Vec<(EncounterId, Guest, Credentials)>, Error> {
     tx.scope(Action::ReadEncounter)?;
     type Row = (column::Uuid, EncounterId, ParticipantId, SessionId, i32);
     let over = [EncounterStatus::Finished, EncounterStatus::Cancelled];
-    let seats: Vec<Row> = rtc_sessions::table
+    let mut seats = rtc_sessions::table
         .inner_join(encounters::table.on(encounters::id.eq(rtc_sessions::encounter_id)))
         .inner_join(
             encounter_participants::table
@@ -246,7 +255,11 @@ pub fn left_behind(tx: &mut Tx) -> Result<Vec<(EncounterId, Guest, Credentials)>
             rtc_sessions::sign_in_session_id,
             rtc_sessions::epoch,
         ))
-        .load(tx.conn)?;
+        .into_boxed();
+    if let Some(of) = of {
+        seats = seats.filter(rtc_sessions::encounter_id.eq_any(of));
+    }
+    let seats: Vec<Row> = seats.load(tx.conn)?;
     let mut restored = Vec::new();
     for (sid, encounter, participant, session, epoch) in seats {
         let guest = Guest::from(find_participant(tx, encounter, participant)?);

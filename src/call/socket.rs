@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseReason, ProtocolError, Session};
 use tokio::time::{sleep_until, timeout};
 
+use crate::account::SessionId;
+use crate::account::token::TicketClaims;
 use crate::base::app::App;
 use crate::base::ctx::{self, as_session, look_as_session, look_as_system};
 use crate::base::error::Error;
@@ -19,19 +20,19 @@ use crate::call::line::{Inbox, Line, Order, line};
 use crate::call::message::{
     ErrorCode, Frame, FromPeer, MESSAGE_BYTES_MAX, Misread, PROTOCOL, Resume, read,
 };
-use crate::call::meter::{Meter, measured};
+use crate::call::meter::measured;
+use crate::call::nodes::{Carriage, FarWire, Lease, Whose, carry, number, own};
 use crate::call::room::error;
 use crate::call::seat::{self, Standing, Taken};
-use crate::call::{place_of, remember};
+use crate::call::wire::{Ended, Heard, Socketed, Wire};
+use crate::call::{farewell, place_of, remember};
 use crate::encounter::finish::Finish;
-use crate::encounter::{admission, finish};
+use crate::encounter::{EncounterId, admission, finish};
 
 /// How long the first frame may take, in seconds.
 pub const HELLO_SECS_MAX: u64 = 5;
 /// How long a socket may be silent, in seconds; a client pings every five.
 pub const SILENCE_SECS_MAX: u64 = 15;
-/// How long writing one message to a slow network may take, in seconds.
-const WRITE_SECS_MAX: u64 = 15;
 /// Frames per second in the long run.
 pub const FRAMES_PER_SECOND: f64 = 30.0;
 /// Frames at once.
@@ -63,12 +64,12 @@ pub async fn open(
         .max_continuation_size(MESSAGE_BYTES_MAX);
     let app = Arc::clone(&app);
     let address = ctx::client_address(&request, app.config.http.trusted_proxies);
-    drop(actix_web::rt::spawn(serve(app, address, session, Hearing { stream, meter })));
+    drop(actix_web::rt::spawn(serve(app, address, Socketed::new(session, stream, meter))));
     Ok(answer)
 }
 
 /// A browser names the page's origin; another site's page must not speak for its visitors.
-fn check_origin(request: &HttpRequest, app: &App) -> Result<(), Error> {
+pub(super) fn check_origin(request: &HttpRequest, app: &App) -> Result<(), Error> {
     let Some(origin) = request.headers().get(header::ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().unwrap_or_default().trim_end_matches('/');
     let http = &app.config.http;
@@ -84,56 +85,175 @@ fn check_origin(request: &HttpRequest, app: &App) -> Result<(), Error> {
     }
 }
 
-async fn serve(app: Arc<App>, address: String, mut session: Session, mut hearing: Hearing) {
-    let first = timeout(Duration::from_secs(HELLO_SECS_MAX), hearing.next()).await;
-    let frame = match first {
-        Ok(Some(Ok(AggregatedMessage::Text(text)))) => read(&text),
-        Ok(Some(Ok(AggregatedMessage::Close(_))) | None) => return,
-        Ok(Some(Ok(_))) => Err(Misread::NotOurs),
-        Ok(Some(Err(fault))) => return close(session, code_of_fault(&fault)).await,
-        Err(_elapsed) => return close(session, CloseCode::HelloTimeout).await,
+/// Serves a line from its first frame to its end.
+pub(super) async fn serve<W: Wire>(app: Arc<App>, address: String, mut wire: W) {
+    if let Some(code) = meet(&app, &address, &mut wire).await {
+        wire.close(code).await;
+    }
+}
+
+/// Serves a line whose socket is on another node; `text` is its first frame.
+pub(super) async fn serve_from_afar(app: Arc<App>, mut wire: FarWire, text: String) {
+    let Ok(frame) = read(&text) else { return wire.close(number(CloseCode::BadFrame)).await };
+    let found = match whose(&app, &frame.said).await {
+        Ok(Some(seat)) => match own(&app, seat.encounter).await {
+            Ok(Whose::Ours(lease)) => Ok((seat, lease)),
+            Ok(Whose::Theirs(_)) => return wire.send_on(),
+            Err(refused) => Err(refused),
+        },
+        Ok(None) => return wire.close(number(CloseCode::BadFrame)).await,
+        Err(refused) => Err(refused),
     };
-    let Ok(frame) = frame else { return close(session, CloseCode::BadFrame).await };
+    let ended = match found {
+        Ok((seat, lease)) => host(&app, None, &mut wire, frame, seat, lease).await,
+        Err(refused) => refuse(&mut wire, &refused, frame.id.as_deref()).await,
+    };
+    if let Some(code) = ended {
+        wire.close(number(code)).await;
+    }
+}
+
+/// The code to close with, if it is ours to close.
+async fn meet<W: Wire>(app: &Arc<App>, address: &str, wire: &mut W) -> Option<u16> {
+    let first = timeout(Duration::from_secs(HELLO_SECS_MAX), wire.hear()).await;
+    let text = match first {
+        Ok(Heard::Text(text)) => text,
+        Ok(Heard::Gone) => return None,
+        Ok(Heard::Broken(code)) => return Some(number(code)),
+        Ok(Heard::Ping(_) | Heard::Sign) => return Some(number(CloseCode::BadFrame)),
+        Err(_elapsed) => return Some(number(CloseCode::HelloTimeout)),
+    };
+    let Ok(frame) = read(&text) else { return Some(number(CloseCode::BadFrame)) };
     app.rooms.restored().await;
     // Whoever guesses is not looked up; whoever has a seat here is heard from everywhere.
     if let FromPeer::Resume(resume) = &frame.said
-        && app.rooms.knocks.are_too_many(&address)
+        && app.rooms.knocks.are_too_many(address)
         && !app.rooms.knows(resume.sid)
     {
-        return close(session, CloseCode::TooSlow).await;
+        return Some(number(CloseCode::TooSlow));
     }
-    let id = app.rooms.new_line();
-    let (line, inbox) = line(id, app.clock.now());
-    let seated = match frame.said {
-        FromPeer::Hello(hello) => sit_down(&app, &hello.ticket, line).await,
-        FromPeer::Resume(resume) => sit_down_again(&app, resume, line).await,
-        _ => return close(session, CloseCode::BadFrame).await,
+    let refused = match whose(app, &frame.said).await {
+        Ok(Some(seat)) => match find_room(app, wire, &seat, &text).await {
+            Ok(Found::Here(lease)) => {
+                return host(app, Some(address), wire, frame, seat, lease).await.map(number);
+            }
+            Ok(Found::Carried(code)) => return code,
+            Err(refused) => refused,
+        },
+        Ok(None) => return Some(number(CloseCode::BadFrame)),
+        Err(refused) => refused,
     };
-    match seated {
-        Ok(taken) => {
-            let budget = Budget::full(FRAMES_BURST, FRAMES_PER_SECOND);
-            let mut socket = Socket { app, taken, line: id, budget, mistakes: 0 };
-            let code = socket.run(&mut session, hearing, inbox).await;
-            socket.tell_room(Event::Lost(id)).await;
-            if let Some(code) = code {
-                close(session, code).await;
-            }
+    count_knock(app, address, &refused);
+    refuse(wire, &refused, frame.id.as_deref()).await.map(number)
+}
+
+/// The place that a first frame asks for.
+struct Place {
+    encounter: EncounterId,
+    claim: Claim,
+}
+
+/// What it is asked for with.
+enum Claim {
+    Ticket(TicketClaims),
+    Seat(Resume, SessionId),
+}
+
+/// Where somebody wants to sit; `None` when they do not say.
+async fn whose(app: &Arc<App>, said: &FromPeer) -> Result<Option<Place>, Error> {
+    match said {
+        FromPeer::Hello(hello) => {
+            let claims = app.tokens.verify_ticket(&hello.ticket, app.clock.now())?;
+            Ok(Some(Place { encounter: claims.encounter, claim: Claim::Ticket(claims) }))
         }
-        Err(refused) => {
-            log_fault(&refused);
-            if code_of(&refused) == CloseCode::SignIn {
-                app.rooms.knocks.count(&address);
-            }
-            let said = error(error_code(&refused), frame.id.as_deref());
-            write(&mut session, said).await.ok();
-            close(session, code_of(&refused)).await;
+        FromPeer::Resume(asked) => {
+            let shown = asked.clone();
+            let look = move |tx: &mut Tx| seat::place_of(tx, &shown);
+            let (encounter, session) = look_as_system(app, look).await?;
+            Ok(Some(Place { encounter, claim: Claim::Seat(asked.clone(), session) }))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Where a room was found.
+enum Found {
+    Here(Lease),
+    /// Elsewhere, and the line was carried there until its end; the code to close with.
+    Carried(Option<u16>),
+}
+
+/// Finds the room, and carries the line to it when another node has it. While it changes hands
+/// because a node has died, whoever has not been answered yet waits.
+async fn find_room<W: Wire>(
+    app: &Arc<App>,
+    wire: &mut W,
+    place: &Place,
+    text: &str,
+) -> Result<Found, Error> {
+    let line = app.rooms.new_line();
+    loop {
+        let node = match own(app, place.encounter).await? {
+            Whose::Ours(lease) => return Ok(Found::Here(lease)),
+            Whose::Theirs(node) => node,
+        };
+        let Some(office) = app.rooms.nodes.office() else {
+            return Err(Error::from(&problem::OVERLOADED));
+        };
+        match carry(&office, wire, node, line, text).await {
+            Carriage::Moved => {}
+            Carriage::Ended(code) => return Ok(Found::Carried(code)),
         }
     }
 }
 
-async fn sit_down(app: &Arc<App>, ticket: &str, line: Line) -> Result<Taken, Error> {
+/// The line of a room that this node has; `address` is where it comes from, when it comes here.
+async fn host<W: Wire>(
+    app: &Arc<App>,
+    address: Option<&str>,
+    wire: &mut W,
+    frame: Frame,
+    place: Place,
+    lease: Lease,
+) -> Ended {
+    let id = app.rooms.new_line();
+    let (line, inbox) = line(id, app.clock.now());
+    let seated = match place.claim {
+        Claim::Ticket(claims) => sit_down(app, claims, line).await,
+        Claim::Seat(asked, session) => sit_down_again(app, asked, session, line).await,
+    };
+    match seated {
+        Ok(taken) => {
+            let budget = Budget::full(FRAMES_BURST, FRAMES_PER_SECOND);
+            let mut socket =
+                Socket { app: Arc::clone(app), taken, line: id, lease, budget, mistakes: 0 };
+            let ended = socket.run(wire, inbox).await;
+            socket.tell_room(Event::Lost(id)).await;
+            ended
+        }
+        Err(refused) => {
+            if let Some(address) = address {
+                count_knock(app, address, &refused);
+            }
+            refuse(wire, &refused, frame.id.as_deref()).await
+        }
+    }
+}
+
+fn count_knock(app: &App, address: &str, refused: &Error) {
+    if code_of(refused) == CloseCode::SignIn {
+        app.rooms.knocks.count(address);
+    }
+}
+
+async fn refuse<W: Wire>(wire: &mut W, refused: &Error, re: Option<&str>) -> Ended {
+    log_fault(refused);
+    wire.write(error(error_code(refused), re)).await.ok();
+    Some(code_of(refused))
+}
+
+async fn sit_down(app: &Arc<App>, claims: TicketClaims, line: Line) -> Result<Taken, Error> {
     let now = app.clock.now();
-    let claims = app.tokens.verify_ticket(ticket, now)?;
     let participant = claims.participant;
     let mut taken = as_session(app, claims.session, move |tx| seat::take(tx, &claims)).await?;
     taken.guest.place = place_of(app, &taken).await;
@@ -143,9 +263,13 @@ async fn sit_down(app: &Arc<App>, ticket: &str, line: Line) -> Result<Taken, Err
     Ok(taken)
 }
 
-async fn sit_down_again(app: &Arc<App>, asked: Resume, line: Line) -> Result<Taken, Error> {
-    let (last_seq, shown) = (asked.last_seq, asked.clone());
-    let session = look_as_system(app, move |tx| seat::session_of(tx, &shown)).await?;
+async fn sit_down_again(
+    app: &Arc<App>,
+    asked: Resume,
+    session: SessionId,
+    line: Line,
+) -> Result<Taken, Error> {
+    let last_seq = asked.last_seq;
     let mut taken = as_session(app, session, move |tx| seat::take_again(tx, &asked)).await?;
     taken.guest.place = place_of(app, &taken).await;
     let resume = Event::Resume(taken.guest.clone(), line.id, taken.credentials.clone(), last_seq);
@@ -153,53 +277,45 @@ async fn sit_down_again(app: &Arc<App>, asked: Resume, line: Line) -> Result<Tak
     Ok(taken)
 }
 
-/// What a peer says.
-struct Hearing {
-    stream: AggregatedMessageStream,
-    meter: Meter,
-}
-
-impl Hearing {
-    async fn next(&mut self) -> Option<Result<AggregatedMessage, ProtocolError>> {
-        let heard = self.stream.recv().await;
-        self.meter.reset();
-        heard
-    }
-}
-
 struct Socket {
     app: Arc<App>,
     taken: Taken,
     line: LineId,
+    lease: Lease,
     budget: Budget,
     mistakes: u32,
 }
 
-/// Why a socket ends; the code to close with, if it is ours to close.
-type Ended = Option<CloseCode>;
+/// What a line comes upon next.
+enum Next {
+    Order(Option<Order>),
+    Heard(Heard),
+    Silence,
+}
 
 impl Socket {
     /// Lives until either side ends it.
-    async fn run(
-        &mut self,
-        session: &mut Session,
-        mut hearing: Hearing,
-        mut inbox: Inbox,
-    ) -> Ended {
+    async fn run<W: Wire>(&mut self, wire: &mut W, mut inbox: Inbox) -> Ended {
         let silence = Duration::from_secs(SILENCE_SECS_MAX);
         let mut dead_at = tokio::time::Instant::now() + silence;
         loop {
-            let done = tokio::select! {
-                order = inbox.next() => self.obey(session, order).await,
-                heard = hearing.next() => {
+            let next = tokio::select! {
+                order = inbox.next() => Next::Order(order),
+                heard = wire.hear() => {
                     dead_at = tokio::time::Instant::now() + silence;
-                    match heard {
-                        Some(Ok(message)) => self.hear(session, message).await,
-                        Some(Err(fault)) => Err(Some(code_of_fault(&fault))),
-                        None => Err(None),
-                    }
+                    Next::Heard(heard)
                 }
-                () = sleep_until(dead_at) => Err(None),
+                () = sleep_until(dead_at) => Next::Silence,
+            };
+            // Another node may have the room by now: then nothing more is said for it here.
+            if !self.lease.speaks() && !self.lease.sure().await {
+                wire.write(farewell(self.line)).await.ok();
+                return Some(CloseCode::Restart);
+            }
+            let done = match next {
+                Next::Order(order) => self.obey(wire, order).await,
+                Next::Heard(heard) => self.hear(wire, heard).await,
+                Next::Silence => Err(None),
             };
             if let Err(ended) = done {
                 return ended;
@@ -207,9 +323,9 @@ impl Socket {
         }
     }
 
-    async fn obey(&self, session: &mut Session, order: Option<Order>) -> Result<(), Ended> {
+    async fn obey<W: Wire>(&self, wire: &mut W, order: Option<Order>) -> Result<(), Ended> {
         match order {
-            Some(Order::Send(text)) => write(session, text).await,
+            Some(Order::Send(text)) => wire.write(text).await,
             Some(Order::Check) => self.check().await,
             Some(Order::Close(code)) => Err(Some(code)),
             None => Err(Some(CloseCode::TooSlow)),
@@ -238,23 +354,17 @@ impl Socket {
         Ok(())
     }
 
-    async fn hear(
-        &mut self,
-        session: &mut Session,
-        message: AggregatedMessage,
-    ) -> Result<(), Ended> {
-        if !self.budget.spend() {
+    async fn hear<W: Wire>(&mut self, wire: &mut W, heard: Heard) -> Result<(), Ended> {
+        // What another node has carried here was counted there, and can come in one piece.
+        if wire.is_near() && !self.budget.spend() {
             return Err(Some(CloseCode::TooSlow));
         }
-        let text = match message {
-            AggregatedMessage::Text(text) => text,
-            AggregatedMessage::Ping(payload) => {
-                let pong = session.pong(&payload);
-                return within_time(pong).await;
-            }
-            AggregatedMessage::Pong(_) => return Ok(()),
-            AggregatedMessage::Close(_) => return Err(None),
-            AggregatedMessage::Binary(_) => return Err(Some(CloseCode::BadFrame)),
+        let text = match heard {
+            Heard::Text(text) => text,
+            Heard::Ping(payload) => return wire.echo(payload).await,
+            Heard::Sign => return Ok(()),
+            Heard::Gone => return Err(None),
+            Heard::Broken(code) => return Err(Some(code)),
         };
         let (code, id) = match read(&text) {
             Ok(frame) => match self.follow(frame).await {
@@ -272,7 +382,7 @@ impl Socket {
         if self.mistakes > MISTAKES_MAX {
             return Err(Some(CloseCode::BadFrame));
         }
-        write(session, error(code, id.as_deref())).await
+        wire.write(error(code, id.as_deref())).await
     }
 
     /// What changes a visit is a deed of the person, with the policy's word, as over HTTP;
@@ -321,21 +431,6 @@ impl Socket {
     }
 }
 
-/// A network that takes nothing for so long is too slow.
-async fn write(session: &mut Session, text: String) -> Result<(), Ended> {
-    within_time(session.text(text)).await
-}
-
-async fn within_time(
-    writing: impl Future<Output = Result<(), actix_ws::Closed>>,
-) -> Result<(), Ended> {
-    match timeout(Duration::from_secs(WRITE_SECS_MAX), writing).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_closed)) => Err(None),
-        Err(_elapsed) => Err(Some(CloseCode::TooSlow)),
-    }
-}
-
 fn log_fault(refused: &Error) {
     if code_of(refused) == CloseCode::Internal {
         let code = refused.problem().code;
@@ -361,22 +456,4 @@ fn error_code(refused: &Error) -> ErrorCode {
         409 | 410 | 422 => ErrorCode::BadState,
         _ => ErrorCode::Internal,
     }
-}
-
-fn code_of_fault(fault: &ProtocolError) -> CloseCode {
-    match fault {
-        ProtocolError::Overflow => CloseCode::TooLarge,
-        // The meter, or a message of many pieces; what breaks the line itself hears no code.
-        ProtocolError::Io(error) if error.kind() == std::io::ErrorKind::Other => {
-            CloseCode::TooLarge
-        }
-        _ => CloseCode::BadFrame,
-    }
-}
-
-async fn close(session: Session, code: CloseCode) {
-    #[expect(clippy::as_conversions, reason = "the enum's numbers are the wire's numbers")]
-    let number = code as u16;
-    let reason = CloseReason { code: number.into(), description: None };
-    within_time(session.close(Some(reason))).await.ok();
 }

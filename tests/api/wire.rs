@@ -6,6 +6,7 @@ mod flood;
 mod hostile;
 mod limits;
 mod meeting;
+mod poll;
 mod restart;
 
 use chrono::TimeDelta;

@@ -18,6 +18,8 @@ pub struct Database {
     engine: Engine,
     directory: PathBuf,
     name: String,
+    /// The PostgreSQL that holds it.
+    server: String,
 }
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -28,9 +30,8 @@ fn server() -> String {
         .expect("TEST_DATABASE_URL is not set: run ./tests/run, which starts a private PostgreSQL")
 }
 
-fn in_server(name: &str) -> String {
-    let server = server();
-    let (before, query) = server.split_once('?').map_or((server.as_str(), ""), |(b, q)| (b, q));
+fn in_server(server: &str, name: &str) -> String {
+    let (before, query) = server.split_once('?').map_or((server, ""), |(b, q)| (b, q));
     let base = before.rsplit_once('/').expect("a URL with a database name").0;
     if query.is_empty() { format!("{base}/{name}") } else { format!("{base}/{name}?{query}") }
 }
@@ -42,10 +43,16 @@ fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T 
 
 impl Engine {
     pub fn create(self) -> Database {
-        self.create_from("template1")
+        let server = if self == Self::Postgres { server() } else { String::new() };
+        self.create_from("template1", server)
     }
 
-    fn create_from(self, template: &str) -> Database {
+    /// A database in a PostgreSQL of the test's own.
+    pub fn create_in(server: &str) -> Database {
+        Self::Postgres.create_from("template1", server.to_owned())
+    }
+
+    fn create_from(self, template: &str, server: String) -> Database {
         let name = format!(
             "feldsher_test_{}_{}",
             std::process::id(),
@@ -55,12 +62,12 @@ impl Engine {
         std::fs::create_dir_all(&directory).unwrap();
         if self == Engine::Postgres {
             let sql = format!("CREATE DATABASE {name} TEMPLATE {template}");
-            let server = server();
+            let server = server.clone();
             elsewhere(move || {
                 PgRust::establish(&server).expect("PostgreSQL").batch_execute(&sql).unwrap();
             });
         }
-        Database { engine: self, directory, name }
+        Database { engine: self, directory, name, server }
     }
 }
 
@@ -80,12 +87,16 @@ impl Database {
     pub fn url(&self) -> String {
         match self.engine {
             Engine::Sqlite => format!("sqlite:{}", self.file().display()),
-            Engine::Postgres => in_server(&self.name),
+            Engine::Postgres => in_server(&self.server, &self.name),
         }
     }
 
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    pub fn engine(&self) -> Engine {
+        self.engine
     }
 
     fn file(&self) -> PathBuf {
@@ -150,7 +161,7 @@ impl Database {
                 self.execute(&format!("VACUUM INTO '{}'", copy.file().display())).unwrap();
                 copy
             }
-            Engine::Postgres => self.engine.create_from(&self.name),
+            Engine::Postgres => self.engine.create_from(&self.name, self.server.clone()),
         }
     }
 
@@ -176,7 +187,7 @@ impl Drop for Database {
         drop(std::fs::remove_dir_all(&self.directory));
         if self.engine == Engine::Postgres {
             let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-            let server = server();
+            let server = self.server.clone();
             elsewhere(move || {
                 if let Ok(mut conn) = PgRust::establish(&server) {
                     drop(conn.batch_execute(&sql));

@@ -3,8 +3,10 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses its own part of the support")]
 
 pub mod client;
+pub mod cluster;
 pub mod engine;
 pub mod peer;
+pub mod poll;
 pub mod probe;
 pub mod raw;
 pub mod relay;
@@ -59,6 +61,12 @@ impl House {
 
     pub async fn open_with(engine: Engine, change: impl FnOnce(&mut Config)) -> Self {
         Self::open_on(engine, Arc::new(engine.create()), NOW.parse().unwrap(), change).await
+    }
+
+    /// With the machine's time, on a database that is there already.
+    pub async fn open_today(database: engine::Database, change: impl FnOnce(&mut Config)) -> Self {
+        let now = feldsher::base::clock::SystemClock.now();
+        Self::open_on(database.engine(), Arc::new(database), now, change).await
     }
 
     async fn open_on(

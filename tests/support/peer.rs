@@ -15,7 +15,7 @@ pub const PROTOCOL: &str = "feldsher.rtc.v1";
 /// Longer than anything takes that comes at all.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-trait Wire: Stream<Item = Result<Frame, Fault>> + Sink<Message, Error = Fault> + Unpin {}
+pub trait Wire: Stream<Item = Result<Frame, Fault>> + Sink<Message, Error = Fault> + Unpin {}
 impl<T: Stream<Item = Result<Frame, Fault>> + Sink<Message, Error = Fault> + Unpin> Wire for T {}
 
 /// What a page keeps in order to come back.
@@ -53,16 +53,19 @@ pub async fn dial(url: &str, origin: Option<&str>, protocol: Option<&str>) -> Re
         request = request.protocols([protocol]);
     }
     match request.connect().await {
-        Ok((_answer, wire)) => {
-            let seat = Seat { sid: Value::Null, secret: Value::Null, epoch: 0, last_seq: 0 };
-            Ok(Peer { wire: Box::new(wire), id: String::new(), seat })
-        }
+        Ok((_answer, wire)) => Ok(Peer::over(wire)),
         Err(WsClientError::InvalidResponseStatus(status)) => Err(status.as_u16()),
         Err(other) => panic!("{other}"),
     }
 }
 
 impl Peer {
+    /// On something that carries frames.
+    pub fn over(wire: impl Wire + 'static) -> Self {
+        let seat = Seat { sid: Value::Null, secret: Value::Null, epoch: 0, last_seq: 0 };
+        Self { wire: Box::new(wire), id: String::new(), seat }
+    }
+
     /// An open socket on which nothing was said yet.
     pub async fn dial(url: &str) -> Self {
         dial(url, None, Some(PROTOCOL)).await.expect("an upgrade")

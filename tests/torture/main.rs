@@ -9,4 +9,5 @@ mod hammer;
 mod kill;
 mod laws;
 mod model;
+mod nodes;
 mod server;

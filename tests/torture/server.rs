@@ -82,6 +82,13 @@ impl Server {
         Client::new(&self.url)
     }
 
+    /// Sends a signal to the process.
+    pub fn signal(&self, name: &str) {
+        let number = self.process.id().to_string();
+        let sent = Command::new("kill").args([name, &number]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// As a power cut does: no word, no time to tidy up.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();

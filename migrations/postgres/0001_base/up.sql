@@ -642,6 +642,36 @@ CREATE TABLE link_probes (
 CREATE INDEX link_probes_by_encounter ON link_probes (encounter_id, measured_at);
 CREATE INDEX link_probes_by_account ON link_probes (account_id, begun_at);
 CREATE INDEX link_probes_unmeasured ON link_probes (begun_at) WHERE measured_at IS NULL;
+-- The processes that serve rooms on this server (an embedded database has one, and none of this).
+-- All times are this server's own: one whose heart has stopped is ended by another, and never
+-- comes back under the same number.
+CREATE TABLE rtc_nodes (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  ended_at timestamptz
+);
+
+-- Which node has the room of a visit. It is good as long as the node is; whoever takes the room
+-- after it has the higher fence, also when the row was removed in between.
+CREATE SEQUENCE rtc_fences;
+CREATE TABLE rtc_rooms (
+  encounter_id uuid NOT NULL PRIMARY KEY REFERENCES encounters (id),
+  node_id bigint NOT NULL REFERENCES rtc_nodes (id),
+  fence bigint NOT NULL DEFAULT nextval('rtc_fences'),
+  taken_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX rtc_rooms_by_node ON rtc_rooms (node_id);
+
+-- What nodes tell one another, sealed; removed by whoever it was for. Nothing here need survive a
+-- crash of the server: seats and decisions are rows elsewhere.
+CREATE UNLOGGED TABLE rtc_posts (
+  receiver bigint NOT NULL,
+  sender bigint NOT NULL,
+  number bigint NOT NULL,
+  body bytea NOT NULL,
+  PRIMARY KEY (receiver, sender, number)
+);
 
 CREATE TABLE call_events (
   id uuid NOT NULL PRIMARY KEY,

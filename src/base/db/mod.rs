@@ -12,6 +12,7 @@
 mod among;
 mod executor;
 mod fingerprint;
+pub mod link;
 mod open;
 mod postgres;
 

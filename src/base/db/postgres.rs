@@ -18,6 +18,9 @@ use diesel_async::{
 };
 use futures_util::StreamExt;
 use tokio::runtime::Runtime;
+use tokio_postgres::Socket;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::gave_way;
 
@@ -53,7 +56,13 @@ impl PgRust {
     }
 }
 
-async fn connect(url: String) -> ConnectionResult<AsyncPgConnection> {
+/// A connection as the server gives it; nothing is read from it until it is polled.
+type Dialled = (
+    tokio_postgres::Client,
+    tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>,
+);
+
+pub(super) async fn dial(url: &str) -> ConnectionResult<Dialled> {
     // "db error" alone helps nobody; what the server said stands in the source.
     let bad = |error: tokio_postgres::Error| {
         let why = std::error::Error::source(&error).map(|source| format!(": {source}"));
@@ -68,8 +77,12 @@ async fn connect(url: String) -> ConnectionResult<AsyncPgConnection> {
         .map_err(|error| ConnectionError::BadConnection(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let tls = tokio_postgres_rustls::MakeRustlsConnect::new(tls);
-    let (client, connection) = config.connect(tls).await.map_err(bad)?;
+    let tls = MakeRustlsConnect::new(tls);
+    config.connect(tls).await.map_err(bad)
+}
+
+async fn connect(url: String) -> ConnectionResult<AsyncPgConnection> {
+    let (client, connection) = dial(&url).await?;
     AsyncPgConnection::try_from_client_and_connection(client, connection).await
 }
 

@@ -1,4 +1,6 @@
 // The signaling socket: one seat, numbered messages, and a way back after every cut.
+import { PollSocket } from './poll-socket.js';
+
 const PROTOCOL = 'feldsher.rtc.v1';
 const PAUSES = [0, 300, 1200, 2700, 4800, 7000];
 const JITTER_MS = 1000;
@@ -7,6 +9,12 @@ const DEAD_MS = 15_000;
 const ACK_MS = 1000;
 const QUEUE_MAX = 64;
 const CUT = 4000;
+// A socket that ends so soon has been cut by something on the way; after two of them HTTP is tried.
+const YOUNG_MS = 20_000;
+const DEATHS_MAX = 2;
+// How long HTTP is used before the socket is tried again, the first time; then twice as long.
+const SOCKET_AGAIN_MS = 120_000;
+const SOCKET_AGAIN_MAX_MS = 900_000;
 // After these there is no seat to come back to; the number says why.
 const FINAL = new Set([4403, 4409, 4410]);
 // After these the ticket or the seat is no good, but a new one may be had.
@@ -35,6 +43,8 @@ export class Signal extends EventTarget {
     this.turn = 0;
     this.count = 0;
     this.refusals = 0;
+    this.deaths = 0;
+    this.patience = SOCKET_AGAIN_MS;
     this.queue = [];
     this.wake = () => { if (!document.hidden) this.hurry(); };
     window.addEventListener('online', this.wake);
@@ -66,10 +76,16 @@ export class Signal extends EventTarget {
   }
 
   open(ticket) {
-    const socket = new WebSocket(this.seat.url, PROTOCOL);
+    const plain = this.deaths >= DEATHS_MAX;
+    const socket = plain ? new PollSocket(this.seat.url) : new WebSocket(this.seat.url, PROTOCOL);
     this.socket = socket;
+    this.born = Date.now();
     this.heard = Date.now();
+    clearTimeout(this.trial);
+    if (plain) this.trial = setTimeout(() => this.tryASocket(), this.patience);
     const mine = (fn) => (event) => { if (this.socket === socket) fn(event); };
+    // A socket that lives long has shown that sockets live here.
+    setTimeout(mine(() => { if (!plain && this.linked) [this.deaths, this.patience] = [0, SOCKET_AGAIN_MS]; }), YOUNG_MS);
     socket.onopen = mine(() => this.raw(ticket
       ? { t: 'hello', body: { ticket, caps: ['trickle'], client: 'web', tz: Intl.DateTimeFormat().resolvedOptions().timeZone } }
       : { t: 'resume', body: { sid: this.seat.sid, secret: this.seat.secret, epoch: this.seat.epoch, last_seq: this.seat.last_seq } }));
@@ -77,6 +93,21 @@ export class Signal extends EventTarget {
     socket.onclose = mine((event) => this.lost(event.code));
     clearInterval(this.beat);
     this.beat = setInterval(() => this.pulse(), PING_MS);
+  }
+
+  /** HTTP has served for a while: perhaps this network lets a socket live by now. */
+  tryASocket() {
+    this.deaths = DEATHS_MAX - 1;
+    this.patience = Math.min(this.patience * 2, SOCKET_AGAIN_MAX_MS);
+    this.turn = 0;
+    this.drop();
+  }
+
+  /** A socket that the network cut before it was of use; one that the server closed is none. */
+  countDeath(code) {
+    const cut = code === 1006 || code === CUT;
+    if (!cut || this.socket instanceof PollSocket || Date.now() - this.born > YOUNG_MS) return;
+    this.deaths += 1;
   }
 
   pulse() {
@@ -89,6 +120,7 @@ export class Signal extends EventTarget {
   }
 
   lost(code) {
+    this.countDeath(code);
     this.socket = null;
     clearInterval(this.beat);
     clearTimeout(this.acking);
@@ -135,9 +167,8 @@ export class Signal extends EventTarget {
   drop() {
     const { socket } = this;
     if (!socket) return;
-    this.socket = null;
-    socket.close(CUT);
     this.lost(CUT);
+    socket.close(CUT);
   }
 
   close() {
@@ -145,6 +176,7 @@ export class Signal extends EventTarget {
     clearTimeout(this.retry);
     clearInterval(this.beat);
     clearTimeout(this.acking);
+    clearTimeout(this.trial);
     window.removeEventListener('online', this.wake);
     document.removeEventListener('visibilitychange', this.wake);
     this.socket?.close(1000);

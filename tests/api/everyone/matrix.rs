@@ -30,14 +30,15 @@ async fn ask(client: &Client, row: &Row, path: &str, place: &Place) -> Answer {
 }
 
 /// Everything in the database but what a refusal may write: the audit log, kept answers and the
-/// counters of attempts.
+/// counters of attempts; and the heartbeat of the process.
 struct Ledger {
     sql: String,
 }
 
 impl Ledger {
     fn of(world: &World) -> Self {
-        let outside = "'audit_heads', 'audit_events', 'idempotency_keys', 'rate_counters'";
+        let outside = "'audit_heads', 'audit_events', 'idempotency_keys', 'rate_counters',
+            'rtc_nodes'";
         let sql = match world.house.engine {
             Engine::Sqlite => format!(
                 "SELECT group_concat('SELECT ''' || name || ''' || coalesce(group_concat(' ||

@@ -25,8 +25,8 @@ const PLAIN: [&str; 10] = [
     "GET /health/ready",
     "GET /openapi.json",
 ];
-/// The WebSocket decides by its ticket, in its first frame.
-const SOCKET: &str = "GET /v1/rtc";
+/// The live room decides by the ticket in the first frame, over a WebSocket or plain HTTP.
+const ROOM: [&str; 3] = ["GET /v1/rtc", "POST /v1/rtc/poll", "POST /v1/rtc/send"];
 
 fn described() -> BTreeMap<String, Value> {
     let document = serde_json::to_value(server::openapi()).unwrap();
@@ -64,7 +64,7 @@ async fn every_route_has_a_row_in_the_matrix_and_a_place_in_the_document() {
         rows().iter().map(|row| format!("{} {}", row.operation.0, row.operation.1)).collect();
     let described: BTreeSet<String> = described().into_keys().collect();
     let mut mounted = mounted().await;
-    for plain in PLAIN.iter().chain([&SOCKET]) {
+    for plain in PLAIN.iter().chain(&ROOM) {
         assert!(mounted.remove(*plain), "{plain} is listed, but not mounted");
     }
     let differ = |a: &BTreeSet<String>, b: &BTreeSet<String>| -> Vec<String> {

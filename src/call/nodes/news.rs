@@ -1,0 +1,181 @@
+//! What happens on one node and matters to a room on another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::bus::{self, Post};
+use super::far::{Office, Told};
+use super::{AGAIN_MS, Net, rows};
+use crate::access::table::Action;
+use crate::base::app::App;
+use crate::base::ctx::look_as_system;
+use crate::base::tx::{self, Tx};
+use crate::call::event::{Event, OverWhy};
+use crate::call::{remember, socket};
+use crate::encounter::{Admission, EncounterId, ParticipantId, ParticipantState, find_participant};
+
+/// How often it is tried to find out whom to tell.
+const TELL_TRIES: usize = 120;
+
+/// What is to be told. A life of the node may end in the middle of it; the next begins it anew.
+#[derive(Debug)]
+pub(super) struct ToTell {
+    pub(super) waiting: mpsc::Receiver<News>,
+    pub(super) present: Option<News>,
+}
+
+/// Something to be told.
+#[derive(Debug, Clone)]
+pub(super) enum News {
+    /// A transaction here has changed something.
+    Tell(tx::Event),
+    /// Another node says so.
+    Heard(Post),
+    /// Messages were lost, and what was decided may have been among them.
+    Lost,
+}
+
+/// The ear of a node.
+pub(super) struct Reader {
+    pub(super) app: Arc<App>,
+    pub(super) office: Arc<Office>,
+}
+
+impl bus::Reader for Reader {
+    fn told(&self, sender: i64, post: Post) {
+        match self.office.told(sender, post) {
+            Told::Done => {}
+            Told::Opened(wire, text) => {
+                let app = Arc::clone(&self.app);
+                drop(actix_web::rt::spawn(socket::serve_from_afar(app, wire, text)));
+            }
+            Told::News(post) => self.hand_over(News::Heard(post)),
+        }
+    }
+
+    fn lost(&self, sender: Option<i64>) {
+        tracing::warn!(sender, "messages between nodes are lost; their lines begin anew");
+        self.office.break_off(sender);
+        self.hand_over(News::Lost);
+    }
+}
+
+impl Reader {
+    fn hand_over(&self, news: News) {
+        if let Some(net) = &self.app.rooms.nodes.net {
+            net.hand_over(news);
+        }
+    }
+}
+
+/// Tells what happened, one thing after another.
+pub(super) async fn tell(app: &Arc<App>, net: &Net, to_tell: &mut ToTell) {
+    loop {
+        if to_tell.present.is_none() {
+            to_tell.present = to_tell.waiting.recv().await;
+        }
+        let Some(news) = to_tell.present.clone() else { return };
+        match news {
+            News::Tell(event) => pass_on(app, net, event).await,
+            News::Heard(post) => hear(app, post).await,
+            News::Lost => {
+                for (encounter, participant) in app.rooms.present() {
+                    settle(app, encounter, participant).await;
+                }
+            }
+        }
+        to_tell.present = None;
+    }
+}
+
+async fn pass_on(app: &Arc<App>, net: &Net, event: tx::Event) {
+    let (encounter, post) = match event {
+        tx::Event::Admission(encounter, participant, _) => {
+            (encounter, Post::Decided { encounter, participant })
+        }
+        tx::Event::EncounterOver(encounter) => (encounter, Post::Over { encounter }),
+        tx::Event::SessionEnded(session) => {
+            if let Some(office) = app.rooms.nodes.office() {
+                office.tell_all(&Post::SignedOut { session });
+            }
+            return;
+        }
+        tx::Event::MessageQueued | tx::Event::QueueMoved(_) => return,
+    };
+    for _ in 0..TELL_TRIES {
+        let Some(office) = app.rooms.nodes.office() else { return };
+        if let Ok(keeper) = net.keeper()
+            && let Ok(owner) = rows::owner(&keeper, encounter).await
+        {
+            match owner {
+                // Nobody sits there: whoever comes reads what was written.
+                None => return,
+                Some(owner) if owner == office.tenure.node => return hear(app, post).await,
+                Some(owner) if office.out.tell(owner, &post) => return,
+                Some(_) => {}
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
+    }
+    tracing::error!(encounter.id = %encounter, "a room on another node was not told what happened");
+}
+
+async fn hear(app: &Arc<App>, post: Post) {
+    match post {
+        Post::Decided { encounter, participant } => settle(app, encounter, participant).await,
+        Post::Over { encounter } => {
+            let over = Event::Over(OverWhy::Finished);
+            remember(app, app.rooms.apply(encounter, None, over)).await;
+        }
+        Post::SignedOut { session } => remember(app, app.rooms.sign_out(session)).await,
+        Post::Moved { practitioners } => {
+            for practitioner in practitioners {
+                remember(app, app.rooms.hear(&tx::Event::QueueMoved(practitioner))).await;
+            }
+        }
+        // These are about lines, and were dealt with.
+        Post::Open { .. }
+        | Post::Frame { .. }
+        | Post::Lost { .. }
+        | Post::Send { .. }
+        | Post::Close { .. }
+        | Post::NotMine { .. } => {}
+    }
+}
+
+/// Brings a room to what is written about somebody. Two decisions can be told in another order than
+/// they were made; so it is read again until it is what the room was told last.
+async fn settle(app: &Arc<App>, encounter: EncounterId, id: ParticipantId) {
+    let look = move |tx: &mut Tx| {
+        tx.scope(Action::ReadEncounter)?;
+        Ok(find_participant(tx, encounter, id)?.state)
+    };
+    let mut told = None;
+    for _ in 0..TELL_TRIES {
+        match look_as_system(app, look).await {
+            Ok(state) if told == Some(state) => return,
+            Ok(state) => {
+                told = Some(state);
+                let Some(admission) = admission_of(state) else { return };
+                let decided = Event::Decided(id, admission);
+                remember(app, app.rooms.apply(encounter, None, decided)).await;
+            }
+            Err(error) => {
+                let code = error.problem().code;
+                tracing::warn!(code, "what was decided could not be read");
+                tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
+            }
+        }
+    }
+}
+
+fn admission_of(state: ParticipantState) -> Option<Admission> {
+    match state {
+        ParticipantState::Admitted => Some(Admission::Admitted),
+        ParticipantState::Waiting => Some(Admission::Held),
+        ParticipantState::Denied => Some(Admission::Denied),
+        ParticipantState::Invited | ParticipantState::Left => None,
+    }
+}
