@@ -1178,8 +1178,6 @@ CREATE TRIGGER consent_forms_kept BEFORE DELETE ON consent_forms BEGIN SELECT RA
 -- ends with the first who comes without a consent or withdraws it. Whoever is neither only invited
 -- nor gone is there.
 CREATE TRIGGER recordings_consented BEFORE INSERT ON recordings BEGIN
-  SELECT RAISE(ABORT, 'recording_kept') WHERE EXISTS (SELECT 1 FROM recordings WHERE id = NEW.id)
-    OR EXISTS (SELECT 1 FROM recordings WHERE rowid = NEW.rowid);
   SELECT RAISE(ABORT, 'consent_missing') WHERE NOT (EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id
       AND p.state NOT IN ('invited', 'left', 'denied', 'removed'))
     AND NOT EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id
@@ -1187,6 +1185,8 @@ CREATE TRIGGER recordings_consented BEFORE INSERT ON recordings BEGIN
       AND NOT EXISTS (SELECT 1 FROM consents c WHERE c.encounter_id = NEW.encounter_id AND c.person_id = p.account_id
         AND c.kind = 'recording' AND c.withdrawn_at IS NULL
         AND c.form_version = (SELECT max(f.version) FROM consent_forms f WHERE f.kind = 'recording'))));
+  SELECT RAISE(ABORT, 'recording_kept') WHERE EXISTS (SELECT 1 FROM recordings WHERE id = NEW.id)
+    OR EXISTS (SELECT 1 FROM recordings WHERE rowid = NEW.rowid);
 END;
 CREATE TRIGGER recordings_in_place BEFORE UPDATE ON recordings WHEN OLD.ended_at IS NOT NULL OR NEW.ended_at IS NULL
   OR NEW.rowid IS NOT OLD.rowid
