@@ -27,6 +27,8 @@ use crate::base::http::frame;
 use crate::base::problem;
 use crate::calendar;
 use crate::call;
+use crate::chat;
+use crate::consent;
 use crate::encounter;
 use crate::location;
 use crate::openapi::{self, Document};
@@ -35,7 +37,9 @@ use crate::patient;
 use crate::practitioner;
 use crate::record;
 use crate::resource;
+use crate::ring;
 use crate::schedule::{self, leave};
+use crate::task;
 use crate::waitlist;
 use crate::web as pages;
 
@@ -60,6 +64,7 @@ pub fn routes(api: &mut ServiceConfig) {
     appointment_routes(api);
     waitlist_routes(api);
     encounter_routes(api);
+    care_routes(api);
     record_routes(api);
     calendar_routes(api);
 }
@@ -178,6 +183,24 @@ fn encounter_routes(api: &mut ServiceConfig) {
         .service(call::probe::http::list_probes)
         .service(encounter::http::find_delay)
         .service(encounter::http::declare_delay);
+}
+
+fn care_routes(api: &mut ServiceConfig) {
+    api.service(ring::http::ring_participant)
+        .service(ring::http::list_rings)
+        .service(ring::http::answer_ring)
+        .service(task::http::list_tasks)
+        .service(task::http::take_task)
+        .service(task::http::complete_task)
+        .service(chat::http::list_messages)
+        .service(chat::http::write_message)
+        .service(chat::http::list_chats)
+        .service(consent::http::list_consent_forms)
+        .service(consent::http::list_encounter_consents)
+        .service(consent::http::give_encounter_consent)
+        .service(consent::http::list_patient_consents)
+        .service(consent::http::give_patient_consent)
+        .service(consent::http::withdraw_consent);
 }
 
 fn record_routes(api: &mut ServiceConfig) {

@@ -166,6 +166,28 @@ actions! {
     ProbeLink "encounter.probe" [Myself, Feldsher] sight ReadEncounter;
     /// See what the line carried.
     ReadProbes "encounter.read_probes" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadEncounter;
+    /// Ring somebody who is not in the room.
+    Ring "encounter.ring" [Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadEncounter;
+    /// Say that one is here, when one was rung.
+    AnswerRing "encounter.answer_ring" [Myself] sight ReadEncounter;
+    /// Read what was written in a visit, as far as it is meant for the clinic's office.
+    ReadChat "chat.read" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadEncounter;
+    /// Read what was written between the patient and the practitioner.
+    ReadPrivateChat "chat.read_private" [Myself, Conducts] sight ReadEncounter;
+    /// Write to those who wait, to the practitioner, or to the office.
+    WriteChat "chat.write" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadEncounter;
+    /// See what must still be done so that nobody is forgotten.
+    ReadTask "task.read" [Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadTask;
+    /// Take such a task, and say how it ended.
+    WorkTask "task.work" [Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadTask;
+    /// Read the forms that people consent to.
+    ReadConsentForms "consent.read_forms" [SignedIn];
+    /// See who has consented to what.
+    ReadConsents "consent.read" [Myself, Conducts, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadConsents;
+    /// Consent to something, or write down that a patient has; recording is only one's own to allow.
+    GiveConsent "consent.give" [Myself, Conducts, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadConsents;
+    /// Withdraw a consent.
+    WithdrawConsent "consent.withdraw" [Myself, Conducts, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadConsents;
     /// See who was in the call and when.
     ReadCalls "encounter.read_calls" [Myself, Conducts, Registrar, ClinicAdmin] sight ReadEncounter;
 
@@ -188,6 +210,8 @@ actions! {
     LapseOffer "appointment.lapse_offer" [];
     /// Offer a time that became free, and end what nobody answered: Feldsher itself, nobody else.
     OfferVacancy "waitlist.offer" [];
+    /// Ring again, and make what nobody answered a task: Feldsher itself, nobody else.
+    WatchVisits "encounter.watch" [];
     /// Deliver what waits in the outbox: Feldsher itself, nobody else.
     DeliverMessage "message.deliver" [];
     /// Make an administrator of the installation: the command line, nobody else.

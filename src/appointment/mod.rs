@@ -245,6 +245,11 @@ pub fn lock(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
     Ok(())
 }
 
+/// The booking code of an appointment; the caller has made the access decision.
+pub fn code_of(tx: &mut Tx, id: AppointmentId) -> Result<String, Error> {
+    Ok(appointments::table.find(id).select(appointments::code).get_result(tx.conn)?)
+}
+
 /// The row of an appointment. 404 when there is none.
 pub fn find_row(tx: &mut Tx, id: AppointmentId) -> Result<Row, Error> {
     appointments::table

@@ -12,7 +12,7 @@ use crate::appointment::promise;
 use crate::base::app::App;
 use crate::base::retention;
 use crate::schedule::leave::offer;
-use crate::{calendar, call, message, waitlist};
+use crate::{calendar, call, message, task, waitlist};
 
 /// The running background tasks.
 pub struct Background {
@@ -32,6 +32,7 @@ impl Background {
         background.spawn("calendars", |stop| calendar::external::run(Arc::clone(app), stop));
         background.spawn("outbox", |stop| message::sender::run(Arc::clone(app), stop));
         background.spawn("waiting list", |stop| waitlist::task::run(Arc::clone(app), stop));
+        background.spawn("nobody missed", |stop| task::job::run(Arc::clone(app), stop));
         background.spawn("offers", |stop| offer::run(Arc::clone(app), stop));
         background
     }

@@ -185,6 +185,11 @@ pub struct Calendar {
 pub struct Visit {
     pub opens_before_minutes: u32,
     pub closes_after_minutes: u32,
+    pub ring_secs: u32,
+    pub ring_minutes: u32,
+    pub ring_texts_max: u32,
+    pub interrupted_minutes: u32,
+    pub task_minutes: u32,
 }
 
 text_enum!(
@@ -389,6 +394,11 @@ impl Config {
             ("booking.waitlist_offers_max", booking.waitlist_offers_max.into(), 1, 1_000_000),
             ("visit.opens_before_minutes", visit.opens_before_minutes.into(), 0, 10_080),
             ("visit.closes_after_minutes", visit.closes_after_minutes.into(), 0, 10_080),
+            ("visit.ring_secs", visit.ring_secs.into(), 5, 600),
+            ("visit.ring_minutes", visit.ring_minutes.into(), 1, 120),
+            ("visit.ring_texts_max", visit.ring_texts_max.into(), 0, 20),
+            ("visit.interrupted_minutes", visit.interrupted_minutes.into(), 1, 120),
+            ("visit.task_minutes", visit.task_minutes.into(), 5, 1440),
             ("ice.turn_credential_secs", ice.turn_credential_secs.into(), 60, 172_800),
         ] {
             if !(min..=max).contains(&value) {

@@ -142,6 +142,18 @@ problems! {
     ALREADY_EXISTS = 409 "already_exists"
         "Already there", "There is one already.";
         "Уже есть", "Такая запись уже есть.";
+    NOBODY_TO_RING = 409 "nobody_to_ring"
+        "Nobody to ring", "This patient cannot sign in, so nothing can ring for them. Call them.";
+        "Вызывать некого", "Этот пациент не может войти, вызов ему не придёт. Позвоните ему.";
+    TASK_TAKEN = 409 "task_taken"
+        "Somebody else's task", "Somebody else answers for this task. Take it over first.";
+        "Задача у другого", "За эту задачу отвечает другой человек. Сначала возьмите её себе.";
+    CONSENT_FORM_OLD = 409 "consent_form_old"
+        "There is a newer form", "The form has changed meanwhile. Read it again, then consent.";
+        "Есть новая форма", "Форма согласия изменилась. Прочитайте её снова и согласитесь.";
+    CHAT_FULL = 409 "chat_full"
+        "Enough written", "No more can be written in this visit. Call the clinic.";
+        "Больше нельзя", "В этом приёме написано слишком много. Позвоните в больницу.";
     LAST_ADMIN = 409 "last_admin"
         "The last administrator", "This is the clinic's last administrator. Appoint another one first.";
         "Последний администратор", "Это последний администратор больницы. Сначала назначьте другого.";
@@ -157,6 +169,9 @@ problems! {
     VISIT_OVER = 410 "visit_over"
         "Visit is over", "This visit has ended.";
         "Приём завершён", "Этот приём завершён.";
+    TASK_OVER = 410 "task_over"
+        "Nothing left to do", "This task is done, or no longer needed.";
+        "Задача закрыта", "Эта задача выполнена или больше не нужна.";
     TOKEN_USED = 410 "token_used"
         "Link is over", "This one-time token has been used or is too old.";
         "Ссылка недействительна", "Одноразовый ключ уже использован или устарел.";

@@ -547,6 +547,7 @@ diesel::table! {
         arrived_at -> Nullable<Moment>,
         started_at -> Nullable<Moment>,
         ended_at -> Nullable<Moment>,
+        interrupted_due_at -> Nullable<Moment>,
         updated_at -> Moment,
     }
 }
@@ -796,6 +797,86 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    tasks (id) {
+        id -> Uid,
+        code -> Text,
+        status -> Text,
+        organization_id -> Uid,
+        patient_id -> Uid,
+        practitioner_id -> Uid,
+        encounter_id -> Uid,
+        owner_id -> Nullable<Uid>,
+        why -> Text,
+        attempts -> Integer,
+        outcome -> Nullable<Text>,
+        due_at -> Moment,
+        created_at -> Moment,
+        updated_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    rings (id) {
+        id -> Uid,
+        encounter_id -> Uid,
+        participant_id -> Uid,
+        rung_by -> Uid,
+        state -> Text,
+        attempt -> Integer,
+        rung_at -> Moment,
+        due_at -> Nullable<Moment>,
+        told_at -> Nullable<Moment>,
+        ended_at -> Nullable<Moment>,
+        task_id -> Nullable<Uid>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    consents (id) {
+        id -> Uid,
+        kind -> Text,
+        form_version -> Integer,
+        language -> Text,
+        organization_id -> Uid,
+        patient_id -> Uid,
+        encounter_id -> Nullable<Uid>,
+        person_id -> Nullable<Uid>,
+        given_by -> Text,
+        relationship -> Nullable<Text>,
+        recorded_by -> Uid,
+        given_at -> Moment,
+        withdrawn_at -> Nullable<Moment>,
+        withdrawn_by -> Nullable<Uid>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    chat_messages (id) {
+        id -> Uid,
+        encounter_id -> Uid,
+        organization_id -> Uid,
+        seq -> Integer,
+        audience -> Text,
+        side -> Text,
+        author_id -> Uid,
+        text_sealed -> Binary,
+        created_at -> Moment,
+    }
+}
+
 diesel::joinable!(sessions -> accounts (account_id));
 diesel::joinable!(memberships -> accounts (account_id));
 diesel::joinable!(locations -> organizations (organization_id));
@@ -816,6 +897,12 @@ diesel::joinable!(waitlist_offers -> waitlist_entries (entry_id));
 diesel::joinable!(practitioner_delays -> accounts (declared_by));
 diesel::joinable!(encounter_participants -> encounters (encounter_id));
 diesel::joinable!(call_events -> encounter_participants (participant_id));
+diesel::joinable!(tasks -> patients (patient_id));
+diesel::joinable!(tasks -> practitioners (practitioner_id));
+diesel::joinable!(tasks -> encounters (encounter_id));
+diesel::joinable!(rings -> encounter_participants (participant_id));
+diesel::joinable!(chat_messages -> accounts (author_id));
+diesel::joinable!(chat_messages -> encounters (encounter_id));
 diesel::allow_tables_to_appear_in_same_query!(
     sessions,
     accounts,
@@ -844,6 +931,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     rtc_sessions,
     link_probes,
     call_events,
+    tasks,
+    rings,
+    consents,
+    chat_messages,
     notes,
     note_addenda,
     audit_events,

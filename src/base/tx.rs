@@ -20,6 +20,7 @@ use crate::base::problem;
 use crate::base::seal::Seal;
 use crate::encounter::{Admission, EncounterId, ParticipantId};
 use crate::practitioner::PractitionerId;
+use crate::ring::RingId;
 use crate::schedule::wall_clock::Span;
 use crate::waitlist::offer;
 
@@ -36,6 +37,12 @@ pub enum Event {
     MessageQueued,
     /// Something changed in a practitioner's day: whoever waits may have another place.
     QueueMoved(PractitionerId),
+    /// Somebody is rung.
+    Ringing(EncounterId, ParticipantId, RingId),
+    /// What the clinic does about a visit has changed: who is rung, and what is to be done.
+    CareMoved(EncounterId),
+    /// Something was written in a visit.
+    Wrote(EncounterId),
 }
 
 /// What a transaction sees of what others change meanwhile.

@@ -1,5 +1,7 @@
 //! What happens to a room, and what is to be done about it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::account::SessionId;
 use crate::base::column::Instant;
 use crate::call::ice::IceServer;
@@ -7,6 +9,7 @@ use crate::call::message::Frame;
 use crate::encounter::presence::LeftWhy;
 use crate::encounter::queue::Queued;
 use crate::encounter::{Admission, ParticipantId, ParticipantRole};
+use crate::ring::RingId;
 
 /// One socket, as long as it lives.
 pub type LineId = u64;
@@ -68,6 +71,19 @@ pub enum OverWhy {
     TimeOver,
 }
 
+/// Something new that is not the room's own business: the people in it hear that there is, and ask
+/// for it over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum News {
+    /// Somebody is rung who has a seat and does not look.
+    Ringing(ParticipantId, RingId),
+    /// What the clinic does about this visit has changed.
+    Care,
+    /// Something was written.
+    Chat,
+}
+
 /// What happens to a room.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -85,6 +101,8 @@ pub enum Event {
     Decided(ParticipantId, Admission),
     /// The place of this visit in the practitioner's day.
     Queued(Option<Queued>),
+    /// There is something new that is asked for over HTTP.
+    News(News),
     /// A sign-in ended; whoever sits on it goes.
     SignedOut(SessionId),
     /// Somebody lost the right to be here.

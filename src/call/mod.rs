@@ -37,7 +37,7 @@ use crate::base::ctx::{as_system, look_as_system};
 use crate::base::problem;
 use crate::base::tx;
 use crate::call::budget::Knocks;
-use crate::call::event::{CloseCode, Effect, Event, LineId, OverWhy};
+use crate::call::event::{CloseCode, Effect, Event, LineId, News, OverWhy};
 use crate::call::line::{Line, Order};
 use crate::call::nodes::Nodes;
 use crate::call::poll::Polls;
@@ -195,6 +195,13 @@ impl Rooms {
                 self.apply(*encounter, None, Event::Over(OverWhy::Finished))
             }
             tx::Event::SessionEnded(session) => self.sign_out(*session),
+            tx::Event::Ringing(encounter, participant, ring) => {
+                self.apply(*encounter, None, Event::News(News::Ringing(*participant, *ring)))
+            }
+            tx::Event::CareMoved(encounter) => {
+                self.apply(*encounter, None, Event::News(News::Care))
+            }
+            tx::Event::Wrote(encounter) => self.apply(*encounter, None, Event::News(News::Chat)),
             tx::Event::MessageQueued => Vec::new(),
             tx::Event::QueueMoved(practitioner) => {
                 self.moved().insert(*practitioner);

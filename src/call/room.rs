@@ -194,6 +194,7 @@ impl Room {
             }
             Event::Decided(id, admission) => self.decide(id, admission, now),
             Event::Queued(place) => self.place = place,
+            Event::News(news) => self.tell_news(news, now),
             Event::SignedOut(session) => {
                 for id in self.ids(|seat| seat.session == session) {
                     self.remove(id, CloseCode::SignIn, LeftWhy::SignedOut, now);

@@ -92,7 +92,8 @@ statement!(
     " LIMIT 500)"
 );
 
-fn check_door(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
+/// Whether one can come in. 409 `too_early` with `opens_at`, 410 `visit_over`.
+pub(crate) fn check_door(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
     let door = show(tx, id)?.door;
     match door.reason {
         None => Ok(()),

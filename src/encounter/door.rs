@@ -90,7 +90,7 @@ mod tests {
     }
 
     fn asked(now: &str, appointment: AppointmentStatus, encounter: EncounterStatus) -> Door {
-        let rules = config::Visit { opens_before_minutes: 15, closes_after_minutes: 30 };
+        let rules = config::Config::defaults().unwrap().visit;
         let times = (at("2026-11-24T02:00:00Z"), at("2026-11-24T02:30:00Z"));
         door((appointment, encounter), times, at(now), &rules)
     }

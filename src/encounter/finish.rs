@@ -77,14 +77,21 @@ pub struct Convert {
 pub fn convert(tx: &mut Tx, id: EncounterId, to: Convert) -> Result<Encounter, Error> {
     let row = find_row(tx, id)?;
     tx.allow(Action::FinishEncounter, &facts(&row))?;
-    let outcome = match to.to {
+    convert_unasked(tx, id, to.to)?;
+    show(tx, id)
+}
+
+/// As [`convert`], by whoever works a task about it. The caller has made the access decision.
+pub(crate) fn convert_unasked(tx: &mut Tx, id: EncounterId, to: ConvertTo) -> Result<(), Error> {
+    let row = find_row(tx, id)?;
+    let outcome = match to {
         ConvertTo::Phone => Outcome::ConvertedToPhone,
         ConvertTo::Deferred => Outcome::ConvertedToDeferred,
     };
     advance(tx, row.appointment_id, Act::Convert, Some(outcome))?;
     over(tx, id)?;
     tx.record(Action::FinishEncounter, "Encounter", id.0, &facts(&row));
-    show(tx, id)
+    Ok(())
 }
 
 /// Everybody leaves a visit that has ended, and hears it.

@@ -5,6 +5,7 @@ pub mod delay;
 pub mod door;
 pub mod finish;
 pub mod http;
+pub mod interruption;
 pub mod lifecycle;
 pub mod notice;
 pub mod presence;
@@ -28,7 +29,9 @@ use crate::encounter::lifecycle::{Act, AppointmentStatus, EncounterStatus};
 use crate::organization::OrganizationId;
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
+use crate::ring;
 use crate::schedule::wall_clock::Span;
+use crate::task;
 
 id!(
     /// A visit (FHIR Encounter).
@@ -303,6 +306,8 @@ pub fn advance(
     let to = lifecycle::next(from, act).ok_or_else(|| Error::from(&problem::BAD_STATE))?;
     set_status(tx, &appointment, to.0, act)?;
     tx.tell(Event::QueueMoved(encounter.practitioner_id));
+    ring::follow(tx, encounter.id, act)?;
+    task::follow(tx, encounter.id, act)?;
     if to.0 == AppointmentStatus::Cancelled {
         let span = Span { start: appointment.busy_from, end: appointment.busy_to };
         tx.free_up(appointment.practitioner_id, span);
@@ -316,6 +321,10 @@ pub fn advance(
     let (now, none) = (Some(tx.now), None::<Instant>);
     let stamp = |status| if to.1 == status { now } else { none };
     let ended = stamp(EncounterStatus::Finished).or(stamp(EncounterStatus::Cancelled));
+    let due_at = (to.1 == EncounterStatus::Onleave).then(|| {
+        let times = (appointment.starts_at, appointment.ends_at);
+        interruption::due_at(times, tx.now, &tx.config.visit)
+    });
     let outcome = match to.1 {
         EncounterStatus::Finished => Some(outcome.unwrap_or(Outcome::Completed)),
         _ => None,
@@ -325,6 +334,7 @@ pub fn advance(
             encounters::status.eq(to.1),
             encounters::outcome.eq(outcome),
             encounters::ended_at.eq(ended),
+            encounters::interrupted_due_at.eq(due_at),
             encounters::updated_at.eq(tx.now),
         ))
         .execute(tx.conn)?;

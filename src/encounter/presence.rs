@@ -12,6 +12,7 @@ use crate::encounter::{
     EncounterId, EncounterRow, ParticipantId, ParticipantRole, ParticipantRow, ParticipantState,
     advance, find_participant, find_row, lock_row, participants,
 };
+use crate::ring;
 
 text_enum!(
     /// A line of the call log.
@@ -69,6 +70,7 @@ pub fn enter(
         log(tx, encounter, id, CallEventKind::Joined, None)?;
         moved_queue(tx, &row, &found);
     }
+    ring::answered(tx, encounter, id)?;
     if found.role == ParticipantRole::Patient && row.status == EncounterStatus::Planned {
         advance(tx, row.appointment_id, Act::Arrive, None)?;
     }

@@ -16,6 +16,7 @@ use crate::base::error::Error;
 use crate::base::schema::{appointments, encounter_participants, encounters};
 use crate::base::tx::Tx;
 use crate::base::zone::{self, Zone};
+use crate::chat;
 use crate::encounter::delay::{self, Declared};
 use crate::encounter::door::{Closed, Door, door};
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
@@ -26,7 +27,9 @@ use crate::encounter::{
 use crate::organization::ServiceId;
 use crate::patient::PatientId;
 use crate::practitioner::{self, PractitionerId};
+use crate::ring::{self, Ring, RingState};
 use crate::schedule::wall_clock::{Span, WallClock};
+use crate::task::{self, TaskCode};
 
 /// The most visits of one day that are looked at.
 const VISITS_MAX: i64 = 500;
@@ -39,6 +42,8 @@ const MEASURED_MAX: usize = 40;
 /// When to ask again, in seconds: when it may be soon, and when it may not.
 const POLL_SOON_SECS: u32 = 15;
 const POLL_LATER_SECS: u32 = 60;
+/// The same, while it rings.
+const POLL_RINGING_SECS: u32 = 5;
 /// What is soon, in minutes.
 const SOON_MINUTES: i64 = 20;
 
@@ -84,8 +89,26 @@ pub struct Waiting {
     /// The same range as minutes from now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_minutes: Option<Minutes>,
+    /// The last time that the caller was rung, if they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ring: Option<Ring>,
+    /// What the clinic must still do about this visit, so that nobody is forgotten.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<Promised>,
+    /// The number of the last line that was written and the caller may read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_message: Option<i32>,
     /// Ask again after this many seconds.
     pub poll_after: u32,
+}
+
+/// What the clinic must still do about a visit.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub struct Promised {
+    /// `callback`: somebody calls. `interrupted`: the visit broke off, and somebody sees to it.
+    pub code: TaskCode,
+    /// By when.
+    pub due_at: Instant,
 }
 
 /// How long the wait is, in minutes, in steps of five.
@@ -108,6 +131,11 @@ pub fn waiting(tx: &mut Tx, id: EncounterId) -> Result<Waiting, Error> {
     let door = door((status, row.status), times, tx.now, &tx.config.visit);
     let queue = place(tx, &row)?;
     let minutes = queue.map(|place| place.range().minutes_from(tx.now));
+    let account = tx.person()?.account;
+    let ring = ring::newest_for(tx, id, account)?;
+    let is_ringing = ring.as_ref().is_some_and(|ring| ring.state == RingState::Ringing);
+    let poll_after = poll_after(&door, minutes);
+    let tasks = task::open_of(tx, id)?;
     Ok(Waiting {
         status: row.status,
         can_join: door.can_join,
@@ -115,7 +143,10 @@ pub fn waiting(tx: &mut Tx, id: EncounterId) -> Result<Waiting, Error> {
         opens_at: door.opens_at,
         queue,
         wait_minutes: minutes.map(|(low, high)| Minutes { low, high }),
-        poll_after: poll_after(&door, minutes),
+        ring,
+        tasks: tasks.into_iter().map(|(code, due_at)| Promised { code, due_at }).collect(),
+        last_message: chat::newest(tx, &row)?,
+        poll_after: if is_ringing { poll_after.min(POLL_RINGING_SECS) } else { poll_after },
     })
 }
 
@@ -413,8 +444,7 @@ mod tests {
 
     #[test]
     fn who_may_be_seen_soon_asks_oftener() {
-        let rules =
-            crate::base::config::Visit { opens_before_minutes: 15, closes_after_minutes: 30 };
+        let rules = crate::base::config::Config::defaults().unwrap().visit;
         let at = |text: &str| text.parse().unwrap();
         let times = (at("2026-11-24T02:00:00Z"), at("2026-11-24T02:30:00Z"));
         let state = (AppointmentStatus::Booked, EncounterStatus::Planned);

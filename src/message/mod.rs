@@ -4,6 +4,7 @@
 //! without the other. It leaves at least once: a process that dies between the gateway's word
 //! and our own mark sends again.
 
+pub mod care;
 pub mod gateway;
 pub mod inbox;
 pub mod late;

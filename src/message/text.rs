@@ -192,6 +192,50 @@ pub fn sooner(
     with_link(text, " ", link)
 }
 
+/// How a text says until when somebody can come: language, their clock, booking code, link.
+pub type Care = fn(Language, &DateTime<FixedOffset>, &str, Option<&str>) -> String;
+
+/// Tells somebody that the doctor rings them, until when they can come, and that the clinic calls
+/// otherwise.
+pub fn rung(
+    language: Language,
+    until: &DateTime<FixedOffset>,
+    code: &str,
+    link: Option<&str>,
+) -> String {
+    let until = until.format("%H:%M");
+    let text = match language {
+        Language::English => format!(
+            "Feldsher: your doctor is calling. Come in before {until}, or the clinic calls you \
+             back, code {code}"
+        ),
+        Language::Russian => {
+            format!("Фельдшер: врач ждёт, войдите до {until}, иначе позвоним, код {code}")
+        }
+    };
+    with_link(text, " ", link)
+}
+
+/// Tells a patient that their visit is interrupted, not over.
+pub fn interrupted(
+    language: Language,
+    until: &DateTime<FixedOffset>,
+    code: &str,
+    link: Option<&str>,
+) -> String {
+    let until = until.format("%H:%M");
+    let text = match language {
+        Language::English => format!(
+            "Feldsher: your visit was cut off, it is not over. Come in before {until}, or the \
+             clinic calls you, code {code}"
+        ),
+        Language::Russian => {
+            format!("Фельдшер: связь прервалась, войдите до {until}, код {code}")
+        }
+    };
+    with_link(text, " ", link)
+}
+
 fn with_link(text: String, between: &str, link: Option<&str>) -> String {
     match link {
         Some(link) => format!("{text}{between}{link}"),
@@ -312,6 +356,8 @@ mod tests {
             wish_over(russian, "AB12CD"),
             late(russian, (&start, &later), "AB12CD", None),
             sooner(russian, (&start, &later), "AB12CD", None),
+            rung(russian, &start, "AB12CD", None),
+            interrupted(russian, &start, "AB12CD", None),
         ] {
             assert!(text.chars().count() <= PART_CHARS_MAX, "{text}");
         }

@@ -6,6 +6,7 @@
 mod support;
 
 mod board;
+mod care;
 mod cdp;
 mod chromium;
 mod clinic;

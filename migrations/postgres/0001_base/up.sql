@@ -516,11 +516,15 @@ CREATE TABLE encounters (
   arrived_at timestamptz,
   started_at timestamptz,
   ended_at timestamptz,
+  -- When somebody must see to it, unless both are there again by then.
+  interrupted_due_at timestamptz,
   updated_at timestamptz NOT NULL,
-  CHECK ((status = 'finished') = (outcome IS NOT NULL))
+  CHECK ((status = 'finished') = (outcome IS NOT NULL)),
+  CHECK (interrupted_due_at IS NULL OR status = 'onleave')
 );
 CREATE INDEX encounters_waiting ON encounters (practitioner_id, status, arrived_at);
 CREATE INDEX encounters_by_patient ON encounters (patient_id, starts_at);
+CREATE INDEX encounters_interrupted ON encounters (interrupted_due_at) WHERE interrupted_due_at IS NOT NULL;
 
 -- A practitioner is late, or on time again (0); the row with the highest number counts.
 CREATE TABLE practitioner_delays (
@@ -683,6 +687,119 @@ CREATE TABLE call_events (
   why text,
   UNIQUE (encounter_id, seq)
 );
+
+-- Somebody of the clinic must see to it that a person is not forgotten (FHIR R4 Task).
+CREATE TABLE tasks (
+  id uuid NOT NULL PRIMARY KEY,
+  code text NOT NULL CHECK (code IN ('callback', 'interrupted')),
+  status text NOT NULL CHECK (status IN ('requested', 'accepted', 'in-progress', 'completed', 'cancelled')),
+  organization_id uuid NOT NULL REFERENCES organizations (id),
+  patient_id uuid NOT NULL REFERENCES patients (id),
+  practitioner_id uuid NOT NULL REFERENCES practitioners (id),
+  encounter_id uuid NOT NULL REFERENCES encounters (id),
+  -- Who answers for it; NULL: the clinic's office.
+  owner_id uuid REFERENCES accounts (id),
+  why text NOT NULL CHECK (why IN ('no_answer', 'no_telephone', 'interrupted', 'door_closed')),
+  -- How often the person was called and not reached.
+  attempts integer NOT NULL CHECK (attempts >= 0),
+  outcome text CHECK (outcome IN ('reached', 'moved', 'deferred')),
+  due_at timestamptz NOT NULL,
+  created_at timestamptz NOT NULL,
+  updated_at timestamptz NOT NULL,
+  CHECK ((status = 'completed') = (outcome IS NOT NULL)),
+  CHECK (status NOT IN ('accepted', 'in-progress', 'completed') OR owner_id IS NOT NULL)
+);
+CREATE UNIQUE INDEX tasks_one_open ON tasks (encounter_id, code)
+  WHERE status IN ('requested', 'accepted', 'in-progress');
+CREATE INDEX tasks_by_organization ON tasks (organization_id, status, due_at, id);
+CREATE INDEX tasks_by_practitioner ON tasks (practitioner_id, status, due_at, id);
+
+-- Somebody is rung who is not in the room.
+CREATE TABLE rings (
+  id uuid NOT NULL PRIMARY KEY,
+  encounter_id uuid NOT NULL REFERENCES encounters (id),
+  participant_id uuid NOT NULL REFERENCES encounter_participants (id),
+  rung_by uuid NOT NULL REFERENCES accounts (id),
+  state text NOT NULL CHECK (state IN ('ringing', 'answered', 'no_answer', 'called_back', 'gone')),
+  attempt integer NOT NULL CHECK (attempt IN (1, 2)),
+  rung_at timestamptz NOT NULL,
+  -- When the next step is due; NULL: none is.
+  due_at timestamptz,
+  -- When a text was put into the outbox.
+  told_at timestamptz,
+  ended_at timestamptz,
+  task_id uuid REFERENCES tasks (id),
+  CHECK (state <> 'ringing' OR due_at IS NOT NULL),
+  CHECK (state IN ('ringing', 'no_answer') OR due_at IS NULL),
+  CHECK ((state IN ('answered', 'called_back', 'gone')) = (ended_at IS NOT NULL))
+);
+CREATE UNIQUE INDEX rings_one ON rings (participant_id) WHERE state = 'ringing';
+CREATE INDEX rings_due ON rings (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX rings_by_encounter ON rings (encounter_id, rung_at);
+
+-- What can be consented to; the highest version of a kind is the one that counts.
+CREATE TABLE consent_forms (
+  kind text NOT NULL CHECK (kind IN ('telehealth', 'recording', 'third_party', 'trainee')),
+  version integer NOT NULL CHECK (version > 0),
+  PRIMARY KEY (kind, version)
+);
+INSERT INTO consent_forms (kind, version) VALUES
+  ('telehealth', 1), ('recording', 1), ('third_party', 1), ('trainee', 1);
+
+-- What somebody has consented to: nothing but the withdrawal is ever added.
+CREATE TABLE consents (
+  id uuid NOT NULL PRIMARY KEY,
+  kind text NOT NULL,
+  form_version integer NOT NULL,
+  language text NOT NULL CHECK (language IN ('en', 'ru')),
+  organization_id uuid NOT NULL REFERENCES organizations (id),
+  patient_id uuid NOT NULL REFERENCES patients (id),
+  -- NULL: all visits of the patient.
+  encounter_id uuid REFERENCES encounters (id),
+  -- Whose it is; NULL: the patient's, who has no account.
+  person_id uuid REFERENCES accounts (id),
+  given_by text NOT NULL CHECK (given_by IN ('self', 'relative', 'guardian')),
+  relationship text CHECK (relationship IN ('parent', 'spouse', 'child', 'sibling', 'grandparent', 'guardian', 'other')),
+  recorded_by uuid NOT NULL REFERENCES accounts (id),
+  given_at timestamptz NOT NULL,
+  withdrawn_at timestamptz,
+  withdrawn_by uuid REFERENCES accounts (id),
+  FOREIGN KEY (kind, form_version) REFERENCES consent_forms (kind, version),
+  CHECK ((given_by = 'self') = (relationship IS NULL)),
+  CHECK ((withdrawn_at IS NULL) = (withdrawn_by IS NULL)),
+  CHECK (withdrawn_at >= given_at),
+  CHECK (kind <> 'recording' OR (encounter_id IS NOT NULL AND person_id IS NOT NULL))
+);
+CREATE UNIQUE INDEX consents_one ON consents (encounter_id, person_id, kind, form_version)
+  WHERE withdrawn_at IS NULL;
+CREATE INDEX consents_by_encounter ON consents (encounter_id, given_at, id);
+CREATE INDEX consents_by_patient ON consents (patient_id, given_at, id);
+
+-- Recordings of a visit. None are made yet; the guards below are there before the first.
+CREATE TABLE recordings (
+  id uuid NOT NULL PRIMARY KEY,
+  encounter_id uuid NOT NULL REFERENCES encounters (id),
+  started_by uuid NOT NULL REFERENCES accounts (id),
+  started_at timestamptz NOT NULL,
+  ended_at timestamptz
+);
+CREATE INDEX recordings_by_encounter ON recordings (encounter_id, started_at);
+
+-- What is written between whoever waits, the practitioner and the office; sealed with the patient's key.
+CREATE TABLE chat_messages (
+  id uuid NOT NULL PRIMARY KEY,
+  encounter_id uuid NOT NULL REFERENCES encounters (id),
+  organization_id uuid NOT NULL REFERENCES organizations (id),
+  seq integer NOT NULL CHECK (seq BETWEEN 1 AND 200),
+  audience text NOT NULL CHECK (audience IN ('practitioner', 'office')),
+  side text NOT NULL CHECK (side IN ('patient', 'practitioner', 'office')),
+  author_id uuid NOT NULL REFERENCES accounts (id),
+  text_sealed bytea NOT NULL,
+  created_at timestamptz NOT NULL,
+  UNIQUE (encounter_id, seq),
+  CHECK (side <> 'office' OR audience = 'office')
+);
+CREATE INDEX chat_messages_by_organization ON chat_messages (organization_id, audience, created_at);
 
 -- Records. Bodies are sealed with the patient's key.
 CREATE TABLE notes (
@@ -1036,3 +1153,77 @@ ALTER TABLE audit_events ENABLE ALWAYS TRIGGER audit_events_not_truncated;
 CREATE TRIGGER occupancies_not_truncated BEFORE TRUNCATE ON occupancies EXECUTE FUNCTION refuse('occupancy_kept');
 CREATE TRIGGER appointments_not_truncated BEFORE TRUNCATE ON appointments EXECUTE FUNCTION refuse('appointment_kept');
 CREATE TRIGGER appointment_moves_not_truncated BEFORE TRUNCATE ON appointment_moves EXECUTE FUNCTION refuse('move_kept');
+
+-- Nobody is forgotten by a change of what has ended.
+CREATE TRIGGER tasks_ended BEFORE UPDATE ON tasks FOR EACH ROW WHEN (OLD.status IN ('completed', 'cancelled')
+    OR (NEW.id, NEW.code, NEW.organization_id, NEW.patient_id, NEW.encounter_id, NEW.created_at)
+    IS DISTINCT FROM (OLD.id, OLD.code, OLD.organization_id, OLD.patient_id, OLD.encounter_id, OLD.created_at))
+  EXECUTE FUNCTION refuse('task_kept');
+CREATE TRIGGER tasks_kept BEFORE DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION refuse('task_kept');
+CREATE TRIGGER rings_ended BEFORE UPDATE ON rings FOR EACH ROW WHEN (OLD.state IN ('answered', 'called_back', 'gone')
+    OR (NEW.id, NEW.encounter_id, NEW.participant_id, NEW.rung_by, NEW.rung_at)
+    IS DISTINCT FROM (OLD.id, OLD.encounter_id, OLD.participant_id, OLD.rung_by, OLD.rung_at))
+  EXECUTE FUNCTION refuse('ring_kept');
+
+-- A consent is added and withdrawn once; it never changes otherwise.
+CREATE TRIGGER consents_kept BEFORE UPDATE ON consents FOR EACH ROW
+  WHEN (OLD.withdrawn_at IS NOT NULL OR NEW.withdrawn_at IS NULL
+    OR (NEW.id, NEW.kind, NEW.form_version, NEW.language, NEW.organization_id, NEW.patient_id, NEW.encounter_id,
+      NEW.person_id, NEW.given_by, NEW.relationship, NEW.recorded_by, NEW.given_at)
+    IS DISTINCT FROM (OLD.id, OLD.kind, OLD.form_version, OLD.language, OLD.organization_id, OLD.patient_id,
+      OLD.encounter_id, OLD.person_id, OLD.given_by, OLD.relationship, OLD.recorded_by, OLD.given_at))
+  EXECUTE FUNCTION refuse('consent_kept');
+CREATE TRIGGER consents_not_removed BEFORE DELETE ON consents FOR EACH ROW EXECUTE FUNCTION refuse('consent_kept');
+CREATE TRIGGER consents_not_truncated BEFORE TRUNCATE ON consents EXECUTE FUNCTION refuse('consent_kept');
+CREATE TRIGGER consent_forms_frozen BEFORE UPDATE ON consent_forms FOR EACH ROW EXECUTE FUNCTION refuse('consent_kept');
+CREATE TRIGGER consent_forms_kept BEFORE DELETE ON consent_forms FOR EACH ROW EXECUTE FUNCTION refuse('consent_kept');
+
+-- Nobody is recorded who has not consented: a recording begins when everybody who is there has, and
+-- ends with the first who comes without a consent or withdraws it. Whoever is neither only invited
+-- nor gone is there. Both sides wait for the visit's row, so that neither overlooks the other.
+CREATE FUNCTION recording_allowed(visit uuid) RETURNS boolean LANGUAGE sql AS $$
+  SELECT EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = visit
+      AND p.state NOT IN ('invited', 'left', 'denied', 'removed'))
+    AND NOT EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = visit
+      AND p.state NOT IN ('invited', 'left', 'denied', 'removed')
+      AND NOT EXISTS (SELECT 1 FROM consents c WHERE c.encounter_id = visit AND c.person_id = p.account_id
+        AND c.kind = 'recording' AND c.withdrawn_at IS NULL
+        AND c.form_version = (SELECT max(f.version) FROM consent_forms f WHERE f.kind = 'recording')))
+$$;
+CREATE FUNCTION recordings_consented() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM 1 FROM encounters WHERE id = NEW.encounter_id FOR NO KEY UPDATE;
+  IF NOT recording_allowed(NEW.encounter_id) THEN
+    RAISE EXCEPTION USING MESSAGE = 'consent_missing', ERRCODE = 'FD001';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER recordings_consented BEFORE INSERT ON recordings FOR EACH ROW EXECUTE FUNCTION recordings_consented();
+CREATE TRIGGER recordings_in_place BEFORE UPDATE ON recordings FOR EACH ROW
+  WHEN (OLD.ended_at IS NOT NULL OR NEW.ended_at IS NULL OR (NEW.id, NEW.encounter_id, NEW.started_by, NEW.started_at)
+    IS DISTINCT FROM (OLD.id, OLD.encounter_id, OLD.started_by, OLD.started_at))
+  EXECUTE FUNCTION refuse('recording_kept');
+CREATE FUNCTION recordings_stop() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM 1 FROM encounters WHERE id = NEW.encounter_id FOR NO KEY UPDATE;
+  UPDATE recordings SET ended_at = CASE TG_TABLE_NAME WHEN 'consents' THEN (to_jsonb(NEW) ->> 'withdrawn_at')::timestamptz
+      ELSE (to_jsonb(NEW) ->> 'updated_at')::timestamptz END
+    WHERE encounter_id = NEW.encounter_id AND ended_at IS NULL AND NOT recording_allowed(NEW.encounter_id);
+  RETURN NULL;
+END $$;
+CREATE TRIGGER participants_stop_recordings AFTER INSERT OR UPDATE OF state, account_id, encounter_id ON encounter_participants
+  FOR EACH ROW WHEN (NEW.state NOT IN ('invited', 'left', 'denied', 'removed')) EXECUTE FUNCTION recordings_stop();
+CREATE TRIGGER consents_stop_recordings AFTER UPDATE ON consents FOR EACH ROW
+  WHEN (NEW.kind = 'recording') EXECUTE FUNCTION recordings_stop();
+ALTER TABLE consents ENABLE ALWAYS TRIGGER consents_kept;
+ALTER TABLE consents ENABLE ALWAYS TRIGGER consents_not_removed;
+ALTER TABLE consents ENABLE ALWAYS TRIGGER consents_not_truncated;
+ALTER TABLE consents ENABLE ALWAYS TRIGGER consents_stop_recordings;
+ALTER TABLE recordings ENABLE ALWAYS TRIGGER recordings_consented;
+ALTER TABLE recordings ENABLE ALWAYS TRIGGER recordings_in_place;
+ALTER TABLE encounter_participants ENABLE ALWAYS TRIGGER participants_stop_recordings;
+
+-- What was written stays as it was written.
+CREATE TRIGGER chat_messages_frozen BEFORE UPDATE ON chat_messages FOR EACH ROW EXECUTE FUNCTION refuse('message_kept');
+CREATE TRIGGER chat_messages_kept BEFORE DELETE ON chat_messages FOR EACH ROW EXECUTE FUNCTION refuse('message_kept');
+CREATE TRIGGER chat_messages_not_truncated BEFORE TRUNCATE ON chat_messages EXECUTE FUNCTION refuse('message_kept');

@@ -513,11 +513,15 @@ CREATE TABLE encounters (
   arrived_at INTEGER,
   started_at INTEGER,
   ended_at INTEGER,
+  -- When somebody must see to it, unless both are there again by then.
+  interrupted_due_at INTEGER,
   updated_at INTEGER NOT NULL,
-  CHECK ((status = 'finished') = (outcome IS NOT NULL))
+  CHECK ((status = 'finished') = (outcome IS NOT NULL)),
+  CHECK (interrupted_due_at IS NULL OR status = 'onleave')
 ) STRICT;
 CREATE INDEX encounters_waiting ON encounters (practitioner_id, status, arrived_at);
 CREATE INDEX encounters_by_patient ON encounters (patient_id, starts_at);
+CREATE INDEX encounters_interrupted ON encounters (interrupted_due_at) WHERE interrupted_due_at IS NOT NULL;
 
 -- A practitioner is late, or on time again (0); the row with the highest number counts.
 CREATE TABLE practitioner_delays (
@@ -650,6 +654,119 @@ CREATE TABLE call_events (
   why TEXT,
   UNIQUE (encounter_id, seq)
 ) STRICT;
+
+-- Somebody of the clinic must see to it that a person is not forgotten (FHIR R4 Task).
+CREATE TABLE tasks (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  code TEXT NOT NULL CHECK (code IN ('callback', 'interrupted')),
+  status TEXT NOT NULL CHECK (status IN ('requested', 'accepted', 'in-progress', 'completed', 'cancelled')),
+  organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
+  patient_id BLOB NOT NULL CHECK (length(patient_id) = 16) REFERENCES patients (id),
+  practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
+  encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
+  -- Who answers for it; NULL: the clinic's office.
+  owner_id BLOB CHECK (length(owner_id) = 16) REFERENCES accounts (id),
+  why TEXT NOT NULL CHECK (why IN ('no_answer', 'no_telephone', 'interrupted', 'door_closed')),
+  -- How often the person was called and not reached.
+  attempts INTEGER NOT NULL CHECK (attempts >= 0),
+  outcome TEXT CHECK (outcome IN ('reached', 'moved', 'deferred')),
+  due_at INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  CHECK ((status = 'completed') = (outcome IS NOT NULL)),
+  CHECK (status NOT IN ('accepted', 'in-progress', 'completed') OR owner_id IS NOT NULL)
+) STRICT;
+CREATE UNIQUE INDEX tasks_one_open ON tasks (encounter_id, code)
+  WHERE status IN ('requested', 'accepted', 'in-progress');
+CREATE INDEX tasks_by_organization ON tasks (organization_id, status, due_at, id);
+CREATE INDEX tasks_by_practitioner ON tasks (practitioner_id, status, due_at, id);
+
+-- Somebody is rung who is not in the room.
+CREATE TABLE rings (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
+  participant_id BLOB NOT NULL CHECK (length(participant_id) = 16) REFERENCES encounter_participants (id),
+  rung_by BLOB NOT NULL CHECK (length(rung_by) = 16) REFERENCES accounts (id),
+  state TEXT NOT NULL CHECK (state IN ('ringing', 'answered', 'no_answer', 'called_back', 'gone')),
+  attempt INTEGER NOT NULL CHECK (attempt IN (1, 2)),
+  rung_at INTEGER NOT NULL,
+  -- When the next step is due; NULL: none is.
+  due_at INTEGER,
+  -- When a text was put into the outbox.
+  told_at INTEGER,
+  ended_at INTEGER,
+  task_id BLOB CHECK (length(task_id) = 16) REFERENCES tasks (id),
+  CHECK (state <> 'ringing' OR due_at IS NOT NULL),
+  CHECK (state IN ('ringing', 'no_answer') OR due_at IS NULL),
+  CHECK ((state IN ('answered', 'called_back', 'gone')) = (ended_at IS NOT NULL))
+) STRICT;
+CREATE UNIQUE INDEX rings_one ON rings (participant_id) WHERE state = 'ringing';
+CREATE INDEX rings_due ON rings (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX rings_by_encounter ON rings (encounter_id, rung_at);
+
+-- What can be consented to; the highest version of a kind is the one that counts.
+CREATE TABLE consent_forms (
+  kind TEXT NOT NULL CHECK (kind IN ('telehealth', 'recording', 'third_party', 'trainee')),
+  version INTEGER NOT NULL CHECK (version > 0),
+  PRIMARY KEY (kind, version)
+) STRICT;
+INSERT INTO consent_forms (kind, version) VALUES
+  ('telehealth', 1), ('recording', 1), ('third_party', 1), ('trainee', 1);
+
+-- What somebody has consented to: nothing but the withdrawal is ever added.
+CREATE TABLE consents (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  kind TEXT NOT NULL,
+  form_version INTEGER NOT NULL,
+  language TEXT NOT NULL CHECK (language IN ('en', 'ru')),
+  organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
+  patient_id BLOB NOT NULL CHECK (length(patient_id) = 16) REFERENCES patients (id),
+  -- NULL: all visits of the patient.
+  encounter_id BLOB CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
+  -- Whose it is; NULL: the patient's, who has no account.
+  person_id BLOB CHECK (length(person_id) = 16) REFERENCES accounts (id),
+  given_by TEXT NOT NULL CHECK (given_by IN ('self', 'relative', 'guardian')),
+  relationship TEXT CHECK (relationship IN ('parent', 'spouse', 'child', 'sibling', 'grandparent', 'guardian', 'other')),
+  recorded_by BLOB NOT NULL CHECK (length(recorded_by) = 16) REFERENCES accounts (id),
+  given_at INTEGER NOT NULL,
+  withdrawn_at INTEGER,
+  withdrawn_by BLOB CHECK (length(withdrawn_by) = 16) REFERENCES accounts (id),
+  FOREIGN KEY (kind, form_version) REFERENCES consent_forms (kind, version),
+  CHECK ((given_by = 'self') = (relationship IS NULL)),
+  CHECK ((withdrawn_at IS NULL) = (withdrawn_by IS NULL)),
+  CHECK (withdrawn_at >= given_at),
+  CHECK (kind <> 'recording' OR (encounter_id IS NOT NULL AND person_id IS NOT NULL))
+) STRICT;
+CREATE UNIQUE INDEX consents_one ON consents (encounter_id, person_id, kind, form_version)
+  WHERE withdrawn_at IS NULL;
+CREATE INDEX consents_by_encounter ON consents (encounter_id, given_at, id);
+CREATE INDEX consents_by_patient ON consents (patient_id, given_at, id);
+
+-- Recordings of a visit. None are made yet; the guards below are there before the first.
+CREATE TABLE recordings (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
+  started_by BLOB NOT NULL CHECK (length(started_by) = 16) REFERENCES accounts (id),
+  started_at INTEGER NOT NULL,
+  ended_at INTEGER
+) STRICT;
+CREATE INDEX recordings_by_encounter ON recordings (encounter_id, started_at);
+
+-- What is written between whoever waits, the practitioner and the office; sealed with the patient's key.
+CREATE TABLE chat_messages (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
+  organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
+  seq INTEGER NOT NULL CHECK (seq BETWEEN 1 AND 200),
+  audience TEXT NOT NULL CHECK (audience IN ('practitioner', 'office')),
+  side TEXT NOT NULL CHECK (side IN ('patient', 'practitioner', 'office')),
+  author_id BLOB NOT NULL CHECK (length(author_id) = 16) REFERENCES accounts (id),
+  text_sealed BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  UNIQUE (encounter_id, seq),
+  CHECK (side <> 'office' OR audience = 'office')
+) STRICT;
+CREATE INDEX chat_messages_by_organization ON chat_messages (organization_id, audience, created_at);
 
 -- Records. Bodies are sealed with the patient's key.
 CREATE TABLE notes (
@@ -1053,3 +1170,123 @@ WHEN NEW.rowid <> OLD.rowid OR NEW.id <> OLD.id OR NEW.code <> OLD.code
   SELECT RAISE(ABORT, 'appointment_kept');
 END;
 CREATE TRIGGER appointments_kept BEFORE DELETE ON appointments BEGIN SELECT RAISE(ABORT, 'appointment_kept'); END;
+
+-- Nobody is forgotten by a change of what has ended.
+CREATE TRIGGER tasks_ended BEFORE UPDATE ON tasks WHEN OLD.status IN ('completed', 'cancelled')
+  OR NEW.rowid IS NOT OLD.rowid
+  OR NEW.id IS NOT OLD.id
+  OR NEW.code IS NOT OLD.code
+  OR NEW.organization_id IS NOT OLD.organization_id
+  OR NEW.patient_id IS NOT OLD.patient_id
+  OR NEW.encounter_id IS NOT OLD.encounter_id
+  OR NEW.created_at IS NOT OLD.created_at BEGIN
+  SELECT RAISE(ABORT, 'task_kept');
+END;
+CREATE TRIGGER tasks_kept BEFORE DELETE ON tasks BEGIN SELECT RAISE(ABORT, 'task_kept'); END;
+CREATE TRIGGER tasks_not_replaced BEFORE INSERT ON tasks BEGIN
+  SELECT RAISE(ABORT, 'task_kept') WHERE EXISTS (SELECT 1 FROM tasks WHERE id = NEW.id)
+    OR EXISTS (SELECT 1 FROM tasks WHERE rowid = NEW.rowid);
+  -- An open one that is there already is left, as ON CONFLICT DO NOTHING would.
+  SELECT RAISE(IGNORE) WHERE NEW.status IN ('requested', 'accepted', 'in-progress') AND EXISTS (SELECT 1 FROM tasks
+    WHERE encounter_id = NEW.encounter_id AND code = NEW.code AND status IN ('requested', 'accepted', 'in-progress'));
+END;
+CREATE TRIGGER rings_ended BEFORE UPDATE ON rings WHEN OLD.state IN ('answered', 'called_back', 'gone')
+  OR NEW.id IS NOT OLD.id
+  OR NEW.encounter_id IS NOT OLD.encounter_id
+  OR NEW.participant_id IS NOT OLD.participant_id
+  OR NEW.rung_by IS NOT OLD.rung_by
+  OR NEW.rung_at IS NOT OLD.rung_at BEGIN
+  SELECT RAISE(ABORT, 'ring_kept');
+END;
+
+-- A consent is added and withdrawn once; it never changes otherwise.
+CREATE TRIGGER consents_kept BEFORE UPDATE ON consents WHEN OLD.withdrawn_at IS NOT NULL OR NEW.withdrawn_at IS NULL
+  OR NEW.rowid IS NOT OLD.rowid
+  OR NEW.id IS NOT OLD.id
+  OR NEW.kind IS NOT OLD.kind
+  OR NEW.form_version IS NOT OLD.form_version
+  OR NEW.language IS NOT OLD.language
+  OR NEW.organization_id IS NOT OLD.organization_id
+  OR NEW.patient_id IS NOT OLD.patient_id
+  OR NEW.encounter_id IS NOT OLD.encounter_id
+  OR NEW.person_id IS NOT OLD.person_id
+  OR NEW.given_by IS NOT OLD.given_by
+  OR NEW.relationship IS NOT OLD.relationship
+  OR NEW.recorded_by IS NOT OLD.recorded_by
+  OR NEW.given_at IS NOT OLD.given_at BEGIN
+  SELECT RAISE(ABORT, 'consent_kept');
+END;
+CREATE TRIGGER consents_not_removed BEFORE DELETE ON consents BEGIN SELECT RAISE(ABORT, 'consent_kept'); END;
+CREATE TRIGGER consents_not_replaced BEFORE INSERT ON consents BEGIN
+  SELECT RAISE(ABORT, 'consent_kept') WHERE EXISTS (SELECT 1 FROM consents WHERE id = NEW.id)
+    OR EXISTS (SELECT 1 FROM consents WHERE rowid = NEW.rowid);
+  SELECT RAISE(IGNORE) WHERE NEW.withdrawn_at IS NULL AND EXISTS (SELECT 1 FROM consents
+    WHERE encounter_id = NEW.encounter_id AND person_id = NEW.person_id AND kind = NEW.kind
+      AND form_version = NEW.form_version AND withdrawn_at IS NULL);
+END;
+CREATE TRIGGER consent_forms_frozen BEFORE UPDATE ON consent_forms BEGIN SELECT RAISE(ABORT, 'consent_kept'); END;
+CREATE TRIGGER consent_forms_kept BEFORE DELETE ON consent_forms BEGIN SELECT RAISE(ABORT, 'consent_kept'); END;
+
+-- Nobody is recorded who has not consented: a recording begins when everybody who is there has, and
+-- ends with the first who comes without a consent or withdraws it. Whoever is neither only invited
+-- nor gone is there.
+CREATE TRIGGER recordings_consented BEFORE INSERT ON recordings BEGIN
+  SELECT RAISE(ABORT, 'consent_missing') WHERE NOT (EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id
+      AND p.state NOT IN ('invited', 'left', 'denied', 'removed'))
+    AND NOT EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id
+      AND p.state NOT IN ('invited', 'left', 'denied', 'removed')
+      AND NOT EXISTS (SELECT 1 FROM consents c WHERE c.encounter_id = NEW.encounter_id AND c.person_id = p.account_id
+        AND c.kind = 'recording' AND c.withdrawn_at IS NULL
+        AND c.form_version = (SELECT max(f.version) FROM consent_forms f WHERE f.kind = 'recording'))));
+  SELECT RAISE(ABORT, 'recording_kept') WHERE EXISTS (SELECT 1 FROM recordings WHERE id = NEW.id)
+    OR EXISTS (SELECT 1 FROM recordings WHERE rowid = NEW.rowid);
+END;
+CREATE TRIGGER recordings_in_place BEFORE UPDATE ON recordings WHEN OLD.ended_at IS NOT NULL OR NEW.ended_at IS NULL
+  OR NEW.rowid IS NOT OLD.rowid
+  OR NEW.id IS NOT OLD.id
+  OR NEW.encounter_id IS NOT OLD.encounter_id
+  OR NEW.started_by IS NOT OLD.started_by
+  OR NEW.started_at IS NOT OLD.started_at BEGIN
+  SELECT RAISE(ABORT, 'recording_kept');
+END;
+CREATE TRIGGER participants_come_to_recordings AFTER INSERT ON encounter_participants
+WHEN NEW.state NOT IN ('invited', 'left', 'denied', 'removed') BEGIN
+  UPDATE recordings SET ended_at = NEW.updated_at WHERE encounter_id = NEW.encounter_id AND ended_at IS NULL
+    AND NOT (EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id
+      AND p.state NOT IN ('invited', 'left', 'denied', 'removed'))
+    AND NOT EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id
+      AND p.state NOT IN ('invited', 'left', 'denied', 'removed')
+      AND NOT EXISTS (SELECT 1 FROM consents c WHERE c.encounter_id = NEW.encounter_id AND c.person_id = p.account_id
+        AND c.kind = 'recording' AND c.withdrawn_at IS NULL
+        AND c.form_version = (SELECT max(f.version) FROM consent_forms f WHERE f.kind = 'recording'))));
+END;
+CREATE TRIGGER participants_stop_recordings AFTER UPDATE OF state, account_id, encounter_id ON encounter_participants
+WHEN NEW.state NOT IN ('invited', 'left', 'denied', 'removed') BEGIN
+  UPDATE recordings SET ended_at = NEW.updated_at WHERE encounter_id = NEW.encounter_id AND ended_at IS NULL
+    AND NOT (EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id
+      AND p.state NOT IN ('invited', 'left', 'denied', 'removed'))
+    AND NOT EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id
+      AND p.state NOT IN ('invited', 'left', 'denied', 'removed')
+      AND NOT EXISTS (SELECT 1 FROM consents c WHERE c.encounter_id = NEW.encounter_id AND c.person_id = p.account_id
+        AND c.kind = 'recording' AND c.withdrawn_at IS NULL
+        AND c.form_version = (SELECT max(f.version) FROM consent_forms f WHERE f.kind = 'recording'))));
+END;
+CREATE TRIGGER consents_stop_recordings AFTER UPDATE ON consents WHEN NEW.kind = 'recording' BEGIN
+  UPDATE recordings SET ended_at = NEW.withdrawn_at WHERE encounter_id = NEW.encounter_id AND ended_at IS NULL
+    AND NOT (EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id
+      AND p.state NOT IN ('invited', 'left', 'denied', 'removed'))
+    AND NOT EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id
+      AND p.state NOT IN ('invited', 'left', 'denied', 'removed')
+      AND NOT EXISTS (SELECT 1 FROM consents c WHERE c.encounter_id = NEW.encounter_id AND c.person_id = p.account_id
+        AND c.kind = 'recording' AND c.withdrawn_at IS NULL
+        AND c.form_version = (SELECT max(f.version) FROM consent_forms f WHERE f.kind = 'recording'))));
+END;
+
+-- What was written stays as it was written.
+CREATE TRIGGER chat_messages_frozen BEFORE UPDATE ON chat_messages BEGIN SELECT RAISE(ABORT, 'message_kept'); END;
+CREATE TRIGGER chat_messages_kept BEFORE DELETE ON chat_messages BEGIN SELECT RAISE(ABORT, 'message_kept'); END;
+CREATE TRIGGER chat_messages_not_replaced BEFORE INSERT ON chat_messages BEGIN
+  SELECT RAISE(ABORT, 'message_kept') WHERE EXISTS (SELECT 1 FROM chat_messages WHERE id = NEW.id
+    OR (encounter_id = NEW.encounter_id AND seq = NEW.seq))
+    OR EXISTS (SELECT 1 FROM chat_messages WHERE rowid = NEW.rowid);
+END;

@@ -16,6 +16,7 @@ use tokio_postgres::{Client, Statement};
 
 use crate::base::db::link::{LinkError, link};
 use crate::base::seal::{Seal, Unsealed};
+use crate::call::event::News;
 use crate::encounter::{EncounterId, ParticipantId};
 use crate::practitioner::PractitionerId;
 
@@ -91,6 +92,13 @@ pub enum Post {
     Over {
         /// The visit.
         encounter: EncounterId,
+    },
+    /// There is news in a visit of yours.
+    News {
+        /// The visit.
+        encounter: EncounterId,
+        /// What.
+        news: News,
     },
     /// A sign-in has ended.
     SignedOut {

@@ -159,7 +159,11 @@ impl Nodes {
     pub fn pass_on(&self, event: &tx::Event) {
         let Some(net) = &self.net else { return };
         match event {
-            tx::Event::Admission(encounter, ..) | tx::Event::EncounterOver(encounter)
+            tx::Event::Admission(encounter, ..)
+            | tx::Event::EncounterOver(encounter)
+            | tx::Event::Ringing(encounter, ..)
+            | tx::Event::CareMoved(encounter)
+            | tx::Event::Wrote(encounter)
                 if self.holds(*encounter) && self.tenure().speaks() => {}
             tx::Event::MessageQueued => {}
             tx::Event::QueueMoved(practitioner) => {

@@ -12,7 +12,7 @@ use crate::access::table::Action;
 use crate::base::app::App;
 use crate::base::ctx::look_as_system;
 use crate::base::tx::{self, Tx};
-use crate::call::event::{Event, OverWhy};
+use crate::call::event::{self as call, Event, OverWhy};
 use crate::call::{remember, socket};
 use crate::encounter::{Admission, EncounterId, ParticipantId, ParticipantState, find_participant};
 
@@ -102,6 +102,15 @@ async fn pass_on(app: &Arc<App>, net: &Net, event: tx::Event) {
             }
             return;
         }
+        tx::Event::Ringing(encounter, participant, ring) => {
+            (encounter, Post::News { encounter, news: call::News::Ringing(participant, ring) })
+        }
+        tx::Event::CareMoved(encounter) => {
+            (encounter, Post::News { encounter, news: call::News::Care })
+        }
+        tx::Event::Wrote(encounter) => {
+            (encounter, Post::News { encounter, news: call::News::Chat })
+        }
         tx::Event::MessageQueued | tx::Event::QueueMoved(_) => return,
     };
     for _ in 0..TELL_TRIES {
@@ -112,6 +121,10 @@ async fn pass_on(app: &Arc<App>, net: &Net, event: tx::Event) {
             match owner {
                 // Nobody sits there: whoever comes reads what was written.
                 None => return,
+                // Told at once where it happened; to be told twice is to be rung twice.
+                Some(owner) if owner == office.tenure.node && matches!(post, Post::News { .. }) => {
+                    return;
+                }
                 Some(owner) if owner == office.tenure.node => return hear(app, post).await,
                 Some(owner) if office.out.tell(owner, &post) => return,
                 Some(_) => {}
@@ -128,6 +141,9 @@ async fn hear(app: &Arc<App>, post: Post) {
         Post::Over { encounter } => {
             let over = Event::Over(OverWhy::Finished);
             remember(app, app.rooms.apply(encounter, None, over)).await;
+        }
+        Post::News { encounter, news } => {
+            remember(app, app.rooms.apply(encounter, None, Event::News(news))).await;
         }
         Post::SignedOut { session } => remember(app, app.rooms.sign_out(session)).await,
         Post::Moved { practitioners } => {

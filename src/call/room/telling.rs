@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Line, PING_MS, Room, Seat, Wait, seat_secs};
 use crate::base::column::Instant;
-use crate::call::event::{Credentials, Effect, LineId};
+use crate::call::event::{Credentials, Effect, LineId, News};
 use crate::call::ice::IceServer;
 use crate::call::message::{
     EdgeView, ErrorCode, MESSAGE_BYTES_MAX, Peer, PeerChange, SeatState, Turn,
@@ -85,6 +85,21 @@ impl Room {
             }
         }
         self.tell(id, "waiting", &body, now);
+    }
+
+    /// Says that there is something new, not what: that is asked for over HTTP, by whoever may know.
+    pub(super) fn tell_news(&mut self, news: News, now: Instant) {
+        match news {
+            News::Ringing(id, ring) => self.tell(id, "ringing", &json!({"ring": ring}), now),
+            News::Care => self.tell_all("care", now),
+            News::Chat => self.tell_all("chat", now),
+        }
+    }
+
+    fn tell_all(&mut self, t: &str, now: Instant) {
+        for id in self.ids(|_| true) {
+            self.tell(id, t, &json!({}), now);
+        }
     }
 
     pub(super) fn wait_now(&self) -> Wait {

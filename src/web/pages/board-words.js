@@ -13,6 +13,8 @@ learn({
   'board.keys': ['Перетащите приём или нажмите на нём Enter: стрелки двигают, Enter показывает, что получится, Esc отпускает.', 'Drag a visit, or press Enter on it: arrows move it, Enter shows what would come of it, Esc lets it go.'],
   'board.notthere': ['Этого приёма в этот день уже нет: его перенесли или отменили.', 'That visit is no longer on this day: it was moved or called off.'],
   'office.day': ['Доска', 'Board'],
+  'office.tasks': ['Задачи', 'Tasks'],
+  'office.todo': ['сделать: {n}', '{n} to do'],
   'office.waitlist': ['Очередь', 'Waiting list'],
   'office.closures': ['Закрытия', 'Closures'],
   'office.waiting': ['ждут: {n}', '{n} waiting'],

@@ -3,18 +3,20 @@ import './words.js';
 import './doctor-words.js';
 import './board-words.js';
 import { t } from './i18n.js';
-import { $, show, h, refill, frame, openScreen } from './ui.js';
+import { $, show, h, refill, frame, openScreen, poll } from './ui.js';
 import * as api from './api.js';
 import { signIn, tokenAsked, failed, signOutButton, narrow } from './staff-signin.js';
 import { board } from './board-day.js';
 
 const ROLES = ['registrar', 'clinic_admin', 'feldsher'];
 const CLINIC = 'feldsher.board.clinic';
-const TABS = ['', 'waitlist', 'closures'];
-const state = { me: null, clinic: null, clinics: [], zone: null, many: null, choose: null, waiting: null };
+const TABS = ['', 'tasks', 'waitlist', 'closures'];
+const TASKS_POLL_S = 20;
+const state = { me: null, clinic: null, clinics: [], zone: null, many: null, choose: null, waiting: null, tasks: null, toDo: null };
 
 const routes = [
   [/^#\/waitlist(?:\/([\w-]+))?$/, atClinic(async (...of) => (await import('./board-waitlist.js')).waitlist(...of))],
+  [/^#\/tasks$/, atClinic(async (...of) => (await import('./board-tasks.js')).tasks(...of))],
   [/^#\/closures$/, atClinic(async (...of) => (await import('./board-closures.js')).closures(...of))],
   [/^#\/closures\/([\w-]+)$/, atClinic(async (...of) => (await import('./board-closures.js')).closure(...of))],
   [/^#\/day\/(\d{4}-\d\d-\d\d)\/([\w-]+)$/, atClinic(board)],
@@ -45,12 +47,14 @@ function atClinic(open) {
 
 /** The office's screens, with how many wait for a time. */
 function tabs() {
-  const here = /^#\/(waitlist|closures|week|hours|leave)/.exec(location.hash)?.[1] ?? '';
+  const here = /^#\/(tasks|waitlist|closures|week|hours|leave)/.exec(location.hash)?.[1] ?? '';
   refill($('#office'), TABS.map((name) => h('a', { href: `#/${name}`, class: 'tab', 'aria-current': name === here ? 'page' : null },
     t(`office.${name || 'day'}`),
+    name === 'tasks' && [h('span', { id: 'to-do', class: 'tag urgent', 'aria-hidden': 'true' }), h('span', { id: 'to-do-words', class: 'unseen' })],
     name === 'waitlist' && [h('span', { id: 'waiting', class: 'tag', 'aria-hidden': 'true' }), h('span', { id: 'waiting-words', class: 'unseen' })])));
   $('#office').hidden = false;
   state.waiting(state.many);
+  state.toDo(state.tasks);
 }
 
 async function route() {
@@ -61,7 +65,8 @@ async function route() {
 }
 
 function signedOut(note) {
-  Object.assign(state, { me: null, many: null });
+  Object.assign(state, { me: null, many: null, tasks: null });
+  state.counting?.stop();
   $('#office').hidden = true;
   signIn(t('board.title'), start, note);
 }
@@ -83,8 +88,28 @@ async function start() {
       h('a', { class: 'button second', href: '/doctor' }, t('home.doctorpage')));
   }
   state.clinic = state.clinics.find((one) => one.id === sessionStorage.getItem(CLINIC)) ?? state.clinics[0];
+  count();
   return route();
 }
+
+/** How much must still be done is known on every screen of the office. */
+function count() {
+  state.counting?.stop();
+  state.counting = poll(async () => {
+    const { clinic } = state;
+    const { countTasks } = await import('./board-tasks.js');
+    const many = await countTasks(clinic);
+    if (state.me && state.clinic === clinic) state.toDo(many);
+  }, TASKS_POLL_S);
+}
+
+/** Says how much must be done; nothing where there is nothing. */
+state.toDo = (many) => {
+  state.tasks = many ?? null;
+  $('#to-do').hidden = !many;
+  $('#to-do').textContent = many || '';
+  $('#to-do-words').textContent = many ? t('office.todo', { n: many }) : '';
+};
 
 /** Says how many wait for a time; nothing where that is not known. */
 state.waiting = (many) => {
@@ -96,7 +121,9 @@ state.waiting = (many) => {
 state.choose = (id) => {
   sessionStorage.setItem(CLINIC, id);
   state.many = null;
+  state.tasks = null;
   state.clinic = state.clinics.find((one) => one.id === id);
+  count();
   route();
 };
 frame(`${t('brand')} · ${t('board.title')}`);

@@ -45,6 +45,8 @@ export class Call extends EventTarget {
     this.signal.addEventListener('over', ({ detail }) => this.finish(reasonOf(detail), detail.error));
     this.online = () => { for (const edge of this.edges.values()) if (!edge.up) edge.later(500); };
     window.addEventListener('online', this.online);
+    this.seen = () => this.look();
+    document.addEventListener('visibilitychange', this.seen);
     window.feldsher = { call: { stats: () => this.stats(), dropSocket: () => this.signal.drop(), state: () => this.stage.line.dataset.state } };
   }
 
@@ -84,6 +86,7 @@ export class Call extends EventTarget {
       candidate: () => this.edge(message.edge).receive(message),
       media_state: () => { this.far = body; },
       ended: () => this.finish('ended', null, body),
+      ringing: () => this.news(kind), care: () => this.news(kind), chat: () => this.news(kind),
     }[kind];
     act?.();
     this.draw();
@@ -107,6 +110,7 @@ export class Call extends EventTarget {
     this.returning = false;
     this.part();
     this.tellMedia();
+    this.look();
     this.changed();
   }
 
@@ -139,6 +143,12 @@ export class Call extends EventTarget {
     this.edges.clear();
     this.stage.showRemote(null);
   }
+
+  /** There is something new that is asked for over HTTP. */
+  news(kind) { this.dispatchEvent(new CustomEvent('news', { detail: kind })); }
+
+  /** A page in the background is not looked at: who is away is rung when the door opens. */
+  look() { this.signal.send('presence', { state: document.hidden ? 'away' : 'ready' }); }
 
   changed() { this.dispatchEvent(new CustomEvent('roster', { detail: [...this.roster.values()] })); }
 
@@ -267,6 +277,7 @@ export class Call extends EventTarget {
     if (why.startsWith('left')) this.signal.send('leave', { reason: 'user' });
     this.over = why.startsWith('left') ? 'ended' : why;
     window.removeEventListener('online', this.online);
+    document.removeEventListener('visibilitychange', this.seen);
     clearInterval(this.tick);
     clearInterval(this.meter);
     clearInterval(this.alive);

@@ -5,8 +5,12 @@ import * as api from './api.js';
 import { clock, date, namedDay, dayKey, waitingFor, trustServerTime } from './time.js';
 import { NoteEditor, pastNotes } from './doctor-note.js';
 import { probeLine } from './probe-words.js';
+import { careBox } from './doctor-care.js';
+import { chatPanel } from './chat.js';
 
 const DOOR_POLL_S = 4;
+const CARE_POLL_S = 15;
+const RINGING_POLL_S = 3;
 // What can be said of a visit depends on how far it came: nobody misses a talk that has begun.
 const OUTCOMES = {
   planned: ['patient_absent'], arrived: ['completed', 'technical_failure', 'patient_absent'],
@@ -19,6 +23,9 @@ export async function visit(id, state) {
   const room = new Room(id, state);
   await room.open();
 }
+
+/** Somebody may have a seat and not be there: the line is silent, or the page is in the background. */
+const looks = (one) => one?.state !== 'away' && one?.presence !== 'away';
 
 class Room {
   constructor(id, { me, zone }) {
@@ -48,7 +55,9 @@ class Room {
     this.line = h('p', { id: 'probe-line', class: 'hint', hidden: true });
     this.doorBox = h('section', { class: 'stack', hidden: true }, h('h2', {}, t('dv.waiting')), this.door, this.line);
     this.ends = h('div', { id: 'visit-ends', class: 'stack' });
-    const left = h('div', { class: 'stack sticky' }, this.doorBox, this.callPlace, problemBox(), this.ends);
+    this.care = careBox({ encounter: this.id, zone: this.zone, present: () => this.present() });
+    this.chat = chatPanel({ encounter: this.id, side: 'doctor', zone: this.zone });
+    const left = h('div', { class: 'stack sticky' }, this.doorBox, this.callPlace, problemBox(), this.care.node, this.chat.node, this.ends);
     const right = h('div', { class: 'stack' }, h('p', { class: 'loading' }, t('loading')));
     show(
       h('div', { class: 'spread' },
@@ -60,6 +69,7 @@ class Room {
     const editor = new NoteEditor(this.id, this.me, this.zone);
     const note = editor.open().then(() => refill(right, editor.node, past), (error) => refill(right, h('p', { class: 'problem' }, words(error)), past));
     this.drawEnds();
+    this.attend();
     await Promise.all([note, this.enter()]);
   }
 
@@ -70,6 +80,23 @@ class Room {
       patient.phone,
     ].filter(Boolean);
     return h('p', { class: 'hint', id: 'patient-facts' }, facts.join(' · '));
+  }
+
+  /* Who is missing, and what is written */
+
+  /** The patient waits or is in. */
+  present() {
+    const there = [...(this.call?.roster.values() ?? [])].some((one) => one.role !== 'practitioner' && looks(one));
+    return there || Boolean(this.waits) || this.over || this.visit.can_join === false;
+  }
+
+  attend() {
+    const asked = api.watched(`${this.path}/waiting`);
+    this.attending = poll(async () => {
+      const { last_message: last } = await asked();
+      if (last) this.chat.look(last);
+      return (await this.care.look()) ? RINGING_POLL_S : CARE_POLL_S;
+    }, CARE_POLL_S);
   }
 
   /* The call */
@@ -91,7 +118,8 @@ class Room {
       problem && h('p', { id: 'device-problem', class: 'banner' }, t(problem === 'nocamera' ? 'dv.dark' : 'dv.silent')),
       this.call.stage.node);
     this.call.addEventListener('over', ({ detail }) => this.callOver(detail));
-    this.call.addEventListener('roster', () => this.watch?.now());
+    this.call.addEventListener('roster', () => { this.watch?.now(); this.care.draw(); });
+    this.call.addEventListener('news', () => this.attending.now());
     this.call.start();
     this.watch ??= poll(() => this.lookAtDoor(), DOOR_POLL_S);
     this.drawEnds();
@@ -139,9 +167,11 @@ class Room {
     const mark = JSON.stringify([waiting.map((one) => [one.id, one.state]), inside.map((one) => one.id)]);
     if (mark === this.doorMark) return;
     this.doorMark = mark;
+    this.waits = waiting.some((one) => looks(this.call?.roster.get(one.id)));
     this.doorBox.hidden = !waiting.length;
     refill(this.door, waiting.map((one) => this.doorEntry(one)));
     this.inside = inside;
+    this.care.draw();
     this.drawEnds();
     if (waiting.length) await this.readLine();
   }
@@ -156,6 +186,9 @@ class Room {
   doorEntry(one) {
     const since = one.waiting_since ?? one.since;
     const act = (what) => (event) => busy(event.currentTarget, async () => {
+      const seen = this.call?.roster.get(one.id);
+      // Whoever is let in and does not look is rung as well.
+      if (what === 'admit' && !looks(seen)) await api.post(`${this.path}/rings`, { participant: one.id }).catch(() => {});
       await api.post(`${this.path}/${what}`, { participant: one.id });
       this.doorMark = '';
       await this.watch.now();
@@ -214,6 +247,7 @@ class Room {
     this.gone = true;
     clearTimeout(this.early);
     this.watch?.stop();
+    this.attending?.stop();
     this.call?.finish('left-screen');
   }
 }

@@ -10,6 +10,7 @@ const SEAT = 'feldsher.seat.patient';
 const NOTE_POLL_S = 10;
 /** As the server has it: a line can be measured all of the day before. */
 const PROBE_AHEAD_MS = 48 * 3_600_000;
+const CARE_POLL_S = 30;
 
 function seatedIn() {
   return JSON.parse(sessionStorage.getItem(SEAT) ?? 'null')?.encounter ?? null;
@@ -17,6 +18,22 @@ function seatedIn() {
 
 // The call's code is fetched only by those who enter a visit.
 const loadCall = () => import('./call.js');
+
+/** Being rung, writing and consenting: fetched when a visit is opened, not with the first screen. */
+async function care(visit, answer) {
+  const [{ ringCard }, { chatPanel }, { consentsCard }] = await Promise.all([import('./ringing.js'), import('./chat.js'), import('./consents.js')]);
+  const zone = visit.time_zone;
+  const ring = ringCard({ zone, answer });
+  const chat = chatPanel({ encounter: visit.id, side: 'patient', zone });
+  const consents = consentsCard({ encounter: visit.id, zone });
+  return {
+    ring, chat, consents,
+    draw(waiting) {
+      ring.draw(waiting);
+      if (waiting.last_message) chat.look(waiting.last_message);
+    },
+  };
+}
 
 async function fetchVisit(id) {
   const visit = await api.get(`/v1/encounters/${id}`);
@@ -41,11 +58,26 @@ function lobby(first, note = '') {
   if (isOver(first)) return ended(first);
   const place = h('div', { id: 'visit-state', class: 'stack', 'aria-live': 'polite' });
   const wait = waitCard(first);
-  show(h('h1', {}, t('visit.title')),
+  const calls = h('div', {});
+  const talk = h('div', { class: 'stack' });
+  show(h('h1', {}, t('visit.title')), calls,
     note && h('p', { id: 'visit-left', class: 'good', role: 'status' }, note),
     h('div', { class: 'card' }, whenLine(first), h('p', {}, h('strong', {}, first.practitioner.name)), h('p', {}, first.service.name)),
-    wait.node, problemBox(), place,
+    wait.node, problemBox(), place, talk,
     h('a', { class: 'button quiet', href: '#/', id: 'to-home' }, t('visit.home')));
+  let cared = null;
+  let last = null;
+  // Whoever was rung goes straight in: the devices are opened without another question.
+  care(first, () => enter(current, null)).then((parts) => {
+    if (!place.isConnected) return;
+    cared = parts;
+    refill(calls, parts.ring.node);
+    if (last) cared.draw(last);
+    offerTalk();
+  }, () => {});
+  const offerTalk = () => {
+    if (cared && current.can_join && !talk.childElementCount) refill(talk, cared.chat.node, cared.consents.node);
+  };
   let drawn = '';
   let current = first;
   const draw = () => {
@@ -77,9 +109,12 @@ function lobby(first, note = '') {
     if (isOver(current)) return ended(current);
     wait.draw(waiting);
     draw();
+    last = waiting;
+    cared?.draw(waiting);
+    offerTalk();
     return waiting.poll_after;
   }, 15);
-  onLeave(() => watch.stop());
+  onLeave(() => { watch.stop(); cared?.ring.quiet(); });
   return undefined;
 }
 
@@ -141,10 +176,21 @@ async function enter(visit, media) {
   const wish = media ? { mic: true, camera: true, voiceOnly: media.voiceOnly } : { voiceOnly: false, ...kept?.wish };
   const stream = media?.stream ?? (await openMedia({ video: !wish.voiceOnly })).stream;
   const call = new Call({ encounter: visit.id, side: 'patient', zone: visit.time_zone, appointment: visit.appointment?.id, media: { ...wish, stream } });
-  show(h('h1', { class: 'unseen' }, t('visit.title')), call.stage.node);
+  const ask = api.watched(`/v1/encounters/${visit.id}/waiting`);
+  const cared = await care(visit, async (ring) => {
+    await api.post(`/v1/encounters/${visit.id}/rings/${ring.id}/answer`);
+    cared.draw(await ask());
+  });
+  show(h('h1', { class: 'unseen' }, t('visit.title')), cared.ring.node, problemBox(), call.stage.node, cared.chat.node);
   document.body.classList.add('in-call');
+  // The socket says that there is something; where it is silent, a slow look finds it.
+  const news = poll(async () => cared.draw(await ask()), CARE_POLL_S);
+  call.addEventListener('news', () => news.now());
+  call.addEventListener('state', ({ detail }) => call.stage.node.classList.toggle('lobby', detail.startsWith('waiting')));
   onLeave(() => {
     document.body.classList.remove('in-call');
+    news.stop();
+    cared.ring.quiet();
     call.finish('left-screen');
   });
   call.addEventListener('over', ({ detail }) => over(visit, detail));

@@ -156,6 +156,7 @@ fn no_ended_membership_and_no_missing_relation_allows_anything_of_a_clinic() {
         Action::ReadResource,
         Action::LookUp,
         Action::AnswerOffer,
+        Action::ReadConsentForms,
     ];
     let powerless = |name: &str| name.contains("disabled") || name.contains("invited");
     for (name, caller) in callers() {
@@ -172,7 +173,8 @@ fn no_ended_membership_and_no_missing_relation_allows_anything_of_a_clinic() {
 }
 
 /// The acts that lists are made by.
-const LISTED: [Action; 5] = [
+const LISTED: [Action; 6] = [
+    Action::ReadTask,
     Action::ReadPatient,
     Action::ReadAppointment,
     Action::ReadWaitlist,

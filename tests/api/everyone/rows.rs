@@ -37,6 +37,8 @@ const CLOSERS: &[Who] = &[SystemAdmin, Registrar, Chief];
 const PLANNERS: &[Who] = &[Doctor, Registrar, Chief];
 /// Who measures a line: the patient, or the feldsher at the station.
 const PROBERS: &[Who] = &[Asha, Feldsher];
+/// Who may see to it that nobody is forgotten.
+const WORKERS: &[Who] = &[Doctor, Feldsher, Registrar, Chief];
 const DOCTOR: &[Who] = &[Doctor];
 const BOTH: &[Who] = &[Asha, Doctor];
 
@@ -444,6 +446,40 @@ pub fn rows() -> Vec<Row> {
             .of("live")
             .may(&[Asha, Doctor, Registrar, Chief])
             .see(&[Feldsher]),
+        row("POST", "/v1/encounters/{id}/rings")
+            .of("live")
+            .body(decide)
+            .may(&[Doctor, Feldsher, Registrar, Chief])
+            .see(&[Asha]),
+        row("GET", "/v1/encounters/{id}/rings").of("live").may(VISIBLE),
+        row("POST", "/v1/encounters/{id}/rings/{ring}/answer")
+            .of("live")
+            .may(&[Asha])
+            .see(VISIBLE),
+        row("GET", "/v1/tasks").may(EVERYONE).lists("task", WORKERS),
+        row("POST", "/v1/tasks/{id}/complete")
+            .of("task")
+            .body(|_| json!({"outcome": "not_reached"}))
+            .may(WORKERS),
+        row("POST", "/v1/tasks/{id}/take").of("task").may(WORKERS),
+        row("GET", "/v1/encounters/{id}/messages").of("live").may(VISIBLE),
+        row("POST", "/v1/encounters/{id}/messages")
+            .of("live")
+            .body(|_| json!({"text": "Я тут", "to": "office"}))
+            .may(VISIBLE),
+        row("GET", "/v1/chats").may(EVERYONE),
+        row("GET", "/v1/consent-forms").may(EVERYONE),
+        row("GET", "/v1/encounters/{id}/consents").of("live").may(VISIBLE),
+        row("POST", "/v1/encounters/{id}/consents")
+            .of("live")
+            .body(|_| json!({"kind": "telehealth", "form_version": 1}))
+            .may(VISIBLE),
+        row("GET", "/v1/patients/{id}/consents").of("patient").may(VISIBLE),
+        row("POST", "/v1/patients/{id}/consents")
+            .of("patient")
+            .body(|_| json!({"kind": "trainee", "form_version": 1}))
+            .may(VISIBLE),
+        row("POST", "/v1/consents/{id}/withdraw").of("consent").may(VISIBLE),
         row("POST", "/v1/encounters/{id}/notes").of("second").may(DOCTOR).see(VISIBLE),
         row("GET", "/v1/encounters/{id}/notes").of("second").may(BOTH),
         row("POST", "/v1/encounters/{id}/finish").of("second").may(DOCTOR).see(VISIBLE),

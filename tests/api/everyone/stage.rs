@@ -4,6 +4,12 @@ use std::collections::HashMap;
 
 use actix_web::http::Method;
 use chrono::TimeDelta;
+use feldsher::access::Facts;
+use feldsher::access::table::Action;
+use feldsher::account::AccountId;
+use feldsher::base::ctx::as_system;
+use feldsher::encounter::{self, EncounterId};
+use feldsher::task::{self, TaskCode, TaskWhy};
 use serde_json::{Value, json};
 
 use super::rows::Who;
@@ -40,6 +46,7 @@ impl Place {
             .replace("{extra}", self.id("extra"))
             .replace("{closure}", self.id("closure"))
             .replace("{account}", self.id("account"))
+            .replace("{ring}", self.id("ring"))
             .replace("{role}", "registrar")
             .replace("{token}", "0123456789abcdef")
             .replace("{probe}", self.id("probe"))
@@ -203,6 +210,19 @@ async fn book(
     made(&patient.client, "/v1/appointments", body).await
 }
 
+/// A call-back that the doctor answers for, as when nobody came to a ring.
+async fn task_about(world: &World, visit: &str, doctor: &world::Person) -> String {
+    let me = doctor.client.get("/v1/me").await.expect(200);
+    let owner: AccountId = me["id"].as_str().unwrap().parse().unwrap();
+    let visit: EncounterId = visit.parse().unwrap();
+    let opened = as_system(&world.house.app, move |tx| {
+        tx.allow(Action::WatchVisits, &Facts::NONE)?;
+        let visit = encounter::find_row(tx, visit)?;
+        task::open(tx, &visit, TaskCode::Callback, TaskWhy::NoAnswer, Some(owner))
+    });
+    opened.await.unwrap().to_string()
+}
+
 /// Puts one object of every kind into a clinic.
 async fn furnish(world: &World, place: &mut Place, cast: Cast<'_>) {
     let Cast { clinic, village, service, admin, registrar, doctor, patient } = cast;
@@ -272,6 +292,9 @@ async fn furnish(world: &World, place: &mut Place, cast: Cast<'_>) {
             place.keep("participant", &joined["participant"]["id"]);
             let probes = format!("/v1/encounters/{}/probes", place.id(name));
             place.keep("probe", &made(&patient.client, &probes, json!({})).await["id"]);
+            let rings = format!("/v1/encounters/{}/rings", place.id(name));
+            place.keep("ring", &made(&doctor.client, &rings, json!({})).await["id"]);
+            place.keep("task", &json!(task_about(world, place.id(name), doctor).await));
         }
         // As when both have come over their sockets.
         let code = booked["code"].as_str().unwrap();
@@ -288,6 +311,9 @@ async fn furnish(world: &World, place: &mut Place, cast: Cast<'_>) {
         let note = made(&doctor.client, &notes, json!({"subjective": NOTE})).await;
         place.keep(name, &note["id"]);
     }
+    let consents = format!("/v1/patients/{}/consents", place.id("patient"));
+    let agreed = json!({"kind": "telehealth", "form_version": 1});
+    place.keep("consent", &made(&patient.client, &consents, agreed).await["id"]);
     let sign = format!("/v1/notes/{}/sign", place.id("signed"));
     doctor.client.post(&sign, &json!({})).await.expect(200);
 }

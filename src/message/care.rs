@@ -1,0 +1,65 @@
+//! What somebody hears who was rung and did not come, and of a visit that broke off: that it is open
+//! until then, and that the clinic calls otherwise. No name, no specialty.
+
+use crate::account::{self, AccountId};
+use crate::appointment;
+use crate::base::column::Instant;
+use crate::base::error::Error;
+use crate::base::tx::{Event, Tx};
+use crate::base::zone::{self, Zone};
+use crate::encounter::EncounterRow;
+use crate::message::outbox::{self, Payload};
+use crate::message::{Promise, screen, text};
+use crate::ring::RingId;
+
+/// A visit that somebody shall come back to.
+#[derive(Debug, Clone, Copy)]
+pub struct News<'a> {
+    /// The visit.
+    pub visit: &'a EncounterRow,
+    /// Until when coming helps; the text is not worth sending afterwards.
+    pub until: Instant,
+    /// The zone of the patient's clock.
+    pub zone: Zone,
+}
+
+/// Tells somebody that they are rung and until when they can come, with one SMS for a ring; `false`
+/// when they have no telephone. The caller has made the access decision.
+pub fn tell_rung(
+    tx: &mut Tx,
+    account: AccountId,
+    ring: RingId,
+    news: &News,
+) -> Result<bool, Error> {
+    tell(tx, account, news, (text::rung, &format!("rung|{ring}")))
+}
+
+/// Tells a patient that their visit is interrupted and not over, once for a visit; `false` when they
+/// have no telephone. The caller has made the access decision.
+pub fn tell_interrupted(tx: &mut Tx, account: AccountId, news: &News) -> Result<bool, Error> {
+    tell(tx, account, news, (text::interrupted, &format!("interrupted|{}", news.visit.id)))
+}
+
+fn tell(
+    tx: &mut Tx,
+    account: AccountId,
+    news: &News,
+    (words, key): (text::Care, &str),
+) -> Result<bool, Error> {
+    let contact = account::contact(tx, account)?;
+    let Some(phone) = contact.phone else { return Ok(false) };
+    let code = appointment::code_of(tx, news.visit.appointment_id)?;
+    let link = screen(tx, &format!("#/visit/{}", news.visit.id));
+    let until = zone::wall(news.until, news.zone);
+    let text = words(contact.language, &until, &code, link.as_deref());
+    let promise = Promise {
+        appointment: news.visit.appointment_id,
+        starts_at: news.visit.starts_at,
+        word: None,
+    };
+    let payload = Payload { to: phone.as_str().to_owned(), text, promise: Some(promise) };
+    if outbox::put_for(tx, &payload, key, (tx.now, news.until))? {
+        tx.tell(Event::MessageQueued);
+    }
+    Ok(true)
+}

@@ -1,0 +1,60 @@
+//! What goes on without anybody's deed: rings that nobody answers take their next step, and visits
+//! that stay interrupted become tasks. Several processes may do it at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::access::Facts;
+use crate::access::table::Action;
+use crate::base::app::App;
+use crate::base::ctx::{as_system, look_as_system};
+use crate::base::error::Error;
+use crate::encounter::{EncounterId, interruption};
+use crate::ring::{RingId, step};
+
+/// How often it looks.
+const TICK_SECS: u64 = 1;
+/// How many are taken on in one round.
+pub(crate) const ROUND_MAX: i64 = 50;
+
+/// One whole look. It reads first, so that a quiet hour costs two questions to an index and keeps
+/// nobody from writing; each step is a transaction of its own, so that one that fails holds up no
+/// other.
+pub async fn tick(app: &Arc<App>) -> Result<(), Error> {
+    let due = look_as_system(app, |tx| {
+        tx.allow(Action::WatchVisits, &Facts::NONE)?;
+        Ok((step::due(tx)?, interruption::due(tx)?))
+    });
+    let (rings, visits): (Vec<RingId>, Vec<EncounterId>) = due.await?;
+    let mut failed = None;
+    for ring in rings {
+        let stepped = as_system(app, move |tx| {
+            tx.allow(Action::WatchVisits, &Facts::NONE)?;
+            step::step(tx, ring)
+        });
+        failed = stepped.await.err().or(failed);
+    }
+    for visit in visits {
+        let seen_to = as_system(app, move |tx| {
+            tx.allow(Action::WatchVisits, &Facts::NONE)?;
+            interruption::see_to(tx, visit)
+        });
+        failed = seen_to.await.err().or(failed);
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// Looks again and again, until `stop`.
+pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        if let Err(error) = tick(&app).await {
+            tracing::error!(%error, "rings and interrupted visits could not be looked after");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(TICK_SECS)) => {}
+            _ = stop.changed() => return,
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! What somebody of the clinic must still do so that nobody is forgotten: call a patient back who was
+//! not reached, or see to a visit that broke off (FHIR R4 Task).
+//!
+//! Feldsher itself opens a task, one of a kind for a visit; a person takes it and says how it ended.
+//! It is called off by itself when the two meet after all.
+
+pub mod http;
+pub mod job;
+pub mod list;
+pub mod work;
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::Facts;
+use crate::account::AccountId;
+use crate::base::column::{Instant, id, text_enum};
+use crate::base::db::Each;
+use crate::base::error::Error;
+use crate::base::name::Named;
+use crate::base::problem;
+use crate::base::schema::{accounts, patients, practitioners, tasks};
+use crate::base::tx::{Event, Tx};
+use crate::encounter::lifecycle::Act;
+use crate::encounter::show::Reference;
+use crate::encounter::{EncounterId, EncounterRow};
+use crate::organization::OrganizationId;
+use crate::patient::PatientId;
+use crate::practitioner::PractitionerId;
+
+id!(
+    /// Something that somebody of the clinic must do (FHIR Task).
+    TaskId
+);
+
+text_enum!(
+    /// What is to be done.
+    TaskCode {
+        /// Call a person back who was rung and did not come.
+        Callback = "callback",
+        /// See to a visit that broke off: it is resumed, or goes on by telephone or in writing.
+        Interrupted = "interrupted",
+    }
+);
+
+text_enum!(
+    /// FHIR R4 TaskStatus, as far as we use it.
+    TaskStatus {
+        /// Nobody has taken it yet.
+        Requested = "requested",
+        /// Somebody has.
+        Accepted = "accepted",
+        /// They have tried, and must try again.
+        InProgress = "in-progress",
+        /// Done.
+        Completed = "completed",
+        /// No longer needed: the two have met, or the visit has ended.
+        Cancelled = "cancelled",
+    }
+);
+
+/// The states of a task that is still to be done.
+pub const OPEN: [TaskStatus; 3] =
+    [TaskStatus::Requested, TaskStatus::Accepted, TaskStatus::InProgress];
+
+text_enum!(
+    /// Why there is a task. A code, so that nothing about anybody's health stands in it.
+    TaskWhy {
+        /// They were rung, got a text, and did not come.
+        NoAnswer = "no_answer",
+        /// They were rung, and have no telephone for a text.
+        NoTelephone = "no_telephone",
+        /// The visit was interrupted for too long.
+        Interrupted = "interrupted",
+        /// The door closed while the visit was interrupted.
+        DoorClosed = "door_closed",
+    }
+);
+
+text_enum!(
+    /// How a task ended.
+    TaskOutcome {
+        /// The person was reached.
+        Reached = "reached",
+        /// Their visit was put to another time.
+        Moved = "moved",
+        /// It goes on in writing, later.
+        Deferred = "deferred",
+    }
+);
+
+/// A task as the API shows it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// What is to be done.
+    pub code: TaskCode,
+    /// Where it stands.
+    pub status: TaskStatus,
+    /// The clinic that must see to it.
+    pub organization: Reference<OrganizationId>,
+    /// For whom.
+    #[serde(rename = "for")]
+    pub patient: Named<PatientId>,
+    /// About which visit.
+    pub focus: Reference<EncounterId>,
+    /// Whose visit it is.
+    pub practitioner: Named<PractitionerId>,
+    /// Who answers for it; left out: the clinic's office.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Named<AccountId>>,
+    /// Why there is a task.
+    pub why: TaskWhy,
+    /// By when it must be done.
+    pub due_at: Instant,
+    /// How often the person was called and not reached.
+    pub attempts: i32,
+    /// How it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<TaskOutcome>,
+    /// Since when there is one.
+    pub created_at: Instant,
+}
+
+/// A row of `tasks`.
+#[derive(Debug, Clone, Copy, Queryable)]
+pub struct TaskRow {
+    /// Its id.
+    pub id: TaskId,
+    /// What is to be done.
+    pub code: TaskCode,
+    /// Where it stands.
+    pub status: TaskStatus,
+    /// The clinic.
+    pub organization_id: OrganizationId,
+    /// For whom.
+    pub patient_id: PatientId,
+    /// Whose visit it is.
+    pub practitioner_id: PractitionerId,
+    /// About which visit.
+    pub encounter_id: EncounterId,
+    /// Who answers for it.
+    pub owner_id: Option<AccountId>,
+    /// Why.
+    pub why: TaskWhy,
+    /// How often in vain.
+    pub attempts: i32,
+    /// How it ended.
+    pub outcome: Option<TaskOutcome>,
+    /// By when.
+    pub due_at: Instant,
+    /// Since when.
+    pub created_at: Instant,
+    /// When it last changed.
+    pub updated_at: Instant,
+}
+
+impl TaskRow {
+    /// What the access decision must know of it. Not whose it is: the patient sees their visit, which
+    /// says what they need of it.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            organization: Some(self.organization_id),
+            practitioner: Some(self.practitioner_id),
+            ..Facts::NONE
+        }
+    }
+
+    /// Whether it is still to be done.
+    pub fn is_open(&self) -> bool {
+        OPEN.contains(&self.status)
+    }
+}
+
+/// The row of a task. 404 when there is none.
+pub(crate) fn find_row(tx: &mut Tx, id: TaskId) -> Result<TaskRow, Error> {
+    tasks::table
+        .find(id)
+        .get_result(tx.conn)
+        .optional()?
+        .ok_or_else(|| Error::from(&problem::NOT_FOUND))
+}
+
+/// Opens a task, unless there is one of its kind for the visit; its id. The caller has made the
+/// access decision and holds the visit's lock.
+pub fn open(
+    tx: &mut Tx,
+    visit: &EncounterRow,
+    code: TaskCode,
+    why: TaskWhy,
+    owner: Option<AccountId>,
+) -> Result<TaskId, Error> {
+    let id = TaskId::new(tx.now);
+    let inserted = Each(
+        diesel::insert_into(tasks::table)
+            .values((
+                tasks::id.eq(id),
+                tasks::code.eq(code),
+                tasks::status.eq(TaskStatus::Requested),
+                tasks::organization_id.eq(visit.organization_id),
+                tasks::patient_id.eq(visit.patient_id),
+                tasks::practitioner_id.eq(visit.practitioner_id),
+                tasks::encounter_id.eq(visit.id),
+                tasks::owner_id.eq(owner),
+                tasks::why.eq(why),
+                tasks::attempts.eq(0),
+                tasks::due_at.eq(tx.now.plus(due_in(tx))),
+                tasks::created_at.eq(tx.now),
+                tasks::updated_at.eq(tx.now),
+            ))
+            .on_conflict_do_nothing(),
+    )
+    .execute(tx.conn)?;
+    tx.tell(Event::CareMoved(visit.id));
+    if inserted == 1 {
+        return Ok(id);
+    }
+    Ok(of_visit(visit.id).filter(tasks::code.eq(code)).select(tasks::id).get_result(tx.conn)?)
+}
+
+type OpenOf = diesel::dsl::Filter<
+    diesel::dsl::Filter<tasks::table, diesel::dsl::Eq<tasks::encounter_id, EncounterId>>,
+    diesel::dsl::EqAny<tasks::status, [TaskStatus; 3]>,
+>;
+
+/// How soon a task is due, and due again.
+fn due_in(tx: &Tx) -> TimeDelta {
+    TimeDelta::minutes(i64::from(tx.config.visit.task_minutes))
+}
+
+/// The open tasks about a visit. Index: tasks_one_open.
+fn of_visit(id: EncounterId) -> OpenOf {
+    tasks::table.filter(tasks::encounter_id.eq(id)).filter(tasks::status.eq_any(OPEN))
+}
+
+/// What the people of a visit must know of its open tasks: what they are about and when they are due.
+/// The caller has made the access decision.
+pub fn open_of(tx: &mut Tx, id: EncounterId) -> Result<Vec<(TaskCode, Instant)>, Error> {
+    let open = of_visit(id).select((tasks::code, tasks::due_at)).order(tasks::created_at);
+    Ok(open.load(tx.conn)?)
+}
+
+/// A visit has moved on: what was to be done about it may be needless now. When the two are together
+/// nothing is left to do, nor when the visit has ended; only that a patient did not come does not end
+/// the promise to call them. The caller holds the visit's lock.
+pub(crate) fn follow(tx: &mut Tx, visit: EncounterId, act: Act) -> Result<(), Error> {
+    match act {
+        Act::Admit | Act::Resume | Act::Finish | Act::Convert | Act::Cancel | Act::Decline => {}
+        Act::Confirm
+        | Act::Accept
+        | Act::Move
+        | Act::Attend
+        | Act::Expire
+        | Act::Noshow
+        | Act::Arrive
+        | Act::Interrupt
+        | Act::Undo
+        | Act::Reinstate => return Ok(()),
+    }
+    let ended = diesel::update(of_visit(visit))
+        .set((tasks::status.eq(TaskStatus::Cancelled), tasks::updated_at.eq(tx.now)))
+        .execute(tx.conn)?;
+    if ended > 0 {
+        tx.tell(Event::CareMoved(visit));
+    }
+    Ok(())
+}
+
+/// Tasks that the caller may see, in the order of `ids`.
+pub(crate) fn show_all(tx: &mut Tx, ids: &[TaskId]) -> Result<Vec<Task>, Error> {
+    type Shown = (TaskRow, String, String);
+    let rows: Vec<Shown> = tasks::table
+        .inner_join(patients::table)
+        .inner_join(practitioners::table)
+        .filter(tasks::id.eq_any(ids))
+        .select((tasks::all_columns, patients::name, practitioners::name))
+        .load(tx.conn)?;
+    let owners: Vec<AccountId> = rows.iter().filter_map(|(row, ..)| row.owner_id).collect();
+    let names: Vec<(AccountId, String)> = accounts::table
+        .filter(accounts::id.eq_any(owners))
+        .select((accounts::id, accounts::name))
+        .load(tx.conn)?;
+    let task = |(row, patient, practitioner): &Shown| Task {
+        id: row.id,
+        code: row.code,
+        status: row.status,
+        organization: Reference { id: row.organization_id },
+        patient: Named { id: row.patient_id, name: patient.clone() },
+        focus: Reference { id: row.encounter_id },
+        practitioner: Named { id: row.practitioner_id, name: practitioner.clone() },
+        owner: row.owner_id.and_then(|owner| {
+            let (id, name) = names.iter().find(|(id, _)| *id == owner)?;
+            Some(Named { id: *id, name: name.clone() })
+        }),
+        why: row.why,
+        due_at: row.due_at,
+        attempts: row.attempts,
+        outcome: row.outcome,
+        created_at: row.created_at,
+    };
+    let found = |id: &TaskId| rows.iter().find(|(row, ..)| row.id == *id).map(task);
+    Ok(ids.iter().filter_map(found).collect())
+}
+
+/// One task that the caller may see.
+pub(crate) fn show(tx: &mut Tx, id: TaskId) -> Result<Task, Error> {
+    show_all(tx, &[id])?.pop().ok_or_else(|| Error::from(&problem::NOT_FOUND))
+}

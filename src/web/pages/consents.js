@@ -1,0 +1,47 @@
+// What somebody agrees to, form by form; taken back as easily as given. Nothing offers to record: nothing records.
+import { t, learn } from './i18n.js';
+import { h, refill, button, busy, problemBox } from './ui.js';
+import * as api from './api.js';
+import { date } from './time.js';
+
+// A recording is asked for only where one can be made.
+const ASKED = ['telehealth', 'third_party', 'trainee'];
+
+learn({
+  'consents.title': ['Мои согласия', 'What I agree to'],
+  'consents.telehealth': ['Приём на расстоянии', 'A visit at a distance'],
+  'consents.third_party': ['Ещё один человек на приёме', 'Another person in the visit'],
+  'consents.trainee': ['Учащийся на приёме', 'A trainee in the visit'],
+  'consents.recording': ['Запись приёма', 'Recording the visit'],
+  'consents.give': ['Согласен', 'I agree'],
+  'consents.withdraw': ['Отозвать', 'Withdraw'],
+  'consents.given': ['Согласие дано {when}', 'Agreed on {when}'],
+  'consents.not': ['Согласия нет', 'Not agreed'],
+});
+
+/** A fold that asks the server only when it is opened. */
+export function consentsCard({ encounter, zone }) {
+  const path = `/v1/encounters/${encounter}/consents`;
+  const place = h('div', { class: 'stack' }, h('p', { class: 'loading' }, t('loading')));
+  const problem = problemBox('consents-problem');
+  const node = h('details', { id: 'consents', class: 'card' }, h('summary', {}, t('consents.title')), problem, place);
+  node.addEventListener('toggle', () => { if (node.open) load().catch(() => {}); });
+
+  async function load() {
+    const [forms, { items, recording }] = await Promise.all([api.items('/v1/consent-forms'), api.get(path)]);
+    const kinds = recording.possible ? [...ASKED, 'recording'] : ASKED;
+    refill(place, forms.filter((form) => kinds.includes(form.kind)).map((form) => {
+      const given = items.find((one) => one.kind === form.kind && one.counts);
+      const act = (work) => (event) => busy(event.currentTarget, async () => { await work(); await load(); }, problem);
+      return h('section', { class: 'stack', data: { kind: form.kind, given: Boolean(given) } },
+        h('h3', {}, t(`consents.${form.kind}`)),
+        h('p', {}, form.text),
+        h('p', { class: 'hint' }, given ? t('consents.given', { when: date(given.given_at, zone) }) : t('consents.not')),
+        given
+          ? button(`withdraw-${form.kind}`, t('consents.withdraw'), act(() => api.post(`/v1/consents/${given.id}/withdraw`)), 'quiet')
+          : button(`agree-${form.kind}`, t('consents.give'), act(() => api.post(path, { kind: form.kind, form_version: form.version })), 'second'));
+    }));
+  }
+
+  return { node };
+}

@@ -1,0 +1,407 @@
+//! Nobody is missed: who is rung and does not come is told and called back, and a visit that broke
+//! off is seen to.
+
+use chrono::TimeDelta;
+use feldsher::encounter::ParticipantId;
+use feldsher::task::job;
+use serde_json::{Value, json};
+
+use crate::on_both;
+use crate::support::visit::encounter_of;
+use crate::support::world::{self, made};
+use crate::support::{Client, Ending, Engine, Person, World, key};
+
+const ASHA: &str = "+70000000001";
+const RUNG: &str = "войдите до";
+
+fn monday(clock: &str) -> String {
+    format!("2026-11-23T{clock}:00+07:00")
+}
+
+/// A visit whose door is open, and its people signed in anew.
+struct Open {
+    visit: String,
+    appointment: String,
+    doctor: Person,
+    asha: Person,
+    registrar: Person,
+}
+
+async fn open(world: &World) -> Open {
+    let booked = world.booked(&monday("09:20")).await;
+    world.house.advance(TimeDelta::minutes(6));
+    let visit = encounter_of(&booked);
+    let appointment = booked["id"].as_str().unwrap().to_owned();
+    signed(world, visit, appointment, [&world.doctor, &world.asha, &world.registrar]).await
+}
+
+async fn signed(world: &World, visit: String, appointment: String, who: [&Person; 3]) -> Open {
+    let [doctor, asha, registrar] = who;
+    Open {
+        visit,
+        appointment,
+        doctor: world.resigned(doctor).await,
+        asha: world.resigned(asha).await,
+        registrar: world.resigned(registrar).await,
+    }
+}
+
+impl Open {
+    async fn again(self, world: &World) -> Self {
+        let who = [&self.doctor, &self.asha, &self.registrar];
+        signed(world, self.visit.clone(), self.appointment.clone(), who).await
+    }
+
+    fn path(&self, what: &str) -> String {
+        format!("/v1/encounters/{}/{what}", self.visit)
+    }
+
+    async fn rings(&self, client: &Client) -> Value {
+        client.once(&self.path("rings"), &key(), &json!({})).await.expect(201)
+    }
+
+    async fn last_ring(&self) -> Value {
+        let rings = self.doctor.client.get(&self.path("rings")).await.expect(200);
+        rings["items"][0].clone()
+    }
+
+    async fn waiting(&self) -> Value {
+        self.asha.client.get(&self.path("waiting")).await.expect(200)
+    }
+
+    /// The open tasks, as the office sees them.
+    async fn tasks(&self) -> Vec<Value> {
+        let tasks = self.registrar.client.get("/v1/tasks").await.expect(200);
+        tasks["items"].as_array().unwrap().clone()
+    }
+
+    /// Both come, and the doctor lets the patient in.
+    async fn talk(&self, world: &World) -> [ParticipantId; 2] {
+        let asha = world.enters(&self.asha, &self.visit).await;
+        let doctor = world.enters(&self.doctor, &self.visit).await;
+        let whom = json!({"participant": asha});
+        self.doctor.client.post(&self.path("admit"), &whom).await.expect(200);
+        [doctor, asha]
+    }
+
+    async fn status(&self) -> Value {
+        let path = format!("/v1/encounters/{}", self.visit);
+        self.doctor.client.get(&path).await.expect(200)
+    }
+}
+
+async fn passes(world: &World, seconds: i64) {
+    world.house.advance(TimeDelta::seconds(seconds));
+    // As two processes would.
+    let app = &world.house.app;
+    let (one, other) = futures_util::join!(job::tick(app), job::tick(app));
+    one.unwrap();
+    other.unwrap();
+}
+
+fn texts(world: &World, words: &str) -> usize {
+    let sent = world.house.app.inbox.newest_first();
+    sent.iter().filter(|sms| sms.to == ASHA && sms.text.contains(words)).count()
+}
+
+fn count(world: &World, sql: &str) -> i64 {
+    world.house.count(&format!("SELECT count(*) AS n FROM {sql}"))
+}
+
+on_both! {
+    async fn who_does_not_answer_is_rung_twice_then_told_then_called_back(world: World) {
+        let open = open(world).await;
+        let ring = open.rings(&open.doctor.client).await;
+        assert_eq!((&ring["state"], &ring["attempt"]), (&json!("ringing"), &json!(1)));
+        assert_eq!(open.rings(&open.registrar.client).await["id"], ring["id"], "it rings already");
+        let waiting = open.waiting().await;
+        assert_eq!((&waiting["ring"]["id"], &waiting["poll_after"]), (&ring["id"], &json!(5)));
+
+        passes(world, 44).await;
+        assert_eq!(open.last_ring().await["attempt"], 1);
+        passes(world, 1).await;
+        let second = open.last_ring().await;
+        assert_eq!((&second["state"], &second["attempt"]), (&json!("ringing"), &json!(2)));
+        assert_eq!(texts(world, RUNG), 0);
+        passes(world, 45).await;
+        let third = open.last_ring().await;
+        assert_eq!(third["state"], "no_answer");
+        assert_eq!(third["told_at"], json!(world.house.now()));
+        let text = world.house.sms_with(ASHA, RUNG).await;
+        // 09:06 and a minute and a half and five minutes.
+        assert!(text.contains("09:12") && !text.contains("Лебедева"), "{text}");
+        assert!(open.tasks().await.is_empty());
+
+        passes(world, 300).await;
+        let tasks = open.tasks().await;
+        assert_eq!(tasks.len(), 1);
+        let task = &tasks[0];
+        let said = [&task["code"], &task["status"], &task["why"], &task["owner"]["name"], &task["for"]["name"]];
+        assert_eq!(said, ["callback", "requested", "no_answer", "Анна Лебедева", "Аша Кузнецова"]);
+        assert_eq!(open.last_ring().await["task"]["id"], task["id"]);
+        let waiting = open.waiting().await;
+        assert_eq!((&waiting["ring"]["state"], &waiting["tasks"][0]["code"]), (&json!("no_answer"), &json!("callback")));
+        passes(world, 60).await;
+        assert_eq!((open.tasks().await.len(), texts(world, RUNG)), (1, 1), "and nothing twice");
+
+        let path = |act: &str| format!("/v1/tasks/{}/{act}", task["id"].as_str().unwrap());
+        let open = open.again(world).await;
+        let (clerk, doctor) = (&open.registrar.client, &open.doctor.client);
+        let done = json!({"outcome": "reached"});
+        assert_eq!(clerk.once(&path("complete"), &key(), &done).await.refused(409), "task_taken");
+        let taken = clerk.once(&path("take"), &key(), &json!({})).await.expect(200);
+        assert_eq!((&taken["status"], &taken["owner"]["name"]), (&json!("accepted"), &json!("Нина Орлова")));
+        assert_eq!(doctor.once(&path("take"), &key(), &json!({})).await.refused(409), "task_taken");
+        let later = clerk.once(&path("complete"), &key(), &json!({"outcome": "not_reached"})).await.expect(200);
+        let due = json!(world.house.now().plus(TimeDelta::minutes(30)));
+        assert_eq!((&later["status"], &later["attempts"], &later["due_at"]), (&json!("in-progress"), &json!(1), &due));
+        let over = doctor.once(&path("take"), &key(), &json!({"over": true})).await.expect(200);
+        assert_eq!((&over["status"], &over["owner"]["name"]), (&json!("in-progress"), &json!("Анна Лебедева")));
+        for wrong in [json!({"outcome": "moved", "convert": "phone"}), json!({"outcome": "cured"}), json!({})] {
+            doctor.once(&path("complete"), &key(), &wrong).await.refused(422);
+        }
+        let ended = doctor.once(&path("complete"), &key(), &done).await.expect(200);
+        assert_eq!((&ended["status"], &ended["outcome"]), (&json!("completed"), &json!("reached")));
+        assert_eq!(open.last_ring().await["state"], "called_back");
+        assert_eq!(doctor.once(&path("take"), &key(), &json!({})).await.refused(410), "task_over");
+        assert!(open.tasks().await.is_empty() && open.waiting().await.get("tasks").is_none());
+        assert!(world.house.execute("UPDATE tasks SET attempts = 9").unwrap_err().contains("task_kept"));
+    }
+}
+
+on_both! {
+    async fn who_comes_has_answered_and_is_rung_no_more(world: World) {
+        let open = open(world).await;
+        open.rings(&open.doctor.client).await;
+        passes(world, 50).await;
+        let asha = world.enters(&open.asha, &open.visit).await;
+        assert_eq!(open.last_ring().await["state"], "answered");
+        passes(world, 600).await;
+        let open = open.again(world).await;
+        assert_eq!((open.tasks().await.len(), texts(world, RUNG)), (0, 0));
+
+        // In the waiting room, but looking elsewhere.
+        let ring = open.rings(&open.doctor.client).await;
+        let answer = open.path(&format!("rings/{}/answer", ring["id"].as_str().unwrap()));
+        assert_eq!(open.doctor.client.post(&answer, &json!({})).await.refused(403), "forbidden");
+        let boris = world.resigned(&world.boris).await;
+        assert_eq!(boris.client.post(&answer, &json!({})).await.refused(404), "not_found");
+        let said = open.asha.client.post(&answer, &json!({})).await.expect(200);
+        assert_eq!(said["state"], "answered");
+        open.asha.client.post(&answer, &json!({})).await.expect(200);
+        assert!(world.house.execute("UPDATE rings SET state = 'no_answer'").unwrap_err().contains("ring_kept"));
+
+        let doctor = world.enters(&open.doctor, &open.visit).await;
+        let rings = open.path("rings");
+        let myself = json!({"participant": doctor});
+        assert_eq!(open.doctor.client.post(&rings, &myself).await.refused(409), "bad_state");
+        let whom = json!({"participant": asha});
+        open.doctor.client.post(&open.path("admit"), &whom).await.expect(200);
+        assert_eq!(open.doctor.client.post(&rings, &whom).await.refused(409), "bad_state");
+        assert_eq!(open.asha.client.post(&rings, &whom).await.refused(403), "forbidden");
+        let other = world.stranger.client.post(&rings, &whom).await;
+        assert!([401, 404].contains(&other.status.as_u16()), "{}", other.text);
+    }
+}
+
+on_both! {
+    async fn a_call_back_ends_when_the_two_meet_and_outlives_a_visit_that_was_missed(world: World) {
+        let open = open(world).await;
+        open.rings(&open.doctor.client).await;
+        for seconds in [45, 45, 300] {
+            passes(world, seconds).await;
+        }
+        assert_eq!(open.tasks().await.len(), 1);
+        let asha = world.enters(&open.asha, &open.visit).await;
+        assert_eq!(open.tasks().await.len(), 1, "they have not met yet");
+        world.leaves(&open.visit, asha).await;
+        open.talk(world).await;
+        assert!(open.tasks().await.is_empty());
+        assert_eq!(count(world, "tasks WHERE status = 'cancelled'"), 1);
+
+        // Another patient does not come at all.
+        let body = world.wish(&monday("09:40"));
+        let boris = world.resigned(&world.boris).await;
+        let booked = boris.client.once("/v1/appointments", &key(), &body).await.expect(201);
+        world.house.advance(TimeDelta::minutes(20));
+        let open = open.again(world).await;
+        let rings = format!("/v1/encounters/{}/rings", encounter_of(&booked));
+        made(&open.doctor.client, &rings, json!({})).await;
+        for seconds in [45, 45, 300] {
+            passes(world, seconds).await;
+        }
+        passes(world, 60).await;
+        let noshow = format!("/v1/appointments/{}/noshow", booked["id"].as_str().unwrap());
+        open.doctor.client.once(&noshow, &key(), &json!({})).await.expect(200);
+        assert_eq!(open.tasks().await.len(), 1, "it was promised to call them");
+    }
+}
+
+on_both! {
+    async fn a_ring_ends_with_the_visit_and_texts_are_few(world: World) {
+        let open = open(world).await;
+        for _ in 0..4 {
+            open.rings(&open.doctor.client).await;
+            passes(world, 45).await;
+            passes(world, 45).await;
+        }
+        assert_eq!(count(world, "rings WHERE told_at IS NOT NULL"), 3);
+        assert_eq!(count(world, "rings WHERE state = 'gone'"), 3, "a new ring takes over");
+        open.rings(&open.doctor.client).await;
+        let cancel = format!("/v1/appointments/{}/cancel", open.appointment);
+        open.doctor.client.once(&cancel, &key(), &json!({"code": "clinic"})).await.expect(200);
+        assert_eq!(open.last_ring().await["state"], "gone");
+        passes(world, 600).await;
+        assert_eq!(count(world, "tasks"), 0);
+        let open = open.again(world).await;
+        let again = open.doctor.client.post(&open.path("rings"), &json!({})).await;
+        assert_eq!(again.refused(410), "visit_over");
+    }
+}
+
+on_both! {
+    async fn who_cannot_be_texted_is_called_at_once_and_who_cannot_sign_in_is_not_rung(world: World) {
+        let open = open(world).await;
+        world.house.execute("UPDATE accounts SET phone_sealed = NULL WHERE name = 'Аша Кузнецова'").unwrap();
+        open.rings(&open.doctor.client).await;
+        passes(world, 45).await;
+        passes(world, 45).await;
+        assert_eq!(open.tasks().await[0]["why"], "no_telephone");
+
+        let child = json!({"name": "Без Телефона", "birth_date": "2020-01-01",
+            "location": world.village, "organization": world.clinic});
+        let child = made(&open.registrar.client, "/v1/patients", child).await;
+        let mut wish = world.wish(&monday("09:40"));
+        wish["patient"] = child["id"].clone();
+        let booked = open.registrar.client.once("/v1/appointments", &key(), &wish).await.expect(201);
+        let rings = format!("/v1/encounters/{}/rings", encounter_of(&booked));
+        assert_eq!(open.doctor.client.post(&rings, &json!({})).await.refused(409), "too_early");
+        world.house.advance(TimeDelta::minutes(20));
+        let doctor = world.resigned(&open.doctor).await;
+        assert_eq!(doctor.client.post(&rings, &json!({})).await.refused(409), "nobody_to_ring");
+    }
+}
+
+on_both! {
+    async fn a_ring_goes_on_in_the_next_process(world: World) {
+        let open = open(world).await;
+        open.rings(&open.doctor.client).await;
+        let next = world.house.next_process(Ending::Killed).await;
+        for _ in 0..2 {
+            next.advance(TimeDelta::seconds(45));
+            job::tick(&next.app).await.unwrap();
+        }
+        assert_eq!(next.count("SELECT count(*) AS n FROM rings WHERE state = 'no_answer'"), 1);
+        // It was away for an hour: nobody is told to come, somebody calls.
+        let last = next.next_process(Ending::Killed).await;
+        last.advance(TimeDelta::hours(5));
+        job::tick(&last.app).await.unwrap();
+        assert_eq!(last.count("SELECT count(*) AS n FROM tasks WHERE code = 'callback'"), 1);
+    }
+}
+
+on_both! {
+    async fn a_visit_that_stays_interrupted_becomes_a_task_and_both_know(world: World) {
+        let open = open(world).await;
+        let [doctor, asha] = open.talk(world).await;
+        world.leaves(&open.visit, asha).await;
+        assert_eq!(open.status().await["status"], "onleave");
+        passes(world, 599).await;
+        assert_eq!(count(world, "tasks"), 0);
+        passes(world, 1).await;
+        let open = open.again(world).await;
+        let tasks = open.tasks().await;
+        let said = [&tasks[0]["code"], &tasks[0]["why"], &tasks[0]["owner"]["name"]];
+        assert_eq!(said, ["interrupted", "interrupted", "Анна Лебедева"]);
+        assert_eq!(open.waiting().await["tasks"][0]["code"], "interrupted");
+        let text = world.house.sms_with(ASHA, "прервалась").await;
+        assert!(text.contains("11:40"), "until the door closes: {text}");
+        passes(world, 60).await;
+        assert_eq!(count(world, "tasks"), 1);
+
+        // It is resumed within its window, and interrupted again: another task, no other text.
+        world.comes_back(&open.visit, asha).await;
+        assert_eq!(open.status().await["status"], "in-progress");
+        assert!(open.tasks().await.is_empty());
+        world.leaves(&open.visit, asha).await;
+        passes(world, 300).await;
+        world.comes_back(&open.visit, asha).await;
+        passes(world, 300).await;
+        assert_eq!(count(world, "tasks"), 1, "they were together again in time");
+        world.leaves(&open.visit, doctor).await;
+        passes(world, 600).await;
+        let open = open.again(world).await;
+        let task = open.tasks().await[0].clone();
+        assert_eq!((count(world, "tasks"), texts(world, "прервалась")), (2, 1));
+
+        // Whoever works the task ends the visit as it really ended.
+        let path = |act: &str| format!("/v1/tasks/{}/{act}", task["id"].as_str().unwrap());
+        let clerk = &open.registrar.client;
+        let convert = open.path("convert");
+        assert_eq!(clerk.post(&convert, &json!({"to": "deferred"})).await.refused(403), "forbidden");
+        clerk.once(&path("take"), &key(), &json!({"over": true})).await.expect(200);
+        let end = json!({"outcome": "deferred", "convert": "deferred"});
+        clerk.once(&path("complete"), &key(), &end).await.expect(200);
+        let visit = open.status().await;
+        assert_eq!((&visit["status"], &visit["outcome"]), (&json!("finished"), &json!("converted_to_deferred")));
+        assert_eq!(count(world, "tasks WHERE status = 'completed' AND outcome = 'deferred'"), 1);
+    }
+}
+
+on_both! {
+    async fn when_the_door_closes_on_an_interrupted_visit_there_is_a_task(world: World) {
+        let open = open(world).await;
+        let [doctor, asha] = open.talk(world).await;
+        // The door of a visit that has begun closes at 11:40.
+        world.house.advance(TimeDelta::minutes(150));
+        world.leaves(&open.visit, doctor).await;
+        passes(world, 179).await;
+        assert_eq!(count(world, "tasks"), 0);
+        passes(world, 61).await;
+        assert_eq!(count(world, "tasks WHERE code = 'interrupted' AND why = 'door_closed'"), 1);
+        assert_eq!(texts(world, "прервалась"), 0, "it is too late to come");
+        world.leaves(&open.visit, asha).await;
+        passes(world, 600).await;
+        assert_eq!(count(world, "tasks"), 1);
+        // Only the practitioner's word ends it; their sign-in has run out meanwhile.
+        let password = json!({"login": open.doctor.login, "password": world::PASSWORD});
+        let tokens = world.house.client().post("/v1/auth/password", &password).await.expect(200);
+        let doctor = world::signed_in(&world.house, &tokens, &open.doctor.login, open.doctor.id.clone());
+        let finish = json!({"outcome": "technical_failure"});
+        doctor.client.post(&open.path("finish"), &finish).await.expect(200);
+        assert_eq!(count(world, "tasks WHERE status = 'cancelled'"), 1);
+    }
+}
+
+on_both! {
+    async fn tasks_are_listed_by_clinic_state_and_owner(world: World) {
+        let open = open(world).await;
+        open.rings(&open.doctor.client).await;
+        for seconds in [45, 45, 300] {
+            passes(world, seconds).await;
+        }
+        let open = open.again(world).await;
+        let me = open.doctor.client.get("/v1/me").await.expect(200)["id"].clone();
+        let me = me.as_str().unwrap();
+        let clerk = world::member(
+            &world.house, &world.resigned(&world.admin).await.client, &world.other_clinic,
+            "Инна Дальняя", "registrar", "dalnyaya",
+        ).await;
+        let found = async |client: &Client, query: &str| {
+            let tasks = client.get(&format!("/v1/tasks?{query}")).await.expect(200);
+            tasks["items"].as_array().unwrap().len()
+        };
+        let (office, clinic) = (&open.registrar.client, &world.clinic);
+        for (query, many) in [
+            (format!("organization={clinic}"), 1),
+            (format!("organization={}", world.other_clinic), 0),
+            (format!("status=requested&owner={me}&encounter={}", open.visit), 1),
+            ("status=completed".to_owned(), 0),
+        ] {
+            assert_eq!(found(office, &query).await, many, "{query}");
+        }
+        assert_eq!(found(&open.doctor.client, "").await, 1);
+        assert_eq!((found(&clerk.client, "").await, found(&open.asha.client, "").await), (0, 0));
+        assert_eq!(office.get("/v1/tasks?status=lost").await.refused(400), "invalid_query");
+    }
+}
