@@ -172,6 +172,7 @@ fn encounter_routes(api: &mut ServiceConfig) {
         .service(encounter::http::finish_encounter)
         .service(encounter::http::convert_encounter)
         .service(encounter::http::list_calls)
+        .service(call::record::http::find_call)
         .service(encounter::http::find_delay)
         .service(encounter::http::declare_delay);
 }

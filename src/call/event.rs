@@ -4,6 +4,7 @@ use crate::account::SessionId;
 use crate::base::column::Instant;
 use crate::call::ice::IceServer;
 use crate::call::message::Frame;
+use crate::call::record::Kept;
 use crate::encounter::presence::LeftWhy;
 use crate::encounter::queue::Queued;
 use crate::encounter::{Admission, ParticipantId, ParticipantRole};
@@ -119,4 +120,6 @@ pub enum Effect {
     Close(LineId, CloseCode),
     /// The seat is empty: remember it.
     Gone(ParticipantId, uuid::Uuid, LeftWhy),
+    /// Write it into the record of the call, when there is time.
+    Keep(Kept),
 }

@@ -17,9 +17,10 @@ use crate::call::budget::Budget;
 use crate::call::event::{CloseCode, Event, LineId};
 use crate::call::line::{Inbox, Line, Order, line};
 use crate::call::message::{
-    ErrorCode, Frame, FromPeer, MESSAGE_BYTES_MAX, Misread, PROTOCOL, Resume, read,
+    ErrorCode, Frame, FromPeer, Hello, MESSAGE_BYTES_MAX, Misread, PROTOCOL, Resume, read,
 };
 use crate::call::meter::{Meter, measured};
+use crate::call::record::{Device, Kept, Mark};
 use crate::call::room::error;
 use crate::call::seat::{self, Standing, Taken};
 use crate::call::{place_of, remember};
@@ -105,7 +106,7 @@ async fn serve(app: Arc<App>, address: String, mut session: Session, mut hearing
     let id = app.rooms.new_line();
     let (line, inbox) = line(id, app.clock.now());
     let seated = match frame.said {
-        FromPeer::Hello(hello) => sit_down(&app, &hello.ticket, line).await,
+        FromPeer::Hello(hello) => sit_down(&app, &hello, line).await,
         FromPeer::Resume(resume) => sit_down_again(&app, resume, line).await,
         _ => return close(session, CloseCode::BadFrame).await,
     };
@@ -131,15 +132,17 @@ async fn serve(app: Arc<App>, address: String, mut session: Session, mut hearing
     }
 }
 
-async fn sit_down(app: &Arc<App>, ticket: &str, line: Line) -> Result<Taken, Error> {
+async fn sit_down(app: &Arc<App>, hello: &Hello, line: Line) -> Result<Taken, Error> {
     let now = app.clock.now();
-    let claims = app.tokens.verify_ticket(ticket, now)?;
+    let claims = app.tokens.verify_ticket(&hello.ticket, now)?;
     let participant = claims.participant;
     let mut taken = as_session(app, claims.session, move |tx| seat::take(tx, &claims)).await?;
     taken.guest.place = place_of(app, &taken).await;
     let ice = crate::call::ice::servers(&app.config.ice, participant.0, now);
     let enter = Event::Enter(taken.guest.clone(), line.id, taken.credentials.clone(), ice);
     remember(app, app.rooms.apply(taken.encounter, Some(line), enter)).await;
+    let device = Mark::device(participant, Device::read(hello.client.as_deref()), now);
+    app.rooms.ledger.keep(taken.encounter, Kept::Mark(device));
     Ok(taken)
 }
 

@@ -3,6 +3,7 @@
 mod cut;
 mod end;
 mod hostile;
+mod ladder;
 mod limits;
 mod meeting;
 mod restart;

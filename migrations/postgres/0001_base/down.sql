@@ -5,6 +5,8 @@ DROP TABLE audit_events CASCADE;
 DROP TABLE audit_heads CASCADE;
 DROP TABLE note_addenda CASCADE;
 DROP TABLE notes CASCADE;
+DROP TABLE call_minutes CASCADE;
+DROP TABLE call_marks CASCADE;
 DROP TABLE call_events CASCADE;
 DROP TABLE rtc_sessions CASCADE;
 DROP TABLE rtc_tickets CASCADE;

@@ -6,6 +6,8 @@ DROP TABLE audit_events;
 DROP TABLE audit_heads;
 DROP TABLE note_addenda;
 DROP TABLE notes;
+DROP TABLE call_minutes;
+DROP TABLE call_marks;
 DROP TABLE call_events;
 DROP TABLE rtc_sessions;
 DROP TABLE rtc_tickets;

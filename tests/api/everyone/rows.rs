@@ -425,6 +425,7 @@ pub fn rows() -> Vec<Row> {
             .of("live")
             .may(&[Asha, Doctor, Registrar, Chief])
             .see(&[Feldsher]),
+        row("GET", "/v1/encounters/{id}/call").of("live").may(VISIBLE),
         row("POST", "/v1/encounters/{id}/notes").of("second").may(DOCTOR).see(VISIBLE),
         row("GET", "/v1/encounters/{id}/notes").of("second").may(BOTH),
         row("POST", "/v1/encounters/{id}/finish").of("second").may(DOCTOR).see(VISIBLE),
