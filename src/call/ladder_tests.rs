@@ -284,8 +284,12 @@ fn on_every_profile_it_ends_where_the_line_carries_it() {
 
 fn any_reading() -> impl Strategy<Value = Reading> {
     let room = prop::option::of(0.0..2e6);
-    (0.0..0.3, 10.0..4000.0, 1.0..4.5, room)
-        .prop_map(|(loss, rtt, mos, room)| Reading { loss, rtt, mos, room })
+    (0.0..0.3, 10.0..4000.0, 1.0..4.5, room).prop_map(|(loss, rtt, mos, room)| Reading {
+        loss,
+        rtt,
+        mos,
+        room,
+    })
 }
 
 proptest! {

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::base::column::Instant;
-use crate::call::ladder::{Rung, RungView, WishWhy};
+use crate::call::ladder::RungView;
+use crate::call::rung::{Rung, WishWhy};
 use crate::encounter::finish::FinishOutcome;
 use crate::encounter::{ParticipantId, ParticipantRole};
 

@@ -15,6 +15,7 @@ mod meter;
 pub mod record;
 pub mod relay;
 pub mod room;
+pub mod rung;
 pub mod seat;
 pub mod socket;
 
@@ -157,13 +158,11 @@ impl Rooms {
         if !event.opens_room() && !rooms.contains_key(&encounter) {
             return Vec::new();
         }
-        let live = rooms
-            .entry(encounter)
-            .or_insert_with(|| Live {
-                room: Room::new(self.policy, now),
-                lines: Vec::new(),
-                ledger: Arc::clone(&self.ledger),
-            });
+        let live = rooms.entry(encounter).or_insert_with(|| Live {
+            room: Room::new(self.policy, now),
+            lines: Vec::new(),
+            ledger: Arc::clone(&self.ledger),
+        });
         let came = line.as_ref().map(|line| line.id);
         live.lines.extend(line);
         let departures = live.carry_out(encounter, event, now);

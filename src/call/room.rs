@@ -4,10 +4,10 @@
 //! Who may be let in or end the visit is decided outside, by the access policy and the database;
 //! the room hears of it when it has been committed.
 
+mod rungs;
 #[cfg(test)]
 #[path = "room_sim.rs"]
 mod sim;
-mod rungs;
 mod telling;
 #[cfg(test)]
 #[path = "room_tests.rs"]

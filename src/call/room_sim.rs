@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::call::edge::Phase;
-use crate::call::ladder::Rung;
 use crate::call::message::{Candidate, Description, Fallback, Presence, Quality};
+use crate::call::rung::Rung;
 
 const SEEDS: u64 = 2000;
 const EVENTS: u32 = 300;

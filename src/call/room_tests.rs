@@ -483,7 +483,10 @@ fn a_bad_line_takes_the_picture_of_both_away_and_a_good_one_brings_it_back() {
     }
     let heard = story.messages(doctor);
     assert_eq!(heard.len(), 1);
-    assert_eq!((&heard[0]["body"]["rung"], &heard[0]["body"]["why"]), (&"video".into(), &"recovered".into()));
+    assert_eq!(
+        (&heard[0]["body"]["rung"], &heard[0]["body"]["why"]),
+        (&"video".into(), &"recovered".into())
+    );
 }
 
 #[test]

@@ -250,10 +250,7 @@ pub fn calls(tx: &mut Tx, id: EncounterId) -> Result<Page<CallStay>, Error> {
 }
 
 /// The same, by participant. The caller has made the access decision.
-pub(crate) fn stays(
-    tx: &mut Tx,
-    id: EncounterId,
-) -> Result<Vec<(ParticipantId, CallStay)>, Error> {
+pub(crate) fn stays(tx: &mut Tx, id: EncounterId) -> Result<Vec<(ParticipantId, CallStay)>, Error> {
     type Line = (ParticipantId, ParticipantRole, String, Instant, CallEventKind, Option<String>);
     let lines: Vec<Line> = call_events::table
         .inner_join(encounter_participants::table)

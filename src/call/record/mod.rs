@@ -19,7 +19,7 @@ use crate::base::db::{Conn, statement};
 use crate::base::error::Error;
 use crate::base::schema::{call_marks, call_minutes};
 use crate::base::tx::Tx;
-use crate::call::ladder::{Rung, RungWhy};
+use crate::call::rung::{Rung, RungWhy};
 use crate::encounter::presence::LeftWhy;
 use crate::encounter::{EncounterId, ParticipantId};
 

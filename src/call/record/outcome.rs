@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::{Mark, MarkKind, MarkWhy, Way};
 use crate::appointment::NoshowCause;
 use crate::base::column::{Instant, text_enum};
-use crate::call::ladder::Rung;
+use crate::call::rung::Rung;
 use crate::encounter::{Outcome, ParticipantId};
 
 text_enum!(
@@ -262,10 +262,8 @@ pub fn outcome(
 ) -> CallOutcome {
     let longest = stretches.iter().max_by_key(|one| one.millis_on(Rung::ALL, now));
     let on = |rungs: &[Rung]| longest.map_or(0, |one| one.millis_on(rungs, now));
-    let (video, audio) = (
-        on(&[Rung::Video, Rung::SmallVideo]),
-        on(&[Rung::AudioStills, Rung::Audio]),
-    );
+    let (video, audio) =
+        (on(&[Rung::Video, Rung::SmallVideo]), on(&[Rung::AudioStills, Rung::Audio]));
     let text = on(&[Rung::Text, Rung::Phone]);
     let all = video.saturating_add(audio).saturating_add(text);
     let modality = match end {

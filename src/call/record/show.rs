@@ -14,7 +14,7 @@ use crate::base::column::{Instant, Uuid};
 use crate::base::error::Error;
 use crate::base::schema::{call_marks, call_minutes};
 use crate::base::tx::Tx;
-use crate::call::ladder::Rung;
+use crate::call::rung::Rung;
 use crate::encounter::lifecycle::EncounterStatus;
 use crate::encounter::show::{CallStay, stays};
 use crate::encounter::{
@@ -41,14 +41,14 @@ pub struct CallRecord {
     /// What became of it, by what was measured.
     pub outcome: CallOutcome,
     /// Who was there.
-    pub people: Vec<Person>,
+    pub people: Vec<CallPerson>,
     /// How they were connected.
     pub edges: Vec<EdgeRecord>,
 }
 
 /// Somebody in a call.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Person {
+pub struct CallPerson {
     /// Their part in the visit.
     pub id: ParticipantId,
     /// As what.
@@ -189,9 +189,7 @@ fn presence(
         let theirs: Vec<ParticipantId> = theirs.collect();
         stays.iter().filter(move |(id, _)| theirs.contains(id)).map(|(_, stay)| stay)
     };
-    let lost = |role| {
-        of(role).last().is_some_and(|stay| stay.why.as_deref() == Some("lost"))
-    };
+    let lost = |role| of(role).last().is_some_and(|stay| stay.why.as_deref() == Some("lost"));
     let (patient, practitioner) = (ParticipantRole::Patient, ParticipantRole::Practitioner);
     Presence {
         patient_came: of(patient).next().is_some(),
@@ -207,14 +205,12 @@ fn person(
     all: bool,
     stays: &[(ParticipantId, CallStay)],
     marks: &[Mark],
-) -> Person {
+) -> CallPerson {
     let theirs = |mark: &&Mark| mark.edge.is_none() && mark.participant == Some(id);
     let device = marks.iter().filter(theirs).rev().find_map(|mark| mark.device);
     let device = device.filter(|_| all);
-    let happened = marks.iter().filter(theirs).filter(|mark| {
-        all && mark.kind != MarkKind::Device
-    });
-    Person {
+    let happened = marks.iter().filter(theirs).filter(|mark| all && mark.kind != MarkKind::Device);
+    CallPerson {
         id,
         role,
         name,

@@ -6,7 +6,7 @@ use crate::call::event::{Effect, Event, OverWhy};
 use crate::call::message::{ErrorCode, Fallback, FromPeer, Quality, Readiness};
 use crate::call::record::trace::Trace;
 use crate::call::record::{Kept, Mark, MarkKind, MarkWhy};
-use crate::call::ladder::WishWhy;
+use crate::call::rung::WishWhy;
 use crate::encounter::{Admission, ParticipantId};
 
 /// What an event means for the record, known before the room has worked through it.
@@ -19,6 +19,8 @@ pub(super) struct Cause {
     decided: Option<(ParticipantId, MarkKind)>,
     /// Only time has passed: minutes may be over.
     is_tick: bool,
+    /// It is only passed on, and changes nothing that is kept.
+    is_relayed: bool,
 }
 
 impl Cause {
@@ -46,7 +48,20 @@ impl Cause {
             Event::Tick => MarkWhy::Lost,
             _ => MarkWhy::Plan,
         };
-        Self { end, restart, decided, is_tick: matches!(event, Event::Tick) }
+        let is_relayed = match event {
+            Event::Said(_, frame) => matches!(
+                frame.said,
+                FromPeer::Ack
+                    | FromPeer::Ping
+                    | FromPeer::Offer(..)
+                    | FromPeer::Answer(..)
+                    | FromPeer::Candidate(..)
+                    | FromPeer::EndOfCandidates(..)
+                    | FromPeer::MediaState(_)
+            ),
+            _ => false,
+        };
+        Self { end, restart, decided, is_tick: matches!(event, Event::Tick), is_relayed }
     }
 }
 
@@ -138,6 +153,9 @@ impl Room {
 
     /// Writes into the record what an event has changed, by comparing with what was known.
     pub(super) fn follow(&mut self, cause: Cause, now: Instant) {
+        if cause.is_relayed {
+            return;
+        }
         if let Some((id, kind)) = cause.decided {
             self.keep(vec![Kept::Mark(Mark::of(kind, id, now))]);
         }

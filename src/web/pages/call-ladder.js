@@ -51,12 +51,13 @@ export class Ladder {
   /* What the person asks for */
 
   /** The most that this person wants; told again on every connection that has not heard it. */
-  wish() {
+  wish(anew = false) {
+    // A server that has started anew knows of no wish.
+    if (anew) this.sent.clear();
     const { voiceOnly, saver } = this.call.wish;
     const [rung, why] = voiceOnly ? ['audio', 'asked'] : saver ? ['audio_stills', 'data_saver'] : ['video', 'asked'];
     for (const edge of this.edges) {
-      const heard = this.sent.get(edge.id) ?? 'video/asked';
-      if (heard === `${rung}/${why}` && !(edge.ladder.step === 0 && rung !== 'video')) continue;
+      if ((this.sent.get(edge.id) ?? 'video/asked') === `${rung}/${why}`) continue;
       this.sent.set(edge.id, `${rung}/${why}`);
       this.call.signal.send('fallback', { rung, why }, { edge: edge.id });
     }

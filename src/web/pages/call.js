@@ -14,6 +14,7 @@ import { waitWords } from './waiting.js';
 export { openMedia, loudness, stopMedia } from './media.js';
 
 const QUALITY_MS = 5000;
+const FOUND_MS = 15_000;
 // A long talk without a request must not let the sign-in run out for want of use.
 const ALIVE_MS = 240_000;
 const PRESENT = ['waiting', 'admitted', 'connecting', 'connected'];
@@ -112,7 +113,7 @@ export class Call extends EventTarget {
     this.part();
     this.tellMedia();
     this.signal.send('presence', { state: document.hidden ? 'away' : 'ready' });
-    this.ladder.wish();
+    this.ladder.wish(true);
     this.changed();
   }
 
@@ -264,10 +265,12 @@ export class Call extends EventTarget {
     const now = await totals(pc);
     this.bytes.take(pc, now);
     const then = edge.measured;
-    edge.measured = edge.up ? { pc, at: performance.now(), now } : null;
+    edge.measured = edge.up ? { pc, at: performance.now(), now, since: then?.pc === pc ? then.since : performance.now() } : null;
     if (!edge.up || then?.pc !== pc) return;
     const sends = edge.ladder.send.audio_bps > 0 && this.roster.get(edge.peer)?.media?.audio === true;
     const quality = between(then.now, now, (performance.now() - then.at) / 1000, sends);
+    // The browser begins low and finds its way up: until then its estimate says nothing of the line.
+    if (performance.now() - then.since < FOUND_MS) delete quality.room;
     this.signal.send('quality', { ...quality, rung: edge.ladder.rung }, { edge: edge.id });
   }
 

@@ -50,7 +50,7 @@ export function timeline(record, zone) {
 
 function summary({ outcome, ended_at: ended, ended_as: as }) {
   const share = new Intl.NumberFormat(locale(), { style: 'percent', maximumFractionDigits: 0 }).format(outcome.audio_only_share);
-  const fact = (name, value) => [h('dt', {}, t(name)), h('dd', {}, value)];
+  const fact = (name, value) => h('div', {}, h('dt', {}, t(name)), h('dd', {}, value));
   return h('div', { class: 'card', id: 'call-outcome', data: { modality: outcome.modality, failure: outcome.technical_failure } },
     h('dl', { class: 'facts' },
       fact('tl.modality', t(`tl.modality.${outcome.modality}`)),
@@ -121,7 +121,8 @@ function minutes(record, zone) {
 function legend(record) {
   const used = new Set(record.edges.flatMap((edge) => edge.rungs.map((span) => span.rung)));
   return h('ul', { class: 'legend', 'aria-hidden': 'true' }, Object.keys(HEIGHT).filter((rung) => used.has(rung)).map((rung) =>
-    h('li', {}, h('span', { class: 'swatch', data: { rung } }), t(`tl.rung.${rung}`))));
+    h('li', {}, h('span', { class: 'swatch', data: { rung } }), t(`tl.rung.${rung}`))),
+  ['waits', 'silent', 'loss'].map((what) => h('li', {}, h('span', { class: `swatch tl-${what}` }), t(`tl.legend.${what}`))));
 }
 
 /* The picture */
