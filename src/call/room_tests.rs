@@ -493,15 +493,18 @@ fn a_bad_line_takes_the_picture_of_both_away_and_a_good_one_brings_it_back() {
 fn whoever_comes_back_learns_the_rung_and_a_new_negotiation_does_not_withdraw_it() {
     let (mut story, doctor, asha) = Story::in_call();
     let edge = story.room.edges[0].id.clone();
+    let generation = story.room.edges[0].generation();
+    let before = story.room.seat(id(ASHA)).unwrap().mailbox.last_seq();
     story.say(doctor, "fallback", &edge, 0, 0, r#"{"rung":"audio","why":"data_saver"}"#);
     let heard = story.messages(asha);
     assert_eq!((&heard[0]["t"], &heard[0]["body"]["why"]), (&"rung".into(), &"data_saver".into()));
     assert_eq!(heard[0]["body"]["by"], Value::from(id(DOCTOR).to_string()));
     let view = story.room.edges[0].seen_by(id(ASHA)).unwrap().ladder.unwrap();
     assert_eq!((view.step, view.send.video), (1, None));
-    story.say(doctor, "negotiate_request", &edge, 0, 0, "{}");
+    story.say(doctor, "negotiate_request", &edge, 0, generation, "{}");
+    assert!(story.room.edges[0].generation() > generation);
     let seat = story.room.seat(id(ASHA)).unwrap();
-    let told = seat.mailbox.clone().replay(0, story.now);
+    let told = seat.mailbox.clone().replay(before, story.now);
     assert!(told.unwrap().iter().any(|text| text.contains(r#""t":"rung""#)));
     let doctors = story.messages(doctor);
     assert!(doctors.iter().any(|message| message["t"] == "rung"), "whoever asked hears it too");
@@ -525,8 +528,9 @@ fn wishes_without_end_are_refused() {
 fn the_record_says_when_an_edge_began_went_down_and_ended_and_why() {
     let (mut story, _, asha) = Story::in_call();
     let edge = story.room.edges[0].id.clone();
+    let generation = story.room.edges[0].generation();
     story.say(asha, "quality", &edge, 0, 0, &loss(0.2));
-    story.say(asha, "ice_restart_request", &edge, 0, 0, "{}");
+    story.say(asha, "ice_restart_request", &edge, 0, generation, "{}");
     story.say(asha, "leave", "", 0, 0, "{}");
     let marks: Vec<(MarkKind, Option<MarkWhy>)> = story
         .kept

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Call, call, describe, tick, visit};
 use crate::on_both;
-use crate::support::peer::{Edge, Peer, ticket};
+use crate::support::peer::{Edge, Peer, kinds, ticket};
 use crate::support::{Client, Ending, Engine, World};
 
 fn report(loss: f64) -> Value {
@@ -16,12 +16,14 @@ fn report(loss: f64) -> Value {
     })
 }
 
-/// Both report; five seconds pass.
-async fn both_report(world: &World, call: &mut Call, loss: f64) {
+/// Both report, and five seconds pass; what the doctor has heard of it.
+async fn both_report(world: &World, call: &mut Call, loss: f64) -> Vec<Value> {
     call.doctor.say_on(&call.doctors, "quality", report(loss)).await;
     call.asha.say_on(&call.ashas, "quality", report(loss)).await;
-    // Whatever came of it has been said when this is answered; it is looked at by the caller.
+    call.asha.hear_all().await;
+    let heard = call.doctor.hear_all().await;
     world.house.advance(TimeDelta::seconds(5));
+    heard
 }
 
 on_both! {
@@ -134,10 +136,9 @@ on_both! {
         for _ in 0..14 {
             both_report(world, &mut call, 0.0).await;
         }
-        for _ in 0..2 {
-            both_report(world, &mut call, 0.05).await;
-        }
-        call.doctor.hear_of("rung").await;
+        both_report(world, &mut call, 0.05).await;
+        let heard = both_report(world, &mut call, 0.05).await;
+        assert_eq!(kinds(&heard), ["rung"], "two bad reports");
         call.asha.say_on(&call.ashas, "ice_restart_request", json!({})).await;
         call.doctor.hear_of("negotiate").await;
         tick(world);
@@ -150,8 +151,8 @@ on_both! {
         let (patient, practitioner) = (person(&shown, "patient"), person(&shown, "practitioner"));
         assert_eq!((&patient["browser"], &patient["form"]), (&json!("chromium"), &json!("phone")));
         assert_eq!(practitioner["browser"], "firefox");
-        let kinds: Vec<_> = patient["marks"].as_array().unwrap().iter().map(|mark| mark["kind"].clone()).collect();
-        assert_eq!(kinds, [json!("ready"), json!("admitted")]);
+        let marks: Vec<_> = patient["marks"].as_array().unwrap().iter().map(|mark| mark["kind"].clone()).collect();
+        assert_eq!(marks, [json!("ready"), json!("admitted")]);
         assert_eq!(patient["stays"][0]["why"], "left");
 
         assert_eq!(shown["edges"].as_array().unwrap().len(), 1);
@@ -222,8 +223,6 @@ on_both! {
         for _ in 0..13 {
             both_report(world, &mut call, 0.0).await;
         }
-        call.asha.hear_all().await;
-        call.doctor.hear_all().await;
         ledger::flush(&world.house.app).await;
         let next = world.house.next_process(Ending::Killed).await;
         let path = format!("/v1/encounters/{}/call", call.visit);
@@ -256,6 +255,7 @@ on_both! {
         let marks = count("call_marks");
         world.house.advance(TimeDelta::days(2));
         feldsher::base::retention::sweep(&world.house.app).await;
-        assert_eq!((count("call_minutes"), count("call_marks")), (0, marks));
+        assert_eq!(count("call_minutes"), 0);
+        assert!(count("call_marks") >= marks, "they belong to the visit");
     }
 }
