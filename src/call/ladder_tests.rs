@@ -280,7 +280,9 @@ fn on_every_profile_it_ends_where_the_line_carries_it() {
         assert!(profile.ends.contains(&ladder.rung()), "{name}: {:?} {steps:?}", ladder.rung());
         // Three steps down and three probes at most in ten minutes, besides the line's own gaps.
         assert!(steps.len() <= 16, "{name} is restless: {steps:?}");
-        assert!(steps.iter().all(|(_, rung)| *rung >= Rung::Audio), "{name}: {steps:?}");
+        // Half a minute of nothing takes the voice as well, and it comes back by itself.
+        let voice_lives = steps.iter().all(|(_, rung)| *rung >= Rung::Audio);
+        assert!(voice_lives || name == "blackout", "{name}: {steps:?}");
     }
 }
 
