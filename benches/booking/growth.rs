@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use crate::engine::Engine;
-use crate::load::{drive_by, send_all};
+use crate::load::{Request, drive_by, send_all};
 use crate::report::{Row, Table};
 use crate::world::{AROUND_THE_CLOCK, DOCTORS, PATIENTS_PER_DOCTOR, World, first_search};
 use crate::{Plan, tell};
@@ -40,7 +42,7 @@ pub fn tables(engine: Engine, plan: &Plan, largest: u64) -> anyhow::Result<[Tabl
         stored = size;
         size *= 10;
         for (table, request, status) in
-            [(&mut booking, world.booking(), 201), (&mut day, world.day(), 200)]
+            [(&mut booking, world.booking(), 201), (&mut day, past_day(&world), 200)]
         {
             let mut row = Row::new(name);
             for _ in 0..plan.rounds {
@@ -55,6 +57,17 @@ pub fn tables(engine: Engine, plan: &Plan, largest: u64) -> anyhow::Result<[Tabl
     }
     world.close()?;
     Ok([booking, day])
+}
+
+/// When the history ends: three days before the times that are booked.
+fn history_end(world: &World) -> DateTime<Utc> {
+    world.people.first - TimeDelta::days(3)
+}
+
+/// The last eight hours of the history, 24 visits of each doctor: a day that the bookings of the
+/// bench do not fill.
+fn past_day(world: &World) -> Request {
+    world.time_before(history_end(world), TimeDelta::hours(8))
 }
 
 /// Writes visits that took place, the newest first, through the guards of the schema.
@@ -75,7 +88,7 @@ fn fill(world: &World, engine: Engine, from: u64, to: u64) -> anyhow::Result<()>
 
 fn visits(world: &World, engine: Engine, from: u64, to: u64) -> String {
     let last = to - 1;
-    let before = world.people.first.timestamp() - 3 * 24 * 60 * 60;
+    let before = history_end(world).timestamp();
     let (live, no) = match engine {
         Engine::Sqlite => ("1", "0"),
         Engine::Postgres => ("true", "false"),

@@ -28,6 +28,22 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// What is to be said of things that took so long each, within the time they were measured.
+    pub fn of(mut took: Vec<Duration>, measured: Duration) -> Self {
+        took.sort_unstable();
+        let at = |percent: usize| {
+            let longer = took.get(took.len() * percent / 100).copied().unwrap_or_default();
+            longer.as_secs_f64() * 1000.0
+        };
+        let count = u32::try_from(took.len()).unwrap_or(u32::MAX);
+        Self {
+            per_second: f64::from(count) / measured.as_secs_f64(),
+            p50: at(50),
+            p99: at(99),
+            statuses: BTreeMap::new(),
+        }
+    }
+
     /// Fails unless every answer had this status.
     pub fn expect(self, status: u16) -> anyhow::Result<Self> {
         if self.statuses.keys().any(|found| *found != status) || self.statuses.is_empty() {
@@ -136,19 +152,8 @@ fn summed(answers: &[(u16, Duration)], measured: Duration) -> Sample {
     for (status, _) in answers {
         *statuses.entry(*status).or_insert(0) += 1;
     }
-    let mut took: Vec<Duration> = answers.iter().map(|(_, took)| *took).collect();
-    took.sort_unstable();
-    let at = |percent: usize| {
-        let longer = took.get(took.len() * percent / 100).copied().unwrap_or_default();
-        longer.as_secs_f64() * 1000.0
-    };
-    let count = u32::try_from(answers.len()).unwrap_or(u32::MAX);
-    Sample {
-        per_second: f64::from(count) / measured.as_secs_f64(),
-        p50: at(50),
-        p99: at(99),
-        statuses,
-    }
+    let took = answers.iter().map(|(_, took)| *took).collect();
+    Sample { statuses, ..Sample::of(took, measured) }
 }
 
 struct Client {

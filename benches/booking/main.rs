@@ -12,6 +12,7 @@ mod load;
 mod memory;
 mod report;
 mod search;
+mod signaling;
 mod world;
 
 use std::io::Write;
@@ -33,6 +34,7 @@ const HELP: &str = "Usage: cargo bench --bench booking -- [sqlite] [postgres] [O
   --rounds N    how often it is repeated (3)
   --workers N   database threads of the product (its default)
   --search      the search for free times alone
+  --signaling   the call's signaling alone, beside a bare echo and PeerJS
   --growth N    bookings and days beside 10,000 visits that were, ten times as many, and so on
                 up to N (ten million are about an hour, and 20 GB of disk)
   --markdown    print the tables as Markdown
@@ -45,12 +47,13 @@ struct Plan {
     rounds: u32,
     workers: Option<usize>,
     search: bool,
+    signaling: bool,
     growth: Option<u32>,
     markdown: bool,
 }
 
 fn main() -> anyhow::Result<()> {
-    let Some(plan) = plan()? else {
+    let Some(mut plan) = plan()? else {
         println!("{HELP}");
         return Ok(());
     };
@@ -60,6 +63,10 @@ fn main() -> anyhow::Result<()> {
         .with_writer(std::io::sink)
         .init();
     let mut tables = Vec::new();
+    if plan.signaling {
+        tables = signaling::tables(&plan)?;
+        plan.engines.clear();
+    }
     for engine in &plan.engines {
         if let Some(largest) = plan.growth {
             tables.extend(growth::tables(*engine, &plan, largest.into())?);
@@ -87,6 +94,7 @@ fn plan() -> anyhow::Result<Option<Plan>> {
         rounds: 3,
         workers: None,
         search: false,
+        signaling: false,
         growth: None,
         markdown: false,
     };
@@ -104,6 +112,11 @@ fn plan() -> anyhow::Result<Option<Plan>> {
             "--rounds" => plan.rounds = number()?.max(1),
             "--workers" => plan.workers = Some(usize::try_from(number()?)?),
             "--search" => plan.search = true,
+            "--signaling" => plan.signaling = true,
+            signaling::echo::ARGUMENT => {
+                signaling::echo::serve()?;
+                return Ok(None);
+            }
             "--growth" => plan.growth = Some(number()?),
             "--markdown" => plan.markdown = true,
             // cargo's own.

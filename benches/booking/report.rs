@@ -28,6 +28,7 @@ impl Row {
     fn cells(&self) -> [String; 4] {
         let rate = |rate: f64| format!("{rate:.0}");
         let time = |times: &[f64]| match median(times) {
+            Some(median) if median < 1.0 => format!("{median:.3}"),
             Some(median) if median < 10.0 => format!("{median:.2}"),
             Some(median) => format!("{median:.1}"),
             None => "-".to_owned(),
@@ -67,6 +68,19 @@ impl Table {
         let name = format!("{} : {}", of.what, to.what);
         let median = median(&quotients).unwrap_or_default();
         self.ratios.push((name, [format!("{median:.2}"), format!("{least:.2} to {most:.2}")]));
+    }
+
+    /// Compares how long two rows took, round by round.
+    pub fn latency(&mut self, of: &Row, to: &Row) {
+        for (percent, of_times, to_times) in [("p50", &of.p50, &to.p50), ("p99", &of.p99, &to.p99)]
+        {
+            let quotients: Vec<f64> =
+                of_times.iter().zip(to_times).map(|(of, to)| of / to).collect();
+            let (least, most) = range(&quotients);
+            let middle = median(&quotients).unwrap_or_default();
+            let name = format!("{percent} {} : {}", of.what, to.what);
+            self.ratios.push((name, [format!("{middle:.2}"), format!("{least:.2} to {most:.2}")]));
+        }
     }
 
     /// Compares the medians of all rows with that of the first.

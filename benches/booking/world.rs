@@ -157,6 +157,13 @@ impl World {
         joined(self.served)
     }
 
+    /// Stops serving; the database stays as long as what is returned.
+    pub fn stop(self) -> anyhow::Result<Database> {
+        drop(self.stop);
+        joined(self.served)?;
+        Ok(self.database)
+    }
+
     /// A request that books a time of its own.
     pub fn booking(&self) -> Request {
         let (people, next) = (Arc::clone(&self.people), Arc::clone(&self.next));
@@ -199,17 +206,16 @@ impl World {
 
     /// A request for a doctor's day.
     pub fn day(&self) -> Request {
-        let (people, asked) = (Arc::clone(&self.people), AtomicU64::new(0));
-        Arc::new(move || {
-            let wish = Wish::number(asked.fetch_add(1, Ordering::Relaxed));
+        let people = Arc::clone(&self.people);
+        visits(&self.people, move |wish| {
             let from = people.start(wish.time - wish.time % SLOTS_PER_DAY);
-            let path = format!(
-                "/v1/appointments?from={}&to={}&limit=100",
-                wire(from),
-                wire(from + Days::new(1))
-            );
-            get(&path, people.doctors.get(index(wish.doctor)).map(|doctor| &doctor.token))
+            (from, from + Days::new(1))
         })
+    }
+
+    /// A request for a doctor's visits in the time before `end`, the same for every asker.
+    pub fn time_before(&self, end: DateTime<chrono::Utc>, length: TimeDelta) -> Request {
+        visits(&self.people, move |_| (end - length, end))
     }
 
     /// A request of every patient and doctor in turn: the first use of a token is written down.
@@ -217,6 +223,20 @@ impl World {
         let doctors = self.people.doctors.iter().map(|doctor| &doctor.token);
         self.people.patients.iter().chain(doctors).map(|token| get("/v1/me", Some(token))).collect()
     }
+}
+
+/// A request for the visits of one doctor after the other, in the time that belongs to a wish.
+fn visits(
+    people: &Arc<People>,
+    time: impl Fn(&Wish) -> (DateTime<chrono::Utc>, DateTime<chrono::Utc>) + Send + Sync + 'static,
+) -> Request {
+    let (people, asked) = (Arc::clone(people), AtomicU64::new(0));
+    Arc::new(move || {
+        let wish = Wish::number(asked.fetch_add(1, Ordering::Relaxed));
+        let (from, to) = time(&wish);
+        let path = format!("/v1/appointments?from={}&to={}&limit=100", wire(from), wire(to));
+        get(&path, people.doctors.get(index(wish.doctor)).map(|doctor| &doctor.token))
+    })
 }
 
 /// Somebody looks at all free times once, as somebody always has before anybody books: working time

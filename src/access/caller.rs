@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use crate::account::{AccountId, AccountState, SessionId};
 use crate::base::column::{Instant, text_enum};
-use crate::base::db::Conn;
+use crate::base::db::{Conn, direct};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::{accounts, memberships, patients, practitioners, sessions};
@@ -118,7 +118,7 @@ type Row = (
 /// The person behind a sign-in session, in one query. 401 `session_over` when it has ended.
 /// It joins the tables of four nouns on purpose: every request passes here.
 pub fn of_session(conn: &mut Conn, session: SessionId, now: Instant) -> Result<Caller, Error> {
-    let rows: Vec<Row> = sessions::table
+    let person = sessions::table
         .inner_join(accounts::table)
         .left_join(patients::table.on(patients::account_id.eq(accounts::id.nullable())))
         .left_join(practitioners::table.on(practitioners::account_id.eq(accounts::id.nullable())))
@@ -138,8 +138,8 @@ pub fn of_session(conn: &mut Conn, session: SessionId, now: Instant) -> Result<C
             patients::id.nullable(),
             (practitioners::id, practitioners::organization_id).nullable(),
             (memberships::organization_id, memberships::role, memberships::state).nullable(),
-        ))
-        .load(conn)?;
+        ));
+    let rows: Vec<Row> = direct!(conn, |conn| person.load(conn))?;
     let over = || Error::from(&problem::SESSION_OVER);
     let memberships = rows
         .iter()

@@ -19,7 +19,7 @@ use crate::appointment::{
     self, Appointment, AppointmentId, Priority, check_reason, hours, minutes, sealed,
 };
 use crate::base::column::Instant;
-use crate::base::db::{Each, Turn, take_turns};
+use crate::base::db::{Turn, direct, take_turns};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::appointments;
@@ -448,39 +448,37 @@ fn insert(
     // 30^6 codes: a collision is rare, and then the next code is tried.
     for _ in 0..20 {
         let code = new_code()?;
-        let inserted = Each(
-            diesel::insert_into(appointments::table)
-                .values((
-                    appointments::id.eq(new.id),
-                    appointments::code.eq(code),
-                    appointments::status.eq(new.status),
-                    appointments::service_id.eq(service.id),
-                    appointments::organization_id.eq(service.organization_id),
-                    appointments::practitioner_id.eq(new.practitioner.id),
-                    appointments::patient_id.eq(new.patient.id),
-                    appointments::starts_at.eq(visit.start),
-                    appointments::ends_at.eq(visit.end),
-                    appointments::busy_from.eq(visit.busy_from),
-                    appointments::busy_to.eq(visit.busy_to),
-                    appointments::priority.eq(visit.priority),
-                    appointments::overbooked.eq(visit.overbook),
-                    appointments::mode.eq(new.mode),
-                    appointments::time_zone.eq(zone.to_string()),
-                    appointments::local_start.eq(zone::local(visit.start, zone)),
-                    appointments::hold_expires_at.eq(hold_expires_at),
-                    appointments::reason_sealed.eq(&reason),
-                    appointments::series_id.eq(new.series),
-                    appointments::moves.eq(0),
-                    appointments::resources.eq(new.resources),
-                    appointments::created_by.eq(account),
-                    appointments::created_at.eq(tx.now),
-                    appointments::updated_at.eq(tx.now),
-                    appointments::version.eq(1),
-                ))
-                .on_conflict(appointments::code)
-                .do_nothing(),
-        )
-        .execute(tx.conn)?;
+        let row = diesel::insert_into(appointments::table)
+            .values((
+                appointments::id.eq(new.id),
+                appointments::code.eq(code),
+                appointments::status.eq(new.status),
+                appointments::service_id.eq(service.id),
+                appointments::organization_id.eq(service.organization_id),
+                appointments::practitioner_id.eq(new.practitioner.id),
+                appointments::patient_id.eq(new.patient.id),
+                appointments::starts_at.eq(visit.start),
+                appointments::ends_at.eq(visit.end),
+                appointments::busy_from.eq(visit.busy_from),
+                appointments::busy_to.eq(visit.busy_to),
+                appointments::priority.eq(visit.priority),
+                appointments::overbooked.eq(visit.overbook),
+                appointments::mode.eq(new.mode),
+                appointments::time_zone.eq(zone.to_string()),
+                appointments::local_start.eq(zone::local(visit.start, zone)),
+                appointments::hold_expires_at.eq(hold_expires_at),
+                appointments::reason_sealed.eq(&reason),
+                appointments::series_id.eq(new.series),
+                appointments::moves.eq(0),
+                appointments::resources.eq(new.resources),
+                appointments::created_by.eq(account),
+                appointments::created_at.eq(tx.now),
+                appointments::updated_at.eq(tx.now),
+                appointments::version.eq(1),
+            ))
+            .on_conflict(appointments::code)
+            .do_nothing();
+        let inserted = direct!(tx.conn, |conn| row.execute(conn))?;
         if inserted == 1 {
             return Ok(());
         }

@@ -26,7 +26,7 @@ use crate::appointment::needed::Other;
 use crate::appointment::reschedule::Move;
 use crate::appointment::series::SeriesId;
 use crate::base::column::{Instant, id, text_enum};
-use crate::base::db::{Conn, among};
+use crate::base::db::{Conn, among, direct};
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::page::{self, Page};
@@ -408,8 +408,8 @@ pub(crate) fn treated_by(practitioner: PractitionerId) -> _ {
 
 /// An appointment that the caller may see.
 pub(crate) fn show(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
-    let row: Option<Shown> =
-        shown().filter(appointments::id.eq(id)).get_result(tx.conn).optional()?;
+    let row = shown().filter(appointments::id.eq(id));
+    let row: Option<Shown> = direct!(tx.conn, |conn| row.get_result(conn)).optional()?;
     let mut found = assemble(tx, row.ok_or_else(|| Error::from(&problem::NOT_FOUND))?)?;
     if found.resources > 0 {
         let others = needed::of_visits(tx, &[id])?;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::access::table::Action;
 use crate::account::{AccountId, SessionId};
 use crate::base::column::{self, Instant, text_enum};
-use crate::base::db::{Conn, statement};
+use crate::base::db::{Conn, direct, statement};
 use crate::base::error::Error;
 use crate::base::schema::{audit_events, audit_heads};
 use crate::base::seal::sha256;
@@ -88,22 +88,21 @@ pub fn append(conn: &mut Conn, now: Instant, actor: Actor, entries: &[Entry]) ->
             outcome: entry.outcome.as_str(),
         };
         hash = link(&hash, &fields);
-        diesel::insert_into(audit_events::table)
-            .values((
-                audit_events::chain.eq(chain),
-                audit_events::seq.eq(seq),
-                audit_events::at.eq(now),
-                audit_events::actor_id.eq(actor.account),
-                audit_events::session_id.eq(actor.session),
-                audit_events::action.eq(entry.action.as_str()),
-                audit_events::object_kind.eq(entry.object_kind),
-                audit_events::object_id.eq(entry.object_id.map(column::Uuid)),
-                audit_events::patient_id.eq(entry.patient),
-                audit_events::organization_id.eq(entry.organization),
-                audit_events::outcome.eq(entry.outcome),
-                audit_events::hash.eq(hash.as_slice()),
-            ))
-            .execute(conn)?;
+        let row = diesel::insert_into(audit_events::table).values((
+            audit_events::chain.eq(chain),
+            audit_events::seq.eq(seq),
+            audit_events::at.eq(now),
+            audit_events::actor_id.eq(actor.account),
+            audit_events::session_id.eq(actor.session),
+            audit_events::action.eq(entry.action.as_str()),
+            audit_events::object_kind.eq(entry.object_kind),
+            audit_events::object_id.eq(entry.object_id.map(column::Uuid)),
+            audit_events::patient_id.eq(entry.patient),
+            audit_events::organization_id.eq(entry.organization),
+            audit_events::outcome.eq(entry.outcome),
+            audit_events::hash.eq(hash.as_slice()),
+        ));
+        direct!(conn, |conn| row.execute(conn))?;
     }
     MoveHead { seq: &seq, hash: &hash, chain: &chain }.execute(conn)?;
     Ok(())

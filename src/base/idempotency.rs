@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::base::column::{self, Instant};
-use crate::base::db::{Conn, Each, statement};
+use crate::base::db::{Conn, direct, statement};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::idempotency_keys;
@@ -76,19 +76,17 @@ pub fn take(tx: &mut Tx, once: &Once) -> Result<Option<Answer>, Error> {
 
 /// `false` when the key is taken; waits for whoever is taking it at this moment.
 fn insert(tx: &mut Tx, principal: column::Uuid, once: &Once) -> Result<bool, Error> {
-    let taken = Each(
-        diesel::insert_into(idempotency_keys::table)
-            .values((
-                idempotency_keys::principal.eq(principal),
-                idempotency_keys::route.eq(&once.route),
-                idempotency_keys::key.eq(&once.key),
-                idempotency_keys::fingerprint.eq(&once.fingerprint),
-                idempotency_keys::status.eq(0),
-                idempotency_keys::expires_at.eq(tx.now.plus(TimeDelta::hours(KEPT_HOURS))),
-            ))
-            .on_conflict_do_nothing(),
-    )
-    .execute(tx.conn)?;
+    let taking = diesel::insert_into(idempotency_keys::table)
+        .values((
+            idempotency_keys::principal.eq(principal),
+            idempotency_keys::route.eq(&once.route),
+            idempotency_keys::key.eq(&once.key),
+            idempotency_keys::fingerprint.eq(&once.fingerprint),
+            idempotency_keys::status.eq(0),
+            idempotency_keys::expires_at.eq(tx.now.plus(TimeDelta::hours(KEPT_HOURS))),
+        ))
+        .on_conflict_do_nothing();
+    let taken = direct!(tx.conn, |conn| taking.execute(conn))?;
     Ok(taken == 1)
 }
 

@@ -19,6 +19,7 @@ use crate::account::AccountId;
 use crate::appointment::change::set_status;
 use crate::appointment::{self, AppointmentId};
 use crate::base::column::{Instant, id, text_enum};
+use crate::base::db::direct;
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::{encounter_participants, encounters};
@@ -254,18 +255,17 @@ pub fn plan(
     starts_at: Instant,
 ) -> Result<EncounterId, Error> {
     let id = EncounterId::new(tx.now);
-    diesel::insert_into(encounters::table)
-        .values((
-            encounters::id.eq(id),
-            encounters::appointment_id.eq(appointment),
-            encounters::status.eq(EncounterStatus::Planned),
-            encounters::patient_id.eq(patient),
-            encounters::practitioner_id.eq(practitioner),
-            encounters::organization_id.eq(organization),
-            encounters::starts_at.eq(starts_at),
-            encounters::updated_at.eq(tx.now),
-        ))
-        .execute(tx.conn)?;
+    let row = diesel::insert_into(encounters::table).values((
+        encounters::id.eq(id),
+        encounters::appointment_id.eq(appointment),
+        encounters::status.eq(EncounterStatus::Planned),
+        encounters::patient_id.eq(patient),
+        encounters::practitioner_id.eq(practitioner),
+        encounters::organization_id.eq(organization),
+        encounters::starts_at.eq(starts_at),
+        encounters::updated_at.eq(tx.now),
+    ));
+    direct!(tx.conn, |conn| row.execute(conn))?;
     tx.tell(Event::QueueMoved(practitioner));
     Ok(id)
 }

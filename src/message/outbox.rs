@@ -8,7 +8,7 @@ use crate::access::Facts;
 use crate::access::table::Action;
 use crate::appointment;
 use crate::base::column::{Instant, id, text_enum};
-use crate::base::db::Each;
+use crate::base::db::direct;
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::outbox_messages;
@@ -95,22 +95,20 @@ pub fn put_for(
     let id = MessageId::new(tx.now);
     let plain = serde_json::to_vec(payload)
         .map_err(|_unserializable| Error::Internal("a message is not JSON"))?;
-    let inserted = Each(
-        diesel::insert_into(outbox_messages::table)
-            .values((
-                outbox_messages::id.eq(id),
-                outbox_messages::channel.eq(Channel::Sms),
-                outbox_messages::dedupe_key.eq(key),
-                outbox_messages::payload_sealed.eq(tx.seal.seal(&place(id), &plain)?),
-                outbox_messages::state.eq(MessageState::Pending),
-                outbox_messages::attempts.eq(0),
-                outbox_messages::due_at.eq(due_at),
-                outbox_messages::expires_at.eq(expires_at),
-                outbox_messages::created_at.eq(tx.now),
-            ))
-            .on_conflict_do_nothing(),
-    )
-    .execute(tx.conn)?;
+    let row = diesel::insert_into(outbox_messages::table)
+        .values((
+            outbox_messages::id.eq(id),
+            outbox_messages::channel.eq(Channel::Sms),
+            outbox_messages::dedupe_key.eq(key),
+            outbox_messages::payload_sealed.eq(tx.seal.seal(&place(id), &plain)?),
+            outbox_messages::state.eq(MessageState::Pending),
+            outbox_messages::attempts.eq(0),
+            outbox_messages::due_at.eq(due_at),
+            outbox_messages::expires_at.eq(expires_at),
+            outbox_messages::created_at.eq(tx.now),
+        ))
+        .on_conflict_do_nothing();
+    let inserted = direct!(tx.conn, |conn| row.execute(conn))?;
     Ok(inserted == 1)
 }
 

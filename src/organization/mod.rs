@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::access::Facts;
 use crate::access::table::Action;
 use crate::base::column::id;
+use crate::base::db::direct;
 use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::name::Name;
@@ -190,9 +191,8 @@ fn minutes(count: i32) -> TimeDelta {
 
 /// The row of a service; the caller has made the access decision. 404 when there is none.
 pub fn find_service(tx: &mut Tx, id: ServiceId) -> Result<Service, Error> {
-    service_row()
-        .filter(healthcare_services::id.eq(id))
-        .get_result(tx.conn)
+    let row = service_row().filter(healthcare_services::id.eq(id));
+    direct!(tx.conn, |conn| row.get_result(conn))
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }

@@ -15,7 +15,7 @@ use crate::account::phone::Phone;
 use crate::account::{self, AccountId, NewAccount};
 use crate::appointment;
 use crate::base::column::id;
-use crate::base::db::among;
+use crate::base::db::{among, direct};
 use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::name::{self, NAME_CHARS_MAX, Name, Named};
@@ -308,17 +308,15 @@ pub struct PatientRow {
 
 /// The row of a patient; the caller has made the access decision. 404 when there is none.
 pub fn find_row(tx: &mut Tx, id: PatientId) -> Result<PatientRow, Error> {
-    patients::table
-        .find(id)
-        .select((
-            patients::id,
-            patients::account_id,
-            patients::organization_id,
-            patients::location_id,
-            patients::name,
-            patients::time_zone,
-        ))
-        .get_result(tx.conn)
+    let row = patients::table.find(id).select((
+        patients::id,
+        patients::account_id,
+        patients::organization_id,
+        patients::location_id,
+        patients::name,
+        patients::time_zone,
+    ));
+    direct!(tx.conn, |conn| row.get_result(conn))
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }

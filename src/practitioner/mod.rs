@@ -11,7 +11,7 @@ use crate::access::caller::{MembershipState, Role};
 use crate::access::table::Action;
 use crate::account::{AccountId, AccountState};
 use crate::base::column::{id, text_enum};
-use crate::base::db::among;
+use crate::base::db::{among, direct};
 use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::name::{Name, Named};
@@ -407,8 +407,11 @@ pub fn of_service(
         .filter(in_force())
         .order(practitioners::id);
     Ok(match only {
-        Some(only) => serving.filter(practitioners::id.eq(only)).load(tx.conn)?,
-        None => serving.load(tx.conn)?,
+        Some(only) => {
+            let only = serving.filter(practitioners::id.eq(only));
+            direct!(tx.conn, |conn| only.load(conn))?
+        }
+        None => direct!(tx.conn, |conn| serving.load(conn))?,
     })
 }
 

@@ -23,7 +23,7 @@ use crate::organization::{self, OrganizationId};
 use crate::practitioner::PractitionerId;
 use crate::schedule::extra;
 use crate::schedule::free::{self, Closed, Window};
-use crate::schedule::rules::TimeOfDay;
+use crate::schedule::time_of_day::TimeOfDay;
 use crate::schedule::wall_clock::{Span, WallClock};
 
 id!(

@@ -13,7 +13,8 @@ use crate::base::column::Instant;
 use crate::base::zone::{self, Zone};
 use crate::location::LocationId;
 use crate::organization::ServiceId;
-use crate::schedule::rules::{Rule, TimeOfDay};
+use crate::schedule::rules::Rule;
+use crate::schedule::time_of_day::TimeOfDay;
 use crate::schedule::wall_clock::{Span, WallClock};
 
 /// The windows of a date lie within this distance of its midnight in UTC: clocks differ from UTC

@@ -6,7 +6,7 @@ use super::*;
 use crate::base::zone::offset_secs;
 use crate::base::zone::{Wall, resolve, wall};
 use crate::schedule::diary::{Day, Diary};
-use crate::schedule::rules::Weekday;
+use crate::schedule::time_of_day::Weekday;
 use crate::schedule::wall_clock::{DAY_SECS, instant, next_change};
 
 const SERVICE: ServiceId = ServiceId(Uuid::from_u128(1));

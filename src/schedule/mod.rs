@@ -11,6 +11,7 @@ pub mod leave;
 pub mod rules;
 pub mod search;
 pub mod slots;
+pub mod time_of_day;
 pub mod wall_clock;
 
 use std::collections::HashMap;

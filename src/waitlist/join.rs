@@ -12,7 +12,7 @@ use crate::appointment::book::new_code;
 use crate::appointment::choice::{find_service, patient_for};
 use crate::appointment::{self, AppointmentId, Row};
 use crate::base::column::Instant;
-use crate::base::db::{self, Each, take_turns};
+use crate::base::db::{self, Each, direct, take_turns};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::waitlist_entries;
@@ -227,13 +227,12 @@ pub(crate) fn active_of(
     patient: PatientId,
     service: ServiceId,
 ) -> Result<Option<EntryId>, Error> {
-    Ok(waitlist_entries::table
+    let active = waitlist_entries::table
         .filter(waitlist_entries::patient_id.eq(patient))
         .filter(waitlist_entries::service_id.eq(service))
         .filter(is_active())
-        .select(waitlist_entries::id)
-        .get_result(tx.conn)
-        .optional()?)
+        .select(waitlist_entries::id);
+    Ok(direct!(tx.conn, |conn| active.get_result(conn)).optional()?)
 }
 
 /// Waits no longer; a time that is held goes to the next. Withdrawing twice is once; 409

@@ -158,3 +158,18 @@ macro_rules! statement {
     };
 }
 pub(crate) use statement;
+
+/// Runs a query on the connection of whichever engine it is.
+///
+/// Through [`Conn`] itself diesel writes out the text of a statement twice at every execution,
+/// although it stays prepared. For what every request or booking asks, that was a quarter of the
+/// time of SQLite's writer.
+macro_rules! direct {
+    ($conn:expr, |$engine:ident| $query:expr) => {
+        match &mut *$conn {
+            $crate::base::db::Conn::Postgres($engine) => $query,
+            $crate::base::db::Conn::Sqlite($engine) => $query,
+        }
+    };
+}
+pub(crate) use direct;

@@ -12,7 +12,7 @@ use crate::schedule::absence::AbsenceId;
 use crate::schedule::leave::offer::{ChooseTime, Offer};
 use crate::schedule::leave::plan::{EditPlan, IllnessPlan, PlanId, PlanIllness};
 use crate::schedule::leave::settle::DecideOutcomes;
-use crate::schedule::leave::{SettledAbsence, complete, find, offer, plan, settle};
+use crate::schedule::leave::{SettledAbsence, apply, complete, find, offer, plan, settle};
 
 /// Shows an absence and what became of each visit that it hits.
 #[utoipa::path(
@@ -139,7 +139,7 @@ pub async fn apply_illness_plan(
     nothing: Body<Empty>,
 ) -> Result<HttpResponse, Error> {
     let version = ctx.if_match_sent()?;
-    ctx.once(StatusCode::OK, nothing, move |tx, _| plan::apply(tx, id.0, version)).await
+    ctx.once(StatusCode::OK, nothing, move |tx, _| apply::apply(tx, id.0, version)).await
 }
 
 /// Takes an applied plan back within ten minutes, all of it or nothing.
@@ -160,7 +160,7 @@ pub async fn undo_illness_plan(
     id: Path<PlanId>,
     nothing: Body<Empty>,
 ) -> Result<HttpResponse, Error> {
-    ctx.once(StatusCode::OK, nothing, move |tx, _| plan::undo(tx, id.0)).await
+    ctx.once(StatusCode::OK, nothing, move |tx, _| apply::undo(tx, id.0)).await
 }
 
 /// Shows the times that are held in place of a visit whose practitioner is away.

@@ -4,6 +4,7 @@
 //! "The doctor is ill" proposes all of it at once ([`plan`]): a preview first, then one step, and
 //! ten minutes in which that step can be taken back.
 
+pub mod apply;
 pub mod assign;
 pub mod http;
 pub mod offer;

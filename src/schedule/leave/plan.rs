@@ -6,10 +6,8 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::affected::{self, Affected};
-use crate::appointment::reschedule::{RescheduleAppointment, put_elsewhere};
+use crate::appointment::affected;
 use crate::appointment::{self, AppointmentId, Priority};
 use crate::base::column::{Instant, id, text_enum};
 use crate::base::error::Error;
@@ -19,18 +17,12 @@ use crate::base::schema::{illness_plans, illness_proposals};
 use crate::base::tx::Tx;
 use crate::base::zone::{self, Zone};
 use crate::encounter::lifecycle::AppointmentStatus;
-use crate::message::outbox;
 use crate::patient::PatientId;
 use crate::practitioner::{self, PractitionerId};
-use crate::schedule::absence::{self, AbsenceId, AbsenceStatus};
-use crate::schedule::free::Asker;
+use crate::schedule::absence::AbsenceId;
 use crate::schedule::leave::assign::{Place, Why};
 use crate::schedule::leave::preview::{self, Proposed};
-use crate::schedule::leave::settle::{Deed, Told, settle, take_all_turns};
-use crate::schedule::leave::{
-    AbsenceRow, Names, Outcome, OutcomeRow, facts, find_row, forget, inside, outcomes, set_status,
-    undecided,
-};
+use crate::schedule::leave::{Names, facts};
 
 id!(
     /// A plan for the visits of somebody who is ill.
@@ -67,8 +59,6 @@ text_enum!(
 const PLAN_DAYS_MAX: i64 = 7;
 /// The most visits of one plan.
 const VISITS_MAX: i64 = 200;
-/// How long an applied plan can be taken back, in minutes.
-const UNDO_MINUTES: i64 = 10;
 
 /// When somebody is ill.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
@@ -150,28 +140,28 @@ pub struct PlanConflict {
 }
 
 #[derive(Debug, Clone, Copy, Queryable)]
-struct PlanRow {
-    id: PlanId,
-    practitioner: PractitionerId,
-    starts_at: Instant,
-    ends_at: Instant,
-    status: PlanStatus,
-    absence: Option<AbsenceId>,
-    undo_until: Option<Instant>,
-    version: i32,
+pub(super) struct PlanRow {
+    pub(super) id: PlanId,
+    pub(super) practitioner: PractitionerId,
+    pub(super) starts_at: Instant,
+    pub(super) ends_at: Instant,
+    pub(super) status: PlanStatus,
+    pub(super) absence: Option<AbsenceId>,
+    pub(super) undo_until: Option<Instant>,
+    pub(super) version: i32,
 }
 
 #[derive(Debug, Clone, Queryable)]
-struct ProposalRow {
-    appointment: AppointmentId,
-    act: Act,
-    practitioner: Option<PractitionerId>,
-    starts_at: Option<Instant>,
-    from_start: Instant,
-    why: String,
+pub(super) struct ProposalRow {
+    pub(super) appointment: AppointmentId,
+    pub(super) act: Act,
+    pub(super) practitioner: Option<PractitionerId>,
+    pub(super) starts_at: Option<Instant>,
+    pub(super) from_start: Instant,
+    pub(super) why: String,
 }
 
-fn row(tx: &mut Tx, id: PlanId) -> Result<PlanRow, Error> {
+pub(super) fn row(tx: &mut Tx, id: PlanId) -> Result<PlanRow, Error> {
     illness_plans::table
         .find(id)
         .select((
@@ -189,7 +179,7 @@ fn row(tx: &mut Tx, id: PlanId) -> Result<PlanRow, Error> {
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }
 
-fn proposals(tx: &mut Tx, id: PlanId) -> Result<Vec<ProposalRow>, Error> {
+pub(super) fn proposals(tx: &mut Tx, id: PlanId) -> Result<Vec<ProposalRow>, Error> {
     Ok(illness_proposals::table
         .filter(illness_proposals::plan_id.eq(id))
         .select((
@@ -271,7 +261,7 @@ pub fn find(tx: &mut Tx, id: PlanId) -> Result<IllnessPlan, Error> {
     show(tx, id)
 }
 
-fn show(tx: &mut Tx, id: PlanId) -> Result<IllnessPlan, Error> {
+pub(super) fn show(tx: &mut Tx, id: PlanId) -> Result<IllnessPlan, Error> {
     let plan = row(tx, id)?;
     let mut rows = proposals(tx, id)?;
     let ids: Vec<AppointmentId> = rows.iter().map(|row| row.appointment).collect();
@@ -399,7 +389,12 @@ pub fn edit(
 }
 
 /// The guarded change of a plan's row: 412 when it is no longer the version that was read.
-fn advance(tx: &mut Tx, plan: &PlanRow, version: i32, to: PlanStatus) -> Result<(), Error> {
+pub(super) fn advance(
+    tx: &mut Tx,
+    plan: &PlanRow,
+    version: i32,
+    to: PlanStatus,
+) -> Result<(), Error> {
     let changed = diesel::update(
         illness_plans::table
             .filter(illness_plans::id.eq(plan.id))
@@ -409,178 +404,4 @@ fn advance(tx: &mut Tx, plan: &PlanRow, version: i32, to: PlanStatus) -> Result<
     .set((illness_plans::status.eq(to), illness_plans::version.eq(version.saturating_add(1))))
     .execute(tx.conn)?;
     if changed == 0 { Err(Error::from(&problem::STALE_VERSION)) } else { Ok(()) }
-}
-
-/// Does what a plan says, all of it or nothing: the absence, and what becomes of each visit.
-/// 409 `plan_conflicts` names what no longer fits, and visits booked since; the plan can then be
-/// edited. Patients hear of it once it can no longer be taken back. Applying twice is once.
-pub fn apply(tx: &mut Tx, id: PlanId, version: Option<i32>) -> Result<IllnessPlan, Error> {
-    let plan = row(tx, id)?;
-    let facts = facts(tx, plan.practitioner)?;
-    tx.allow(Action::SettleLeave, &facts)?;
-    match plan.status {
-        PlanStatus::Applied => return show(tx, id),
-        PlanStatus::Undone => return Err(Error::from(&problem::BAD_STATE)),
-        PlanStatus::Draft => {}
-    }
-    advance(tx, &plan, version.unwrap_or(plan.version), PlanStatus::Draft)?;
-    let range = (plan.starts_at, plan.ends_at);
-    let (absence, _) = absence::insert(tx, plan.practitioner, range, None)?;
-    set_status(tx, absence, AbsenceStatus::Open)?;
-    let absence = find_row(tx, absence)?;
-    let undo_until = tx.now.plus(TimeDelta::minutes(UNDO_MINUTES));
-    let told = settle_all(tx, &plan, &absence, &facts)?;
-    told.tell(tx, &message_key(id), undo_until)?;
-    let left = inside(tx, &absence)?;
-    let decided = outcomes(tx, absence.id)?;
-    if undecided(tx, &left, &decided).is_empty() {
-        set_status(tx, absence.id, AbsenceStatus::Complete)?;
-    }
-    diesel::update(illness_plans::table.find(id))
-        .set((
-            illness_plans::status.eq(PlanStatus::Applied),
-            illness_plans::absence_id.eq(Some(absence.id)),
-            illness_plans::applied_at.eq(Some(tx.now)),
-            illness_plans::undo_until.eq(Some(undo_until)),
-        ))
-        .execute(tx.conn)?;
-    tx.record(Action::SettleLeave, "IllnessPlan", id.0, &facts);
-    show(tx, id)
-}
-
-fn message_key(id: PlanId) -> String {
-    format!("illness|{id}")
-}
-
-fn settle_all(
-    tx: &mut Tx,
-    plan: &PlanRow,
-    absence: &AbsenceRow,
-    facts: &Facts,
-) -> Result<Told, Error> {
-    let by = tx.person()?.account;
-    let rows = proposals(tx, plan.id)?;
-    let mut visits: Vec<Affected> = inside(tx, absence)?;
-    visits.sort_by_key(|visit| (std::cmp::Reverse(visit.priority), visit.start, visit.id));
-    take_all_turns(tx, facts, &visits, rows.iter().filter_map(|row| row.practitioner))?;
-    let mut told = Told::default();
-    let mut conflicts = Vec::new();
-    for visit in &visits {
-        let appointment = visit.id;
-        let Some(row) = rows.iter().find(|row| row.appointment == appointment) else {
-            // A time that is only held was promised to nobody: it leaves the absence open.
-            if visit.status == AppointmentStatus::Booked {
-                conflicts.push(PlanConflict { appointment, code: "not_in_plan" });
-            }
-            continue;
-        };
-        let deed = match (row.act, row.practitioner, row.starts_at) {
-            (Act::Move, Some(practitioner), Some(start)) => {
-                Deed::Move(Place { practitioner, start })
-            }
-            (Act::Offer, ..) => Deed::Offer,
-            (Act::Cancel, ..) => Deed::CallOff,
-            _ => continue,
-        };
-        match tx.attempt(|tx| settle(tx, absence, visit, deed, None, by)) {
-            Ok(news) => told.add(visit, news),
-            Err(error) => conflicts.push(conflict(appointment, error)?),
-        }
-    }
-    if conflicts.is_empty() { Ok(told) } else { Err(in_the_way(&conflicts)) }
-}
-
-/// A refusal as a conflict; what failed on our side stays an error.
-fn conflict(appointment: AppointmentId, error: Error) -> Result<PlanConflict, Error> {
-    match error {
-        Error::Refused(refusal) => Ok(PlanConflict { appointment, code: refusal.problem.code }),
-        error => Err(error),
-    }
-}
-
-fn in_the_way(conflicts: &[PlanConflict]) -> Error {
-    Error::from(&problem::PLAN_CONFLICTS).with("conflicts", conflicts)
-}
-
-/// Takes an applied plan back, all of it or nothing: every visit is where it was, the absence is
-/// gone, and nobody hears of it. 410 `undo_over` after ten minutes; 409 `plan_conflicts` names
-/// what is in the way. Undoing twice is once.
-pub fn undo(tx: &mut Tx, id: PlanId) -> Result<IllnessPlan, Error> {
-    let plan = row(tx, id)?;
-    let facts = facts(tx, plan.practitioner)?;
-    tx.allow(Action::SettleLeave, &facts)?;
-    match plan.status {
-        PlanStatus::Undone => return show(tx, id),
-        PlanStatus::Draft => return Err(Error::from(&problem::BAD_STATE)),
-        PlanStatus::Applied => {}
-    }
-    if plan.undo_until.is_none_or(|until| until <= tx.now) {
-        return Err(Error::from(&problem::UNDO_OVER));
-    }
-    advance(tx, &plan, plan.version, PlanStatus::Undone)?;
-    let Some(absence) = plan.absence else { return Err(Error::from(&problem::BAD_STATE)) };
-    let absence = find_row(tx, absence)?;
-    let decided = outcomes(tx, absence.id)?;
-    let planned = proposals(tx, id)?;
-    let ids: Vec<AppointmentId> = decided.iter().map(|one| one.appointment).collect();
-    let visits = affected::of(tx, &ids)?;
-    take_all_turns(tx, &facts, &visits, decided.iter().filter_map(|one| one.to_practitioner))?;
-    forget(tx, &absence)?;
-    let mut conflicts = Vec::new();
-    for one in &decided {
-        let offered =
-            planned.iter().any(|row| row.appointment == one.appointment && row.act == Act::Offer);
-        if offered && one.outcome == Outcome::Moved {
-            let code = "offer_taken";
-            conflicts.push(PlanConflict { appointment: one.appointment, code });
-        } else if let Err(error) = tx.attempt(|tx| put_back(tx, one, &facts)) {
-            conflicts.push(match conflict(one.appointment, error)? {
-                PlanConflict { appointment, code: "conflict" } => {
-                    PlanConflict { appointment, code: "changed_meanwhile" }
-                }
-                other => other,
-            });
-        }
-    }
-    if !conflicts.is_empty() {
-        return Err(in_the_way(&conflicts));
-    }
-    let mut patients: Vec<PatientId> = visits.iter().map(|visit| visit.patient).collect();
-    patients.sort_unstable();
-    patients.dedup();
-    for patient in patients {
-        outbox::withdraw(tx, &format!("{}|{patient}", message_key(id)))?;
-    }
-    tx.record(Action::SettleLeave, "IllnessPlan", id.0, &facts);
-    show(tx, id)
-}
-
-/// Puts a visit back where it was before the plan.
-fn put_back(tx: &mut Tx, was: &OutcomeRow, facts: &Facts) -> Result<(), Error> {
-    let row = appointment::find_row(tx, was.appointment)?;
-    let patient = Facts { patient: Some(row.patient_id), ..*facts };
-    match was.outcome {
-        Outcome::Offered => return Ok(()),
-        Outcome::Cancelled => {
-            affected::reinstate(tx, was.appointment)?;
-        }
-        Outcome::Moved => {
-            let there = (Some(row.practitioner_id), Some(row.starts_at));
-            if there != (was.to_practitioner, was.to_start)
-                || row.status != AppointmentStatus::Booked
-            {
-                return Err(Error::from(&problem::CONFLICT));
-            }
-            let back = RescheduleAppointment {
-                start: was.from_start,
-                practitioner: Some(was.from_practitioner),
-                reason: None,
-                dry_run: false,
-            };
-            let by = tx.person()?.account;
-            put_elsewhere(tx, &row, &back, (by, Asker::Triage))?;
-        }
-    }
-    tx.record(Action::MoveAppointment, "Appointment", was.appointment.0, &patient);
-    Ok(())
 }

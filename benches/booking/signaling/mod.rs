@@ -1,0 +1,340 @@
+//! Signaling: how fast the product carries a word from one participant to the other, beside a bare
+//! WebSocket echo and beside PeerJS in the same run; what a seat costs; what a crowd costs.
+
+mod client;
+pub mod echo;
+mod process;
+mod region;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use actix_web::rt;
+use anyhow::{Context, bail};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::{Value, json};
+
+use self::client::{Seat, Socket, Watch, Words, answerer, at, offerer};
+use self::process::Server;
+use self::region::Visit;
+use crate::load::Sample;
+use crate::report::{Row, Table};
+use crate::{Plan, tell};
+
+/// Pairs that talk in the latency rounds, and how often each offers: with the answers, a thousand
+/// messages a second.
+const PAIRS: usize = 50;
+const OFFERS_PER_SECOND: u32 = 10;
+/// Rooms with two people who talk once in a while, beside those who only sit.
+const ROOMS: usize = 1000;
+const SEATS: usize = 10_000;
+/// How many come at once.
+const STORM: usize = 500;
+const SDP_BYTES: [usize; 2] = [256, 2048];
+/// How often an idle client says `ping`.
+const PING: Duration = Duration::from_secs(5);
+/// How many take their seats at once while a hall is filled.
+const COMING: usize = 64;
+
+/// All of it on one engine: the database is not on a word's way.
+pub fn tables(plan: &Plan) -> anyhow::Result<Vec<Table>> {
+    rt::System::new().block_on(async {
+        let mut tables = vec![relay(plan).await?];
+        tables.push(crowd(plan).await?);
+        Ok(tables)
+    })
+}
+
+/// What one round had to say.
+struct Heard {
+    sample: Sample,
+    /// Processor time of the server per message, in microseconds.
+    cpu_micros: f64,
+}
+
+async fn relay(plan: &Plan) -> anyhow::Result<Table> {
+    tell("signaling: making the region");
+    let visits = u64::try_from(PAIRS * SDP_BYTES.len())? * u64::from(plan.rounds);
+    let (database, visits) = region::build(visits)?;
+    let product = Server::product(&database)?;
+    let echo = Server::echo()?;
+    tell("signaling: installing PeerJS");
+    let peerjs = Server::peerjs()?;
+    let mut table = Table::new("Signaling, 50 pairs, 1,000 messages a second");
+    let mut visits = visits.chunks(PAIRS);
+    for bytes in SDP_BYTES {
+        let (words, echoes, peers) = names(bytes);
+        let mut rows = [Row::new(words), Row::new(echoes), Row::new(peers)];
+        let mut cpu = [Vec::new(), Vec::new(), Vec::new()];
+        for round in 1..=plan.rounds {
+            tell(&format!("signaling, round {round} of {}, {bytes} bytes", plan.rounds));
+            let here = visits.next().context("too few visits")?;
+            let mut rounds = vec![
+                talk(plan, &product, product_pairs(&product, here).await?, bytes).await?,
+                talk(plan, &echo, echo_pairs(&echo).await?, bytes).await?,
+            ];
+            if let Some(peerjs) = &peerjs {
+                let pairs = peerjs_pairs(peerjs, round).await?;
+                rounds.push(talk(plan, peerjs, pairs, bytes).await?);
+            }
+            for ((row, cpu), heard) in rows.iter_mut().zip(&mut cpu).zip(rounds) {
+                row.add(&heard.sample);
+                cpu.push(heard.cpu_micros);
+            }
+        }
+        let [ours, bare, peer] = &rows;
+        table.latency(ours, bare);
+        if peerjs.is_some() {
+            table.latency(ours, peer);
+        }
+        for (row, cpu) in rows.iter().zip(&cpu).filter(|(_, cpu)| !cpu.is_empty()) {
+            let micros = middle(cpu);
+            table.notes.push(format!(
+                "{}: {micros:.0} us of the server's processor per message, {:.0} messages per \
+                 second and core.",
+                row.what,
+                1e6 / micros
+            ));
+        }
+        table.rows.extend(rows.into_iter().filter(|row| !row.rates.is_empty()));
+    }
+    if peerjs.is_none() {
+        table.notes.push("PeerJS was not measured: it needs node and npm.".to_owned());
+    }
+    Ok(table)
+}
+
+fn names(bytes: usize) -> (&'static str, &'static str, &'static str) {
+    if bytes < 1024 {
+        ("our room, 256 bytes", "bare echo, 256 bytes", "PeerJS, 256 bytes")
+    } else {
+        ("our room, 2 KB", "bare echo, 2 KB", "PeerJS, 2 KB")
+    }
+}
+
+/// Two sockets and the words of each.
+type Pair = ((Socket, Words), Option<(Socket, Words)>);
+
+/// Two people in each visit, let in, who may describe their sessions to one another.
+async fn product_pairs(server: &Server, visits: &[Visit]) -> anyhow::Result<Vec<Pair>> {
+    let pairs = stream::iter(visits).map(|visit| async move {
+        let (doctor, patient) = seated(server.address, visit).await?;
+        let ((doctor, edge), (patient, _)) = let_in(doctor, patient).await?;
+        anyhow::Ok(((doctor.socket, edge.clone()), Some((patient.socket, edge))))
+    });
+    pairs.buffer_unordered(COMING).try_collect().await
+}
+
+async fn seated(address: SocketAddr, visit: &Visit) -> anyhow::Result<(Seat, Seat)> {
+    let doctor = ticket(address, &visit.encounter, &visit.doctor).await?;
+    let patient = ticket(address, &visit.encounter, &visit.patient).await?;
+    Ok((Seat::take(address, &doctor).await?, Seat::take(address, &patient).await?))
+}
+
+type Ready = (Seat, Words);
+
+async fn let_in(mut doctor: Seat, mut patient: Seat) -> anyhow::Result<(Ready, Ready)> {
+    let admit = json!({"v": 1, "t": "admit", "body": {"participant": patient.participant}});
+    doctor.socket.say(&admit).await?;
+    let words = |said: &Value| {
+        let edge =
+            at(said, "/edge").as_str().map(str::to_owned).context("an edge without a name")?;
+        anyhow::Ok(Words::Product { edge, generation: at(said, "/gen").clone() })
+    };
+    let ours = words(&doctor.hear_of("negotiate").await?)?;
+    let theirs = words(&patient.hear_of("negotiate").await?)?;
+    Ok(((doctor, ours), (patient, theirs)))
+}
+
+async fn ticket(address: SocketAddr, encounter: &str, token: &str) -> anyhow::Result<String> {
+    let client = awc::Client::builder().timeout(Duration::from_secs(60)).finish();
+    let mut answer = client
+        .post(format!("http://{address}/v1/encounters/{encounter}/join"))
+        .bearer_auth(token)
+        .send_json(&json!({}))
+        .await
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let said: Value = answer.json().await?;
+    match at(&said, "/ticket").as_str() {
+        Some(ticket) => Ok(ticket.to_owned()),
+        None => bail!("no ticket: {} {}", answer.status(), at(&said, "/code")),
+    }
+}
+
+async fn echo_pairs(server: &Server) -> anyhow::Result<Vec<Pair>> {
+    let mut pairs: Vec<Pair> = Vec::new();
+    // As many sockets and messages as a pair has.
+    for _ in 0..PAIRS * 2 {
+        pairs.push(((Socket::open(server.address, "/v1/rtc").await?, Words::Bare), None));
+    }
+    Ok(pairs)
+}
+
+async fn peerjs_pairs(server: &Server, round: u32) -> anyhow::Result<Vec<Pair>> {
+    let mut pairs: Vec<Pair> = Vec::new();
+    for number in 0..PAIRS {
+        let name = |side: &str| format!("{side}{round}x{number}x{}", uuid::Uuid::new_v4());
+        let (one, other) = (name("a"), name("b"));
+        let mut sockets = Vec::new();
+        for id in [&one, &other] {
+            let path = format!("/peerjs?key=peerjs&id={id}&token={number}");
+            let mut socket = Socket::open(server.address, &path).await?;
+            if at(&socket.hear().await?, "/type") != "OPEN" {
+                bail!("PeerJS did not open");
+            }
+            sockets.push(socket);
+        }
+        let (Some(second), Some(first)) = (sockets.pop(), sockets.pop()) else { continue };
+        let answers = Some((second, Words::PeerJs { to: one }));
+        pairs.push(((first, Words::PeerJs { to: other }), answers));
+    }
+    Ok(pairs)
+}
+
+/// All pairs talk for the time of a round.
+async fn talk(
+    plan: &Plan,
+    server: &Server,
+    pairs: Vec<Pair>,
+    bytes: usize,
+) -> anyhow::Result<Heard> {
+    let watch = Watch::new(plan.warm, plan.measured);
+    let every = Duration::from_secs(1) / OFFERS_PER_SECOND;
+    let count = u32::try_from(pairs.len())?;
+    let mut offering = Vec::new();
+    let mut answering = Vec::new();
+    for (number, ((socket, words), other)) in (0_u32..).zip(pairs) {
+        let pace = (every, every * number / count);
+        offering.push(offerer(socket, words, pace, bytes, &watch));
+        if let Some((socket, words)) = other {
+            answering.push(answerer(socket, words, bytes, &watch));
+        }
+    }
+    let (begin, end) = watch.times();
+    rt::time::sleep_until(begin.into()).await;
+    let before = server.cpu_secs()?;
+    rt::time::sleep_until(end.into()).await;
+    let used = server.cpu_secs()? - before;
+    for task in offering {
+        task.await??;
+    }
+    answering.iter().for_each(rt::task::JoinHandle::abort);
+    let took = watch.took();
+    let messages = f64::from(u32::try_from(took.len())?.max(1));
+    let sample = Sample::of(took, plan.measured);
+    Ok(Heard { sample, cpu_micros: used * 1e6 / messages })
+}
+
+/// Very many who sit and wait, a thousand rooms in which two talk, a crowd that comes at once, and
+/// one whose sockets were cut.
+async fn crowd(plan: &Plan) -> anyhow::Result<Table> {
+    tell("signaling: making a larger region");
+    let waiting = (SEATS - 2 * ROOMS) / 2;
+    let (database, visits) = region::build(u64::try_from(waiting + ROOMS + STORM)?)?;
+    let server = Server::product(&database)?;
+    let mut table = Table::new("Signaling, very many seats");
+    let (idle, rest) = visits.split_at(waiting);
+    let (rooms, storm) = rest.split_at(ROOMS);
+
+    // Nobody is counted before the server has served somebody.
+    let first = product_pairs(&server, storm.get(..1).context("no visit")?).await?;
+    let (empty, cpu) = (server.rss_kb()?, server.cpu_secs()?);
+    let address = server.address;
+    let mut kept = Vec::new();
+    for (at, visits) in idle.chunks(200).enumerate() {
+        tell(&format!("signaling: {} of {SEATS} seats", at * 400));
+        let seats = stream::iter(visits).map(|visit| seated(address, visit));
+        let seats: Vec<_> = seats.buffer_unordered(COMING).try_collect().await?;
+        kept.extend(seats.into_iter().flat_map(|(one, other)| [one.keep(PING), other.keep(PING)]));
+    }
+    let count = f64::from(u32::try_from(kept.len())?);
+    table.notes.push(format!(
+        "A seat that waits costs {:.1} kB of memory and cost {:.2} ms of the processor to take, \
+         ticket and database included ({count:.0} seats; the aim is 24 kB).",
+        (server.rss_kb()? - empty) / count,
+        (server.cpu_secs()? - cpu) * 1000.0 / count
+    ));
+    let before = (server.cpu_secs()?, Instant::now());
+    rt::time::sleep(plan.measured).await;
+    table.notes.push(format!(
+        "They keep {:.0} % of one core busy ({count:.0} pings in 5 s, a look into the database \
+         every 30 s).",
+        (server.cpu_secs()? - before.0) * 100.0 / before.1.elapsed().as_secs_f64()
+    ));
+
+    tell("signaling: a thousand rooms beside them");
+    let pairs = product_pairs(&server, rooms).await?;
+    let mut row = Row::new("1,000 rooms beside 8,000 idle seats");
+    // Once a second and room: with the answers, 2,000 messages.
+    let watch = Watch::new(plan.warm, plan.measured);
+    let mut tasks = Vec::new();
+    let count = u32::try_from(pairs.len())?;
+    for (number, ((socket, words), other)) in (0_u32..).zip(pairs) {
+        let every = Duration::from_secs(1);
+        let pace = (every, every * number / count);
+        tasks.push(offerer(socket, words, pace, 2048, &watch));
+        tasks.extend(other.map(|(socket, words)| answerer(socket, words, 2048, &watch)));
+    }
+    let (begin, end) = watch.times();
+    rt::time::sleep_until(begin.into()).await;
+    let before = server.cpu_secs()?;
+    rt::time::sleep_until(end.into()).await;
+    let used = server.cpu_secs()? - before;
+    row.add(&Sample::of(watch.took(), plan.measured));
+    table.rows.push(row);
+    table.notes.push(format!(
+        "With the thousand rooms they keep {:.0} % of one core busy, {:.0} kB in all.",
+        used * 100.0 / plan.measured.as_secs_f64(),
+        server.rss_kb()?
+    ));
+    tasks.iter().for_each(rt::task::JoinHandle::abort);
+
+    tell("signaling: five hundred come at once");
+    table.rows.extend(storms(&server, storm.get(1..).unwrap_or_default()).await?);
+    kept.iter().for_each(rt::task::JoinHandle::abort);
+    drop(first);
+    Ok(table)
+}
+
+/// A crowd that has its tickets and comes at once; then all their sockets are cut, and they come
+/// back.
+async fn storms(server: &Server, visits: &[Visit]) -> anyhow::Result<[Row; 2]> {
+    let address = server.address;
+    let tickets = stream::iter(visits)
+        .map(|visit| async move { ticket(address, &visit.encounter, &visit.patient).await });
+    let tickets: Vec<String> = tickets.buffer_unordered(COMING).try_collect().await?;
+    let mut came = Row::new("500 come at once, until all are seated");
+    let (seats, sample) =
+        at_once(tickets, |ticket| async move { Seat::take(address, &ticket).await }).await?;
+    came.add(&sample);
+    let mut back = Row::new("their sockets are cut, until all are back");
+    let (_seats, sample) = at_once(seats, |seat| seat.resume(address)).await?;
+    back.add(&sample);
+    Ok([came, back])
+}
+
+/// Does all of it at once, and tells how long each took.
+async fn at_once<A: 'static, T: 'static, F: Future<Output = anyhow::Result<T>> + 'static>(
+    all: Vec<A>,
+    work: impl Fn(A) -> F,
+) -> anyhow::Result<(Vec<T>, Sample)> {
+    let begin = Instant::now();
+    let tasks = all.into_iter().map(|one| {
+        let work = work(one);
+        rt::spawn(async move { work.await.map(|made| (made, begin.elapsed())) })
+    });
+    let (mut made, mut took) = (Vec::new(), Vec::new());
+    for task in tasks.collect::<Vec<_>>() {
+        let (one, time) = task.await??;
+        made.push(one);
+        took.push(time);
+    }
+    let whole = begin.elapsed();
+    Ok((made, Sample::of(took, whole)))
+}
+
+fn middle(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
