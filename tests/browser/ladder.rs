@@ -72,7 +72,7 @@ async fn a_bad_line_takes_the_picture_and_leaves_the_voice_and_a_good_one_gives_
     assert!(told.contains("чтобы голос был ясным"), "{told}");
     they_write_and_send_a_voice_note(&patient, &doctor).await;
     patient.assert_fits().await;
-    patient.drawn("call-voice", true).await;
+    patient.drawn("call-voice", false).await;
 
     let good = "void (window.forged = { loss_in: 0, loss_out: 0, rtt: 60, mos: 4.2, room: 2e6 })";
     for page in [&patient, &doctor] {
@@ -190,6 +190,6 @@ async fn the_timeline_tells_it(doctor: &Page, encounter: &str) {
     doctor.becomes(Device::Phone).await;
     doctor.wait_for("document.querySelector('#timeline svg').clientWidth <= 360").await;
     doctor.assert_fits().await;
-    doctor.drawn("timeline-phone", true).await;
+    doctor.drawn("timeline-phone", false).await;
     doctor.becomes(Device::Desk).await;
 }
