@@ -1,7 +1,7 @@
 // How a call went: lanes for people, bands for what each connection carried, and the same as a table.
 import './timeline-words.js';
 import { t, locale } from './i18n.js';
-import { h, show, onLeave } from './ui.js';
+import { h, show } from './ui.js';
 import * as api from './api.js';
 import { clock, date, now } from './time.js';
 
@@ -39,9 +39,8 @@ export function timeline(record, zone) {
   const place = h('div', { class: 'timeline-picture' });
   node.append(place, legend(record), table(events, zone), minutes(record, zone));
   const draw = () => place.replaceChildren(picture(record, events, zone, Math.max(300, place.clientWidth || 300)));
-  const watch = new ResizeObserver(() => draw());
-  watch.observe(place);
-  onLeave(() => watch.disconnect());
+  // It goes with the element: the screen that is being built must not end it.
+  new ResizeObserver(() => draw()).observe(place);
   draw();
   return node;
 }

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use feldsher::call::record::ledger;
 use serde_json::{Value, json};
 
-use super::{Call, call, describe, tick, visit};
+use super::{Call, call, describe, tick, visit, written};
 use crate::on_both;
 use crate::support::peer::{Edge, Peer, kinds, ticket};
 use crate::support::{Client, Ending, Engine, World};
@@ -145,7 +145,7 @@ on_both! {
         call.asha.say("leave", json!({})).await;
         call.asha.closed().await;
         call.doctor.hear_of("peer").await;
-        super::written(world, "left", 1).await;
+        written(world, "left", 1).await;
 
         let shown = record(world, &world.doctor.client, &call.visit).await;
         let (patient, practitioner) = (person(&shown, "patient"), person(&shown, "practitioner"));
@@ -201,7 +201,7 @@ on_both! {
         world.house.advance(TimeDelta::seconds(25));
         call.asha.say("leave", json!({})).await;
         call.asha.closed().await;
-        super::written(world, "left", 1).await;
+        written(world, "left", 1).await;
         let shown = record(world, &world.registrar.client, &call.visit).await;
         let outcome = &shown["outcome"];
         assert_eq!((&outcome["modality"], &outcome["failures"]), (&json!("none"), &json!(["never_connected"])));
