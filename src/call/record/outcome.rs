@@ -195,10 +195,24 @@ impl Stretch {
     }
 }
 
-/// The connections of a call, from marks in order; what is still open ends at `over`, if the visit
-/// is.
+/// Marks of one instant have no order of their own where they are kept: what happens to an edge
+/// follows from what it was before.
+fn rank(kind: MarkKind) -> u8 {
+    match kind {
+        MarkKind::Begun => 0,
+        MarkKind::Rung => 1,
+        MarkKind::Restart | MarkKind::Rebuilt => 2,
+        MarkKind::Up => 3,
+        MarkKind::Ended => 5,
+        _ => 4,
+    }
+}
+
+/// The connections of a call, from its marks; what is still open ends at `over`, if the visit is.
 pub fn stretches(marks: &[Mark], over: Option<Instant>) -> Vec<Stretch> {
     let mut stretches: Vec<Stretch> = Vec::new();
+    let mut marks: Vec<&Mark> = marks.iter().collect();
+    marks.sort_by_key(|mark| (mark.at, rank(mark.kind)));
     for mark in marks {
         let Some(edge) = &mark.edge else { continue };
         let open = stretches.iter_mut().rfind(|one| one.edge == *edge && one.ended_at.is_none());
@@ -401,6 +415,19 @@ mod tests {
         assert_eq!(judged(&[], lost, Some(Outcome::Completed)).failures, []);
         let said = judged(&[], BOTH, Some(Outcome::TechnicalFailure));
         assert_eq!(said.failures, [Failure::Said]);
+    }
+
+    #[test]
+    fn what_happened_at_one_instant_is_told_in_the_order_in_which_it_can_have_happened() {
+        let marks = [
+            Mark { rung: Some(Rung::Audio), ..mark(MarkKind::Up, 0) },
+            rung(Rung::Audio, MarkWhy::Loss, 0),
+            mark(MarkKind::Begun, 0),
+        ];
+        let stretches = stretches(&marks, Some(at(60)));
+        assert_eq!((stretches.len(), stretches[0].ups.len()), (1, 1));
+        let last = stretches[0].rungs.last().unwrap();
+        assert_eq!((last.rung, last.why), (Rung::Audio, MarkWhy::Loss));
     }
 
     #[test]
