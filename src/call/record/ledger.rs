@@ -26,6 +26,8 @@ const WAITING_MAX: usize = 20_000;
 #[derive(Debug, Default)]
 pub struct Ledger {
     waiting: Mutex<VecDeque<(EncounterId, Kept)>>,
+    /// Held by whoever writes: one after another, so that who flushes finds everything written.
+    writing: tokio::sync::Mutex<()>,
 }
 
 impl Ledger {
@@ -68,6 +70,7 @@ impl Ledger {
 
 /// Writes everything down that waits.
 pub async fn flush(app: &Arc<App>) {
+    let _alone = app.rooms.ledger.writing.lock().await;
     loop {
         let batch = app.rooms.ledger.take();
         if batch.is_empty() {
