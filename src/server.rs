@@ -181,6 +181,7 @@ fn encounter_routes(api: &mut ServiceConfig) {
         .service(call::probe::http::answer_probe)
         .service(call::probe::http::finish_probe)
         .service(call::probe::http::list_probes)
+        .service(call::record::http::find_call)
         .service(encounter::http::find_delay)
         .service(encounter::http::declare_delay);
 }

@@ -15,6 +15,7 @@ use crate::base::column::Instant;
 use crate::base::db::Conn;
 use crate::base::idempotency;
 use crate::call::probe;
+use crate::call::record;
 use crate::encounter::admission;
 
 /// How often it is looked for, in seconds.
@@ -24,13 +25,14 @@ const SWEEP_SECS: u64 = 600;
 type Sweep = fn(&mut Conn, Instant) -> QueryResult<usize>;
 
 /// Everything that does not stay.
-const SWEEPS: [(&str, Sweep); 6] = [
+const SWEEPS: [(&str, Sweep); 7] = [
     ("kept answers", idempotency::sweep),
     ("counters of attempts", limit::sweep),
     ("sign-in codes", code::sweep),
     ("refresh tokens", session::sweep),
     ("tickets", admission::sweep),
     ("probes that nobody finished", probe::kept::sweep),
+    ("minutes of calls", record::sweep),
 ];
 
 /// Throws away what is too old, now and then, until `stop`.

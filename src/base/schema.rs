@@ -681,6 +681,50 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::base::column::sql::{Moment, Uid};
 
+    call_marks (id) {
+        id -> Uid,
+        encounter_id -> Uid,
+        at -> Moment,
+        kind -> Text,
+        participant_id -> Nullable<Uid>,
+        peer_id -> Nullable<Uid>,
+        edge -> Nullable<Text>,
+        rung -> Nullable<Text>,
+        why -> Nullable<Text>,
+        way -> Nullable<Text>,
+        browser -> Nullable<Text>,
+        form -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
+    call_minutes (id) {
+        id -> Uid,
+        encounter_id -> Uid,
+        edge -> Text,
+        participant_id -> Uid,
+        at -> Moment,
+        reports -> Integer,
+        rtt_p50 -> Integer,
+        rtt_p95 -> Integer,
+        loss_p50 -> Integer,
+        loss_p95 -> Integer,
+        bitrate_p50 -> Integer,
+        bitrate_p5 -> Integer,
+        mos_p50 -> Integer,
+        mos_p5 -> Integer,
+        sent -> BigInt,
+        received -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
     notes (id) {
         id -> Uid,
         encounter_id -> Uid,

@@ -6,6 +6,7 @@
 use chrono::TimeDelta;
 
 use crate::base::column::Instant;
+use crate::call::ladder::Ladder;
 use crate::call::message::{EdgeRole, EdgeView, ErrorCode, Turn};
 use crate::encounter::ParticipantId;
 
@@ -54,6 +55,9 @@ pub struct Edge {
     candidates: (u32, u32),
     asked: (Asked, Asked),
     retries: u32,
+    /// What both sides send.
+    pub ladder: Ladder,
+    wished: (Asked, Asked),
 }
 
 /// How often one side has asked, and since when that is counted.
@@ -92,6 +96,8 @@ impl Edge {
             candidates: (0, 0),
             asked: (Asked::default(), Asked::default()),
             retries: 0,
+            ladder: Ladder::default(),
+            wished: (Asked::default(), Asked::default()),
         }
     }
 
@@ -108,7 +114,25 @@ impl Edge {
             _ => return None,
         };
         let polite = role == EdgeRole::Answerer;
-        Some(EdgeView { id: self.id.clone(), peer, role, polite, generation: self.generation })
+        let (id, generation) = (self.id.clone(), self.generation);
+        let ladder = self.ladder.view([self.offerer, self.answerer]);
+        Some(EdgeView { id, peer, role, polite, generation, ladder })
+    }
+
+    /// The number of the present generation.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Which end somebody is: 0 makes the offers.
+    pub fn side(&self, id: ParticipantId) -> usize {
+        usize::from(id != self.offerer)
+    }
+
+    /// Somebody asks for another rung: each makes both sides change what they send.
+    pub fn count_wish(&mut self, from: ParticipantId, now: Instant) -> Result<(), ErrorCode> {
+        let offers = from == self.offerer;
+        if offers { self.wished.0.count(now) } else { self.wished.1.count(now) }
     }
 
     /// Begins a new generation.

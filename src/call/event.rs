@@ -6,6 +6,7 @@ use crate::account::SessionId;
 use crate::base::column::Instant;
 use crate::call::ice::IceServer;
 use crate::call::message::Frame;
+use crate::call::record::Kept;
 use crate::encounter::presence::LeftWhy;
 use crate::encounter::queue::Queued;
 use crate::encounter::{Admission, ParticipantId, ParticipantRole};
@@ -137,4 +138,6 @@ pub enum Effect {
     Close(LineId, CloseCode),
     /// The seat is empty: remember it.
     Gone(ParticipantId, uuid::Uuid, LeftWhy),
+    /// Write it into the record of the call, when there is time.
+    Keep(Kept),
 }

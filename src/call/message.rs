@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::base::column::Instant;
+use crate::call::ladder::RungView;
+use crate::call::rung::{Rung, WishWhy};
 use crate::encounter::finish::FinishOutcome;
 use crate::encounter::{ParticipantId, ParticipantRole};
 
@@ -73,6 +75,10 @@ pub enum FromPeer {
     MediaState(MediaState),
     /// How it sounds and looks.
     Quality(Edge, Quality),
+    /// I want less, or more again, on this edge.
+    Fallback(Edge, Fallback),
+    /// I have carried out what was said of the rung.
+    RungAck(Edge, u32),
     /// Let somebody in.
     Admit(About),
     /// Send somebody back to wait.
@@ -187,7 +193,7 @@ pub struct MediaState {
 }
 
 /// A report on one edge, every five seconds.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quality {
     /// Round trip, in milliseconds.
@@ -205,6 +211,51 @@ pub struct Quality {
     /// The kind of path, such as `host/udp` or `relay/tcp`.
     #[serde(default)]
     pub transport: String,
+    /// What the browser estimates it could send, in bits per second.
+    #[serde(default)]
+    pub room: Option<f64>,
+    /// Sent since the last report, in bytes.
+    #[serde(default)]
+    pub sent: u64,
+    /// Received since the last report, in bytes.
+    #[serde(default)]
+    pub received: u64,
+    /// The rung on which this side is.
+    #[serde(default)]
+    pub rung: Option<Rung>,
+}
+
+impl Quality {
+    /// Whether the numbers can be of a connection.
+    fn is_sound(&self) -> bool {
+        let within = |value: f64, most: f64| (0.0..=most).contains(&value);
+        within(self.rtt, 600_000.0)
+            && within(self.jitter, 600_000.0)
+            && within(self.loss_in, 1.0)
+            && within(self.loss_out, 1.0)
+            && within(self.bitrate, 1e10)
+            && within(self.mos, 5.0)
+            && within(self.room.unwrap_or_default(), 1e10)
+            && self.sent.max(self.received) <= NUMBER_MAX
+            && self.transport.len() <= ID_LEN_MAX
+    }
+}
+
+/// Asks for a rung of the ladder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fallback {
+    /// The most that this side wants; `phone`: it agrees to go on by telephone.
+    pub rung: Rung,
+    /// Left out: the person asked.
+    #[serde(default)]
+    pub why: Option<WishWhy>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RungDone {
+    step: u32,
 }
 
 /// Whom a decision is about.
@@ -320,7 +371,9 @@ fn said(envelope: &Envelope) -> Result<FromPeer, Misread> {
         "negotiate_request" => FromPeer::NegotiateRequest(asked(envelope)?, envelope.generation),
         "ice_restart_request" => FromPeer::IceRestartRequest(asked(envelope)?, envelope.generation),
         "media_state" => FromPeer::MediaState(body(envelope)?),
-        "quality" => FromPeer::Quality(edge(envelope)?, body(envelope)?),
+        "quality" => FromPeer::Quality(edge(envelope)?, quality(envelope)?),
+        "fallback" => FromPeer::Fallback(edge(envelope)?, body(envelope)?),
+        "rung_ack" => FromPeer::RungAck(edge(envelope)?, body::<RungDone>(envelope)?.step),
         "admit" => FromPeer::Admit(about(envelope)?),
         "hold" => FromPeer::Hold(about(envelope)?),
         "deny" => FromPeer::Deny(about(envelope)?),
@@ -341,6 +394,11 @@ fn body<T: DeserializeOwned>(envelope: &Envelope) -> Result<T, Misread> {
 fn resume(envelope: &Envelope) -> Result<Resume, Misread> {
     let resume: Resume = body(envelope)?;
     if resume.last_seq > NUMBER_MAX { Err(Misread::BadRequest(None)) } else { Ok(resume) }
+}
+
+fn quality(envelope: &Envelope) -> Result<Quality, Misread> {
+    let quality: Quality = body(envelope)?;
+    if quality.is_sound() { Ok(quality) } else { Err(Misread::BadRequest(None)) }
 }
 
 fn edge(envelope: &Envelope) -> Result<Edge, Misread> {
@@ -474,6 +532,9 @@ pub struct EdgeView {
     /// The current generation.
     #[serde(rename = "gen")]
     pub generation: u64,
+    /// What both send; missing while nobody has said where this edge is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ladder: Option<RungView>,
 }
 
 /// Who makes the offers of an edge.
@@ -530,7 +591,7 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [&str; 18] = [
+    const KINDS: [&str; 20] = [
         "hello",
         "resume",
         "ack",
@@ -544,6 +605,8 @@ mod tests {
         "ice_restart_request",
         "media_state",
         "quality",
+        "fallback",
+        "rung_ack",
         "admit",
         "hold",
         "deny",
@@ -585,6 +648,13 @@ mod tests {
                 "quality",
                 r#"{"rtt":84,"jitter":6,"loss_in":0.012,"loss_out":0.0,"bitrate":412000,"mos":4.2}"#,
             ),
+            (
+                "quality",
+                r#"{"rtt":84,"jitter":6,"loss_in":0,"loss_out":0,"bitrate":1,"mos":4.2,"transport":"relay/udp","room":300000,"sent":1,"received":2,"rung":"audio_stills"}"#,
+            ),
+            ("fallback", r#"{"rung":"audio","why":"data_saver"}"#),
+            ("fallback", r#"{"rung":"phone"}"#),
+            ("rung_ack", r#"{"step":3}"#),
             ("admit", participant),
             ("hold", participant),
             ("deny", participant),
@@ -633,6 +703,23 @@ mod tests {
         assert_eq!(misread(&nested(JSON_DEPTH_MAX - 1)), Misread::BadRequest(id()));
         assert_eq!(misread(&nested(JSON_DEPTH_MAX)), Misread::NotOurs);
         assert_eq!(misread(&nested(30_000)), Misread::NotOurs, "and the stack is safe");
+    }
+
+    #[test]
+    fn a_report_of_what_cannot_be_is_refused() {
+        let report = |rtt: f64, loss: f64, mos: f64| {
+            let body = format!(
+                r#"{{"rtt":{rtt},"jitter":6,"loss_in":{loss},"loss_out":0,"bitrate":1,"mos":{mos}}}"#
+            );
+            read(&frame("quality", &body))
+        };
+        assert!(report(84.0, 1.0, 4.5).is_ok());
+        for wrong in [report(-1.0, 0.0, 4.0), report(84.0, 1.1, 4.0), report(84.0, 0.0, 9.0)] {
+            assert!(matches!(wrong, Err(Misread::BadRequest(_))));
+        }
+        let asked = |rung: &str| read(&frame("fallback", &format!(r#"{{"rung":"{rung}"}}"#)));
+        assert!(asked("text").is_ok());
+        assert!(matches!(asked("semaphore"), Err(Misread::BadRequest(_))));
     }
 
     #[test]

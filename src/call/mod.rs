@@ -7,6 +7,7 @@ pub mod budget;
 pub mod edge;
 pub mod event;
 pub mod ice;
+pub mod ladder;
 pub mod line;
 pub mod mailbox;
 pub mod message;
@@ -14,8 +15,10 @@ mod meter;
 pub(crate) mod nodes;
 pub mod poll;
 pub mod probe;
+pub mod record;
 pub mod relay;
 pub mod room;
+pub mod rung;
 pub mod seat;
 pub mod socket;
 mod wire;
@@ -41,6 +44,7 @@ use crate::call::event::{CloseCode, Effect, Event, LineId, News, OverWhy};
 use crate::call::line::{Line, Order};
 use crate::call::nodes::Nodes;
 use crate::call::poll::Polls;
+use crate::call::record::ledger::{self, Ledger};
 use crate::call::room::Room;
 use crate::call::seat::Taken;
 use crate::encounter::presence::LeftWhy;
@@ -62,6 +66,7 @@ pub const CHECK_SECS: i64 = 30;
 struct Live {
     room: Room,
     lines: Vec<Line>,
+    ledger: Arc<Ledger>,
 }
 
 /// The live rooms of this process.
@@ -77,6 +82,8 @@ pub struct Rooms {
     placed: Mutex<HashMap<PractitionerId, u32>>,
     next_line: AtomicU64,
     stopping: AtomicBool,
+    /// What is to be written into the record of calls.
+    pub ledger: Arc<Ledger>,
     /// Who came with a wrong first frame.
     pub knocks: Knocks,
     /// Which rooms are this process's, and the way to the others.
@@ -161,9 +168,11 @@ impl Rooms {
         if !event.opens_room() && !rooms.contains_key(&encounter) {
             return Vec::new();
         }
-        let live = rooms
-            .entry(encounter)
-            .or_insert_with(|| Live { room: Room::new(self.policy, now), lines: Vec::new() });
+        let live = rooms.entry(encounter).or_insert_with(|| Live {
+            room: Room::new(self.policy, now),
+            lines: Vec::new(),
+            ledger: Arc::clone(&self.ledger),
+        });
         let came = line.as_ref().map(|line| line.id);
         live.lines.extend(line);
         let departures = live.carry_out(encounter, event, now);
@@ -253,9 +262,13 @@ impl Rooms {
 
     /// Says goodbye to every socket: the seats stay, clients come back to the next process.
     pub fn stop(&self) {
+        let now = self.now();
         let mut rooms = self.lock();
         self.stopping.store(true, Ordering::SeqCst);
-        for live in rooms.values_mut() {
+        for (encounter, live) in rooms.iter_mut() {
+            for kept in live.room.close_record(now) {
+                self.ledger.keep(*encounter, kept);
+            }
             live.lines.drain(..).for_each(|line| say_farewell(&line));
         }
         if let Some(office) = self.nodes.office() {
@@ -350,6 +363,7 @@ impl Live {
                 Effect::Gone(participant, sid, why) => {
                     departures.push(Departure { encounter, participant, sid, why });
                 }
+                Effect::Keep(kept) => self.ledger.keep(encounter, kept),
             }
         }
         departures
@@ -455,6 +469,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         ticks
     };
     let mut stopped = stop.clone();
+    let record = ledger::run(&app, stop.clone());
     let rooms = async {
         let mut ticks = every(TICK_MS);
         loop {
@@ -478,5 +493,5 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             rounds = rounds.wrapping_add(1);
         }
     };
-    tokio::join!(rooms, queues);
+    tokio::join!(rooms, queues, record);
 }

@@ -4,6 +4,7 @@
 //! Who may be let in or end the visit is decided outside, by the access policy and the database;
 //! the room hears of it when it has been committed.
 
+mod rungs;
 #[cfg(test)]
 #[path = "room_sim.rs"]
 mod sim;
@@ -23,6 +24,7 @@ use crate::call::event::{CloseCode, Credentials, Effect, Event, Guest, LineId, O
 use crate::call::ice::IceServer;
 use crate::call::mailbox::Mailbox;
 use crate::call::message::{ErrorCode, Frame, FromPeer, MediaState, PeerChange, Readiness, Turn};
+use crate::call::record::trace::Trace;
 use crate::encounter::presence::LeftWhy;
 use crate::encounter::queue::Queued;
 use crate::encounter::{Admission, ParticipantId, ParticipantRole};
@@ -112,6 +114,9 @@ pub struct Room {
     place: Option<Queued>,
     /// An empty room is kept until then.
     kept_until: Instant,
+    /// What the record has of the edges, and who was missed when it was looked at last.
+    traces: Vec<Trace>,
+    missed: Vec<ParticipantId>,
     effects: Vec<Effect>,
 }
 
@@ -130,6 +135,8 @@ impl Room {
             over: false,
             place: None,
             kept_until: now,
+            traces: Vec::new(),
+            missed: Vec::new(),
             effects: Vec::new(),
         }
     }
@@ -176,6 +183,7 @@ impl Room {
 
     /// Lets something happen; returns what is to be done about it.
     pub fn apply(&mut self, event: Event, now: Instant) -> Vec<Effect> {
+        let cause = rungs::Cause::of(&event);
         match event {
             Event::Enter(guest, line, credentials, ice) => {
                 self.enter(guest, line, &credentials, &ice, now);
@@ -205,6 +213,7 @@ impl Room {
             Event::Tick => self.tick(now),
         }
         self.tell_who_waits(now);
+        self.follow(cause, now);
         std::mem::take(&mut self.effects)
     }
 
@@ -366,12 +375,9 @@ impl Room {
             }
             FromPeer::Presence(presence) => self.show_presence(id, presence.state, now),
             FromPeer::MediaState(media) => self.show_media(id, media, now),
-            FromPeer::Quality(edge, _) => {
-                let other = self.edge(id, &edge)?.other(id);
-                if let Some(seat) = self.seat_mut(other) {
-                    seat.vouched_at = Some(now);
-                }
-            }
+            FromPeer::Quality(edge, said) => self.report(id, &edge, &said, now)?,
+            FromPeer::Fallback(edge, wish) => self.wish(id, &edge, wish, now)?,
+            FromPeer::RungAck(edge, step) => self.acknowledge_rung(id, &edge, step)?,
             FromPeer::Offer(edge, turn, description) => {
                 let other = self.edge(id, &edge)?.offer(id, turn, now)?;
                 self.relay(id, other, "offer", (&edge, turn), &description, now);
@@ -601,6 +607,7 @@ impl Room {
     fn show_presence(&mut self, id: ParticipantId, presence: Readiness, now: Instant) {
         let Some(seat) = self.seat_mut(id) else { return };
         if seat.presence.replace(presence) != Some(presence) {
+            self.keep_readiness(id, presence, now);
             self.mention(id, PeerChange::State, now);
         }
     }

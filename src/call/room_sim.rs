@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::call::edge::Phase;
-use crate::call::message::{Candidate, Description, Presence, Quality};
+use crate::call::message::{Candidate, Description, Fallback, Presence, Quality};
+use crate::call::rung::Rung;
 
 const SEEDS: u64 = 2000;
 const EVENTS: u32 = 300;
@@ -197,6 +198,7 @@ impl World {
                 let row = &mut self.rows[at];
                 row.seat = row.seat.filter(|(open, _)| *open != sid);
             }
+            Effect::Keep(_) => {}
         }
     }
 
@@ -347,7 +349,8 @@ impl World {
         let generation = (self.room.generation + 1).saturating_sub(self.dice.roll(4));
         let turn = Turn { neg: self.dice.roll(9) as u32, generation };
         let failed = self.dice.chance(50).then_some(generation);
-        match self.dice.roll(11) {
+        let rungs = Rung::ALL;
+        match self.dice.roll(13) {
             0 => FromPeer::Offer(edge, turn, description("garbage")),
             1 => FromPeer::Answer(edge, turn, description("garbage")),
             2 | 3 => FromPeer::Candidate(edge, turn, candidate()),
@@ -356,6 +359,11 @@ impl World {
             6 => FromPeer::IceRestartRequest(edge, failed),
             7 => FromPeer::Presence(Presence { state: Readiness::Away }),
             8 => FromPeer::Quality(edge, quality()),
+            10 => FromPeer::RungAck(edge, self.dice.roll(9) as u32),
+            11 => FromPeer::Fallback(
+                edge,
+                Fallback { rung: rungs[self.dice.pick(rungs.len())], why: None },
+            ),
             9 => FromPeer::MediaState(MediaState {
                 audio: self.dice.chance(50),
                 video: at > 0,
@@ -676,7 +684,7 @@ fn quality() -> Quality {
         loss_out: 0.0,
         bitrate: 400_000.0,
         mos: 4.2,
-        transport: String::new(),
+        ..Quality::default()
     }
 }
 

@@ -22,6 +22,7 @@ use crate::call::message::{
 };
 use crate::call::meter::measured;
 use crate::call::nodes::{Carriage, FarWire, Lease, Whose, carry, number, own};
+use crate::call::record::{Device, Kept, Mark};
 use crate::call::room::error;
 use crate::call::seat::{self, Standing, Taken};
 use crate::call::wire::{Ended, Heard, Socketed, Wire};
@@ -155,7 +156,8 @@ struct Place {
 
 /// What it is asked for with.
 enum Claim {
-    Ticket(TicketClaims),
+    /// And what they come with.
+    Ticket(TicketClaims, Device),
     Seat(Resume, SessionId),
 }
 
@@ -164,7 +166,8 @@ async fn whose(app: &Arc<App>, said: &FromPeer) -> Result<Option<Place>, Error> 
     match said {
         FromPeer::Hello(hello) => {
             let claims = app.tokens.verify_ticket(&hello.ticket, app.clock.now())?;
-            Ok(Some(Place { encounter: claims.encounter, claim: Claim::Ticket(claims) }))
+            let device = Device::read(hello.client.as_deref());
+            Ok(Some(Place { encounter: claims.encounter, claim: Claim::Ticket(claims, device) }))
         }
         FromPeer::Resume(asked) => {
             let shown = asked.clone();
@@ -219,7 +222,7 @@ async fn host<W: Wire>(
     let id = app.rooms.new_line();
     let (line, inbox) = line(id, app.clock.now());
     let seated = match place.claim {
-        Claim::Ticket(claims) => sit_down(app, claims, line).await,
+        Claim::Ticket(claims, device) => sit_down(app, claims, device, line).await,
         Claim::Seat(asked, session) => sit_down_again(app, asked, session, line).await,
     };
     match seated {
@@ -252,7 +255,12 @@ async fn refuse<W: Wire>(wire: &mut W, refused: &Error, re: Option<&str>) -> End
     Some(code_of(refused))
 }
 
-async fn sit_down(app: &Arc<App>, claims: TicketClaims, line: Line) -> Result<Taken, Error> {
+async fn sit_down(
+    app: &Arc<App>,
+    claims: TicketClaims,
+    device: Device,
+    line: Line,
+) -> Result<Taken, Error> {
     let now = app.clock.now();
     let participant = claims.participant;
     let mut taken = as_session(app, claims.session, move |tx| seat::take(tx, &claims)).await?;
@@ -260,6 +268,8 @@ async fn sit_down(app: &Arc<App>, claims: TicketClaims, line: Line) -> Result<Ta
     let ice = crate::call::ice::servers(&app.config.ice, participant.0, now);
     let enter = Event::Enter(taken.guest.clone(), line.id, taken.credentials.clone(), ice);
     remember(app, app.rooms.apply(taken.encounter, Some(line), enter)).await;
+    let device = Mark::device(participant, device, now);
+    app.rooms.ledger.keep(taken.encounter, Kept::Mark(device));
     Ok(taken)
 }
 

@@ -213,6 +213,17 @@ pub fn of_appointment(tx: &mut Tx, id: AppointmentId) -> Result<EncounterRow, Er
         .get_result(tx.conn)?)
 }
 
+/// When the talk of a visit began, when the visit ended, and how.
+pub fn how_it_ended(
+    tx: &mut Tx,
+    id: EncounterId,
+) -> Result<(Option<Instant>, Option<Instant>, Option<Outcome>), Error> {
+    Ok(encounters::table
+        .find(id)
+        .select((encounters::started_at, encounters::ended_at, encounters::outcome))
+        .get_result(tx.conn)?)
+}
+
 /// Everybody who has, or had, a part in a visit.
 pub fn participants(tx: &mut Tx, id: EncounterId) -> Result<Vec<ParticipantRow>, Error> {
     Ok(encounter_participants::table

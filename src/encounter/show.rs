@@ -246,6 +246,11 @@ pub struct CallParticipant {
 pub fn calls(tx: &mut Tx, id: EncounterId) -> Result<Page<CallStay>, Error> {
     let row = find_row(tx, id)?;
     tx.allow(Action::ReadCalls, &facts(&row))?;
+    Ok(Page::whole(stays(tx, id)?.into_iter().map(|(_, stay)| stay).collect()))
+}
+
+/// The same, by participant. The caller has made the access decision.
+pub(crate) fn stays(tx: &mut Tx, id: EncounterId) -> Result<Vec<(ParticipantId, CallStay)>, Error> {
     type Line = (ParticipantId, ParticipantRole, String, Instant, CallEventKind, Option<String>);
     let lines: Vec<Line> = call_events::table
         .inner_join(encounter_participants::table)
@@ -283,5 +288,5 @@ pub fn calls(tx: &mut Tx, id: EncounterId) -> Result<Page<CallStay>, Error> {
             (CallEventKind::Joined, Some(_)) | (CallEventKind::Left, None) => {}
         }
     }
-    Ok(Page::whole(stays.into_iter().map(|(_, stay)| stay).collect()))
+    Ok(stays)
 }

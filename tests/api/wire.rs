@@ -4,6 +4,7 @@ mod cut;
 mod end;
 mod flood;
 mod hostile;
+mod ladder;
 mod limits;
 mod meeting;
 mod poll;

@@ -11,6 +11,7 @@ mod cdp;
 mod chromium;
 mod clinic;
 mod driver;
+mod ladder;
 mod my_visits;
 mod office;
 mod page;

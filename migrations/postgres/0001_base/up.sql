@@ -800,6 +800,52 @@ CREATE TABLE chat_messages (
   CHECK (side <> 'office' OR audience = 'office')
 );
 CREATE INDEX chat_messages_by_organization ON chat_messages (organization_id, audience, created_at);
+-- The record of a call: what happened, and how each connection was for each side, minute by minute.
+CREATE TABLE call_marks (
+  id uuid NOT NULL PRIMARY KEY,
+  encounter_id uuid NOT NULL REFERENCES encounters (id),
+  at timestamptz NOT NULL,
+  kind text NOT NULL
+    CHECK (kind IN ('device', 'checking', 'ready', 'away', 'admitted', 'held', 'denied', 'silent', 'back', 'begun', 'up', 'path', 'rung', 'restart', 'rebuilt', 'ended')),
+  participant_id uuid REFERENCES encounter_participants (id),
+  peer_id uuid REFERENCES encounter_participants (id),
+  edge text CHECK (length(edge) BETWEEN 1 AND 32),
+  rung text CHECK (rung IN ('phone', 'text', 'audio', 'audio_stills', 'small_video', 'video')),
+  why text
+    CHECK (why IN ('begun', 'loss', 'rtt', 'bitrate', 'asked', 'data_saver', 'recovered', 'no_media', 'left', 'lost', 'signed_out', 'finished', 'time_over', 'denied', 'held', 'replaced', 'plan')),
+  way text
+    CHECK (way IN ('host/udp', 'host/tcp', 'srflx/udp', 'srflx/tcp', 'prflx/udp', 'prflx/tcp', 'relay/udp', 'relay/tcp', 'relay/tls', 'other')),
+  browser text CHECK (browser IN ('chromium', 'firefox', 'safari', 'other')),
+  form text CHECK (form IN ('phone', 'tablet', 'desktop', 'other')),
+  CHECK (edge IS NOT NULL OR participant_id IS NOT NULL),
+  CHECK (kind <> 'rung' OR (rung IS NOT NULL AND why IS NOT NULL)),
+  CHECK (kind <> 'ended' OR (edge IS NOT NULL AND why IS NOT NULL))
+);
+CREATE INDEX call_marks_by_encounter ON call_marks (encounter_id, at, id);
+
+-- Losses are hundredths of a per cent, opinion scores hundredths. Kept for 90 days.
+CREATE TABLE call_minutes (
+  id uuid NOT NULL PRIMARY KEY,
+  encounter_id uuid NOT NULL REFERENCES encounters (id),
+  edge text NOT NULL CHECK (length(edge) BETWEEN 1 AND 32),
+  participant_id uuid NOT NULL REFERENCES encounter_participants (id),
+  at timestamptz NOT NULL,
+  reports integer NOT NULL CHECK (reports BETWEEN 1 AND 60),
+  rtt_p50 integer NOT NULL,
+  rtt_p95 integer NOT NULL,
+  loss_p50 integer NOT NULL,
+  loss_p95 integer NOT NULL CHECK (loss_p95 BETWEEN 0 AND 10000),
+  bitrate_p50 integer NOT NULL,
+  bitrate_p5 integer NOT NULL,
+  mos_p50 integer NOT NULL,
+  mos_p5 integer NOT NULL,
+  sent bigint NOT NULL CHECK (sent >= 0),
+  received bigint NOT NULL CHECK (received >= 0),
+  UNIQUE (encounter_id, edge, participant_id, at),
+  CHECK (rtt_p50 BETWEEN 0 AND rtt_p95),
+  CHECK (bitrate_p5 BETWEEN 0 AND bitrate_p50)
+);
+CREATE INDEX call_minutes_by_time ON call_minutes (at);
 
 -- Records. Bodies are sealed with the patient's key.
 CREATE TABLE notes (

@@ -12,6 +12,8 @@ DROP TABLE rings;
 DROP TABLE tasks;
 DROP TABLE note_addenda;
 DROP TABLE notes;
+DROP TABLE call_minutes;
+DROP TABLE call_marks;
 DROP TABLE call_events;
 DROP TABLE link_probes;
 DROP TABLE rtc_sessions;

@@ -767,6 +767,52 @@ CREATE TABLE chat_messages (
   CHECK (side <> 'office' OR audience = 'office')
 ) STRICT;
 CREATE INDEX chat_messages_by_organization ON chat_messages (organization_id, audience, created_at);
+-- The record of a call: what happened, and how each connection was for each side, minute by minute.
+CREATE TABLE call_marks (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
+  at INTEGER NOT NULL,
+  kind TEXT NOT NULL
+    CHECK (kind IN ('device', 'checking', 'ready', 'away', 'admitted', 'held', 'denied', 'silent', 'back', 'begun', 'up', 'path', 'rung', 'restart', 'rebuilt', 'ended')),
+  participant_id BLOB CHECK (length(participant_id) = 16) REFERENCES encounter_participants (id),
+  peer_id BLOB CHECK (length(peer_id) = 16) REFERENCES encounter_participants (id),
+  edge TEXT CHECK (length(edge) BETWEEN 1 AND 32),
+  rung TEXT CHECK (rung IN ('phone', 'text', 'audio', 'audio_stills', 'small_video', 'video')),
+  why TEXT
+    CHECK (why IN ('begun', 'loss', 'rtt', 'bitrate', 'asked', 'data_saver', 'recovered', 'no_media', 'left', 'lost', 'signed_out', 'finished', 'time_over', 'denied', 'held', 'replaced', 'plan')),
+  way TEXT
+    CHECK (way IN ('host/udp', 'host/tcp', 'srflx/udp', 'srflx/tcp', 'prflx/udp', 'prflx/tcp', 'relay/udp', 'relay/tcp', 'relay/tls', 'other')),
+  browser TEXT CHECK (browser IN ('chromium', 'firefox', 'safari', 'other')),
+  form TEXT CHECK (form IN ('phone', 'tablet', 'desktop', 'other')),
+  CHECK (edge IS NOT NULL OR participant_id IS NOT NULL),
+  CHECK (kind <> 'rung' OR (rung IS NOT NULL AND why IS NOT NULL)),
+  CHECK (kind <> 'ended' OR (edge IS NOT NULL AND why IS NOT NULL))
+) STRICT;
+CREATE INDEX call_marks_by_encounter ON call_marks (encounter_id, at, id);
+
+-- Losses are hundredths of a per cent, opinion scores hundredths. Kept for 90 days.
+CREATE TABLE call_minutes (
+  id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
+  encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
+  edge TEXT NOT NULL CHECK (length(edge) BETWEEN 1 AND 32),
+  participant_id BLOB NOT NULL CHECK (length(participant_id) = 16) REFERENCES encounter_participants (id),
+  at INTEGER NOT NULL,
+  reports INTEGER NOT NULL CHECK (reports BETWEEN 1 AND 60),
+  rtt_p50 INTEGER NOT NULL,
+  rtt_p95 INTEGER NOT NULL,
+  loss_p50 INTEGER NOT NULL,
+  loss_p95 INTEGER NOT NULL CHECK (loss_p95 BETWEEN 0 AND 10000),
+  bitrate_p50 INTEGER NOT NULL,
+  bitrate_p5 INTEGER NOT NULL,
+  mos_p50 INTEGER NOT NULL,
+  mos_p5 INTEGER NOT NULL,
+  sent INTEGER NOT NULL CHECK (sent >= 0),
+  received INTEGER NOT NULL CHECK (received >= 0),
+  UNIQUE (encounter_id, edge, participant_id, at),
+  CHECK (rtt_p50 BETWEEN 0 AND rtt_p95),
+  CHECK (bitrate_p5 BETWEEN 0 AND bitrate_p50)
+) STRICT;
+CREATE INDEX call_minutes_by_time ON call_minutes (at);
 
 -- Records. Bodies are sealed with the patient's key.
 CREATE TABLE notes (

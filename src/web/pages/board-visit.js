@@ -47,6 +47,13 @@ export function openVisit(board, visit, column) {
     await board.changed(t(words, { patient: visit.patient.name }), visit.id);
   });
   const begun = ms(visit.start) <= now();
+  const record = () => api.get(`/v1/encounters/${visit.encounter}/call`);
+  const showCall = (event) => window.busy(event.currentTarget, async () => {
+    const [{ timeline }, call] = await Promise.all([import('./timeline.js'), record()]);
+    const other = sheet('call', t('visit.call'));
+    other.node.classList.add('wide');
+    put(other.body, timeline(call, zone));
+  });
   const waits = visit.encounter_status === 'planned' || visit.encounter_status === 'arrived';
 
   function all() {
@@ -66,7 +73,17 @@ export function openVisit(board, visit, column) {
       ['booked', 'arrived'].includes(visit.status) && waits && begun && button('visit-noshow', t('visit.noshow'), () => ask('noshow'), 'danger'),
       visit.status === 'noshow' && dayKey(now(), visit.time_zone) <= dayKey(visit.start, visit.time_zone) && button('visit-undo', t('visit.undo'), doing('undo', {}, 'done.undone'), 'second'),
       ['proposed', 'pending', 'booked', 'arrived'].includes(visit.status) && waits && !visit.offered && button('visit-cancel', t('visit.cancel'), () => ask('cancel'), 'danger')),
+    visit.encounter_status !== 'planned' && button('visit-call', t('visit.call'), showCall, 'quiet'),
     visit.offered && h('p', { class: 'hint' }, t('visit.offered')));
+  }
+
+  /** Who was there and whose line failed did not miss the visit: the record of the call speaks for them. */
+  async function advise(options) {
+    const { outcome: { noshow_advice: cause } } = await record().catch(() => ({ outcome: {} }));
+    const choice = cause && options.isConnected && options.querySelector(`[value=${cause}]`);
+    if (!choice) return;
+    choice.checked = true;
+    options.append(h('p', { id: 'noshow-advice', class: 'hint', role: 'status' }, t(`noshow.advice.${cause}`)));
   }
 
   /** The words that an act needs, in place of the buttons. */
@@ -89,6 +106,7 @@ export function openVisit(board, visit, column) {
     });
     refill(acts, form);
     (form.querySelector('input, textarea')).focus();
+    if (act === 'noshow') advise(options);
   }
   all();
 }

@@ -20,7 +20,6 @@ export class Stage {
     this.line = h('p', { id: 'call-state', class: 'call-state', role: 'status', 'aria-live': 'polite', data: { state: 'connecting' } });
     this.queue = h('p', { id: 'call-queue', class: 'call-state', role: 'status', hidden: true });
     this.move = h('a', { id: 'call-move', class: 'button second', hidden: true }, t('wait.move'));
-    this.poor = h('p', { id: 'call-poor', class: 'call-state', hidden: true }, t('call.poor'));
     this.mic = toggle('mic', act.mic);
     this.camera = toggle('camera', act.camera);
     this.voice = toggle('audio-only', act.audioOnly);
@@ -29,9 +28,12 @@ export class Stage {
     this.selfBox = h('div', { class: 'self', hidden: true }, this.self);
     this.node = h('section', { id: 'stage', class: 'stage', 'aria-label': t('call.connecting') },
       this.remote, h('div', {}, this.line, this.queue, this.move), this.remoteNote, this.selfBox,
-      h('div', { class: 'bottom' }, this.poor,
+      this.bottom = h('div', { class: 'bottom' },
         h('div', { class: 'controls' }, this.sound, this.mic, this.camera, this.voice, control('leave', t('call.leave'), () => act.leave(), 'hang'))));
   }
+
+  /** Puts something above the controls. */
+  under(...nodes) { this.bottom.prepend(...nodes); }
 
   state(name, text) {
     if (this.line.dataset.state !== name) this.line.dataset.state = name;
@@ -66,10 +68,12 @@ export class Stage {
     else this.remoteNote.hidden = true;
   }
 
-  remoteMedia(known) {
-    const dark = known?.video === false;
+  /** `still`: the rung of the ladder lets no moving picture through. */
+  remoteMedia(known, still = false) {
+    const off = known?.video === false;
+    const dark = off || still;
     this.remoteNote.textContent = t('call.audio');
-    this.remoteNote.hidden = !dark || this.remote.hidden;
+    this.remoteNote.hidden = !off || this.remote.hidden;
     // The last frame of a camera that went off would look like a frozen person.
     this.remote.classList.toggle('dark', dark);
   }

@@ -31,7 +31,6 @@ learn({
   'call.here': ['Продолжить здесь', 'Continue here'],
   'call.ended': ['Приём закончен.', 'The visit is over.'],
   'call.failed': ['Не удалось войти в приём.', 'Could not enter the visit.'],
-  'call.poor': ['Связь слабая. Разговор важнее: без видео будет лучше слышно.', 'The link is weak. The voice matters most: it will sound better without video.'],
   'call.audio': ['Собеседник без видео', 'The other side has no video'],
   'call.mic': ['Микрофон', 'Mic'],
   'call.mic.off': ['Вас не слышно', 'Muted'],

@@ -6,16 +6,17 @@ import { Signal, Seat } from './signal.js';
 import { Edge } from './peer.js';
 import { Stage } from './call-view.js';
 import { stopMedia } from './media.js';
-import { totals, between } from './quality.js';
+import { totals, between, Bytes } from './quality.js';
+import { Ladder } from './call-ladder.js';
 import { clock } from './time.js';
 import { waitWords } from './waiting.js';
 
 export { openMedia, loudness, stopMedia } from './media.js';
 
 const QUALITY_MS = 5000;
+const FOUND_MS = 15_000;
 // A long talk without a request must not let the sign-in run out for want of use.
 const ALIVE_MS = 240_000;
-const POOR_MOS = 2.6;
 const PRESENT = ['waiting', 'admitted', 'connecting', 'connected'];
 const INSIDE = ['admitted', 'connecting', 'connected', 'reconnecting'];
 
@@ -24,7 +25,7 @@ export class Call extends EventTarget {
   constructor({ encounter, side, media, zone, appointment = null }) {
     super();
     Object.assign(this, { encounter, side, zone, appointment, stream: media.stream, roster: new Map(), edges: new Map(), me: null, over: null });
-    this.wish = { mic: media.mic ?? true, camera: media.camera ?? true, voiceOnly: media.voiceOnly ?? false };
+    this.wish = { mic: media.mic ?? true, camera: media.camera ?? true, voiceOnly: media.voiceOnly ?? false, saver: media.saver ?? false };
     this.ice = [];
     const seat = Seat.read(side);
     this.before = seat?.encounter === encounter && seat.sid ? seat : null;
@@ -34,6 +35,8 @@ export class Call extends EventTarget {
       mic: (off) => this.set({ mic: !off }), camera: (off) => this.set({ camera: !off }),
       audioOnly: (on) => this.set({ voiceOnly: on }), leave: () => this.leave(),
     });
+    this.bytes = new Bytes();
+    this.ladder = new Ladder(this);
     this.signal = new Signal({
       join: () => api.call('POST', `/v1/encounters/${encounter}/join`, { body: {} }).then(({ data }) => data),
       seat: this.before,
@@ -87,6 +90,7 @@ export class Call extends EventTarget {
       media_state: () => { this.far = body; },
       ended: () => this.finish('ended', null, body),
       ringing: () => this.news(kind), care: () => this.news(kind), chat: () => this.news(kind),
+      rung: () => { if (this.edges.has(body.edge)) this.edge(body.edge).climb(body); },
     }[kind];
     act?.();
     this.draw();
@@ -102,6 +106,7 @@ export class Call extends EventTarget {
     for (const known of body.edges ?? (this.returning ? this.before?.edges : null) ?? []) {
       this.adopt(known);
       const edge = this.edge(known.id, known.peer);
+      if (known.ladder && known.ladder.step !== edge.ladder.step) edge.climb(known.ladder);
       if (!edge.pc && known.gen) Object.assign(edge, { gen: known.gen, offerer: known.role === 'offerer', polite: known.polite });
       // A reloaded page has the seat but not the connection: it asks for a new one.
       if (this.returning && !edge.pc && !fresh) this.signal.send('negotiate_request', { edge: known.id, why: 'reload' }, { edge: known.id });
@@ -111,6 +116,7 @@ export class Call extends EventTarget {
     this.part();
     this.tellMedia();
     this.look();
+    this.ladder.wish(true);
     this.changed();
   }
 
@@ -175,7 +181,7 @@ export class Call extends EventTarget {
     const edge = new Edge(id, { send: (kind, body, extra) => this.signal.send(kind, body, extra), ice: () => this.ice, tracks: () => this.tracks(), here: ({ peer: far }) => this.here(far) });
     edge.addEventListener('stream', ({ detail }) => this.stage.showRemote(detail));
     edge.addEventListener('state', () => this.draw());
-    edge.addEventListener('weak', () => this.set({ voiceOnly: true }));
+    this.ladder.follow(edge);
     // An offer may be replayed before the server says again how this edge may go.
     const { policy } = this.before?.edges?.find((known) => known.id === id) ?? {};
     Object.assign(edge, { peer, policy });
@@ -202,6 +208,7 @@ export class Call extends EventTarget {
     for (const track of this.stream.getVideoTracks()) track.enabled = this.wish.camera && !this.wish.voiceOnly;
     for (const edge of this.edges.values()) if (edge.pc) edge.inTurn(() => edge.attach());
     this.tellMedia();
+    this.ladder.wish();
     this.remember();
     this.draw();
   }
@@ -215,7 +222,7 @@ export class Call extends EventTarget {
 
   draw() {
     this.stage.local(this.stream, this.wish);
-    this.stage.remoteMedia([...this.roster.values()].find((one) => one.id !== this.me && INSIDE.includes(one.state))?.media ?? this.far);
+    this.stage.remoteMedia([...this.roster.values()].find((one) => one.id !== this.me && INSIDE.includes(one.state))?.media ?? this.far, this.ladder.worst?.ladder.send.video === null);
     const [name, values = {}] = this.verdict();
     this.stage.state(name.split('.')[0], t(`call.${name}`, values));
     const waits = name.startsWith('waiting') && this.place;
@@ -257,15 +264,23 @@ export class Call extends EventTarget {
   async stats() { return { ...(await totals(this.current()?.pc)), edges: this.edges.size, epoch: this.signal.seat?.epoch, state: this.shown }; }
 
   async measure() {
-    const edge = this.current();
-    if (!edge?.up) { this.last = null; return; }
-    const now = await totals(edge.pc);
-    const then = this.last;
-    this.last = { pc: edge.pc, at: performance.now(), now };
-    if (then?.pc !== edge.pc) return;
-    const quality = between(then.now, now, (performance.now() - then.at) / 1000);
-    this.signal.send('quality', quality, { edge: edge.id });
-    this.stage.poor.hidden = this.wish.voiceOnly || quality.mos > POOR_MOS;
+    for (const edge of this.edges.values()) await this.measureEdge(edge);
+    this.ladder.count(this.bytes.sum);
+  }
+
+  async measureEdge(edge) {
+    const { pc } = edge;
+    if (!pc) return;
+    const now = await totals(pc);
+    this.bytes.take(pc, now);
+    const then = edge.measured;
+    edge.measured = edge.up ? { pc, at: performance.now(), now, since: then?.pc === pc ? then.since : performance.now() } : null;
+    if (!edge.up || then?.pc !== pc) return;
+    const sends = edge.ladder.send.audio_bps > 0 && this.roster.get(edge.peer)?.media?.audio === true;
+    const quality = between(then.now, now, (performance.now() - then.at) / 1000, sends);
+    // The browser begins low and finds its way up: until then its estimate says nothing of the line.
+    if (performance.now() - then.since < FOUND_MS) delete quality.room;
+    this.signal.send('quality', { ...quality, rung: edge.ladder.rung }, { edge: edge.id });
   }
 
   /* Leaving */
@@ -281,6 +296,7 @@ export class Call extends EventTarget {
     clearInterval(this.tick);
     clearInterval(this.meter);
     clearInterval(this.alive);
+    this.ladder.stop();
     this.hangUp();
     // The last message must leave before the socket does.
     setTimeout(() => this.signal.close(), 50);

@@ -62,7 +62,8 @@ class Room {
     show(
       h('div', { class: 'spread' },
         h('div', {}, h('h1', { id: 'patient-name' }, found.patient.name), this.about(patient)),
-        h('a', { class: 'button quiet', href: '#/', id: 'back' }, t('dv.back'))),
+        h('div', { class: 'row' }, h('a', { class: 'button quiet', href: `#/timeline/${this.id}`, id: 'to-timeline' }, t('dv.timeline')),
+          h('a', { class: 'button quiet', href: '#/', id: 'back' }, t('dv.back')))),
       appointment.reason && h('p', { id: 'visit-reason', class: 'card' }, h('span', { class: 'hint' }, t('dv.reason')), appointment.reason),
       h('div', { class: 'columns' }, left, right));
     onLeave(() => this.close());
@@ -120,6 +121,8 @@ class Room {
     this.call.addEventListener('over', ({ detail }) => this.callOver(detail));
     this.call.addEventListener('roster', () => { this.watch?.now(); this.care.draw(); });
     this.call.addEventListener('news', () => this.attending.now());
+    // Both have agreed to the telephone: what is left to press lies under the doctor's hand.
+    this.call.addEventListener('phone', () => $('#to-phone')?.focus());
     this.call.start();
     this.watch ??= poll(() => this.lookAtDoor(), DOOR_POLL_S);
     this.drawEnds();

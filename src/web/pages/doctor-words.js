@@ -53,6 +53,7 @@ learn({
   'dv.admit': ['Впустить', 'Admit'],
   'dv.deny': ['Не сейчас', 'Not now'],
   'dv.hold': ['Вернуть в ожидание', 'Back to the waiting room'],
+  'dv.timeline': ['Как прошла связь', 'How the call went'],
   'dv.phone': ['Продолжить по телефону', 'Go on by phone'],
   'dv.phone.ask': ['Закончить видеосвязь и продолжить по телефону?', 'End the video and go on by phone?'],
   'dv.phone.yes': ['Перейти на телефон', 'Switch to phone'],

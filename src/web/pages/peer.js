@@ -1,5 +1,7 @@
 // One edge of the call: an RTCPeerConnection, its negotiation, and the ladder that mends it.
-const VIDEO_BPS = 600_000;
+import { BEGIN, passing, thrifty, tune } from './rungs.js';
+import { Side } from './side.js';
+
 const PATIENCE_MS = 3000;
 const STEP_MS = 8000;
 const RESTARTS_MAX = 2;
@@ -11,6 +13,7 @@ export class Edge extends EventTarget {
     super();
     Object.assign(this, { id, send, ice, tracks, here, pc: null, neg: 0, gen: 0, state: 'planned' });
     this.step = 0;
+    this.ladder = BEGIN;
     this.early = [];
     this.work = Promise.resolve();
   }
@@ -42,6 +45,8 @@ export class Edge extends EventTarget {
     const pc = new RTCPeerConnection({ iceServers, bundlePolicy: 'max-bundle', ...(relayed ? { iceTransportPolicy: 'relay' } : {}) });
     this.pc = pc;
     this.stream = new MediaStream();
+    this.side = new Side(pc);
+    for (const name of ['text', 'still', 'note', 'open']) this.side.addEventListener(name, ({ detail }) => this.emit(`side-${name}`, detail));
     const mine = (fn) => (event) => { if (this.pc === pc) fn(event); };
     pc.onicecandidate = mine(({ candidate }) => {
       if (candidate?.candidate) this.signal('candidate', candidate.toJSON());
@@ -121,21 +126,21 @@ export class Edge extends EventTarget {
     }
     Object.assign(this, { neg, gen });
     if (this.state !== 'up') this.become('negotiating');
-    await pc.setRemoteDescription({ type: 'offer', sdp });
+    await pc.setRemoteDescription({ type: 'offer', sdp: thrifty(sdp) });
     for (const transceiver of pc.getTransceivers()) transceiver.direction = 'sendrecv';
     await this.attach();
     await pc.setLocalDescription(await pc.createAnswer());
     this.signal('answer', { sdp: pc.localDescription.sdp });
     await this.catchUp();
-    await this.tune();
+    await tune(pc, this.ladder);
   }
 
   async accept(neg, gen, sdp) {
     const { pc } = this;
     if (neg !== this.neg || gen !== this.gen || pc?.signalingState !== 'have-local-offer') return;
-    await pc.setRemoteDescription({ type: 'answer', sdp });
+    await pc.setRemoteDescription({ type: 'answer', sdp: thrifty(sdp) });
     await this.catchUp();
-    await this.tune();
+    await tune(pc, this.ladder);
   }
 
   async candidate(gen, candidate) {
@@ -157,25 +162,24 @@ export class Edge extends EventTarget {
   /* Media */
 
   async attach() {
-    const wanted = this.tracks();
+    const wanted = passing(this.tracks(), this.ladder);
+    // The last try to mend a line goes with the voice alone.
+    if (this.narrow) wanted.video = null;
     await Promise.all(this.pc.getTransceivers().map((transceiver) =>
       transceiver.sender.replaceTrack(wanted[transceiver.receiver.track.kind] ?? null)));
   }
 
-  /** The voice goes first: video is capped and gives way in size before it gives way in motion. */
-  async tune() {
-    for (const { sender, receiver } of this.pc.getTransceivers()) {
-      const video = receiver.track.kind === 'video';
-      const parameters = sender.getParameters();
-      if (!parameters.encodings?.length) continue;
-      if (video) parameters.degradationPreference = 'maintain-framerate';
-      for (const encoding of parameters.encodings) {
-        encoding.priority = video ? 'low' : 'high';
-        encoding.networkPriority = video ? 'low' : 'high';
-        if (video) encoding.maxBitrate = VIDEO_BPS;
+  /** The server says on which rung this connection is: both sides send what belongs to it. */
+  climb(ladder) {
+    this.ladder = { ...BEGIN, ...ladder };
+    return this.inTurn(async () => {
+      if (this.pc) {
+        await this.attach();
+        await tune(this.pc, this.ladder);
       }
-      await sender.setParameters(parameters).catch(() => {});
-    }
+      this.send('rung_ack', { step: this.ladder.step }, { edge: this.id });
+      this.emit('rung', this.ladder);
+    });
   }
 
   /* Recovery */
@@ -186,7 +190,10 @@ export class Edge extends EventTarget {
       clearTimeout(this.timer);
       this.timer = 0;
       this.step = 0;
-      this.narrow = false;
+      if (this.narrow) {
+        this.narrow = false;
+        this.inTurn(() => this.attach());
+      }
       this.become('up');
     } else if (pc.connectionState === 'failed') {
       this.become('recovering');
@@ -216,7 +223,8 @@ export class Edge extends EventTarget {
     if (this.step <= RESTARTS_MAX && this.pc) this.send('ice_restart_request', { edge: this.id, why: this.pc.connectionState }, extra);
     else {
       this.narrow = this.step > RESTARTS_MAX + REBUILDS_BEFORE_VOICE;
-      if (this.narrow) this.emit('weak');
+      // Nothing comes through: the ladder goes down with every further try, and proposes the telephone at its end.
+      if (this.narrow) this.send('fallback', { rung: this.ladder.rung === 'audio' || this.ladder.rung === 'text' ? 'text' : 'audio', why: 'no_media' }, { edge: this.id });
       this.send('negotiate_request', { edge: this.id, why: 'rebuild' }, extra);
     }
     this.later(STEP_MS);

@@ -4,7 +4,7 @@
 export async function totals(pc) {
   const sum = {
     connectionState: pc?.connectionState ?? 'none', packetsSent: 0, packetsReceived: 0, packetsLost: 0, audioPacketsReceived: 0, audioPacketsSent: 0,
-    videoPacketsReceived: 0, framesDecoded: 0, framesEncoded: 0, bytesSent: 0, bytesReceived: 0, jitter: 0, rtt: 0, remoteLoss: 0, transport: '',
+    videoPacketsReceived: 0, framesDecoded: 0, framesEncoded: 0, bytesSent: 0, bytesReceived: 0, jitter: 0, rtt: 0, remoteLoss: 0, transport: '', room: 0, lineSent: 0, lineReceived: 0,
   };
   if (!pc) return sum;
   const report = await pc.getStats();
@@ -24,8 +24,12 @@ export async function totals(pc) {
     } else if (stat.type === 'remote-inbound-rtp') {
       sum.remoteLoss = Math.max(sum.remoteLoss, stat.fractionLost ?? 0);
       if (stat.roundTripTime) sum.rtt = stat.roundTripTime * 1000;
+    } else if (stat.type === 'transport') {
+      sum.lineSent += stat.bytesSent ?? 0;
+      sum.lineReceived += stat.bytesReceived ?? 0;
     } else if (stat.type === 'candidate-pair' && stat.nominated && stat.state === 'succeeded') {
       if (stat.currentRoundTripTime) sum.rtt = stat.currentRoundTripTime * 1000;
+      sum.room = stat.availableOutgoingBitrate ?? 0;
       const local = report.get(stat.localCandidateId);
       sum.transport = local ? `${local.candidateType}/${local.relayProtocol ?? local.protocol}` : '';
     }
@@ -33,17 +37,45 @@ export async function totals(pc) {
   return sum;
 }
 
+const grown = (before, after) => Math.max(0, after - before);
+
+/** Bytes of every connection of a call, also of those that are gone. */
+export class Bytes {
+  constructor() { this.gone = 0; this.known = new Map(); }
+
+  take(pc, { lineSent, lineReceived }) {
+    this.known.set(pc, lineSent + lineReceived);
+    for (const [one, bytes] of this.known) {
+      if (one.connectionState !== 'closed') continue;
+      this.gone += bytes;
+      this.known.delete(one);
+    }
+  }
+
+  get sum() { return [...this.known.values()].reduce((sum, bytes) => sum + bytes, this.gone); }
+}
+
+/** Which browser on what, as a class: nobody is known again by it. */
+export function client() {
+  const said = navigator.userAgent;
+  const family = /Firefox\//.test(said) ? 'firefox' : /Chrom(e|ium)\/|CriOS\//.test(said) ? 'chromium' : /Safari\//.test(said) ? 'safari' : 'other';
+  const form = /iPad|Tablet/.test(said) || (/Android/.test(said) && !/Mobile/.test(said)) ? 'tablet' : /Mobi/.test(said) || matchMedia('(pointer: coarse) and (max-width: 40rem)').matches ? 'phone' : 'desktop';
+  return `web/${family}/${form}`;
+}
+
 /** How a stretch between two totals felt: loss, rate, and the usual opinion score of the voice (1 to 4.5). */
-export function between(before, after, seconds) {
+export function between(before, after, seconds, expected = false) {
   const received = after.packetsReceived - before.packetsReceived;
   const lost = Math.max(0, after.packetsLost - before.packetsLost);
-  const loss = received + lost > 0 ? lost / (received + lost) : 0;
+  // Where something should come and nothing does, the browser has counted nothing as lost either.
+  const loss = received + lost > 0 ? lost / (received + lost) : expected ? 1 : 0;
   const delay = after.rtt + 2 * after.jitter + 10;
   const r = Math.max(0, Math.min(100, 93.2 - (delay < 160 ? delay / 40 : (delay - 120) / 10) - 250 * loss));
   const round = (value, digits = 0) => Number(value.toFixed(digits));
   return {
     rtt: round(after.rtt), jitter: round(after.jitter), loss_in: round(loss, 3), loss_out: round(after.remoteLoss, 3),
     bitrate: round(((after.bytesReceived - before.bytesReceived) * 8) / seconds), mos: round(1 + 0.035 * r + 7e-6 * r * (r - 60) * (100 - r), 2),
-    transport: after.transport,
+    transport: after.transport, sent: grown(before.lineSent, after.lineSent), received: grown(before.lineReceived, after.lineReceived),
+    ...(after.room ? { room: round(after.room) } : {}),
   };
 }

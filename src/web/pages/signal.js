@@ -1,5 +1,6 @@
 // The signaling socket: one seat, numbered messages, and a way back after every cut.
 import { PollSocket } from './poll-socket.js';
+import { client } from './quality.js';
 
 const PROTOCOL = 'feldsher.rtc.v1';
 const PAUSES = [0, 300, 1200, 2700, 4800, 7000];
@@ -87,7 +88,7 @@ export class Signal extends EventTarget {
     // A socket that lives long has shown that sockets live here.
     setTimeout(mine(() => { if (!plain && this.linked) [this.deaths, this.patience] = [0, SOCKET_AGAIN_MS]; }), YOUNG_MS);
     socket.onopen = mine(() => this.raw(ticket
-      ? { t: 'hello', body: { ticket, caps: ['trickle'], client: 'web', tz: Intl.DateTimeFormat().resolvedOptions().timeZone } }
+      ? { t: 'hello', body: { ticket, caps: ['trickle'], client: client(), tz: Intl.DateTimeFormat().resolvedOptions().timeZone } }
       : { t: 'resume', body: { sid: this.seat.sid, secret: this.seat.secret, epoch: this.seat.epoch, last_seq: this.seat.last_seq } }));
     socket.onmessage = mine((event) => this.receive(event.data));
     socket.onclose = mine((event) => this.lost(event.code));

@@ -185,6 +185,8 @@ on_both! {
                 continue;
             }
             delivered(world).await;
+            // What an admission has left in the record of its call comes a moment after it.
+            feldsher::call::record::ledger::flush(&world.house.app).await;
             let before = ledger.read(world);
             outsiders_must_sign_in(&stage, &row, &path).await;
             if row.operation.1 == "/v1/auth/logout" {

@@ -480,6 +480,7 @@ pub fn rows() -> Vec<Row> {
             .body(|_| json!({"kind": "trainee", "form_version": 1}))
             .may(VISIBLE),
         row("POST", "/v1/consents/{id}/withdraw").of("consent").may(VISIBLE),
+        row("GET", "/v1/encounters/{id}/call").of("live").may(VISIBLE),
         row("POST", "/v1/encounters/{id}/notes").of("second").may(DOCTOR).see(VISIBLE),
         row("GET", "/v1/encounters/{id}/notes").of("second").may(BOTH),
         row("POST", "/v1/encounters/{id}/finish").of("second").may(DOCTOR).see(VISIBLE),

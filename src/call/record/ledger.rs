@@ -1,0 +1,125 @@
+//! What rooms want kept, between the moment it happens and the moment it is written down.
+//!
+//! Whoever speaks in a room never waits for the database: a mark is pushed to a list in memory, and
+//! every two seconds the list is written in one transaction.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::{Kept, write};
+use crate::base::app::App;
+use crate::base::ctx::as_system;
+use crate::base::problem;
+use crate::encounter::EncounterId;
+
+/// How often it is written, in milliseconds.
+const WRITE_MS: u64 = 2000;
+/// How much goes into one transaction.
+const BATCH: usize = 200;
+/// The most that waits; beyond that the oldest is given up, for a database that does not answer.
+const WAITING_MAX: usize = 20_000;
+
+/// A list in memory.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    waiting: Mutex<VecDeque<(EncounterId, Kept)>>,
+    /// Held by whoever writes: one after another, so that who flushes finds everything written.
+    writing: tokio::sync::Mutex<()>,
+}
+
+impl Ledger {
+    /// Remembers something.
+    pub fn keep(&self, encounter: EncounterId, kept: Kept) {
+        let mut waiting = self.lock();
+        if waiting.len() >= WAITING_MAX {
+            waiting.pop_front();
+        }
+        waiting.push_back((encounter, kept));
+    }
+
+    /// How much has not been written yet.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether everything has been written.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn take(&self) -> Vec<(EncounterId, Kept)> {
+        let mut waiting = self.lock();
+        let count = waiting.len().min(BATCH);
+        waiting.drain(..count).collect()
+    }
+
+    fn give_back(&self, batch: Vec<(EncounterId, Kept)>) {
+        let mut waiting = self.lock();
+        for kept in batch.into_iter().rev() {
+            waiting.push_front(kept);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(EncounterId, Kept)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes everything down that waits.
+pub async fn flush(app: &Arc<App>) {
+    let _alone = app.rooms.ledger.writing.lock().await;
+    loop {
+        let batch = app.rooms.ledger.take();
+        if batch.is_empty() {
+            return;
+        }
+        let kept = batch.clone();
+        let Err(error) = as_system(app, move |tx| write(tx, &kept)).await else { continue };
+        let code = error.problem().code;
+        if error.is(&problem::OVERLOADED) {
+            tracing::warn!(code, "the record of calls could not be written; it is tried again");
+            return app.rooms.ledger.give_back(batch);
+        }
+        tracing::error!(code, "a piece of the record of calls could not be written");
+    }
+}
+
+/// Writes now and then, until `stop`, and once more then.
+pub async fn run(app: &Arc<App>, mut stop: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(WRITE_MS));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => flush(app).await,
+            _ = stop.changed() => return flush(app).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::column::Instant;
+    use crate::call::record::{Mark, MarkKind};
+
+    #[test]
+    fn what_waits_keeps_its_order_and_its_bound() {
+        let ledger = Ledger::default();
+        let visit = EncounterId(uuid::Uuid::nil());
+        let mark = |number: usize| {
+            let at = Instant::from_micros(i64::try_from(number).unwrap()).unwrap();
+            Kept::Mark(Mark::new(MarkKind::Ready, at))
+        };
+        for number in 0..WAITING_MAX + 5 {
+            ledger.keep(visit, mark(number));
+        }
+        assert_eq!(ledger.len(), WAITING_MAX);
+        let first = ledger.take();
+        assert_eq!((first.len(), &first[0].1), (BATCH, &mark(5)));
+        ledger.give_back(first.clone());
+        assert_eq!(ledger.take(), first);
+    }
+}

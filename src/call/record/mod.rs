@@ -1,0 +1,391 @@
+//! The record of a call: who was there with what, how each connection went, and why it ended.
+//!
+//! A room makes it up as it goes (`trace.rs`), a process keeps it for a moment (`ledger.rs`) and
+//! writes it in batches here. What nobody has written yet when a process dies is at most the minute
+//! that runs.
+
+pub mod http;
+pub mod ledger;
+pub mod outcome;
+pub mod show;
+pub mod trace;
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+
+use crate::access::table::Action;
+use crate::base::column::{self, Instant, text_enum};
+use crate::base::db::{Conn, statement};
+use crate::base::error::Error;
+use crate::base::schema::{call_marks, call_minutes};
+use crate::base::tx::Tx;
+use crate::call::rung::{Rung, RungWhy};
+use crate::encounter::presence::LeftWhy;
+use crate::encounter::{EncounterId, ParticipantId};
+
+/// How long minutes are kept, in days: for the clinic that wants to know why a call was bad. The
+/// marks are few, belong to the visit and stay with it.
+pub const MINUTES_DAYS: i64 = 90;
+
+text_enum!(
+    /// Something that happened in a call.
+    MarkKind {
+        /// Somebody took a seat, with which kind of device.
+        Device = "device",
+        /// Somebody looks at camera and microphone.
+        Checking = "checking",
+        /// Somebody is ready.
+        Ready = "ready",
+        /// Somebody's page is in the background.
+        Away = "away",
+        /// Somebody was let in.
+        Admitted = "admitted",
+        /// Somebody was sent back to wait.
+        Held = "held",
+        /// Somebody was turned away.
+        Denied = "denied",
+        /// Somebody's line to the server has been silent for some seconds.
+        Silent = "silent",
+        /// It is back.
+        Back = "back",
+        /// Two people are to be connected.
+        Begun = "begun",
+        /// The first report: sound or picture flow.
+        Up = "up",
+        /// Which way they take, as one side sees it.
+        Path = "path",
+        /// The rung of the ladder.
+        Rung = "rung",
+        /// The same connection looks for a way again.
+        Restart = "restart",
+        /// A new connection in place of the old.
+        Rebuilt = "rebuilt",
+        /// The connection is over.
+        Ended = "ended",
+    }
+);
+
+text_enum!(
+    /// Why something happened in a call: of a rung, or of an end.
+    MarkWhy {
+        /// The rung to begin with.
+        Begun = "begun",
+        /// Too much was lost.
+        Loss = "loss",
+        /// It took too long.
+        Rtt = "rtt",
+        /// No room for more.
+        Bitrate = "bitrate",
+        /// Somebody asked for it.
+        Asked = "asked",
+        /// Somebody saves data.
+        DataSaver = "data_saver",
+        /// The line is good again.
+        Recovered = "recovered",
+        /// Nothing came through.
+        NoMedia = "no_media",
+        /// Somebody pressed the button.
+        Left = "left",
+        /// A line broke and did not come back.
+        Lost = "lost",
+        /// A sign-in ended.
+        SignedOut = "signed_out",
+        /// The visit has ended.
+        Finished = "finished",
+        /// The visit's time has run out.
+        TimeOver = "time_over",
+        /// Somebody was turned away, or lost the right to be here.
+        Denied = "denied",
+        /// Somebody was sent back to wait.
+        Held = "held",
+        /// Somebody came anew, on this device or another.
+        Replaced = "replaced",
+        /// The plan of the room joins the two no longer.
+        Plan = "plan",
+    }
+);
+
+impl From<RungWhy> for MarkWhy {
+    fn from(why: RungWhy) -> Self {
+        match why {
+            RungWhy::Begun => Self::Begun,
+            RungWhy::Loss => Self::Loss,
+            RungWhy::Rtt => Self::Rtt,
+            RungWhy::Bitrate => Self::Bitrate,
+            RungWhy::Asked => Self::Asked,
+            RungWhy::DataSaver => Self::DataSaver,
+            RungWhy::Recovered => Self::Recovered,
+            RungWhy::NoMedia => Self::NoMedia,
+        }
+    }
+}
+
+impl From<LeftWhy> for MarkWhy {
+    fn from(why: LeftWhy) -> Self {
+        match why {
+            LeftWhy::Left => Self::Left,
+            LeftWhy::Lost => Self::Lost,
+            LeftWhy::SignedOut => Self::SignedOut,
+            LeftWhy::Finished => Self::Finished,
+            LeftWhy::TimeOver => Self::TimeOver,
+            LeftWhy::Denied => Self::Denied,
+        }
+    }
+}
+
+text_enum!(
+    /// Which way sound and picture take: the kind of candidate (RFC 8445) and the protocol.
+    Way {
+        /// Straight, over UDP.
+        HostUdp = "host/udp",
+        /// Straight, over TCP.
+        HostTcp = "host/tcp",
+        /// Straight, through an address translator, over UDP.
+        SrflxUdp = "srflx/udp",
+        /// The same over TCP.
+        SrflxTcp = "srflx/tcp",
+        /// Straight, by an address that only the far side saw, over UDP.
+        PrflxUdp = "prflx/udp",
+        /// The same over TCP.
+        PrflxTcp = "prflx/tcp",
+        /// Over the relay by UDP.
+        RelayUdp = "relay/udp",
+        /// Over the relay by TCP.
+        RelayTcp = "relay/tcp",
+        /// Over the relay by TLS.
+        RelayTls = "relay/tls",
+        /// Something else.
+        Other = "other",
+    }
+);
+
+text_enum!(
+    /// The family of a browser, and no more of it.
+    Browser {
+        /// Chromium and its kin.
+        Chromium = "chromium",
+        /// Firefox.
+        Firefox = "firefox",
+        /// Safari.
+        Safari = "safari",
+        /// Another one, or a program.
+        Other = "other",
+    }
+);
+
+text_enum!(
+    /// What kind of thing it runs on.
+    Form {
+        /// A telephone.
+        Phone = "phone",
+        /// A tablet.
+        Tablet = "tablet",
+        /// A computer.
+        Desktop = "desktop",
+        /// Not known.
+        Other = "other",
+    }
+);
+
+/// With what somebody sits in a call: a class, by which nobody can be known again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Device {
+    /// The browser's family.
+    pub browser: Browser,
+    /// The kind of thing.
+    pub form: Form,
+}
+
+impl Device {
+    /// Reads what `hello` calls `client`: `web/chromium/phone`. What is not on the lists is `other`.
+    pub fn read(client: Option<&str>) -> Self {
+        let mut parts = client.unwrap_or_default().split('/').skip(1);
+        let browser = parts.next().and_then(|part| part.parse().ok()).unwrap_or(Browser::Other);
+        let form = parts.next().and_then(|part| part.parse().ok()).unwrap_or(Form::Other);
+        Self { browser, form }
+    }
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mark {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub kind: MarkKind,
+    /// Whom it concerns, or who said it; of an edge, the one who makes the offers.
+    pub participant: Option<ParticipantId>,
+    /// The other end of an edge that begins.
+    pub peer: Option<ParticipantId>,
+    /// Which connection.
+    pub edge: Option<String>,
+    /// The rung.
+    pub rung: Option<Rung>,
+    /// Why.
+    pub why: Option<MarkWhy>,
+    /// The way.
+    pub way: Option<Way>,
+    /// The device.
+    pub device: Option<Device>,
+}
+
+impl Mark {
+    /// Something of nobody and nothing yet.
+    pub fn new(kind: MarkKind, at: Instant) -> Self {
+        Self {
+            at,
+            kind,
+            participant: None,
+            peer: None,
+            edge: None,
+            rung: None,
+            why: None,
+            way: None,
+            device: None,
+        }
+    }
+
+    /// Something that concerns somebody.
+    pub fn of(kind: MarkKind, participant: ParticipantId, at: Instant) -> Self {
+        Self { participant: Some(participant), ..Self::new(kind, at) }
+    }
+
+    /// Somebody took a seat with this device.
+    pub fn device(participant: ParticipantId, device: Device, at: Instant) -> Self {
+        Self { device: Some(device), ..Self::of(MarkKind::Device, participant, at) }
+    }
+}
+
+/// How one connection was for one side, in one minute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Minute {
+    /// Its first instant.
+    pub at: Instant,
+    /// Which connection.
+    pub edge: String,
+    /// Who measured: it is the way to them.
+    pub participant: ParticipantId,
+    /// How many reports it is made of.
+    pub reports: i32,
+    /// Round trip in milliseconds, the middle and the bad end.
+    pub rtt: (i32, i32),
+    /// Lost on the way to them, in hundredths of a per cent.
+    pub loss: (i32, i32),
+    /// Received bits per second.
+    pub bitrate: (i32, i32),
+    /// Opinion score of the voice, in hundredths.
+    pub mos: (i32, i32),
+    /// Bytes sent.
+    pub sent: i64,
+    /// Bytes received.
+    pub received: i64,
+}
+
+/// What a room wants kept.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kept {
+    /// Something that happened.
+    Mark(Mark),
+    /// A minute that is over.
+    Minute(Minute),
+}
+
+/// Writes a batch down.
+pub fn write(tx: &mut Tx, kept: &[(EncounterId, Kept)]) -> Result<(), Error> {
+    // Feldsher itself keeps the record of what it has carried.
+    tx.scope(Action::ReadEncounter)?;
+    for (encounter, kept) in kept {
+        match kept {
+            Kept::Mark(mark) => write_mark(tx, *encounter, mark)?,
+            Kept::Minute(minute) => write_minute(tx, *encounter, minute)?,
+        }
+    }
+    Ok(())
+}
+
+fn write_mark(tx: &mut Tx, encounter: EncounterId, mark: &Mark) -> Result<(), Error> {
+    diesel::insert_into(call_marks::table)
+        .values((
+            call_marks::id.eq(column::Uuid::new(mark.at)),
+            call_marks::encounter_id.eq(encounter),
+            call_marks::at.eq(mark.at),
+            call_marks::kind.eq(mark.kind),
+            call_marks::participant_id.eq(mark.participant),
+            call_marks::peer_id.eq(mark.peer),
+            call_marks::edge.eq(mark.edge.as_deref()),
+            call_marks::rung.eq(mark.rung),
+            call_marks::why.eq(mark.why),
+            call_marks::way.eq(mark.way),
+            call_marks::browser.eq(mark.device.map(|device| device.browser)),
+            call_marks::form.eq(mark.device.map(|device| device.form)),
+        ))
+        .execute(tx.conn)?;
+    Ok(())
+}
+
+/// A process that came back in the same minute has the newer half of it: that is kept.
+fn write_minute(tx: &mut Tx, encounter: EncounterId, minute: &Minute) -> Result<(), Error> {
+    let values = (
+        call_minutes::reports.eq(minute.reports),
+        call_minutes::rtt_p50.eq(minute.rtt.0),
+        call_minutes::rtt_p95.eq(minute.rtt.1),
+        call_minutes::loss_p50.eq(minute.loss.0),
+        call_minutes::loss_p95.eq(minute.loss.1),
+        call_minutes::bitrate_p50.eq(minute.bitrate.0),
+        call_minutes::bitrate_p5.eq(minute.bitrate.1),
+        call_minutes::mos_p50.eq(minute.mos.0),
+        call_minutes::mos_p5.eq(minute.mos.1),
+        call_minutes::sent.eq(minute.sent),
+        call_minutes::received.eq(minute.received),
+    );
+    let known = call_minutes::table
+        .filter(call_minutes::encounter_id.eq(encounter))
+        .filter(call_minutes::edge.eq(&minute.edge))
+        .filter(call_minutes::participant_id.eq(minute.participant))
+        .filter(call_minutes::at.eq(minute.at));
+    if diesel::update(known).set(values).execute(tx.conn)? > 0 {
+        return Ok(());
+    }
+    diesel::insert_into(call_minutes::table)
+        .values((
+            call_minutes::id.eq(column::Uuid::new(minute.at)),
+            call_minutes::encounter_id.eq(encounter),
+            call_minutes::edge.eq(&minute.edge),
+            call_minutes::participant_id.eq(minute.participant),
+            call_minutes::at.eq(minute.at),
+            values,
+        ))
+        .execute(tx.conn)?;
+    Ok(())
+}
+
+/// Removes some minutes that were kept long enough.
+pub fn sweep(conn: &mut Conn, now: Instant) -> QueryResult<usize> {
+    let before = now.minus(TimeDelta::days(MINUTES_DAYS));
+    Sweep { before: &before }.execute(conn)
+}
+
+statement!(
+    /// A piece of the minutes from before an instant.
+    Sweep
+    "DELETE FROM call_minutes WHERE id IN (SELECT id FROM call_minutes
+     WHERE at < " before: column::sql::Moment = Instant;
+    " LIMIT 500)"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_a_class_and_nothing_else_is_kept_of_it() {
+        let read = |client| Device::read(Some(client));
+        let phone = Device { browser: Browser::Chromium, form: Form::Phone };
+        assert_eq!(read("web/chromium/phone"), phone);
+        let unknown = Device { browser: Browser::Other, form: Form::Other };
+        for other in ["web", "", "web/Netscape 4/Amiga", "a b c"] {
+            assert_eq!(read(other), unknown, "{other}");
+        }
+        assert_eq!(Device::read(None), unknown);
+    }
+}

@@ -1,0 +1,441 @@
+//! What became of a call, worked out from its marks. Pure.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Mark, MarkKind, MarkWhy, Way};
+use crate::appointment::NoshowCause;
+use crate::base::column::{Instant, text_enum};
+use crate::call::rung::Rung;
+use crate::encounter::{Outcome, ParticipantId};
+
+text_enum!(
+    /// How the talk was really held.
+    Modality {
+        /// With a moving picture for most of it.
+        Video = "video",
+        /// By voice for most of it, with still pictures or without.
+        Audio = "audio",
+        /// In writing.
+        Text = "text",
+        /// By telephone.
+        Phone = "phone",
+        /// Not at all, or without a word of it here.
+        None = "none",
+    }
+);
+
+text_enum!(
+    /// What failed.
+    Failure {
+        /// Whoever ended the visit said so.
+        Said = "said",
+        /// The two were let in and never came to hear each other.
+        NeverConnected = "never_connected",
+        /// Somebody's line broke, did not come back, and the visit was not completed.
+        LineLost = "line_lost",
+        /// The line carried no voice when it ended.
+        NoVoice = "no_voice",
+    }
+);
+
+/// Two who are let in for less than this may simply not have been connected yet, in seconds.
+const CONNECT_SECS: i64 = 20;
+
+/// One rung, as long as it lasted.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct RungSpan {
+    /// From when.
+    pub from: Instant,
+    /// Until when; empty while it lasts.
+    pub to: Option<Instant>,
+    /// The rung.
+    pub rung: Rung,
+    /// Why.
+    pub why: MarkWhy,
+}
+
+/// A time in which sound or picture flowed.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct UpSpan {
+    /// From when.
+    pub from: Instant,
+    /// Until when; empty while it lasts.
+    pub to: Option<Instant>,
+}
+
+/// How a connection was begun anew.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Anew {
+    /// When.
+    pub at: Instant,
+    /// `restart`: the same connection looked for a way again. `rebuilt`: a new one.
+    pub kind: MarkKind,
+}
+
+/// The way of one side.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct WayTaken {
+    /// From when.
+    pub at: Instant,
+    /// As whom it was seen.
+    pub participant: ParticipantId,
+    /// Which way.
+    pub way: Way,
+}
+
+/// One connection of a call, from its beginning to its end.
+#[derive(Debug, Clone)]
+pub struct Stretch {
+    /// Its name.
+    pub edge: String,
+    /// Whom it joined; the first made the offers.
+    pub ends: [ParticipantId; 2],
+    /// When it began.
+    pub began_at: Instant,
+    /// When it ended; empty while it lasts.
+    pub ended_at: Option<Instant>,
+    /// Why; empty also when the server stopped without a word.
+    pub why: Option<MarkWhy>,
+    /// When sound or picture flowed.
+    pub ups: Vec<UpSpan>,
+    /// The rungs.
+    pub rungs: Vec<RungSpan>,
+    /// How it was begun anew.
+    pub anew: Vec<Anew>,
+    /// The ways.
+    pub ways: Vec<WayTaken>,
+}
+
+impl Stretch {
+    fn begun(mark: &Mark) -> Option<Self> {
+        let began_at = mark.at;
+        Some(Self {
+            edge: mark.edge.clone()?,
+            ends: [mark.participant?, mark.peer?],
+            began_at,
+            ended_at: None,
+            why: None,
+            ups: Vec::new(),
+            rungs: vec![RungSpan {
+                from: began_at,
+                to: None,
+                rung: Rung::Video,
+                why: MarkWhy::Begun,
+            }],
+            anew: Vec::new(),
+            ways: Vec::new(),
+        })
+    }
+
+    fn take_in(&mut self, mark: &Mark) {
+        match mark.kind {
+            MarkKind::Up => {
+                self.ups.push(UpSpan { from: mark.at, to: None });
+                // After a restart of the server the pages say on which rung they are.
+                if let Some(rung) = mark.rung
+                    && self.rungs.last().is_none_or(|last| last.rung != rung)
+                {
+                    self.step(rung, MarkWhy::Begun, mark.at);
+                }
+            }
+            MarkKind::Rung => {
+                if let (Some(rung), Some(why)) = (mark.rung, mark.why) {
+                    self.step(rung, why, mark.at);
+                }
+            }
+            MarkKind::Restart | MarkKind::Rebuilt => {
+                self.close_up(mark.at);
+                self.anew.push(Anew { at: mark.at, kind: mark.kind });
+            }
+            MarkKind::Path => {
+                if let (Some(participant), Some(way)) = (mark.participant, mark.way) {
+                    self.ways.push(WayTaken { at: mark.at, participant, way });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn step(&mut self, rung: Rung, why: MarkWhy, at: Instant) {
+        if let Some(last) = self.rungs.last_mut() {
+            if last.rung == rung {
+                return;
+            }
+            last.to = Some(at);
+        }
+        self.rungs.push(RungSpan { from: at, to: None, rung, why });
+    }
+
+    fn close_up(&mut self, at: Instant) {
+        if let Some(up) = self.ups.last_mut() {
+            up.to = up.to.or(Some(at));
+        }
+    }
+
+    fn close(&mut self, at: Instant, why: Option<MarkWhy>) {
+        self.close_up(at);
+        if let Some(last) = self.rungs.last_mut() {
+            last.to = last.to.or(Some(at));
+        }
+        (self.ended_at, self.why) = (Some(at), why);
+    }
+
+    /// How long sound or picture flowed on some rungs, in milliseconds.
+    fn millis_on(&self, rungs: &[Rung], now: Instant) -> i64 {
+        let mut millis = 0_i64;
+        for span in self.rungs.iter().filter(|span| rungs.contains(&span.rung)) {
+            for up in &self.ups {
+                let from = span.from.max(up.from);
+                let to = span.to.unwrap_or(now).min(up.to.unwrap_or(now));
+                millis = millis.saturating_add(to.since(from).num_milliseconds().max(0));
+            }
+        }
+        millis
+    }
+}
+
+/// Marks of one instant have no order of their own where they are kept: what happens to an edge
+/// follows from what it was before.
+fn rank(kind: MarkKind) -> u8 {
+    match kind {
+        MarkKind::Begun => 0,
+        MarkKind::Rung => 1,
+        MarkKind::Restart | MarkKind::Rebuilt => 2,
+        MarkKind::Up => 3,
+        MarkKind::Ended => 5,
+        _ => 4,
+    }
+}
+
+/// The connections of a call, from its marks; what is still open ends at `over`, if the visit is.
+pub fn stretches(marks: &[Mark], over: Option<Instant>) -> Vec<Stretch> {
+    let mut stretches: Vec<Stretch> = Vec::new();
+    let mut marks: Vec<&Mark> = marks.iter().collect();
+    marks.sort_by_key(|mark| (mark.at, rank(mark.kind)));
+    for mark in marks {
+        let Some(edge) = &mark.edge else { continue };
+        let open = stretches.iter_mut().rfind(|one| one.edge == *edge && one.ended_at.is_none());
+        match (mark.kind, open) {
+            (MarkKind::Begun, open) => {
+                if let Some(open) = open {
+                    open.close(mark.at, None);
+                }
+                stretches.extend(Stretch::begun(mark));
+            }
+            (MarkKind::Ended, Some(open)) => open.close(mark.at, mark.why),
+            (_, Some(open)) => open.take_in(mark),
+            (_, None) => {}
+        }
+    }
+    if let Some(over) = over {
+        for open in stretches.iter_mut().filter(|one| one.ended_at.is_none()) {
+            open.close(over.max(open.began_at), None);
+        }
+    }
+    stretches
+}
+
+/// What became of a call.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct CallOutcome {
+    /// How the talk was really held.
+    pub modality: Modality,
+    /// How long sound or picture flowed, in seconds; of several connections, the longest.
+    pub connected_secs: i64,
+    /// The share of that time with the voice alone or with still pictures, 0 to 1.
+    pub audio_only_share: f64,
+    /// How often a connection was begun anew.
+    pub reconnects: usize,
+    /// Whether the line or a device failed.
+    pub technical_failure: bool,
+    /// What failed.
+    pub failures: Vec<Failure>,
+    /// Advice to whoever marks the visit as missed: the cause that the record speaks for.
+    /// Nothing is marked by it.
+    pub noshow_advice: Option<NoshowCause>,
+}
+
+/// Who was there, as far as the outcome asks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Presence {
+    /// The patient took a seat at least once.
+    pub patient_came: bool,
+    /// So did the practitioner.
+    pub practitioner_came: bool,
+    /// The last stay of one of the two ended because a line broke.
+    pub line_lost: bool,
+}
+
+/// Works out what became of a call.
+pub fn outcome(
+    stretches: &[Stretch],
+    presence: Presence,
+    end: Option<Outcome>,
+    now: Instant,
+) -> CallOutcome {
+    let longest = stretches.iter().max_by_key(|one| one.millis_on(Rung::ALL, now));
+    let on = |rungs: &[Rung]| longest.map_or(0, |one| one.millis_on(rungs, now));
+    let (video, audio) =
+        (on(&[Rung::Video, Rung::SmallVideo]), on(&[Rung::AudioStills, Rung::Audio]));
+    let text = on(&[Rung::Text, Rung::Phone]);
+    let all = video.saturating_add(audio).saturating_add(text);
+    let modality = match end {
+        Some(Outcome::ConvertedToPhone) => Modality::Phone,
+        _ if all == 0 => Modality::None,
+        _ if video >= audio && video >= text => Modality::Video,
+        _ if audio >= text => Modality::Audio,
+        _ => Modality::Text,
+    };
+    let mut failures = Vec::new();
+    if end == Some(Outcome::TechnicalFailure) {
+        failures.push(Failure::Said);
+    }
+    let lasted = |one: &Stretch| {
+        one.ended_at.unwrap_or(now).since(one.began_at).num_seconds() >= CONNECT_SECS
+    };
+    if all == 0 && stretches.iter().any(lasted) {
+        failures.push(Failure::NeverConnected);
+    }
+    if presence.line_lost && end != Some(Outcome::Completed) {
+        failures.push(Failure::LineLost);
+    }
+    if stretches.last().is_some_and(ended_without_voice) {
+        failures.push(Failure::NoVoice);
+    }
+    let technical_failure = !failures.is_empty();
+    let noshow_advice = match (presence.patient_came, presence.practitioner_came) {
+        (true, false) => Some(NoshowCause::Practitioner),
+        (true, true) if technical_failure => Some(NoshowCause::Link),
+        _ => None,
+    };
+    CallOutcome {
+        modality,
+        connected_secs: all / 1000,
+        audio_only_share: share(audio, all),
+        reconnects: stretches.iter().map(|one| one.anew.len()).sum(),
+        technical_failure,
+        failures,
+        noshow_advice,
+    }
+}
+
+fn ended_without_voice(stretch: &Stretch) -> bool {
+    use MarkWhy::{Bitrate, Loss, NoMedia, Rtt};
+    let by_line = |why| matches!(why, Bitrate | Loss | NoMedia | Rtt);
+    stretch.rungs.last().is_some_and(|last| last.rung <= Rung::Text && by_line(last.why))
+}
+
+/// In hundredths.
+fn share(part: i64, of: i64) -> f64 {
+    let hundredths = part.saturating_mul(100).checked_div(of).unwrap_or_default();
+    f64::from(i32::try_from(hundredths).unwrap_or_default()) / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    fn id(number: u128) -> ParticipantId {
+        ParticipantId(uuid::Uuid::from_u128(number))
+    }
+
+    fn at(seconds: i64) -> Instant {
+        let base: Instant = "2026-11-24T02:00:00Z".parse().unwrap();
+        base.plus(TimeDelta::seconds(seconds))
+    }
+
+    fn mark(kind: MarkKind, seconds: i64) -> Mark {
+        let edge = Some("e1".to_owned());
+        let (participant, peer) = (Some(id(1)), Some(id(2)));
+        Mark { edge, participant, peer, ..Mark::new(kind, at(seconds)) }
+    }
+
+    fn rung(rung: Rung, why: MarkWhy, seconds: i64) -> Mark {
+        Mark { rung: Some(rung), why: Some(why), ..mark(MarkKind::Rung, seconds) }
+    }
+
+    const BOTH: Presence =
+        Presence { patient_came: true, practitioner_came: true, line_lost: false };
+
+    fn judged(marks: &[Mark], presence: Presence, end: Option<Outcome>) -> CallOutcome {
+        outcome(&stretches(marks, Some(at(700))), presence, end, at(700))
+    }
+
+    #[test]
+    fn time_counts_only_while_sound_flows_and_on_the_rung_where_it_flowed() {
+        let marks = [
+            mark(MarkKind::Begun, 0),
+            mark(MarkKind::Up, 10),
+            rung(Rung::Audio, MarkWhy::Loss, 110),
+            mark(MarkKind::Restart, 210),
+            mark(MarkKind::Up, 310),
+            Mark { why: Some(MarkWhy::Finished), ..mark(MarkKind::Ended, 610) },
+        ];
+        let judged = judged(&marks, BOTH, Some(Outcome::Completed));
+        assert_eq!((judged.modality, judged.connected_secs), (Modality::Audio, 500));
+        assert_eq!((judged.audio_only_share, judged.reconnects), (0.8, 1));
+        assert_eq!((judged.technical_failure, judged.noshow_advice), (false, None));
+    }
+
+    #[test]
+    fn two_who_never_heard_each_other_speak_for_the_patient() {
+        let marks = [mark(MarkKind::Begun, 0), mark(MarkKind::Rebuilt, 30)];
+        let judged = judged(&marks, BOTH, None);
+        assert_eq!(judged.modality, Modality::None);
+        assert_eq!(judged.failures, [Failure::NeverConnected]);
+        assert_eq!(judged.noshow_advice, Some(NoshowCause::Link));
+    }
+
+    #[test]
+    fn whoever_waited_alone_did_not_miss_the_visit_and_whoever_never_came_did() {
+        let came = Presence { patient_came: true, ..Presence::default() };
+        assert_eq!(judged(&[], came, None).noshow_advice, Some(NoshowCause::Practitioner));
+        let nobody = judged(&[], Presence::default(), None);
+        assert_eq!((nobody.technical_failure, nobody.noshow_advice), (false, None));
+    }
+
+    #[test]
+    fn a_line_that_carried_no_voice_at_the_end_is_a_failure_and_a_wish_is_not() {
+        let ended = |why| {
+            let marks =
+                [mark(MarkKind::Begun, 0), mark(MarkKind::Up, 1), rung(Rung::Text, why, 60)];
+            judged(&marks, BOTH, Some(Outcome::Completed)).failures
+        };
+        assert_eq!(ended(MarkWhy::Loss), [Failure::NoVoice]);
+        assert_eq!(ended(MarkWhy::Asked), []);
+    }
+
+    #[test]
+    fn a_broken_line_counts_unless_the_visit_was_completed_all_the_same() {
+        let lost = Presence { line_lost: true, ..BOTH };
+        assert_eq!(judged(&[], lost, None).failures, [Failure::LineLost]);
+        assert_eq!(judged(&[], lost, Some(Outcome::Completed)).failures, []);
+        let said = judged(&[], BOTH, Some(Outcome::TechnicalFailure));
+        assert_eq!(said.failures, [Failure::Said]);
+    }
+
+    #[test]
+    fn what_happened_at_one_instant_is_told_in_the_order_in_which_it_can_have_happened() {
+        let marks = [
+            Mark { rung: Some(Rung::Audio), ..mark(MarkKind::Up, 0) },
+            rung(Rung::Audio, MarkWhy::Loss, 0),
+            mark(MarkKind::Begun, 0),
+        ];
+        let stretches = stretches(&marks, Some(at(60)));
+        assert_eq!((stretches.len(), stretches[0].ups.len()), (1, 1));
+        let last = stretches[0].rungs.last().unwrap();
+        assert_eq!((last.rung, last.why), (Rung::Audio, MarkWhy::Loss));
+    }
+
+    #[test]
+    fn a_server_that_died_leaves_a_stretch_without_a_reason() {
+        let marks = [mark(MarkKind::Begun, 0), mark(MarkKind::Up, 5), mark(MarkKind::Begun, 60)];
+        let stretches = stretches(&marks, None);
+        assert_eq!(stretches.len(), 2);
+        assert_eq!((stretches[0].ended_at, stretches[0].why), (Some(at(60)), None));
+        assert_eq!(stretches[1].ended_at, None);
+    }
+}

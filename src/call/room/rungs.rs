@@ -1,0 +1,215 @@
+//! The ladder and the record of a room: what is said of the line, and what is kept of it.
+
+use super::{Line, Room};
+use crate::base::column::Instant;
+use crate::call::event::{Effect, Event, OverWhy};
+use crate::call::message::{ErrorCode, Fallback, FromPeer, Quality, Readiness};
+use crate::call::record::trace::Trace;
+use crate::call::record::{Kept, Mark, MarkKind, MarkWhy};
+use crate::call::rung::WishWhy;
+use crate::encounter::{Admission, ParticipantId};
+
+/// What an event means for the record, known before the room has worked through it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cause {
+    /// Why edges end, if some do.
+    end: MarkWhy,
+    /// How edges begin anew, if some do.
+    restart: MarkKind,
+    decided: Option<(ParticipantId, MarkKind)>,
+    /// Only time has passed: minutes may be over.
+    is_tick: bool,
+    /// It is only passed on, and changes nothing that is kept.
+    is_relayed: bool,
+}
+
+impl Cause {
+    pub(super) fn of(event: &Event) -> Self {
+        let decided = match event {
+            Event::Decided(id, Admission::Admitted) => Some((*id, MarkKind::Admitted)),
+            Event::Decided(id, Admission::Held) => Some((*id, MarkKind::Held)),
+            Event::Decided(id, Admission::Denied) => Some((*id, MarkKind::Denied)),
+            _ => None,
+        };
+        let restart = match event {
+            Event::Said(_, frame) if matches!(frame.said, FromPeer::IceRestartRequest(..)) => {
+                MarkKind::Restart
+            }
+            _ => MarkKind::Rebuilt,
+        };
+        let end = match event {
+            Event::Enter(..) | Event::Resume(..) => MarkWhy::Replaced,
+            Event::Said(_, frame) if matches!(frame.said, FromPeer::Leave) => MarkWhy::Left,
+            Event::Decided(_, Admission::Held) => MarkWhy::Held,
+            Event::Decided(_, Admission::Denied) | Event::Barred(_) => MarkWhy::Denied,
+            Event::SignedOut(_) => MarkWhy::SignedOut,
+            Event::Over(OverWhy::Finished) => MarkWhy::Finished,
+            Event::Over(OverWhy::TimeOver) => MarkWhy::TimeOver,
+            Event::Tick => MarkWhy::Lost,
+            _ => MarkWhy::Plan,
+        };
+        let is_relayed = match event {
+            Event::Said(_, frame) => matches!(
+                frame.said,
+                FromPeer::Ack
+                    | FromPeer::Ping
+                    | FromPeer::Offer(..)
+                    | FromPeer::Answer(..)
+                    | FromPeer::Candidate(..)
+                    | FromPeer::EndOfCandidates(..)
+                    | FromPeer::MediaState(_)
+            ),
+            _ => false,
+        };
+        Self { end, restart, decided, is_tick: matches!(event, Event::Tick), is_relayed }
+    }
+}
+
+impl Room {
+    /// A report: it vouches for the other side, moves the ladder and makes up the minute.
+    pub(super) fn report(
+        &mut self,
+        id: ParticipantId,
+        name: &str,
+        said: &Quality,
+        now: Instant,
+    ) -> Result<(), ErrorCode> {
+        let edge = self.edge(id, name)?;
+        let (side, other) = (edge.side(id), edge.other(id));
+        let stepped = edge.ladder.report(side, said.into(), said.rung, now);
+        if let Some(seat) = self.seat_mut(other) {
+            seat.vouched_at = Some(now);
+        }
+        // An edge that has just begun is followed first, so that there is a trace to add to.
+        self.follow_edges(MarkWhy::Plan, MarkKind::Rebuilt, now);
+        let edge = self.edges.iter().find(|edge| edge.id == name);
+        let trace = self.traces.iter_mut().find(|trace| trace.edge == name);
+        if let (Some(edge), Some(trace)) = (edge, trace) {
+            let kept = trace.report(edge, side, said, now);
+            self.keep(kept);
+        }
+        if stepped {
+            self.tell_rung(name, now);
+        }
+        Ok(())
+    }
+
+    /// Somebody asks for another rung.
+    pub(super) fn wish(
+        &mut self,
+        id: ParticipantId,
+        name: &str,
+        wish: Fallback,
+        now: Instant,
+    ) -> Result<(), ErrorCode> {
+        let other = self.edge(id, name)?.other(id);
+        let alone = self.seat(other).is_none_or(|seat| matches!(seat.line, Line::Silent { .. }));
+        let edge = self.edge(id, name)?;
+        edge.count_wish(id, now)?;
+        let side = edge.side(id);
+        let why = wish.why.unwrap_or(WishWhy::Asked);
+        if edge.ladder.wish(side, wish.rung, why, alone, now) {
+            self.tell_rung(name, now);
+        }
+        Ok(())
+    }
+
+    /// Somebody has carried out a step.
+    pub(super) fn acknowledge_rung(
+        &mut self,
+        id: ParticipantId,
+        name: &str,
+        step: u32,
+    ) -> Result<(), ErrorCode> {
+        let edge = self.edge(id, name)?;
+        let side = edge.side(id);
+        edge.ladder.acknowledge(side, step);
+        Ok(())
+    }
+
+    /// Tells both sides where their edge stands. It is no part of a negotiation, and a new one does
+    /// not withdraw it.
+    fn tell_rung(&mut self, name: &str, now: Instant) {
+        let Some(edge) = self.edges.iter().find(|edge| edge.id == name) else { return };
+        let ends = [edge.offerer, edge.answerer];
+        let Some(view) = edge.ladder.view(ends) else { return };
+        let body = serde_json::json!({
+            "edge": name, "step": view.step, "rung": view.rung, "why": view.why,
+            "by": view.by, "phone": view.phone, "send": view.send,
+        });
+        for end in ends {
+            self.tell(end, "rung", &body, now);
+        }
+    }
+
+    pub(super) fn keep_readiness(&mut self, id: ParticipantId, said: Readiness, now: Instant) {
+        let kind = match said {
+            Readiness::DeviceCheck => MarkKind::Checking,
+            Readiness::Ready => MarkKind::Ready,
+            Readiness::Away => MarkKind::Away,
+        };
+        self.keep(vec![Kept::Mark(Mark::of(kind, id, now))]);
+    }
+
+    /// Writes into the record what an event has changed, by comparing with what was known.
+    pub(super) fn follow(&mut self, cause: Cause, now: Instant) {
+        if cause.is_relayed {
+            return;
+        }
+        if let Some((id, kind)) = cause.decided {
+            self.keep(vec![Kept::Mark(Mark::of(kind, id, now))]);
+        }
+        self.follow_edges(cause.end, cause.restart, now);
+        if cause.is_tick {
+            let over: Vec<Kept> =
+                self.traces.iter_mut().flat_map(|trace| trace.minutes(false, now)).collect();
+            self.keep(over);
+        }
+        let missed: Vec<ParticipantId> = self.ids(|seat| seat.is_missed());
+        if missed != self.missed {
+            let before = std::mem::replace(&mut self.missed, missed.clone());
+            for id in &missed {
+                if !before.contains(id) {
+                    self.keep(vec![Kept::Mark(Mark::of(MarkKind::Silent, *id, now))]);
+                }
+            }
+            for id in before {
+                if !missed.contains(&id) && self.seat(id).is_some() {
+                    self.keep(vec![Kept::Mark(Mark::of(MarkKind::Back, id, now))]);
+                }
+            }
+        }
+    }
+
+    fn follow_edges(&mut self, end: MarkWhy, restart: MarkKind, now: Instant) {
+        let mut kept = Vec::new();
+        let mut followed = Vec::new();
+        for mut trace in std::mem::take(&mut self.traces) {
+            let edge = self.edges.iter().find(|edge| edge.id == trace.edge);
+            let Some(edge) = edge else {
+                kept.extend(trace.end(end, now));
+                continue;
+            };
+            kept.extend(trace.follow(edge, restart, now));
+            followed.push(trace);
+        }
+        for edge in &self.edges {
+            if !followed.iter().any(|trace| trace.edge == edge.id) {
+                let (trace, mark) = Trace::of(edge, now);
+                kept.push(Kept::Mark(mark));
+                followed.push(trace);
+            }
+        }
+        self.traces = followed;
+        self.keep(kept);
+    }
+
+    /// The minutes that run: for a process that stops.
+    pub fn close_record(&mut self, now: Instant) -> Vec<Kept> {
+        self.traces.iter_mut().flat_map(|trace| trace.minutes(true, now)).collect()
+    }
+
+    fn keep(&mut self, kept: Vec<Kept>) {
+        self.effects.extend(kept.into_iter().map(Effect::Keep));
+    }
+}

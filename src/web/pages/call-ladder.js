@@ -1,0 +1,186 @@
+// The ladder as a person meets it: what the line carries now and why, what they can ask for, how many
+// bytes it took, and what works without a picture: stills, text, voice notes, the telephone.
+import { t, locale } from './i18n.js';
+import { h, refill } from './ui.js';
+import { isBelow } from './rungs.js';
+import { still, record } from './side.js';
+import './ladder-words.js';
+
+const MEGA = 1_000_000;
+const LINES_MAX = 100;
+
+export class Ladder {
+  constructor(call) {
+    Object.assign(this, { call, told: '', sent: new Map(), lines: 0 });
+    const { stage } = call;
+    this.why = h('p', { id: 'call-rung', class: 'call-rung', role: 'status', 'aria-live': 'polite', hidden: true });
+    this.used = h('span', { id: 'call-bytes', data: { bytes: 0 } });
+    this.saver = h('input', { id: 'data-saver', type: 'checkbox', checked: call.wish.saver, on: { change: ({ currentTarget }) => call.set({ saver: currentTarget.checked }) } });
+    this.picture = h('canvas', { id: 'remote-still', class: 'still', hidden: true, role: 'img', 'aria-label': t('rung.still') });
+    this.talk = this.talkBox();
+    this.phone = h('div', { id: 'call-phone', class: 'call-phone', hidden: true, role: 'group', 'aria-labelledby': 'call-phone-words' });
+    stage.node.prepend(this.picture);
+    stage.under(this.why, this.phone, this.talk, h('div', { class: 'call-meter' }, h('label', { class: 'check', for: 'data-saver' }, this.saver, h('span', {}, t('rung.saver'))), this.used));
+    this.count(0);
+    this.timer = setInterval(() => this.sendStills(), 1000);
+  }
+
+  stop() {
+    clearInterval(this.timer);
+    this.recording?.stop();
+  }
+
+  get edges() { return [...this.call.edges.values()]; }
+
+  /** The worst of several connections is the one to be explained. */
+  get worst() {
+    return this.edges.reduce((worst, edge) => (!worst || isBelow(edge.ladder.rung, worst.ladder.rung) ? edge : worst), null);
+  }
+
+  follow(edge) {
+    edge.addEventListener('rung', () => this.draw());
+    edge.addEventListener('state', ({ detail }) => { if (detail === 'up') { this.wish(); this.draw(); } });
+    edge.addEventListener('side-text', ({ detail }) => this.write(this.name(edge), h('span', {}, detail)));
+    edge.addEventListener('side-note', ({ detail }) => this.write(this.name(edge), h('audio', { controls: true, src: URL.createObjectURL(detail) })));
+    edge.addEventListener('side-still', ({ detail }) => this.show(detail));
+    edge.addEventListener('side-open', () => this.draw());
+  }
+
+  name({ peer }) { return this.call.roster.get(peer)?.name ?? t('call.other'); }
+
+  /* What the person asks for */
+
+  /** The most that this person wants; told again on every connection that has not heard it. */
+  wish(anew = false) {
+    // A server that has started anew knows of no wish.
+    if (anew) this.sent.clear();
+    const { voiceOnly, saver } = this.call.wish;
+    const [rung, why] = voiceOnly ? ['audio', 'asked'] : saver ? ['audio_stills', 'data_saver'] : ['video', 'asked'];
+    for (const edge of this.edges) {
+      if ((this.sent.get(edge.id) ?? 'video/asked') === `${rung}/${why}`) continue;
+      this.sent.set(edge.id, `${rung}/${why}`);
+      this.call.signal.send('fallback', { rung, why }, { edge: edge.id });
+    }
+  }
+
+  /* What is to be said */
+
+  draw() {
+    const { worst } = this;
+    const ladder = worst?.ladder;
+    const mine = ladder?.by && ladder.by === this.call.me;
+    const words = ladder && (ladder.step || ladder.rung !== 'video') ? this.words(worst, mine) : '';
+    this.why.hidden = !words;
+    Object.assign(this.why.dataset, { rung: ladder?.rung ?? '', why: ladder?.why ?? '' });
+    if (this.told !== words) {
+      this.told = words;
+      this.why.textContent = words;
+    }
+    this.picture.hidden = ladder?.rung !== 'audio_stills' || !this.picture.dataset.at;
+    this.talk.hidden = !this.lines && !(ladder && isBelow(ladder.rung, 'audio_stills'));
+    this.drawPhone(worst);
+  }
+
+  words(edge, mine) {
+    const { rung, why } = edge.ladder;
+    if (why === 'asked' || why === 'data_saver') {
+      if (rung === 'video') return t('rung.video');
+      return `${mine ? t(`rung.mine.${why}`) : t(`rung.theirs.${why}`, { name: this.name(edge) })} ${t(`rung.now.${rung}`)}`;
+    }
+    if (why === 'recovered') return `${t('rung.better')} ${t(`rung.now.${rung}`)}`;
+    return `${t(`rung.why.${why}`)} ${t(`rung.now.${rung}`)}`;
+  }
+
+  count(bytes) {
+    const mega = new Intl.NumberFormat(locale(), { maximumFractionDigits: 1 }).format(bytes / MEGA);
+    this.used.dataset.bytes = bytes;
+    this.used.textContent = t('rung.bytes', { mega });
+  }
+
+  /* The telephone */
+
+  drawPhone(edge) {
+    const phone = edge?.ladder.phone;
+    const byPhone = edge?.ladder.rung === 'phone';
+    const mark = JSON.stringify([phone ?? null, byPhone]);
+    if (mark === this.phoneMark) return;
+    this.phoneMark = mark;
+    this.phone.hidden = !phone && !byPhone;
+    if (byPhone) this.call.dispatchEvent(new CustomEvent('phone'));
+    if (this.phone.hidden) return;
+    const agreed = phone?.agreed?.includes(this.call.me);
+    const others = (phone?.agreed ?? []).some((one) => one !== this.call.me);
+    const words = byPhone ? t(`rung.phone.${this.call.side === 'doctor' ? 'doctor' : 'agreed'}`)
+      : agreed ? t('rung.phone.asked', { name: this.name(edge) })
+        : others ? t('rung.phone.wanted', { name: this.name(edge) }) : t('rung.phone.proposed');
+    const ask = (rung) => () => this.call.signal.send('fallback', { rung, why: 'asked' }, { edge: edge.id });
+    refill(this.phone, h('p', { id: 'call-phone-words' }, words), h('div', { class: 'row' },
+      !agreed && !byPhone && h('button', { type: 'button', id: 'phone-yes', class: 'primary', on: { click: ask('phone') } }, t('rung.phone.yes')),
+      (agreed || byPhone) && h('button', { type: 'button', id: 'phone-no', class: 'second', on: { click: ask(this.call.wish.voiceOnly ? 'audio' : 'video') } }, t('rung.phone.no'))));
+  }
+
+  /* Stills */
+
+  async sendStills() {
+    const { video } = this.call.tracks();
+    for (const edge of this.edges) {
+      const every = edge.ladder.send.still_secs;
+      if (!every || !video || !edge.side?.open || Date.now() - (edge.stilled ?? 0) < every * 1000) continue;
+      edge.stilled = Date.now();
+      const bytes = await still(this.call.stage.self);
+      if (bytes && edge.ladder.send.still_secs) await edge.side.give('still', bytes, 'image/jpeg');
+    }
+  }
+
+  async show(blob) {
+    const image = await createImageBitmap(blob).catch(() => null);
+    if (!image) return;
+    Object.assign(this.picture, { width: image.width, height: image.height });
+    this.picture.getContext('2d').drawImage(image, 0, 0);
+    image.close();
+    this.picture.dataset.at = Number(this.picture.dataset.at ?? 0) + 1;
+    this.draw();
+  }
+
+  /* Text and voice notes */
+
+  talkBox() {
+    this.log = h('ol', { id: 'talk-log', class: 'talk-log', 'aria-live': 'polite' });
+    this.field = h('input', { id: 'talk-text', type: 'text', maxlength: 1000, autocomplete: 'off', 'aria-label': t('talk.text') });
+    this.noteButton = h('button', { type: 'button', id: 'talk-note', class: 'second', 'aria-pressed': 'false', on: { click: () => this.note() } }, t('talk.note'));
+    const form = h('form', { id: 'talk-form', class: 'talk-form' }, this.field, h('button', { type: 'submit', id: 'talk-send', class: 'primary' }, t('talk.send')), this.noteButton);
+    form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      const said = this.field.value;
+      const heard = this.edges.map((edge) => edge.side?.say(said)).some(Boolean);
+      if (!said.trim()) return;
+      if (!heard) { this.write('', t('talk.lost')); return; }
+      this.field.value = '';
+      this.write(t('talk.me'), h('span', {}, said));
+    });
+    return h('section', { id: 'talk', class: 'talk', hidden: true, 'aria-label': t('talk.title') }, this.log, form);
+  }
+
+  write(who, what) {
+    this.lines += 1;
+    this.log.append(h('li', {}, who && h('strong', {}, `${who}: `), what));
+    while (this.log.children.length > LINES_MAX) this.log.firstChild.remove();
+    this.log.scrollTop = this.log.scrollHeight;
+    this.draw();
+  }
+
+  async note() {
+    if (this.recording) { this.recording.stop(); return; }
+    const { audio } = this.call.tracks();
+    if (!audio || !window.MediaRecorder) return;
+    this.recording = record(audio);
+    this.noteButton.setAttribute('aria-pressed', 'true');
+    this.noteButton.textContent = t('talk.note.stop');
+    const { bytes, type } = await this.recording.done;
+    this.recording = null;
+    this.noteButton.setAttribute('aria-pressed', 'false');
+    this.noteButton.textContent = t('talk.note');
+    const given = await Promise.all(this.edges.map((edge) => edge.side?.give('note', bytes, type)));
+    this.write(t('talk.me'), given.some(Boolean) ? h('audio', { controls: true, src: URL.createObjectURL(new Blob([bytes], { type })) }) : t('talk.lost'));
+  }
+}

@@ -1,0 +1,102 @@
+// The side channel of a connection: still pictures, text and voice notes go from browser to browser
+// beside the sound, so that they work where a moving picture does not. Nothing of it is stored.
+const CHUNK = 12_000;
+const STILL_BYTES_MAX = 24_000;
+const NOTE_BYTES_MAX = 200_000;
+const TEXT_MAX = 1000;
+// What waits in the browser's own queue is late already: a newer picture is better than a queue of old ones.
+const QUEUE_MAX = 32_000;
+const STILL_WIDTH = 320;
+
+export class Side extends EventTarget {
+  constructor(pc) {
+    super();
+    // Both sides open the same channel, so that it costs no word of the negotiation.
+    this.channel = pc.createDataChannel('side', { negotiated: true, id: 0 });
+    this.channel.binaryType = 'arraybuffer';
+    this.channel.onmessage = ({ data }) => this.receive(data);
+    this.channel.onopen = () => this.emit('open');
+  }
+
+  emit(name, detail) { this.dispatchEvent(new CustomEvent(name, { detail })); }
+  get open() { return this.channel.readyState === 'open'; }
+  get busy() { return this.channel.bufferedAmount > QUEUE_MAX; }
+
+  say(text) {
+    const words = text.trim().slice(0, TEXT_MAX);
+    if (!words || !this.open) return false;
+    this.channel.send(JSON.stringify({ t: 'text', text: words }));
+    return true;
+  }
+
+  /** A still picture or a voice note, one after another. A picture for which there is no room is left out. */
+  give(t, bytes, type) {
+    if (t === 'still' && (this.giving || this.busy)) return Promise.resolve(false);
+    this.giving = (this.giving ?? Promise.resolve()).then(() => this.send(t, bytes, type)).finally(() => { this.giving = null; });
+    return this.giving;
+  }
+
+  /** Announced, then sent in pieces, so that text gets in between. */
+  async send(t, bytes, type) {
+    if (!this.open || bytes.byteLength > (t === 'still' ? STILL_BYTES_MAX : NOTE_BYTES_MAX)) return false;
+    this.channel.send(JSON.stringify({ t, type, bytes: bytes.byteLength }));
+    for (let at = 0; at < bytes.byteLength; at += CHUNK) {
+      while (this.busy && this.open) await new Promise((done) => { setTimeout(done, 100); });
+      if (!this.open) return false;
+      this.channel.send(bytes.slice(at, at + CHUNK));
+    }
+    return true;
+  }
+
+  receive(data) {
+    if (typeof data !== 'string') { this.piece(new Uint8Array(data)); return; }
+    let said;
+    try { said = JSON.parse(data); } catch { return; }
+    if (said.t === 'text') {
+      if (typeof said.text === 'string') this.emit('text', said.text.slice(0, TEXT_MAX));
+      return;
+    }
+    const most = { still: STILL_BYTES_MAX, note: NOTE_BYTES_MAX }[said.t];
+    this.coming = most && said.bytes > 0 && said.bytes <= most ? { ...said, at: 0, whole: new Uint8Array(said.bytes) } : null;
+  }
+
+  piece(bytes) {
+    const { coming } = this;
+    if (!coming || coming.at + bytes.length > coming.whole.length) { this.coming = null; return; }
+    coming.whole.set(bytes, coming.at);
+    coming.at += bytes.length;
+    if (coming.at < coming.whole.length) return;
+    this.coming = null;
+    const type = coming.t === 'still' ? 'image/jpeg' : /^audio\/[\w+.;= -]{1,40}$/.test(coming.type) ? coming.type : 'audio/webm';
+    this.emit(coming.t, new Blob([coming.whole], { type }));
+  }
+}
+
+/** What a video shows now, as a small JPEG; null when it shows nothing. */
+export async function still(video) {
+  if (!video?.videoWidth || video.readyState < 2) return null;
+  const canvas = document.createElement('canvas');
+  canvas.width = STILL_WIDTH;
+  canvas.height = Math.round((STILL_WIDTH * video.videoHeight) / video.videoWidth);
+  canvas.getContext('2d').drawImage(video, 0, 0, canvas.width, canvas.height);
+  for (const quality of [0.5, 0.3, 0.15]) {
+    const blob = await new Promise((done) => { canvas.toBlob(done, 'image/jpeg', quality); });
+    if (blob && blob.size <= STILL_BYTES_MAX / 2) return blob.arrayBuffer();
+  }
+  return null;
+}
+
+/** Records a voice note of at most half a minute; `stop` ends it earlier, `done` answers its bytes and type. */
+export function record(track) {
+  const recorder = new MediaRecorder(new MediaStream([track.clone()]), { audioBitsPerSecond: 16_000 });
+  const pieces = [];
+  recorder.ondataavailable = ({ data }) => pieces.push(data);
+  const done = new Promise((ended) => { recorder.onstop = ended; }).then(async () => {
+    recorder.stream.getTracks().forEach((one) => one.stop());
+    return { bytes: await new Blob(pieces).arrayBuffer(), type: recorder.mimeType };
+  });
+  recorder.start();
+  const stop = () => { if (recorder.state !== 'inactive') recorder.stop(); };
+  setTimeout(stop, 30_000);
+  return { stop, done };
+}

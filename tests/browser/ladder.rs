@@ -1,0 +1,195 @@
+//! A line that gets bad and good again, in two real browsers: the picture goes, the voice stays, and
+//! everybody is told why. The line itself is loopback; what is bad are the reports of one page.
+
+use std::time::Duration;
+
+use actix_web::rt;
+use serde_json::{Value, json};
+
+use crate::chromium::Chromium;
+use crate::clinic::Clinic;
+use crate::driver::media_flows;
+use crate::page::{Device, Page, quoted};
+use crate::relay::book;
+use crate::stage::{patient_signs_in, staff_signs_in, text};
+use crate::story::ONE_STORY;
+use crate::support::Engine;
+
+/// Half a minute of good reports, what was under way before, and a busy machine.
+const UP_SECS_MAX: u64 = 120;
+
+/// Every report that leaves the page says what the test wants it to say of the line.
+const FORGE: &str = "
+    const real = WebSocket.prototype.send;
+    WebSocket.prototype.send = function send(text) {
+      const message = JSON.parse(text);
+      if (message.t === 'quality') Object.assign(message.body, window.forged);
+      real.call(this, JSON.stringify(message));
+    };";
+
+/// What the voice takes of the line in kbit/s, with the heads of its packets (UDP, IP and the tag of
+/// SRTP), over three seconds.
+const VOICE_KBPS: &str = "
+    const pc = watched.connections.findLast((one) => one.connectionState === 'connected');
+    const voice = async () => [...(await pc.getStats()).values()].find((one) => one.type === 'outbound-rtp' && one.kind === 'audio');
+    const then = await voice();
+    await new Promise((done) => { setTimeout(done, 3000); });
+    const now = await voice();
+    const bytes = now.bytesSent - then.bytesSent + now.headerBytesSent - then.headerBytesSent + 38 * (now.packetsSent - then.packetsSent);
+    return (bytes * 8) / (now.timestamp - then.timestamp);";
+
+#[actix_web::test]
+async fn a_bad_line_takes_the_picture_and_leaves_the_voice_and_a_good_one_gives_it_back() {
+    let _alone = ONE_STORY.lock().await;
+    let clinic = Clinic::open(Engine::Sqlite).await;
+    let (phone, desk) = (Chromium::start().await, Chromium::start().await);
+    let patient = phone.page("patient", Device::Phone, "ru").await;
+    let doctor = desk.page("doctor", Device::Desk, "en").await;
+    let encounter = they_talk(&clinic, &patient, &doctor).await;
+
+    for page in [&patient, &doctor] {
+        let bytes = "Number(document.querySelector('#call-bytes').dataset.bytes)";
+        let first = page.wait_at_most(45, &format!("{bytes} > 0 && {bytes}")).await;
+        page.wait_for(&format!("{bytes} > {first}")).await;
+    }
+
+    saving_data_is_heard_by_both_and_stills_come_instead(&patient, &doctor).await;
+
+    for page in [&patient, &doctor] {
+        assert_eq!(page.eval("document.querySelector('#call-rung').dataset.rung").await, "video");
+    }
+    // Twelve in a hundred lost: more than stills bear, less than the voice does.
+    patient.eval("void (window.forged = { loss_in: 0.12 })").await;
+    for page in [&patient, &doctor] {
+        rung(page, "audio", "loss").await;
+        the_voice_alone_flows(page).await;
+        let kbps = page.run(VOICE_KBPS).await.as_f64().unwrap();
+        assert!(kbps > 1.0 && kbps < 40.0, "the voice takes {kbps} kbit/s");
+    }
+    let told = doctor.text("#call-rung").await;
+    assert!(told.contains("so that the voice stays clear"), "{told}");
+    let told = patient.text("#call-rung").await;
+    assert!(told.contains("чтобы голос был ясным"), "{told}");
+    they_write_and_send_a_voice_note(&patient, &doctor).await;
+    patient.assert_fits().await;
+    patient.drawn("call-voice", false).await;
+
+    let good = "void (window.forged = { loss_in: 0, loss_out: 0, rtt: 60, mos: 4.2, room: 2e6 })";
+    for page in [&patient, &doctor] {
+        page.eval(good).await;
+    }
+    for step in ["audio_stills", "small_video"] {
+        for page in [&patient, &doctor] {
+            rung(page, step, "recovered").await;
+        }
+    }
+    for page in [&patient, &doctor] {
+        media_flows(page).await;
+    }
+
+    the_timeline_tells_it(&doctor, &encounter).await;
+    for page in [&patient, &doctor] {
+        page.assert_content();
+    }
+}
+
+async fn they_talk(clinic: &Clinic, patient: &Page, doctor: &Page) -> String {
+    patient_signs_in(patient, clinic, &clinic.everybody("patient")[0]).await;
+    patient.run(FORGE).await;
+    let visit = book(patient).await;
+    let encounter = text(&visit["encounter"]["id"]);
+    patient.goto_hash(&format!("#/visit/{encounter}")).await;
+    patient.click("#enter-waiting-room").await;
+    patient.wait_for("document.querySelector('#device-state')?.dataset.state === 'ok'").await;
+    patient.click("#join").await;
+    patient.see("#call-state[data-state=waiting]").await;
+    let doctors = clinic.everybody("doctor");
+    let who = doctors.iter().find(|who| visit["practitioner"]["name"] == *who.name).unwrap();
+    staff_signs_in(doctor, &format!("{}/doctor", clinic.url), who).await;
+    doctor.run(FORGE).await;
+    let waiting = format!("#waiting-room [data-encounter={}] .open-visit", quoted(&encounter));
+    doctor.click(&waiting).await;
+    doctor.click("#waiting-list .admit").await;
+    for page in [patient, doctor] {
+        page.see("#call-state[data-state=in_call]").await;
+        media_flows(page).await;
+    }
+    encounter
+}
+
+async fn rung(page: &Page, rung: &str, why: &str) {
+    let seen = format!("watched.seen('#call-rung[data-rung={rung}][data-why={why}]')");
+    page.wait_at_most(UP_SECS_MAX, &seen).await;
+}
+
+async fn saving_data_is_heard_by_both_and_stills_come_instead(patient: &Page, doctor: &Page) {
+    patient.click("#data-saver").await;
+    for page in [patient, doctor] {
+        rung(page, "audio_stills", "data_saver").await;
+        let stills = "Number(document.querySelector('#remote-still').dataset.at)";
+        page.wait_for(&format!("{stills} > 0 && watched.seen('#remote-still')")).await;
+    }
+    patient.drawn("call-stills", false).await;
+    patient.click("#data-saver").await;
+    for page in [patient, doctor] {
+        page.wait_for("document.querySelector('#call-rung').dataset.rung === 'video'").await;
+        media_flows(page).await;
+    }
+}
+
+/// Sound goes on coming in and no picture does.
+async fn the_voice_alone_flows(page: &Page) {
+    // What was on its way when the step came may still arrive.
+    rt::time::sleep(Duration::from_secs(2)).await;
+    let before = page.eval("watched.media()").await;
+    rt::time::sleep(Duration::from_secs(3)).await;
+    let after = page.eval("watched.media()").await;
+    let grown = |kind: &str| after[kind].as_i64().unwrap() - before[kind].as_i64().unwrap();
+    assert_eq!(grown("made"), 0, "it is the same connection");
+    assert!(grown("audio") > 20, "{before} {after}");
+    assert_eq!(grown("frames"), 0, "{before} {after}");
+}
+
+async fn they_write_and_send_a_voice_note(patient: &Page, doctor: &Page) {
+    patient.write("#talk-text", "Вас слышно").await;
+    patient.click("#talk-send").await;
+    assert!(doctor.text("#talk-log li").await.contains("Вас слышно"));
+    doctor.click("#talk-note").await;
+    rt::time::sleep(Duration::from_millis(1500)).await;
+    doctor.click("#talk-note").await;
+    let note = "document.querySelector('#talk-log audio')";
+    patient.wait_for(&format!("{note}?.src.startsWith('blob:')")).await;
+    patient.wait_for(&format!("{note}.readyState > 0 && !{note}.error")).await;
+}
+
+async fn the_timeline_tells_it(doctor: &Page, encounter: &str) {
+    let path = format!("/v1/encounters/{encounter}/call");
+    let recorded = |record: &Value| {
+        let spans = record["edges"][0]["rungs"].as_array().cloned().unwrap_or_default();
+        spans.iter().any(|span| span["rung"] == "small_video" && span["why"] == "recovered")
+    };
+    let mut record = Value::Null;
+    for _ in 0..20 {
+        record = doctor.ask(&path).await;
+        if recorded(&record) {
+            break;
+        }
+        rt::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert!(recorded(&record), "{record}");
+    let forms: Vec<_> =
+        record["people"].as_array().unwrap().iter().map(|one| one["browser"].clone()).collect();
+    assert_eq!(forms, [json!("chromium"), json!("chromium")]);
+
+    doctor.click("#to-timeline").await;
+    doctor.see("#timeline svg .tl-band[data-rung=audio]").await;
+    let rows = "document.querySelectorAll('#timeline-table tr[data-kind=rung]').length";
+    assert!(doctor.eval(rows).await.as_i64() >= Some(5), "every step is in the table as well");
+    doctor.assert_fits().await;
+    doctor.drawn("timeline", true).await;
+    doctor.becomes(Device::Phone).await;
+    doctor.wait_for("document.querySelector('#timeline svg').clientWidth <= 360").await;
+    doctor.assert_fits().await;
+    doctor.drawn("timeline-phone", false).await;
+    doctor.becomes(Device::Desk).await;
+}
