@@ -547,6 +547,7 @@ diesel::table! {
         arrived_at -> Nullable<Moment>,
         started_at -> Nullable<Moment>,
         ended_at -> Nullable<Moment>,
+        locked -> Bool,
         updated_at -> Moment,
     }
 }
@@ -595,6 +596,8 @@ diesel::table! {
         state -> Text,
         waiting_since -> Nullable<Moment>,
         admitted_at -> Nullable<Moment>,
+        sits_with_id -> Nullable<Uid>,
+        aside -> Bool,
         updated_at -> Moment,
     }
 }

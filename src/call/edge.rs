@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 
 use crate::base::column::Instant;
 use crate::call::message::{EdgeRole, EdgeView, ErrorCode, Turn};
+use crate::call::plan::Plan;
 use crate::encounter::ParticipantId;
 
 /// How many candidates one side may send per generation.
@@ -48,6 +49,8 @@ pub struct Edge {
     pub offerer: ParticipantId,
     /// Answers.
     pub answerer: ParticipantId,
+    /// What flows, seen from the offerer.
+    pub plan: Plan,
     neg: u32,
     generation: u64,
     phase: Phase,
@@ -79,6 +82,7 @@ impl Edge {
     pub fn new(
         offerer: ParticipantId,
         answerer: ParticipantId,
+        plan: Plan,
         generation: u64,
         phase: Phase,
     ) -> Self {
@@ -86,6 +90,7 @@ impl Edge {
             id: name_of(offerer, answerer),
             offerer,
             answerer,
+            plan,
             neg: 0,
             generation,
             phase,
@@ -108,7 +113,10 @@ impl Edge {
             _ => return None,
         };
         let polite = role == EdgeRole::Answerer;
-        Some(EdgeView { id: self.id.clone(), peer, role, polite, generation: self.generation })
+        let Plan { there, back } = self.plan;
+        let (send, receive) = if polite { (back, there) } else { (there, back) };
+        let (id, generation) = (self.id.clone(), self.generation);
+        Some(EdgeView { id, peer, role, polite, send, receive, generation })
     }
 
     /// Begins a new generation.

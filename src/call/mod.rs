@@ -11,6 +11,7 @@ pub mod line;
 pub mod mailbox;
 pub mod message;
 mod meter;
+pub mod plan;
 pub mod relay;
 pub mod room;
 pub mod seat;
@@ -174,6 +175,9 @@ impl Rooms {
         match event {
             tx::Event::Admission(encounter, participant, admission) => {
                 self.apply(*encounter, None, Event::Decided(*participant, *admission))
+            }
+            tx::Event::PartyChanged(encounter, party) => {
+                self.apply(*encounter, None, Event::Party(party.clone()))
             }
             tx::Event::EncounterOver(encounter) => {
                 self.apply(*encounter, None, Event::Over(OverWhy::Finished))

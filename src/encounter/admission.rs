@@ -15,6 +15,7 @@ use crate::base::schema::{encounter_participants, rtc_tickets};
 use crate::base::tx::{Event, Tx};
 use crate::call::ice::{self, IceServer};
 use crate::encounter::door::Closed;
+use crate::encounter::guest;
 use crate::encounter::show::{Participant, show};
 use crate::encounter::{
     Admission, EncounterId, EncounterRow, ParticipantId, ParticipantRole, ParticipantRow,
@@ -51,9 +52,11 @@ pub struct JoinedAs {
 /// Hands out a ticket to the visit. 409 `too_early` with `opens_at`, 410 `visit_over`.
 pub fn join(tx: &mut Tx, id: EncounterId, ws_url: String) -> Result<Joined, Error> {
     let row = find_row(tx, id)?;
-    tx.allow(Action::JoinEncounter, &facts(&row))?;
+    let asked = guest::facts_for(tx, &row)?;
+    tx.allow(Action::JoinEncounter, &asked)?;
     check_door(tx, id)?;
     let participant = take_part(tx, &row)?;
+    guest::check_lock(&row, &participant)?;
     let open = rtc_tickets::table
         .filter(rtc_tickets::participant_id.eq(participant.id))
         .filter(rtc_tickets::expires_at.gt(tx.now))
@@ -108,14 +111,23 @@ fn check_door(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
 fn take_part(tx: &mut Tx, row: &EncounterRow) -> Result<ParticipantRow, Error> {
     let person = tx.person()?.clone();
     let here = participants(tx, row.id)?;
+    let conducts = person.active_practitioner() == Some(row.practitioner_id);
     if let Some(found) = here.into_iter().find(|found| found.account_id == person.account) {
+        // Who was asked for advice may conduct the visit by now.
+        if conducts && found.role != ParticipantRole::Practitioner {
+            diesel::update(encounter_participants::table.find(found.id))
+                .set((
+                    encounter_participants::role.eq(ParticipantRole::Practitioner),
+                    encounter_participants::sits_with_id.eq(None::<ParticipantId>),
+                    encounter_participants::updated_at.eq(tx.now),
+                ))
+                .execute(tx.conn)?;
+            return find_participant(tx, row.id, found.id);
+        }
         return Ok(found);
     }
-    let role = if person.active_practitioner() == Some(row.practitioner_id) {
-        ParticipantRole::Practitioner
-    } else {
-        ParticipantRole::Patient
-    };
+    let role =
+        if conducts { ParticipantRole::Practitioner } else { ParticipantRole::Patient };
     let id = ParticipantId::new(tx.now);
     diesel::insert_into(encounter_participants::table)
         .values((
@@ -145,7 +157,7 @@ pub fn admit(
     id: EncounterId,
     participant: ParticipantId,
 ) -> Result<Participant, Error> {
-    let (row, guest) = guest(tx, id, participant)?;
+    let (row, guest) = somebody(tx, id, participant)?;
     match guest.state {
         ParticipantState::Admitted => return Ok(guest.into()),
         ParticipantState::Waiting => {}
@@ -164,7 +176,7 @@ pub fn hold(
     id: EncounterId,
     participant: ParticipantId,
 ) -> Result<Participant, Error> {
-    let (row, guest) = guest(tx, id, participant)?;
+    let (row, guest) = somebody(tx, id, participant)?;
     match guest.state {
         ParticipantState::Waiting => return Ok(guest.into()),
         ParticipantState::Admitted => {}
@@ -183,7 +195,7 @@ pub fn deny(
     id: EncounterId,
     participant: ParticipantId,
 ) -> Result<Participant, Error> {
-    let (row, guest) = guest(tx, id, participant)?;
+    let (row, guest) = somebody(tx, id, participant)?;
     if !matches!(guest.state, ParticipantState::Waiting | ParticipantState::Admitted) {
         return Err(Error::from(&problem::BAD_STATE));
     }
@@ -195,7 +207,7 @@ pub fn deny(
 }
 
 /// Somebody other than the practitioner, in a visit that is open.
-fn guest(
+fn somebody(
     tx: &mut Tx,
     id: EncounterId,
     participant: ParticipantId,

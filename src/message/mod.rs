@@ -5,6 +5,7 @@
 //! and our own mark sends again.
 
 pub mod gateway;
+pub mod guest;
 pub mod inbox;
 pub mod late;
 pub mod leave;

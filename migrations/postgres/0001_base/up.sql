@@ -516,6 +516,8 @@ CREATE TABLE encounters (
   arrived_at timestamptz,
   started_at timestamptz,
   ended_at timestamptz,
+  -- Nobody new comes in.
+  locked boolean NOT NULL DEFAULT false,
   updated_at timestamptz NOT NULL,
   CHECK ((status = 'finished') = (outcome IS NOT NULL))
 );
@@ -556,12 +558,16 @@ CREATE TABLE encounter_participants (
   id uuid NOT NULL PRIMARY KEY,
   encounter_id uuid NOT NULL REFERENCES encounters (id),
   account_id uuid NOT NULL REFERENCES accounts (id),
-  role text NOT NULL CHECK (role IN ('patient', 'practitioner', 'feldsher', 'relative', 'interpreter')),
+  role text NOT NULL CHECK (role IN ('patient', 'practitioner', 'relative', 'feldsher', 'specialist', 'interpreter', 'trainee')),
   name text NOT NULL,
   state text NOT NULL
     CHECK (state IN ('invited', 'checking', 'waiting', 'admitted', 'connecting', 'connected', 'reconnecting', 'left', 'denied', 'removed')),
   waiting_since timestamptz,
   admitted_at timestamptz,
+  -- At whose device they sit; they have no connection of their own.
+  sits_with_id uuid REFERENCES encounter_participants (id) CHECK (sits_with_id <> id),
+  -- In the side room, which those who are not aside neither hear nor see.
+  aside boolean NOT NULL DEFAULT false,
   updated_at timestamptz NOT NULL,
   UNIQUE (encounter_id, account_id)
 );

@@ -513,6 +513,8 @@ CREATE TABLE encounters (
   arrived_at INTEGER,
   started_at INTEGER,
   ended_at INTEGER,
+  -- Nobody new comes in.
+  locked INTEGER NOT NULL DEFAULT 0 CHECK (locked IN (0, 1)),
   updated_at INTEGER NOT NULL,
   CHECK ((status = 'finished') = (outcome IS NOT NULL))
 ) STRICT;
@@ -553,12 +555,16 @@ CREATE TABLE encounter_participants (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
   encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
   account_id BLOB NOT NULL CHECK (length(account_id) = 16) REFERENCES accounts (id),
-  role TEXT NOT NULL CHECK (role IN ('patient', 'practitioner', 'feldsher', 'relative', 'interpreter')),
+  role TEXT NOT NULL CHECK (role IN ('patient', 'practitioner', 'relative', 'feldsher', 'specialist', 'interpreter', 'trainee')),
   name TEXT NOT NULL,
   state TEXT NOT NULL
     CHECK (state IN ('invited', 'checking', 'waiting', 'admitted', 'connecting', 'connected', 'reconnecting', 'left', 'denied', 'removed')),
   waiting_since INTEGER,
   admitted_at INTEGER,
+  -- At whose device they sit; they have no connection of their own.
+  sits_with_id BLOB CHECK (length(sits_with_id) = 16) REFERENCES encounter_participants (id) CHECK (sits_with_id <> id),
+  -- In the side room, which those who are not aside neither hear nor see.
+  aside INTEGER NOT NULL DEFAULT 0 CHECK (aside IN (0, 1)),
   updated_at INTEGER NOT NULL,
   UNIQUE (encounter_id, account_id)
 ) STRICT;
