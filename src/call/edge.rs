@@ -236,6 +236,11 @@ impl Edge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::plan::Media;
+
+    const SPEAKS: Media = Media { audio: true, video: false };
+    const LISTENS: Media = Media { audio: false, video: false };
+    const PLAN: Plan = Plan { there: SPEAKS, back: LISTENS };
 
     fn id(number: u128) -> ParticipantId {
         ParticipantId(uuid::Uuid::from_u128(number))
@@ -250,7 +255,7 @@ mod tests {
     }
 
     fn edge() -> Edge {
-        let mut edge = Edge::new(id(1), id(2), 9, Phase::Up);
+        let mut edge = Edge::new(id(1), id(2), PLAN, 9, Phase::Up);
         edge.restart(10, at(0));
         edge
     }
@@ -348,8 +353,10 @@ mod tests {
         let (here, there) = (edge.seen_by(id(1)).unwrap(), edge.seen_by(id(2)).unwrap());
         assert_eq!((here.peer, here.role, here.polite), (id(2), EdgeRole::Offerer, false));
         assert_eq!((there.peer, there.role, there.polite), (id(1), EdgeRole::Answerer, true));
+        assert_eq!((here.send, here.receive), (SPEAKS, LISTENS));
+        assert_eq!((there.send, there.receive), (LISTENS, SPEAKS));
         assert_eq!((here.id, here.generation), (there.id, there.generation));
         assert_eq!(edge.seen_by(id(3)), None);
-        assert_eq!(edge.id, Edge::new(id(2), id(1), 1, Phase::Up).id, "whoever is named first");
+        assert_eq!(edge.id, Edge::new(id(2), id(1), PLAN, 1, Phase::Up).id, "whoever is named first");
     }
 }

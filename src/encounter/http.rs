@@ -194,14 +194,14 @@ pub async fn list_participants(ctx: Ctx, id: Path<EncounterId>) -> Result<HttpRe
 /// Takes an invitation back; whoever is in the call goes at once.
 #[utoipa::path(
     tag = "encounters", operation_id = "remove_participant",
-    params(("id" = EncounterId, Path), ("participant" = ParticipantId, Path)),
+    params(("id" = EncounterId, Path), ("guest" = ParticipantId, Path)),
     responses(
         (status = 200, body = Participant),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json",
             description = "`bad_state`: the patient and the practitioner stay"),
     )
 )]
-#[post("/v1/encounters/{id}/participants/{participant}/remove")]
+#[post("/v1/encounters/{id}/participants/{guest}/remove")]
 pub async fn remove_participant(
     ctx: Ctx,
     path: Path<(EncounterId, ParticipantId)>,
