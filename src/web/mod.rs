@@ -27,12 +27,12 @@ macro_rules! files {
 const ASSETS: &[(&str, &str)] = files!(
     "api.js" "board-book.js" "board-closures.js" "board-day.js" "board-grid.js" "board-ill.js"
     "board-join.js" "board-move.js" "board-visit.js" "board-waitlist.js" "board-words.js"
-    "board.js" "call-view.js" "call-words.js" "call.js" "countdown.js" "demo.js" "doctor-day.js"
+    "board.js" "call-tiles.js" "call-view.js" "call-words.js" "call.js" "countdown.js" "demo.js" "doctor-day.js"
     "doctor-hours.js" "doctor-leave.js" "doctor-note.js" "doctor-visit.js" "doctor-week.js"
-    "doctor-words.js" "doctor.js" "favicon.svg" "find-patient.js" "free-times.js" "grid.css"
+    "doctor-words.js" "doctor.js" "favicon.svg" "find-patient.js" "free-times.js" "grid.css" "guest-visit.js"
     "i18n.js" "late.js" "media.js" "office-words.js" "patient-book.js" "patient-home.js"
     "patient-move.js" "patient-note.js" "patient-signin.js" "patient-times.js" "patient-visit.js"
-    "patient-waitlist.js" "patient.js" "peer.js" "quality.js" "sheet.js" "signal.js"
+    "patient-waitlist.js" "patient.js" "peer.js" "people.js" "quality.js" "role-words.js" "sheet.js" "signal.js"
     "staff-signin.js" "style.css" "time.js" "ui.js" "waiting.js" "waitlist-words.js" "wall.js"
     "words.js"
 );

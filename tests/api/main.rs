@@ -15,6 +15,7 @@ mod leave;
 mod libraries;
 mod lifecycle;
 mod moves;
+mod participants;
 mod places;
 mod race;
 mod records;

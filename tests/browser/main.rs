@@ -16,6 +16,7 @@ mod page;
 mod relay;
 mod stage;
 mod story;
+mod three;
 mod waiting;
 mod waitlist;
 mod week;

@@ -70,7 +70,7 @@ async fn the_relay_carries(patient: &Page, doctor: &Page, protocol: &str) {
 }
 
 /// The first free time that there is.
-async fn book(page: &Page) -> Value {
+pub async fn book(page: &Page) -> Value {
     let services = page.ask("/v1/healthcare-services?limit=100").await;
     for service in services["items"].as_array().unwrap() {
         let id = text(&service["id"]);

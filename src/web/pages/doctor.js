@@ -14,6 +14,7 @@ const state = { me: null, zone: 'UTC' };
 const mine = () => ({ practitioner: state.me.practitioner, organization: state.me.practitioner.organization, zone: state.zone });
 const routes = [
   [/^#\/visit\/([\w-]+)$/, (id) => visit(id, state)],
+  [/^#\/guest\/([\w-]+)$/, async (id) => (await import('./guest-visit.js')).guest(id)],
   [/^#\/week$/, async () => (await import('./doctor-week.js')).week(mine())],
   [/^#\/hours$/, async () => (await import('./doctor-hours.js')).hours(mine())],
   [/^#\/leave\/([\w-]+)$/, async (id) => (await import('./doctor-leave.js')).settle(id, mine())],

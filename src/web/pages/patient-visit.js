@@ -36,10 +36,16 @@ function lobby(first, note = '') {
   if (isOver(first)) return ended(first);
   const place = h('div', { id: 'visit-state', class: 'stack', 'aria-live': 'polite' });
   const wait = waitCard(first);
+  const others = h('div', { id: 'others' });
+  import('./people.js').then(async ({ People }) => {
+    const panel = new People({ path: `/v1/encounters/${first.id}`, changed: () => panel.look() });
+    await panel.look();
+    refill(others, panel.node);
+  }).catch(() => {});
   show(h('h1', {}, t('visit.title')),
     note && h('p', { id: 'visit-left', class: 'good', role: 'status' }, note),
     h('div', { class: 'card' }, whenLine(first), h('p', {}, h('strong', {}, first.practitioner.name)), h('p', {}, first.service.name)),
-    wait.node, problemBox(), place,
+    wait.node, problemBox(), place, others,
     h('a', { class: 'button quiet', href: '#/', id: 'to-home' }, t('visit.home')));
   let drawn = '';
   let current = first;

@@ -40,6 +40,8 @@ impl Place {
             .replace("{extra}", self.id("extra"))
             .replace("{closure}", self.id("closure"))
             .replace("{account}", self.id("account"))
+            .replace("{guest}", self.id("guest"))
+            .replace("{participant}", self.id("participant"))
             .replace("{role}", "registrar")
             .replace("{token}", "0123456789abcdef")
     }
@@ -158,6 +160,9 @@ impl Stage {
         };
         furnish(world, &mut abroad, cast).await;
 
+        let guests = format!("/v1/encounters/{}/participants", home.id("live"));
+        let advice = json!({"role": "specialist", "practitioner": world.colleague.id});
+        made(&people[&Who::Doctor].client, &guests, advice).await;
         let admin = &people[&Who::SystemAdmin].client;
         let members = format!("/v1/organizations/{}/members", world.clinic);
         let listed = admin.get(&members).await.expect(200);
@@ -269,6 +274,9 @@ async fn furnish(world: &World, place: &mut Place, cast: Cast<'_>) {
             let join = format!("/v1/encounters/{}/join", place.id(name));
             let joined = patient.client.post(&join, &json!({})).await.expect(200);
             place.keep("participant", &joined["participant"]["id"]);
+            let guests = format!("/v1/encounters/{}/participants", place.id(name));
+            let sister = json!({"role": "relative", "name": "Сестра", "phone": "+70000000092"});
+            place.keep("guest", &made(&patient.client, &guests, sister).await["id"]);
         }
         // As when both have come over their sockets.
         let code = booked["code"].as_str().unwrap();
