@@ -441,8 +441,13 @@ impl World {
 
     fn decide(&mut self, at: usize, admission: Admission) {
         if at > 0 && !self.rows[at].removed {
-            self.rows[at].admitted = admission == Admission::Admitted;
+            let row = &mut self.rows[at];
+            row.admitted = admission == Admission::Admitted;
+            let comes_back = !row.admitted && std::mem::take(&mut row.aside);
             self.apply(Event::Decided(self.clients[at].id, admission));
+            if comes_back {
+                self.arrange();
+            }
         }
     }
 

@@ -23,7 +23,7 @@ use crate::encounter::lifecycle::EncounterStatus;
 use crate::encounter::{party, presence};
 use crate::encounter::{
     EncounterId, ParticipantId, ParticipantRow, ParticipantState, facts, find_participant,
-    find_row, show,
+    find_row, lock_row, show,
 };
 use crate::practitioner::PractitionerId;
 
@@ -43,7 +43,8 @@ pub struct Taken {
 /// Takes a seat with a ticket, which works once. Earlier seats of the participant end.
 /// 401 when the ticket was used or has run out, 410 when the visit is over.
 pub fn take(tx: &mut Tx, ticket: &TicketClaims) -> Result<Taken, Error> {
-    let row = find_row(tx, ticket.encounter)?;
+    // Locked first: whoever is sent out or locked out meanwhile does not slip in.
+    let row = lock_row(tx, ticket.encounter)?;
     let asked = facts_for(tx, &row)?;
     tx.allow(Action::JoinEncounter, &asked)?;
     let used = diesel::update(
@@ -132,6 +133,7 @@ pub fn take_again(tx: &mut Tx, asked: &Resume) -> Result<Taken, Error> {
     if asked.epoch > epoch {
         return Err(invalid());
     }
+    let row = lock_row(tx, row.id)?;
     check_open(tx, encounter)?;
     check_awake(tx, row.status, session)?;
     if ended_at.is_some() || is_sent_away(tx, encounter, participant)? {
@@ -216,7 +218,7 @@ pub fn look(
 /// taken anew meanwhile is not theirs to give.
 pub fn give_up(tx: &mut Tx, departure: Departure) -> Result<(), Error> {
     let Departure { encounter, participant, sid, why } = departure;
-    let row = find_row(tx, encounter)?;
+    let row = lock_row(tx, encounter)?;
     tx.allow(Action::JoinEncounter, &facts(&row))?;
     let ended = diesel::update(
         rtc_sessions::table

@@ -19,7 +19,7 @@ use crate::encounter::guest;
 use crate::encounter::show::{Participant, show};
 use crate::encounter::{
     Admission, EncounterId, EncounterRow, ParticipantId, ParticipantRole, ParticipantRow,
-    ParticipantState, facts, find_participant, find_row, lock_row, participants, presence,
+    ParticipantState, facts, find_participant, find_row, lock_row, participants, party, presence,
 };
 
 /// How long a ticket can be used, in seconds.
@@ -185,6 +185,7 @@ pub fn hold(
     set(tx, participant, ParticipantState::Waiting, None)?;
     presence::settle(tx, &row)?;
     tx.tell(Event::Admission(id, participant, Admission::Held));
+    bring_back(tx, &row, &guest)?;
     tx.record(Action::Admit, "Encounter", id.0, &facts(&row));
     Ok(find_participant(tx, id, participant)?.into())
 }
@@ -202,8 +203,20 @@ pub fn deny(
     set(tx, participant, ParticipantState::Denied, None)?;
     presence::settle(tx, &row)?;
     tx.tell(Event::Admission(id, participant, Admission::Denied));
+    bring_back(tx, &row, &guest)?;
     tx.record(Action::Admit, "Encounter", id.0, &facts(&row));
     Ok(find_participant(tx, id, participant)?.into())
+}
+
+/// Whoever is sent to wait is no longer aside: let in again, they are with the others.
+fn bring_back(tx: &mut Tx, row: &EncounterRow, who: &ParticipantRow) -> Result<(), Error> {
+    if who.aside {
+        diesel::update(encounter_participants::table.find(who.id))
+            .set(encounter_participants::aside.eq(false))
+            .execute(tx.conn)?;
+        party::tell(tx, row.id)?;
+    }
+    Ok(())
 }
 
 /// Somebody other than the practitioner, in a visit that is open.

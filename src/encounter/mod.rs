@@ -301,6 +301,7 @@ pub fn replan(
         .set((
             encounters::practitioner_id.eq(practitioner),
             encounters::starts_at.eq(starts_at),
+            encounters::locked.eq(false),
             encounters::updated_at.eq(tx.now),
         ))
         .execute(tx.conn)?;

@@ -267,8 +267,12 @@ pub struct WaitingPatient {
     pub state: ParticipantState,
 }
 
-type WaitingRow =
-    ((EncounterId, AppointmentId), (PatientId, String), (ParticipantId, Option<Instant>));
+type WaitingRow = (
+    (EncounterId, AppointmentId),
+    (PatientId, String),
+    (ParticipantId, Option<Instant>),
+    ParticipantRole,
+);
 
 /// Everybody who waits for the calling practitioner, the longest wait first.
 /// Index: encounters_waiting. Empty for everybody else.
@@ -288,10 +292,12 @@ pub fn all_waiting(tx: &mut Tx) -> Result<Page<WaitingPatient>, Error> {
             (encounters::id, encounters::appointment_id),
             (patients::id, patients::name),
             (encounter_participants::id, encounter_participants::waiting_since),
+            encounter_participants::role,
         ))
         .load(tx.conn)?;
-    let items =
-        rows.into_iter().map(|((encounter, appointment), patient, (id, since))| WaitingPatient {
+    let items = one_of_each(rows)
+        .into_iter()
+        .map(|((encounter, appointment), patient, (id, since), _)| WaitingPatient {
             encounter: Reference { id: encounter },
             appointment: Reference { id: appointment },
             participant: Reference { id },
@@ -300,6 +306,24 @@ pub fn all_waiting(tx: &mut Tx) -> Result<Page<WaitingPatient>, Error> {
             state: ParticipantState::Waiting,
         });
     Ok(Page::whole(items.collect()))
+}
+
+/// A visit is named once, with its patient rather than with who comes along.
+fn one_of_each(mut rows: Vec<WaitingRow>) -> Vec<WaitingRow> {
+    let mut known = Vec::new();
+    let is_patient = |row: &WaitingRow| row.3 == ParticipantRole::Patient;
+    let patients: Vec<EncounterId> =
+        rows.iter().filter(|row| is_patient(row)).map(|row| row.0.0).collect();
+    rows.retain(|row| {
+        let visit = row.0.0;
+        let shown = is_patient(row) || !patients.contains(&visit);
+        let first = shown && !known.contains(&visit);
+        if first {
+            known.push(visit);
+        }
+        first
+    });
+    rows
 }
 
 /// One stay of somebody in the call.

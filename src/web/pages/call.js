@@ -64,7 +64,7 @@ export class Call extends EventTarget {
   remember() {
     const { seat } = this.signal;
     if (this.over || !seat?.sid) return;
-    Seat.write(this.side, { ...seat, encounter: this.encounter, me: this.me, ice: this.ice, wish: this.wish, edges: [...this.edges.values()].map(({ id, peer, policy }) => ({ id, peer, policy })) });
+    Seat.write(this.side, { ...seat, encounter: this.encounter, me: this.me, ice: this.ice, wish: this.wish, edges: [...this.edges.values()].map(({ id, peer, policy, flow }) => ({ id, peer, policy, flow })) });
   }
 
   /* What the server says */
@@ -175,8 +175,8 @@ export class Call extends EventTarget {
     edge.addEventListener('state', () => this.draw());
     edge.addEventListener('weak', () => this.set({ voiceOnly: true }));
     // An offer may be replayed before the server says again how this edge may go.
-    const { policy } = this.before?.edges?.find((known) => known.id === id) ?? {};
-    Object.assign(edge, { peer, policy });
+    const { policy, flow } = this.before?.edges?.find((known) => known.id === id) ?? {};
+    Object.assign(edge, { peer, policy, ...(flow ? { flow } : {}) });
     this.edges.set(id, edge);
     return edge;
   }

@@ -47,7 +47,7 @@ class Room {
     this.doorBox = h('section', { class: 'stack', hidden: true }, h('h2', {}, t('dv.waiting')), this.door);
     this.ends = h('div', { id: 'visit-ends', class: 'stack' });
     const { People } = await import('./people.js');
-    this.people = new People({ path: this.path, clinic: this.me.practitioner.organization.id, conducts: true, changed: () => { this.doorMark = ''; return this.watch?.now(); } });
+    this.people = new People({ path: this.path, clinic: this.me.practitioner.organization.id, conducts: true, changed: () => { this.doorMark = ''; return this.watch ? this.watch.now() : this.people.look(); } });
     this.people.node.hidden = this.over;
     const left = h('div', { class: 'stack sticky' }, this.doorBox, this.callPlace, problemBox(), this.people.node, this.ends);
     const right = h('div', { class: 'stack' }, h('p', { class: 'loading' }, t('loading')));
@@ -61,6 +61,7 @@ class Room {
     const editor = new NoteEditor(this.id, this.me, this.zone);
     const note = editor.open().then(() => refill(right, editor.node, past), (error) => refill(right, h('p', { class: 'problem' }, words(error)), past));
     this.drawEnds();
+    if (!this.over) this.people.look().catch(() => {});
     await Promise.all([note, this.enter()]);
   }
 
