@@ -357,6 +357,10 @@ mod tests {
         assert_eq!((there.send, there.receive), (LISTENS, SPEAKS));
         assert_eq!((here.id, here.generation), (there.id, there.generation));
         assert_eq!(edge.seen_by(id(3)), None);
-        assert_eq!(edge.id, Edge::new(id(2), id(1), PLAN, 1, Phase::Up).id, "whoever is named first");
+        assert_eq!(
+            edge.id,
+            Edge::new(id(2), id(1), PLAN, 1, Phase::Up).id,
+            "whoever is named first"
+        );
     }
 }

@@ -626,10 +626,7 @@ mod tests {
             ("deny", participant),
             ("remove", participant),
             ("lock", r#"{"locked":true}"#),
-            (
-                "side",
-                r#"{"participant":"019dab12-0000-7000-8000-0000000000a1","aside":true}"#,
-            ),
+            ("side", r#"{"participant":"019dab12-0000-7000-8000-0000000000a1","aside":true}"#),
             ("leave", r#"{"reason":"user"}"#),
             ("end", r#"{"outcome":"completed"}"#),
         ] {

@@ -42,11 +42,7 @@ fn sends(from: Role, to: Role) -> Media {
         // Family and patient know each other's faces: the line is for the doctor.
         (Role::Patient | Role::Relative, Role::Patient | Role::Relative) => VOICE,
         (
-            Role::Patient
-            | Role::Relative
-            | Role::Practitioner
-            | Role::Feldsher
-            | Role::Specialist,
+            Role::Patient | Role::Relative | Role::Practitioner | Role::Feldsher | Role::Specialist,
             Role::Patient
             | Role::Relative
             | Role::Practitioner

@@ -321,8 +321,7 @@ impl Room {
     /// A seat for one more, and a device unless they sit at another's.
     fn has_place(&self, guest: &Guest) -> bool {
         let with_device = self.ids(|seat| seat.guest.sits_with.is_none()).len();
-        self.seats.len() < PEOPLE_MAX
-            && (guest.sits_with.is_some() || with_device < ENDPOINTS_MAX)
+        self.seats.len() < PEOPLE_MAX && (guest.sits_with.is_some() || with_device < ENDPOINTS_MAX)
     }
 
     fn as_decided(&mut self, mut guest: Guest) -> Guest {
@@ -473,7 +472,8 @@ impl Room {
     fn arrange(&mut self, party: Party, now: Instant) {
         self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
         let before = self.party.replace(party);
-        let (was_locked, is_locked) = (before.as_ref().is_some_and(|was| was.locked), self.is_locked());
+        let (was_locked, is_locked) =
+            (before.as_ref().is_some_and(|was| was.locked), self.is_locked());
         if was_locked != is_locked {
             for id in self.ids(|_| true) {
                 self.tell(id, "lock", &json!({"locked": is_locked}), now);
@@ -484,7 +484,8 @@ impl Room {
         if moved.is_empty() {
             return;
         }
-        let unwanted: Vec<Edge> = self.edges.iter().filter(|edge| !self.wants(edge)).cloned().collect();
+        let unwanted: Vec<Edge> =
+            self.edges.iter().filter(|edge| !self.wants(edge)).cloned().collect();
         self.edges.retain(|edge| unwanted.iter().all(|gone| gone.id != edge.id));
         for edge in &unwanted {
             self.withdraw(edge);
@@ -630,9 +631,8 @@ impl Room {
     /// Pairs without an edge, the offerer first: the practitioner, else the lower id.
     fn missing_edges(&self) -> Vec<(ParticipantId, ParticipantId, Plan)> {
         let mut inside: Vec<&Seat> = self.seats.iter().filter(|seat| seat.guest.admitted).collect();
-        inside.sort_by_key(|seat| {
-            (seat.guest.role != ParticipantRole::Practitioner, seat.guest.id)
-        });
+        inside
+            .sort_by_key(|seat| (seat.guest.role != ParticipantRole::Practitioner, seat.guest.id));
         let mut pairs = Vec::new();
         for (at, one) in inside.iter().enumerate() {
             for other in inside.iter().skip(at.saturating_add(1)) {

@@ -228,7 +228,10 @@ impl World {
                     panic!("seed {seed}: something is said to a socket that is closed: {text}");
                 };
                 let at = *at;
-                assert!(!said_of(&text, &["peer", "offer"]) || !self.rows[at].removed, "seed {seed}: {text}");
+                assert!(
+                    !said_of(&text, &["peer", "offer"]) || !self.rows[at].removed,
+                    "seed {seed}: {text}"
+                );
                 if let Some(seq) = seq_of(&text) {
                     assert_eq!(seq, *expected, "seed {seed}: a gap or a repetition: {text}");
                     *expected += 1;

@@ -235,7 +235,10 @@ fn the_room_has_a_last_seat() {
     for who in (10..).take(PEOPLE_MAX - ENDPOINTS_MAX) {
         story.sitting.insert(who, id(1));
         let beside = story.enter(who);
-        assert!(!story.closed.contains_key(&beside), "whoever sits beside somebody takes no device");
+        assert!(
+            !story.closed.contains_key(&beside),
+            "whoever sits beside somebody takes no device"
+        );
     }
     story.sitting.insert(20, id(1));
     let one_more = story.enter(20);
@@ -257,9 +260,12 @@ fn each_hears_what_flows_to_and_from_each_of_the_others() {
     story.decide(TRAINEE, Admission::Admitted);
     let flows = |story: &mut Story, line, peer: u128| {
         let heard = story.heard[&line].clone();
-        let of = |one: &&Value| one["t"] == "negotiate" && one["body"]["peer"] == id(peer).0.to_string();
+        let of =
+            |one: &&Value| one["t"] == "negotiate" && one["body"]["peer"] == id(peer).0.to_string();
         let body = &heard.iter().rfind(of).unwrap()["body"];
-        let way = |way: &str| (body[way]["audio"].as_bool().unwrap(), body[way]["video"].as_bool().unwrap());
+        let way = |way: &str| {
+            (body[way]["audio"].as_bool().unwrap(), body[way]["video"].as_bool().unwrap())
+        };
         (way("send"), way("receive"))
     };
     let (nothing, voice, both) = ((false, false), (true, false), (true, true));

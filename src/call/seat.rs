@@ -20,11 +20,11 @@ use crate::call::message::Resume;
 use crate::encounter::door::Closed;
 use crate::encounter::guest::{check_lock, facts_for};
 use crate::encounter::lifecycle::EncounterStatus;
-use crate::encounter::{party, presence};
 use crate::encounter::{
     EncounterId, ParticipantId, ParticipantRow, ParticipantState, facts, find_participant,
     find_row, lock_row, show,
 };
+use crate::encounter::{party, presence};
 use crate::practitioner::PractitionerId;
 
 /// A seat that was taken.

@@ -126,8 +126,7 @@ fn take_part(tx: &mut Tx, row: &EncounterRow) -> Result<ParticipantRow, Error> {
         }
         return Ok(found);
     }
-    let role =
-        if conducts { ParticipantRole::Practitioner } else { ParticipantRole::Patient };
+    let role = if conducts { ParticipantRole::Practitioner } else { ParticipantRole::Patient };
     let id = ParticipantId::new(tx.now);
     diesel::insert_into(encounter_participants::table)
         .values((

@@ -166,11 +166,7 @@ fn check_open(tx: &mut Tx, row: &EncounterRow) -> Result<(), Error> {
 }
 
 /// Whose account it is, and the name that the others see.
-fn whom(
-    tx: &mut Tx,
-    row: &EncounterRow,
-    wanted: &Invite,
-) -> Result<(AccountId, String), Error> {
+fn whom(tx: &mut Tx, row: &EncounterRow, wanted: &Invite) -> Result<(AccountId, String), Error> {
     let wrong = |field| Error::field(&problem::INVALID_BODY, field);
     let role = wanted.role.role();
     match (&wanted.phone, wanted.practitioner) {

@@ -295,15 +295,16 @@ pub fn all_waiting(tx: &mut Tx) -> Result<Page<WaitingPatient>, Error> {
             encounter_participants::role,
         ))
         .load(tx.conn)?;
-    let items = one_of_each(rows)
-        .into_iter()
-        .map(|((encounter, appointment), patient, (id, since), _)| WaitingPatient {
-            encounter: Reference { id: encounter },
-            appointment: Reference { id: appointment },
-            participant: Reference { id },
-            patient: Named { id: patient.0, name: patient.1 },
-            since,
-            state: ParticipantState::Waiting,
+    let items =
+        one_of_each(rows).into_iter().map(|((encounter, appointment), patient, (id, since), _)| {
+            WaitingPatient {
+                encounter: Reference { id: encounter },
+                appointment: Reference { id: appointment },
+                participant: Reference { id },
+                patient: Named { id: patient.0, name: patient.1 },
+                since,
+                state: ParticipantState::Waiting,
+            }
         });
     Ok(Page::whole(items.collect()))
 }

@@ -64,7 +64,8 @@ async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
         let list = doctor.ask(&format!("/v1/encounters/{encounter}/participants")).await;
         let list = list["items"].as_array().unwrap();
         let one = list.iter().find(|one| one["role"] == role).unwrap();
-        let entry = format!("#waiting-list [data-participant={}] .admit", quoted(&text(&one["id"])));
+        let entry =
+            format!("#waiting-list [data-participant={}] .admit", quoted(&text(&one["id"])));
         doctor.click(&entry).await;
     }
     for page in [&patient, &doctor, &third] {
@@ -77,7 +78,8 @@ async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
     for page in [&patient, &doctor] {
         page.wait_for("watched.edges().then(([voice, both]) => voice.video === 0 && voice.videoSent === 0 && both.video > 0 && both.videoSent > 0)").await;
     }
-    let silent = "watched.edges().then((all) => all.map(({ video, videoSent }) => [video, videoSent]))";
+    let silent =
+        "watched.edges().then((all) => all.map(({ video, videoSent }) => [video, videoSent]))";
     assert_eq!(third.eval(silent).await, json!([[0, 0], [0, 0]]));
 
     // A reload comes back to both of them.
