@@ -295,7 +295,8 @@ fn somebody_who_is_sent_out_hears_it_and_is_gone_at_once() {
     let (mut story, doctor, _) = Story::in_call();
     let interpreter = story.enter(INTERPRETER);
     story.decide(INTERPRETER, Admission::Admitted);
-    (story.hear(doctor), story.hear(interpreter));
+    story.hear(doctor);
+    story.hear(interpreter);
     story.decide(INTERPRETER, Admission::Removed);
     assert_eq!(story.hear(interpreter), ["removed"]);
     assert_eq!(story.closed[&interpreter], CloseCode::Forbidden);

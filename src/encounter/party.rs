@@ -52,9 +52,12 @@ impl Party {
         is_here: impl Fn(ParticipantId) -> bool,
         wanted: bool,
     ) -> Vec<ParticipantRole> {
-        let of_patient = self.people.iter().filter(|one| is_of_patient(one.role));
-        of_patient
-            .filter(|one| (is_here(one.id) || one.sits_with.is_some_and(&is_here)) == wanted)
+        let here = |one: &Companion| is_here(one.id) || one.sits_with.is_some_and(&is_here);
+        // The patient first, whoever was written down first.
+        let roles = ParticipantRole::ALL.iter().copied().filter(|role| is_of_patient(*role));
+        roles
+            .flat_map(|role| self.people.iter().filter(move |one| one.role == role))
+            .filter(|one| here(one) == wanted)
             .map(|one| one.role)
             .collect()
     }
@@ -134,7 +137,7 @@ mod tests {
         ];
         let party = Party { locked: false, people };
         let only = |number| move |id: ParticipantId| id.0.as_u128() == number;
-        assert_eq!(party.awaited(only(9)), [Patient, Interpreter, Feldsher]);
+        assert_eq!(party.awaited(only(9)), [Patient, Feldsher, Interpreter]);
         assert_eq!(party.awaited(only(1)), [Interpreter], "the feldsher sits beside the patient");
         assert_eq!(party.here(only(1)), [Patient, Feldsher]);
         assert_eq!(party.here(only(3)), [Interpreter]);
