@@ -75,10 +75,11 @@ export class People {
     // What sockets say of a line or of a device check is newer than what is written down.
     this.people = people.map((one) => ({ ...one, standing: live.get(one.id)?.standing ?? one.standing }));
     const mark = JSON.stringify([this.people, visit?.locked, visit?.patient_side]);
-    if (mark === this.mark) return;
+    // A question that waits for its answer is not taken away from under the finger.
+    if (mark === this.mark || this.list.querySelector('.question')) return;
     this.mark = mark;
     const shown = this.people.filter((one) => one.standing !== 'removed');
-    if (!this.list.querySelector('.question')) refill(this.list, shown.map((one) => this.entry(one)));
+    refill(this.list, shown.map((one) => this.entry(one)));
     if (!visit) return;
     this.side.hidden = false;
     this.side.dataset.ready = visit.patient_side.ready;
@@ -109,7 +110,7 @@ export class People {
       !OWN.includes(one.role) && !mine && h('button', { type: 'button', class: 'quiet remove', on: { click: ask } }, t('people.remove')));
     const ask = () => {
       refill(place, h('p', { class: 'question' }, t('people.remove.ask', { name: one.name })),
-        h('button', { type: 'button', class: 'danger remove-yes', on: { click: (event) => this.act(event, `/participants/${one.id}/remove`, {}).then(rest) } }, t('people.remove')),
+        h('button', { type: 'button', class: 'danger remove-yes', on: { click: (event) => this.act(event, `/participants/${one.id}/remove`, {}).then(() => { rest(); return this.changed(); }) } }, t('people.remove')),
         h('button', { type: 'button', class: 'quiet', on: { click: rest } }, t('no')));
       place.querySelector('.remove-yes').focus();
     };
