@@ -294,7 +294,7 @@ impl World {
                 assert!(self.open.contains_key(&line), "seed {seed}: a seat on a closed socket");
             }
             if !row.admitted {
-                assert_eq!(seat.told, Some(self.room.wait_now()), "seed {seed}");
+                assert_eq!(seat.told, Some(self.room.wait_now(seat.guest.id)), "seed {seed}");
             }
             let is_late = self.late == Some(self.who(seat.guest.id));
             assert!(!row.removed || is_late, "seed {seed}: somebody sits who was sent out");

@@ -31,6 +31,11 @@ pub struct Companion {
 }
 
 impl Party {
+    /// The party of a visit whose rows are at hand; whoever was sent out is not of it.
+    pub fn new(locked: bool, people: &[ParticipantRow]) -> Self {
+        Self { locked, people: standing(people).map(companion).collect() }
+    }
+
     /// Whether somebody is in the side room.
     pub fn is_aside(&self, id: ParticipantId) -> bool {
         self.people.iter().any(|one| one.id == id && one.aside)
@@ -95,7 +100,7 @@ pub fn comes_as_patient(role: ParticipantRole, people: &[ParticipantRow]) -> boo
 pub fn of(tx: &mut Tx, id: EncounterId) -> Result<Party, Error> {
     let locked = find_row(tx, id)?.locked;
     let people = participants(tx, id)?;
-    Ok(Party { locked, people: standing(&people).map(companion).collect() })
+    Ok(Party::new(locked, &people))
 }
 
 /// Tells the room who takes part now.

@@ -19,7 +19,7 @@ use crate::base::schema::{
 use crate::base::tx::Tx;
 use crate::encounter::door::{Door, door};
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
-use crate::encounter::party::{self, Party, comes_as_patient};
+use crate::encounter::party::{Party, comes_as_patient};
 use crate::encounter::presence::CallEventKind;
 use crate::encounter::{
     EncounterId, Outcome, ParticipantId, ParticipantRole, ParticipantRow, ParticipantState, facts,
@@ -177,7 +177,7 @@ fn patient_side(party: &Party, people: &[ParticipantRow]) -> PatientSide {
 }
 
 type Shown = (
-    (EncounterId, EncounterStatus, Option<Outcome>),
+    (EncounterId, EncounterStatus, Option<Outcome>, bool),
     (AppointmentId, AppointmentStatus, Instant, Instant, String, String),
     (PractitionerId, String),
     (PatientId, String),
@@ -202,7 +202,7 @@ pub(crate) fn show(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
         )
         .filter(encounters::id.eq(id))
         .select((
-            (encounters::id, encounters::status, encounters::outcome),
+            (encounters::id, encounters::status, encounters::outcome, encounters::locked),
             (
                 appointments::id,
                 appointments::status,
@@ -217,11 +217,11 @@ pub(crate) fn show(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
         ))
         .get_result(tx.conn)
         .optional()?;
-    let ((id, status, outcome), appointment, practitioner, patient, service) =
+    let ((id, status, outcome, locked), appointment, practitioner, patient, service) =
         found.ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
     let (appointment_id, appointment_status, start, end, local_start, time_zone) = appointment;
     let people = participants(tx, id)?;
-    let party = party::of(tx, id)?;
+    let party = Party::new(locked, &people);
     Ok(Encounter {
         id,
         status,
@@ -235,7 +235,7 @@ pub(crate) fn show(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
         service: Named { id: service.0, name: tx.language.choose(service.1, service.2) },
         door: door((appointment_status, status), (start, end), tx.now, &tx.config.visit),
         outcome,
-        locked: party.locked,
+        locked,
         patient_side: patient_side(&party, &people),
         participants: people.into_iter().map(Participant::from).collect(),
     })

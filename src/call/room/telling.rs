@@ -64,7 +64,7 @@ impl Room {
     /// Whoever waits is told how it stands, as soon as it stands otherwise.
     pub(super) fn tell_who_waits(&mut self, now: Instant) {
         for id in self.ids(|seat| !seat.guest.admitted) {
-            if self.seat(id).is_some_and(|seat| seat.told.as_ref() != Some(&self.wait_now())) {
+            if self.seat(id).is_some_and(|seat| seat.told.as_ref() != Some(&self.wait_now(id))) {
                 self.tell_waiting(id, now);
             }
         }
@@ -72,7 +72,7 @@ impl Room {
 
     pub(super) fn tell_waiting(&mut self, id: ParticipantId, now: Instant) {
         let Some(seat) = self.seat(id) else { return };
-        let (wait, since) = (self.wait_now(), seat.guest.since);
+        let (wait, since) = (self.wait_now(id), seat.guest.since);
         if let Some(seat) = self.seat_mut(id) {
             seat.told = Some(wait.clone());
         }
@@ -91,12 +91,14 @@ impl Room {
         self.tell(id, "waiting", &body, now);
     }
 
-    pub(super) fn wait_now(&self) -> Wait {
+    /// How it stands for somebody who waits; nobody waits for themself.
+    pub(super) fn wait_now(&self, id: ParticipantId) -> Wait {
         let practitioner_here = self
             .seats
             .iter()
             .any(|seat| seat.guest.role == ParticipantRole::Practitioner && !seat.is_missed());
-        let is_here = |id| self.seat(id).is_some_and(|seat| !seat.is_missed());
+        let is_here =
+            |one| one == id || self.seat(one).is_some_and(|seat| !seat.is_missed());
         let party = self.party.as_ref();
         let awaited = party.map(|party| party.awaited(is_here)).unwrap_or_default();
         Wait { practitioner_here, place: self.place, awaited }
