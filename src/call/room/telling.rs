@@ -98,7 +98,7 @@ impl Room {
             .iter()
             .any(|seat| seat.guest.role == ParticipantRole::Practitioner && !seat.is_missed());
         let is_here =
-            |one| one == id || self.seat(one).is_some_and(|seat| !seat.is_missed());
+            |one: ParticipantId| one == id || self.seat(one).is_some_and(|seat| !seat.is_missed());
         let party = self.party.as_ref();
         let awaited = party.map(|party| party.awaited(is_here)).unwrap_or_default();
         Wait { practitioner_here, place: self.place, awaited }
