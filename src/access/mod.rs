@@ -24,6 +24,8 @@ pub enum Relation {
     Myself,
     /// The practitioner whose schedule, appointment or encounter it is.
     Conducts,
+    /// Whoever is asked to come to the visit.
+    Guest,
     /// Who wrote it.
     Author,
     /// A practitioner who has, or had, a visit with the patient.
@@ -47,6 +49,7 @@ impl Relation {
         Self::SignedIn,
         Self::Myself,
         Self::Conducts,
+        Self::Guest,
         Self::Author,
         Self::Treats,
         Self::Doctor,
@@ -82,6 +85,8 @@ pub struct Facts {
     pub account: Option<AccountId>,
     /// Whether the calling practitioner has, or had, a visit with the patient.
     pub treats: bool,
+    /// Whether the caller is asked to come to this visit.
+    pub guest: bool,
 }
 
 impl Facts {
@@ -93,6 +98,7 @@ impl Facts {
         author: None,
         account: None,
         treats: false,
+        guest: false,
     };
 
     /// An object of a clinic.
@@ -144,6 +150,7 @@ fn holds(caller: &Caller, relation: Relation, facts: &Facts) -> bool {
                 || facts.account == Some(person.account)
         }
         Relation::Conducts => practitioner.is_some() && practitioner == facts.practitioner,
+        Relation::Guest => facts.guest,
         Relation::Author => practitioner.is_some() && practitioner == facts.author,
         Relation::Treats => practitioner.is_some() && facts.treats,
         Relation::SystemAdmin => person.system_admin,
@@ -182,6 +189,8 @@ pub fn scope(caller: &Caller, action: Action) -> Scope {
             Relation::Anyone | Relation::SignedIn => scope.all = true,
             Relation::SystemAdmin => scope.all |= person.system_admin,
             Relation::Myself => scope.patient = person.patient,
+            // Invitations are listed by the account that was asked.
+            Relation::Guest => {}
             Relation::Conducts | Relation::Author | Relation::Treats => {
                 scope.practitioner = person.active_practitioner();
             }

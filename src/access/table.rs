@@ -155,7 +155,15 @@ actions! {
     /// See the state of a visit.
     ReadEncounter "encounter.read" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadEncounter;
     /// Take a seat in the visit.
-    JoinEncounter "encounter.join" [Myself, Conducts] sight ReadEncounter;
+    JoinEncounter "encounter.join" [Myself, Conducts, Guest] sight ReadEncounter;
+    /// Ask a relative or an interpreter to come, or take that back.
+    InviteKin "encounter.invite_kin" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadEncounter;
+    /// Ask somebody of the clinic to come, or take that back.
+    InviteStaff "encounter.invite_staff" [Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadEncounter;
+    /// See when and where the visit is to which one is asked.
+    ReadInvitation "encounter.read_invitation" [Guest] sight ReadInvitation;
+    /// Let nobody new in, or send somebody aside.
+    ArrangeRoom "encounter.arrange_room" [Conducts] sight ReadEncounter;
     /// See who waits.
     ReadWaitingRoom "encounter.read_waiting_room" [Conducts] sight ReadEncounter;
     /// Let somebody in, send them back to wait, or turn them away.

@@ -117,6 +117,34 @@ pub fn create(tx: &mut Tx, new: NewAccount) -> Result<AccountId, Error> {
     Ok(id)
 }
 
+/// The account of a telephone, made now if there is none; the caller has made the access decision.
+/// Whose it is already keeps their name and language.
+pub fn of_phone(
+    tx: &mut Tx,
+    phone: Phone,
+    name: &str,
+    language: Language,
+) -> Result<AccountId, Error> {
+    let index = phone_index(tx.seal, &phone);
+    let known: Option<AccountId> = accounts::table
+        .filter(accounts::phone_index.eq(Some(index)))
+        .select(accounts::id)
+        .first(tx.conn)
+        .optional()?;
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let new = NewAccount {
+        name: name.to_owned(),
+        language,
+        login: None,
+        phone: Some(phone),
+        password_hash: None,
+        system_admin: false,
+    };
+    create(tx, new)
+}
+
 /// A token with which the first password is set, once, within 72 hours; earlier ones end.
 /// The caller has made the access decision.
 pub fn issue_one_time_token(tx: &mut Tx, account: AccountId) -> Result<String, Error> {

@@ -115,6 +115,12 @@ problems! {
     BAD_STATE = 409 "bad_state"
         "Not possible now", "This cannot be done in the present state of the visit.";
         "Сейчас нельзя", "В нынешнем состоянии приёма это невозможно.";
+    ROOM_LOCKED = 409 "room_locked"
+        "The door is locked", "The practitioner lets nobody new in. Ask again later.";
+        "Дверь закрыта", "Врач больше никого не пускает. Попросите позже.";
+    ROOM_FULL = 409 "room_full"
+        "No place left", "Four devices can talk at once. Ask somebody to sit at the device of one of the others.";
+        "Мест больше нет", "Разговаривать могут не больше четырёх устройств. Предложите сесть рядом с кем-то из участников.";
     TOO_EARLY = 409 "too_early"
         "Too early", "The visit has not opened yet. Come back at the opening time.";
         "Ещё рано", "Приём ещё не открыт. Вернитесь ко времени открытия.";

@@ -548,6 +548,7 @@ diesel::table! {
         started_at -> Nullable<Moment>,
         ended_at -> Nullable<Moment>,
         interrupted_due_at -> Nullable<Moment>,
+        locked -> Bool,
         updated_at -> Moment,
     }
 }
@@ -596,6 +597,8 @@ diesel::table! {
         state -> Text,
         waiting_since -> Nullable<Moment>,
         admitted_at -> Nullable<Moment>,
+        sits_with_id -> Nullable<Uid>,
+        aside -> Bool,
         updated_at -> Moment,
     }
 }

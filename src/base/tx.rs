@@ -18,6 +18,7 @@ use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::problem;
 use crate::base::seal::Seal;
+use crate::encounter::party::Party;
 use crate::encounter::{Admission, EncounterId, ParticipantId};
 use crate::practitioner::PractitionerId;
 use crate::ring::RingId;
@@ -31,6 +32,8 @@ pub enum Event {
     SessionEnded(SessionId),
     /// A participant was let in, sent back to wait, or turned away.
     Admission(EncounterId, ParticipantId, Admission),
+    /// Who takes part in a visit, or how, is another: its room follows.
+    PartyChanged(EncounterId, Party),
     /// An encounter has ended: its room closes.
     EncounterOver(EncounterId),
     /// A message waits in the outbox.

@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use crate::base::column::Instant;
 use crate::call::ladder::Ladder;
 use crate::call::message::{EdgeRole, EdgeView, ErrorCode, Turn};
+use crate::call::plan::Plan;
 use crate::encounter::ParticipantId;
 
 /// How many candidates one side may send per generation.
@@ -49,6 +50,8 @@ pub struct Edge {
     pub offerer: ParticipantId,
     /// Answers.
     pub answerer: ParticipantId,
+    /// What flows, seen from the offerer.
+    pub plan: Plan,
     neg: u32,
     generation: u64,
     phase: Phase,
@@ -83,6 +86,7 @@ impl Edge {
     pub fn new(
         offerer: ParticipantId,
         answerer: ParticipantId,
+        plan: Plan,
         generation: u64,
         phase: Phase,
     ) -> Self {
@@ -90,6 +94,7 @@ impl Edge {
             id: name_of(offerer, answerer),
             offerer,
             answerer,
+            plan,
             neg: 0,
             generation,
             phase,
@@ -114,9 +119,11 @@ impl Edge {
             _ => return None,
         };
         let polite = role == EdgeRole::Answerer;
+        let Plan { there, back } = self.plan;
+        let (send, receive) = if polite { (back, there) } else { (there, back) };
         let (id, generation) = (self.id.clone(), self.generation);
         let ladder = self.ladder.view([self.offerer, self.answerer]);
-        Some(EdgeView { id, peer, role, polite, generation, ladder })
+        Some(EdgeView { id, peer, role, polite, send, receive, generation, ladder })
     }
 
     /// The number of the present generation.
@@ -252,6 +259,11 @@ impl Edge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::plan::Media;
+
+    const SPEAKS: Media = Media { audio: true, video: false };
+    const LISTENS: Media = Media { audio: false, video: false };
+    const PLAN: Plan = Plan { there: SPEAKS, back: LISTENS };
 
     fn id(number: u128) -> ParticipantId {
         ParticipantId(uuid::Uuid::from_u128(number))
@@ -266,7 +278,7 @@ mod tests {
     }
 
     fn edge() -> Edge {
-        let mut edge = Edge::new(id(1), id(2), 9, Phase::Up);
+        let mut edge = Edge::new(id(1), id(2), PLAN, 9, Phase::Up);
         edge.restart(10, at(0));
         edge
     }
@@ -364,8 +376,14 @@ mod tests {
         let (here, there) = (edge.seen_by(id(1)).unwrap(), edge.seen_by(id(2)).unwrap());
         assert_eq!((here.peer, here.role, here.polite), (id(2), EdgeRole::Offerer, false));
         assert_eq!((there.peer, there.role, there.polite), (id(1), EdgeRole::Answerer, true));
+        assert_eq!((here.send, here.receive), (SPEAKS, LISTENS));
+        assert_eq!((there.send, there.receive), (LISTENS, SPEAKS));
         assert_eq!((here.id, here.generation), (there.id, there.generation));
         assert_eq!(edge.seen_by(id(3)), None);
-        assert_eq!(edge.id, Edge::new(id(2), id(1), 1, Phase::Up).id, "whoever is named first");
+        assert_eq!(
+            edge.id,
+            Edge::new(id(2), id(1), PLAN, 1, Phase::Up).id,
+            "whoever is named first"
+        );
     }
 }

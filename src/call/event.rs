@@ -7,6 +7,7 @@ use crate::base::column::Instant;
 use crate::call::ice::IceServer;
 use crate::call::message::Frame;
 use crate::call::record::Kept;
+use crate::encounter::party::Party;
 use crate::encounter::presence::LeftWhy;
 use crate::encounter::queue::Queued;
 use crate::encounter::{Admission, ParticipantId, ParticipantRole};
@@ -48,6 +49,10 @@ pub struct Guest {
     pub since: Option<Instant>,
     /// Their place in the practitioner's day, while they wait.
     pub place: Option<Queued>,
+    /// At whose device they sit, if not at one of their own.
+    pub sits_with: Option<ParticipantId>,
+    /// Who takes part, as it stood when they sat down.
+    pub party: Party,
 }
 
 /// A seat in the database, and what a client must know to take it again.
@@ -100,6 +105,8 @@ pub enum Event {
     Lost(LineId),
     /// The practitioner decided.
     Decided(ParticipantId, Admission),
+    /// Who takes part is another, or the door was locked or opened.
+    Party(Party),
     /// The place of this visit in the practitioner's day.
     Queued(Option<Queued>),
     /// There is something new that is asked for over HTTP.
@@ -124,6 +131,7 @@ impl Event {
                 | Self::Resume(..)
                 | Self::Restore(..)
                 | Self::Decided(..)
+                | Self::Party(_)
                 | Self::Over(_)
         )
     }

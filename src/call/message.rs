@@ -7,8 +7,11 @@ use serde_json::{Map, Value};
 
 use crate::base::column::Instant;
 use crate::call::ladder::RungView;
+use crate::call::plan::Media;
 use crate::call::rung::{Rung, WishWhy};
 use crate::encounter::finish::FinishOutcome;
+use crate::encounter::guest::Lock;
+use crate::encounter::show::Standing;
 use crate::encounter::{ParticipantId, ParticipantRole};
 
 /// The WebSocket subprotocol.
@@ -85,6 +88,12 @@ pub enum FromPeer {
     Hold(About),
     /// Turn somebody away.
     Deny(About),
+    /// Take somebody's invitation back.
+    Remove(About),
+    /// Let nobody new in, or again.
+    Lock(Lock),
+    /// Send somebody to the side room, or back.
+    Side(Side),
     /// I leave; the visit goes on being open.
     Leave,
     /// The visit is over.
@@ -269,6 +278,16 @@ pub struct About {
     pub reason: Option<String>,
 }
 
+/// Sends somebody to the side room, or back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Side {
+    /// The participant.
+    pub participant: ParticipantId,
+    /// In the side room.
+    pub aside: bool,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Farewell {
@@ -377,6 +396,9 @@ fn said(envelope: &Envelope) -> Result<FromPeer, Misread> {
         "admit" => FromPeer::Admit(about(envelope)?),
         "hold" => FromPeer::Hold(about(envelope)?),
         "deny" => FromPeer::Deny(about(envelope)?),
+        "remove" => FromPeer::Remove(about(envelope)?),
+        "lock" => FromPeer::Lock(body(envelope)?),
+        "side" => FromPeer::Side(body(envelope)?),
         "leave" => {
             short(body::<Farewell>(envelope)?.reason.as_deref())?;
             FromPeer::Leave
@@ -490,6 +512,13 @@ pub struct Peer {
     /// What they send.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media: Option<MediaState>,
+    /// How far they have come, in one word for people.
+    pub standing: Standing,
+    /// At whose device they sit; they have no connection of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sits_with: Option<ParticipantId>,
+    /// In the side room.
+    pub aside: bool,
 }
 
 /// Where somebody is, as the others see it.
@@ -529,6 +558,10 @@ pub struct EdgeView {
     pub role: EdgeRole,
     /// Gives way when two offers meet.
     pub polite: bool,
+    /// What this side sends.
+    pub send: Media,
+    /// What the other side sends.
+    pub receive: Media,
     /// The current generation.
     #[serde(rename = "gen")]
     pub generation: u64,
@@ -591,7 +624,7 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [&str; 20] = [
+    const KINDS: [&str; 23] = [
         "hello",
         "resume",
         "ack",
@@ -610,6 +643,9 @@ mod tests {
         "admit",
         "hold",
         "deny",
+        "remove",
+        "lock",
+        "side",
         "leave",
         "end",
     ];
@@ -658,6 +694,9 @@ mod tests {
             ("admit", participant),
             ("hold", participant),
             ("deny", participant),
+            ("remove", participant),
+            ("lock", r#"{"locked":true}"#),
+            ("side", r#"{"participant":"019dab12-0000-7000-8000-0000000000a1","aside":true}"#),
             ("leave", r#"{"reason":"user"}"#),
             ("end", r#"{"outcome":"completed"}"#),
         ] {

@@ -13,6 +13,7 @@ pub mod mailbox;
 pub mod message;
 mod meter;
 pub(crate) mod nodes;
+pub mod plan;
 pub mod poll;
 pub mod probe;
 pub mod record;
@@ -199,6 +200,9 @@ impl Rooms {
             }
             tx::Event::Admission(encounter, participant, admission) => {
                 self.apply(*encounter, None, Event::Decided(*participant, *admission))
+            }
+            tx::Event::PartyChanged(encounter, party) => {
+                self.apply(*encounter, None, Event::Party(party.clone()))
             }
             tx::Event::EncounterOver(encounter) => {
                 self.apply(*encounter, None, Event::Over(OverWhy::Finished))

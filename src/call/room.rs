@@ -24,7 +24,10 @@ use crate::call::event::{CloseCode, Credentials, Effect, Event, Guest, LineId, O
 use crate::call::ice::IceServer;
 use crate::call::mailbox::Mailbox;
 use crate::call::message::{ErrorCode, Frame, FromPeer, MediaState, PeerChange, Readiness, Turn};
+use crate::call::plan::{self, Plan};
 use crate::call::record::trace::Trace;
+use crate::encounter::guest::{ENDPOINTS_MAX, PEOPLE_MAX};
+use crate::encounter::party::Party;
 use crate::encounter::presence::LeftWhy;
 use crate::encounter::queue::Queued;
 use crate::encounter::{Admission, ParticipantId, ParticipantRole};
@@ -43,8 +46,6 @@ pub const VOUCHED_SEAT_SECS: i64 = 300;
 const VOUCH_SECS: i64 = 15;
 /// How long a room without seats remembers what was decided, for those on their way in.
 const MEMORY_SECS: i64 = 60;
-/// The most people in one room.
-pub const SEATS_MAX: usize = 6;
 /// How often a client says `ping`, in milliseconds.
 pub const PING_MS: u32 = 5000;
 
@@ -55,10 +56,11 @@ enum Line {
 }
 
 /// What somebody who waits was told last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Wait {
     practitioner_here: bool,
     place: Option<Queued>,
+    awaited: Vec<ParticipantRole>,
 }
 
 #[derive(Debug)]
@@ -110,6 +112,8 @@ pub struct Room {
     rev: u64,
     generation: u64,
     over: bool,
+    /// Who takes part; not known before the first has come.
+    party: Option<Party>,
     /// Its place in the practitioner's day.
     place: Option<Queued>,
     /// An empty room is kept until then.
@@ -133,6 +137,7 @@ impl Room {
             rev: 0,
             generation: u64::try_from(now.utc().timestamp_millis()).unwrap_or_default(),
             over: false,
+            party: None,
             place: None,
             kept_until: now,
             traces: Vec::new(),
@@ -201,6 +206,7 @@ impl Room {
                 }
             }
             Event::Decided(id, admission) => self.decide(id, admission, now),
+            Event::Party(party) => self.arrange(party, now),
             Event::Queued(place) => self.place = place,
             Event::News(news) => self.tell_news(news, now),
             Event::SignedOut(session) => {
@@ -229,7 +235,7 @@ impl Room {
         self.place = guest.place.or(self.place);
         let id = guest.id;
         let came = if self.seat(id).is_some() { PeerChange::State } else { PeerChange::Joined };
-        if self.over || (came == PeerChange::Joined && self.seats.len() >= SEATS_MAX) {
+        if self.over || (came == PeerChange::Joined && !self.has_place(&guest)) {
             return self.turn_away(id, line, credentials);
         }
         if let Some(old) = self.take_out(id) {
@@ -314,20 +320,28 @@ impl Room {
         if self.seat(guest.id).is_some() {
             return true;
         }
-        if self.over || self.seats.len() >= SEATS_MAX {
+        if self.over || !self.has_place(&guest) {
             return false;
         }
         let guest = self.as_decided(guest);
         let line = Line::Silent { since: now, mentioned: true };
         self.seats.push(Seat::new(guest, credentials, line, Mailbox::of_another_process()));
-        for (one, other) in self.missing_edges() {
+        for (one, other, plan) in self.missing_edges() {
             let generation = self.next_generation();
-            self.edges.push(Edge::new(one, other, generation, Phase::Up));
+            self.edges.push(Edge::new(one, other, plan, generation, Phase::Up));
         }
         true
     }
 
-    fn as_decided(&self, mut guest: Guest) -> Guest {
+    /// A seat for one more, and a device unless they sit at another's.
+    fn has_place(&self, guest: &Guest) -> bool {
+        let with_device = self.ids(|seat| seat.guest.sits_with.is_none()).len();
+        self.seats.len() < PEOPLE_MAX && (guest.sits_with.is_some() || with_device < ENDPOINTS_MAX)
+    }
+
+    fn as_decided(&mut self, mut guest: Guest) -> Guest {
+        // What the room has heard since is newer than what stood when they sat down.
+        self.party.get_or_insert_with(|| std::mem::take(&mut guest.party));
         if let Some((_, admitted)) = self.decided.iter().find(|(id, _)| *id == guest.id) {
             guest.admitted = *admitted;
         }
@@ -410,9 +424,13 @@ impl Room {
             FromPeer::Leave => self.remove(id, CloseCode::Done, LeftWhy::Left, now),
             // A second hello is a mistake; the rest is decided outside and comes back as events.
             FromPeer::Hello(_) | FromPeer::Resume(_) => return Err(ErrorCode::BadState),
-            FromPeer::Admit(_) | FromPeer::Hold(_) | FromPeer::Deny(_) | FromPeer::End(_) => {
-                return Err(ErrorCode::Internal);
-            }
+            FromPeer::Admit(_)
+            | FromPeer::Hold(_)
+            | FromPeer::Deny(_)
+            | FromPeer::Remove(_)
+            | FromPeer::Lock(_)
+            | FromPeer::Side(_)
+            | FromPeer::End(_) => return Err(ErrorCode::Internal),
         }
         Ok(())
     }
@@ -435,7 +453,8 @@ impl Room {
         self.decided.retain(|(decided, _)| *decided != id);
         self.decided.push((id, admitted));
         let Some(seat) = self.seat_mut(id) else { return };
-        if seat.guest.admitted == admitted && admission != Admission::Denied {
+        let stays = matches!(admission, Admission::Admitted | Admission::Held);
+        if seat.guest.admitted == admitted && stays {
             return;
         }
         seat.guest.admitted = admitted;
@@ -451,10 +470,71 @@ impl Room {
                 self.tell(id, "denied", &json!({}), now);
                 return self.remove(id, CloseCode::Forbidden, LeftWhy::Denied, now);
             }
+            Admission::Removed => {
+                self.tell(id, "removed", &json!({}), now);
+                return self.remove(id, CloseCode::Forbidden, LeftWhy::Removed, now);
+            }
         }
         self.mention(id, PeerChange::State, now);
         self.tell_snapshot(id, now);
         self.connect(now);
+    }
+
+    /// Who takes part is another: the door is locked or opened, somebody goes aside or comes back.
+    fn arrange(&mut self, party: Party, now: Instant) {
+        self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
+        let before = self.party.replace(party);
+        let (was_locked, is_locked) =
+            (before.as_ref().is_some_and(|was| was.locked), self.is_locked());
+        if was_locked != is_locked {
+            for id in self.ids(|_| true) {
+                self.tell(id, "lock", &json!({"locked": is_locked}), now);
+            }
+        }
+        let was_aside = |id| before.as_ref().is_some_and(|was| was.is_aside(id));
+        let moved = self.ids(|seat| was_aside(seat.guest.id) != self.is_aside(seat.guest.id));
+        if moved.is_empty() {
+            return;
+        }
+        let unwanted: Vec<Edge> =
+            self.edges.iter().filter(|edge| !self.wants(edge)).cloned().collect();
+        self.edges.retain(|edge| unwanted.iter().all(|gone| gone.id != edge.id));
+        for edge in &unwanted {
+            self.withdraw(edge);
+        }
+        for id in moved {
+            self.mention(id, PeerChange::State, now);
+        }
+        for id in self.ids(|seat| seat.guest.admitted) {
+            self.tell_snapshot(id, now);
+        }
+        self.connect(now);
+    }
+
+    fn is_locked(&self) -> bool {
+        self.party.as_ref().is_some_and(|party| party.locked)
+    }
+
+    fn is_aside(&self, id: ParticipantId) -> bool {
+        self.party.as_ref().is_some_and(|party| party.is_aside(id))
+    }
+
+    fn wants(&self, edge: &Edge) -> bool {
+        let (Some(one), Some(other)) = (self.seat(edge.offerer), self.seat(edge.answerer)) else {
+            return false;
+        };
+        self.plan(one, other).is_some()
+    }
+
+    /// What flows between two; nothing to or from who waits, sits at another's device, or is on the
+    /// other side of the side room's door.
+    fn plan(&self, one: &Seat, other: &Seat) -> Option<Plan> {
+        let talks = |seat: &Seat| seat.guest.admitted && seat.guest.sits_with.is_none();
+        let together = self.is_aside(one.guest.id) == self.is_aside(other.guest.id);
+        if !talks(one) || !talks(other) || !together {
+            return None;
+        }
+        plan::between(one.guest.role, other.guest.role)
     }
 
     fn end(&mut self, why: OverWhy, now: Instant) {
@@ -549,11 +629,11 @@ impl Room {
         }
     }
 
-    /// Every two who are let in have an edge; new ones are negotiated.
+    /// Every two who have something to send each other have an edge; new ones are negotiated.
     fn connect(&mut self, now: Instant) {
-        for (one, other) in self.missing_edges() {
+        for (one, other, plan) in self.missing_edges() {
             let generation = self.next_generation();
-            let edge = Edge::new(one, other, generation, Phase::Up);
+            let edge = Edge::new(one, other, plan, generation, Phase::Up);
             let name = edge.id.clone();
             self.edges.push(edge);
             self.negotiate(&name, true, now);
@@ -561,20 +641,18 @@ impl Room {
     }
 
     /// Pairs without an edge, the offerer first: the practitioner, else the lower id.
-    fn missing_edges(&self) -> Vec<(ParticipantId, ParticipantId)> {
-        let mut inside: Vec<_> = self
-            .seats
-            .iter()
-            .filter(|seat| seat.guest.admitted)
-            .map(|seat| (seat.guest.role != ParticipantRole::Practitioner, seat.guest.id))
-            .collect();
-        inside.sort();
+    fn missing_edges(&self) -> Vec<(ParticipantId, ParticipantId, Plan)> {
+        let mut inside: Vec<&Seat> = self.seats.iter().filter(|seat| seat.guest.admitted).collect();
+        inside
+            .sort_by_key(|seat| (seat.guest.role != ParticipantRole::Practitioner, seat.guest.id));
         let mut pairs = Vec::new();
-        for (at, (_, one)) in inside.iter().enumerate() {
-            for (_, other) in inside.iter().skip(at.saturating_add(1)) {
-                if !self.edges.iter().any(|edge| edge.joins(*one) && edge.joins(*other)) {
-                    pairs.push((*one, *other));
+        for (at, one) in inside.iter().enumerate() {
+            for other in inside.iter().skip(at.saturating_add(1)) {
+                let (from, to) = (one.guest.id, other.guest.id);
+                if self.edges.iter().any(|edge| edge.joins(from) && edge.joins(to)) {
+                    continue;
                 }
+                pairs.extend(self.plan(one, other).map(|plan| (from, to, plan)));
             }
         }
         pairs
@@ -592,7 +670,7 @@ impl Room {
         {
             let body = json!({
                 "peer": view.peer, "role": view.role, "polite": view.polite, "gen": generation,
-                "fresh": fresh, "ice_policy": policy,
+                "fresh": fresh, "ice_policy": policy, "send": view.send, "receive": view.receive,
             });
             let id = edge.other(view.peer);
             self.post(id, "negotiate", None, Some((name, turn)), &body, now);
@@ -648,7 +726,12 @@ impl Room {
 
 fn seat_secs(role: ParticipantRole) -> i64 {
     match role {
-        ParticipantRole::Practitioner => PRACTITIONER_SEAT_SECS,
-        ParticipantRole::Patient => PATIENT_SEAT_SECS,
+        ParticipantRole::Practitioner | ParticipantRole::Specialist | ParticipantRole::Trainee => {
+            PRACTITIONER_SEAT_SECS
+        }
+        ParticipantRole::Patient
+        | ParticipantRole::Relative
+        | ParticipantRole::Feldsher
+        | ParticipantRole::Interpreter => PATIENT_SEAT_SECS,
     }
 }

@@ -9,10 +9,13 @@ use super::*;
 use crate::call::edge::{ANSWER_SECS, RETRIES_MAX};
 use crate::call::message::{self, Misread};
 use crate::call::record::{Kept, MarkKind, MarkWhy};
+use crate::encounter::party::Companion;
 
 const DOCTOR: u128 = 0xd1;
 const ASHA: u128 = 0xa1;
 const SISTER: u128 = 0xb1;
+const INTERPRETER: u128 = 0xc1;
+const TRAINEE: u128 = 0xe1;
 
 fn id(who: u128) -> ParticipantId {
     ParticipantId(Uuid::from_u128(who))
@@ -28,6 +31,9 @@ struct Story {
     kept: Vec<Kept>,
     seats: BTreeMap<u128, (Uuid, i32)>,
     admitted: Vec<u128>,
+    /// Who sits at whose device.
+    sitting: BTreeMap<u128, ParticipantId>,
+    party: Party,
     lines: u64,
 }
 
@@ -43,6 +49,8 @@ impl Story {
             kept: Vec::new(),
             seats: BTreeMap::new(),
             admitted: vec![DOCTOR],
+            sitting: BTreeMap::new(),
+            party: Party::default(),
             lines: 0,
         }
     }
@@ -73,11 +81,15 @@ impl Story {
     fn guest(&self, who: u128) -> Guest {
         let role = match who {
             DOCTOR => ParticipantRole::Practitioner,
+            INTERPRETER => ParticipantRole::Interpreter,
+            TRAINEE => ParticipantRole::Trainee,
             _ => ParticipantRole::Patient,
         };
         let admitted = self.admitted.contains(&who);
         let since = (!admitted).then_some(self.now);
-        Guest { id: id(who), role, name: format!("{who:x}"), admitted, since, place: None }
+        let (name, place, sits_with) = (format!("{who:x}"), None, self.sitting.get(&who).copied());
+        let party = self.party.clone();
+        Guest { id: id(who), role, name, admitted, since, place, sits_with, party }
     }
 
     fn credentials(&self, who: u128) -> Credentials {
@@ -216,7 +228,7 @@ fn whoever_waits_sees_the_doctor_and_no_other_patient() {
 #[test]
 fn the_room_has_a_last_seat() {
     let mut story = Story::begin();
-    for who in (1..).take(SEATS_MAX) {
+    for who in (1..).take(ENDPOINTS_MAX) {
         story.enter(who);
     }
     let late = story.enter(ASHA);
@@ -224,6 +236,133 @@ fn the_room_has_a_last_seat() {
     assert_eq!(story.gone, [(id(ASHA), LeftWhy::Denied)], "the database must not think she waits");
     let again = story.enter(1);
     assert!(!story.closed.contains_key(&again), "who sits here can change the device");
+    for who in (10..).take(PEOPLE_MAX - ENDPOINTS_MAX) {
+        story.sitting.insert(who, id(1));
+        let beside = story.enter(who);
+        assert!(
+            !story.closed.contains_key(&beside),
+            "whoever sits beside somebody takes no device"
+        );
+    }
+    story.sitting.insert(20, id(1));
+    let one_more = story.enter(20);
+    assert_eq!(story.closed[&one_more], CloseCode::Forbidden);
+}
+
+/* Three and more */
+
+fn companion(who: u128, role: ParticipantRole, aside: bool) -> Companion {
+    Companion { id: id(who), role, sits_with: None, aside }
+}
+
+#[test]
+fn each_hears_what_flows_to_and_from_each_of_the_others() {
+    let (mut story, doctor, asha) = Story::in_call();
+    let interpreter = story.enter(INTERPRETER);
+    let trainee = story.enter(TRAINEE);
+    story.decide(INTERPRETER, Admission::Admitted);
+    story.decide(TRAINEE, Admission::Admitted);
+    let flows = |story: &mut Story, line, peer: u128| {
+        let heard = story.heard[&line].clone();
+        let of =
+            |one: &&Value| one["t"] == "negotiate" && one["body"]["peer"] == id(peer).0.to_string();
+        let body = &heard.iter().rfind(of).unwrap()["body"];
+        let way = |way: &str| {
+            (body[way]["audio"].as_bool().unwrap(), body[way]["video"].as_bool().unwrap())
+        };
+        (way("send"), way("receive"))
+    };
+    let (nothing, voice, both) = ((false, false), (true, false), (true, true));
+    assert_eq!(flows(&mut story, doctor, INTERPRETER), (voice, voice));
+    assert_eq!(flows(&mut story, interpreter, ASHA), (voice, voice));
+    assert_eq!(flows(&mut story, doctor, TRAINEE), (both, nothing));
+    assert_eq!(flows(&mut story, trainee, DOCTOR), (nothing, both));
+    assert_eq!(flows(&mut story, trainee, INTERPRETER), (nothing, voice));
+    assert_eq!(story.room.edges.len(), 6);
+    story.hear(asha);
+}
+
+#[test]
+fn whoever_sits_at_another_s_device_is_seen_and_has_no_connection() {
+    let (mut story, doctor, _) = Story::in_call();
+    story.sitting.insert(SISTER, id(ASHA));
+    let sister = story.enter(SISTER);
+    story.decide(SISTER, Admission::Admitted);
+    assert_eq!(story.room.edges.len(), 1);
+    let told = story.messages(doctor);
+    assert_eq!(told.last().unwrap()["body"]["participant"]["sits_with"], id(ASHA).0.to_string());
+    assert_eq!(story.hear(sister), ["welcome", "waiting", "admitted", "snapshot"]);
+}
+
+#[test]
+fn somebody_who_is_sent_out_hears_it_and_is_gone_at_once() {
+    let (mut story, doctor, _) = Story::in_call();
+    let interpreter = story.enter(INTERPRETER);
+    story.decide(INTERPRETER, Admission::Admitted);
+    story.hear(doctor);
+    story.hear(interpreter);
+    story.decide(INTERPRETER, Admission::Removed);
+    assert_eq!(story.hear(interpreter), ["removed"]);
+    assert_eq!(story.closed[&interpreter], CloseCode::Forbidden);
+    assert_eq!(story.gone, [(id(INTERPRETER), LeftWhy::Removed)]);
+    assert_eq!(story.hear(doctor), ["peer"]);
+    assert_eq!(story.room.edges.len(), 1);
+    // A ticket that was taken before finds no way past what was decided since.
+    story.admitted.push(INTERPRETER);
+    let late = story.enter(INTERPRETER);
+    assert_eq!(story.hear(late), ["welcome", "waiting"]);
+}
+
+#[test]
+fn who_is_aside_talks_with_who_is_aside_and_with_nobody_else() {
+    let (mut story, doctor, asha) = Story::in_call();
+    let interpreter = story.enter(INTERPRETER);
+    story.decide(INTERPRETER, Admission::Admitted);
+    assert_eq!(story.room.edges.len(), 3);
+    for line in [doctor, asha, interpreter] {
+        story.hear(line);
+    }
+    let party = |aside: &[u128], locked| {
+        let people = [
+            (DOCTOR, ParticipantRole::Practitioner),
+            (ASHA, ParticipantRole::Patient),
+            (INTERPRETER, ParticipantRole::Interpreter),
+        ];
+        let people = people.map(|(who, role)| companion(who, role, aside.contains(&who)));
+        Event::Party(Party { locked, people: people.to_vec() })
+    };
+    story.apply(party(&[INTERPRETER], false));
+    assert_eq!(story.room.edges.len(), 1);
+    let heard = story.messages(interpreter);
+    assert_eq!((heard.len(), &heard[0]["t"]), (1, &Value::from("snapshot")));
+    assert_eq!(heard[0]["body"]["edges"], serde_json::json!([]));
+    let told = story.messages(doctor);
+    assert_eq!(told[0]["body"]["participant"]["standing"], "in_side_room");
+    assert_eq!(told[1]["body"]["edges"].as_array().unwrap().len(), 1);
+    story.apply(party(&[INTERPRETER, DOCTOR], false));
+    let joined = story.room.edges.iter().map(|edge| (edge.offerer, edge.answerer));
+    assert_eq!(joined.collect::<Vec<_>>(), [(id(DOCTOR), id(INTERPRETER))]);
+    story.apply(party(&[], false));
+    assert_eq!(story.room.edges.len(), 3);
+    story.hear(asha);
+    story.apply(party(&[], true));
+    let heard = story.messages(asha);
+    assert_eq!((&heard[0]["t"], &heard[0]["body"]["locked"]), (&"lock".into(), &true.into()));
+    assert_eq!(heard.len(), 1, "nobody moved");
+}
+
+#[test]
+fn whoever_waits_hears_who_else_of_their_side_is_not_here() {
+    let mut story = Story::begin();
+    story.party.people = vec![
+        companion(ASHA, ParticipantRole::Patient, false),
+        companion(INTERPRETER, ParticipantRole::Interpreter, false),
+    ];
+    let asha = story.enter(ASHA);
+    let awaited = |heard: Vec<Value>| heard.last().unwrap()["body"]["awaited"].clone();
+    assert_eq!(awaited(story.messages(asha)), serde_json::json!(["interpreter"]));
+    story.enter(INTERPRETER);
+    assert_eq!(awaited(story.messages(asha)), serde_json::json!([]));
 }
 
 /* 4. and 5. Waiting and admission */

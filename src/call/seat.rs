@@ -18,12 +18,13 @@ use crate::call::Departure;
 use crate::call::event::{Credentials, Guest, OverWhy};
 use crate::call::message::Resume;
 use crate::encounter::door::Closed;
+use crate::encounter::guest::{check_lock, facts_for};
 use crate::encounter::lifecycle::EncounterStatus;
-use crate::encounter::presence;
 use crate::encounter::{
     EncounterId, ParticipantId, ParticipantRow, ParticipantState, facts, find_participant,
-    find_row, show,
+    find_row, lock_row, show,
 };
+use crate::encounter::{party, presence};
 use crate::practitioner::PractitionerId;
 
 /// A seat that was taken.
@@ -42,8 +43,10 @@ pub struct Taken {
 /// Takes a seat with a ticket, which works once. Earlier seats of the participant end.
 /// 401 when the ticket was used or has run out, 410 when the visit is over.
 pub fn take(tx: &mut Tx, ticket: &TicketClaims) -> Result<Taken, Error> {
-    let row = find_row(tx, ticket.encounter)?;
-    tx.allow(Action::JoinEncounter, &facts(&row))?;
+    // Locked first: whoever is sent out or locked out meanwhile does not slip in.
+    let row = lock_row(tx, ticket.encounter)?;
+    let asked = facts_for(tx, &row)?;
+    tx.allow(Action::JoinEncounter, &asked)?;
     let used = diesel::update(
         rtc_tickets::table
             .filter(rtc_tickets::id.eq(column::Uuid(ticket.jti)))
@@ -57,6 +60,7 @@ pub fn take(tx: &mut Tx, ticket: &TicketClaims) -> Result<Taken, Error> {
         return Err(Error::from(&problem::INVALID_TOKEN));
     }
     check_open(tx, ticket.encounter)?;
+    check_lock(&row, &find_participant(tx, ticket.encounter, ticket.participant)?)?;
     stand_up(tx, ticket.participant)?;
     let sid = column::Uuid::new(tx.now);
     let secret = URL_SAFE_NO_PAD.encode(random::<32>()?);
@@ -75,7 +79,7 @@ pub fn take(tx: &mut Tx, ticket: &TicketClaims) -> Result<Taken, Error> {
     let credentials =
         Credentials { sid: sid.0, secret: Some(secret), epoch: 1, session: ticket.session };
     let practitioner = row.practitioner_id;
-    let guest = Guest::from(guest);
+    let guest = seated(tx, guest)?;
     Ok(Taken { encounter: ticket.encounter, practitioner, guest, credentials })
 }
 
@@ -128,15 +132,17 @@ pub fn take_again(tx: &mut Tx, asked: &Resume) -> Result<Taken, Error> {
     let (encounter, participant, session, secret_hash, epoch, ended_at) =
         found.ok_or_else(invalid)?;
     let row = find_row(tx, encounter)?;
-    tx.allow(Action::JoinEncounter, &facts(&row))?;
+    let known = facts_for(tx, &row)?;
+    tx.allow(Action::JoinEncounter, &known)?;
     check_secret(asked, &secret_hash)?;
     // A lower epoch is good: the answer to a resume may be lost with its socket, more than once.
     if asked.epoch > epoch {
         return Err(invalid());
     }
+    let row = lock_row(tx, row.id)?;
     check_open(tx, encounter)?;
     check_awake(tx, row.status, session)?;
-    if ended_at.is_some() || is_denied(tx, encounter, participant)? {
+    if ended_at.is_some() || is_sent_away(tx, encounter, participant)? {
         let elsewhere = ended_at.is_some() && has_seat(tx, participant)?;
         return Err(if elsewhere { Error::from(&problem::CONFLICT) } else { invalid() });
     }
@@ -144,7 +150,8 @@ pub fn take_again(tx: &mut Tx, asked: &Resume) -> Result<Taken, Error> {
     let guest = presence::enter(tx, encounter, participant)?;
     let credentials = Credentials { sid: asked.sid, secret: None, epoch, session };
     let practitioner = row.practitioner_id;
-    Ok(Taken { encounter, practitioner, guest: Guest::from(guest), credentials })
+    let guest = seated(tx, guest)?;
+    Ok(Taken { encounter, practitioner, guest, credentials })
 }
 
 /// Two who come back at once with the same secret both succeed; the later one has the seat.
@@ -160,9 +167,10 @@ fn next_epoch(tx: &mut Tx, sid: uuid::Uuid) -> Result<i32, Error> {
     moved.map(|(epoch, _)| epoch).ok_or_else(|| Error::from(&problem::CONFLICT))
 }
 
-/// Turned away: only a new ticket brings them back into the waiting room.
-fn is_denied(tx: &mut Tx, encounter: EncounterId, id: ParticipantId) -> Result<bool, Error> {
-    Ok(find_participant(tx, encounter, id)?.state == ParticipantState::Denied)
+/// Turned away or sent out: only a new ticket brings them back into the waiting room.
+fn is_sent_away(tx: &mut Tx, encounter: EncounterId, id: ParticipantId) -> Result<bool, Error> {
+    let state = find_participant(tx, encounter, id)?.state;
+    Ok(matches!(state, ParticipantState::Denied | ParticipantState::Removed))
 }
 
 fn has_seat(tx: &mut Tx, id: ParticipantId) -> Result<bool, Error> {
@@ -192,8 +200,9 @@ pub fn look(
     seat: &Credentials,
 ) -> Result<Standing, Error> {
     let row = find_row(tx, encounter)?;
-    tx.allow(Action::JoinEncounter, &facts(&row))?;
-    if is_denied(tx, encounter, id)? {
+    let known = facts_for(tx, &row)?;
+    tx.allow(Action::JoinEncounter, &known)?;
+    if is_sent_away(tx, encounter, id)? {
         return Err(Error::from(&problem::FORBIDDEN));
     }
     if presence::is_over(row.status) {
@@ -215,7 +224,7 @@ pub fn look(
 /// taken anew meanwhile is not theirs to give.
 pub fn give_up(tx: &mut Tx, departure: Departure) -> Result<(), Error> {
     let Departure { encounter, participant, sid, why } = departure;
-    let row = find_row(tx, encounter)?;
+    let row = lock_row(tx, encounter)?;
     tx.allow(Action::JoinEncounter, &facts(&row))?;
     let ended = diesel::update(
         rtc_sessions::table
@@ -262,7 +271,8 @@ pub fn left_behind(
     let seats: Vec<Row> = seats.load(tx.conn)?;
     let mut restored = Vec::new();
     for (sid, encounter, participant, session, epoch) in seats {
-        let guest = Guest::from(find_participant(tx, encounter, participant)?);
+        let found = find_participant(tx, encounter, participant)?;
+        let guest = seated(tx, found)?;
         let credentials = Credentials { sid: sid.0, secret: None, epoch, session };
         restored.push((encounter, guest, credentials));
     }
@@ -297,15 +307,16 @@ fn check_awake(tx: &mut Tx, visit: EncounterStatus, session: SessionId) -> Resul
     Ok(())
 }
 
-impl From<ParticipantRow> for Guest {
-    fn from(row: ParticipantRow) -> Self {
-        Self {
-            id: row.id,
-            role: row.role,
-            name: row.name,
-            admitted: row.state == ParticipantState::Admitted,
-            since: row.waiting_since,
-            place: None,
-        }
-    }
+/// Somebody who sits down, and who else takes part.
+fn seated(tx: &mut Tx, row: ParticipantRow) -> Result<Guest, Error> {
+    Ok(Guest {
+        id: row.id,
+        role: row.role,
+        name: row.name,
+        admitted: row.state == ParticipantState::Admitted,
+        since: row.waiting_since,
+        place: None,
+        sits_with: row.sits_with,
+        party: party::of(tx, row.encounter_id)?,
+    })
 }

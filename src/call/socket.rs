@@ -18,7 +18,7 @@ use crate::call::budget::Budget;
 use crate::call::event::{CloseCode, Event, LineId};
 use crate::call::line::{Inbox, Line, Order, line};
 use crate::call::message::{
-    ErrorCode, Frame, FromPeer, MESSAGE_BYTES_MAX, Misread, PROTOCOL, Resume, read,
+    ErrorCode, Frame, FromPeer, MESSAGE_BYTES_MAX, Misread, PROTOCOL, Resume, Side, read,
 };
 use crate::call::meter::measured;
 use crate::call::nodes::{Carriage, FarWire, Lease, Whose, carry, number, own};
@@ -28,7 +28,8 @@ use crate::call::seat::{self, Standing, Taken};
 use crate::call::wire::{Ended, Heard, Socketed, Wire};
 use crate::call::{farewell, place_of, remember};
 use crate::encounter::finish::Finish;
-use crate::encounter::{EncounterId, admission, finish};
+use crate::encounter::guest::Aside;
+use crate::encounter::{EncounterId, admission, finish, guest};
 
 /// How long the first frame may take, in seconds.
 pub const HELLO_SECS_MAX: u64 = 5;
@@ -418,6 +419,18 @@ impl Socket {
                 let deed = move |tx: &mut Tx| admission::deny(tx, visit, whom.participant);
                 as_session(app, session, deed).await.map(drop)
             }
+            FromPeer::Remove(whom) => {
+                let deed = move |tx: &mut Tx| guest::remove(tx, visit, whom.participant);
+                as_session(app, session, deed).await.map(drop)
+            }
+            FromPeer::Lock(lock) => {
+                as_session(app, session, move |tx| guest::lock(tx, visit, lock)).await.map(drop)
+            }
+            FromPeer::Side(Side { participant, aside }) => {
+                let wanted = Aside { aside };
+                let deed = move |tx: &mut Tx| guest::put_aside(tx, visit, participant, wanted);
+                as_session(app, session, deed).await.map(drop)
+            }
             FromPeer::End(end) => {
                 let end = Finish { outcome: end.outcome };
                 as_session(app, session, move |tx| finish::finish(tx, visit, end)).await.map(drop)
@@ -449,6 +462,10 @@ fn log_fault(refused: &Error) {
 }
 
 fn code_of(refused: &Error) -> CloseCode {
+    // Nobody else has the seat: there is none as long as the door is locked.
+    if refused.is(&problem::ROOM_LOCKED) {
+        return CloseCode::Forbidden;
+    }
     match refused.problem().status {
         401 => CloseCode::SignIn,
         403 => CloseCode::Forbidden,

@@ -84,6 +84,9 @@ fn standing(tx: &mut Tx, id: EncounterId) -> Result<Option<Vec<ParticipantId>>, 
 fn is_here(state: ParticipantState) -> bool {
     match state {
         ParticipantState::Waiting | ParticipantState::Admitted => true,
-        ParticipantState::Invited | ParticipantState::Left | ParticipantState::Denied => false,
+        ParticipantState::Invited
+        | ParticipantState::Left
+        | ParticipantState::Denied
+        | ParticipantState::Removed => false,
     }
 }

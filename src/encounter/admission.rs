@@ -15,10 +15,11 @@ use crate::base::schema::{encounter_participants, rtc_tickets};
 use crate::base::tx::{Event, Tx};
 use crate::call::ice::{self, IceServer};
 use crate::encounter::door::Closed;
+use crate::encounter::guest;
 use crate::encounter::show::{Participant, show};
 use crate::encounter::{
     Admission, EncounterId, EncounterRow, ParticipantId, ParticipantRole, ParticipantRow,
-    ParticipantState, facts, find_participant, find_row, lock_row, participants, presence,
+    ParticipantState, facts, find_participant, find_row, lock_row, participants, party, presence,
 };
 
 /// How long a ticket can be used, in seconds.
@@ -51,9 +52,11 @@ pub struct JoinedAs {
 /// Hands out a ticket to the visit. 409 `too_early` with `opens_at`, 410 `visit_over`.
 pub fn join(tx: &mut Tx, id: EncounterId, ws_url: String) -> Result<Joined, Error> {
     let row = find_row(tx, id)?;
-    tx.allow(Action::JoinEncounter, &facts(&row))?;
+    let asked = guest::facts_for(tx, &row)?;
+    tx.allow(Action::JoinEncounter, &asked)?;
     check_door(tx, id)?;
     let participant = take_part(tx, &row)?;
+    guest::check_lock(&row, &participant)?;
     let open = rtc_tickets::table
         .filter(rtc_tickets::participant_id.eq(participant.id))
         .filter(rtc_tickets::expires_at.gt(tx.now))
@@ -109,14 +112,22 @@ pub(crate) fn check_door(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
 fn take_part(tx: &mut Tx, row: &EncounterRow) -> Result<ParticipantRow, Error> {
     let person = tx.person()?.clone();
     let here = participants(tx, row.id)?;
+    let conducts = person.active_practitioner() == Some(row.practitioner_id);
     if let Some(found) = here.into_iter().find(|found| found.account_id == person.account) {
+        // Who was asked for advice may conduct the visit by now.
+        if conducts && found.role != ParticipantRole::Practitioner {
+            diesel::update(encounter_participants::table.find(found.id))
+                .set((
+                    encounter_participants::role.eq(ParticipantRole::Practitioner),
+                    encounter_participants::sits_with_id.eq(None::<ParticipantId>),
+                    encounter_participants::updated_at.eq(tx.now),
+                ))
+                .execute(tx.conn)?;
+            return find_participant(tx, row.id, found.id);
+        }
         return Ok(found);
     }
-    let role = if person.active_practitioner() == Some(row.practitioner_id) {
-        ParticipantRole::Practitioner
-    } else {
-        ParticipantRole::Patient
-    };
+    let role = if conducts { ParticipantRole::Practitioner } else { ParticipantRole::Patient };
     let id = ParticipantId::new(tx.now);
     diesel::insert_into(encounter_participants::table)
         .values((
@@ -146,7 +157,7 @@ pub fn admit(
     id: EncounterId,
     participant: ParticipantId,
 ) -> Result<Participant, Error> {
-    let (row, guest) = guest(tx, id, participant)?;
+    let (row, guest) = somebody(tx, id, participant)?;
     match guest.state {
         ParticipantState::Admitted => return Ok(guest.into()),
         ParticipantState::Waiting => {}
@@ -165,7 +176,7 @@ pub fn hold(
     id: EncounterId,
     participant: ParticipantId,
 ) -> Result<Participant, Error> {
-    let (row, guest) = guest(tx, id, participant)?;
+    let (row, guest) = somebody(tx, id, participant)?;
     match guest.state {
         ParticipantState::Waiting => return Ok(guest.into()),
         ParticipantState::Admitted => {}
@@ -174,6 +185,7 @@ pub fn hold(
     set(tx, participant, ParticipantState::Waiting, None)?;
     presence::settle(tx, &row)?;
     tx.tell(Event::Admission(id, participant, Admission::Held));
+    bring_back(tx, &row, &guest)?;
     tx.record(Action::Admit, "Encounter", id.0, &facts(&row));
     Ok(find_participant(tx, id, participant)?.into())
 }
@@ -184,19 +196,31 @@ pub fn deny(
     id: EncounterId,
     participant: ParticipantId,
 ) -> Result<Participant, Error> {
-    let (row, guest) = guest(tx, id, participant)?;
+    let (row, guest) = somebody(tx, id, participant)?;
     if !matches!(guest.state, ParticipantState::Waiting | ParticipantState::Admitted) {
         return Err(Error::from(&problem::BAD_STATE));
     }
     set(tx, participant, ParticipantState::Denied, None)?;
     presence::settle(tx, &row)?;
     tx.tell(Event::Admission(id, participant, Admission::Denied));
+    bring_back(tx, &row, &guest)?;
     tx.record(Action::Admit, "Encounter", id.0, &facts(&row));
     Ok(find_participant(tx, id, participant)?.into())
 }
 
+/// Whoever is sent to wait is no longer aside: let in again, they are with the others.
+fn bring_back(tx: &mut Tx, row: &EncounterRow, who: &ParticipantRow) -> Result<(), Error> {
+    if who.aside {
+        diesel::update(encounter_participants::table.find(who.id))
+            .set(encounter_participants::aside.eq(false))
+            .execute(tx.conn)?;
+        party::tell(tx, row.id)?;
+    }
+    Ok(())
+}
+
 /// Somebody other than the practitioner, in a visit that is open.
-fn guest(
+fn somebody(
     tx: &mut Tx,
     id: EncounterId,
     participant: ParticipantId,

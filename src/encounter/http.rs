@@ -10,9 +10,13 @@ use crate::base::page::Page;
 use crate::encounter::admission::{Decide, Joined};
 use crate::encounter::delay::{Declaration, DeclareDelay, Delay};
 use crate::encounter::finish::{Convert, Finish};
+use crate::encounter::guest::{Aside, Invite, Lock};
+use crate::encounter::invitation::Invitation;
 use crate::encounter::queue::Waiting;
 use crate::encounter::show::{CallStay, Encounter, Participant, WaitingPatient};
-use crate::encounter::{EncounterId, admission, delay, finish, queue, show};
+use crate::encounter::{
+    EncounterId, ParticipantId, admission, delay, finish, guest, invitation, queue, show,
+};
 use crate::practitioner::PractitionerId;
 
 /// Shows a visit and whether one can come in.
@@ -153,6 +157,117 @@ pub async fn deny_participant(
 ) -> Result<HttpResponse, Error> {
     ctx.once(StatusCode::OK, whom, move |tx, whom| admission::deny(tx, id.0, whom.participant))
         .await
+}
+
+/// Asks somebody to come to the visit.
+#[utoipa::path(
+    tag = "encounters", operation_id = "invite_participant", request_body = Invite,
+    params(("id" = EncounterId, Path)),
+    responses(
+        (status = 201, body = Participant),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`room_full`, `room_locked`, `already_exists`"),
+        (status = 410, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`visit_over`"),
+    )
+)]
+#[post("/v1/encounters/{id}/participants")]
+pub async fn invite_participant(
+    ctx: Ctx,
+    id: Path<EncounterId>,
+    whom: Body<Invite>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::CREATED, whom, move |tx, whom| guest::invite(tx, id.0, &whom)).await
+}
+
+/// Everybody who has, or had, a part in the visit.
+#[utoipa::path(
+    tag = "encounters", operation_id = "list_participants", params(("id" = EncounterId, Path)),
+    responses((status = 200, body = Page<Participant>))
+)]
+#[get("/v1/encounters/{id}/participants")]
+pub async fn list_participants(ctx: Ctx, id: Path<EncounterId>) -> Result<HttpResponse, Error> {
+    let page = ctx.read(move |tx| guest::list(tx, id.0)).await?;
+    Ok(page.answer(ctx.request()))
+}
+
+/// Takes an invitation back; whoever is in the call goes at once.
+#[utoipa::path(
+    tag = "encounters", operation_id = "remove_participant",
+    params(("id" = EncounterId, Path), ("guest" = ParticipantId, Path)),
+    responses(
+        (status = 200, body = Participant),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`bad_state`: the patient and the practitioner stay"),
+    )
+)]
+#[post("/v1/encounters/{id}/participants/{guest}/remove")]
+pub async fn remove_participant(
+    ctx: Ctx,
+    path: Path<(EncounterId, ParticipantId)>,
+    nothing: Body<Empty>,
+) -> Result<HttpResponse, Error> {
+    let (id, participant) = path.0;
+    ctx.once(StatusCode::OK, nothing, move |tx, _| guest::remove(tx, id, participant)).await
+}
+
+/// Sends somebody to the side room, or back.
+#[utoipa::path(
+    tag = "encounters", operation_id = "put_participant_aside", request_body = Aside,
+    params(("id" = EncounterId, Path), ("participant" = ParticipantId, Path)),
+    responses(
+        (status = 200, body = Participant),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`bad_state`: they are not let in"),
+    )
+)]
+#[post("/v1/encounters/{id}/participants/{participant}/side")]
+pub async fn put_participant_aside(
+    ctx: Ctx,
+    path: Path<(EncounterId, ParticipantId)>,
+    wanted: Body<Aside>,
+) -> Result<HttpResponse, Error> {
+    let (id, participant) = path.0;
+    ctx.once(StatusCode::OK, wanted, move |tx, wanted| {
+        guest::put_aside(tx, id, participant, wanted)
+    })
+    .await
+}
+
+/// Locks the door of the visit, or opens it.
+#[utoipa::path(
+    tag = "encounters", operation_id = "lock_encounter", request_body = Lock,
+    params(("id" = EncounterId, Path)),
+    responses((status = 200, body = Encounter))
+)]
+#[post("/v1/encounters/{id}/lock")]
+pub async fn lock_encounter(
+    ctx: Ctx,
+    id: Path<EncounterId>,
+    lock: Body<Lock>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::OK, lock, move |tx, lock| guest::lock(tx, id.0, lock)).await
+}
+
+/// The caller's invitation to a visit of somebody else.
+#[utoipa::path(
+    tag = "encounters", operation_id = "find_invitation", params(("id" = EncounterId, Path)),
+    responses((status = 200, body = Invitation))
+)]
+#[get("/v1/encounters/{id}/invitation")]
+pub async fn find_invitation(ctx: Ctx, id: Path<EncounterId>) -> Result<HttpResponse, Error> {
+    ctx::ok(&ctx.read(move |tx| invitation::find(tx, id.0)).await?)
+}
+
+/// The visits of others to which the caller is asked to come.
+#[utoipa::path(
+    tag = "encounters", operation_id = "list_invitations",
+    responses((status = 200, body = Page<Invitation>))
+)]
+#[get("/v1/invitations")]
+pub async fn list_invitations(ctx: Ctx) -> Result<HttpResponse, Error> {
+    let page = ctx.read(invitation::list).await?;
+    Ok(page.answer(ctx.request()))
 }
 
 /// Ends the visit for everybody.

@@ -4,10 +4,13 @@ pub mod admission;
 pub mod delay;
 pub mod door;
 pub mod finish;
+pub mod guest;
 pub mod http;
 pub mod interruption;
+pub mod invitation;
 pub mod lifecycle;
 pub mod notice;
+pub mod party;
 pub mod presence;
 pub mod queue;
 pub mod show;
@@ -49,6 +52,16 @@ text_enum!(
         Patient = "patient",
         /// Gives care, and decides who comes in.
         Practitioner = "practitioner",
+        /// Stands by the patient.
+        Relative = "relative",
+        /// Is with the patient in a village that has no doctor.
+        Feldsher = "feldsher",
+        /// A second doctor, who is asked.
+        Specialist = "specialist",
+        /// Translates.
+        Interpreter = "interpreter",
+        /// Learns: hears and sees, and sends nothing.
+        Trainee = "trainee",
     }
 );
 
@@ -65,6 +78,8 @@ text_enum!(
         Left = "left",
         /// Was turned away.
         Denied = "denied",
+        /// Is no longer asked; only another invitation brings them back.
+        Removed = "removed",
     }
 );
 
@@ -95,6 +110,8 @@ pub enum Admission {
     Held,
     /// Not now.
     Denied,
+    /// Not any more: the invitation is taken back.
+    Removed,
 }
 
 /// A row of `encounters`.
@@ -114,6 +131,8 @@ pub struct EncounterRow {
     pub organization_id: OrganizationId,
     /// When it is planned to begin.
     pub starts_at: Instant,
+    /// Nobody new comes in.
+    pub locked: bool,
 }
 
 /// A row of `encounter_participants`.
@@ -135,6 +154,10 @@ pub struct ParticipantRow {
     pub waiting_since: Option<Instant>,
     /// When they were let in; empty while they must wait.
     pub admitted_at: Option<Instant>,
+    /// At whose device they sit, if not at one of their own.
+    pub sits_with: Option<ParticipantId>,
+    /// In the side room.
+    pub aside: bool,
 }
 
 type EncounterColumns = (
@@ -145,6 +168,7 @@ type EncounterColumns = (
     encounters::practitioner_id,
     encounters::organization_id,
     encounters::starts_at,
+    encounters::locked,
 );
 const ENCOUNTER: EncounterColumns = (
     encounters::id,
@@ -154,6 +178,7 @@ const ENCOUNTER: EncounterColumns = (
     encounters::practitioner_id,
     encounters::organization_id,
     encounters::starts_at,
+    encounters::locked,
 );
 type ParticipantColumns = (
     encounter_participants::id,
@@ -164,6 +189,8 @@ type ParticipantColumns = (
     encounter_participants::state,
     encounter_participants::waiting_since,
     encounter_participants::admitted_at,
+    encounter_participants::sits_with_id,
+    encounter_participants::aside,
 );
 const PARTICIPANT: ParticipantColumns = (
     encounter_participants::id,
@@ -174,6 +201,8 @@ const PARTICIPANT: ParticipantColumns = (
     encounter_participants::state,
     encounter_participants::waiting_since,
     encounter_participants::admitted_at,
+    encounter_participants::sits_with_id,
+    encounter_participants::aside,
 );
 
 /// What the access decision must know of a visit.
@@ -286,6 +315,7 @@ pub fn replan(
         .set((
             encounters::practitioner_id.eq(practitioner),
             encounters::starts_at.eq(starts_at),
+            encounters::locked.eq(false),
             encounters::updated_at.eq(tx.now),
         ))
         .execute(tx.conn)?;

@@ -8,6 +8,7 @@ use crate::base::error::Error;
 use crate::base::schema::{call_events, encounter_participants};
 use crate::base::tx::{Event, Tx};
 use crate::encounter::lifecycle::{Act, EncounterStatus};
+use crate::encounter::party::comes_as_patient;
 use crate::encounter::{
     EncounterId, EncounterRow, ParticipantId, ParticipantRole, ParticipantRow, ParticipantState,
     advance, find_participant, find_row, lock_row, participants,
@@ -39,6 +40,8 @@ text_enum!(
         TimeOver = "time_over",
         /// They were turned away.
         Denied = "denied",
+        /// Their invitation was taken back.
+        Removed = "removed",
     }
 );
 
@@ -71,7 +74,8 @@ pub fn enter(
         moved_queue(tx, &row, &found);
     }
     ring::answered(tx, encounter, id)?;
-    if found.role == ParticipantRole::Patient && row.status == EncounterStatus::Planned {
+    let people = participants(tx, encounter)?;
+    if comes_as_patient(found.role, &people) && row.status == EncounterStatus::Planned {
         advance(tx, row.appointment_id, Act::Arrive, None)?;
     }
     settle(tx, &row)?;
@@ -118,9 +122,9 @@ fn moved_queue(tx: &mut Tx, row: &EncounterRow, who: &ParticipantRow) {
 pub(crate) fn settle(tx: &mut Tx, row: &EncounterRow) -> Result<(), Error> {
     let status = find_row(tx, row.id)?.status;
     let people = participants(tx, row.id)?;
-    let here =
-        |role| people.iter().any(|one| one.role == role && one.state == ParticipantState::Admitted);
-    let together = here(ParticipantRole::Practitioner) && here(ParticipantRole::Patient);
+    let inside = || people.iter().filter(|one| one.state == ParticipantState::Admitted);
+    let together = inside().any(|one| one.role == ParticipantRole::Practitioner)
+        && inside().any(|one| comes_as_patient(one.role, &people));
     let act = match (status, together) {
         (EncounterStatus::Arrived, true) => Act::Admit,
         (EncounterStatus::Onleave, true) => Act::Resume,
@@ -128,6 +132,18 @@ pub(crate) fn settle(tx: &mut Tx, row: &EncounterRow) -> Result<(), Error> {
         _ => return Ok(()),
     };
     advance(tx, row.appointment_id, act, None).map(|_state| ())
+}
+
+/// Writes down that somebody who was here was sent out. The caller holds the visit's lock.
+pub(super) fn note_removal(
+    tx: &mut Tx,
+    encounter: EncounterId,
+    who: &ParticipantRow,
+) -> Result<(), Error> {
+    if matches!(who.state, ParticipantState::Waiting | ParticipantState::Admitted) {
+        log(tx, encounter, who.id, CallEventKind::Left, Some(LeftWhy::Removed))?;
+    }
+    Ok(())
 }
 
 /// Whether a visit has ended.

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::access::table::Action;
 use crate::appointment::AppointmentId;
-use crate::base::column::Instant;
+use crate::base::column::{Instant, text_enum};
 use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::name::Named;
@@ -19,6 +19,7 @@ use crate::base::schema::{
 use crate::base::tx::Tx;
 use crate::encounter::door::{Door, door};
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
+use crate::encounter::party::{Party, comes_as_patient};
 use crate::encounter::presence::CallEventKind;
 use crate::encounter::{
     EncounterId, Outcome, ParticipantId, ParticipantRole, ParticipantRow, ParticipantState, facts,
@@ -42,6 +43,46 @@ pub struct Participant {
     /// Since when they wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_since: Option<Instant>,
+    /// How far they have come: one word for people to read (`docs/signaling.md`, "Where somebody
+    /// is").
+    pub standing: Standing,
+    /// At whose device they sit, if not at one of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sits_with: Option<ParticipantId>,
+}
+
+text_enum!(
+    /// How far somebody has come.
+    Standing {
+        /// Is asked to come.
+        Invited = "invited",
+        /// Has a ticket in hand.
+        Joining = "joining",
+        /// Here, looks at camera and microphone.
+        Testing = "testing",
+        /// Here, waits to be let in.
+        Ready = "ready",
+        /// Let in, with the others.
+        InCall = "in_call",
+        /// Let in, in the side room.
+        InSideRoom = "in_side_room",
+        /// The line is silent; the seat is kept.
+        Disconnected = "disconnected",
+        /// Was here, and is gone or was turned away.
+        Left = "left",
+        /// Is no longer asked.
+        Removed = "removed",
+    }
+);
+
+impl Participant {
+    /// The same, when they have a ticket in hand.
+    pub fn coming(mut self, comes: bool) -> Self {
+        if comes && self.standing == Standing::Invited {
+            self.standing = Standing::Joining;
+        }
+        self
+    }
 }
 
 impl From<ParticipantRow> for Participant {
@@ -53,6 +94,15 @@ impl From<ParticipantRow> for Participant {
             name: row.name,
             state: row.state,
             waiting_since: row.waiting_since.filter(|_| waits),
+            standing: match row.state {
+                ParticipantState::Invited => Standing::Invited,
+                ParticipantState::Waiting => Standing::Ready,
+                ParticipantState::Admitted if row.aside => Standing::InSideRoom,
+                ParticipantState::Admitted => Standing::InCall,
+                ParticipantState::Left | ParticipantState::Denied => Standing::Left,
+                ParticipantState::Removed => Standing::Removed,
+            },
+            sits_with: row.sits_with,
         }
     }
 }
@@ -95,10 +145,39 @@ pub struct Encounter {
     pub outcome: Option<Outcome>,
     /// Who has, or had, a part in it.
     pub participants: Vec<Participant>,
+    /// Nobody new comes in.
+    pub locked: bool,
+    /// Whether the patient and whoever comes for them are here.
+    pub patient_side: PatientSide,
+}
+
+/// The patient and whoever comes for them: relative, feldsher, interpreter. The doctor waits for
+/// all of them together.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct PatientSide {
+    /// Everybody is here.
+    pub ready: bool,
+    /// Who is here.
+    pub here: Vec<ParticipantRole>,
+    /// Who is not here yet.
+    pub awaited: Vec<ParticipantRole>,
+}
+
+fn patient_side(party: &Party, people: &[ParticipantRow]) -> PatientSide {
+    let here = |id| {
+        let state = people.iter().find(|one| one.id == id).map(|one| one.state);
+        matches!(state, Some(ParticipantState::Waiting | ParticipantState::Admitted))
+    };
+    let mut awaited = party.awaited(here);
+    // Whoever has never come has no part yet.
+    if !people.iter().any(|one| comes_as_patient(one.role, people)) {
+        awaited.insert(0, ParticipantRole::Patient);
+    }
+    PatientSide { ready: awaited.is_empty(), here: party.here(here), awaited }
 }
 
 type Shown = (
-    (EncounterId, EncounterStatus, Option<Outcome>),
+    (EncounterId, EncounterStatus, Option<Outcome>, bool),
     (AppointmentId, AppointmentStatus, Instant, Instant, String, String),
     (PractitionerId, String),
     (PatientId, String),
@@ -123,7 +202,7 @@ pub(crate) fn show(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
         )
         .filter(encounters::id.eq(id))
         .select((
-            (encounters::id, encounters::status, encounters::outcome),
+            (encounters::id, encounters::status, encounters::outcome, encounters::locked),
             (
                 appointments::id,
                 appointments::status,
@@ -138,10 +217,11 @@ pub(crate) fn show(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
         ))
         .get_result(tx.conn)
         .optional()?;
-    let ((id, status, outcome), appointment, practitioner, patient, service) =
+    let ((id, status, outcome, locked), appointment, practitioner, patient, service) =
         found.ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
     let (appointment_id, appointment_status, start, end, local_start, time_zone) = appointment;
     let people = participants(tx, id)?;
+    let party = Party::new(locked, &people);
     Ok(Encounter {
         id,
         status,
@@ -155,6 +235,8 @@ pub(crate) fn show(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
         service: Named { id: service.0, name: tx.language.choose(service.1, service.2) },
         door: door((appointment_status, status), (start, end), tx.now, &tx.config.visit),
         outcome,
+        locked,
+        patient_side: patient_side(&party, &people),
         participants: people.into_iter().map(Participant::from).collect(),
     })
 }
@@ -185,8 +267,12 @@ pub struct WaitingPatient {
     pub state: ParticipantState,
 }
 
-type WaitingRow =
-    ((EncounterId, AppointmentId), (PatientId, String), (ParticipantId, Option<Instant>));
+type WaitingRow = (
+    (EncounterId, AppointmentId),
+    (PatientId, String),
+    (ParticipantId, Option<Instant>),
+    ParticipantRole,
+);
 
 /// Everybody who waits for the calling practitioner, the longest wait first.
 /// Index: encounters_waiting. Empty for everybody else.
@@ -206,18 +292,39 @@ pub fn all_waiting(tx: &mut Tx) -> Result<Page<WaitingPatient>, Error> {
             (encounters::id, encounters::appointment_id),
             (patients::id, patients::name),
             (encounter_participants::id, encounter_participants::waiting_since),
+            encounter_participants::role,
         ))
         .load(tx.conn)?;
     let items =
-        rows.into_iter().map(|((encounter, appointment), patient, (id, since))| WaitingPatient {
-            encounter: Reference { id: encounter },
-            appointment: Reference { id: appointment },
-            participant: Reference { id },
-            patient: Named { id: patient.0, name: patient.1 },
-            since,
-            state: ParticipantState::Waiting,
+        one_of_each(rows).into_iter().map(|((encounter, appointment), patient, (id, since), _)| {
+            WaitingPatient {
+                encounter: Reference { id: encounter },
+                appointment: Reference { id: appointment },
+                participant: Reference { id },
+                patient: Named { id: patient.0, name: patient.1 },
+                since,
+                state: ParticipantState::Waiting,
+            }
         });
     Ok(Page::whole(items.collect()))
+}
+
+/// A visit is named once, with its patient rather than with who comes along.
+fn one_of_each(mut rows: Vec<WaitingRow>) -> Vec<WaitingRow> {
+    let mut known = Vec::new();
+    let is_patient = |row: &WaitingRow| row.3 == ParticipantRole::Patient;
+    let patients: Vec<EncounterId> =
+        rows.iter().filter(|row| is_patient(row)).map(|row| row.0.0).collect();
+    rows.retain(|row| {
+        let visit = row.0.0;
+        let shown = is_patient(row) || !patients.contains(&visit);
+        let first = shown && !known.contains(&visit);
+        if first {
+            known.push(visit);
+        }
+        first
+    });
+    rows
 }
 
 /// One stay of somebody in the call.

@@ -6,6 +6,7 @@
 
 pub mod care;
 pub mod gateway;
+pub mod guest;
 pub mod inbox;
 pub mod late;
 pub mod leave;

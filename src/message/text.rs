@@ -150,6 +150,18 @@ pub fn wish_over(language: Language, code: &str) -> String {
     }
 }
 
+/// Asks somebody to come to the visit of another.
+pub fn invited(language: Language, start: &DateTime<FixedOffset>, link: Option<&str>) -> String {
+    let time = short_time(language, start);
+    let text = match language {
+        Language::English => {
+            format!("Feldsher: you are asked to join a visit, {time} (local time)")
+        }
+        Language::Russian => format!("Фельдшер: вас ждут на приёме {time} (местное)"),
+    };
+    with_link(text, ": ", link)
+}
+
 /// Tells that a visit will begin later than planned, about between two times, and that another time
 /// can be chosen.
 pub fn late(
@@ -358,6 +370,7 @@ mod tests {
             sooner(russian, (&start, &later), "AB12CD", None),
             rung(russian, &start, "AB12CD", None),
             interrupted(russian, &start, "AB12CD", None),
+            invited(russian, &start, None),
         ] {
             assert!(text.chars().count() <= PART_CHARS_MAX, "{text}");
         }

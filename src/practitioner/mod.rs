@@ -375,6 +375,34 @@ pub fn find_row(tx: &mut Tx, id: PractitionerId) -> Result<PractitionerRow, Erro
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }
 
+/// Somebody who gives care at a clinic and can sign in.
+#[derive(Debug, Clone, Queryable)]
+pub struct Colleague {
+    /// Their account.
+    pub account: Option<AccountId>,
+    /// The name shown to others.
+    pub name: String,
+    /// What kind of care they give.
+    pub kind: PractitionerKind,
+}
+
+/// Whoever gives care at a clinic now, under this id; `None` when nobody does, or they cannot sign
+/// in. The caller has made the access decision.
+pub fn colleague(
+    tx: &mut Tx,
+    id: PractitionerId,
+    organization: OrganizationId,
+) -> Result<Option<Colleague>, Error> {
+    Ok(practitioners::table
+        .filter(practitioners::id.eq(id))
+        .filter(practitioners::organization_id.eq(organization))
+        .filter(practitioners::account_id.is_not_null())
+        .filter(in_force())
+        .select((practitioners::account_id, practitioners::name, practitioners::kind))
+        .get_result(tx.conn)
+        .optional()?)
+}
+
 /// How a message reaches a practitioner.
 #[derive(Debug, Clone, Queryable)]
 pub struct Reach {

@@ -18,6 +18,7 @@ mod leave;
 mod libraries;
 mod lifecycle;
 mod moves;
+mod participants;
 mod places;
 mod probe;
 mod race;

@@ -19,6 +19,7 @@ mod probe;
 mod relay;
 mod stage;
 mod story;
+mod three;
 mod waiting;
 mod waitlist;
 mod week;

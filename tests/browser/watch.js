@@ -87,6 +87,20 @@
       return { near: near?.candidateType, far: far?.candidateType, over: near?.relayProtocol, direct: / typ (host|srflx|prflx)/.test(known) };
     },
 
+    /** What has come in and gone out over each connection that lives, the quietest first. */
+    async edges() {
+      const alive = connections.filter((one) => one.connectionState === 'connected');
+      const sums = await Promise.all(alive.map(async (pc) => {
+        const sum = { audio: 0, video: 0, audioSent: 0, videoSent: 0 };
+        for (const report of (await pc.getStats()).values()) {
+          if (report.type === 'inbound-rtp') sum[report.kind] += report.packetsReceived;
+          if (report.type === 'outbound-rtp') sum[`${report.kind}Sent`] += report.packetsSent;
+        }
+        return sum;
+      }));
+      return sums.sort((a, b) => a.video - b.video);
+    },
+
     /** What has come in so far over the connection that lives, from the browser's own counters. */
     async media() {
       const pc = connections.findLast((one) => one.connectionState === 'connected');

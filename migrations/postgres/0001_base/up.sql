@@ -518,6 +518,8 @@ CREATE TABLE encounters (
   ended_at timestamptz,
   -- When somebody must see to it, unless both are there again by then.
   interrupted_due_at timestamptz,
+  -- Nobody new comes in.
+  locked boolean NOT NULL DEFAULT false,
   updated_at timestamptz NOT NULL,
   CHECK ((status = 'finished') = (outcome IS NOT NULL)),
   CHECK (interrupted_due_at IS NULL OR status = 'onleave')
@@ -560,12 +562,16 @@ CREATE TABLE encounter_participants (
   id uuid NOT NULL PRIMARY KEY,
   encounter_id uuid NOT NULL REFERENCES encounters (id),
   account_id uuid NOT NULL REFERENCES accounts (id),
-  role text NOT NULL CHECK (role IN ('patient', 'practitioner', 'feldsher', 'relative', 'interpreter')),
+  role text NOT NULL CHECK (role IN ('patient', 'practitioner', 'relative', 'feldsher', 'specialist', 'interpreter', 'trainee')),
   name text NOT NULL,
   state text NOT NULL
     CHECK (state IN ('invited', 'checking', 'waiting', 'admitted', 'connecting', 'connected', 'reconnecting', 'left', 'denied', 'removed')),
   waiting_since timestamptz,
   admitted_at timestamptz,
+  -- At whose device they sit; they have no connection of their own.
+  sits_with_id uuid REFERENCES encounter_participants (id) CHECK (sits_with_id <> id),
+  -- In the side room, which those who are not aside neither hear nor see.
+  aside boolean NOT NULL DEFAULT false,
   updated_at timestamptz NOT NULL,
   UNIQUE (encounter_id, account_id)
 );
@@ -812,7 +818,7 @@ CREATE TABLE call_marks (
   edge text CHECK (length(edge) BETWEEN 1 AND 32),
   rung text CHECK (rung IN ('phone', 'text', 'audio', 'audio_stills', 'small_video', 'video')),
   why text
-    CHECK (why IN ('begun', 'loss', 'rtt', 'bitrate', 'asked', 'data_saver', 'recovered', 'no_media', 'left', 'lost', 'signed_out', 'finished', 'time_over', 'denied', 'held', 'replaced', 'plan')),
+    CHECK (why IN ('begun', 'loss', 'rtt', 'bitrate', 'asked', 'data_saver', 'recovered', 'no_media', 'left', 'lost', 'signed_out', 'finished', 'time_over', 'denied', 'removed', 'held', 'replaced', 'plan')),
   way text
     CHECK (way IN ('host/udp', 'host/tcp', 'srflx/udp', 'srflx/tcp', 'prflx/udp', 'prflx/tcp', 'relay/udp', 'relay/tcp', 'relay/tls', 'other')),
   browser text CHECK (browser IN ('chromium', 'firefox', 'safari', 'other')),

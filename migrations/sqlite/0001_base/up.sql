@@ -515,6 +515,8 @@ CREATE TABLE encounters (
   ended_at INTEGER,
   -- When somebody must see to it, unless both are there again by then.
   interrupted_due_at INTEGER,
+  -- Nobody new comes in.
+  locked INTEGER NOT NULL DEFAULT 0 CHECK (locked IN (0, 1)),
   updated_at INTEGER NOT NULL,
   CHECK ((status = 'finished') = (outcome IS NOT NULL)),
   CHECK (interrupted_due_at IS NULL OR status = 'onleave')
@@ -557,12 +559,16 @@ CREATE TABLE encounter_participants (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
   encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
   account_id BLOB NOT NULL CHECK (length(account_id) = 16) REFERENCES accounts (id),
-  role TEXT NOT NULL CHECK (role IN ('patient', 'practitioner', 'feldsher', 'relative', 'interpreter')),
+  role TEXT NOT NULL CHECK (role IN ('patient', 'practitioner', 'relative', 'feldsher', 'specialist', 'interpreter', 'trainee')),
   name TEXT NOT NULL,
   state TEXT NOT NULL
     CHECK (state IN ('invited', 'checking', 'waiting', 'admitted', 'connecting', 'connected', 'reconnecting', 'left', 'denied', 'removed')),
   waiting_since INTEGER,
   admitted_at INTEGER,
+  -- At whose device they sit; they have no connection of their own.
+  sits_with_id BLOB CHECK (length(sits_with_id) = 16) REFERENCES encounter_participants (id) CHECK (sits_with_id <> id),
+  -- In the side room, which those who are not aside neither hear nor see.
+  aside INTEGER NOT NULL DEFAULT 0 CHECK (aside IN (0, 1)),
   updated_at INTEGER NOT NULL,
   UNIQUE (encounter_id, account_id)
 ) STRICT;
@@ -779,7 +785,7 @@ CREATE TABLE call_marks (
   edge TEXT CHECK (length(edge) BETWEEN 1 AND 32),
   rung TEXT CHECK (rung IN ('phone', 'text', 'audio', 'audio_stills', 'small_video', 'video')),
   why TEXT
-    CHECK (why IN ('begun', 'loss', 'rtt', 'bitrate', 'asked', 'data_saver', 'recovered', 'no_media', 'left', 'lost', 'signed_out', 'finished', 'time_over', 'denied', 'held', 'replaced', 'plan')),
+    CHECK (why IN ('begun', 'loss', 'rtt', 'bitrate', 'asked', 'data_saver', 'recovered', 'no_media', 'left', 'lost', 'signed_out', 'finished', 'time_over', 'denied', 'removed', 'held', 'replaced', 'plan')),
   way TEXT
     CHECK (way IN ('host/udp', 'host/tcp', 'srflx/udp', 'srflx/tcp', 'prflx/udp', 'prflx/tcp', 'relay/udp', 'relay/tcp', 'relay/tls', 'other')),
   browser TEXT CHECK (browser IN ('chromium', 'firefox', 'safari', 'other')),

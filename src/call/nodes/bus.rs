@@ -93,6 +93,11 @@ pub enum Post {
         /// The visit.
         encounter: EncounterId,
     },
+    /// Who takes part in a visit of yours has changed.
+    PartyChanged {
+        /// The visit.
+        encounter: EncounterId,
+    },
     /// There is news in a visit of yours.
     News {
         /// The visit.

@@ -161,6 +161,7 @@ impl Nodes {
         match event {
             tx::Event::Admission(encounter, ..)
             | tx::Event::EncounterOver(encounter)
+            | tx::Event::PartyChanged(encounter, _)
             | tx::Event::Ringing(encounter, ..)
             | tx::Event::CareMoved(encounter)
             | tx::Event::Wrote(encounter)

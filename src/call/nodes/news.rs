@@ -14,7 +14,9 @@ use crate::base::ctx::look_as_system;
 use crate::base::tx::{self, Tx};
 use crate::call::event::{self as call, Event, OverWhy};
 use crate::call::{remember, socket};
-use crate::encounter::{Admission, EncounterId, ParticipantId, ParticipantState, find_participant};
+use crate::encounter::{
+    Admission, EncounterId, ParticipantId, ParticipantState, find_participant, party,
+};
 
 /// How often it is tried to find out whom to tell.
 const TELL_TRIES: usize = 120;
@@ -96,6 +98,7 @@ async fn pass_on(app: &Arc<App>, net: &Net, event: tx::Event) {
             (encounter, Post::Decided { encounter, participant })
         }
         tx::Event::EncounterOver(encounter) => (encounter, Post::Over { encounter }),
+        tx::Event::PartyChanged(encounter, _) => (encounter, Post::PartyChanged { encounter }),
         tx::Event::SessionEnded(session) => {
             if let Some(office) = app.rooms.nodes.office() {
                 office.tell_all(&Post::SignedOut { session });
@@ -142,6 +145,7 @@ async fn hear(app: &Arc<App>, post: Post) {
             let over = Event::Over(OverWhy::Finished);
             remember(app, app.rooms.apply(encounter, None, over)).await;
         }
+        Post::PartyChanged { encounter } => gather(app, encounter).await,
         Post::News { encounter, news } => {
             remember(app, app.rooms.apply(encounter, None, Event::News(news))).await;
         }
@@ -158,6 +162,26 @@ async fn hear(app: &Arc<App>, post: Post) {
         | Post::Send { .. }
         | Post::Close { .. }
         | Post::NotMine { .. } => {}
+    }
+}
+
+/// Brings a room to what is written about who takes part.
+async fn gather(app: &Arc<App>, encounter: EncounterId) {
+    let look = move |tx: &mut Tx| {
+        tx.scope(Action::ReadEncounter)?;
+        party::of(tx, encounter)
+    };
+    for _ in 0..TELL_TRIES {
+        match look_as_system(app, look).await {
+            Ok(party) => {
+                return remember(app, app.rooms.apply(encounter, None, Event::Party(party))).await;
+            }
+            Err(error) => {
+                let code = error.problem().code;
+                tracing::warn!(code, "who takes part could not be read");
+                tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
+            }
+        }
     }
 }
 
@@ -192,6 +216,7 @@ fn admission_of(state: ParticipantState) -> Option<Admission> {
         ParticipantState::Admitted => Some(Admission::Admitted),
         ParticipantState::Waiting => Some(Admission::Held),
         ParticipantState::Denied => Some(Admission::Denied),
+        ParticipantState::Removed => Some(Admission::Removed),
         ParticipantState::Invited | ParticipantState::Left => None,
     }
 }

@@ -96,6 +96,8 @@ text_enum!(
         TimeOver = "time_over",
         /// Somebody was turned away, or lost the right to be here.
         Denied = "denied",
+        /// Somebody was sent out of the visit for good.
+        Removed = "removed",
         /// Somebody was sent back to wait.
         Held = "held",
         /// Somebody came anew, on this device or another.
@@ -129,6 +131,7 @@ impl From<LeftWhy> for MarkWhy {
             LeftWhy::Finished => Self::Finished,
             LeftWhy::TimeOver => Self::TimeOver,
             LeftWhy::Denied => Self::Denied,
+            LeftWhy::Removed => Self::Removed,
         }
     }
 }

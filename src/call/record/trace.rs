@@ -188,6 +188,11 @@ fn whole(value: f64) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::plan::{Media, Plan};
+
+    const BOTH: Media = Media { audio: true, video: true };
+    const PLAN: Plan = Plan { there: BOTH, back: BOTH };
+
     use crate::call::edge::Phase;
 
     fn id(number: u128) -> ParticipantId {
@@ -214,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_minute_is_one_row_whose_figures_are_those_of_its_reports() {
-        let edge = Edge::new(id(1), id(2), 7, Phase::Up);
+        let edge = Edge::new(id(1), id(2), PLAN, 7, Phase::Up);
         let (mut trace, begun) = Trace::of(&edge, at(0));
         assert_eq!((begun.participant, begun.peer), (Some(id(1)), Some(id(2))));
         let first = trace.report(&edge, 1, &quality(100.0), at(5));
@@ -235,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_reports_costs_no_memory() {
-        let edge = Edge::new(id(1), id(2), 7, Phase::Up);
+        let edge = Edge::new(id(1), id(2), PLAN, 7, Phase::Up);
         let (mut trace, _) = Trace::of(&edge, at(0));
         for _ in 0..10_000 {
             trace.report(&edge, 0, &quality(1.0), at(1));

@@ -9,8 +9,9 @@ use crate::base::column::Instant;
 use crate::call::event::{Credentials, Effect, LineId, News};
 use crate::call::ice::IceServer;
 use crate::call::message::{
-    EdgeView, ErrorCode, MESSAGE_BYTES_MAX, Peer, PeerChange, SeatState, Turn,
+    EdgeView, ErrorCode, MESSAGE_BYTES_MAX, Peer, PeerChange, Readiness, SeatState, Turn,
 };
+use crate::encounter::show::Standing;
 use crate::encounter::{ParticipantId, ParticipantRole};
 
 impl Room {
@@ -28,6 +29,7 @@ impl Room {
             "ping_ms": PING_MS,
             "resume_ms": TimeDelta::seconds(seat_secs(role)).num_milliseconds(),
             "limits": {"message_bytes": MESSAGE_BYTES_MAX},
+            "locked": self.is_locked(),
             "server_time": now,
             "roster": self.roster(id), "edges": self.edges_of(id),
             "ice_servers": ice,
@@ -51,7 +53,7 @@ impl Room {
     /// Tells the others about somebody. Who waits hears of practitioners only.
     pub(super) fn mention(&mut self, id: ParticipantId, op: PeerChange, now: Instant) {
         self.rev = self.rev.saturating_add(1);
-        let Some(peer) = self.seat(id).map(view) else { return };
+        let Some(peer) = self.seat(id).map(|seat| self.view(seat)) else { return };
         let body = json!({"rev": self.rev, "op": op, "participant": peer});
         let practitioner = peer.role == ParticipantRole::Practitioner;
         for other in self.ids(|seat| seat.guest.id != id && (seat.guest.admitted || practitioner)) {
@@ -62,7 +64,7 @@ impl Room {
     /// Whoever waits is told how it stands, as soon as it stands otherwise.
     pub(super) fn tell_who_waits(&mut self, now: Instant) {
         for id in self.ids(|seat| !seat.guest.admitted) {
-            if self.seat(id).is_some_and(|seat| seat.told != Some(self.wait_now())) {
+            if self.seat(id).is_some_and(|seat| seat.told.as_ref() != Some(&self.wait_now(id))) {
                 self.tell_waiting(id, now);
             }
         }
@@ -70,12 +72,14 @@ impl Room {
 
     pub(super) fn tell_waiting(&mut self, id: ParticipantId, now: Instant) {
         let Some(seat) = self.seat(id) else { return };
-        let (wait, since) = (self.wait_now(), seat.guest.since);
+        let (wait, since) = (self.wait_now(id), seat.guest.since);
         if let Some(seat) = self.seat_mut(id) {
-            seat.told = Some(wait);
+            seat.told = Some(wait.clone());
         }
-        let Wait { practitioner_here, place } = wait;
-        let mut body = json!({"since": since, "practitioner_here": practitioner_here});
+        let Wait { practitioner_here, place, awaited } = wait;
+        let mut body = json!({
+            "since": since, "practitioner_here": practitioner_here, "awaited": awaited,
+        });
         if let (Some(place), Some(body)) = (place, body.as_object_mut()) {
             let eta = json!({"earliest": place.earliest, "latest": place.latest});
             body.insert("position".to_owned(), place.position.into());
@@ -102,18 +106,24 @@ impl Room {
         }
     }
 
-    pub(super) fn wait_now(&self) -> Wait {
+    /// How it stands for somebody who waits; nobody waits for themself.
+    pub(super) fn wait_now(&self, id: ParticipantId) -> Wait {
         let practitioner_here = self
             .seats
             .iter()
             .any(|seat| seat.guest.role == ParticipantRole::Practitioner && !seat.is_missed());
-        Wait { practitioner_here, place: self.place }
+        let is_here =
+            |one: ParticipantId| one == id || self.seat(one).is_some_and(|seat| !seat.is_missed());
+        let party = self.party.as_ref();
+        let awaited = party.map(|party| party.awaited(is_here)).unwrap_or_default();
+        Wait { practitioner_here, place: self.place, awaited }
     }
 
     pub(super) fn tell_snapshot(&mut self, id: ParticipantId, now: Instant) {
         let body = json!({
             "rev": self.rev, "participant": {"id": id, "role": self.role(id)},
             "roster": self.roster(id), "edges": self.edges_of(id), "server_time": now,
+            "locked": self.is_locked(),
         });
         self.tell(id, "snapshot", &body, now);
     }
@@ -163,29 +173,43 @@ impl Room {
                 let own = seat.guest.id == id;
                 all || own || seat.guest.role == ParticipantRole::Practitioner
             })
-            .map(view)
+            .map(|seat| self.view(seat))
             .collect()
     }
 
     fn edges_of(&self, id: ParticipantId) -> Vec<EdgeView> {
         self.edges.iter().filter_map(|edge| edge.seen_by(id)).collect()
     }
+
+    fn view(&self, seat: &Seat) -> Peer {
+        let aside = self.is_aside(seat.guest.id);
+        Peer {
+            id: seat.guest.id,
+            role: seat.guest.role,
+            name: seat.guest.name.clone(),
+            state: match (seat.guest.admitted, seat.is_missed()) {
+                (true, false) => SeatState::Admitted,
+                (true, true) => SeatState::Reconnecting,
+                (false, false) => SeatState::Waiting,
+                (false, true) => SeatState::Away,
+            },
+            since: seat.guest.since.filter(|_| !seat.guest.admitted),
+            presence: seat.presence,
+            media: seat.media,
+            standing: standing(seat, aside),
+            sits_with: seat.guest.sits_with,
+            aside,
+        }
+    }
 }
 
-fn view(seat: &Seat) -> Peer {
-    Peer {
-        id: seat.guest.id,
-        role: seat.guest.role,
-        name: seat.guest.name.clone(),
-        state: match (seat.guest.admitted, seat.is_missed()) {
-            (true, false) => SeatState::Admitted,
-            (true, true) => SeatState::Reconnecting,
-            (false, false) => SeatState::Waiting,
-            (false, true) => SeatState::Away,
-        },
-        since: seat.guest.since.filter(|_| !seat.guest.admitted),
-        presence: seat.presence,
-        media: seat.media,
+fn standing(seat: &Seat, aside: bool) -> Standing {
+    match (seat.is_missed(), seat.guest.admitted, seat.presence) {
+        (true, ..) => Standing::Disconnected,
+        (false, true, _) if aside => Standing::InSideRoom,
+        (false, true, _) => Standing::InCall,
+        (false, false, Some(Readiness::DeviceCheck)) => Standing::Testing,
+        (false, false, _) => Standing::Ready,
     }
 }
 

@@ -19,7 +19,7 @@ export class Ladder {
     this.picture = h('canvas', { id: 'remote-still', class: 'still', hidden: true, role: 'img', 'aria-label': t('rung.still') });
     this.talk = this.talkBox();
     this.phone = h('div', { id: 'call-phone', class: 'call-phone', hidden: true, role: 'group', 'aria-labelledby': 'call-phone-words' });
-    stage.node.prepend(this.picture);
+    stage.tiles.node.after(this.picture);
     stage.under(this.why, this.phone, this.talk, h('div', { class: 'call-meter' }, h('label', { class: 'check', for: 'data-saver' }, this.saver, h('span', {}, t('rung.saver'))), this.used));
     this.count(0);
     this.timer = setInterval(() => this.sendStills(), 1000);

@@ -1,6 +1,7 @@
-// The stage of a call: two pictures, one line of truth, four controls.
+// The stage of a call: the others, one's own picture, one line of truth, four controls.
 import { t } from './i18n.js';
 import { h, refill, say } from './ui.js';
+import { Tiles } from './call-tiles.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const ICONS = {
@@ -14,20 +15,22 @@ const ICONS = {
 export class Stage {
   /** `act` holds what the controls do: mic(on), camera(on), audioOnly(on), leave(). */
   constructor(act) {
-    this.remote = h('video', { id: 'remote-video', autoplay: true, playsInline: true, hidden: true });
+    this.tiles = new Tiles((blocked) => {
+      if (blocked && this.sound.hidden) say(t('call.sound'));
+      this.sound.hidden = !blocked;
+    });
     this.self = h('video', { id: 'local-video', autoplay: true, playsInline: true, muted: true });
-    this.remoteNote = h('p', { id: 'remote-note', class: 'remote-note', hidden: true });
     this.line = h('p', { id: 'call-state', class: 'call-state', role: 'status', 'aria-live': 'polite', data: { state: 'connecting' } });
     this.queue = h('p', { id: 'call-queue', class: 'call-state', role: 'status', hidden: true });
     this.move = h('a', { id: 'call-move', class: 'button second', hidden: true }, t('wait.move'));
     this.mic = toggle('mic', act.mic);
     this.camera = toggle('camera', act.camera);
     this.voice = toggle('audio-only', act.audioOnly);
-    this.sound = control('sound', t('call.sound'), () => this.play());
+    this.sound = control('sound', t('call.sound'), () => this.tiles.play());
     this.sound.hidden = true;
     this.selfBox = h('div', { class: 'self', hidden: true }, this.self);
     this.node = h('section', { id: 'stage', class: 'stage', 'aria-label': t('call.connecting') },
-      this.remote, h('div', {}, this.line, this.queue, this.move), this.remoteNote, this.selfBox,
+      this.tiles.node, h('div', {}, this.line, this.queue, this.move), this.selfBox,
       this.bottom = h('div', { class: 'bottom' },
         h('div', { class: 'controls' }, this.sound, this.mic, this.camera, this.voice, control('leave', t('call.leave'), () => act.leave(), 'hang'))));
   }
@@ -58,31 +61,6 @@ export class Stage {
     press(this.voice, voiceOnly, t('call.audioonly'));
     this.camera.disabled = voiceOnly || !stream?.getVideoTracks().length;
     this.mic.disabled = !stream?.getAudioTracks().length;
-  }
-
-  showRemote(stream) {
-    if (this.remote.srcObject !== stream) this.remote.srcObject = stream;
-    this.remote.hidden = !stream;
-    this.node.classList.toggle('with-remote', Boolean(stream));
-    if (stream) this.play();
-    else this.remoteNote.hidden = true;
-  }
-
-  /** `still`: the rung of the ladder lets no moving picture through. */
-  remoteMedia(known, still = false) {
-    const off = known?.video === false;
-    const dark = off || still;
-    this.remoteNote.textContent = t('call.audio');
-    this.remoteNote.hidden = !off || this.remote.hidden;
-    // The last frame of a camera that went off would look like a frozen person.
-    this.remote.classList.toggle('dark', dark);
-  }
-
-  /** Without a recent touch a phone may refuse to play sound; then one button asks for it. */
-  play() {
-    this.remote.play().then(() => { this.sound.hidden = true; }, (error) => {
-      if (error.name === 'NotAllowedError') { this.sound.hidden = false; say(t('call.sound')); }
-    });
   }
 }
 

@@ -39,5 +39,12 @@ learn({
   'call.audioonly': ['Только голос', 'Voice only'],
   'call.leave': ['Выйти', 'Leave'],
   'call.sound': ['Включить звук', 'Turn the sound on'],
+  'call.removed': ['Вас больше не ждут на этом приёме.', 'You are no longer expected at this visit.'],
+  'call.awaited': ['Ещё не пришли: {who}.', 'Not here yet: {who}.'],
+  'call.muted': ['без звука', 'muted'],
+  'call.voice': ['только голос', 'voice only'],
+  'call.silent': ['связь пропала', 'connection lost'],
+  'call.aside': ['в соседней комнате', 'in the side room'],
+  'call.apart': ['в общей комнате', 'with the others'],
   'call.other': ['собеседник', 'the other side'],
 });

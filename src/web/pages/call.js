@@ -1,5 +1,6 @@
 // A call: the seat, the edges to the others, the stage, and one truthful line of state.
 import './call-words.js';
+import './role-words.js';
 import { t } from './i18n.js';
 import * as api from './api.js';
 import { Signal, Seat } from './signal.js';
@@ -68,7 +69,7 @@ export class Call extends EventTarget {
   remember() {
     const { seat } = this.signal;
     if (this.over || !seat?.sid) return;
-    Seat.write(this.side, { ...seat, encounter: this.encounter, me: this.me, ice: this.ice, wish: this.wish, edges: [...this.edges.values()].map(({ id, peer, policy }) => ({ id, peer, policy })) });
+    Seat.write(this.side, { ...seat, encounter: this.encounter, me: this.me, ice: this.ice, wish: this.wish, edges: [...this.edges.values()].map(({ id, peer, policy, flow }) => ({ id, peer, policy, flow })) });
   }
 
   /* What the server says */
@@ -80,14 +81,15 @@ export class Call extends EventTarget {
       resumed: () => { this.returning = true; },
       snapshot: () => this.seated(body, false),
       peer: () => this.peer(body),
-      waiting: () => { this.mark('waiting', body.since); this.place = body.position ? body : null; },
+      waiting: () => { this.mark('waiting', body.since); this.place = body.position ? body : null; this.awaited = body.awaited ?? []; },
       admitted: () => this.mark('admitted'),
       denied: () => this.finish('denied'),
+      removed: () => this.finish('removed'),
+      lock: () => { this.locked = body.locked; this.changed(); },
       negotiate: () => this.edge(message.edge, body.peer).negotiate(body),
       offer: () => this.edge(message.edge).receive(message),
       answer: () => this.edge(message.edge).receive(message),
       candidate: () => this.edge(message.edge).receive(message),
-      media_state: () => { this.far = body; },
       ended: () => this.finish('ended', null, body),
       ringing: () => this.news(kind), care: () => this.news(kind), chat: () => this.news(kind),
       rung: () => { if (this.edges.has(body.edge)) this.edge(body.edge).climb(body); },
@@ -99,6 +101,7 @@ export class Call extends EventTarget {
   seated(body, fresh) {
     if (body.participant) this.me = body.participant.id;
     if (body.ice_servers) this.ice = body.ice_servers;
+    if (body.locked !== undefined) this.locked = body.locked;
     if (body.roster) this.roster = new Map(body.roster.map((one) => [one.id, one]));
     if (fresh) for (const edge of this.edges.values()) edge.close();
     if (fresh) this.edges.clear();
@@ -106,12 +109,15 @@ export class Call extends EventTarget {
     for (const known of body.edges ?? (this.returning ? this.before?.edges : null) ?? []) {
       this.adopt(known);
       const edge = this.edge(known.id, known.peer);
+      edge.plan(known.send, known.receive);
       if (known.ladder && known.ladder.step !== edge.ladder.step) edge.climb(known.ladder);
       if (!edge.pc && known.gen) Object.assign(edge, { gen: known.gen, offerer: known.role === 'offerer', polite: known.polite });
       // A reloaded page has the seat but not the connection: it asks for a new one.
       if (this.returning && !edge.pc && !fresh) this.signal.send('negotiate_request', { edge: known.id, why: 'reload' }, { edge: known.id });
       else if (this.returning && edge.pc && !edge.up) edge.later(0);
     }
+    // Whom the snapshot does not name there is nothing to say to: they went aside, or one did oneself.
+    if (body.edges && !fresh) for (const id of [...this.edges.keys()]) if (!body.edges.some((known) => known.id === id)) this.end(id);
     this.returning = false;
     this.part();
     this.tellMedia();
@@ -133,10 +139,13 @@ export class Call extends EventTarget {
     for (const [id, edge] of this.edges) {
       const far = this.roster.get(edge.peer);
       if (!edge.peer || (far && INSIDE.includes(far.state))) continue;
-      edge.close();
-      this.edges.delete(id);
-      this.stage.showRemote(null);
+      this.end(id);
     }
+  }
+
+  end(id) {
+    this.edges.get(id)?.close();
+    this.edges.delete(id);
   }
 
   mark(state, since) {
@@ -147,7 +156,6 @@ export class Call extends EventTarget {
   hangUp() {
     for (const edge of this.edges.values()) edge.close();
     this.edges.clear();
-    this.stage.showRemote(null);
   }
 
   /** There is something new that is asked for over HTTP. */
@@ -179,12 +187,12 @@ export class Call extends EventTarget {
     this.replaceFor(peer, id);
     if (this.edges.has(id)) return Object.assign(this.edges.get(id), peer ? { peer } : {});
     const edge = new Edge(id, { send: (kind, body, extra) => this.signal.send(kind, body, extra), ice: () => this.ice, tracks: () => this.tracks(), here: ({ peer: far }) => this.here(far) });
-    edge.addEventListener('stream', ({ detail }) => this.stage.showRemote(detail));
+    edge.addEventListener('stream', () => this.draw());
     edge.addEventListener('state', () => this.draw());
     this.ladder.follow(edge);
     // An offer may be replayed before the server says again how this edge may go.
-    const { policy } = this.before?.edges?.find((known) => known.id === id) ?? {};
-    Object.assign(edge, { peer, policy });
+    const { policy, flow } = this.before?.edges?.find((known) => known.id === id) ?? {};
+    Object.assign(edge, { peer, policy, ...(flow ? { flow } : {}) });
     this.edges.set(id, edge);
     return edge;
   }
@@ -197,6 +205,7 @@ export class Call extends EventTarget {
   /* Media */
 
   tracks() {
+    if (this.roster.get(this.me)?.role === 'trainee') return { audio: null, video: null };
     const [audio] = this.stream.getAudioTracks();
     const [video] = this.stream.getVideoTracks();
     return { audio: audio ?? null, video: this.wish.voiceOnly || !this.wish.camera ? null : video ?? null };
@@ -222,15 +231,34 @@ export class Call extends EventTarget {
 
   draw() {
     this.stage.local(this.stream, this.wish);
-    this.stage.remoteMedia([...this.roster.values()].find((one) => one.id !== this.me && INSIDE.includes(one.state))?.media ?? this.far, this.ladder.worst?.ladder.send.video === null);
+    this.stage.tiles.draw(this.others());
+    this.stage.node.classList.toggle('with-remote', this.edges.size > 0);
     const [name, values = {}] = this.verdict();
     this.stage.state(name.split('.')[0], t(`call.${name}`, values));
     const waits = name.startsWith('waiting') && this.place;
-    this.stage.wait(waits ? waitWords(this.place, this.zone).join(' ') : '', waits && this.place.late_minutes && this.appointment);
+    const missed = name.startsWith('waiting') && this.awaited?.length ? t('call.awaited', { who: this.awaited.map((role) => t(`role.${role}`).toLowerCase()).join(', ') }) : '';
+    this.stage.wait([...(waits ? waitWords(this.place, this.zone) : []), missed].filter(Boolean).join(' '), waits && this.place.late_minutes && this.appointment);
     if (this.shown !== name) {
       this.shown = name;
       this.dispatchEvent(new CustomEvent('state', { detail: name }));
     }
+  }
+
+  /** Whoever is in the room, as a tile shows them. Who sits at another's device stands on that tile. */
+  others() {
+    const all = [...this.roster.values()].filter((one) => one.id !== this.me && INSIDE.includes(one.state));
+    const hosted = (one) => one.sits_with && all.some((other) => other.id === one.sits_with);
+    const aside = this.roster.get(this.me)?.aside ?? false;
+    return all.filter((one) => !hosted(one) && one.sits_with !== this.me).map((one) => {
+      const edge = [...this.edges.values()].find((known) => known.peer === one.id && known.pc);
+      const apart = (one.aside ?? false) !== aside;
+      return {
+        ...one, stream: edge?.state === 'down' ? null : edge?.stream, seen: edge?.flow.receive.video ?? true,
+        still: edge?.ladder.send.video === null,
+        note: apart ? t(aside ? 'call.apart' : 'call.aside') : one.state === 'reconnecting' ? t('call.silent') : '',
+        beside: all.filter((other) => other.sits_with === one.id).map((other) => other.name),
+      };
+    });
   }
 
   verdict() {
@@ -245,7 +273,8 @@ export class Call extends EventTarget {
       return [doctor ? 'waiting' : 'waiting.alone', { since: this.since(me) }];
     }
     const inside = others.filter((one) => INSIDE.includes(one.state));
-    const name = inside[0]?.name ?? t('call.other');
+    const reached = inside.filter((one) => edges.some((edge) => edge.up && edge.peer === one.id)).map((one) => one.name);
+    const name = reached.join(', ') || inside[0]?.name || t('call.other');
     if (up) return ['in_call', { name }];
     if (inside.some((one) => one.state === 'reconnecting')) return ['peer_lost', { name }];
     if (edges.some((edge) => edge.state === 'recovering')) return ['recovering'];

@@ -7,6 +7,7 @@ import { clock, dayKey, shiftDay, startOfDay, longDay, namedDay, waitingFor, now
 
 const DAY_POLL_S = 10;
 const WAITING_POLL_S = 4;
+const INVITED_POLL_S = 30;
 const MOVING = ['arrived', 'in-progress', 'onleave'];
 
 export async function day(state) {
@@ -18,7 +19,9 @@ export async function day(state) {
   const list = h('ul', { id: 'appointments', class: 'list' });
   const picker = h('input', { id: 'day', type: 'date', 'aria-label': t('day.date'), on: { change: () => picker.value && go(picker.value) } });
   const late = lateControl({ practitioner: state.me.practitioner, zone });
+  const guests = h('section', { id: 'invitations', class: 'stack', hidden: true });
   show(title,
+    guests,
     h('section', { class: 'stack' }, h('h2', {}, t('day.waiting')), waiting),
     h('div', { class: 'spread' },
       h('h2', {}, t('day.appointments')),
@@ -55,7 +58,17 @@ export async function day(state) {
   }
   const days = poll(load, DAY_POLL_S);
   const room = poll(async () => drawWaiting(waiting, await api.items('/v1/waiting-room'), zone), WAITING_POLL_S);
-  onLeave(() => { days.stop(); room.stop(); });
+  const asked = poll(async () => {
+    const items = await api.items('/v1/invitations');
+    const mark = JSON.stringify(items.map((one) => [one.encounter.id, one.start]));
+    if (guests.drawn === mark) return;
+    guests.drawn = mark;
+    guests.hidden = !items.length;
+    if (!items.length) return;
+    const { invitation } = await import('./guest-visit.js');
+    refill(guests, h('h2', {}, t('day.asked')), items.map(invitation));
+  }, INVITED_POLL_S);
+  onLeave(() => { days.stop(); room.stop(); asked.stop(); });
 
   function go(next) {
     key = next;

@@ -57,7 +57,10 @@ class Room {
     this.ends = h('div', { id: 'visit-ends', class: 'stack' });
     this.care = careBox({ encounter: this.id, zone: this.zone, present: () => this.present() });
     this.chat = chatPanel({ encounter: this.id, side: 'doctor', zone: this.zone });
-    const left = h('div', { class: 'stack sticky' }, this.doorBox, this.callPlace, problemBox(), this.care.node, this.chat.node, this.ends);
+    const { People } = await import('./people.js');
+    this.people = new People({ path: this.path, clinic: this.me.practitioner.organization.id, conducts: true, changed: () => { this.doorMark = ''; return this.watch ? this.watch.now() : this.people.look(); } });
+    this.people.node.hidden = this.over;
+    const left = h('div', { class: 'stack sticky' }, this.doorBox, this.callPlace, problemBox(), this.care.node, this.people.node, this.chat.node, this.ends);
     const right = h('div', { class: 'stack' }, h('p', { class: 'loading' }, t('loading')));
     show(
       h('div', { class: 'spread' },
@@ -71,6 +74,7 @@ class Room {
     const note = editor.open().then(() => refill(right, editor.node, past), (error) => refill(right, h('p', { class: 'problem' }, words(error)), past));
     this.drawEnds();
     this.attend();
+    if (!this.over) this.people.look().catch(() => {});
     await Promise.all([note, this.enter()]);
   }
 
@@ -143,6 +147,7 @@ class Room {
       : t('dv.finished', { outcome: t(`outcome.${this.visit.outcome ?? 'completed'}`).toLowerCase() });
     refill(this.callPlace, h('p', { id: 'visit-finished', class: 'good', role: 'status', data: { outcome: this.visit.outcome ?? '' } }, text));
     this.doorBox.hidden = true;
+    this.people.node.hidden = true;
     this.watch?.stop();
     this.drawEnds();
   }
@@ -163,6 +168,7 @@ class Room {
 
   async lookAtDoor() {
     if (this.over) return;
+    this.people.look(this.call?.roster).catch(() => {});
     const { items } = (await api.call('GET', `${this.path}/waiting-room`)).data;
     const others = items.filter((one) => one.role !== 'practitioner' && ['waiting', 'reconnecting', 'checking'].includes(one.state));
     const inside = this.call ? [...this.call.roster.values()].filter((one) => one.role !== 'practitioner' && ['admitted', 'connecting', 'connected', 'reconnecting'].includes(one.state)) : [];
@@ -198,7 +204,7 @@ class Room {
     });
     return h('li', { class: 'entry waiting', data: { participant: one.id, state: one.state } },
       since ? h('time', {}, clock(since, this.zone)) : h('span'),
-      h('div', {}, h('strong', {}, one.name), since && h('p', { class: 'hint' }, waitingFor(since))),
+      h('div', {}, h('strong', {}, one.name), one.role !== 'patient' && h('p', { class: 'hint' }, t(`role.${one.role}`)), since && h('p', { class: 'hint' }, waitingFor(since))),
       h('div', { class: 'row' },
         h('button', { type: 'button', class: 'primary admit', on: { click: act('admit') } }, t('dv.admit')),
         h('button', { type: 'button', class: 'quiet deny', on: { click: act('deny') } }, t('dv.deny'))));
@@ -211,7 +217,7 @@ class Room {
     const hold = (this.inside ?? []).map((one) => h('button', {
       type: 'button', class: 'second hold', data: { participant: one.id },
       on: { click: (event) => busy(event.currentTarget, async () => { await api.post(`${this.path}/hold`, { participant: one.id }); this.doorMark = ''; await this.watch?.now(); }) },
-    }, t('dv.hold')));
+    }, this.inside.length > 1 ? `${t('dv.hold')}: ${one.name}` : t('dv.hold')));
     if (this.visit.can_join === false && this.visit.reason === 'too_early') return refill(this.ends);
     return refill(this.ends,
       h('div', { class: 'row' }, hold,

@@ -15,6 +15,7 @@ const mine = () => ({ practitioner: state.me.practitioner, organization: state.m
 const routes = [
   [/^#\/visit\/([\w-]+)$/, (id) => visit(id, state)],
   [/^#\/timeline\/([\w-]+)$/, async (id) => (await import('./timeline.js')).timelineScreen(id, state)],
+  [/^#\/guest\/([\w-]+)$/, async (id) => (await import('./guest-visit.js')).guest(id)],
   [/^#\/week$/, async () => (await import('./doctor-week.js')).week(mine())],
   [/^#\/hours$/, async () => (await import('./doctor-hours.js')).hours(mine())],
   [/^#\/leave\/([\w-]+)$/, async (id) => (await import('./doctor-leave.js')).settle(id, mine())],

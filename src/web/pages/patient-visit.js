@@ -60,10 +60,16 @@ function lobby(first, note = '') {
   const wait = waitCard(first);
   const calls = h('div', {});
   const talk = h('div', { class: 'stack' });
+  const others = h('div', { id: 'others' });
+  import('./people.js').then(async ({ People }) => {
+    const panel = new People({ path: `/v1/encounters/${first.id}`, changed: () => panel.look() });
+    await panel.look();
+    refill(others, panel.node);
+  }).catch(() => {});
   show(h('h1', {}, t('visit.title')), calls,
     note && h('p', { id: 'visit-left', class: 'good', role: 'status' }, note),
     h('div', { class: 'card' }, whenLine(first), h('p', {}, h('strong', {}, first.practitioner.name)), h('p', {}, first.service.name)),
-    wait.node, problemBox(), place, talk,
+    wait.node, problemBox(), place, talk, others,
     h('a', { class: 'button quiet', href: '#/', id: 'to-home' }, t('visit.home')));
   let cared = null;
   let last = null;

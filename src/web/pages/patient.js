@@ -13,11 +13,18 @@ const routes = [
   [/^#\/book$/, async () => (await import('./patient-book.js')).book(state.me)],
   [/^#\/visit\/([\w-]+)$/, async (id) => (await import('./patient-visit.js')).visit(id)],
   [/^#\/probe\/([\w-]+)$/, async (id) => (await import('./patient-probe.js')).probeScreen(id)],
+  [/^#\/guest\/([\w-]+)$/, async (id) => (await import('./guest-visit.js')).guest(id)],
   [/^#\/move\/([\w-]+)$/, async (id) => (await import('./patient-move.js')).move(id, state.me)],
   [/^#\/offer\/([\w-]+)$/, async (id) => (await import('./patient-move.js')).offer(id, state.me)],
   [/^#\/note\/([\w-]+)$/, async (id) => (await import('./patient-note.js')).noteScreen(id, state.me.patient.time_zone)],
-  [/^/, async () => (await import('./patient-home.js')).home(state.me)],
+  [/^/, async () => (state.me.patient ? (await import('./patient-home.js')).home(state.me) : (await import('./guest-visit.js')).guestHome(notPatient))],
 ];
+
+/** Whoever is nobody's patient here and is asked to no visit of others. */
+function notPatient() {
+  show(h('h1', {}, t('brand')), h('p', { id: 'not-patient' }, t('home.notpatient')),
+    h('a', { class: 'button second', href: '/doctor' }, t('home.doctorpage')));
+}
 
 /** The visit in which this tab was sitting when it was reloaded. */
 const seatedIn = () => JSON.parse(sessionStorage.getItem('feldsher.seat.patient') ?? 'null')?.encounter ?? null;
@@ -58,10 +65,6 @@ async function start() {
     return error.status === 401 ? undefined : failed(error);
   }
   $('#sign-out').hidden = false;
-  if (!state.me.patient) {
-    return show(h('h1', {}, t('brand')), h('p', { id: 'not-patient' }, t('home.notpatient')),
-      h('a', { class: 'button second', href: '/doctor' }, t('home.doctorpage')));
-  }
   // A reload in the middle of a call comes straight back to the call.
   const seat = seatedIn();
   if (seat && location.hash !== `#/visit/${seat}`) location.replace(`#/visit/${seat}`);

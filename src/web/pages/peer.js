@@ -7,6 +7,9 @@ const STEP_MS = 8000;
 const RESTARTS_MAX = 2;
 const REBUILDS_BEFORE_VOICE = 1;
 
+// Before the server has said what flows here.
+const BOTH = { audio: true, video: true };
+
 export class Edge extends EventTarget {
   /** `here` says whether the far side can answer at all; without it mending would only make noise. */
   constructor(id, { send, ice, tracks, here }) {
@@ -15,6 +18,7 @@ export class Edge extends EventTarget {
     this.step = 0;
     this.ladder = BEGIN;
     this.early = [];
+    this.flow = { send: BOTH, receive: BOTH };
     this.work = Promise.resolve();
   }
 
@@ -79,7 +83,8 @@ export class Edge extends EventTarget {
 
   /* Negotiation: the server names the offerer; both sides survive a surprise all the same */
 
-  negotiate({ role, polite, gen, fresh, ice_policy: policy }) {
+  negotiate({ role, polite, gen, fresh, ice_policy: policy, send, receive }) {
+    this.plan(send, receive);
     this.offerer = role === 'offerer';
     this.polite = polite ?? !this.offerer;
     return this.inTurn(async () => {
@@ -95,8 +100,7 @@ export class Edge extends EventTarget {
   async offer(iceRestart) {
     const { pc } = this;
     if (!pc.getTransceivers().length) {
-      pc.addTransceiver('audio', { direction: 'sendrecv' });
-      pc.addTransceiver('video', { direction: 'sendrecv' });
+      for (const kind of ['audio', 'video']) pc.addTransceiver(kind, { direction: this.direction(kind) });
     }
     await this.attach();
     if (pc.signalingState === 'have-local-offer') await pc.setLocalDescription({ type: 'rollback' });
@@ -127,7 +131,7 @@ export class Edge extends EventTarget {
     Object.assign(this, { neg, gen });
     if (this.state !== 'up') this.become('negotiating');
     await pc.setRemoteDescription({ type: 'offer', sdp: thrifty(sdp) });
-    for (const transceiver of pc.getTransceivers()) transceiver.direction = 'sendrecv';
+    for (const transceiver of pc.getTransceivers()) transceiver.direction = this.direction(transceiver.receiver.track.kind);
     await this.attach();
     await pc.setLocalDescription(await pc.createAnswer());
     this.signal('answer', { sdp: pc.localDescription.sdp });
@@ -161,8 +165,20 @@ export class Edge extends EventTarget {
 
   /* Media */
 
+  /** What the server wants to flow here, each way: what nobody needs costs nobody's line. */
+  plan(send, receive) {
+    if (send && receive) this.flow = { send, receive };
+  }
+
+  direction(kind) {
+    const { send, receive } = this.flow;
+    if (send[kind]) return receive[kind] ? 'sendrecv' : 'sendonly';
+    return receive[kind] ? 'recvonly' : 'inactive';
+  }
+
   async attach() {
     const wanted = passing(this.tracks(), this.ladder);
+    for (const kind of ['audio', 'video']) if (!this.flow.send[kind]) wanted[kind] = null;
     // The last try to mend a line goes with the voice alone.
     if (this.narrow) wanted.video = null;
     await Promise.all(this.pc.getTransceivers().map((transceiver) =>

@@ -32,6 +32,7 @@ fn words(relation: Relation) -> &'static str {
         Relation::SignedIn => "whoever is signed in",
         Relation::Myself => "the patient",
         Relation::Conducts => "the practitioner whose it is",
+        Relation::Guest => "who is asked to come",
         Relation::Author => "its author",
         Relation::Treats => "who treats the patient",
         Relation::Doctor => "the clinic's doctors",

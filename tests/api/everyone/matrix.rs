@@ -219,6 +219,12 @@ on_both! {
                 assert_eq!(doctor.post(&path, &body).await.refused(404), "not_found", "{path}");
             }
         }
+        for act in ["remove", "side"] {
+            let (visit, guest) = (home.id("live"), abroad.id("guest"));
+            let path = format!("/v1/encounters/{visit}/participants/{guest}/{act}");
+            let body = if act == "side" { json!({"aside": true}) } else { json!({}) };
+            assert_eq!(doctor.post(&path, &body).await.refused(404), "not_found", "{path}");
+        }
         let path = format!("/v1/practitioners/{}/absences/{}", home.id("practitioner"), abroad.id("absence"));
         let removed = doctor.send(doctor.request(Method::DELETE, &path), None).await;
         assert_eq!(removed.refused(404), "not_found");

@@ -60,6 +60,7 @@ fn callers() -> Vec<(&'static str, Caller)> {
         ("registrar", member(30, Role::Registrar, HERE, Active)),
         ("clinic_admin", member(31, Role::ClinicAdmin, HERE, Active)),
         ("system_admin", Person { system_admin: true, ..person(32) }),
+        ("guest", person(60)),
         ("doctor elsewhere", member(40, Role::Doctor, ELSEWHERE, Active)),
         ("registrar elsewhere", member(41, Role::Registrar, ELSEWHERE, Active)),
         ("clinic_admin elsewhere", member(42, Role::ClinicAdmin, ELSEWHERE, Active)),
@@ -80,6 +81,7 @@ fn objects(caller: &str) -> Vec<(&'static str, Facts)> {
         organization: Some(organization(HERE)),
         patient: Some(PatientId(uuid(10))),
         practitioner: Some(PractitionerId(uuid(20))),
+        guest: caller == "guest",
         ..Facts::NONE
     };
     let treats = caller == "treating doctor";

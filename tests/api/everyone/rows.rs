@@ -419,11 +419,32 @@ pub fn rows() -> Vec<Row> {
             .may(PLANNERS)
             .see(&[Asha, Feldsher]),
         row("GET", "/v1/encounters/{id}").of("live").may(VISIBLE),
-        row("POST", "/v1/encounters/{id}/join").of("live").may(BOTH).see(OFFICE),
+        row("POST", "/v1/encounters/{id}/join")
+            .of("live")
+            .may(&[Asha, Doctor, Colleague])
+            .see(OFFICE),
+        row("POST", "/v1/encounters/{id}/participants")
+            .of("second")
+            .body(|_| json!({"role": "relative", "name": "Ольга", "phone": "+70000000091"}))
+            .may(VISIBLE),
+        row("GET", "/v1/encounters/{id}/participants").of("live").may(VISIBLE),
+        row("POST", "/v1/encounters/{id}/participants/{guest}/remove").of("live").may(VISIBLE),
+        row("POST", "/v1/encounters/{id}/lock")
+            .of("live")
+            .body(|_| json!({"locked": false}))
+            .may(DOCTOR)
+            .see(VISIBLE),
+        row("GET", "/v1/encounters/{id}/invitation").of("live").may(&[Colleague]),
+        row("GET", "/v1/invitations").may(EVERYONE).lists("live", &[Colleague]),
         row("GET", "/v1/encounters/{id}/waiting").of("live").may(VISIBLE),
         row("GET", "/v1/encounters/{id}/waiting-room").of("live").may(DOCTOR).see(VISIBLE),
         row("GET", "/v1/waiting-room").may(EVERYONE).lists("live", DOCTOR),
         row("POST", "/v1/encounters/{id}/admit").of("live").body(decide).may(DOCTOR).see(VISIBLE),
+        row("POST", "/v1/encounters/{id}/participants/{participant}/side")
+            .of("live")
+            .body(|_| json!({"aside": false}))
+            .may(DOCTOR)
+            .see(VISIBLE),
         row("POST", "/v1/encounters/{id}/hold").of("live").body(decide).may(DOCTOR).see(VISIBLE),
         row("POST", "/v1/encounters/{id}/deny").of("live").body(decide).may(DOCTOR).see(VISIBLE),
         row("POST", "/v1/encounters/{id}/probes")

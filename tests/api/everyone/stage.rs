@@ -47,6 +47,8 @@ impl Place {
             .replace("{closure}", self.id("closure"))
             .replace("{account}", self.id("account"))
             .replace("{ring}", self.id("ring"))
+            .replace("{guest}", self.id("guest"))
+            .replace("{participant}", self.id("participant"))
             .replace("{role}", "registrar")
             .replace("{token}", "0123456789abcdef")
             .replace("{probe}", self.id("probe"))
@@ -166,6 +168,9 @@ impl Stage {
         };
         furnish(world, &mut abroad, cast).await;
 
+        let guests = format!("/v1/encounters/{}/participants", home.id("live"));
+        let advice = json!({"role": "specialist", "practitioner": world.colleague.id});
+        made(&people[&Who::Doctor].client, &guests, advice).await;
         let admin = &people[&Who::SystemAdmin].client;
         let members = format!("/v1/organizations/{}/members", world.clinic);
         let listed = admin.get(&members).await.expect(200);
@@ -295,6 +300,9 @@ async fn furnish(world: &World, place: &mut Place, cast: Cast<'_>) {
             let rings = format!("/v1/encounters/{}/rings", place.id(name));
             place.keep("ring", &made(&doctor.client, &rings, json!({})).await["id"]);
             place.keep("task", &json!(task_about(world, place.id(name), doctor).await));
+            let guests = format!("/v1/encounters/{}/participants", place.id(name));
+            let sister = json!({"role": "relative", "name": "Сестра", "phone": "+70000000092"});
+            place.keep("guest", &made(&patient.client, &guests, sister).await["id"]);
         }
         // As when both have come over their sockets.
         let code = booked["code"].as_str().unwrap();

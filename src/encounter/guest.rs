@@ -1,0 +1,430 @@
+//! Others who take part in a visit: asked to come by the patient or by the clinic, let in like the
+//! patient, and sent out again.
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::access::Facts;
+use crate::access::caller::{Caller, MembershipState};
+use crate::access::table::Action;
+use crate::account::limit::{self, Limit};
+use crate::account::phone::Phone;
+use crate::account::{self, AccountId};
+use crate::base::column::text_enum;
+use crate::base::error::Error;
+use crate::base::language::Language;
+use crate::base::name::Name;
+use crate::base::page::Page;
+use crate::base::problem;
+use crate::base::schema::{encounter_participants, encounters, rtc_sessions, rtc_tickets};
+use crate::base::tx::{Event, Tx};
+use crate::encounter::door::Closed;
+use crate::encounter::show::{Participant, show};
+use crate::encounter::{
+    Admission, EncounterId, EncounterRow, ParticipantId, ParticipantRole, ParticipantRow,
+    ParticipantState, facts, find_participant, find_row, lock_row, participants, party, presence,
+};
+use crate::message;
+use crate::patient;
+use crate::practitioner::{self, Colleague, PractitionerId, PractitionerKind};
+
+/// How many devices talk in one visit: each sends to each of the others, and a village line
+/// carries three pictures at most.
+pub const ENDPOINTS_MAX: usize = 4;
+/// How many people take part in one visit, the patient and the practitioner included.
+pub const PEOPLE_MAX: usize = 6;
+/// How many invitations one visit sends in a day: each is a text to a telephone.
+const INVITATIONS_PER_DAY: u32 = 12;
+
+text_enum!(
+    /// As what somebody can be asked to come.
+    GuestRole {
+        /// Stands by the patient.
+        Relative = "relative",
+        /// Is with the patient in a village that has no doctor.
+        Feldsher = "feldsher",
+        /// A second doctor, who is asked.
+        Specialist = "specialist",
+        /// Translates.
+        Interpreter = "interpreter",
+        /// Learns: hears and sees, and sends nothing.
+        Trainee = "trainee",
+    }
+);
+
+impl GuestRole {
+    fn role(self) -> ParticipantRole {
+        match self {
+            Self::Relative => ParticipantRole::Relative,
+            Self::Feldsher => ParticipantRole::Feldsher,
+            Self::Specialist => ParticipantRole::Specialist,
+            Self::Interpreter => ParticipantRole::Interpreter,
+            Self::Trainee => ParticipantRole::Trainee,
+        }
+    }
+}
+
+/// Somebody who is asked to come.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Invite {
+    /// As what.
+    pub role: GuestRole,
+    /// The name that the others see; left out: the practitioner's own.
+    pub name: Option<Name>,
+    /// The telephone they sign in with: a relative, an interpreter.
+    pub phone: Option<Phone>,
+    /// Somebody of the visit's clinic who gives care there; instead of a telephone.
+    pub practitioner: Option<PractitionerId>,
+    /// At whose device they sit; left out: at one of their own.
+    pub sits_with: Option<ParticipantId>,
+    /// The language of the text to that telephone; left out: the caller's.
+    pub language: Option<Language>,
+}
+
+/// What the access decision must know of a visit, with whether the caller is asked to come to it.
+pub fn facts_for(tx: &mut Tx, row: &EncounterRow) -> Result<Facts, Error> {
+    let Caller::Person(person) = &tx.caller else { return Ok(facts(row)) };
+    let account = person.account;
+    let employed = person.memberships.iter().any(|member| {
+        member.organization == row.organization_id && member.state == MembershipState::Active
+    });
+    let role: Option<ParticipantRole> = encounter_participants::table
+        .filter(encounter_participants::encounter_id.eq(row.id))
+        .filter(encounter_participants::account_id.eq(account))
+        .filter(encounter_participants::state.ne(ParticipantState::Removed))
+        .select(encounter_participants::role)
+        .get_result(tx.conn)
+        .optional()?;
+    let guest = role.is_some_and(|role| is_kin(role) || (is_staff(role) && employed));
+    Ok(Facts { guest, ..facts(row) })
+}
+
+fn is_kin(role: ParticipantRole) -> bool {
+    matches!(role, ParticipantRole::Relative | ParticipantRole::Interpreter)
+}
+
+fn is_staff(role: ParticipantRole) -> bool {
+    match role {
+        ParticipantRole::Feldsher | ParticipantRole::Specialist | ParticipantRole::Trainee => true,
+        ParticipantRole::Patient
+        | ParticipantRole::Practitioner
+        | ParticipantRole::Relative
+        | ParticipantRole::Interpreter => false,
+    }
+}
+
+/// Whether somebody is here by invitation, and not because the visit is theirs.
+pub fn is_guest(role: ParticipantRole) -> bool {
+    is_kin(role) || is_staff(role)
+}
+
+/// Asks somebody to come, and tells them by SMS. Whoever was sent out may be asked again.
+/// 409 `room_locked`, `room_full`, `already_exists`; 410 `visit_over`; 422 where role, telephone and
+/// practitioner do not fit, `unknown_reference` where somebody named is not there; 429 after too
+/// many in a day.
+pub fn invite(tx: &mut Tx, id: EncounterId, wanted: &Invite) -> Result<Participant, Error> {
+    let row = find_row(tx, id)?;
+    let action = inviting(wanted.role.role(), wanted.practitioner.is_some());
+    tx.allow(action, &facts(&row))?;
+    let row = lock_row(tx, id)?;
+    check_open(tx, &row)?;
+    let (account, name) = whom(tx, &row, wanted)?;
+    expect_principals(tx, &row)?;
+    let people = participants(tx, id)?;
+    let known = people.iter().find(|one| one.account_id == account).cloned();
+    if known.as_ref().is_some_and(|known| known.state != ParticipantState::Removed) {
+        return Err(Error::from(&problem::ALREADY_EXISTS));
+    }
+    check_place(&people, wanted.sits_with)?;
+    let day = TimeDelta::days(1);
+    let limit = Limit { name: "invite.visit.day", hits_max: INVITATIONS_PER_DAY, window: day };
+    limit::take(tx, &limit, &id.to_string())?;
+    let guest = NewGuest { account, role: wanted.role.role(), name, sits_with: wanted.sits_with };
+    let participant = put(tx, id, known.map(|known| known.id), guest)?;
+    let visit = show(tx, id)?;
+    message::guest::tell(tx, account, (&visit, participant))?;
+    party::tell(tx, id)?;
+    tx.record(action, "Encounter", id.0, &facts(&row));
+    Ok(find_participant(tx, id, participant)?.into())
+}
+
+/// The patient brings who helps them; who comes from the clinic is the clinic's to say.
+fn inviting(role: ParticipantRole, from_clinic: bool) -> Action {
+    if is_kin(role) && !from_clinic { Action::InviteKin } else { Action::InviteStaff }
+}
+
+fn check_open(tx: &mut Tx, row: &EncounterRow) -> Result<(), Error> {
+    match show(tx, row.id)?.door.reason {
+        None | Some(Closed::TooEarly) => {}
+        Some(Closed::OnHold) => return Err(Error::from(&problem::BAD_STATE)),
+        Some(Closed::Over | Closed::Cancelled) => return Err(Error::from(&problem::VISIT_OVER)),
+    }
+    if row.locked { Err(Error::from(&problem::ROOM_LOCKED)) } else { Ok(()) }
+}
+
+/// Whose account it is, and the name that the others see.
+fn whom(tx: &mut Tx, row: &EncounterRow, wanted: &Invite) -> Result<(AccountId, String), Error> {
+    let wrong = |field| Error::field(&problem::INVALID_BODY, field);
+    let role = wanted.role.role();
+    match (&wanted.phone, wanted.practitioner) {
+        (Some(_), Some(_)) => Err(wrong("/phone")),
+        (None, None) => Err(wrong(if is_kin(role) { "/phone" } else { "/practitioner" })),
+        (Some(phone), None) => {
+            if !is_kin(role) {
+                return Err(wrong("/practitioner"));
+            }
+            let name = wanted.name.as_ref().ok_or_else(|| wrong("/name"))?.as_str();
+            let language = wanted.language.unwrap_or(tx.language);
+            let account = account::of_phone(tx, phone.clone(), name, language)?;
+            Ok((account, name.to_owned()))
+        }
+        (None, Some(id)) => {
+            let colleague = practitioner::colleague(tx, id, row.organization_id)?
+                .filter(|found| fits(found, wanted.role));
+            let Some(Colleague { account: Some(account), name, .. }) = colleague else {
+                return Err(Error::field(&problem::UNKNOWN_REFERENCE, "/practitioner"));
+            };
+            Ok((account, wanted.name.as_ref().map_or(name, |name| name.as_str().to_owned())))
+        }
+    }
+}
+
+fn fits(found: &Colleague, role: GuestRole) -> bool {
+    match role {
+        GuestRole::Relative => false,
+        GuestRole::Feldsher => found.kind == PractitionerKind::Feldsher,
+        GuestRole::Specialist => found.kind == PractitionerKind::Doctor,
+        GuestRole::Interpreter | GuestRole::Trainee => true,
+    }
+}
+
+/// The patient and the practitioner have their parts before others are asked to sit beside them.
+fn expect_principals(tx: &mut Tx, row: &EncounterRow) -> Result<(), Error> {
+    let patient = patient::find_row(tx, row.patient_id)?;
+    let doctor = practitioner::find_reach(tx, row.practitioner_id)?.account;
+    let people = participants(tx, row.id)?;
+    let has = |role| people.iter().any(|one| one.role == role);
+    if let (Some(account), false) = (patient.account_id, has(ParticipantRole::Patient)) {
+        let (role, name) = (ParticipantRole::Patient, patient.name);
+        put(tx, row.id, None, NewGuest { account, role, name, sits_with: None })?;
+    }
+    if let (Some(account), false) = (doctor, has(ParticipantRole::Practitioner)) {
+        let name = account::contact(tx, account)?.name;
+        let role = ParticipantRole::Practitioner;
+        put(tx, row.id, None, NewGuest { account, role, name, sits_with: None })?;
+    }
+    Ok(())
+}
+
+/// A place for one more: the patient and the practitioner have theirs, whether they are here or not.
+fn check_place(people: &[ParticipantRow], beside: Option<ParticipantId>) -> Result<(), Error> {
+    let guests = || party::standing(people).filter(|one| is_guest(one.role));
+    if let Some(host) = beside {
+        let is_host = |one: &ParticipantRow| one.id == host && one.sits_with.is_none();
+        if !party::standing(people).any(is_host) {
+            return Err(Error::field(&problem::UNKNOWN_REFERENCE, "/sits_with"));
+        }
+    }
+    let with_device = guests().filter(|one| one.sits_with.is_none()).count();
+    let no_device = beside.is_none() && with_device.saturating_add(2) >= ENDPOINTS_MAX;
+    if no_device || guests().count().saturating_add(2) >= PEOPLE_MAX {
+        return Err(Error::from(&problem::ROOM_FULL));
+    }
+    Ok(())
+}
+
+struct NewGuest {
+    account: AccountId,
+    role: ParticipantRole,
+    name: String,
+    sits_with: Option<ParticipantId>,
+}
+
+/// Writes somebody down who is asked to come, for the first time or again.
+fn put(
+    tx: &mut Tx,
+    encounter: EncounterId,
+    known: Option<ParticipantId>,
+    new: NewGuest,
+) -> Result<ParticipantId, Error> {
+    let values = (
+        encounter_participants::role.eq(new.role),
+        encounter_participants::name.eq(new.name),
+        encounter_participants::state.eq(ParticipantState::Invited),
+        encounter_participants::sits_with_id.eq(new.sits_with),
+        encounter_participants::aside.eq(false),
+        encounter_participants::updated_at.eq(tx.now),
+    );
+    if let Some(id) = known {
+        let row = encounter_participants::table.find(id);
+        diesel::update(row).set(values).execute(tx.conn)?;
+        return Ok(id);
+    }
+    let id = ParticipantId::new(tx.now);
+    diesel::insert_into(encounter_participants::table)
+        .values((
+            encounter_participants::id.eq(id),
+            encounter_participants::encounter_id.eq(encounter),
+            encounter_participants::account_id.eq(new.account),
+            values,
+        ))
+        .execute(tx.conn)?;
+    Ok(id)
+}
+
+/// Everybody who has, or had, a part in a visit.
+pub fn list(tx: &mut Tx, id: EncounterId) -> Result<Page<Participant>, Error> {
+    let row = find_row(tx, id)?;
+    tx.allow(Action::ReadEncounter, &facts(&row))?;
+    let people = participants(tx, id)?;
+    let coming = with_ticket(tx, &people)?;
+    let items = people.into_iter().map(|one| {
+        let comes = coming.contains(&one.id);
+        Participant::from(one).coming(comes)
+    });
+    Ok(Page::whole(items.collect()))
+}
+
+/// Who has a ticket in hand. Index: rtc_tickets_by_participant.
+fn with_ticket(tx: &mut Tx, people: &[ParticipantRow]) -> Result<Vec<ParticipantId>, Error> {
+    let ids: Vec<ParticipantId> = people.iter().map(|one| one.id).collect();
+    Ok(rtc_tickets::table
+        .filter(rtc_tickets::participant_id.eq_any(ids))
+        .filter(rtc_tickets::used_at.is_null())
+        .filter(rtc_tickets::expires_at.gt(tx.now))
+        .select(rtc_tickets::participant_id)
+        .load(tx.conn)?)
+}
+
+/// Takes an invitation back: who is in goes at once, with whoever sits at their device; a ticket in
+/// hand is worth nothing, and there is no new one before the next invitation. Saying it twice is
+/// saying it once. 409 `bad_state` for the patient and the practitioner, who stay.
+pub fn remove(
+    tx: &mut Tx,
+    id: EncounterId,
+    participant: ParticipantId,
+) -> Result<Participant, Error> {
+    let row = find_row(tx, id)?;
+    let action = match find_participant(tx, id, participant) {
+        Ok(guest) => inviting(guest.role, !is_kin(guest.role)),
+        // Who may not take back hears that before they hear whether there is anybody.
+        Err(_missing) => Action::InviteKin,
+    };
+    tx.allow(action, &facts(&row))?;
+    let row = lock_row(tx, id)?;
+    let guest = find_participant(tx, id, participant)?;
+    if !is_guest(guest.role) || presence::is_over(row.status) {
+        return Err(Error::from(&problem::BAD_STATE));
+    }
+    if guest.state == ParticipantState::Removed {
+        return Ok(guest.into());
+    }
+    let people = participants(tx, id)?;
+    let gone = party::standing(&people)
+        .filter(|one| one.id == participant || one.sits_with == Some(participant));
+    for one in gone {
+        send_out(tx, id, one)?;
+    }
+    presence::settle(tx, &row)?;
+    party::tell(tx, id)?;
+    tx.record(action, "Encounter", id.0, &facts(&row));
+    Ok(find_participant(tx, id, participant)?.into())
+}
+
+fn send_out(tx: &mut Tx, id: EncounterId, guest: &ParticipantRow) -> Result<(), Error> {
+    diesel::update(encounter_participants::table.find(guest.id))
+        .set((
+            encounter_participants::state.eq(ParticipantState::Removed),
+            encounter_participants::admitted_at.eq(None::<crate::base::column::Instant>),
+            encounter_participants::waiting_since.eq(None::<crate::base::column::Instant>),
+            encounter_participants::aside.eq(false),
+            encounter_participants::updated_at.eq(tx.now),
+        ))
+        .execute(tx.conn)?;
+    let tickets = rtc_tickets::table
+        .filter(rtc_tickets::participant_id.eq(guest.id))
+        .filter(rtc_tickets::used_at.is_null());
+    diesel::update(tickets).set(rtc_tickets::used_at.eq(Some(tx.now))).execute(tx.conn)?;
+    let seats = rtc_sessions::table
+        .filter(rtc_sessions::participant_id.eq(guest.id))
+        .filter(rtc_sessions::ended_at.is_null());
+    diesel::update(seats).set(rtc_sessions::ended_at.eq(Some(tx.now))).execute(tx.conn)?;
+    presence::note_removal(tx, id, guest)?;
+    tx.tell(Event::Admission(id, guest.id, Admission::Removed));
+    Ok(())
+}
+
+/// Whether the door is locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lock {
+    /// Nobody new comes in.
+    pub locked: bool,
+}
+
+/// Locks the door, or opens it: while it is locked nobody is asked to come, and no guest comes in
+/// for the first time. Whoever was in comes back, and the patient is never shut out.
+pub fn lock(tx: &mut Tx, id: EncounterId, lock: Lock) -> Result<super::show::Encounter, Error> {
+    let row = find_row(tx, id)?;
+    tx.allow(Action::ArrangeRoom, &facts(&row))?;
+    let row = lock_row(tx, id)?;
+    if presence::is_over(row.status) {
+        return Err(Error::from(&problem::BAD_STATE));
+    }
+    if row.locked != lock.locked {
+        diesel::update(encounters::table.find(id))
+            .set((encounters::locked.eq(lock.locked), encounters::updated_at.eq(tx.now)))
+            .execute(tx.conn)?;
+        party::tell(tx, id)?;
+        tx.record(Action::ArrangeRoom, "Encounter", id.0, &facts(&row));
+    }
+    show(tx, id)
+}
+
+/// 409 `room_locked` for a guest who was not in yet, while the door is locked.
+pub fn check_lock(row: &EncounterRow, who: &ParticipantRow) -> Result<(), Error> {
+    let was_in = !matches!(who.state, ParticipantState::Invited | ParticipantState::Denied);
+    if row.locked && is_guest(who.role) && !was_in {
+        return Err(Error::from(&problem::ROOM_LOCKED));
+    }
+    Ok(())
+}
+
+/// Whether somebody is in the side room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Aside {
+    /// In the side room, or back with the others.
+    pub aside: bool,
+}
+
+/// Sends somebody who is in to the side room, or back: those in it talk with each other, and the
+/// others with each other. 409 `bad_state` when they are not let in.
+pub fn put_aside(
+    tx: &mut Tx,
+    id: EncounterId,
+    participant: ParticipantId,
+    wanted: Aside,
+) -> Result<Participant, Error> {
+    let row = find_row(tx, id)?;
+    tx.allow(Action::ArrangeRoom, &facts(&row))?;
+    let row = lock_row(tx, id)?;
+    let who = find_participant(tx, id, participant)?;
+    if who.state != ParticipantState::Admitted || presence::is_over(row.status) {
+        return Err(Error::from(&problem::BAD_STATE));
+    }
+    if who.aside != wanted.aside {
+        diesel::update(encounter_participants::table.find(participant))
+            .set((
+                encounter_participants::aside.eq(wanted.aside),
+                encounter_participants::updated_at.eq(tx.now),
+            ))
+            .execute(tx.conn)?;
+        party::tell(tx, id)?;
+        tx.record(Action::ArrangeRoom, "Encounter", id.0, &facts(&row));
+    }
+    Ok(find_participant(tx, id, participant)?.into())
+}

@@ -1,0 +1,150 @@
+//! Who takes part in a visit, as everybody in it must know: who belongs to the patient, who sits at
+//! whose device, who is aside, and whether the door is locked.
+
+use crate::base::error::Error;
+use crate::base::tx::{Event, Tx};
+use crate::encounter::{
+    EncounterId, ParticipantId, ParticipantRole, ParticipantRow, ParticipantState, find_row,
+    participants,
+};
+
+/// The people of a visit and its door.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Party {
+    /// Nobody new comes in.
+    pub locked: bool,
+    /// Everybody who is asked to come, here or not.
+    pub people: Vec<Companion>,
+}
+
+/// Somebody who is asked to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Companion {
+    /// Their part in the visit.
+    pub id: ParticipantId,
+    /// As what.
+    pub role: ParticipantRole,
+    /// At whose device they sit, if not at one of their own.
+    pub sits_with: Option<ParticipantId>,
+    /// In the side room.
+    pub aside: bool,
+}
+
+impl Party {
+    /// The party of a visit whose rows are at hand; whoever was sent out is not of it.
+    pub fn new(locked: bool, people: &[ParticipantRow]) -> Self {
+        Self { locked, people: standing(people).map(companion).collect() }
+    }
+
+    /// Whether somebody is in the side room.
+    pub fn is_aside(&self, id: ParticipantId) -> bool {
+        self.people.iter().any(|one| one.id == id && one.aside)
+    }
+
+    /// Who of the patient's side is not here yet, by role. Whoever sits at another's device is here
+    /// when that one is.
+    pub fn awaited(&self, is_here: impl Fn(ParticipantId) -> bool) -> Vec<ParticipantRole> {
+        self.by_presence(is_here, false)
+    }
+
+    /// Who of the patient's side is here, by role.
+    pub fn here(&self, is_here: impl Fn(ParticipantId) -> bool) -> Vec<ParticipantRole> {
+        self.by_presence(is_here, true)
+    }
+
+    fn by_presence(
+        &self,
+        is_here: impl Fn(ParticipantId) -> bool,
+        wanted: bool,
+    ) -> Vec<ParticipantRole> {
+        let here = |one: &Companion| is_here(one.id) || one.sits_with.is_some_and(&is_here);
+        // The patient first, whoever was written down first.
+        let roles = ParticipantRole::ALL.iter().copied().filter(|role| is_of_patient(*role));
+        roles
+            .flat_map(|role| self.people.iter().filter(move |one| one.role == role))
+            .filter(|one| here(one) == wanted)
+            .map(|one| one.role)
+            .collect()
+    }
+}
+
+/// Whether somebody comes for the patient, so that the doctor waits for all of them.
+pub fn is_of_patient(role: ParticipantRole) -> bool {
+    match role {
+        ParticipantRole::Patient
+        | ParticipantRole::Relative
+        | ParticipantRole::Feldsher
+        | ParticipantRole::Interpreter => true,
+        ParticipantRole::Practitioner | ParticipantRole::Specialist | ParticipantRole::Trainee => {
+            false
+        }
+    }
+}
+
+/// Whether somebody's coming is the patient's coming: the patient's own, or, for a patient who
+/// cannot sign in (a child, who has no telephone), that of the relative or the feldsher with them.
+pub fn comes_as_patient(role: ParticipantRole, people: &[ParticipantRow]) -> bool {
+    if people.iter().any(|one| one.role == ParticipantRole::Patient) {
+        return role == ParticipantRole::Patient;
+    }
+    match role {
+        ParticipantRole::Patient | ParticipantRole::Relative | ParticipantRole::Feldsher => true,
+        ParticipantRole::Practitioner
+        | ParticipantRole::Specialist
+        | ParticipantRole::Interpreter
+        | ParticipantRole::Trainee => false,
+    }
+}
+
+/// The party of a visit. The caller has made the access decision.
+pub fn of(tx: &mut Tx, id: EncounterId) -> Result<Party, Error> {
+    let locked = find_row(tx, id)?.locked;
+    let people = participants(tx, id)?;
+    Ok(Party::new(locked, &people))
+}
+
+/// Tells the room who takes part now.
+pub(super) fn tell(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
+    let party = of(tx, id)?;
+    tx.tell(Event::PartyChanged(id, party));
+    Ok(())
+}
+
+/// Those who are still asked to come.
+pub(super) fn standing(people: &[ParticipantRow]) -> impl Iterator<Item = &ParticipantRow> {
+    people.iter().filter(|one| one.state != ParticipantState::Removed)
+}
+
+fn companion(row: &ParticipantRow) -> Companion {
+    Companion { id: row.id, role: row.role, sits_with: row.sits_with, aside: row.aside }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn one(number: u128, role: ParticipantRole, sits_with: Option<u128>) -> Companion {
+        let id = |number| ParticipantId(Uuid::from_u128(number));
+        Companion { id: id(number), role, sits_with: sits_with.map(id), aside: false }
+    }
+
+    #[test]
+    fn whoever_comes_for_the_patient_is_waited_for_together() {
+        use ParticipantRole::{Feldsher, Interpreter, Patient, Practitioner, Specialist};
+        let people = vec![
+            one(1, Patient, None),
+            one(2, Practitioner, None),
+            one(3, Interpreter, None),
+            one(4, Feldsher, Some(1)),
+            one(5, Specialist, None),
+        ];
+        let party = Party { locked: false, people };
+        let only = |number| move |id: ParticipantId| id.0.as_u128() == number;
+        assert_eq!(party.awaited(only(9)), [Patient, Feldsher, Interpreter]);
+        assert_eq!(party.awaited(only(1)), [Interpreter], "the feldsher sits beside the patient");
+        assert_eq!(party.here(only(1)), [Patient, Feldsher]);
+        assert_eq!(party.here(only(3)), [Interpreter]);
+    }
+}

@@ -1,0 +1,36 @@
+//! What somebody hears who is asked to come to a visit of another: when, and where to open it. No
+//! name, no reason, no specialty.
+
+use crate::account::{self, AccountId};
+use crate::appointment::promise;
+use crate::base::error::Error;
+use crate::base::tx::Tx;
+use crate::encounter::ParticipantId;
+use crate::encounter::show::Encounter;
+use crate::message::outbox::Payload;
+use crate::message::{Promise, put, screen, text};
+
+/// Tells with one SMS, which is worth sending until the door closes and while the visit stands for
+/// that time. Who has no telephone hears nothing. The caller has made the access decision.
+pub fn tell(
+    tx: &mut Tx,
+    guest: AccountId,
+    (visit, participant): (&Encounter, ParticipantId),
+) -> Result<(), Error> {
+    let contact = account::contact(tx, guest)?;
+    let Some(phone) = contact.phone else { return Ok(()) };
+    let start = promise::told(&visit.local_start)?;
+    let link = screen(tx, &format!("#/guest/{}", visit.id));
+    let payload = Payload {
+        to: phone.as_str().to_owned(),
+        text: text::invited(contact.language, &start, link.as_deref()),
+        promise: Some(Promise {
+            appointment: visit.appointment.id,
+            starts_at: visit.start,
+            word: None,
+        }),
+    };
+    // Somebody who was sent out and is asked again hears it again.
+    let key = format!("invited|{participant}|{}", tx.now.utc().timestamp_millis());
+    put(tx, &payload, &key, visit.door.closes_at.since(tx.now))
+}

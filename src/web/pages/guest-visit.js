@@ -1,0 +1,123 @@
+// The visit of somebody else, for whoever is asked to come: wait for the hour, wait to be let in, talk.
+import { t, learn } from './i18n.js';
+import { show, h, refill, button, busy, problemBox, poll, onLeave, words } from './ui.js';
+import * as api from './api.js';
+import { namedDay, clock, dayKey, trustServerTime } from './time.js';
+import { whenLine } from './patient-times.js';
+import './role-words.js';
+
+const SEAT = 'feldsher.seat.guest';
+
+learn({
+  'guest.title': ['Вас ждут на приёме', 'You are asked to join a visit'],
+  'guest.as': ['Вы участвуете как: {role}', 'You take part as: {role}'],
+  'guest.with': ['Врач: {name}', 'Doctor: {name}'],
+  'guest.beside': ['Вы сидите рядом: {name}. Приём откроется на том устройстве, здесь ничего делать не нужно.', 'You sit beside {name}. The visit opens on that device; there is nothing to do here.'],
+  'guest.locked': ['Врач закрыл дверь. Если вас ждут, позвоните тому, кто вас пригласил.', 'The doctor has locked the door. If you are expected, phone whoever asked you to come.'],
+  'guest.enter': ['Войти', 'Enter'],
+  'guest.over': ['Этот приём закончился. Спасибо, что пришли.', 'This visit is over. Thank you for coming.'],
+  'guest.removed': ['Вас больше не ждут на этом приёме.', 'You are no longer expected at this visit.'],
+  'guest.left': ['Вы вышли. Пока приём идёт, можно вернуться.', 'You have left. While the visit goes on you can come back.'],
+  'guest.none': ['Приглашений на приём нет.', 'There are no invitations.'],
+  'guest.list': ['Приглашения', 'Invitations'],
+  'guest.open': ['Открыть', 'Open'],
+});
+
+const asked = (id) => api.get(`/v1/encounters/${id}/invitation`);
+const isOver = (visit) => ['finished', 'cancelled'].includes(visit.status) || ['over', 'cancelled'].includes(visit.reason);
+const seatedIn = () => JSON.parse(sessionStorage.getItem(SEAT) ?? 'null')?.encounter ?? null;
+
+export async function guest(id) {
+  show(h('p', { class: 'loading', 'aria-busy': 'true' }, t('loading')));
+  const visit = await asked(id);
+  trustServerTime(visit.server_time);
+  if (seatedIn() === id && !isOver(visit)) return enter(visit);
+  return lobby(visit);
+}
+
+function card(visit) {
+  return h('div', { class: 'card' }, whenLine(visit), h('p', {}, t('guest.with', { name: visit.practitioner })), h('p', {}, visit.organization),
+    h('p', { id: 'guest-role', class: 'hint', data: { role: visit.role } }, t('guest.as', { role: t(`role.${visit.role}`).toLowerCase() })));
+}
+
+function lobby(first, note = '') {
+  const place = h('div', { id: 'visit-state', class: 'stack', 'aria-live': 'polite' });
+  show(h('h1', {}, t('guest.title')), note && h('p', { id: 'visit-left', class: 'good', role: 'status' }, note), card(first), problemBox(), place);
+  let drawn = '';
+  const draw = (visit) => {
+    const state = isOver(visit) ? 'over' : visit.sits_with ? 'beside' : visit.locked && visit.state === 'invited' ? 'locked' : visit.can_join ? 'open' : visit.reason;
+    if (drawn === state) return;
+    drawn = state;
+    place.dataset.state = state;
+    if (state === 'open') {
+      refill(place, h('p', { class: 'good' }, t('visit.open')), button('enter-as-guest', t('guest.enter'), (event) => busy(event.currentTarget, () => enter(visit))));
+    } else if (state === 'too_early') {
+      const day = namedDay(dayKey(visit.opens_at, visit.time_zone), visit.time_zone);
+      refill(place, h('p', { class: 'banner', id: 'opens-at' }, t('visit.early', { when: t('visit.at', { day, time: clock(visit.opens_at, visit.time_zone) }) })));
+    } else {
+      refill(place, h('p', { class: 'banner' }, state === 'beside' ? t('guest.beside', { name: visit.sits_with }) : t(`guest.${state === 'locked' ? 'locked' : 'over'}`)));
+    }
+  };
+  draw(first);
+  const watch = poll(async () => {
+    const visit = await asked(first.encounter.id).catch((error) => (error.status === 404 ? null : Promise.reject(error)));
+    if (!visit) return gone();
+    draw(visit);
+    return visit.poll_after;
+  }, 15);
+  onLeave(() => watch.stop());
+}
+
+function gone() {
+  sessionStorage.removeItem(SEAT);
+  show(h('h1', {}, t('guest.title')), h('p', { id: 'guest-removed', class: 'banner', role: 'status' }, t('guest.removed')));
+}
+
+async function enter(visit) {
+  const { Call, openMedia } = await import('./call.js');
+  const kept = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
+  const id = visit.encounter.id;
+  // Who only listens is not asked for a camera, and an interpreter only for the voice.
+  const silent = visit.role === 'trainee';
+  const wish = { mic: !silent, camera: true, voiceOnly: silent || visit.role === 'interpreter', ...(kept?.encounter === id ? kept.wish : {}) };
+  const { stream, problem } = silent ? { stream: new MediaStream(), problem: null } : await openMedia({ video: !wish.voiceOnly });
+  const call = new Call({ encounter: id, side: 'guest', zone: visit.time_zone, media: { ...wish, stream } });
+  show(h('h1', { class: 'unseen' }, t('guest.title')),
+    problem === 'nomic' && h('p', { id: 'device-problem', class: 'banner' }, t('check.nomic')), call.stage.node);
+  document.body.classList.add('in-call');
+  onLeave(() => {
+    document.body.classList.remove('in-call');
+    call.finish('left-screen');
+  });
+  call.addEventListener('over', ({ detail }) => over(visit, detail));
+  call.start();
+}
+
+async function over(visit, { why, error }) {
+  if (why === 'left-screen') return;
+  const id = visit.encounter.id;
+  const current = await asked(id).catch(() => null);
+  if (location.hash !== `#/guest/${id}`) return;
+  if (why === 'removed' || !current) {
+    gone();
+    return;
+  }
+  sessionStorage.removeItem(SEAT);
+  lobby(current, why === 'left' ? t('guest.left') : why === 'denied' ? t('call.denied') : why === 'elsewhere' ? t('call.elsewhere') : why === 'ended' ? '' : error ? words(error) : t('call.failed'));
+}
+
+/** The start of somebody who is nobody's patient here; `otherwise` is shown when nobody asks for them. */
+export async function guestHome(otherwise) {
+  const list = await api.items('/v1/invitations');
+  if (!list.length) return otherwise();
+  show(h('h1', {}, t('guest.list')), h('div', { id: 'invitations', class: 'stack' }, list.map(invitation)));
+  return undefined;
+}
+
+/** One invitation, with the way to it. */
+export function invitation(visit) {
+  const node = card(visit);
+  node.dataset.encounter = visit.encounter.id;
+  node.append(h('a', { class: 'button second open-invitation', href: `#/guest/${visit.encounter.id}` }, t('guest.open')));
+  return node;
+}

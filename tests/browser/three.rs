@@ -1,0 +1,143 @@
+//! Three people in one visit: a patient, a doctor, and an interpreter whom the doctor asks to come.
+
+use serde_json::json;
+
+use crate::chromium::Chromium;
+use crate::clinic::{Clinic, Person};
+use crate::page::{Device, Page, quoted};
+use crate::relay::book;
+use crate::stage::{patient_signs_in, staff_signs_in, text};
+use crate::story::ONE_STORY;
+use crate::support::Engine;
+
+const INTERPRETER: &str = "+79130000777";
+
+#[actix_web::test]
+async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
+    let _alone = ONE_STORY.lock().await;
+    let clinic = Clinic::open(Engine::Sqlite).await;
+    let browsers = [Chromium::start().await, Chromium::start().await, Chromium::start().await];
+    let patient = browsers[0].page("patient", Device::Phone, "ru").await;
+    let doctor = browsers[1].page("doctor", Device::Desk, "en").await;
+    let third = browsers[2].page("interpreter", Device::Phone, "ru").await;
+
+    patient_signs_in(&patient, &clinic, &clinic.everybody("patient")[0]).await;
+    let visit = book(&patient).await;
+    let encounter = text(&visit["encounter"]["id"]);
+    patient.goto_hash(&format!("#/visit/{encounter}")).await;
+    patient.see("#invite").await;
+    patient.click("#enter-waiting-room").await;
+    patient.wait_for("document.querySelector('#device-state')?.dataset.state === 'ok'").await;
+    patient.click("#join").await;
+    patient.see("#call-state[data-state=waiting]").await;
+
+    // The doctor asks the interpreter to come.
+    let doctors = clinic.everybody("doctor");
+    let who = doctors.iter().find(|who| visit["practitioner"]["name"] == *who.name).unwrap();
+    staff_signs_in(&doctor, &format!("{}/doctor", clinic.url), who).await;
+    let waiting = format!("#waiting-room [data-encounter={}] .open-visit", quoted(&encounter));
+    doctor.click(&waiting).await;
+    doctor.see("#patient-side[data-ready=true]").await;
+    doctor.click("#invite summary").await;
+    doctor.choose("#invite-role", "interpreter").await;
+    doctor.write("#invite-name", "Айгуль").await;
+    doctor.write("#invite-phone", INTERPRETER).await;
+    doctor.click("#invite-send").await;
+    doctor.see("#people [data-role=interpreter][data-standing=invited]").await;
+    doctor.see("#patient-side[data-ready=false]").await;
+    doctor.becomes(Device::Phone).await;
+    doctor.assert_fits().await;
+    doctor.becomes(Device::Desk).await;
+
+    // The link of the SMS leads through the sign-in to the visit, and no further.
+    third.goto(&format!("{}/#/guest/{encounter}", clinic.url)).await;
+    let person = Person { phone: INTERPRETER.to_owned(), ..nobody() };
+    sign_in(&third, &clinic, &person).await;
+    third.see("#guest-role[data-role=interpreter]").await;
+    third.assert_fits().await;
+    third.click("#enter-as-guest").await;
+    third.see("#call-state[data-state=waiting]").await;
+    assert_eq!(third.eval("watched.connections.length").await, 0, "nothing flows before the door");
+    doctor.see("#patient-side[data-ready=true]").await;
+
+    for role in ["patient", "interpreter"] {
+        let list = doctor.ask(&format!("/v1/encounters/{encounter}/participants")).await;
+        let list = list["items"].as_array().unwrap();
+        let one = list.iter().find(|one| one["role"] == role).unwrap();
+        let entry =
+            format!("#waiting-list [data-participant={}] .admit", quoted(&text(&one["id"])));
+        doctor.click(&entry).await;
+    }
+    for page in [&patient, &doctor, &third] {
+        page.see("#call-state[data-state=in_call]").await;
+        everybody_is_heard(page, 2).await;
+        page.wait_for("document.querySelectorAll('#tiles .tile').length === 2").await;
+        page.assert_fits().await;
+    }
+    // Patient and doctor see each other; the interpreter sends and gets the voice alone.
+    for page in [&patient, &doctor] {
+        page.wait_for("watched.edges().then(([voice, both]) => voice.video === 0 && voice.videoSent === 0 && both.video > 0 && both.videoSent > 0)").await;
+    }
+    let silent =
+        "watched.edges().then((all) => all.map(({ video, videoSent }) => [video, videoSent]))";
+    assert_eq!(third.eval(silent).await, json!([[0, 0], [0, 0]]));
+
+    // A reload comes back to both of them.
+    third.reload().await;
+    third.see("#call-state[data-state=in_call]").await;
+    everybody_is_heard(&third, 2).await;
+
+    // Aside, nobody hears the interpreter, and the others go on.
+    let entry = "#people [data-role=interpreter]";
+    doctor.click(&format!("{entry} .aside")).await;
+    third.wait_for("watched.edges().then((all) => all.length === 0)").await;
+    for page in [&patient, &doctor] {
+        everybody_is_heard(page, 1).await;
+    }
+    doctor.see(&format!("{entry}[data-standing=in_side_room]")).await;
+    doctor.click(&format!("{entry} .aside")).await;
+    for page in [&patient, &doctor, &third] {
+        everybody_is_heard(page, 2).await;
+    }
+
+    doctor.click("#lock").await;
+    doctor.see("#locked").await;
+    doctor.click(&format!("{entry} .remove")).await;
+    doctor.click(&format!("{entry} .remove-yes")).await;
+    third.see("#guest-removed").await;
+    for page in [&patient, &doctor] {
+        everybody_is_heard(page, 1).await;
+        page.see("#call-state[data-state=in_call]").await;
+    }
+    for page in [&patient, &doctor] {
+        page.assert_content();
+    }
+}
+
+fn nobody() -> Person {
+    let (name, login, password, phone) = Default::default();
+    Person { name, login, password, phone }
+}
+
+async fn sign_in(page: &Page, clinic: &Clinic, who: &Person) {
+    page.write("#phone", &who.phone).await;
+    page.click("#send-code").await;
+    page.see("#code").await;
+    page.write("#code", &clinic.code_for(&who.phone).await).await;
+    page.click("#verify").await;
+}
+
+/// As many connections as there must be, and over each of them the voice goes on coming in.
+async fn everybody_is_heard(page: &Page, count: usize) {
+    page.wait_for(&format!(
+        "watched.edges().then((all) => all.length === {count} && all.every(({{ audio }}) => audio > 0))"
+    ))
+    .await;
+    let then = page.eval("watched.edges()").await;
+    page.wait_for(&format!(
+        "watched.edges().then((now) => {{ const then = JSON.parse({}); return now.length === {count} \
+         && now.every(({{ audio }}, at) => audio > then[at].audio + 20); }})",
+        quoted(&then.to_string())
+    ))
+    .await;
+}
