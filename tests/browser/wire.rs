@@ -73,7 +73,8 @@ impl State {
     }
 }
 
-fn pour(mut from: TcpStream, mut to: TcpStream) {
+/// Carries bytes one way until either end closes.
+pub fn pour(mut from: TcpStream, mut to: TcpStream) {
     thread::spawn(move || {
         let mut buffer = [0; 16 << 10];
         while let Ok(read @ 1..) = from.read(&mut buffer) {

@@ -1,0 +1,28 @@
+//! The product in real browsers over links as bad as our patients have them, and without any for a
+//! while. Needs root, which alone may make a network; figures are in docs/links.md.
+
+#![cfg(test)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[path = "../browser/cdp.rs"]
+mod cdp;
+#[path = "../browser/chromium.rs"]
+mod chromium;
+#[path = "../browser/clinic.rs"]
+mod clinic;
+#[path = "../browser/page.rs"]
+mod page;
+#[path = "../browser/stage.rs"]
+mod stage;
+#[path = "../browser/wire.rs"]
+mod wire;
+
+mod blackout;
+mod booking;
+mod joining;
+mod netsim;
+mod relayed;
+mod resume;
+mod talk;
