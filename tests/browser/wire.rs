@@ -73,8 +73,7 @@ impl State {
     }
 }
 
-/// Carries bytes one way until either end closes.
-pub fn pour(mut from: TcpStream, mut to: TcpStream) {
+fn pour(mut from: TcpStream, mut to: TcpStream) {
     thread::spawn(move || {
         let mut buffer = [0; 16 << 10];
         while let Ok(read @ 1..) = from.read(&mut buffer) {

@@ -16,8 +16,6 @@ mod clinic;
 mod page;
 #[path = "../browser/stage.rs"]
 mod stage;
-#[path = "../browser/wire.rs"]
-mod wire;
 
 mod blackout;
 mod booking;

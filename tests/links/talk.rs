@@ -20,7 +20,7 @@ const LINKS: &str = include_str!("links.js");
 pub const SECS_MAX: u64 = 120;
 
 /// Two links at once would measure each other.
-static ONE_LINK: Mutex<()> = Mutex::const_new(());
+pub static ONE_LINK: Mutex<()> = Mutex::const_new(());
 
 /// Two browsers, the server and the net between them. What is dropped first stands first.
 pub struct Talk {

@@ -7,21 +7,18 @@
 pub mod line;
 pub mod profile;
 mod sky;
+mod tests;
 
-use std::fs::File;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 
-use rustix::fd::AsFd;
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tun_tap::{Iface, Mode};
 
-use crate::wire::pour;
 use profile::Profile;
 pub use sky::Tally;
 use sky::{Port, Sky};
@@ -73,25 +70,20 @@ impl Net {
                 "cannot make a TUN device ({error}): the tests of links need root and /dev/net/tun"
             )
         });
-        let inside = format!("{}/29", net.server);
-        ip(&["addr", "add", &inside, "dev", &net.device]);
-        ip(&["link", "set", &net.device, "up"]);
+        up(None, &net.device, net.server);
         let mut ports =
             vec![Port { address: net.server, device: Arc::new(here), profile: profile::LOOPBACK }];
-        for (last, who, profile) in [(2, "patient", patient), (3, "doctor", profile::CLINIC)] {
+        for (last, who, profile) in [(2, "p", patient), (3, "d", profile::CLINIC)] {
             let name = format!("{PREFIX}{pid}-{number}-{who}");
             ip(&["netns", "add", &name]);
             net.names.push(name.clone());
             let address = address(last);
-            let device = within(&name, || {
-                std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")?;
-                made(DEVICE)
-            });
-            let device = Arc::new(device.expect("a TUN device in the namespace"));
-            ports.push(Port { address, device, profile });
+            // Made here and moved there: it stays in the hand of whoever made it.
+            let device = Arc::new(made(&format!("{}{who}", net.device)).expect("a TUN device"));
+            ip(&["link", "set", device.name(), "netns", &name, "name", DEVICE]);
             ip(&["-n", &name, "link", "set", "lo", "up"]);
-            ip(&["-n", &name, "addr", "add", &format!("{address}/29"), "dev", DEVICE]);
-            ip(&["-n", &name, "link", "set", DEVICE, "up"]);
+            up(Some(&name), DEVICE, address);
+            ports.push(Port { address, device, profile });
             ip(&["-n", &name, "route", "add", "default", "dev", DEVICE]);
         }
         net.sky = Some(Sky::over(ports, seed));
@@ -105,23 +97,24 @@ impl Net {
 
     /// A program that runs on a host, and of which the process is the one that is started.
     pub fn command(&self, host: Host, program: &Path) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net={}", namespace(self.name(host)).display())).arg(program);
-        command
+        entering(self.name(host), program)
     }
 
     /// An address of this machine that leads to a port which a program opened on a host's own
     /// loopback. It does not go over the lines.
     pub fn door(&self, host: Host, port: u16) -> SocketAddr {
-        let name = self.name(host).to_owned();
+        let (name, port) = (self.name(host).to_owned(), port.to_string());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let door = listener.local_addr().unwrap();
         thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
-                if let Ok(far) = within(&name, move || TcpStream::connect(("127.0.0.1", port))) {
-                    pour(near.try_clone().unwrap(), far.try_clone().unwrap());
-                    pour(far, near);
-                }
+                let far = entering(&name, Path::new("bash"))
+                    .args(["-c", "exec 3<>/dev/tcp/127.0.0.1/$0 && { cat <&3 & exec cat >&3; }"])
+                    .arg(&port)
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .spawn();
+                carry(near, far.expect("bash in the namespace"));
             }
         });
         door
@@ -166,26 +159,40 @@ impl Drop for Net {
         for name in &self.names {
             drop(Command::new("ip").args(["netns", "del", name]).status());
         }
-        drop(Command::new("ip").args(["link", "del", &self.device]).status());
+        // As a rule it has gone with the last who held it.
+        let last = ["link", "del", &self.device];
+        drop(Command::new("ip").args(last).stderr(Stdio::null()).status());
     }
 }
 
-/// A device in the namespace of this thread.
 fn made(name: &str) -> io::Result<Iface> {
     Iface::without_packet_info(name, Mode::Tun)
 }
 
-/// Does something on a thread that is in a namespace. What it opens stays there.
-fn within<T: Send + 'static>(
-    name: &str,
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    let place = File::open(namespace(name))?;
-    let there = thread::spawn(move || {
-        move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network))?;
-        work()
+/// Gives a device its address and switches it on.
+fn up(namespace: Option<&str>, device: &str, address: Ipv4Addr) {
+    let place = namespace.map_or(Vec::new(), |name| vec!["-n", name]);
+    let address = format!("{address}/29");
+    ip(&[&place[..], &["addr", "add", &address, "dev", device]].concat());
+    ip(&[&place[..], &["link", "set", device, "up"]].concat());
+}
+
+/// Between a connection and what a program says and hears, until either ends.
+fn carry(near: TcpStream, mut far: Child) {
+    let (mut into, mut out) = (far.stdin.take().unwrap(), far.stdout.take().unwrap());
+    let (mut from, mut to) = (near.try_clone().unwrap(), near);
+    thread::spawn(move || io::copy(&mut from, &mut into));
+    thread::spawn(move || {
+        drop(io::copy(&mut out, &mut to));
+        drop(to.shutdown(Shutdown::Both));
+        drop(far.wait());
     });
-    there.join().expect("nothing panics there")
+}
+
+fn entering(name: &str, program: &Path) -> Command {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net={}", namespace(name).display())).arg(program);
+    command
 }
 
 fn namespace(name: &str) -> PathBuf {
