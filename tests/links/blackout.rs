@@ -71,6 +71,11 @@ async fn a_call_outlives_a_blackout(profile: Profile, listen_secs: u64) {
         &format!("sound and picture {back:.1?} s, resumed after {resumed:?} ms"),
     );
 
+    for page in [&talk.patient, &talk.doctor] {
+        let story = page.eval(&format!("links.story({clear}, 30000, 20000)")).await;
+        tell("story", profile.name, story.as_str().unwrap());
+    }
+
     let from = now_ms();
     wait(10).await;
     sound_flows(&talk, from).await;

@@ -46,7 +46,9 @@
     if (states.at(-1)?.state !== state) states.push({ at: Date.now(), state });
     if (!pc) return;
     const now = { at: Date.now(), made: call.made, audio: 0, video: 0, frames: 0, lost: 0, concealed: 0, played: 0 };
-    for (const one of (await pc.getStats()).values()) {
+    // A connection that is closed meanwhile may never answer.
+    const late = new Promise((_, give) => { setTimeout(give, 2000); });
+    for (const one of (await Promise.race([pc.getStats(), late])).values()) {
       if (one.type !== 'inbound-rtp') continue;
       now[one.kind] += one.packetsReceived;
       if (one.kind === 'audio') {
@@ -98,6 +100,14 @@
     },
     /** When a message of a kind first came after an instant. */
     came: (t, since) => heard.find((one) => one.t === t && one.at >= since)?.at ?? null,
+    /** What happened around an instant, in seconds from it: for whoever wants to know why. */
+    story(since, before, after) {
+      const made = calls.flatMap(({ call }) => Object.entries(call).filter(([, at]) => at).map(([t, at]) => ({ at, t: `[${t}]` })));
+      const shown = states.map(({ at, state }) => ({ at, t: `<${state}>` }));
+      const dull = ['candidate', 'end_of_candidates', 'pong'];
+      return [...heard, ...made, ...shown].filter(({ at, t }) => at >= since - before && at < since + after && !dull.includes(t))
+        .sort((one, other) => one.at - other.at).map(({ at, t }) => `${((at - since) / 1000).toFixed(2)} ${t}`).join(', ');
+    },
     /** The state that the page shows at an instant. */
     shown: (when) => states.findLast(({ at }) => at <= when)?.state ?? '',
   };

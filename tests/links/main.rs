@@ -9,12 +9,16 @@ mod support;
 #[path = "../browser/cdp.rs"]
 mod cdp;
 #[path = "../browser/chromium.rs"]
+#[expect(dead_code, reason = "the browser tests use the rest")]
 mod chromium;
 #[path = "../browser/clinic.rs"]
+#[expect(dead_code, reason = "the browser tests use the rest")]
 mod clinic;
 #[path = "../browser/page.rs"]
+#[expect(dead_code, reason = "the browser tests use the rest")]
 mod page;
 #[path = "../browser/stage.rs"]
+#[expect(dead_code, reason = "the browser tests use the rest")]
 mod stage;
 
 mod blackout;

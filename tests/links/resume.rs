@@ -56,7 +56,7 @@ async fn back(talk: &Talk, since: i64, what: &str) {
         sounds.push(happens(page, since, &format!("links.back({since}, 'audio')")).await);
         page.see("#call-state[data-state=in_call]").await;
     }
-    let story = talk.patient.eval(&format!("links.heard.filter(({{ at }}) => at >= {since} - 45000 && at < {since} + 8000).filter(({{ t }}) => !['candidate', 'peer'].includes(t)).map(({{ at, t }}) => `${{((at - {since}) / 1000).toFixed(2)}} ${{t}}`).join(', ')")).await;
+    let story = talk.patient.eval(&format!("links.story({since}, 45000, 8000)")).await;
     tell(
         "resume",
         talk.profile.name,

@@ -9,7 +9,7 @@ pub mod profile;
 mod sky;
 mod tests;
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -181,12 +181,22 @@ fn up(namespace: Option<&str>, device: &str, address: Ipv4Addr) {
 fn carry(near: TcpStream, mut far: Child) {
     let (mut into, mut out) = (far.stdin.take().unwrap(), far.stdout.take().unwrap());
     let (mut from, mut to) = (near.try_clone().unwrap(), near);
-    thread::spawn(move || io::copy(&mut from, &mut into));
+    thread::spawn(move || pour(&mut from, &mut into));
     thread::spawn(move || {
-        drop(io::copy(&mut out, &mut to));
+        pour(&mut out, &mut to);
         drop(to.shutdown(Shutdown::Both));
         drop(far.wait());
     });
+}
+
+/// Each word goes on as it comes.
+fn pour(from: &mut impl Read, to: &mut impl Write) {
+    let mut buffer = [0; 16 << 10];
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        if to.write_all(&buffer[..read]).is_err() {
+            return;
+        }
+    }
 }
 
 fn entering(name: &str, program: &Path) -> Command {
