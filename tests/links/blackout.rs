@@ -2,12 +2,13 @@
 
 use crate::netsim::Host;
 use crate::netsim::profile::{BAD_WIFI, EDGE_3G, Profile, SATELLITE, VILLAGE_2G};
-use crate::talk::{Flow, Talk, flow, happens, may_happen, now_ms, tell, wait};
+use crate::talk::{Flow, Talk, flow, may_happen, now_ms, tell, wait};
 
 /// How long a call is listened to before the link goes.
 const LISTEN_SECS: u64 = 40;
 const BLACKOUT_SECS: u64 = 30;
-/// How long we wait for a picture.
+/// How long sound, and then a picture, may need to come back.
+const SOUND_SECS_MAX: u64 = 45;
 const PICTURE_SECS_MAX: u64 = 20;
 /// Both pages must have noticed by then.
 const NOTICE_SECS: i64 = 20;
@@ -56,12 +57,10 @@ async fn a_call_outlives_a_blackout(profile: Profile, listen_secs: u64) {
     talk.net.black(Host::Patient, false);
     let mut back = Vec::new();
     for page in [&talk.patient, &talk.doctor] {
-        let sound = happens(page, clear, &format!("links.back({clear}, 'audio')")).await;
+        let came = |kind: &str| format!("links.back({clear}, '{kind}')");
+        let sound = may_happen(page, SOUND_SECS_MAX, clear, &came("audio")).await;
         // On a thin line the page may go on with the voice alone.
-        let picture = format!("links.back({clear}, 'frames')");
-        let picture = may_happen(page, PICTURE_SECS_MAX, clear, &picture).await;
-        page.see("#call-state[data-state=in_call]").await;
-        back.push((sound, picture));
+        back.push((sound, may_happen(page, PICTURE_SECS_MAX, clear, &came("frames")).await));
     }
     let resumed = talk.patient.eval(&format!("links.came('resumed', {clear})")).await;
     let resumed = resumed.as_i64().map(|at| at - clear);
@@ -74,6 +73,10 @@ async fn a_call_outlives_a_blackout(profile: Profile, listen_secs: u64) {
     for page in [&talk.patient, &talk.doctor] {
         let story = page.eval(&format!("links.story({clear}, 30000, 20000)")).await;
         tell("story", profile.name, story.as_str().unwrap());
+    }
+    for (page, (sound, _)) in [&talk.patient, &talk.doctor].into_iter().zip(&back) {
+        assert!(sound.is_some(), "no sound came back");
+        page.see("#call-state[data-state=in_call]").await;
     }
 
     let from = now_ms();

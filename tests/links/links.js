@@ -32,9 +32,14 @@
       this.addEventListener('open', () => heard.push({ at: Date.now(), t: '(open)' }));
       this.addEventListener('close', ({ code }) => heard.push({ at: Date.now(), t: `(closed ${code})` }));
       this.addEventListener('message', ({ data }) => {
-        const { t, seq } = JSON.parse(data);
-        heard.push({ at: Date.now(), t, seq });
+        const { t, seq, neg, gen, body } = JSON.parse(data);
+        heard.push({ at: Date.now(), t, seq, more: [gen, neg, body?.fresh].filter((one) => one !== undefined).join('/') });
       });
+    }
+    send(text) {
+      const { t, neg, gen } = JSON.parse(text);
+      heard.push({ at: Date.now(), t: `to ${t}`, more: [gen, neg].filter((one) => one !== undefined).join('/') });
+      super.send(text);
     }
   };
   for (const event of ['online', 'offline']) addEventListener(event, () => heard.push({ at: Date.now(), t: `(${event})` }));
@@ -104,9 +109,9 @@
     story(since, before, after) {
       const made = calls.flatMap(({ call }) => Object.entries(call).filter(([, at]) => at).map(([t, at]) => ({ at, t: `[${t}]` })));
       const shown = states.map(({ at, state }) => ({ at, t: `<${state}>` }));
-      const dull = ['candidate', 'end_of_candidates', 'pong'];
+      const dull = ['candidate', 'end_of_candidates', 'pong', 'to candidate', 'to end_of_candidates', 'to ping', 'to ack', 'to quality', 'to media_state', 'media_state'];
       return [...heard, ...made, ...shown].filter(({ at, t }) => at >= since - before && at < since + after && !dull.includes(t))
-        .sort((one, other) => one.at - other.at).map(({ at, t }) => `${((at - since) / 1000).toFixed(2)} ${t}`).join(', ');
+        .sort((one, other) => one.at - other.at).map(({ at, t, more = '' }) => `${((at - since) / 1000).toFixed(2)} ${t} ${more}`.trim()).join(', ');
     },
     /** The state that the page shows at an instant. */
     shown: (when) => states.findLast(({ at }) => at <= when)?.state ?? '',
