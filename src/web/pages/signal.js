@@ -4,6 +4,10 @@ const PAUSES = [0, 300, 1200, 2700, 4800, 7000];
 const JITTER_MS = 1000;
 const PING_MS = 5000;
 const DEAD_MS = 15_000;
+// A network that comes back is waited for by TCP ever more rarely: a new try is asked for sooner.
+const OPEN_MS = 8000;
+const ANSWER_MS = 4000;
+const FRESH_MS = 1500;
 const ACK_MS = 1000;
 const QUEUE_MAX = 64;
 const CUT = 4000;
@@ -36,7 +40,7 @@ export class Signal extends EventTarget {
     this.count = 0;
     this.refusals = 0;
     this.queue = [];
-    this.wake = () => { if (!document.hidden) this.hurry(); };
+    this.wake = ({ type }) => { if (!document.hidden) this.hurry(type === 'online'); };
     window.addEventListener('online', this.wake);
     document.addEventListener('visibilitychange', this.wake);
   }
@@ -69,6 +73,7 @@ export class Signal extends EventTarget {
     const socket = new WebSocket(this.seat.url, PROTOCOL);
     this.socket = socket;
     this.heard = Date.now();
+    this.opened = Date.now();
     const mine = (fn) => (event) => { if (this.socket === socket) fn(event); };
     socket.onopen = mine(() => this.raw(ticket
       ? { t: 'hello', body: { ticket, caps: ['trickle'], client: 'web', tz: Intl.DateTimeFormat().resolvedOptions().timeZone } }
@@ -80,7 +85,7 @@ export class Signal extends EventTarget {
   }
 
   pulse() {
-    if (Date.now() - this.heard > DEAD_MS) return this.drop();
+    if (Date.now() - this.heard > (this.linked ? DEAD_MS : OPEN_MS)) return this.drop();
     if (this.linked) {
       this.pinged = performance.now();
       this.raw({ t: 'ping', body: this.rtt ? { rtt: Math.round(this.rtt) } : {} });
@@ -124,11 +129,21 @@ export class Signal extends EventTarget {
   }
 
   /** The network came back or the page was brought to the front: do not wait out the pause. */
-  hurry() {
+  hurry(anew = false) {
     if (this.closed) return;
     this.turn = 0;
     if (!this.socket) this.connect();
-    else if (this.linked) this.pulse();
+    else if (this.linked) this.probe();
+    // What was opened into a dead network hears nothing of the new one for seconds.
+    else if (anew || Date.now() - this.opened > FRESH_MS) this.drop();
+  }
+
+  /** Asks whether the socket still lives, and does not wait for long. */
+  probe() {
+    const { socket } = this;
+    const asked = Date.now();
+    this.pulse();
+    setTimeout(() => { if (this.socket === socket && this.heard < asked) this.drop(); }, ANSWER_MS);
   }
 
   /** Lets go of the socket without a word, as a dead network does. */
