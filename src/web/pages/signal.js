@@ -6,7 +6,7 @@ const PING_MS = 5000;
 const DEAD_MS = 15_000;
 // A network that comes back is waited for by TCP ever more rarely: a new try is asked for sooner.
 const OPEN_MS = 8000;
-const ANSWER_MS = 4000;
+const ANSWER_MS = 3000;
 const FRESH_MS = 1500;
 const ACK_MS = 1000;
 const QUEUE_MAX = 64;
@@ -132,10 +132,12 @@ export class Signal extends EventTarget {
   hurry(anew = false) {
     if (this.closed) return;
     this.turn = 0;
+    // A socket that was silent through a dead network hears of the new one late: a new one is sooner there.
+    const silent = Date.now() - this.heard > PING_MS + ANSWER_MS;
+    const stuck = !this.linked && Date.now() - this.opened > FRESH_MS;
     if (!this.socket) this.connect();
+    else if (stuck || (anew && (silent || !this.linked))) this.drop();
     else if (this.linked) this.probe();
-    // What was opened into a dead network hears nothing of the new one for seconds.
-    else if (anew || Date.now() - this.opened > FRESH_MS) this.drop();
   }
 
   /** Asks whether the socket still lives, and does not wait for long. */
