@@ -32,7 +32,8 @@ struct Line {
 impl Cdp {
     /// Opens the line; it closes with the browser.
     pub async fn connect(url: &str) -> Self {
-        let opening = awc::Client::new().ws(url).max_frame_size(FRAME_BYTES_MAX).connect();
+        let client = awc::Client::builder().timeout(Duration::from_secs(ANSWER_SECS_MAX)).finish();
+        let opening = client.ws(url).max_frame_size(FRAME_BYTES_MAX).connect();
         let (_answer, mut socket) = opening.await.expect("the browser's DevTools socket");
         let (questions, mut outgoing) = mpsc::unbounded_channel::<String>();
         let line = Rc::new(Line {

@@ -1,5 +1,6 @@
 //! A real Chromium with nothing of ours in it: a fresh profile, a fake camera and microphone.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -52,6 +53,13 @@ pub struct Chromium {
 impl Chromium {
     /// Starts a browser and waits until it listens.
     pub async fn start() -> Self {
+        let here = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Self::start_by(Command::new(program()), here).await
+    }
+
+    /// As [`Chromium::start`], where `command` starts it elsewhere and `reach` says by which
+    /// address a port that it opens there is reached from here.
+    pub async fn start_by(mut command: Command, reach: impl Fn(u16) -> SocketAddr) -> Self {
         let name = format!(
             "feldsher-browser-{}-{}",
             std::process::id(),
@@ -59,7 +67,7 @@ impl Chromium {
         );
         let profile = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&profile).unwrap();
-        let process = Command::new(program())
+        let process = command
             .args(FLAGS)
             .arg(format!("--user-data-dir={}", profile.display()))
             .arg("about:blank")
@@ -70,8 +78,8 @@ impl Chromium {
             .expect("Chromium starts");
         // Held from here on, so that a failure below still ends the process.
         let mut started = Started { process: Some(process), profile };
-        let url = started.address().await;
-        let cdp = Cdp::connect(&url).await;
+        let (port, path) = started.address().await;
+        let cdp = Cdp::connect(&format!("ws://{}{path}", reach(port))).await;
         let process = started.process.take().unwrap();
         Self { process, profile: std::mem::take(&mut started.profile), cdp }
     }
@@ -99,12 +107,12 @@ struct Started {
 
 impl Started {
     /// The browser writes the port and path it listens on into its profile.
-    async fn address(&mut self) -> String {
+    async fn address(&mut self) -> (u16, String) {
         let file = self.profile.join("DevToolsActivePort");
         for _ in 0..600 {
             let text = std::fs::read_to_string(&file).unwrap_or_default();
             if let Some((port, path)) = text.split_once('\n') {
-                return format!("ws://127.0.0.1:{port}{}", path.trim());
+                return (port.parse().unwrap(), path.trim().to_owned());
             }
             let ended = self.process.as_mut().and_then(|process| process.try_wait().unwrap());
             assert_eq!(ended, None, "Chromium ended before it listened");
@@ -135,7 +143,7 @@ fn end(process: &mut Child, profile: &Path) {
 }
 
 /// `CHROMIUM` in the environment, or the first known name in `PATH`.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     if let Some(named) = std::env::var_os("CHROMIUM") {
         return named.into();
     }

@@ -63,12 +63,17 @@ impl Page {
         page.call("Emulation.setUserAgentOverride", speaks).await;
         // Far from every clinic: a page that shows the device's time would be caught.
         page.call("Emulation.setTimezoneOverride", json!({"timezoneId": "Atlantic/Azores"})).await;
-        page.call("Page.addScriptToEvaluateOnNewDocument", json!({"source": WATCH})).await;
+        page.before(WATCH).await;
         page
     }
 
     async fn call(&self, method: &str, params: Value) -> Value {
         self.cdp.call(&self.session, method, params).await
+    }
+
+    /// Runs `source` before the page's own code, from the next page on.
+    pub async fn before(&self, source: &str) {
+        self.call("Page.addScriptToEvaluateOnNewDocument", json!({"source": source})).await;
     }
 
     /// Shows the page on another screen.

@@ -7,6 +7,10 @@ const PAUSES = [0, 300, 1200, 2700, 4800, 7000];
 const JITTER_MS = 1000;
 const PING_MS = 5000;
 const DEAD_MS = 15_000;
+// A network that comes back is waited for by TCP ever more rarely: a new try is asked for sooner.
+const OPEN_MS = 8000;
+const ANSWER_MS = 3000;
+const FRESH_MS = 1500;
 const ACK_MS = 1000;
 const QUEUE_MAX = 64;
 const CUT = 4000;
@@ -47,7 +51,7 @@ export class Signal extends EventTarget {
     this.deaths = 0;
     this.patience = SOCKET_AGAIN_MS;
     this.queue = [];
-    this.wake = () => { if (!document.hidden) this.hurry(); };
+    this.wake = ({ type }) => { if (!document.hidden) this.hurry(type === 'online'); };
     window.addEventListener('online', this.wake);
     document.addEventListener('visibilitychange', this.wake);
   }
@@ -112,7 +116,7 @@ export class Signal extends EventTarget {
   }
 
   pulse() {
-    if (Date.now() - this.heard > DEAD_MS) return this.drop();
+    if (Date.now() - this.heard > (this.linked ? DEAD_MS : OPEN_MS)) return this.drop();
     if (this.linked) {
       this.pinged = performance.now();
       this.raw({ t: 'ping', body: this.rtt ? { rtt: Math.round(this.rtt) } : {} });
@@ -157,11 +161,23 @@ export class Signal extends EventTarget {
   }
 
   /** The network came back or the page was brought to the front: do not wait out the pause. */
-  hurry() {
+  hurry(anew = false) {
     if (this.closed) return;
     this.turn = 0;
+    // A socket that was silent through a dead network hears of the new one late: a new one is sooner there.
+    const silent = Date.now() - this.heard > PING_MS + ANSWER_MS;
+    const stuck = !this.linked && Date.now() - this.born > FRESH_MS;
     if (!this.socket) this.connect();
-    else if (this.linked) this.pulse();
+    else if (stuck || (anew && (silent || !this.linked))) this.drop();
+    else if (this.linked) this.probe();
+  }
+
+  /** Asks whether the socket still lives, and does not wait for long. */
+  probe() {
+    const { socket } = this;
+    const asked = Date.now();
+    this.pulse();
+    setTimeout(() => { if (this.socket === socket && this.heard < asked) this.drop(); }, ANSWER_MS);
   }
 
   /** Lets go of the socket without a word, as a dead network does. */
