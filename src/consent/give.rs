@@ -70,10 +70,7 @@ pub fn for_encounter(
 ) -> Result<Consent, Error> {
     let visit = encounter::find_row(tx, id)?;
     let patients_account = patient::find_row(tx, visit.patient_id)?.account_id;
-    let participant = match new.participant {
-        Some(participant) => Some(find_participant(tx, id, participant)),
-        None => None,
-    };
+    let participant = new.participant.map(|participant| find_participant(tx, id, participant));
     let person = match &participant {
         Some(Ok(found)) => Some(found.account_id),
         Some(Err(_)) => None,

@@ -243,10 +243,10 @@ pub fn of_appointment(tx: &mut Tx, id: AppointmentId) -> Result<EncounterRow, Er
 }
 
 /// When the talk of a visit began, when the visit ended, and how.
-pub fn how_it_ended(
-    tx: &mut Tx,
-    id: EncounterId,
-) -> Result<(Option<Instant>, Option<Instant>, Option<Outcome>), Error> {
+pub type Ending = (Option<Instant>, Option<Instant>, Option<Outcome>);
+
+/// How a visit went, as far as it went.
+pub fn how_it_ended(tx: &mut Tx, id: EncounterId) -> Result<Ending, Error> {
     Ok(encounters::table
         .find(id)
         .select((encounters::started_at, encounters::ended_at, encounters::outcome))

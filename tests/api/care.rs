@@ -381,7 +381,7 @@ on_both! {
             passes(world, seconds).await;
         }
         let open = open.again(world).await;
-        let me = open.doctor.client.get("/v1/me").await.expect(200)["id"].clone();
+        let me = open.doctor.client.get("/v1/me").await.expect(200)["account"]["id"].clone();
         let me = me.as_str().unwrap();
         let clerk = world::member(
             &world.house, &world.resigned(&world.admin).await.client, &world.other_clinic,

@@ -46,7 +46,7 @@ impl Stage {
         let start = SystemClock.now().utc() + TimeDelta::minutes(10);
         let wish = json!({
             "service": world.service, "practitioner": world.doctor.id, "patient": world.asha.id,
-            "start": start.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)[..17].to_owned() + "00Z",
+            "start": start.format("%Y-%m-%dT%H:%M:00Z").to_string(),
         });
         let key = crate::support::key();
         let booked = world.registrar.client.once("/v1/appointments", &key, &wish).await.expect(201);

@@ -189,7 +189,7 @@ fn presence(
         let theirs: Vec<ParticipantId> = theirs.collect();
         stays.iter().filter(move |(id, _)| theirs.contains(id)).map(|(_, stay)| stay)
     };
-    let lost = |role| of(role).last().is_some_and(|stay| stay.why.as_deref() == Some("lost"));
+    let lost = |role| of(role).next_back().is_some_and(|stay| stay.why.as_deref() == Some("lost"));
     let (patient, practitioner) = (ParticipantRole::Patient, ParticipantRole::Practitioner);
     Presence {
         patient_came: of(patient).next().is_some(),

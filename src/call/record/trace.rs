@@ -210,11 +210,13 @@ mod tests {
     }
 
     fn minutes(kept: &[Kept]) -> Vec<&Minute> {
-        let minute = |kept| match kept {
-            &Kept::Minute(ref minute) => Some(minute),
-            Kept::Mark(_) => None,
-        };
-        kept.iter().filter_map(minute).collect()
+        let mut found = Vec::new();
+        for one in kept {
+            if let Kept::Minute(minute) = one {
+                found.push(minute);
+            }
+        }
+        found
     }
 
     #[test]

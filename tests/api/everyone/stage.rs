@@ -218,7 +218,7 @@ async fn book(
 /// A call-back that the doctor answers for, as when nobody came to a ring.
 async fn task_about(world: &World, visit: &str, doctor: &world::Person) -> String {
     let me = doctor.client.get("/v1/me").await.expect(200);
-    let owner: AccountId = me["id"].as_str().unwrap().parse().unwrap();
+    let owner: AccountId = me["account"]["id"].as_str().unwrap().parse().unwrap();
     let visit: EncounterId = visit.parse().unwrap();
     let opened = as_system(&world.house.app, move |tx| {
         tx.allow(Action::WatchVisits, &Facts::NONE)?;
