@@ -116,7 +116,7 @@ export async function tasks({ me, clinic, zone, toDo }) {
 
   function row(task) {
     const late = now() > Date.parse(task.due_at);
-    const mine = task.owner?.id === me.id;
+    const mine = task.owner?.id === me.account.id;
     const acts = h('div', { class: 'row' });
     const path = `/v1/tasks/${task.id}`;
     const act = (work) => (event) => busy(event.currentTarget, async () => { await work(); await watch.now(); });
