@@ -13,6 +13,7 @@ mod memory;
 mod report;
 mod search;
 mod signaling;
+mod visits;
 mod world;
 
 use std::io::Write;

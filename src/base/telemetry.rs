@@ -3,8 +3,9 @@
 use std::io::IsTerminal;
 
 use anyhow::Context;
+use tracing::Metadata;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{FilterFn, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -19,16 +20,20 @@ pub fn start(log: &Log) -> anyhow::Result<()> {
         .with_env_filter(filter(&log.level)?)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    let quiet = filter_fn(|metadata| !is_silent(metadata.target()));
     let started = match log.format {
-        LogFormat::Json => builder.json().flatten_event(true).finish().with(quiet).try_init(),
-        LogFormat::Text => builder.finish().with(quiet).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).finish().with(quiet()).try_init(),
+        LogFormat::Text => builder.finish().with(quiet()).try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))
 }
 
-/// Whether this is a line of a media library. The settings have no say in it: a more exact target
+/// Keeps media libraries out. The settings have no say in it: a more exact target
 /// (`rtc_ice::agent=trace`) would win over any directive of ours.
+fn quiet() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    filter_fn(|metadata| !is_silent(metadata.target()))
+}
+
+/// Whether this is a line of a media library.
 fn is_silent(target: &str) -> bool {
     SILENT.iter().any(|library| {
         let rest = target.strip_prefix(library);
@@ -70,7 +75,7 @@ mod tests {
             .with_env_filter(filter(level).unwrap())
             .with_writer(move || writer.clone())
             .finish()
-            .with(filter_fn(|metadata| !is_silent(metadata.target())));
+            .with(quiet());
         let on_this_thread = log.set_default();
         tracing::error!(target: "webrtc::peer_connection::driver", "ice-pwd");
         tracing::error!(target: "rtc", "ice-pwd");

@@ -12,8 +12,8 @@ use crate::page::{Device, Page, quoted};
 use crate::relay::book;
 use crate::stage::{patient_signs_in, staff_signs_in, text};
 use crate::story::ONE_STORY;
-use crate::support::Engine;
 use crate::support::relay::{Coturn, LOOPBACK, SECRET};
+use crate::support::{Engine, percentile};
 
 /// Whatever the operator asks for.
 const LOUD: &str = "debug,feldsher=trace,webrtc=trace,webrtc::peer_connection::driver=trace,\
@@ -216,7 +216,7 @@ async fn the_channel_opens_surely() {
         }
     }
     times.sort_unstable();
-    let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
+    let at = |percent| percentile(&times, percent);
     println!(
         "{opened} of {count} opened, {first} at the first try, {late} of them after 15 s; \
          p50 {} ms, p95 {} ms, longest {} ms",

@@ -206,3 +206,8 @@ macro_rules! on_both {
         }
     };
 }
+
+/// What so many of a hundred do not exceed; the values are sorted, and there is one at least.
+pub fn percentile<T: Copy>(sorted: &[T], percent: usize) -> T {
+    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+}

@@ -10,6 +10,7 @@ use actix_web::rt;
 use anyhow::{Context, anyhow, bail};
 use awc::error::WsProtocolError;
 use awc::ws::{Frame, Message};
+use feldsher::call::message::PROTOCOL;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, Stream, StreamExt};
 use serde_json::{Value, json};
@@ -51,7 +52,7 @@ impl Socket {
             .timeout(PATIENCE)
             .finish()
             .ws(format!("ws://{address}{path}"))
-            .protocols(["feldsher.rtc.v1"]);
+            .protocols([PROTOCOL]);
         let connected = request.connect().await.map_err(|error| anyhow!("{error}"))?;
         let wire: Box<dyn Wire> = Box::new(connected.1);
         let (tongue, ear) = wire.split();

@@ -18,7 +18,7 @@ use self::client::{Seat, Socket, Watch, Words, answerer, at, offerer};
 use self::process::Server;
 use self::region::Visit;
 use crate::load::Sample;
-use crate::report::{Row, Table};
+use crate::report::{Row, Table, median};
 use crate::{Plan, tell};
 
 /// Pairs that talk in the latency rounds, and how often each offers: with the answers, a thousand
@@ -50,8 +50,9 @@ pub fn tables(plan: &Plan) -> anyhow::Result<Vec<Table>> {
 /// What one round had to say.
 struct Heard {
     sample: Sample,
-    /// Processor time of the server per message, in microseconds.
-    cpu_micros: f64,
+    /// Processor time of the server, in seconds.
+    cpu_secs: f64,
+    messages: f64,
 }
 
 async fn relay(plan: &Plan) -> anyhow::Result<Table> {
@@ -66,22 +67,23 @@ async fn relay(plan: &Plan) -> anyhow::Result<Table> {
     let mut visits = visits.chunks(PAIRS);
     for bytes in SDP_BYTES {
         let (words, echoes, peers) = names(bytes);
+        let pace = (Duration::from_secs(1) / OFFERS_PER_SECOND, bytes);
         let mut rows = [Row::new(words), Row::new(echoes), Row::new(peers)];
         let mut cpu = [Vec::new(), Vec::new(), Vec::new()];
         for round in 1..=plan.rounds {
             tell(&format!("signaling, round {round} of {}, {bytes} bytes", plan.rounds));
             let here = visits.next().context("too few visits")?;
             let mut rounds = vec![
-                talk(plan, &product, product_pairs(&product, here).await?, bytes).await?,
-                talk(plan, &echo, echo_pairs(&echo).await?, bytes).await?,
+                talk(plan, &product, product_pairs(&product, here).await?, pace).await?,
+                talk(plan, &echo, echo_pairs(&echo).await?, pace).await?,
             ];
             if let Some(peerjs) = &peerjs {
                 let pairs = peerjs_pairs(peerjs, round).await?;
-                rounds.push(talk(plan, peerjs, pairs, bytes).await?);
+                rounds.push(talk(plan, peerjs, pairs, pace).await?);
             }
             for ((row, cpu), heard) in rows.iter_mut().zip(&mut cpu).zip(rounds) {
                 row.add(&heard.sample);
-                cpu.push(heard.cpu_micros);
+                cpu.push(heard.cpu_secs * 1e6 / heard.messages);
             }
         }
         let [ours, bare, peer] = &rows;
@@ -89,8 +91,8 @@ async fn relay(plan: &Plan) -> anyhow::Result<Table> {
         if peerjs.is_some() {
             table.latency(ours, peer);
         }
-        for (row, cpu) in rows.iter().zip(&cpu).filter(|(_, cpu)| !cpu.is_empty()) {
-            let micros = middle(cpu);
+        for (row, micros) in rows.iter().zip(cpu.iter().map(|cpu| median(cpu))) {
+            let Some(micros) = micros else { continue };
             table.notes.push(format!(
                 "{}: {micros:.0} us of the server's processor per message, {:.0} messages per \
                  second and core.",
@@ -193,15 +195,14 @@ async fn peerjs_pairs(server: &Server, round: u32) -> anyhow::Result<Vec<Pair>> 
     Ok(pairs)
 }
 
-/// All pairs talk for the time of a round.
+/// All pairs talk for the time of a round, each so often and in so many bytes.
 async fn talk(
     plan: &Plan,
     server: &Server,
     pairs: Vec<Pair>,
-    bytes: usize,
+    (every, bytes): (Duration, usize),
 ) -> anyhow::Result<Heard> {
     let watch = Watch::new(plan.warm, plan.measured);
-    let every = Duration::from_secs(1) / OFFERS_PER_SECOND;
     let count = u32::try_from(pairs.len())?;
     let mut offering = Vec::new();
     let mut answering = Vec::new();
@@ -216,15 +217,14 @@ async fn talk(
     rt::time::sleep_until(begin.into()).await;
     let before = server.cpu_secs()?;
     rt::time::sleep_until(end.into()).await;
-    let used = server.cpu_secs()? - before;
+    let cpu_secs = server.cpu_secs()? - before;
     for task in offering {
         task.await??;
     }
     answering.iter().for_each(rt::task::JoinHandle::abort);
     let took = watch.took();
     let messages = f64::from(u32::try_from(took.len())?.max(1));
-    let sample = Sample::of(took, plan.measured);
-    Ok(Heard { sample, cpu_micros: used * 1e6 / messages })
+    Ok(Heard { sample: Sample::of(took, plan.measured), cpu_secs, messages })
 }
 
 /// Very many who sit and wait, a thousand rooms in which two talk, a crowd that comes at once, and
@@ -270,28 +270,14 @@ async fn crowd(plan: &Plan) -> anyhow::Result<Table> {
     let pairs = product_pairs(&server, rooms).await?;
     let mut row = Row::new("1,000 rooms beside 8,000 idle seats");
     // Once a second and room: with the answers, 2,000 messages.
-    let watch = Watch::new(plan.warm, plan.measured);
-    let mut tasks = Vec::new();
-    let count = u32::try_from(pairs.len())?;
-    for (number, ((socket, words), other)) in (0_u32..).zip(pairs) {
-        let every = Duration::from_secs(1);
-        let pace = (every, every * number / count);
-        tasks.push(offerer(socket, words, pace, 2048, &watch));
-        tasks.extend(other.map(|(socket, words)| answerer(socket, words, 2048, &watch)));
-    }
-    let (begin, end) = watch.times();
-    rt::time::sleep_until(begin.into()).await;
-    let before = server.cpu_secs()?;
-    rt::time::sleep_until(end.into()).await;
-    let used = server.cpu_secs()? - before;
-    row.add(&Sample::of(watch.took(), plan.measured));
+    let heard = talk(plan, &server, pairs, (Duration::from_secs(1), 2048)).await?;
+    row.add(&heard.sample);
     table.rows.push(row);
     table.notes.push(format!(
         "With the thousand rooms they keep {:.0} % of one core busy, {:.0} kB in all.",
-        used * 100.0 / plan.measured.as_secs_f64(),
+        heard.cpu_secs * 100.0 / plan.measured.as_secs_f64(),
         server.rss_kb()?
     ));
-    tasks.iter().for_each(rt::task::JoinHandle::abort);
 
     tell("signaling: five hundred come at once");
     table.rows.extend(storms(&server, storm.get(1..).unwrap_or_default()).await?);
@@ -350,10 +336,4 @@ async fn at_once<A: 'static, T: 'static, F: Future<Output = anyhow::Result<T>> +
     }
     let whole = begin.elapsed();
     Ok((made, Sample::of(took, whole)))
-}
-
-fn middle(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }

@@ -51,7 +51,7 @@ pub async fn answer_probe(
     offer: Body<Offer>,
 ) -> Result<HttpResponse, Error> {
     let (id, probe) = path.0;
-    let account = ctx.read(move |tx| probe::under_way(tx, id, probe)).await?;
+    let (account, _) = ctx.read(move |tx| probe::under_way(tx, id, probe)).await?;
     let Offer { leg, sdp } = offer.value;
     let sdp = ctx.app.probes.answer((account, probe, leg), &sdp).await?;
     Ok(HttpResponse::Ok().json(Answered { sdp }))

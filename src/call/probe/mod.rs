@@ -31,7 +31,7 @@ use crate::call::probe::verdict::{Advice, Devices, Measures, Verdict, advice, ve
 use crate::call::relay::url::{RelayUrl, Transport};
 use crate::encounter::door::Closed;
 use crate::encounter::show::show;
-use crate::encounter::{EncounterId, facts, find_row};
+use crate::encounter::{EncounterId, EncounterRow, facts, find_row};
 
 id!(
     /// One probe of a line.
@@ -251,9 +251,13 @@ fn check_time(tx: &mut Tx, encounter: EncounterId, starts_at: Instant) -> Result
     }
 }
 
-/// Whose probe this is, while it goes on. 409 `bad_state` when it is somebody else's, has been
-/// measured, or was begun too long ago.
-pub fn under_way(tx: &mut Tx, encounter: EncounterId, probe: ProbeId) -> Result<AccountId, Error> {
+/// Whose probe this is, while it goes on, and of which visit. 409 `bad_state` when it is somebody
+/// else's, has been measured, or was begun too long ago.
+pub fn under_way(
+    tx: &mut Tx,
+    encounter: EncounterId,
+    probe: ProbeId,
+) -> Result<(AccountId, EncounterRow), Error> {
     let row = find_row(tx, encounter)?;
     tx.allow(Action::ProbeLink, &facts(&row))?;
     let found: Option<(AccountId, Instant, Option<Instant>)> = link_probes::table
@@ -267,7 +271,7 @@ pub fn under_way(tx: &mut Tx, encounter: EncounterId, probe: ProbeId) -> Result<
     if account != tx.person()?.account || measured_at.is_some() || is_over {
         return Err(Error::from(&problem::BAD_STATE));
     }
-    Ok(account)
+    Ok((account, row))
 }
 
 /// Keeps what was found, with the verdict. 409 `bad_state` as in [`under_way`].
@@ -277,7 +281,7 @@ pub fn finish(
     probe: ProbeId,
     found: Found,
 ) -> Result<LinkProbe, Error> {
-    under_way(tx, encounter, probe)?;
+    let (_, row) = under_way(tx, encounter, probe)?;
     check(&found)?;
     let measures = found.measures;
     let verdict = verdict(measures.as_ref());
@@ -322,7 +326,6 @@ pub fn finish(
     if changed == 0 {
         return Err(Error::from(&problem::BAD_STATE));
     }
-    let row = find_row(tx, encounter)?;
     tx.record(Action::ProbeLink, "Encounter", encounter.0, &facts(&row));
     let kept = kept::measured(tx, encounter)?.into_iter().find(|one| one.id == probe);
     kept.ok_or(Error::Internal("a probe is gone that was just measured"))

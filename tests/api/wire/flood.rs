@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::hostile::next_visit;
 use super::{Call, call, describe, sdp, status};
 use crate::on_both;
-use crate::support::peer::{Edge, Peer, dial};
-use crate::support::{Engine, World};
+use crate::support::peer::{Edge, PROTOCOL, Peer, dial};
+use crate::support::{Engine, World, percentile};
 
 /// Ill-made frames.
 const FRAMES: u64 = 2000;
@@ -70,7 +70,7 @@ async fn beside<T>(world: &World, what: &str, work: impl Future<Output = T>) -> 
         Either::Right(_) => panic!("the two stopped talking"),
     };
     took.sort_unstable();
-    let at = |percent: usize| took[(took.len() * percent / 100).min(took.len() - 1)];
+    let at = |percent| percentile(&took, percent);
     println!(
         "{what}, {:?}: {} words between two others took {} ms (half) to {} ms (99 of 100)",
         world.house.engine,
@@ -233,7 +233,7 @@ on_both! {
                     // Her doctor listens all the while, as a page does.
                     doctor.hear_all().await;
                     // As somebody's first word as well.
-                    let mut stranger = dial(url, None, Some("feldsher.rtc.v1")).await.unwrap();
+                    let mut stranger = dial(url, None, Some(PROTOCOL)).await.unwrap();
                     stranger.send_raw(message(&frame)).await;
                     let code = stranger.closed().await;
                     assert!(matches!(code, Some(4400 | 4401 | 4413)), "{code:?}");
