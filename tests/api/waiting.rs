@@ -275,7 +275,7 @@ on_both! {
         for (to, visit, clock) in [(ASHA, &first, "09:50"), (BORIS, &second, "10:10")] {
             let text = world.house.sms_with(to, "позже").await;
             assert!(text.contains(clock) && text.contains(visit["code"].as_str().unwrap()), "{text}");
-            assert!(!text.contains("Лебедева") && !text.contains("GP"), "{text}");
+            assert!(!text.contains("Лебедева") && !text.contains("GP visit"), "{text}");
         }
         let queue = asks(&world.asha.client, &first).await["queue"].clone();
         assert_eq!(queue, json!({"position": 1, "earliest": utc("09:50"), "latest": utc("09:50"),

@@ -155,7 +155,7 @@ on_both! {
         assert_eq!(offered["offer"]["local_start"], NINE);
         let sms = world.house.sms_with("+70000000002", "свободно").await;
         assert!(sms.contains("09:00") && sms.contains(boris["code"].as_str().unwrap()), "{sms}");
-        assert!(!sms.contains("Лебедева") && !sms.contains("GP"), "{sms}");
+        assert!(!sms.contains("Лебедева") && !sms.contains("GP visit"), "{sms}");
         assert_eq!(sms_to(world, "+70000000001", "свободно"), 0, "one at a time");
         let taken = world.asha.client.once("/v1/appointments", &key(), &world.wish(NINE)).await;
         assert_eq!(taken.refused(409), "slot_taken");
@@ -291,7 +291,7 @@ on_both! {
         let code = &entry["code"];
         assert_eq!(ask(code, "1961-04-13", json!({})).await.refused(404), "not_found");
         let shown = ask(code, "1961-04-12", json!({})).await;
-        assert!(!shown.text.contains("Лебедева") && !shown.text.contains("GP"), "{}", shown.text);
+        assert!(!shown.text.contains("Лебедева") && !shown.text.contains("GP visit"), "{}", shown.text);
         let shown = shown.expect(200);
         assert_eq!(shown["times"], json!([{"number": 1, "local_start": NINE, "time_zone": "Asia/Krasnoyarsk"}]));
         assert_eq!(shown["expires_at"], "2026-11-23T02:30:00Z");
