@@ -65,6 +65,8 @@ pub struct Nodes {
     owned: Mutex<HashMap<EncounterId, Arc<()>>>,
     /// Rooms are taken and given up one after another.
     claiming: tokio::sync::Mutex<()>,
+    /// The rooms that somebody waits to take: whoever's turn it is takes them all.
+    wanted: Mutex<HashSet<EncounterId>>,
 }
 
 /// The way to the others.
@@ -102,6 +104,7 @@ impl Nodes {
             office: Mutex::default(),
             owned: Mutex::default(),
             claiming: tokio::sync::Mutex::default(),
+            wanted: Mutex::default(),
         }
     }
 
@@ -155,6 +158,18 @@ impl Nodes {
         Lease { tenure: Arc::clone(tenure), _pin: pin }
     }
 
+    /// What somebody waits for, no more than can be brought back at once, and `encounter` with it.
+    fn take_wanted(&self, encounter: EncounterId) -> Vec<EncounterId> {
+        let mut wanted = locked(&self.wanted);
+        wanted.remove(&encounter);
+        let mut some: Vec<_> = wanted.iter().copied().take(BACK_LEN_MAX - 1).collect();
+        for room in &some {
+            wanted.remove(room);
+        }
+        some.push(encounter);
+        some
+    }
+
     /// Tells other nodes what a transaction here has changed, where it is theirs to hear.
     pub fn pass_on(&self, event: &tx::Event) {
         let Some(net) = &self.net else { return };
@@ -196,7 +211,8 @@ fn down(error: &LinkError) -> Error {
     Error::from(&problem::OVERLOADED)
 }
 
-/// Finds out who has a room, and takes it when nobody has. 503 while the database does not answer.
+/// Finds out who has a room, and takes it when nobody has; where many come at once, together with
+/// theirs, for one commit. 503 while the database does not answer.
 pub async fn own(app: &Arc<App>, encounter: EncounterId) -> Result<Whose, Error> {
     let nodes = &app.rooms.nodes;
     let Some(net) = &nodes.net else {
@@ -206,8 +222,10 @@ pub async fn own(app: &Arc<App>, encounter: EncounterId) -> Result<Whose, Error>
         if let Some(lease) = nodes.held(encounter) {
             return Ok(Whose::Ours(lease));
         }
+        locked(&nodes.wanted).insert(encounter);
         let turn = nodes.claiming.lock().await;
         if let Some(lease) = nodes.held(encounter) {
+            locked(&nodes.wanted).remove(&encounter);
             return Ok(Whose::Ours(lease));
         }
         let tenure = nodes.tenure();
@@ -217,10 +235,11 @@ pub async fn own(app: &Arc<App>, encounter: EncounterId) -> Result<Whose, Error>
             continue;
         }
         let keeper = net.keeper()?;
-        let mine =
-            rows::claim(&keeper, tenure.node, &[encounter]).await.map_err(|error| down(&error))?;
-        if !mine.is_empty() {
-            bring_back(app, &tenure, &mine).await?;
+        let wanted = nodes.take_wanted(encounter);
+        let mine = rows::claim(&keeper, tenure.node, &wanted).await;
+        let mine = mine.map_err(|error| down(&error))?;
+        bring_back(app, &tenure, &mine).await?;
+        if mine.contains(&encounter) {
             return Ok(Whose::Ours(nodes.hold(&tenure, encounter)));
         }
         let owner = rows::owner(&keeper, encounter).await.map_err(|error| down(&error))?;
