@@ -7,6 +7,7 @@ use crate::base::column::Instant;
 use crate::call::ice::IceServer;
 use crate::call::message::Frame;
 use crate::call::record::Kept;
+use crate::call::rung::Rung;
 use crate::encounter::party::Party;
 use crate::encounter::presence::LeftWhy;
 use crate::encounter::queue::Queued;
@@ -53,6 +54,8 @@ pub struct Guest {
     pub sits_with: Option<ParticipantId>,
     /// Who takes part, as it stood when they sat down.
     pub party: Party,
+    /// The most that their line carried when it was measured before the visit.
+    pub carries: Rung,
 }
 
 /// A seat in the database, and what a client must know to take it again.

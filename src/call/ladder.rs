@@ -129,6 +129,16 @@ pub struct PhoneView {
 }
 
 impl Ladder {
+    /// Of two whose lines carried `carries` when they were measured before the visit, at most.
+    pub fn begun(carries: Rung) -> Self {
+        let carries = carries.max(Rung::Audio);
+        if carries == Rung::Video {
+            return Self::default();
+        }
+        let why = RungWhy::Probed;
+        Self { step: 1, rung: carries, why, carries, unknown: false, ..Self::default() }
+    }
+
     /// The rung.
     pub fn rung(&self) -> Rung {
         self.rung
@@ -201,6 +211,11 @@ impl Ladder {
         }
         let Some(one) = self.sides.get_mut(side) else { return false };
         one.last = Some((now, reading));
+        // Whoever reports has a connection again: the voice does not wait to be trusted.
+        if self.rung == Rung::Text && self.why == RungWhy::NoMedia {
+            self.carries = Rung::Audio;
+            return self.go(Rung::Audio.min(self.wished()), RungWhy::Recovered, None, now);
+        }
         let carried = reading.carried(self.rung);
         if carried >= self.rung {
             one.bad = 0;

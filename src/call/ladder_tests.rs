@@ -58,6 +58,41 @@ fn one_terrible_report_takes_the_picture_at_once_and_leaves_the_voice() {
 }
 
 #[test]
+fn it_begins_where_the_check_before_the_visit_ended_and_goes_on_from_there() {
+    assert!(Ladder::begun(Rung::Video).view(ENDS).is_none(), "that says nothing new");
+    let mut ladder = Ladder::begun(Rung::Audio);
+    let view = ladder.view(ENDS).unwrap();
+    assert_eq!((view.step, view.rung, view.why), (1, Rung::Audio, RungWhy::Probed));
+    assert_eq!(Ladder::begun(Rung::Text).rung(), Rung::Audio, "the voice is always tried");
+    let steps = drive(&mut ladder, 0, 40, |_, _| GOOD);
+    assert_eq!(steps.first().unwrap(), &(HOLD_SECS, Rung::AudioStills));
+}
+
+#[test]
+fn the_voice_is_back_with_the_connection_and_not_half_a_minute_later() {
+    let mut ladder = Ladder::default();
+    ladder.report(0, GOOD, None, at(0));
+    ladder.wish(0, Rung::Audio, WishWhy::NoMedia, false, at(20));
+    ladder.wish(0, Rung::Text, WishWhy::NoMedia, false, at(28));
+    assert_eq!(ladder.rung(), Rung::Text);
+    assert!(ladder.report(1, GOOD, Some(Rung::Text), at(40)));
+    assert_eq!((ladder.rung(), ladder.why()), (Rung::Audio, RungWhy::Recovered));
+    // Whoever asked for text keeps it, and a line that carries no voice is not tried at once.
+    let mut ladder = Ladder::default();
+    ladder.wish(0, Rung::Text, WishWhy::Asked, false, at(0));
+    ladder.wish(1, Rung::Text, WishWhy::NoMedia, false, at(1));
+    assert!(!ladder.report(1, GOOD, Some(Rung::Text), at(40)));
+    assert_eq!(ladder.rung(), Rung::Text);
+    let mut ladder = Ladder::default();
+    drive(&mut ladder, 0, 60, |_, _| reading(0.9, 80.0));
+    assert_eq!(ladder.rung(), Rung::Text);
+    assert!(!ladder.report(0, GOOD, Some(Rung::Text), at(70)));
+}
+
+const ENDS: [ParticipantId; 2] =
+    [ParticipantId(uuid::Uuid::from_u128(1)), ParticipantId(uuid::Uuid::from_u128(2))];
+
+#[test]
 fn the_reason_is_the_one_that_was_measured() {
     for (reading, why) in [
         (reading(0.05, 80.0), RungWhy::Loss),

@@ -22,6 +22,7 @@ use crate::base::config::IcePolicy;
 use crate::call::edge::{Edge, Phase};
 use crate::call::event::{CloseCode, Credentials, Effect, Event, Guest, LineId, OverWhy};
 use crate::call::ice::IceServer;
+use crate::call::ladder::Ladder;
 use crate::call::mailbox::Mailbox;
 use crate::call::message::{ErrorCode, Frame, FromPeer, MediaState, PeerChange, Readiness, Turn};
 use crate::call::plan::{self, Plan};
@@ -633,7 +634,11 @@ impl Room {
     fn connect(&mut self, now: Instant) {
         for (one, other, plan) in self.missing_edges() {
             let generation = self.next_generation();
-            let edge = Edge::new(one, other, plan, generation, Phase::Up);
+            let mut edge = Edge::new(one, other, plan, generation, Phase::Up);
+            let ends = [one, other].into_iter().filter_map(|end| self.seat(end));
+            if let Some(carries) = ends.map(|seat| seat.guest.carries).min() {
+                edge.ladder = Ladder::begun(carries);
+            }
             let name = edge.id.clone();
             self.edges.push(edge);
             self.negotiate(&name, true, now);
@@ -671,6 +676,7 @@ impl Room {
             let body = json!({
                 "peer": view.peer, "role": view.role, "polite": view.polite, "gen": generation,
                 "fresh": fresh, "ice_policy": policy, "send": view.send, "receive": view.receive,
+                "ladder": view.ladder,
             });
             let id = edge.other(view.peer);
             self.post(id, "negotiate", None, Some((name, turn)), &body, now);

@@ -183,6 +183,7 @@ impl World {
             place: None,
             sits_with: self.rows[at].beside.map(|host| self.clients[host].id),
             party: self.party(),
+            carries: Rung::Video,
         }
     }
 

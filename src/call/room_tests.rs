@@ -9,6 +9,7 @@ use super::*;
 use crate::call::edge::{ANSWER_SECS, RETRIES_MAX};
 use crate::call::message::{self, Misread};
 use crate::call::record::{Kept, MarkKind, MarkWhy};
+use crate::call::rung::Rung;
 use crate::encounter::party::Companion;
 
 const DOCTOR: u128 = 0xd1;
@@ -33,6 +34,8 @@ struct Story {
     admitted: Vec<u128>,
     /// Who sits at whose device.
     sitting: BTreeMap<u128, ParticipantId>,
+    /// What somebody's line was found to carry.
+    carries: BTreeMap<u128, Rung>,
     party: Party,
     lines: u64,
 }
@@ -50,6 +53,7 @@ impl Story {
             seats: BTreeMap::new(),
             admitted: vec![DOCTOR],
             sitting: BTreeMap::new(),
+            carries: BTreeMap::new(),
             party: Party::default(),
             lines: 0,
         }
@@ -89,7 +93,8 @@ impl Story {
         let since = (!admitted).then_some(self.now);
         let (name, place, sits_with) = (format!("{who:x}"), None, self.sitting.get(&who).copied());
         let party = self.party.clone();
-        Guest { id: id(who), role, name, admitted, since, place, sits_with, party }
+        let carries = self.carries.get(&who).copied().unwrap_or(Rung::Video);
+        Guest { id: id(who), role, name, admitted, since, place, sits_with, party, carries }
     }
 
     fn credentials(&self, who: u128) -> Credentials {
@@ -181,6 +186,20 @@ impl Story {
 }
 
 /* 3. Hello */
+
+#[test]
+fn what_a_line_was_found_to_carry_is_said_with_the_first_negotiation() {
+    let mut story = Story::begin();
+    story.carries.insert(ASHA, Rung::Audio);
+    let (asha, doctor) = (story.enter(ASHA), story.enter(DOCTOR));
+    story.decide(ASHA, Admission::Admitted);
+    for line in [asha, doctor] {
+        let asked = story.heard[&line].iter().rfind(|one| one["t"] == "negotiate").unwrap();
+        let ladder = &asked["body"]["ladder"];
+        assert_eq!((&ladder["rung"], &ladder["why"]), (&"audio".into(), &"probed".into()));
+        assert_eq!(ladder["send"]["video"], serde_json::Value::Null);
+    }
+}
 
 #[test]
 fn a_patient_waits_and_knows_whether_the_doctor_is_here() {

@@ -29,6 +29,8 @@ text_enum!(
     RungWhy {
         /// It begins there.
         Begun = "begun",
+        /// The check before the visit found no room for more.
+        Probed = "probed",
         /// Too much was lost on the way.
         Loss = "loss",
         /// What was sent took too long.

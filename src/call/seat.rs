@@ -17,6 +17,9 @@ use crate::base::tx::Tx;
 use crate::call::Departure;
 use crate::call::event::{Credentials, Guest, OverWhy};
 use crate::call::message::Resume;
+use crate::call::probe::kept;
+use crate::call::probe::verdict::Verdict;
+use crate::call::rung::Rung;
 use crate::encounter::door::Closed;
 use crate::encounter::guest::{check_lock, facts_for};
 use crate::encounter::lifecycle::EncounterStatus;
@@ -307,9 +310,11 @@ fn check_awake(tx: &mut Tx, visit: EncounterStatus, session: SessionId) -> Resul
     Ok(())
 }
 
-/// Somebody who sits down, and who else takes part.
+/// Somebody who sits down, who else takes part, and what their line carries.
 fn seated(tx: &mut Tx, row: ParticipantRow) -> Result<Guest, Error> {
+    let found = kept::fresh(tx, &row)?;
     Ok(Guest {
+        carries: found.map_or(Rung::Video, Verdict::rung),
         id: row.id,
         role: row.role,
         name: row.name,

@@ -818,7 +818,7 @@ CREATE TABLE call_marks (
   edge text CHECK (length(edge) BETWEEN 1 AND 32),
   rung text CHECK (rung IN ('phone', 'text', 'audio', 'audio_stills', 'small_video', 'video')),
   why text
-    CHECK (why IN ('begun', 'loss', 'rtt', 'bitrate', 'asked', 'data_saver', 'recovered', 'no_media', 'left', 'lost', 'signed_out', 'finished', 'time_over', 'denied', 'removed', 'held', 'replaced', 'plan')),
+    CHECK (why IN ('begun', 'probed', 'loss', 'rtt', 'bitrate', 'asked', 'data_saver', 'recovered', 'no_media', 'left', 'lost', 'signed_out', 'finished', 'time_over', 'denied', 'removed', 'held', 'replaced', 'plan')),
   way text
     CHECK (way IN ('host/udp', 'host/tcp', 'srflx/udp', 'srflx/tcp', 'prflx/udp', 'prflx/tcp', 'relay/udp', 'relay/tcp', 'relay/tls', 'other')),
   browser text CHECK (browser IN ('chromium', 'firefox', 'safari', 'other')),

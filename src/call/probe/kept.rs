@@ -13,8 +13,10 @@ use crate::base::schema::link_probes;
 use crate::base::tx::Tx;
 use crate::call::probe::verdict::{Advice, Device, Devices, Measures, Verdict};
 use crate::call::probe::{Leg, LegFound, LegState, LinkProbe, ProbeId, Side};
-use crate::encounter::{EncounterId, facts, find_row};
+use crate::encounter::{EncounterId, ParticipantRow, facts, find_row};
 
+/// How long a measurement speaks for the line of whoever sits down after it, in hours.
+const FRESH_HOURS: i64 = 2;
 /// How many probes of a visit are shown.
 const SHOWN_MAX: i64 = 20;
 
@@ -23,6 +25,20 @@ pub fn list(tx: &mut Tx, encounter: EncounterId) -> Result<Page<LinkProbe>, Erro
     let row = find_row(tx, encounter)?;
     tx.allow(Action::ReadProbes, &facts(&row))?;
     Ok(Page::whole(measured(tx, encounter)?))
+}
+
+/// What the line of somebody who sits down was found to carry when it was measured last, if that is
+/// not long ago. The caller has made the access decision. Index: link_probes_by_encounter.
+pub fn fresh(tx: &mut Tx, who: &ParticipantRow) -> Result<Option<Verdict>, Error> {
+    let found: Option<Option<Verdict>> = link_probes::table
+        .filter(link_probes::encounter_id.eq(who.encounter_id))
+        .filter(link_probes::account_id.eq(who.account_id))
+        .filter(link_probes::measured_at.gt(tx.now.minus(TimeDelta::hours(FRESH_HOURS))))
+        .order((link_probes::measured_at.desc(), link_probes::id.desc()))
+        .select(link_probes::verdict)
+        .first(tx.conn)
+        .optional()?;
+    Ok(found.flatten())
 }
 
 type Way = (LegState, Option<i32>);

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::base::column::text_enum;
 use crate::base::language::Language;
+use crate::call::rung::Rung;
 
 /// From this rate on a picture has room, in kbit/s.
 const VIDEO_KBITS: i32 = 300;
@@ -141,6 +142,17 @@ pub fn verdict(measures: Option<&Measures>) -> Verdict {
         return Verdict::AudioPhotos;
     }
     Verdict::Video
+}
+
+impl Verdict {
+    /// Where the media ladder begins on such a line.
+    pub fn rung(self) -> Rung {
+        match self {
+            Self::Video => Rung::Video,
+            Self::AudioPhotos => Rung::AudioStills,
+            Self::AudioLean | Self::Phone => Rung::Audio,
+        }
+    }
 }
 
 /// What to do: what keeps somebody from being heard comes before what keeps them from being seen.

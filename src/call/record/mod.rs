@@ -70,6 +70,8 @@ text_enum!(
     MarkWhy {
         /// The rung to begin with.
         Begun = "begun",
+        /// The check before the visit found no room for more.
+        Probed = "probed",
         /// Too much was lost.
         Loss = "loss",
         /// It took too long.
@@ -111,6 +113,7 @@ impl From<RungWhy> for MarkWhy {
     fn from(why: RungWhy) -> Self {
         match why {
             RungWhy::Begun => Self::Begun,
+            RungWhy::Probed => Self::Probed,
             RungWhy::Loss => Self::Loss,
             RungWhy::Rtt => Self::Rtt,
             RungWhy::Bitrate => Self::Bitrate,

@@ -16,6 +16,11 @@ export { openMedia, loudness, stopMedia } from './media.js';
 
 const QUALITY_MS = 5000;
 const FOUND_MS = 15_000;
+// A connection that was only out of reach comes to life by itself: it is given so long before a new one is asked for.
+const ALIVE_AGAIN_MS = 1000;
+// So often in a row no sound where there should be some: the connection is up and carries nothing.
+const DUMB_MAX = 2;
+const DOUBLINGS_MAX = 4;
 // A long talk without a request must not let the sign-in run out for want of use.
 const ALIVE_MS = 240_000;
 const PRESENT = ['waiting', 'admitted', 'connecting', 'connected'];
@@ -26,7 +31,7 @@ export class Call extends EventTarget {
   constructor({ encounter, side, media, zone, appointment = null }) {
     super();
     Object.assign(this, { encounter, side, zone, appointment, stream: media.stream, roster: new Map(), edges: new Map(), me: null, over: null });
-    this.wish = { mic: media.mic ?? true, camera: media.camera ?? true, voiceOnly: media.voiceOnly ?? false, saver: media.saver ?? false };
+    this.wish = { mic: media.mic ?? true, camera: media.camera ?? true, voiceOnly: media.voiceOnly ?? false, saver: media.saver ?? navigator.connection?.saveData ?? false };
     this.ice = [];
     const seat = Seat.read(side);
     this.before = seat?.encounter === encounter && seat.sid ? seat : null;
@@ -87,7 +92,8 @@ export class Call extends EventTarget {
       removed: () => this.finish('removed'),
       lock: () => { this.locked = body.locked; this.changed(); },
       negotiate: () => this.edge(message.edge, body.peer).negotiate(body),
-      offer: () => this.edge(message.edge).receive(message),
+      // A page that was loaded anew asks for a negotiation of its own: an offer from before it is not worked through.
+      offer: () => { if (!this.returning || this.edges.get(message.edge)?.pc) this.edge(message.edge).receive(message); },
       answer: () => this.edge(message.edge).receive(message),
       candidate: () => this.edge(message.edge).receive(message),
       ended: () => this.finish('ended', null, body),
@@ -114,7 +120,7 @@ export class Call extends EventTarget {
       if (!edge.pc && known.gen) Object.assign(edge, { gen: known.gen, offerer: known.role === 'offerer', polite: known.polite });
       // A reloaded page has the seat but not the connection: it asks for a new one.
       if (this.returning && !edge.pc && !fresh) this.signal.send('negotiate_request', { edge: known.id, why: 'reload' }, { edge: known.id });
-      else if (this.returning && edge.pc && !edge.up) edge.later(0);
+      else if (this.returning && edge.pc && !edge.up) edge.later(ALIVE_AGAIN_MS);
     }
     // Whom the snapshot does not name there is nothing to say to: they went aside, or one did oneself.
     if (body.edges && !fresh) for (const id of [...this.edges.keys()]) if (!body.edges.some((known) => known.id === id)) this.end(id);
@@ -297,19 +303,30 @@ export class Call extends EventTarget {
     this.ladder.count(this.bytes.sum);
   }
 
+  /** Whether an edge that seems up has been without a sound for too long; each time in a row it is given twice as long. */
+  isDumb(edge, silent) {
+    edge.dumb = silent && edge.flow.receive.audio && this.here(edge.peer) ? (edge.dumb ?? 0) + 1 : 0;
+    if (!silent) edge.deaf = 0;
+    const dumb = edge.dumb >= DUMB_MAX * 2 ** Math.min(edge.deaf ?? 0, DOUBLINGS_MAX);
+    if (dumb) Object.assign(edge, { dumb: 0, deaf: (edge.deaf ?? 0) + 1 });
+    return dumb;
+  }
+
   async measureEdge(edge) {
     const { pc } = edge;
-    if (!pc) return;
+    if (!pc) return undefined;
     const now = await totals(pc);
     this.bytes.take(pc, now);
     const then = edge.measured;
     edge.measured = edge.up ? { pc, at: performance.now(), now, since: then?.pc === pc ? then.since : performance.now() } : null;
-    if (!edge.up || then?.pc !== pc) return;
+    if (!edge.up || then?.pc !== pc) return undefined;
     const sends = edge.ladder.send.audio_bps > 0 && this.roster.get(edge.peer)?.media?.audio === true;
+    if (this.isDumb(edge, sends && now.audioPacketsReceived === then.now.audioPacketsReceived)) return edge.rebuild('silent');
     const quality = between(then.now, now, (performance.now() - then.at) / 1000, sends);
     // The browser begins low and finds its way up: until then its estimate says nothing of the line.
     if (performance.now() - then.since < FOUND_MS) delete quality.room;
     this.signal.send('quality', { ...quality, rung: edge.ladder.rung }, { edge: edge.id });
+    return undefined;
   }
 
   /* Leaving */

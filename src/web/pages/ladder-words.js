@@ -3,6 +3,7 @@ import { learn } from './i18n.js';
 
 learn({
   'rung.why.begun': ['', ''],
+  'rung.why.probed': ['Так показала проверка связи перед приёмом.', 'This is what the check of the link before the visit has shown.'],
   'rung.why.loss': ['Связь слабая: часть данных теряется.', 'The link is weak: some of the data gets lost.'],
   'rung.why.rtt': ['Связь медленная: данные идут с задержкой.', 'The link is slow: data arrives late.'],
   'rung.why.bitrate': ['Связь узкая: на всё не хватает места.', 'The link is thin: there is no room for everything.'],

@@ -83,8 +83,10 @@ export class Edge extends EventTarget {
 
   /* Negotiation: the server names the offerer; both sides survive a surprise all the same */
 
-  negotiate({ role, polite, gen, fresh, ice_policy: policy, send, receive }) {
+  negotiate({ role, polite, gen, fresh, ice_policy: policy, send, receive, ladder }) {
     this.plan(send, receive);
+    // Where it begins: what the check before the visit found no room for is not tried first.
+    if (ladder && ladder.step !== this.ladder.step) this.climb(ladder);
     this.offerer = role === 'offerer';
     this.polite = polite ?? !this.offerer;
     return this.inTurn(async () => {
@@ -227,6 +229,9 @@ export class Edge extends EventTarget {
 
   get up() { return this.pc?.connectionState === 'connected' && this.pc.iceConnectionState !== 'disconnected'; }
 
+  /** It is up by all that the browser says, and carries nothing. */
+  rebuild(why) { this.send('negotiate_request', { edge: this.id, why }, { edge: this.id, neg: this.neg, gen: this.gen }); }
+
   /** One rung at a time: two ICE restarts, a new connection, then voice only over a relay. */
   recover() {
     if (this.up || this.state === 'down') return;
@@ -241,7 +246,7 @@ export class Edge extends EventTarget {
       this.narrow = this.step > RESTARTS_MAX + REBUILDS_BEFORE_VOICE;
       // Nothing comes through: the ladder goes down with every further try, and proposes the telephone at its end.
       if (this.narrow) this.send('fallback', { rung: this.ladder.rung === 'audio' || this.ladder.rung === 'text' ? 'text' : 'audio', why: 'no_media' }, { edge: this.id });
-      this.send('negotiate_request', { edge: this.id, why: 'rebuild' }, extra);
+      this.rebuild('rebuild');
     }
     this.later(STEP_MS);
   }

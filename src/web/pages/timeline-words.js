@@ -67,6 +67,7 @@ learn({
   'tl.rung.text': ['текст', 'text'],
   'tl.rung.phone': ['телефон', 'telephone'],
   'tl.why.begun': ['с начала', 'from the start'],
+  'tl.why.probed': ['по проверке связи', 'by the check of the link'],
   'tl.why.loss': ['потери', 'loss'],
   'tl.why.rtt': ['задержка', 'delay'],
   'tl.why.bitrate': ['узкая связь', 'thin line'],
