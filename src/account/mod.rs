@@ -145,6 +145,39 @@ pub fn of_phone(
     create(tx, new)
 }
 
+/// The account of a telephone that nobody has come forward with: it was made for somebody who was
+/// asked to a visit, and is no patient's, no practitioner's and no clerk's. Whoever brings its number
+/// now has it under their own name. The caller has made the access decision.
+pub fn take_unclaimed(
+    tx: &mut Tx,
+    phone: &Phone,
+    name: &str,
+    language: Language,
+) -> Result<Option<AccountId>, Error> {
+    let index = phone_index(tx.seal, phone);
+    let is_patient = exists(patients::table.filter(patients::account_id.eq(accounts::id.nullable())));
+    let gives_care =
+        exists(practitioners::table.filter(practitioners::account_id.eq(accounts::id.nullable())));
+    let is_staff = exists(memberships::table.filter(memberships::account_id.eq(accounts::id)));
+    let unclaimed: Option<AccountId> = accounts::table
+        .filter(accounts::phone_index.eq(Some(index)))
+        .filter(accounts::login.is_null())
+        .filter(accounts::system_admin.eq(false))
+        .filter(accounts::state.eq(AccountState::Active))
+        .filter(not(is_patient))
+        .filter(not(gives_care))
+        .filter(not(is_staff))
+        .select(accounts::id)
+        .first(tx.conn)
+        .optional()?;
+    if let Some(account) = unclaimed {
+        diesel::update(accounts::table.find(account))
+            .set((accounts::name.eq(name), accounts::language.eq(language)))
+            .execute(tx.conn)?;
+    }
+    Ok(unclaimed)
+}
+
 /// A token with which the first password is set, once, within 72 hours; earlier ones end.
 /// The caller has made the access decision.
 pub fn issue_one_time_token(tx: &mut Tx, account: AccountId) -> Result<String, Error> {

@@ -118,6 +118,9 @@ problems! {
     ROOM_LOCKED = 409 "room_locked"
         "The door is locked", "The practitioner lets nobody new in. Ask again later.";
         "Дверь закрыта", "Врач больше никого не пускает. Попросите позже.";
+    CONSENT_MISSING = 409 "consent_missing"
+        "The patient has not agreed", "Ask the patient first, and write down what they agree to.";
+        "Пациент не давал согласия", "Сначала спросите пациента и отметьте согласие.";
     ROOM_FULL = 409 "room_full"
         "No place left", "Four devices can talk at once. Ask somebody to sit at the device of one of the others.";
         "Мест больше нет", "Разговаривать могут не больше четырёх устройств. Предложите сесть рядом с кем-то из участников.";

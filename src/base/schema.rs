@@ -549,6 +549,7 @@ diesel::table! {
         ended_at -> Nullable<Moment>,
         interrupted_due_at -> Nullable<Moment>,
         locked -> Bool,
+        room_rev -> Integer,
         updated_at -> Moment,
     }
 }

@@ -30,8 +30,9 @@ use crate::waitlist::offer;
 pub enum Event {
     /// A sign-in session ended: its sockets close.
     SessionEnded(SessionId),
-    /// A participant was let in, sent back to wait, or turned away.
-    Admission(EncounterId, ParticipantId, Admission),
+    /// A participant was let in, sent back to wait, or turned away; which change of the visit that
+    /// was ([`Party::rev`]).
+    Admission(EncounterId, ParticipantId, Admission, i32),
     /// Who takes part in a visit, or how, is another: its room follows.
     PartyChanged(EncounterId, Party),
     /// An encounter has ended: its room closes.

@@ -122,7 +122,10 @@ impl Edge {
         let Plan { there, back } = self.plan;
         let (send, receive) = if polite { (back, there) } else { (there, back) };
         let (id, generation) = (self.id.clone(), self.generation);
-        let ladder = self.ladder.view([self.offerer, self.answerer]);
+        let mut ladder = self.ladder.view([self.offerer, self.answerer]);
+        if let Some(ladder) = &mut ladder {
+            ladder.send = ladder.send.within(send);
+        }
         Some(EdgeView { id, peer, role, polite, send, receive, generation, ladder })
     }
 

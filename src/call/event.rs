@@ -106,8 +106,8 @@ pub enum Event {
     Said(LineId, Frame),
     /// A socket is gone.
     Lost(LineId),
-    /// The practitioner decided.
-    Decided(ParticipantId, Admission),
+    /// The practitioner decided; which change of the visit that was ([`Party::rev`]).
+    Decided(ParticipantId, Admission, i32),
     /// Who takes part is another, or the door was locked or opened.
     Party(Party),
     /// The place of this visit in the practitioner's day.

@@ -10,7 +10,7 @@ use crate::call::ladder::RungView;
 use crate::call::plan::Media;
 use crate::call::rung::{Rung, WishWhy};
 use crate::encounter::finish::FinishOutcome;
-use crate::encounter::guest::Lock;
+use crate::encounter::arrange::Lock;
 use crate::encounter::show::Standing;
 use crate::encounter::{ParticipantId, ParticipantRole};
 
@@ -592,6 +592,8 @@ pub enum ErrorCode {
     Unsupported,
     /// Not let in.
     NotAdmitted,
+    /// The patient has not agreed to them.
+    ConsentMissing,
     /// Belongs to a negotiation that is over.
     StaleNegotiation,
     /// The other side is not here.

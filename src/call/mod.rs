@@ -193,13 +193,15 @@ impl Rooms {
     pub fn hear(&self, event: &tx::Event) -> Vec<Departure> {
         match event {
             // The room is on another node, or nowhere: whoever comes reads what was written.
-            tx::Event::Admission(encounter, ..) | tx::Event::EncounterOver(encounter)
+            tx::Event::Admission(encounter, ..)
+            | tx::Event::PartyChanged(encounter, _)
+            | tx::Event::EncounterOver(encounter)
                 if !self.nodes.holds(*encounter) =>
             {
                 Vec::new()
             }
-            tx::Event::Admission(encounter, participant, admission) => {
-                self.apply(*encounter, None, Event::Decided(*participant, *admission))
+            tx::Event::Admission(encounter, participant, admission, rev) => {
+                self.apply(*encounter, None, Event::Decided(*participant, *admission, *rev))
             }
             tx::Event::PartyChanged(encounter, party) => {
                 self.apply(*encounter, None, Event::Party(party.clone()))

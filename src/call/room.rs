@@ -108,8 +108,9 @@ pub struct Room {
     policy: IcePolicy,
     seats: Vec<Seat>,
     edges: Vec<Edge>,
-    /// The practitioner's last word, for those who are between two sockets when it is said.
-    decided: Vec<(ParticipantId, bool)>,
+    /// The practitioner's last word and its number, for those who are between two sockets when it is
+    /// said.
+    decided: Vec<(ParticipantId, bool, i32)>,
     rev: u64,
     generation: u64,
     over: bool,
@@ -206,7 +207,7 @@ impl Room {
                     seat.line = Line::Silent { since: now, mentioned: false };
                 }
             }
-            Event::Decided(id, admission) => self.decide(id, admission, now),
+            Event::Decided(id, admission, rev) => self.decide(id, (admission, rev), now),
             Event::Party(party) => self.arrange(party, now),
             Event::Queued(place) => self.place = place,
             Event::News(news) => self.tell_news(news, now),
@@ -232,7 +233,7 @@ impl Room {
         ice: &[IceServer],
         now: Instant,
     ) {
-        let guest = self.as_decided(guest);
+        let guest = self.as_decided(guest, now);
         self.place = guest.place.or(self.place);
         let id = guest.id;
         let came = if self.seat(id).is_some() { PeerChange::State } else { PeerChange::Joined };
@@ -324,7 +325,7 @@ impl Room {
         if self.over || !self.has_place(&guest) {
             return false;
         }
-        let guest = self.as_decided(guest);
+        let guest = self.as_decided(guest, now);
         let line = Line::Silent { since: now, mentioned: true };
         self.seats.push(Seat::new(guest, credentials, line, Mailbox::of_another_process()));
         for (one, other, plan) in self.missing_edges() {
@@ -340,10 +341,17 @@ impl Room {
         self.seats.len() < PEOPLE_MAX && (guest.sits_with.is_some() || with_device < ENDPOINTS_MAX)
     }
 
-    fn as_decided(&mut self, mut guest: Guest) -> Guest {
-        // What the room has heard since is newer than what stood when they sat down.
-        self.party.get_or_insert_with(|| std::mem::take(&mut guest.party));
-        if let Some((_, admitted)) = self.decided.iter().find(|(id, _)| *id == guest.id) {
+    /// What the room has heard since somebody sat down is newer than what stood then, or older.
+    fn as_decided(&mut self, mut guest: Guest, now: Instant) -> Guest {
+        let party = std::mem::take(&mut guest.party);
+        let seen = party.rev;
+        match &self.party {
+            None => self.party = Some(party),
+            Some(known) if known.rev < seen => self.arrange(party, now),
+            Some(_) => {}
+        }
+        let since = |(id, _, rev): &&(ParticipantId, bool, i32)| *id == guest.id && *rev > seen;
+        if let Some((_, admitted, _)) = self.decided.iter().find(since) {
             guest.admitted = *admitted;
         }
         guest
@@ -444,15 +452,24 @@ impl Room {
         found.ok_or(ErrorCode::PeerGone)
     }
 
-    fn decide(&mut self, id: ParticipantId, admission: Admission, now: Instant) {
+    fn decide(
+        &mut self,
+        id: ParticipantId,
+        (admission, rev): (Admission, i32),
+        now: Instant,
+    ) {
+        // Of two words that were committed one after the other the second may be told first.
+        if self.decided.iter().any(|(decided, _, at)| *decided == id && *at > rev) {
+            return;
+        }
         let admitted = admission == Admission::Admitted;
         if admitted {
             // Their turn has come: what was known of the wait is over.
             self.place = None;
         }
         self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
-        self.decided.retain(|(decided, _)| *decided != id);
-        self.decided.push((id, admitted));
+        self.decided.retain(|(decided, ..)| *decided != id);
+        self.decided.push((id, admitted, rev));
         let Some(seat) = self.seat_mut(id) else { return };
         let stays = matches!(admission, Admission::Admitted | Admission::Held);
         if seat.guest.admitted == admitted && stays {
@@ -483,6 +500,9 @@ impl Room {
 
     /// Who takes part is another: the door is locked or opened, somebody goes aside or comes back.
     fn arrange(&mut self, party: Party, now: Instant) {
+        if self.party.as_ref().is_some_and(|known| known.rev > party.rev) {
+            return;
+        }
         self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
         let before = self.party.replace(party);
         let (was_locked, is_locked) =

@@ -104,6 +104,8 @@ struct World {
     next: u128,
     over: bool,
     locked: bool,
+    /// Counts what the room was told.
+    rev: i32,
     /// Whose late ticket is being dealt with: they sit until the next look into the database.
     late: Option<usize>,
     /// More devices than there may be: somebody is turned away.
@@ -156,6 +158,7 @@ impl World {
             next: 1,
             over: false,
             locked: false,
+            rev: 0,
             late: None,
             crowded: devices > ENDPOINTS_MAX,
             dice,
@@ -195,7 +198,7 @@ impl World {
             sits_with: row.beside.map(|host| self.clients[host].id),
             aside: row.aside,
         });
-        Party { locked: self.locked, people: people.collect() }
+        Party { rev: self.rev, locked: self.locked, people: people.collect() }
     }
 
     /// What must flow from one to another, if anything.
@@ -406,6 +409,7 @@ impl World {
     }
 
     fn arrange(&mut self) {
+        self.rev += 1;
         self.apply(Event::Party(self.party()));
     }
 
@@ -419,7 +423,8 @@ impl World {
             let row = &mut self.rows[one];
             (row.removed, row.admitted, row.aside) = (true, false, false);
             let id = self.clients[one].id;
-            self.apply(Event::Decided(id, Admission::Removed));
+            self.rev += 1;
+            self.apply(Event::Decided(id, Admission::Removed, self.rev));
             self.rows[one].seat = None;
             assert!(self.room.seat(id).is_none(), "seed {}: still here", self.seed);
         }
@@ -436,7 +441,7 @@ impl World {
     fn put_aside(&mut self, at: usize) {
         if self.rows[at].admitted {
             self.rows[at].aside = !self.rows[at].aside;
-            self.apply(Event::Party(self.party()));
+            self.arrange();
         }
     }
 
@@ -450,7 +455,8 @@ impl World {
             let row = &mut self.rows[at];
             row.admitted = admission == Admission::Admitted;
             let comes_back = !row.admitted && std::mem::take(&mut row.aside);
-            self.apply(Event::Decided(self.clients[at].id, admission));
+            self.rev += 1;
+            self.apply(Event::Decided(self.clients[at].id, admission, self.rev));
             if comes_back {
                 self.arrange();
             }

@@ -147,7 +147,8 @@ impl Story {
         if admission == Admission::Admitted {
             self.admitted.push(who);
         }
-        self.apply(Event::Decided(id(who), admission));
+        self.party.rev += 1;
+        self.apply(Event::Decided(id(who), admission, self.party.rev));
     }
 
     fn frame(&mut self, line: LineId, text: &str) {
@@ -341,14 +342,16 @@ fn who_is_aside_talks_with_who_is_aside_and_with_nobody_else() {
     for line in [doctor, asha, interpreter] {
         story.hear(line);
     }
-    let party = |aside: &[u128], locked| {
+    let mut rev = story.party.rev;
+    let mut party = |aside: &[u128], locked| {
+        rev += 1;
         let people = [
             (DOCTOR, ParticipantRole::Practitioner),
             (ASHA, ParticipantRole::Patient),
             (INTERPRETER, ParticipantRole::Interpreter),
         ];
         let people = people.map(|(who, role)| companion(who, role, aside.contains(&who)));
-        Event::Party(Party { locked, people: people.to_vec() })
+        Event::Party(Party { rev, locked, people: people.to_vec() })
     };
     story.apply(party(&[INTERPRETER], false));
     assert_eq!(story.room.edges.len(), 1);
@@ -368,6 +371,32 @@ fn who_is_aside_talks_with_who_is_aside_and_with_nobody_else() {
     let heard = story.messages(asha);
     assert_eq!((&heard[0]["t"], &heard[0]["body"]["locked"]), (&"lock".into(), &true.into()));
     assert_eq!(heard.len(), 1, "nobody moved");
+}
+
+#[test]
+fn an_older_word_that_comes_later_changes_nothing() {
+    let (mut story, doctor, asha) = Story::in_call();
+    let rev = story.party.rev;
+    let companions = |aside: bool| {
+        let mut asha = companion(ASHA, ParticipantRole::Patient, false);
+        asha.aside = aside;
+        vec![companion(DOCTOR, ParticipantRole::Practitioner, false), asha]
+    };
+    let party = |rev, aside| Event::Party(Party { rev, locked: false, people: companions(aside) });
+    story.apply(party(rev + 4, true));
+    assert_eq!(story.room.edges.len(), 0);
+    story.apply(party(rev + 3, false));
+    assert_eq!(story.room.edges.len(), 0, "she stays aside");
+    story.apply(Event::Decided(id(ASHA), Admission::Removed, rev + 6));
+    story.apply(Event::Decided(id(ASHA), Admission::Admitted, rev + 5));
+    assert_eq!(story.closed[&asha], CloseCode::Forbidden);
+    // Asked to come again, she waits as it is written, whatever was said before.
+    story.admitted.retain(|one| *one != ASHA);
+    story.party = Party { rev: rev + 8, locked: false, people: companions(false) };
+    let again = story.enter(ASHA);
+    assert!(!story.room.is_admitted(id(ASHA)));
+    assert_eq!(story.hear(again), ["welcome", "waiting"]);
+    story.hear(doctor);
 }
 
 #[test]
@@ -519,7 +548,7 @@ fn whoever_is_turned_away_hears_it_and_is_gone() {
 #[test]
 fn a_word_said_while_somebody_is_between_two_sockets_is_not_lost() {
     let mut story = Story::begin();
-    story.apply(Event::Decided(id(ASHA), Admission::Admitted));
+    story.apply(Event::Decided(id(ASHA), Admission::Admitted, 1));
     assert!(!story.room.is_done(story.now), "an empty room remembers for a while");
     let asha = story.enter(ASHA);
     assert_eq!(story.hear(asha), ["welcome"]);

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::base::column::text_enum;
 use crate::call::message::Quality;
+use crate::call::plan::Media;
 
 text_enum!(
     /// What an edge carries, from the least to the most: a rung is lower when it stands first.
@@ -101,6 +102,13 @@ pub struct Send {
     pub video: Option<Picture>,
     /// Every so many seconds a still picture, if any.
     pub still_secs: Option<u32>,
+}
+
+impl Send {
+    /// What of it flows where the plan of the room lets less pass.
+    pub fn within(self, plan: Media) -> Self {
+        if plan.video { self } else { Self { video: None, still_secs: None, ..self } }
+    }
 }
 
 /// A moving picture.

@@ -21,7 +21,8 @@ use crate::call::probe::kept;
 use crate::call::probe::verdict::Verdict;
 use crate::call::rung::Rung;
 use crate::encounter::door::Closed;
-use crate::encounter::guest::{check_lock, facts_for};
+use crate::encounter::arrange::check_lock;
+use crate::encounter::guest::facts_for;
 use crate::encounter::lifecycle::EncounterStatus;
 use crate::encounter::{
     EncounterId, ParticipantId, ParticipantRow, ParticipantState, facts, find_participant,

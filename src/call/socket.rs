@@ -28,7 +28,7 @@ use crate::call::seat::{self, Standing, Taken};
 use crate::call::wire::{Ended, Heard, Socketed, Wire};
 use crate::call::{farewell, place_of, remember};
 use crate::encounter::finish::Finish;
-use crate::encounter::guest::Aside;
+use crate::encounter::arrange::{self, Aside};
 use crate::encounter::{EncounterId, admission, finish, guest};
 
 /// How long the first frame may take, in seconds.
@@ -424,11 +424,11 @@ impl Socket {
                 as_session(app, session, deed).await.map(drop)
             }
             FromPeer::Lock(lock) => {
-                as_session(app, session, move |tx| guest::lock(tx, visit, lock)).await.map(drop)
+                as_session(app, session, move |tx| arrange::lock(tx, visit, lock)).await.map(drop)
             }
             FromPeer::Side(Side { participant, aside }) => {
                 let wanted = Aside { aside };
-                let deed = move |tx: &mut Tx| guest::put_aside(tx, visit, participant, wanted);
+                let deed = move |tx: &mut Tx| arrange::put_aside(tx, visit, participant, wanted);
                 as_session(app, session, deed).await.map(drop)
             }
             FromPeer::End(end) => {
@@ -477,6 +477,9 @@ fn code_of(refused: &Error) -> CloseCode {
 }
 
 fn error_code(refused: &Error) -> ErrorCode {
+    if refused.is(&problem::CONSENT_MISSING) {
+        return ErrorCode::ConsentMissing;
+    }
     match refused.problem().status {
         401 | 403 => ErrorCode::Forbidden,
         404 => ErrorCode::PeerGone,

@@ -77,8 +77,8 @@ pub struct WriteMessage {
 /// Something that was written in a visit.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct ChatMessage {
-    /// Counts what was written in this visit.
-    pub seq: i32,
+    /// Which.
+    pub id: ChatMessageId,
     /// As what its author writes.
     pub from: Side,
     /// Their name.
@@ -106,15 +106,15 @@ macro_rules! silent {
 silent!(WriteMessage, ChatMessage);
 
 type Row =
-    ((ChatMessageId, i32, Side, Audience), (crate::account::AccountId, String), Vec<u8>, Instant);
+    ((ChatMessageId, Side, Audience), (crate::account::AccountId, String), Vec<u8>, Instant);
 
 /// Which part of what was written is wanted.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Wanted {
-    /// What has a higher `seq` than this; left out: from the beginning.
-    pub after: Option<i32>,
+    /// What was written after this one; left out: from the beginning.
+    pub after: Option<ChatMessageId>,
 }
 
 /// Lists what was written in a visit and the caller may read, at most a hundred lines, in order. It
@@ -123,14 +123,23 @@ pub fn list(tx: &mut Tx, id: EncounterId, wanted: &Wanted) -> Result<Page<ChatMe
     let visit = encounter::find_row(tx, id)?;
     let facts = facts(&visit);
     tx.allow(Action::ReadChat, &facts)?;
+    let after: Option<i32> = match wanted.after {
+        None => None,
+        Some(after) => chat_messages::table
+            .filter(chat_messages::encounter_id.eq(id))
+            .filter(chat_messages::id.eq(after))
+            .select(chat_messages::seq)
+            .first(tx.conn)
+            .optional()?,
+    };
     let mut query = chat_messages::table
         .inner_join(accounts::table)
         .filter(chat_messages::encounter_id.eq(id))
-        .filter(chat_messages::seq.gt(wanted.after.unwrap_or(0)))
+        .filter(chat_messages::seq.gt(after.unwrap_or(0)))
         .order(chat_messages::seq)
         .limit(LIST_MAX)
         .select((
-            (chat_messages::id, chat_messages::seq, chat_messages::side, chat_messages::audience),
+            (chat_messages::id, chat_messages::side, chat_messages::audience),
             (accounts::id, accounts::name),
             chat_messages::text_sealed,
             chat_messages::created_at,
@@ -146,31 +155,33 @@ pub fn list(tx: &mut Tx, id: EncounterId, wanted: &Wanted) -> Result<Page<ChatMe
     let key = patient::key(tx, visit.patient_id)?;
     let me = tx.person()?.account;
     let mut items = Vec::new();
-    for ((message, seq, from, to), (author, name), sealed, at) in rows {
+    for ((message, from, to), (author, name), sealed, at) in rows {
         let plain = key.open(&place(id, message), &sealed)?;
         let text = String::from_utf8(plain.to_vec())
             .map_err(|_not_text| Error::Internal("a message is not text"))?;
-        items.push(ChatMessage { seq, from, name, to, text, at, own: author == me });
+        items.push(ChatMessage { id: message, from, name, to, text, at, own: author == me });
     }
     tx.record(Action::ReadChat, "Encounter", id.0, &facts);
     Ok(Page::whole(items))
 }
 
-/// The number of the last line that the caller may read; `None` when there is none, or they may read
+/// The last line that the caller may read; its number would tell how many there are that they may
+/// not. `None` when there is none, or they may read
 /// nothing. The caller of this has asked the policy about the visit.
-pub fn newest(tx: &mut Tx, visit: &EncounterRow) -> Result<Option<i32>, Error> {
+pub fn newest(tx: &mut Tx, visit: &EncounterRow) -> Result<Option<ChatMessageId>, Error> {
     let facts = facts(visit);
     if access::decide(&tx.caller, Action::ReadChat, &facts) != Decision::Allow {
         return Ok(None);
     }
     let mut query = chat_messages::table
         .filter(chat_messages::encounter_id.eq(visit.id))
-        .select(max(chat_messages::seq))
+        .order(chat_messages::seq.desc())
+        .select(chat_messages::id)
         .into_boxed();
     if !reads_all(tx, &facts) {
         query = query.filter(chat_messages::audience.eq(Audience::Office));
     }
-    Ok(query.get_result(tx.conn)?)
+    Ok(query.first(tx.conn).optional()?)
 }
 
 fn reads_all(tx: &Tx, facts: &Facts) -> bool {
@@ -227,7 +238,7 @@ pub fn write(tx: &mut Tx, id: EncounterId, new: &WriteMessage) -> Result<ChatMes
     tx.tell(Event::Wrote(id));
     tx.record(Action::WriteChat, "Encounter", id.0, &facts);
     let text = text.to_owned();
-    Ok(ChatMessage { seq, from, name: person.name, to: new.to, text, at: tx.now, own: true })
+    Ok(ChatMessage { id: message, from, name: person.name, to: new.to, text, at: tx.now, own: true })
 }
 
 fn place(visit: EncounterId, id: ChatMessageId) -> String {

@@ -7,11 +7,13 @@ use utoipa::ToSchema;
 use crate::access::Facts;
 use crate::access::table::Action;
 use crate::account::AccountId;
+use crate::base::db::{Turn, take_turns};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::consents;
 use crate::base::tx::{Event, Tx};
 use crate::consent::form::{self, ConsentKind};
+use crate::consent::standing;
 use crate::consent::{Consent, ConsentId, ConsentRow, GivenBy, Relationship, facts_of, find_row};
 use crate::encounter::{self, EncounterId, ParticipantId, find_participant, lock_row, presence};
 use crate::organization::OrganizationId;
@@ -84,6 +86,10 @@ pub fn for_encounter(
     if !is_own && (new.kind == ConsentKind::Recording || !is_patients) {
         return Err(Error::from(&problem::FORBIDDEN));
     }
+    // Who else is there, and that it is at a distance, is the patient's to agree to.
+    if !is_patients && new.kind != ConsentKind::Recording {
+        return Err(Error::field(&problem::INVALID_BODY, "/kind"));
+    }
     let visit = lock_row(tx, id)?;
     if presence::is_over(visit.status) {
         return Err(Error::from(&problem::VISIT_OVER));
@@ -114,6 +120,8 @@ pub fn for_patient(tx: &mut Tx, id: PatientId, new: GivePatientConsent) -> Resul
     if new.kind == ConsentKind::Recording {
         return Err(Error::field(&problem::INVALID_BODY, "/kind"));
     }
+    // Two who say it at once say it once.
+    take_turns(tx.conn, &[Turn::Alone(id.0)])?;
     let row = insert(
         tx,
         &New {
@@ -138,8 +146,8 @@ fn insert(tx: &mut Tx, new: &New) -> Result<ConsentRow, Error> {
     if form::current(new.kind, tx.language).version != new.form_version {
         return Err(Error::from(&problem::CONSENT_FORM_OLD));
     }
-    if let Some(standing) = standing(tx, new)? {
-        return Ok(standing);
+    if let Some(same) = same(tx, new)? {
+        return Ok(same);
     }
     let id = ConsentId::new(tx.now);
     diesel::insert_into(consents::table)
@@ -162,7 +170,7 @@ fn insert(tx: &mut Tx, new: &New) -> Result<ConsentRow, Error> {
 }
 
 /// The same consent, when it has been given already.
-fn standing(tx: &mut Tx, new: &New) -> Result<Option<ConsentRow>, Error> {
+fn same(tx: &mut Tx, new: &New) -> Result<Option<ConsentRow>, Error> {
     let mut query = consents::table
         .filter(consents::patient_id.eq(new.patient))
         .filter(consents::kind.eq(new.kind))
@@ -181,8 +189,8 @@ fn standing(tx: &mut Tx, new: &New) -> Result<Option<ConsentRow>, Error> {
 }
 
 /// Withdraws a consent, at once and for good; a new one may be given. The patient's can be withdrawn
-/// by those who care for them as well, anybody else's by themselves only. Saying it twice is saying
-/// it once.
+/// by those who care for them as well, anybody else's by themselves only. Whom the patient no longer
+/// agrees to leaves at once. Saying it twice is saying it once.
 pub fn withdraw(tx: &mut Tx, id: ConsentId) -> Result<Consent, Error> {
     let row = find_row(tx, id)?;
     let facts = facts_of(tx, &row)?;
@@ -195,14 +203,17 @@ pub fn withdraw(tx: &mut Tx, id: ConsentId) -> Result<Consent, Error> {
     if let Some(visit) = row.encounter_id {
         lock_row(tx, visit)?;
     }
-    let standing =
+    let good =
         consents::table.filter(consents::id.eq(id)).filter(consents::withdrawn_at.is_null());
-    let withdrawn = diesel::update(standing)
+    let withdrawn = diesel::update(good)
         .set((consents::withdrawn_at.eq(Some(tx.now)), consents::withdrawn_by.eq(Some(me))))
         .execute(tx.conn)?;
     if withdrawn > 0 {
         if let Some(visit) = row.encounter_id {
             tx.tell(Event::CareMoved(visit));
+        }
+        if row.person_id == patients {
+            standing::send_out(tx, &row)?;
         }
         tx.record(Action::WithdrawConsent, "Consent", id.0, &facts);
     }

@@ -7,6 +7,7 @@ pub mod form;
 pub mod give;
 pub mod http;
 pub mod recording;
+pub mod standing;
 
 use diesel::prelude::*;
 use serde::Serialize;

@@ -13,7 +13,9 @@ use crate::base::schema::consents;
 use crate::base::tx::Tx;
 use crate::consent::form::{self, ConsentKind};
 use crate::encounter::show::Reference;
-use crate::encounter::{EncounterId, ParticipantId, ParticipantState, participants};
+use crate::encounter::{
+    EncounterId, ParticipantId, ParticipantRole, ParticipantRow, ParticipantState, participants,
+};
 
 text_enum!(
     /// Why a visit cannot be recorded.
@@ -61,13 +63,20 @@ pub fn recording_allowed(tx: &mut Tx, id: EncounterId) -> Result<bool, Error> {
     Ok(standing(tx, id)?.is_some_and(|missing| missing.is_empty()))
 }
 
-/// Whose consent is missing; `None` when nobody is there.
+/// Whose consent is missing; `None` when nobody is there, or the patient has no part of their own and
+/// so nobody can consent for them.
 fn standing(tx: &mut Tx, id: EncounterId) -> Result<Option<Vec<ParticipantId>>, Error> {
-    let mut here = participants(tx, id)?;
-    here.retain(|one| is_here(one.state));
-    if here.is_empty() {
+    let people = participants(tx, id)?;
+    let hosts: Vec<_> = people.iter().filter(|one| is_here(one.state)).map(|one| one.id).collect();
+    if hosts.is_empty() || !people.iter().any(|one| one.role == ParticipantRole::Patient) {
         return Ok(None);
     }
+    // Who sits at the device of somebody who is here is seen and heard, without ever signing in.
+    let is_beside = |one: &ParticipantRow| {
+        one.state == ParticipantState::Invited
+            && one.sits_with.is_some_and(|host| hosts.contains(&host))
+    };
+    let here = people.into_iter().filter(|one| is_here(one.state) || is_beside(one));
     let version = form::current(ConsentKind::Recording, Language::English).version;
     let agreed: Vec<Option<AccountId>> = consents::table
         .filter(consents::encounter_id.eq(id))
@@ -76,7 +85,7 @@ fn standing(tx: &mut Tx, id: EncounterId) -> Result<Option<Vec<ParticipantId>>, 
         .filter(consents::withdrawn_at.is_null())
         .select(consents::person_id)
         .load(tx.conn)?;
-    let missing = here.into_iter().filter(|one| !agreed.contains(&Some(one.account_id)));
+    let missing = here.filter(|one| !agreed.contains(&Some(one.account_id)));
     Ok(Some(missing.map(|one| one.id).collect()))
 }
 

@@ -15,6 +15,8 @@ use crate::base::schema::{encounter_participants, rtc_tickets};
 use crate::base::tx::{Event, Tx};
 use crate::call::ice::{self, IceServer};
 use crate::encounter::door::Closed;
+use crate::consent::standing;
+use crate::encounter::arrange;
 use crate::encounter::guest;
 use crate::encounter::show::{Participant, show};
 use crate::encounter::{
@@ -56,7 +58,7 @@ pub fn join(tx: &mut Tx, id: EncounterId, ws_url: String) -> Result<Joined, Erro
     tx.allow(Action::JoinEncounter, &asked)?;
     check_door(tx, id)?;
     let participant = take_part(tx, &row)?;
-    guest::check_lock(&row, &participant)?;
+    arrange::check_lock(&row, &participant)?;
     let open = rtc_tickets::table
         .filter(rtc_tickets::participant_id.eq(participant.id))
         .filter(rtc_tickets::expires_at.gt(tx.now))
@@ -151,7 +153,8 @@ pub struct Decide {
     pub participant: ParticipantId,
 }
 
-/// Lets somebody in who waits; they stay let in when their line breaks.
+/// Lets somebody in who waits; they stay let in when their line breaks. 409 `consent_missing` for a
+/// trainee whom the patient has not agreed to.
 pub fn admit(
     tx: &mut Tx,
     id: EncounterId,
@@ -163,9 +166,10 @@ pub fn admit(
         ParticipantState::Waiting => {}
         _ => return Err(Error::from(&problem::BAD_STATE)),
     }
+    standing::check(tx, &row, guest.role)?;
     set(tx, participant, ParticipantState::Admitted, Some(tx.now))?;
     presence::settle(tx, &row)?;
-    tx.tell(Event::Admission(id, participant, Admission::Admitted));
+    party::tell_decision(tx, id, participant, Admission::Admitted)?;
     tx.record(Action::Admit, "Encounter", id.0, &facts(&row));
     Ok(find_participant(tx, id, participant)?.into())
 }
@@ -184,7 +188,7 @@ pub fn hold(
     }
     set(tx, participant, ParticipantState::Waiting, None)?;
     presence::settle(tx, &row)?;
-    tx.tell(Event::Admission(id, participant, Admission::Held));
+    party::tell_decision(tx, id, participant, Admission::Held)?;
     bring_back(tx, &row, &guest)?;
     tx.record(Action::Admit, "Encounter", id.0, &facts(&row));
     Ok(find_participant(tx, id, participant)?.into())
@@ -202,7 +206,7 @@ pub fn deny(
     }
     set(tx, participant, ParticipantState::Denied, None)?;
     presence::settle(tx, &row)?;
-    tx.tell(Event::Admission(id, participant, Admission::Denied));
+    party::tell_decision(tx, id, participant, Admission::Denied)?;
     bring_back(tx, &row, &guest)?;
     tx.record(Action::Admit, "Encounter", id.0, &facts(&row));
     Ok(find_participant(tx, id, participant)?.into())

@@ -18,9 +18,12 @@ use crate::base::language::Language;
 use crate::base::name::Name;
 use crate::base::page::Page;
 use crate::base::problem;
-use crate::base::schema::{encounter_participants, encounters, rtc_sessions, rtc_tickets};
-use crate::base::tx::{Event, Tx};
+use crate::base::schema::{encounter_participants, rtc_sessions, rtc_tickets};
+use crate::base::tx::Tx;
+use crate::consent::form::ConsentKind;
+use crate::consent::standing;
 use crate::encounter::door::Closed;
+use crate::encounter::lifecycle::Act;
 use crate::encounter::show::{Participant, show};
 use crate::encounter::{
     Admission, EncounterId, EncounterRow, ParticipantId, ParticipantRole, ParticipantRow,
@@ -29,6 +32,7 @@ use crate::encounter::{
 use crate::message;
 use crate::patient;
 use crate::practitioner::{self, Colleague, PractitionerId, PractitionerKind};
+use crate::ring;
 
 /// How many devices talk in one visit: each sends to each of the others, and a village line
 /// carries three pictures at most.
@@ -36,7 +40,15 @@ pub const ENDPOINTS_MAX: usize = 4;
 /// How many people take part in one visit, the patient and the practitioner included.
 pub const PEOPLE_MAX: usize = 6;
 /// How many invitations one visit sends in a day: each is a text to a telephone.
-const INVITATIONS_PER_DAY: u32 = 12;
+const OF_VISIT: Limit = limit_of("invite.visit.day", 12);
+/// How many one person sends in a day, in all visits.
+const BY_PERSON: Limit = limit_of("invite.person.day", 30);
+/// How many reach one telephone in a day, from all visits and everybody.
+const TO_ACCOUNT: Limit = limit_of("invite.account.day", 4);
+
+const fn limit_of(name: &'static str, hits_max: u32) -> Limit {
+    Limit { name, hits_max, window: TimeDelta::days(1) }
+}
 
 text_enum!(
     /// As what somebody can be asked to come.
@@ -98,7 +110,12 @@ pub fn facts_for(tx: &mut Tx, row: &EncounterRow) -> Result<Facts, Error> {
         .select(encounter_participants::role)
         .get_result(tx.conn)
         .optional()?;
-    let guest = role.is_some_and(|role| is_kin(role) || (is_staff(role) && employed));
+    // Who is of this clinic is a guest as long as they are; kin need no post.
+    let of_clinic = person.memberships.iter().any(|one| one.organization == row.organization_id);
+    let guest = role.is_some_and(|role| match is_kin(role) {
+        true => employed || !of_clinic,
+        false => is_staff(role) && employed,
+    });
     Ok(Facts { guest, ..facts(row) })
 }
 
@@ -122,7 +139,7 @@ pub fn is_guest(role: ParticipantRole) -> bool {
 }
 
 /// Asks somebody to come, and tells them by SMS. Whoever was sent out may be asked again.
-/// 409 `room_locked`, `room_full`, `already_exists`; 410 `visit_over`; 422 where role, telephone and
+/// 409 `room_locked`, `room_full`, `already_exists`, `consent_missing`; 410 `visit_over`; 422 where role, telephone and
 /// practitioner do not fit, `unknown_reference` where somebody named is not there; 429 after too
 /// many in a day.
 pub fn invite(tx: &mut Tx, id: EncounterId, wanted: &Invite) -> Result<Participant, Error> {
@@ -139,9 +156,14 @@ pub fn invite(tx: &mut Tx, id: EncounterId, wanted: &Invite) -> Result<Participa
         return Err(Error::from(&problem::ALREADY_EXISTS));
     }
     check_place(&people, wanted.sits_with)?;
-    let day = TimeDelta::days(1);
-    let limit = Limit { name: "invite.visit.day", hits_max: INVITATIONS_PER_DAY, window: day };
-    limit::take(tx, &limit, &id.to_string())?;
+    // Who sits at another's device is let in with them.
+    if wanted.sits_with.is_some() {
+        standing::check(tx, &row, wanted.role.role())?;
+    }
+    let by = tx.person()?.account;
+    limit::take(tx, &OF_VISIT, &id.to_string())?;
+    limit::take(tx, &BY_PERSON, &by.to_string())?;
+    limit::take(tx, &TO_ACCOUNT, &account.to_string())?;
     let guest = NewGuest { account, role: wanted.role.role(), name, sits_with: wanted.sits_with };
     let participant = put(tx, id, known.map(|known| known.id), guest)?;
     let visit = show(tx, id)?;
@@ -149,6 +171,33 @@ pub fn invite(tx: &mut Tx, id: EncounterId, wanted: &Invite) -> Result<Participa
     party::tell(tx, id)?;
     tx.record(action, "Encounter", id.0, &facts(&row));
     Ok(find_participant(tx, id, participant)?.into())
+}
+
+/// Whoever is asked to a visit hears that it will be at another time.
+pub(super) fn tell_time(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
+    let visit = show(tx, id)?;
+    for (account, participant) in asked(tx, id)? {
+        message::guest::tell(tx, account, (&visit, participant))?;
+    }
+    Ok(())
+}
+
+/// Whoever is asked to a visit hears that it will not be.
+pub(super) fn follow(tx: &mut Tx, id: EncounterId, act: Act) -> Result<(), Error> {
+    if !matches!(act, Act::Cancel | Act::Decline) {
+        return Ok(());
+    }
+    let visit = show(tx, id)?;
+    for (account, participant) in asked(tx, id)? {
+        message::guest::tell_off(tx, account, (&visit, participant))?;
+    }
+    Ok(())
+}
+
+fn asked(tx: &mut Tx, id: EncounterId) -> Result<Vec<(AccountId, ParticipantId)>, Error> {
+    let people = participants(tx, id)?;
+    let guests = party::standing(&people).filter(|one| is_guest(one.role));
+    Ok(guests.map(|one| (one.account_id, one.id)).collect())
 }
 
 /// The patient brings who helps them; who comes from the clinic is the clinic's to say.
@@ -322,16 +371,41 @@ pub fn remove(
     if guest.state == ParticipantState::Removed {
         return Ok(guest.into());
     }
-    let people = participants(tx, id)?;
-    let gone = party::standing(&people)
-        .filter(|one| one.id == participant || one.sits_with == Some(participant));
-    for one in gone {
-        send_out(tx, id, one)?;
-    }
-    presence::settle(tx, &row)?;
-    party::tell(tx, id)?;
+    send_out_with(tx, &row, |one| one.id == participant)?;
     tx.record(action, "Encounter", id.0, &facts(&row));
     Ok(find_participant(tx, id, participant)?.into())
+}
+
+/// Sends out whoever is in a visit as one of these, unless the patient agrees to it in another way.
+/// The caller has made the access decision.
+pub(crate) fn send_out_all(
+    tx: &mut Tx,
+    id: EncounterId,
+    roles: &[ParticipantRole],
+    unless: ConsentKind,
+) -> Result<(), Error> {
+    let row = lock_row(tx, id)?;
+    if presence::is_over(row.status) || standing::stands(tx, &row, unless)? {
+        return Ok(());
+    }
+    send_out_with(tx, &row, |one| roles.contains(&one.role))
+}
+
+/// Sends some out, and with them whoever sits at their device.
+fn send_out_with(
+    tx: &mut Tx,
+    row: &EncounterRow,
+    goes: impl Fn(&ParticipantRow) -> bool,
+) -> Result<(), Error> {
+    let people = participants(tx, row.id)?;
+    let hosts: Vec<ParticipantId> = people.iter().filter(|one| goes(one)).map(|one| one.id).collect();
+    let gone = party::standing(&people)
+        .filter(|one| goes(one) || one.sits_with.is_some_and(|host| hosts.contains(&host)));
+    for one in gone {
+        send_out(tx, row.id, one)?;
+    }
+    presence::settle(tx, row)?;
+    party::tell(tx, row.id)
 }
 
 fn send_out(tx: &mut Tx, id: EncounterId, guest: &ParticipantRow) -> Result<(), Error> {
@@ -352,79 +426,7 @@ fn send_out(tx: &mut Tx, id: EncounterId, guest: &ParticipantRow) -> Result<(), 
         .filter(rtc_sessions::participant_id.eq(guest.id))
         .filter(rtc_sessions::ended_at.is_null());
     diesel::update(seats).set(rtc_sessions::ended_at.eq(Some(tx.now))).execute(tx.conn)?;
+    ring::forget(tx, guest.id)?;
     presence::note_removal(tx, id, guest)?;
-    tx.tell(Event::Admission(id, guest.id, Admission::Removed));
-    Ok(())
-}
-
-/// Whether the door is locked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Lock {
-    /// Nobody new comes in.
-    pub locked: bool,
-}
-
-/// Locks the door, or opens it: while it is locked nobody is asked to come, and no guest comes in
-/// for the first time. Whoever was in comes back, and the patient is never shut out.
-pub fn lock(tx: &mut Tx, id: EncounterId, lock: Lock) -> Result<super::show::Encounter, Error> {
-    let row = find_row(tx, id)?;
-    tx.allow(Action::ArrangeRoom, &facts(&row))?;
-    let row = lock_row(tx, id)?;
-    if presence::is_over(row.status) {
-        return Err(Error::from(&problem::BAD_STATE));
-    }
-    if row.locked != lock.locked {
-        diesel::update(encounters::table.find(id))
-            .set((encounters::locked.eq(lock.locked), encounters::updated_at.eq(tx.now)))
-            .execute(tx.conn)?;
-        party::tell(tx, id)?;
-        tx.record(Action::ArrangeRoom, "Encounter", id.0, &facts(&row));
-    }
-    show(tx, id)
-}
-
-/// 409 `room_locked` for a guest who was not in yet, while the door is locked.
-pub fn check_lock(row: &EncounterRow, who: &ParticipantRow) -> Result<(), Error> {
-    let was_in = !matches!(who.state, ParticipantState::Invited | ParticipantState::Denied);
-    if row.locked && is_guest(who.role) && !was_in {
-        return Err(Error::from(&problem::ROOM_LOCKED));
-    }
-    Ok(())
-}
-
-/// Whether somebody is in the side room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Aside {
-    /// In the side room, or back with the others.
-    pub aside: bool,
-}
-
-/// Sends somebody who is in to the side room, or back: those in it talk with each other, and the
-/// others with each other. 409 `bad_state` when they are not let in.
-pub fn put_aside(
-    tx: &mut Tx,
-    id: EncounterId,
-    participant: ParticipantId,
-    wanted: Aside,
-) -> Result<Participant, Error> {
-    let row = find_row(tx, id)?;
-    tx.allow(Action::ArrangeRoom, &facts(&row))?;
-    let row = lock_row(tx, id)?;
-    let who = find_participant(tx, id, participant)?;
-    if who.state != ParticipantState::Admitted || presence::is_over(row.status) {
-        return Err(Error::from(&problem::BAD_STATE));
-    }
-    if who.aside != wanted.aside {
-        diesel::update(encounter_participants::table.find(participant))
-            .set((
-                encounter_participants::aside.eq(wanted.aside),
-                encounter_participants::updated_at.eq(tx.now),
-            ))
-            .execute(tx.conn)?;
-        party::tell(tx, id)?;
-        tx.record(Action::ArrangeRoom, "Encounter", id.0, &facts(&row));
-    }
-    Ok(find_participant(tx, id, participant)?.into())
+    party::tell_decision(tx, id, guest.id, Admission::Removed)
 }

@@ -10,7 +10,8 @@ use crate::base::page::Page;
 use crate::encounter::admission::{Decide, Joined};
 use crate::encounter::delay::{Declaration, DeclareDelay, Delay};
 use crate::encounter::finish::{Convert, Finish};
-use crate::encounter::guest::{Aside, Invite, Lock};
+use crate::encounter::arrange::{self, Aside, Lock};
+use crate::encounter::guest::Invite;
 use crate::encounter::invitation::Invitation;
 use crate::encounter::queue::Waiting;
 use crate::encounter::show::{CallStay, Encounter, Participant, WaitingPatient};
@@ -166,7 +167,7 @@ pub async fn deny_participant(
     responses(
         (status = 201, body = Participant),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`room_full`, `room_locked`, `already_exists`"),
+            description = "`room_full`, `room_locked`, `already_exists`, `consent_missing`"),
         (status = 410, body = ProblemDocument, content_type = "application/problem+json",
             description = "`visit_over`"),
     )
@@ -229,7 +230,7 @@ pub async fn put_participant_aside(
 ) -> Result<HttpResponse, Error> {
     let (id, participant) = path.0;
     ctx.once(StatusCode::OK, wanted, move |tx, wanted| {
-        guest::put_aside(tx, id, participant, wanted)
+        arrange::put_aside(tx, id, participant, wanted)
     })
     .await
 }
@@ -246,7 +247,7 @@ pub async fn lock_encounter(
     id: Path<EncounterId>,
     lock: Body<Lock>,
 ) -> Result<HttpResponse, Error> {
-    ctx.once(StatusCode::OK, lock, move |tx, lock| guest::lock(tx, id.0, lock)).await
+    ctx.once(StatusCode::OK, lock, move |tx, lock| arrange::lock(tx, id.0, lock)).await
 }
 
 /// The caller's invitation to a visit of somebody else.

@@ -1,6 +1,7 @@
 //! The visit itself: who is here, who may come in, how it ends.
 
 pub mod admission;
+pub mod arrange;
 pub mod delay;
 pub mod door;
 pub mod finish;
@@ -133,6 +134,8 @@ pub struct EncounterRow {
     pub starts_at: Instant,
     /// Nobody new comes in.
     pub locked: bool,
+    /// Counts what the room is told.
+    pub room_rev: i32,
 }
 
 /// A row of `encounter_participants`.
@@ -169,6 +172,7 @@ type EncounterColumns = (
     encounters::organization_id,
     encounters::starts_at,
     encounters::locked,
+    encounters::room_rev,
 );
 const ENCOUNTER: EncounterColumns = (
     encounters::id,
@@ -179,6 +183,7 @@ const ENCOUNTER: EncounterColumns = (
     encounters::organization_id,
     encounters::starts_at,
     encounters::locked,
+    encounters::room_rev,
 );
 type ParticipantColumns = (
     encounter_participants::id,
@@ -232,6 +237,15 @@ pub fn lock_row(tx: &mut Tx, id: EncounterId) -> Result<EncounterRow, Error> {
     let row = find_row(tx, id)?;
     appointment::lock(tx, row.appointment_id)?;
     find_row(tx, id)
+}
+
+/// Counts a change that the room is told of: what is committed first may be told last. The caller
+/// holds the visit's lock.
+pub(crate) fn count_change(tx: &mut Tx, id: EncounterId) -> Result<i32, Error> {
+    diesel::update(encounters::table.find(id))
+        .set(encounters::room_rev.eq(encounters::room_rev + 1))
+        .execute(tx.conn)?;
+    Ok(find_row(tx, id)?.room_rev)
 }
 
 /// The visit of an appointment; every appointment has one.
@@ -319,6 +333,13 @@ pub fn replan(
             encounters::updated_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
+    let aside = encounter_participants::table
+        .filter(encounter_participants::encounter_id.eq(visit.id))
+        .filter(encounter_participants::aside.eq(true));
+    diesel::update(aside).set(encounter_participants::aside.eq(false)).execute(tx.conn)?;
+    if starts_at != visit.starts_at {
+        guest::tell_time(tx, visit.id)?;
+    }
     tx.tell(Event::QueueMoved(visit.practitioner_id));
     tx.tell(Event::QueueMoved(practitioner));
     // Whoever came too early, or is no longer asked, leaves.
@@ -347,6 +368,7 @@ pub fn advance(
     let to = lifecycle::next(from, act).ok_or_else(|| Error::from(&problem::BAD_STATE))?;
     set_status(tx, &appointment, to.0, act)?;
     tx.tell(Event::QueueMoved(encounter.practitioner_id));
+    guest::follow(tx, encounter.id, act)?;
     ring::follow(tx, encounter.id, act)?;
     task::follow(tx, encounter.id, act)?;
     if to.0 == AppointmentStatus::Cancelled {

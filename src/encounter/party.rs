@@ -4,13 +4,15 @@
 use crate::base::error::Error;
 use crate::base::tx::{Event, Tx};
 use crate::encounter::{
-    EncounterId, ParticipantId, ParticipantRole, ParticipantRow, ParticipantState, find_row,
-    participants,
+    Admission, EncounterId, ParticipantId, ParticipantRole, ParticipantRow,
+    ParticipantState, count_change, find_row, participants,
 };
 
 /// The people of a visit and its door.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Party {
+    /// Counts the changes of the visit; of two, the higher is the newer.
+    pub rev: i32,
     /// Nobody new comes in.
     pub locked: bool,
     /// Everybody who is asked to come, here or not.
@@ -32,8 +34,8 @@ pub struct Companion {
 
 impl Party {
     /// The party of a visit whose rows are at hand; whoever was sent out is not of it.
-    pub fn new(locked: bool, people: &[ParticipantRow]) -> Self {
-        Self { locked, people: standing(people).map(companion).collect() }
+    pub fn new((rev, locked): (i32, bool), people: &[ParticipantRow]) -> Self {
+        Self { rev, locked, people: standing(people).map(companion).collect() }
     }
 
     /// Whether somebody is in the side room.
@@ -98,15 +100,28 @@ pub fn comes_as_patient(role: ParticipantRole, people: &[ParticipantRow]) -> boo
 
 /// The party of a visit. The caller has made the access decision.
 pub fn of(tx: &mut Tx, id: EncounterId) -> Result<Party, Error> {
-    let locked = find_row(tx, id)?.locked;
+    let row = find_row(tx, id)?;
     let people = participants(tx, id)?;
-    Ok(Party::new(locked, &people))
+    Ok(Party::new((row.room_rev, row.locked), &people))
 }
 
-/// Tells the room who takes part now.
+/// Tells the room who takes part now. The caller holds the visit's lock.
 pub(super) fn tell(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
+    count_change(tx, id)?;
     let party = of(tx, id)?;
     tx.tell(Event::PartyChanged(id, party));
+    Ok(())
+}
+
+/// Tells the room what was decided about somebody. The caller holds the visit's lock.
+pub(super) fn tell_decision(
+    tx: &mut Tx,
+    id: EncounterId,
+    participant: ParticipantId,
+    admission: Admission,
+) -> Result<(), Error> {
+    let rev = count_change(tx, id)?;
+    tx.tell(Event::Admission(id, participant, admission, rev));
     Ok(())
 }
 
@@ -140,7 +155,7 @@ mod tests {
             one(4, Feldsher, Some(1)),
             one(5, Specialist, None),
         ];
-        let party = Party { locked: false, people };
+        let party = Party { rev: 0, locked: false, people };
         let only = |number| move |id: ParticipantId| id.0.as_u128() == number;
         assert_eq!(party.awaited(only(9)), [Patient, Feldsher, Interpreter]);
         assert_eq!(party.awaited(only(1)), [Interpreter], "the feldsher sits beside the patient");

@@ -7,6 +7,7 @@ use crate::base::column::{self, Instant, text_enum};
 use crate::base::error::Error;
 use crate::base::schema::{call_events, encounter_participants};
 use crate::base::tx::{Event, Tx};
+use crate::consent::standing;
 use crate::encounter::lifecycle::{Act, EncounterStatus};
 use crate::encounter::party::comes_as_patient;
 use crate::encounter::{
@@ -57,7 +58,9 @@ pub fn enter(
     let was_here = matches!(found.state, ParticipantState::Waiting | ParticipantState::Admitted);
     if !was_here {
         let practitioner = found.role == ParticipantRole::Practitioner;
-        let (state, admitted_at, since) = match found.admitted_at {
+        // A trainee stays let in only as long as the patient agrees.
+        let is_welcome = standing::check(tx, &row, found.role).is_ok();
+        let (state, admitted_at, since) = match found.admitted_at.filter(|_| is_welcome) {
             Some(at) => (ParticipantState::Admitted, Some(at), None),
             None if practitioner => (ParticipantState::Admitted, Some(tx.now), None),
             None => (ParticipantState::Waiting, None, Some(tx.now)),

@@ -16,7 +16,7 @@ use crate::base::error::Error;
 use crate::base::schema::{appointments, encounter_participants, encounters};
 use crate::base::tx::Tx;
 use crate::base::zone::{self, Zone};
-use crate::chat;
+use crate::chat::{self, ChatMessageId};
 use crate::encounter::delay::{self, Declared};
 use crate::encounter::door::{Closed, Door, door};
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
@@ -95,9 +95,9 @@ pub struct Waiting {
     /// What the clinic must still do about this visit, so that nobody is forgotten.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<Promised>,
-    /// The number of the last line that was written and the caller may read.
+    /// The last line that was written and the caller may read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_message: Option<i32>,
+    pub last_message: Option<ChatMessageId>,
     /// Ask again after this many seconds.
     pub poll_after: u32,
 }

@@ -202,7 +202,8 @@ pub(crate) fn show(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
         )
         .filter(encounters::id.eq(id))
         .select((
-            (encounters::id, encounters::status, encounters::outcome, encounters::locked),
+            (encounters::id, encounters::status, encounters::outcome),
+            (encounters::room_rev, encounters::locked),
             (
                 appointments::id,
                 appointments::status,
@@ -217,11 +218,11 @@ pub(crate) fn show(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
         ))
         .get_result(tx.conn)
         .optional()?;
-    let ((id, status, outcome, locked), appointment, practitioner, patient, service) =
+    let ((id, status, outcome), (rev, locked), appointment, practitioner, patient, service) =
         found.ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
     let (appointment_id, appointment_status, start, end, local_start, time_zone) = appointment;
     let people = participants(tx, id)?;
-    let party = Party::new(locked, &people);
+    let party = Party::new((rev, locked), &people);
     Ok(Encounter {
         id,
         status,

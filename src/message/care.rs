@@ -21,6 +21,8 @@ pub struct News<'a> {
     pub until: Instant,
     /// The zone of the patient's clock.
     pub zone: Zone,
+    /// They are asked to another's visit: its code, with which it is moved, is not theirs.
+    pub is_guest: bool,
 }
 
 /// Tells somebody that they are rung and until when they can come, with one SMS for a ring; `false`
@@ -48,10 +50,14 @@ fn tell(
 ) -> Result<bool, Error> {
     let contact = account::contact(tx, account)?;
     let Some(phone) = contact.phone else { return Ok(false) };
-    let code = appointment::code_of(tx, news.visit.appointment_id)?;
-    let link = screen(tx, &format!("#/visit/{}", news.visit.id));
+    let code = match news.is_guest {
+        true => None,
+        false => Some(appointment::code_of(tx, news.visit.appointment_id)?),
+    };
+    let page = if news.is_guest { "guest" } else { "visit" };
+    let link = screen(tx, &format!("#/{page}/{}", news.visit.id));
     let until = zone::wall(news.until, news.zone);
-    let text = words(contact.language, &until, &code, link.as_deref());
+    let text = words(contact.language, &until, code.as_deref(), link.as_deref());
     let promise = Promise {
         appointment: news.visit.appointment_id,
         starts_at: news.visit.starts_at,

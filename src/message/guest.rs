@@ -8,7 +8,7 @@ use crate::base::tx::Tx;
 use crate::encounter::ParticipantId;
 use crate::encounter::show::Encounter;
 use crate::message::outbox::Payload;
-use crate::message::{Promise, put, screen, text};
+use crate::message::{Promise, put, queue, screen, text};
 
 /// Tells with one SMS, which is worth sending until the door closes and while the visit stands for
 /// that time. Who has no telephone hears nothing. The caller has made the access decision.
@@ -30,7 +30,21 @@ pub fn tell(
             word: None,
         }),
     };
-    // Somebody who was sent out and is asked again hears it again.
+    // Somebody who was sent out and is asked again hears it again, and so does whoever is expected at
+    // another time.
     let key = format!("invited|{participant}|{}", tx.now.utc().timestamp_millis());
     put(tx, &payload, &key, visit.door.closes_at.since(tx.now))
+}
+
+/// Tells that the visit will not be, unless its time has passed. Who has no telephone hears nothing.
+/// The caller has made the access decision.
+pub fn tell_off(
+    tx: &mut Tx,
+    guest: AccountId,
+    (visit, participant): (&Encounter, ParticipantId),
+) -> Result<(), Error> {
+    let contact = account::contact(tx, guest)?;
+    let (Some(phone), true) = (contact.phone, visit.start > tx.now) else { return Ok(()) };
+    let text = text::called_off(contact.language, &promise::told(&visit.local_start)?);
+    queue(tx, &phone, &text, &format!("off|{participant}"), visit.start.since(tx.now))
 }

@@ -162,6 +162,17 @@ pub fn invited(language: Language, start: &DateTime<FixedOffset>, link: Option<&
     with_link(text, ": ", link)
 }
 
+/// Tells somebody who was asked to come to the visit of another that it will not be.
+pub fn called_off(language: Language, start: &DateTime<FixedOffset>) -> String {
+    let time = short_time(language, start);
+    match language {
+        Language::English => {
+            format!("Feldsher: the visit that you were asked to join, {time}, will not take place")
+        }
+        Language::Russian => format!("Фельдшер: приёма {time} (местное) не будет"),
+    }
+}
+
 /// Tells that a visit will begin later than planned, about between two times, and that another time
 /// can be chosen.
 pub fn late(
@@ -205,24 +216,29 @@ pub fn sooner(
 }
 
 /// How a text says until when somebody can come: language, their clock, booking code, link.
-pub type Care = fn(Language, &DateTime<FixedOffset>, &str, Option<&str>) -> String;
+pub type Care = fn(Language, &DateTime<FixedOffset>, Option<&str>, Option<&str>) -> String;
+
+fn with_code(language: Language, code: Option<&str>) -> String {
+    let word = language.choose("code", "код");
+    code.map(|code| format!(", {word} {code}")).unwrap_or_default()
+}
 
 /// Tells somebody that the doctor rings them, until when they can come, and that the clinic calls
 /// otherwise.
 pub fn rung(
     language: Language,
     until: &DateTime<FixedOffset>,
-    code: &str,
+    code: Option<&str>,
     link: Option<&str>,
 ) -> String {
-    let until = until.format("%H:%M");
+    let (until, code) = (until.format("%H:%M"), with_code(language, code));
     let text = match language {
         Language::English => format!(
             "Feldsher: your doctor is calling. Come in before {until}, or the clinic calls you \
-             back, code {code}"
+             back{code}"
         ),
         Language::Russian => {
-            format!("Фельдшер: врач ждёт, войдите до {until}, иначе позвоним, код {code}")
+            format!("Фельдшер: врач ждёт, войдите до {until}, иначе позвоним{code}")
         }
     };
     with_link(text, " ", link)
@@ -232,17 +248,17 @@ pub fn rung(
 pub fn interrupted(
     language: Language,
     until: &DateTime<FixedOffset>,
-    code: &str,
+    code: Option<&str>,
     link: Option<&str>,
 ) -> String {
-    let until = until.format("%H:%M");
+    let (until, code) = (until.format("%H:%M"), with_code(language, code));
     let text = match language {
         Language::English => format!(
             "Feldsher: your visit was cut off, it is not over. Come in before {until}, or the \
-             clinic calls you, code {code}"
+             clinic calls you{code}"
         ),
         Language::Russian => {
-            format!("Фельдшер: связь прервалась, войдите до {until}, код {code}")
+            format!("Фельдшер: связь прервалась, войдите до {until}{code}")
         }
     };
     with_link(text, " ", link)
@@ -368,9 +384,10 @@ mod tests {
             wish_over(russian, "AB12CD"),
             late(russian, (&start, &later), "AB12CD", None),
             sooner(russian, (&start, &later), "AB12CD", None),
-            rung(russian, &start, "AB12CD", None),
-            interrupted(russian, &start, "AB12CD", None),
+            rung(russian, &start, Some("AB12CD"), None),
+            interrupted(russian, &start, Some("AB12CD"), None),
             invited(russian, &start, None),
+            called_off(russian, &start),
         ] {
             assert!(text.chars().count() <= PART_CHARS_MAX, "{text}");
         }

@@ -136,9 +136,13 @@ fn may_be_born(on: NaiveDate, today: NaiveDate) -> bool {
 
 fn make_account(tx: &mut Tx, new: &NewPatient) -> Result<Option<AccountId>, Error> {
     let Some(phone) = new.phone.clone() else { return Ok(None) };
+    let (name, language) = (new.name.as_str(), new.language.unwrap_or(tx.language));
+    if let Some(known) = account::take_unclaimed(tx, &phone, name, language)? {
+        return Ok(Some(known));
+    }
     let account = NewAccount {
-        name: new.name.as_str().to_owned(),
-        language: new.language.unwrap_or(tx.language),
+        name: name.to_owned(),
+        language,
         login: None,
         phone: Some(phone),
         password_hash: None,

@@ -141,7 +141,7 @@ fn ring_time(tx: &Tx) -> TimeDelta {
 }
 
 /// Rings somebody who is not in the room. Who is being rung already is not rung twice. 409
-/// `bad_state` for whoever is in the room, and for the practitioner; 409 `nobody_to_ring` for a
+/// `bad_state` for whoever is in the room or was sent out of it, and for the practitioner; 409 `nobody_to_ring` for a
 /// patient who cannot sign in; 409 `too_early` and 410 `visit_over` while the door is shut.
 pub fn ring(tx: &mut Tx, id: EncounterId, whom: RingSomebody) -> Result<Ring, Error> {
     let row = encounter::find_row(tx, id)?;
@@ -152,8 +152,9 @@ pub fn ring(tx: &mut Tx, id: EncounterId, whom: RingSomebody) -> Result<Ring, Er
         Some(participant) => find_participant(tx, id, participant)?,
         None => patient_of(tx, &row)?,
     };
-    let is_inside = somebody.state == ParticipantState::Admitted;
-    if is_inside || somebody.role == ParticipantRole::Practitioner {
+    let is_elsewhere =
+        matches!(somebody.state, ParticipantState::Admitted | ParticipantState::Removed);
+    if is_elsewhere || somebody.role == ParticipantRole::Practitioner {
         return Err(Error::from(&problem::BAD_STATE));
     }
     if let Some(ringing) = newest_of(tx, somebody.id)?.filter(|it| it.state == RingState::Ringing) {
@@ -281,6 +282,11 @@ pub(crate) fn called_back(tx: &mut Tx, task: TaskId) -> Result<(), Error> {
         .set((rings::state.eq(RingState::CalledBack), rings::ended_at.eq(Some(tx.now))))
         .execute(tx.conn)?;
     Ok(())
+}
+
+/// Somebody was sent out: what rings for them, rings no more.
+pub(crate) fn forget(tx: &mut Tx, id: ParticipantId) -> Result<(), Error> {
+    settle(tx, id, RingState::Gone).map(drop)
 }
 
 /// A visit has moved on: nobody need answer any more when it is over.

@@ -10,6 +10,7 @@ use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::schema::rings;
 use crate::base::tx::{Event, Tx};
+use crate::encounter::guest::is_guest;
 use crate::encounter::{self, EncounterRow, facts, find_participant, lock_row, show};
 use crate::message::care;
 use crate::patient;
@@ -85,10 +86,10 @@ fn texts(tx: &mut Tx, visit: &EncounterRow) -> Result<i64, Error> {
 
 /// `false` when no text can reach them.
 fn tell(tx: &mut Tx, visit: &EncounterRow, ring: &RingRow, until: Instant) -> Result<bool, Error> {
-    let account = find_participant(tx, visit.id, ring.participant_id)?.account_id;
+    let somebody = find_participant(tx, visit.id, ring.participant_id)?;
     let zone = patient::find_row(tx, visit.patient_id)?.time_zone;
-    let news = care::News { visit, until, zone };
-    care::tell_rung(tx, account, ring.id, &news)
+    let news = care::News { visit, until, zone, is_guest: is_guest(somebody.role) };
+    care::tell_rung(tx, somebody.account_id, ring.id, &news)
 }
 
 fn call_back(tx: &mut Tx, visit: &EncounterRow, ring: &RingRow, why: TaskWhy) -> Result<(), Error> {

@@ -90,7 +90,7 @@ impl Open {
     }
 }
 
-async fn passes(world: &World, seconds: i64) {
+pub(crate) async fn passes(world: &World, seconds: i64) {
     world.house.advance(TimeDelta::seconds(seconds));
     // As two processes would.
     let app = &world.house.app;

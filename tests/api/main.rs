@@ -13,6 +13,7 @@ mod care;
 mod chat;
 mod consents;
 mod everyone;
+mod guests;
 mod hours;
 mod leave;
 mod libraries;

@@ -8,50 +8,50 @@ use crate::support::peer::{Peer, kinds, ticket};
 use crate::support::world::made;
 use crate::support::{Client, Engine, World, key};
 
-const SISTER: &str = "+70000000021";
-const INTERPRETER: &str = "+70000000022";
+pub(crate) const SISTER: &str = "+70000000021";
+pub(crate) const INTERPRETER: &str = "+70000000022";
 
 /// Asha's visit in twenty minutes; its door opens in five.
-async fn visit(world: &World) -> String {
+pub(crate) async fn visit(world: &World) -> String {
     let booked = world.booked("2026-11-23T09:20:00+07:00").await;
     booked["encounter"]["id"].as_str().unwrap().to_owned()
 }
 
-fn open_the_door(world: &World) {
+pub(crate) fn open_the_door(world: &World) {
     world.house.advance(TimeDelta::minutes(6));
 }
 
-fn at(visit: &str, rest: &str) -> String {
+pub(crate) fn at(visit: &str, rest: &str) -> String {
     format!("/v1/encounters/{visit}{rest}")
 }
 
-fn sister() -> Value {
+pub(crate) fn sister() -> Value {
     json!({"role": "relative", "name": "Ольга", "phone": SISTER, "language": "ru"})
 }
 
-fn interpreter() -> Value {
+pub(crate) fn interpreter() -> Value {
     json!({"role": "interpreter", "name": "Айгуль", "phone": INTERPRETER, "language": "ru"})
 }
 
 /// Asks somebody to come; their part in the visit.
-async fn invite(who: &Client, visit: &str, whom: Value) -> String {
+pub(crate) async fn invite(who: &Client, visit: &str, whom: Value) -> String {
     let made = made(who, &at(visit, "/participants"), whom).await;
     assert_eq!((&made["state"], &made["standing"]), (&json!("invited"), &json!("invited")));
     made["id"].as_str().unwrap().to_owned()
 }
 
 /// The code of a refusal.
-async fn refused(who: &Client, visit: &str, whom: &Value, status: u16) -> String {
+pub(crate) async fn refused(who: &Client, visit: &str, whom: &Value, status: u16) -> String {
     let answer = who.once(&at(visit, "/participants"), &key(), whom).await;
     answer.refused(status).to_owned()
 }
 
-async fn post(who: &Client, path: &str, body: Value) -> Value {
+pub(crate) async fn post(who: &Client, path: &str, body: Value) -> Value {
     who.once(path, &key(), &body).await.expect(200)
 }
 
 /// Whoever has a telephone signs in by a code; the invitation may have been the last text to it.
-async fn guest(world: &World, phone: &str) -> Client {
+pub(crate) async fn guest(world: &World, phone: &str) -> Client {
     let client = world.house.client();
     let asked = client.post("/v1/auth/code", &json!({"phone": phone})).await.expect(202);
     let text = world.house.sms_with(phone, "код для входа").await;
@@ -190,6 +190,8 @@ on_both! {
         let trainee = json!({"role": "trainee", "practitioner": world.colleague.id, "sits_with": beside});
         assert_eq!(refused(doctor, &visit, &trainee, 422).await, "unknown_reference", "who has no device");
         let trainee = json!({"role": "trainee", "practitioner": world.colleague.id, "sits_with": host});
+        assert_eq!(refused(doctor, &visit, &trainee, 409).await, "consent_missing");
+        made(asha, &at(&visit, "/consents"), json!({"kind": "trainee", "form_version": 1})).await;
         invite(doctor, &visit, trainee).await;
         let seventh = json!({"role": "relative", "name": "Брат", "phone": "+70000000023", "sits_with": host});
         assert_eq!(refused(doctor, &visit, &seventh, 409).await, "room_full");
@@ -378,11 +380,20 @@ on_both! {
     async fn nobody_is_asked_to_what_is_over_and_an_invitation_is_no_way_to_flood_a_telephone(world: World) {
         let visit = visit(world).await;
         let asha = &world.asha.client;
-        for _ in 0..12 {
-            let id = invite(asha, &visit, sister()).await;
-            post(asha, &at(&visit, &format!("/participants/{id}/remove")), json!({})).await;
+        let mut sent = 0;
+        // Four times the same telephone, twelve times one visit.
+        for number in ["+70000000021", "+70000000022", "+70000000023"] {
+            let whom = json!({"role": "relative", "name": "Ольга", "phone": number});
+            for _ in 0..4 {
+                let id = invite(asha, &visit, whom.clone()).await;
+                post(asha, &at(&visit, &format!("/participants/{id}/remove")), json!({})).await;
+                sent += 1;
+            }
+            assert_eq!(refused(asha, &visit, &whom, 429).await, "too_many_attempts");
         }
-        assert_eq!(refused(asha, &visit, &sister(), 429).await, "too_many_attempts");
+        assert_eq!(sent, 12);
+        let fourth = json!({"role": "relative", "name": "Ольга", "phone": "+70000000024"});
+        assert_eq!(refused(asha, &visit, &fourth, 429).await, "too_many_attempts");
         let appointment = asha.get(&at(&visit, "")).await.expect(200)["appointment"]["id"].clone();
         let path = format!("/v1/appointments/{}/cancel", appointment.as_str().unwrap());
         post(asha, &path, json!({})).await;

@@ -520,6 +520,8 @@ CREATE TABLE encounters (
   interrupted_due_at timestamptz,
   -- Nobody new comes in.
   locked boolean NOT NULL DEFAULT false,
+  -- Counts who was let in or sent out, and how people were arranged: an older word is not heard.
+  room_rev integer NOT NULL DEFAULT 0,
   updated_at timestamptz NOT NULL,
   CHECK ((status = 'finished') = (outcome IS NOT NULL)),
   CHECK (interrupted_due_at IS NULL OR status = 'onleave')
@@ -778,6 +780,8 @@ CREATE TABLE consents (
 );
 CREATE UNIQUE INDEX consents_one ON consents (encounter_id, person_id, kind, form_version)
   WHERE withdrawn_at IS NULL;
+CREATE UNIQUE INDEX consents_standing_one ON consents (patient_id, kind, form_version)
+  WHERE encounter_id IS NULL AND withdrawn_at IS NULL;
 CREATE INDEX consents_by_encounter ON consents (encounter_id, given_at, id);
 CREATE INDEX consents_by_patient ON consents (patient_id, given_at, id);
 
@@ -1232,12 +1236,15 @@ CREATE TRIGGER consent_forms_kept BEFORE DELETE ON consent_forms FOR EACH ROW EX
 
 -- Nobody is recorded who has not consented: a recording begins when everybody who is there has, and
 -- ends with the first who comes without a consent or withdraws it. Whoever is neither only invited
--- nor gone is there. Both sides wait for the visit's row, so that neither overlooks the other.
+-- nor gone is there, and so is whoever sits at the device of one who is; a patient who has no part of
+-- their own, and so cannot consent, is not recorded. Both sides wait for the visit's row, so that neither overlooks the other.
 CREATE FUNCTION recording_allowed(visit uuid) RETURNS boolean LANGUAGE sql AS $$
   SELECT EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = visit
       AND p.state NOT IN ('invited', 'left', 'denied', 'removed'))
+    AND EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = visit AND p.role = 'patient')
     AND NOT EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = visit
-      AND p.state NOT IN ('invited', 'left', 'denied', 'removed')
+      AND (p.state NOT IN ('invited', 'left', 'denied', 'removed') OR (p.state = 'invited' AND EXISTS
+        (SELECT 1 FROM encounter_participants host WHERE host.id = p.sits_with_id AND host.state NOT IN ('invited', 'left', 'denied', 'removed'))))
       AND NOT EXISTS (SELECT 1 FROM consents c WHERE c.encounter_id = visit AND c.person_id = p.account_id
         AND c.kind = 'recording' AND c.withdrawn_at IS NULL
         AND c.form_version = (SELECT max(f.version) FROM consent_forms f WHERE f.kind = 'recording')))
@@ -1263,8 +1270,8 @@ BEGIN
     WHERE encounter_id = NEW.encounter_id AND ended_at IS NULL AND NOT recording_allowed(NEW.encounter_id);
   RETURN NULL;
 END $$;
-CREATE TRIGGER participants_stop_recordings AFTER INSERT OR UPDATE OF state, account_id, encounter_id ON encounter_participants
-  FOR EACH ROW WHEN (NEW.state NOT IN ('invited', 'left', 'denied', 'removed')) EXECUTE FUNCTION recordings_stop();
+CREATE TRIGGER participants_stop_recordings AFTER INSERT OR UPDATE OF state, account_id, encounter_id, sits_with_id ON encounter_participants
+  FOR EACH ROW WHEN (NEW.state NOT IN ('invited', 'left', 'denied', 'removed') OR NEW.sits_with_id IS NOT NULL) EXECUTE FUNCTION recordings_stop();
 CREATE TRIGGER consents_stop_recordings AFTER UPDATE ON consents FOR EACH ROW
   WHEN (NEW.kind = 'recording') EXECUTE FUNCTION recordings_stop();
 ALTER TABLE consents ENABLE ALWAYS TRIGGER consents_kept;

@@ -517,6 +517,8 @@ CREATE TABLE encounters (
   interrupted_due_at INTEGER,
   -- Nobody new comes in.
   locked INTEGER NOT NULL DEFAULT 0 CHECK (locked IN (0, 1)),
+  -- Counts who was let in or sent out, and how people were arranged: an older word is not heard.
+  room_rev INTEGER NOT NULL DEFAULT 0,
   updated_at INTEGER NOT NULL,
   CHECK ((status = 'finished') = (outcome IS NOT NULL)),
   CHECK (interrupted_due_at IS NULL OR status = 'onleave')
@@ -745,6 +747,8 @@ CREATE TABLE consents (
 ) STRICT;
 CREATE UNIQUE INDEX consents_one ON consents (encounter_id, person_id, kind, form_version)
   WHERE withdrawn_at IS NULL;
+CREATE UNIQUE INDEX consents_standing_one ON consents (patient_id, kind, form_version)
+  WHERE encounter_id IS NULL AND withdrawn_at IS NULL;
 CREATE INDEX consents_by_encounter ON consents (encounter_id, given_at, id);
 CREATE INDEX consents_by_patient ON consents (patient_id, given_at, id);
 
@@ -1281,12 +1285,15 @@ CREATE TRIGGER consent_forms_kept BEFORE DELETE ON consent_forms BEGIN SELECT RA
 
 -- Nobody is recorded who has not consented: a recording begins when everybody who is there has, and
 -- ends with the first who comes without a consent or withdraws it. Whoever is neither only invited
--- nor gone is there.
+-- nor gone is there, and so is whoever sits at the device of one who is; a patient who has no part of
+-- their own, and so cannot consent, is not recorded.
 CREATE TRIGGER recordings_consented BEFORE INSERT ON recordings BEGIN
   SELECT RAISE(ABORT, 'consent_missing') WHERE NOT (EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id
       AND p.state NOT IN ('invited', 'left', 'denied', 'removed'))
+    AND EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id AND p.role = 'patient')
     AND NOT EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id
-      AND p.state NOT IN ('invited', 'left', 'denied', 'removed')
+      AND (p.state NOT IN ('invited', 'left', 'denied', 'removed') OR (p.state = 'invited' AND EXISTS
+        (SELECT 1 FROM encounter_participants host WHERE host.id = p.sits_with_id AND host.state NOT IN ('invited', 'left', 'denied', 'removed'))))
       AND NOT EXISTS (SELECT 1 FROM consents c WHERE c.encounter_id = NEW.encounter_id AND c.person_id = p.account_id
         AND c.kind = 'recording' AND c.withdrawn_at IS NULL
         AND c.form_version = (SELECT max(f.version) FROM consent_forms f WHERE f.kind = 'recording'))));
@@ -1302,23 +1309,27 @@ CREATE TRIGGER recordings_in_place BEFORE UPDATE ON recordings WHEN OLD.ended_at
   SELECT RAISE(ABORT, 'recording_kept');
 END;
 CREATE TRIGGER participants_come_to_recordings AFTER INSERT ON encounter_participants
-WHEN NEW.state NOT IN ('invited', 'left', 'denied', 'removed') BEGIN
+WHEN NEW.state NOT IN ('invited', 'left', 'denied', 'removed') OR NEW.sits_with_id IS NOT NULL BEGIN
   UPDATE recordings SET ended_at = NEW.updated_at WHERE encounter_id = NEW.encounter_id AND ended_at IS NULL
     AND NOT (EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id
       AND p.state NOT IN ('invited', 'left', 'denied', 'removed'))
+    AND EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id AND p.role = 'patient')
     AND NOT EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id
-      AND p.state NOT IN ('invited', 'left', 'denied', 'removed')
+      AND (p.state NOT IN ('invited', 'left', 'denied', 'removed') OR (p.state = 'invited' AND EXISTS
+        (SELECT 1 FROM encounter_participants host WHERE host.id = p.sits_with_id AND host.state NOT IN ('invited', 'left', 'denied', 'removed'))))
       AND NOT EXISTS (SELECT 1 FROM consents c WHERE c.encounter_id = NEW.encounter_id AND c.person_id = p.account_id
         AND c.kind = 'recording' AND c.withdrawn_at IS NULL
         AND c.form_version = (SELECT max(f.version) FROM consent_forms f WHERE f.kind = 'recording'))));
 END;
-CREATE TRIGGER participants_stop_recordings AFTER UPDATE OF state, account_id, encounter_id ON encounter_participants
-WHEN NEW.state NOT IN ('invited', 'left', 'denied', 'removed') BEGIN
+CREATE TRIGGER participants_stop_recordings AFTER UPDATE OF state, account_id, encounter_id, sits_with_id ON encounter_participants
+WHEN NEW.state NOT IN ('invited', 'left', 'denied', 'removed') OR NEW.sits_with_id IS NOT NULL BEGIN
   UPDATE recordings SET ended_at = NEW.updated_at WHERE encounter_id = NEW.encounter_id AND ended_at IS NULL
     AND NOT (EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id
       AND p.state NOT IN ('invited', 'left', 'denied', 'removed'))
+    AND EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id AND p.role = 'patient')
     AND NOT EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id
-      AND p.state NOT IN ('invited', 'left', 'denied', 'removed')
+      AND (p.state NOT IN ('invited', 'left', 'denied', 'removed') OR (p.state = 'invited' AND EXISTS
+        (SELECT 1 FROM encounter_participants host WHERE host.id = p.sits_with_id AND host.state NOT IN ('invited', 'left', 'denied', 'removed'))))
       AND NOT EXISTS (SELECT 1 FROM consents c WHERE c.encounter_id = NEW.encounter_id AND c.person_id = p.account_id
         AND c.kind = 'recording' AND c.withdrawn_at IS NULL
         AND c.form_version = (SELECT max(f.version) FROM consent_forms f WHERE f.kind = 'recording'))));
@@ -1327,8 +1338,10 @@ CREATE TRIGGER consents_stop_recordings AFTER UPDATE ON consents WHEN NEW.kind =
   UPDATE recordings SET ended_at = NEW.withdrawn_at WHERE encounter_id = NEW.encounter_id AND ended_at IS NULL
     AND NOT (EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id
       AND p.state NOT IN ('invited', 'left', 'denied', 'removed'))
+    AND EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id AND p.role = 'patient')
     AND NOT EXISTS (SELECT 1 FROM encounter_participants p WHERE p.encounter_id = NEW.encounter_id
-      AND p.state NOT IN ('invited', 'left', 'denied', 'removed')
+      AND (p.state NOT IN ('invited', 'left', 'denied', 'removed') OR (p.state = 'invited' AND EXISTS
+        (SELECT 1 FROM encounter_participants host WHERE host.id = p.sits_with_id AND host.state NOT IN ('invited', 'left', 'denied', 'removed'))))
       AND NOT EXISTS (SELECT 1 FROM consents c WHERE c.encounter_id = NEW.encounter_id AND c.person_id = p.account_id
         AND c.kind = 'recording' AND c.withdrawn_at IS NULL
         AND c.form_version = (SELECT max(f.version) FROM consent_forms f WHERE f.kind = 'recording'))));

@@ -15,7 +15,7 @@ use crate::base::tx::{self, Tx};
 use crate::call::event::{self as call, Event, OverWhy};
 use crate::call::{remember, socket};
 use crate::encounter::{
-    Admission, EncounterId, ParticipantId, ParticipantState, find_participant, party,
+    Admission, EncounterId, ParticipantId, ParticipantState, find_participant, find_row, party,
 };
 
 /// How often it is tried to find out whom to tell.
@@ -94,7 +94,7 @@ pub(super) async fn tell(app: &Arc<App>, net: &Net, to_tell: &mut ToTell) {
 
 async fn pass_on(app: &Arc<App>, net: &Net, event: tx::Event) {
     let (encounter, post) = match event {
-        tx::Event::Admission(encounter, participant, _) => {
+        tx::Event::Admission(encounter, participant, ..) => {
             (encounter, Post::Decided { encounter, participant })
         }
         tx::Event::EncounterOver(encounter) => (encounter, Post::Over { encounter }),
@@ -190,16 +190,16 @@ async fn gather(app: &Arc<App>, encounter: EncounterId) {
 async fn settle(app: &Arc<App>, encounter: EncounterId, id: ParticipantId) {
     let look = move |tx: &mut Tx| {
         tx.scope(Action::ReadEncounter)?;
-        Ok(find_participant(tx, encounter, id)?.state)
+        Ok((find_participant(tx, encounter, id)?.state, find_row(tx, encounter)?.room_rev))
     };
     let mut told = None;
     for _ in 0..TELL_TRIES {
         match look_as_system(app, look).await {
-            Ok(state) if told == Some(state) => return,
-            Ok(state) => {
+            Ok((state, _)) if told == Some(state) => return,
+            Ok((state, rev)) => {
                 told = Some(state);
                 let Some(admission) = admission_of(state) else { return };
-                let decided = Event::Decided(id, admission);
+                let decided = Event::Decided(id, admission, rev);
                 remember(app, app.rooms.apply(encounter, None, decided)).await;
             }
             Err(error) => {

@@ -26,9 +26,9 @@ pub(super) struct Cause {
 impl Cause {
     pub(super) fn of(event: &Event) -> Self {
         let decided = match event {
-            Event::Decided(id, Admission::Admitted) => Some((*id, MarkKind::Admitted)),
-            Event::Decided(id, Admission::Held) => Some((*id, MarkKind::Held)),
-            Event::Decided(id, Admission::Denied) => Some((*id, MarkKind::Denied)),
+            Event::Decided(id, Admission::Admitted, _) => Some((*id, MarkKind::Admitted)),
+            Event::Decided(id, Admission::Held, _) => Some((*id, MarkKind::Held)),
+            Event::Decided(id, Admission::Denied, _) => Some((*id, MarkKind::Denied)),
             _ => None,
         };
         let restart = match event {
@@ -40,8 +40,8 @@ impl Cause {
         let end = match event {
             Event::Enter(..) | Event::Resume(..) => MarkWhy::Replaced,
             Event::Said(_, frame) if matches!(frame.said, FromPeer::Leave) => MarkWhy::Left,
-            Event::Decided(_, Admission::Held) => MarkWhy::Held,
-            Event::Decided(_, Admission::Denied) | Event::Barred(_) => MarkWhy::Denied,
+            Event::Decided(_, Admission::Held, _) => MarkWhy::Held,
+            Event::Decided(_, Admission::Denied, _) | Event::Barred(_) => MarkWhy::Denied,
             Event::SignedOut(_) => MarkWhy::SignedOut,
             Event::Over(OverWhy::Finished) => MarkWhy::Finished,
             Event::Over(OverWhy::TimeOver) => MarkWhy::TimeOver,
@@ -133,11 +133,11 @@ impl Room {
         let Some(edge) = self.edges.iter().find(|edge| edge.id == name) else { return };
         let ends = [edge.offerer, edge.answerer];
         let Some(view) = edge.ladder.view(ends) else { return };
-        let body = serde_json::json!({
-            "edge": name, "step": view.step, "rung": view.rung, "why": view.why,
-            "by": view.by, "phone": view.phone, "send": view.send,
-        });
-        for end in ends {
+        for (end, plan) in ends.into_iter().zip([edge.plan.there, edge.plan.back]) {
+            let body = serde_json::json!({
+                "edge": name, "step": view.step, "rung": view.rung, "why": view.why,
+                "by": view.by, "phone": view.phone, "send": view.send.within(plan),
+            });
             self.tell(end, "rung", &body, now);
         }
     }

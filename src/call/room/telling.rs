@@ -11,6 +11,7 @@ use crate::call::ice::IceServer;
 use crate::call::message::{
     EdgeView, ErrorCode, MESSAGE_BYTES_MAX, Peer, PeerChange, Readiness, SeatState, Turn,
 };
+use crate::encounter::guest::is_guest;
 use crate::encounter::show::Standing;
 use crate::encounter::{ParticipantId, ParticipantRole};
 
@@ -96,7 +97,12 @@ impl Room {
         match news {
             News::Ringing(id, ring) => self.tell(id, "ringing", &json!({"ring": ring}), now),
             News::Care => self.tell_all("care", now),
-            News::Chat => self.tell_all("chat", now),
+            // Who is asked to a visit reads nothing of it, nor how often something is written.
+            News::Chat => {
+                for id in self.ids(|seat| !is_guest(seat.guest.role)) {
+                    self.tell(id, "chat", &json!({}), now);
+                }
+            }
         }
     }
 

@@ -40,9 +40,11 @@ export class Ladder {
   follow(edge) {
     edge.addEventListener('rung', () => this.draw());
     edge.addEventListener('state', ({ detail }) => { if (detail === 'up') { this.wish(); this.draw(); } });
-    edge.addEventListener('side-text', ({ detail }) => this.write(this.name(edge), h('span', {}, detail)));
-    edge.addEventListener('side-note', ({ detail }) => this.write(this.name(edge), h('audio', { controls: true, src: URL.createObjectURL(detail) })));
-    edge.addEventListener('side-still', ({ detail }) => this.show(detail));
+    // Whoever is not heard or seen here has no say on the side channel either.
+    const from = (kind, name, fn) => edge.addEventListener(name, ({ detail }) => { if (edge.flow.receive[kind]) fn(detail); });
+    from('audio', 'side-text', (text) => this.write(this.name(edge), h('span', {}, text)));
+    from('audio', 'side-note', (note) => this.write(this.name(edge), h('audio', { controls: true, src: URL.createObjectURL(note) })));
+    from('video', 'side-still', (picture) => this.show(picture));
     edge.addEventListener('side-open', () => this.draw());
   }
 
@@ -77,6 +79,7 @@ export class Ladder {
       this.why.textContent = words;
     }
     this.picture.hidden = ladder?.rung !== 'audio_stills' || !this.picture.dataset.at;
+    this.form.hidden = this.edges.length > 0 && !this.edges.some((edge) => edge.flow.send.audio);
     this.talk.hidden = !this.lines && !(ladder && isBelow(ladder.rung, 'audio_stills'));
     this.drawPhone(worst);
   }
@@ -125,7 +128,7 @@ export class Ladder {
     const { video } = this.call.tracks();
     for (const edge of this.edges) {
       const every = edge.ladder.send.still_secs;
-      if (!every || !video || !edge.side?.open || Date.now() - (edge.stilled ?? 0) < every * 1000) continue;
+      if (!every || !video || !edge.flow.send.video || !edge.side?.open || Date.now() - (edge.stilled ?? 0) < every * 1000) continue;
       edge.stilled = Date.now();
       const bytes = await still(this.call.stage.self);
       if (bytes && edge.ladder.send.still_secs) await edge.side.give('still', bytes, 'image/jpeg');
@@ -148,8 +151,8 @@ export class Ladder {
     this.log = h('ol', { id: 'talk-log', class: 'talk-log', 'aria-live': 'polite' });
     this.field = h('input', { id: 'talk-text', type: 'text', maxlength: 1000, autocomplete: 'off', 'aria-label': t('talk.text') });
     this.noteButton = h('button', { type: 'button', id: 'talk-note', class: 'second', 'aria-pressed': 'false', on: { click: () => this.note() } }, t('talk.note'));
-    const form = h('form', { id: 'talk-form', class: 'talk-form' }, this.field, h('button', { type: 'submit', id: 'talk-send', class: 'primary' }, t('talk.send')), this.noteButton);
-    form.addEventListener('submit', (event) => {
+    this.form = h('form', { id: 'talk-form', class: 'talk-form' }, this.field, h('button', { type: 'submit', id: 'talk-send', class: 'primary' }, t('talk.send')), this.noteButton);
+    this.form.addEventListener('submit', (event) => {
       event.preventDefault();
       const said = this.field.value;
       const heard = this.edges.map((edge) => edge.side?.say(said)).some(Boolean);
@@ -158,7 +161,7 @@ export class Ladder {
       this.field.value = '';
       this.write(t('talk.me'), h('span', {}, said));
     });
-    return h('section', { id: 'talk', class: 'talk', hidden: true, 'aria-label': t('talk.title') }, this.log, form);
+    return h('section', { id: 'talk', class: 'talk', hidden: true, 'aria-label': t('talk.title') }, this.log, this.form);
   }
 
   write(who, what) {

@@ -51,7 +51,7 @@ export function chatPanel({ encounter, side, zone, open = false }) {
   const node = h('details', { id: 'chat', class: 'card', open },
     h('summary', {}, t(side === 'patient' ? 'chat.title' : 'chat.title.doctor'), ' ', count), none, lines, form);
   let key = null;
-  let known = 0;
+  let known = null;
   let unread = 0;
   let asking = null;
   node.addEventListener('toggle', () => { if (node.open) seen(); });
@@ -63,17 +63,17 @@ export function chatPanel({ encounter, side, zone, open = false }) {
 
   function line(one) {
     const name = one.own ? t('chat.own') : t(`chat.from.${one.from}`, { name: one.name });
-    return h('li', { class: one.own ? 'own' : '', data: { seq: one.seq, from: one.from } },
+    return h('li', { class: one.own ? 'own' : '', data: { from: one.from } },
       h('p', { class: 'hint' }, `${name} · ${clock(one.at, zone)}`, one.to === 'practitioner' && side !== 'patient' && ` · ${t('chat.only')}`),
       h('p', { class: 'prewrap' }, one.text));
   }
 
   async function fetchNew() {
     for (;;) {
-      const fresh = (await api.items(`${path}?after=${known}`)).filter((one) => one.seq > known);
+      const fresh = await api.items(known ? `${path}?after=${known}` : path);
       if (!fresh.length) return;
-      const first = known === 0;
-      known = fresh.at(-1).seq;
+      const first = !known;
+      known = fresh.at(-1).id;
       none.hidden = true;
       put(lines, fresh.map(line));
       const others = fresh.filter((one) => !one.own);
@@ -87,9 +87,9 @@ export function chatPanel({ encounter, side, zone, open = false }) {
     }
   }
 
-  /** `last` is the number of the newest line, where it is known. */
+  /** `last` is the newest line, where it is known. */
   async function look(last) {
-    if (last !== undefined && last <= known) return;
+    if (last && last === known) return;
     asking ??= fetchNew().catch(() => {}).finally(() => { asking = null; });
     await asking;
   }
