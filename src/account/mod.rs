@@ -10,6 +10,7 @@ pub mod session;
 pub mod sign_in;
 pub mod token;
 
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 
 use crate::access::Facts;
@@ -20,7 +21,7 @@ use crate::base::db::Each;
 use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::problem;
-use crate::base::schema::accounts;
+use crate::base::schema::{accounts, memberships, patients, practitioners};
 use crate::base::seal::Seal;
 use crate::base::tx::Tx;
 
@@ -155,7 +156,8 @@ pub fn take_unclaimed(
     language: Language,
 ) -> Result<Option<AccountId>, Error> {
     let index = phone_index(tx.seal, phone);
-    let is_patient = exists(patients::table.filter(patients::account_id.eq(accounts::id.nullable())));
+    let is_patient =
+        exists(patients::table.filter(patients::account_id.eq(accounts::id.nullable())));
     let gives_care =
         exists(practitioners::table.filter(practitioners::account_id.eq(accounts::id.nullable())));
     let is_staff = exists(memberships::table.filter(memberships::account_id.eq(accounts::id)));

@@ -9,8 +9,8 @@ use crate::base::column::Instant;
 use crate::call::ladder::RungView;
 use crate::call::plan::Media;
 use crate::call::rung::{Rung, WishWhy};
-use crate::encounter::finish::FinishOutcome;
 use crate::encounter::arrange::Lock;
+use crate::encounter::finish::FinishOutcome;
 use crate::encounter::show::Standing;
 use crate::encounter::{ParticipantId, ParticipantRole};
 

@@ -452,12 +452,7 @@ impl Room {
         found.ok_or(ErrorCode::PeerGone)
     }
 
-    fn decide(
-        &mut self,
-        id: ParticipantId,
-        (admission, rev): (Admission, i32),
-        now: Instant,
-    ) {
+    fn decide(&mut self, id: ParticipantId, (admission, rev): (Admission, i32), now: Instant) {
         // Of two words that were committed one after the other the second may be told first.
         if self.decided.iter().any(|(decided, _, at)| *decided == id && *at > rev) {
             return;

@@ -20,8 +20,8 @@ use crate::call::message::Resume;
 use crate::call::probe::kept;
 use crate::call::probe::verdict::Verdict;
 use crate::call::rung::Rung;
-use crate::encounter::door::Closed;
 use crate::encounter::arrange::check_lock;
+use crate::encounter::door::Closed;
 use crate::encounter::guest::facts_for;
 use crate::encounter::lifecycle::EncounterStatus;
 use crate::encounter::{

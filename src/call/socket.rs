@@ -27,8 +27,8 @@ use crate::call::room::error;
 use crate::call::seat::{self, Standing, Taken};
 use crate::call::wire::{Ended, Heard, Socketed, Wire};
 use crate::call::{farewell, place_of, remember};
-use crate::encounter::finish::Finish;
 use crate::encounter::arrange::{self, Aside};
+use crate::encounter::finish::Finish;
 use crate::encounter::{EncounterId, admission, finish, guest};
 
 /// How long the first frame may take, in seconds.

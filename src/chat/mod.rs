@@ -105,8 +105,7 @@ macro_rules! silent {
 }
 silent!(WriteMessage, ChatMessage);
 
-type Row =
-    ((ChatMessageId, Side, Audience), (crate::account::AccountId, String), Vec<u8>, Instant);
+type Row = ((ChatMessageId, Side, Audience), (crate::account::AccountId, String), Vec<u8>, Instant);
 
 /// Which part of what was written is wanted.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
@@ -238,7 +237,15 @@ pub fn write(tx: &mut Tx, id: EncounterId, new: &WriteMessage) -> Result<ChatMes
     tx.tell(Event::Wrote(id));
     tx.record(Action::WriteChat, "Encounter", id.0, &facts);
     let text = text.to_owned();
-    Ok(ChatMessage { id: message, from, name: person.name, to: new.to, text, at: tx.now, own: true })
+    Ok(ChatMessage {
+        id: message,
+        from,
+        name: person.name,
+        to: new.to,
+        text,
+        at: tx.now,
+        own: true,
+    })
 }
 
 fn place(visit: EncounterId, id: ChatMessageId) -> String {

@@ -203,8 +203,7 @@ pub fn withdraw(tx: &mut Tx, id: ConsentId) -> Result<Consent, Error> {
     if let Some(visit) = row.encounter_id {
         lock_row(tx, visit)?;
     }
-    let good =
-        consents::table.filter(consents::id.eq(id)).filter(consents::withdrawn_at.is_null());
+    let good = consents::table.filter(consents::id.eq(id)).filter(consents::withdrawn_at.is_null());
     let withdrawn = diesel::update(good)
         .set((consents::withdrawn_at.eq(Some(tx.now)), consents::withdrawn_by.eq(Some(me))))
         .execute(tx.conn)?;

@@ -11,9 +11,7 @@ use crate::base::tx::Tx;
 use crate::consent::ConsentRow;
 use crate::consent::form::{self, ConsentKind};
 use crate::encounter::lifecycle::EncounterStatus;
-use crate::encounter::{
-    EncounterId, EncounterRow, ParticipantRole, ParticipantState, guest,
-};
+use crate::encounter::{EncounterId, EncounterRow, ParticipantRole, ParticipantState, guest};
 use crate::patient;
 
 /// Whether the patient of a visit consents to something now, for it or for all of theirs. The caller
@@ -55,9 +53,7 @@ pub(super) fn send_out(tx: &mut Tx, withdrawn: &ConsentRow) -> Result<(), Error>
                 .on(encounter_participants::encounter_id.eq(encounters::id)),
         )
         .filter(encounters::patient_id.eq(withdrawn.patient_id))
-        .filter(
-            encounters::status.ne_all([EncounterStatus::Finished, EncounterStatus::Cancelled]),
-        )
+        .filter(encounters::status.ne_all([EncounterStatus::Finished, EncounterStatus::Cancelled]))
         .filter(encounter_participants::role.eq_any(roles.to_vec()))
         .filter(encounter_participants::state.ne(ParticipantState::Removed))
         .select(encounters::id)

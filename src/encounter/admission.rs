@@ -12,11 +12,11 @@ use crate::base::db::{Conn, statement};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::{encounter_participants, rtc_tickets};
-use crate::base::tx::{Event, Tx};
+use crate::base::tx::Tx;
 use crate::call::ice::{self, IceServer};
-use crate::encounter::door::Closed;
 use crate::consent::standing;
 use crate::encounter::arrange;
+use crate::encounter::door::Closed;
 use crate::encounter::guest;
 use crate::encounter::show::{Participant, show};
 use crate::encounter::{

@@ -398,7 +398,8 @@ fn send_out_with(
     goes: impl Fn(&ParticipantRow) -> bool,
 ) -> Result<(), Error> {
     let people = participants(tx, row.id)?;
-    let hosts: Vec<ParticipantId> = people.iter().filter(|one| goes(one)).map(|one| one.id).collect();
+    let hosts: Vec<ParticipantId> =
+        people.iter().filter(|one| goes(one)).map(|one| one.id).collect();
     let gone = party::standing(&people)
         .filter(|one| goes(one) || one.sits_with.is_some_and(|host| hosts.contains(&host)));
     for one in gone {

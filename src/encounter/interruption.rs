@@ -72,7 +72,7 @@ fn tell_patient(tx: &mut Tx, visit: &EncounterRow, until: Instant) -> Result<(),
         .any(|one| one.role == ParticipantRole::Patient && here.contains(&one.state));
     let patient = patient::find_row(tx, visit.patient_id)?;
     let (false, Some(account)) = (is_here, patient.account_id) else { return Ok(()) };
-    let news = care::News { visit, until, zone: patient.time_zone };
+    let news = care::News { visit, until, zone: patient.time_zone, is_guest: false };
     care::tell_interrupted(tx, account, &news).map(drop)
 }
 

@@ -4,8 +4,8 @@
 use crate::base::error::Error;
 use crate::base::tx::{Event, Tx};
 use crate::encounter::{
-    Admission, EncounterId, ParticipantId, ParticipantRole, ParticipantRow,
-    ParticipantState, count_change, find_row, participants,
+    Admission, EncounterId, ParticipantId, ParticipantRole, ParticipantRow, ParticipantState,
+    count_change, find_row, participants,
 };
 
 /// The people of a visit and its door.

@@ -177,7 +177,8 @@ fn patient_side(party: &Party, people: &[ParticipantRow]) -> PatientSide {
 }
 
 type Shown = (
-    (EncounterId, EncounterStatus, Option<Outcome>, bool),
+    (EncounterId, EncounterStatus, Option<Outcome>),
+    (i32, bool),
     (AppointmentId, AppointmentStatus, Instant, Instant, String, String),
     (PractitionerId, String),
     (PatientId, String),

@@ -1,7 +1,29 @@
 //! How long it takes to come into a room over a bad link, again and again.
 
-use crate::netsim::profile::{LOSS_10, LOSS_20, Profile, VILLAGE_2G};
+use crate::netsim::profile::{
+    BAD_WIFI, EDGE_3G, LOOPBACK, LOSS_10, LOSS_20, Profile, SATELLITE, VILLAGE_2G,
+};
 use crate::talk::{Talk, percentile, runs, tell, whole};
+
+#[actix_web::test]
+async fn on_one_machine_nobody_waits() {
+    joins_again_and_again(LOOPBACK).await;
+}
+
+#[actix_web::test]
+async fn a_station_with_3g_joins_in_time() {
+    joins_again_and_again(EDGE_3G).await;
+}
+
+#[actix_web::test]
+async fn a_satellite_joins_in_time() {
+    joins_again_and_again(SATELLITE).await;
+}
+
+#[actix_web::test]
+async fn bad_wifi_joins_in_time() {
+    joins_again_and_again(BAD_WIFI).await;
+}
 
 #[actix_web::test]
 async fn a_village_joins_in_time() {
