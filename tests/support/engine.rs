@@ -64,7 +64,14 @@ impl Engine {
             let sql = format!("CREATE DATABASE {name} TEMPLATE {template}");
             let server = server.clone();
             elsewhere(move || {
-                PgRust::establish(&server).expect("PostgreSQL").batch_execute(&sql).unwrap();
+                let mut conn = PgRust::establish(&server).expect("PostgreSQL");
+                // Whoever was killed with a connection to the template is noticed a little later.
+                let mut tries = 0;
+                while let Err(error) = conn.batch_execute(&sql) {
+                    tries += 1;
+                    assert!(tries < 100, "{error}");
+                    std::thread::sleep(std::time::Duration::from_millis(100));
+                }
             });
         }
         Database { engine: self, directory, name, server }
