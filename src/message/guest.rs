@@ -32,7 +32,8 @@ pub fn tell(
     };
     // Somebody who was sent out and is asked again hears it again, and so does whoever is expected at
     // another time.
-    let key = format!("invited|{participant}|{}", tx.now.utc().timestamp_millis());
+    let (start, now) = (visit.start.utc(), tx.now.utc().timestamp_millis());
+    let key = format!("invited|{participant}|{}|{now}", start.timestamp());
     put(tx, &payload, &key, visit.door.closes_at.since(tx.now))
 }
 

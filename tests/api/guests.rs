@@ -113,12 +113,12 @@ on_both! {
         let asked = invite(&world.asha.client, visit, sister()).await;
         world.house.sms_with(SISTER, "09:20").await;
         let path = format!("/v1/appointments/{}", booked["id"].as_str().unwrap());
-        let later = json!({"start": "2026-11-23T10:00:00+07:00"});
+        let later = json!({"start": "2026-11-23T09:40:00+07:00"});
         post(&world.asha.client, &format!("{path}/reschedule"), later).await;
-        world.house.sms_with(SISTER, "10:00").await;
+        world.house.sms_with(SISTER, "09:40").await;
 
         // Rung in vain: a text without the code, to the page of guests; after a removal none.
-        world.house.advance(TimeDelta::minutes(46));
+        world.house.advance(TimeDelta::minutes(26));
         let doctor = world.resigned(&world.doctor).await.client;
         let asha = world.resigned(&world.asha).await.client;
         let rings = at(visit, "/rings");
