@@ -74,7 +74,7 @@ on_both! {
         }
         let read = "SELECT count(*) AS n FROM audit_events WHERE action = 'chat.read' AND outcome = 'done'";
         assert_eq!(world.house.count(read), 4);
-        reads(&asha, &format!("{path}?after=4")).await;
+        reads(&asha, &format!("{path}?after={}", answer["id"].as_str().unwrap())).await;
         assert_eq!(world.house.count(read), 4, "nothing new was read");
     }
 }
