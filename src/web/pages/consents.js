@@ -9,6 +9,10 @@ const ASKED = ['telehealth', 'third_party', 'trainee'];
 
 learn({
   'consents.title': ['Мои согласия', 'What I agree to'],
+  'consents.title.doctor': ['Согласия пациента', 'What the patient agrees to'],
+  'consents.aloud': ['Прочитайте вслух и отметьте ответ пациента.', 'Read it aloud, and write down what the patient says.'],
+  'consents.give.doctor': ['Пациент согласен', 'The patient agrees'],
+  'consents.withdraw.doctor': ['Пациент отозвал', 'The patient withdraws'],
   'consents.telehealth': ['Приём на расстоянии', 'A visit at a distance'],
   'consents.third_party': ['Ещё один человек на приёме', 'Another person in the visit'],
   'consents.trainee': ['Учащийся на приёме', 'A trainee in the visit'],
@@ -19,17 +23,19 @@ learn({
   'consents.not': ['Согласия нет', 'Not agreed'],
 });
 
-/** A fold that asks the server only when it is opened. */
-export function consentsCard({ encounter, zone }) {
+/** A fold that asks the server only when it is opened; `side` doctor writes down what the patient says. */
+export function consentsCard({ encounter, zone, side = 'patient' }) {
+  const own = side === 'patient' ? '' : '.doctor';
   const path = `/v1/encounters/${encounter}/consents`;
   const place = h('div', { class: 'stack' }, h('p', { class: 'loading' }, t('loading')));
   const problem = problemBox('consents-problem');
-  const node = h('details', { id: 'consents', class: 'card' }, h('summary', {}, t('consents.title')), problem, place);
+  const node = h('details', { id: 'consents', class: 'card' }, h('summary', {}, t(`consents.title${own}`)), own && h('p', { class: 'hint' }, t('consents.aloud')), problem, place);
   node.addEventListener('toggle', () => { if (node.open) load().catch(() => {}); });
 
   async function load() {
     const [forms, { items, recording }] = await Promise.all([api.items('/v1/consent-forms'), api.get(path)]);
-    const kinds = recording.possible ? [...ASKED, 'recording'] : ASKED;
+    // To be recorded everybody agrees themselves.
+    const kinds = recording.possible && !own ? [...ASKED, 'recording'] : ASKED;
     refill(place, forms.filter((form) => kinds.includes(form.kind)).map((form) => {
       const given = items.find((one) => one.kind === form.kind && one.counts);
       const act = (work) => (event) => busy(event.currentTarget, async () => { await work(); await load(); }, problem);
@@ -38,8 +44,8 @@ export function consentsCard({ encounter, zone }) {
         h('p', {}, form.text),
         h('p', { class: 'hint' }, given ? t('consents.given', { when: date(given.given_at, zone) }) : t('consents.not')),
         given
-          ? button(`withdraw-${form.kind}`, t('consents.withdraw'), act(() => api.post(`/v1/consents/${given.id}/withdraw`)), 'quiet')
-          : button(`agree-${form.kind}`, t('consents.give'), act(() => api.post(path, { kind: form.kind, form_version: form.version })), 'second'));
+          ? button(`withdraw-${form.kind}`, t(`consents.withdraw${own}`), act(() => api.post(`/v1/consents/${given.id}/withdraw`)), 'quiet')
+          : button(`agree-${form.kind}`, t(`consents.give${own}`), act(() => api.post(path, { kind: form.kind, form_version: form.version })), 'second'));
     }));
   }
 

@@ -7,6 +7,7 @@ import { NoteEditor, pastNotes } from './doctor-note.js';
 import { probeLine } from './probe-words.js';
 import { careBox } from './doctor-care.js';
 import { chatPanel } from './chat.js';
+import { consentsCard } from './consents.js';
 
 const DOOR_POLL_S = 4;
 const CARE_POLL_S = 15;
@@ -57,10 +58,11 @@ class Room {
     this.ends = h('div', { id: 'visit-ends', class: 'stack' });
     this.care = careBox({ encounter: this.id, zone: this.zone, present: () => this.present() });
     this.chat = chatPanel({ encounter: this.id, side: 'doctor', zone: this.zone });
+    this.consents = consentsCard({ encounter: this.id, zone: this.zone, side: 'doctor' });
     const { People } = await import('./people.js');
     this.people = new People({ path: this.path, clinic: this.me.practitioner.organization.id, conducts: true, changed: () => { this.doorMark = ''; return this.watch ? this.watch.now() : this.people.look(); } });
     this.people.node.hidden = this.over;
-    const left = h('div', { class: 'stack sticky' }, this.doorBox, this.callPlace, problemBox(), this.care.node, this.people.node, this.chat.node, this.ends);
+    const left = h('div', { class: 'stack sticky' }, this.doorBox, this.callPlace, problemBox(), this.care.node, this.people.node, this.consents.node, this.chat.node, this.ends);
     const right = h('div', { class: 'stack' }, h('p', { class: 'loading' }, t('loading')));
     show(
       h('div', { class: 'spread' },
