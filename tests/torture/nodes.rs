@@ -408,6 +408,18 @@ async fn nobody_waits_without_end_while_the_database_is_down() {
     }
     let (mut asha, _) = Peer::enter(&stage.asha.at(&here.url), &stage.visit).await;
     assert!(asha.lives().await);
+    // A room that nobody is in is nobody's.
+    let rooms = || stage.database.count("SELECT count(*) AS n FROM rtc_rooms");
+    assert_eq!(rooms(), 1);
+    asha.say("leave", json!({})).await;
+    assert_eq!(asha.closed().await, Some(1000));
+    for _ in 0..50 {
+        if rooms() == 0 {
+            return;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    panic!("an empty room was not given up");
 }
 
 /// A page that pings every few seconds, and comes back when nothing is heard for fifteen.
