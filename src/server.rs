@@ -287,6 +287,10 @@ async fn ready(app: web::Data<app::App>) -> Result<HttpResponse, Error> {
             Err(_elapsed) => return Err(Error::from(&problem::OVERLOADED)),
         };
     answered?;
+    // Whoever came here would wait until the others have heard of this process.
+    if !app.rooms.nodes.tenure().speaks() {
+        return Err(Error::from(&problem::OVERLOADED));
+    }
     // A relay that fails is no reason to send people elsewhere: most calls need none.
     Ok(HttpResponse::Ok().json(match app.relays.standing() {
         Some(relays) => json!({"status": "ready", "relays": relays}),

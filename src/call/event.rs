@@ -147,8 +147,8 @@ pub enum Effect {
     Send(LineId, String),
     /// Close a socket.
     Close(LineId, CloseCode),
-    /// The seat is empty: remember it.
-    Gone(ParticipantId, uuid::Uuid, LeftWhy),
+    /// The seat is empty, as it was taken this many times: remember it.
+    Gone(ParticipantId, uuid::Uuid, i32, LeftWhy),
     /// Write it into the record of the call, when there is time.
     Keep(Kept),
 }

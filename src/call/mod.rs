@@ -104,6 +104,8 @@ pub struct Departure {
     pub participant: ParticipantId,
     /// Which of their seats.
     pub sid: uuid::Uuid,
+    /// How often it had been taken by then: whoever has come back since is not gone.
+    pub epoch: i32,
     /// Why.
     pub why: LeftWhy,
 }
@@ -287,6 +289,13 @@ impl Rooms {
         self.lock().retain(|encounter, _| keep(encounter));
     }
 
+    /// Drops rooms that another node has by now, and what is still to be written down about them:
+    /// they may be sat in there.
+    pub fn lose(&self, is_lost: impl Fn(&EncounterId) -> bool) {
+        self.owed().retain(|departure| !is_lost(&departure.encounter));
+        self.retain(|encounter| !is_lost(encounter));
+    }
+
     /// The visits that have a room in memory.
     pub fn names(&self) -> HashSet<EncounterId> {
         self.lock().keys().copied().collect()
@@ -366,8 +375,8 @@ impl Live {
                     self.order(to, Order::Close(code));
                     self.lines.retain(|line| line.id != to);
                 }
-                Effect::Gone(participant, sid, why) => {
-                    departures.push(Departure { encounter, participant, sid, why });
+                Effect::Gone(participant, sid, epoch, why) => {
+                    departures.push(Departure { encounter, participant, sid, epoch, why });
                 }
                 Effect::Keep(kept) => self.ledger.keep(encounter, kept),
             }
@@ -394,8 +403,9 @@ impl Live {
 
 /// Writes down who has left. What the database cannot take now is tried again with every tick.
 pub async fn remember(app: &Arc<App>, departures: Vec<Departure>) {
+    let tenure = app.rooms.nodes.tenure();
     // Whoever has lost its rooms writes nothing down about them: they may be sat in elsewhere.
-    if departures.is_empty() || !app.rooms.nodes.tenure().sure().await {
+    if departures.is_empty() || !tenure.sure().await {
         return;
     }
     for departure in departures {
@@ -404,7 +414,7 @@ pub async fn remember(app: &Arc<App>, departures: Vec<Departure>) {
         };
         let code = error.problem().code;
         tracing::error!(encounter.id = %departure.encounter, code, "a departure was not written down");
-        if error.is(&problem::OVERLOADED) {
+        if error.is(&problem::OVERLOADED) && !tenure.is_over() {
             app.rooms.owed().push(departure);
         }
     }

@@ -39,6 +39,8 @@ pub const SEND_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX;
 const FRAMES_LEN_MAX: usize = 128;
 /// How many lines there may be at once.
 const LINES_MAX: usize = 10_000;
+/// How many of them from one network address.
+pub const ADDRESS_LINES_MAX: usize = 64;
 /// How often it is looked whether somebody still asks, in seconds.
 const SIGN_SECS: u64 = 5;
 /// What is said of a line that was lost, as of a socket that broke.
@@ -53,11 +55,15 @@ pub struct Polls(Mutex<HashMap<String, Arc<Polled>>>);
 /// One line.
 #[derive(Debug)]
 struct Polled {
+    /// Where it comes from.
+    address: String,
     frames: mpsc::Sender<String>,
     state: Mutex<State>,
     changed: Notify,
     /// Whether somebody has asked since it was looked last.
     seen: AtomicBool,
+    /// Whether whoever opened it went without having been told its name: nobody can ask any more.
+    forsaken: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -90,8 +96,19 @@ impl Polls {
         found.ok_or_else(|| Error::from(&problem::NOT_FOUND))
     }
 
+    /// 429 when too many come from one address, 503 when there are too many in all.
     fn add(&self, name: &str, line: Arc<Polled>) -> Result<(), Error> {
         let mut lines = locked(&self.0);
+        let from_there = |lines: &HashMap<String, Arc<Polled>>| {
+            lines.values().filter(|known| known.address == line.address).count()
+        };
+        if from_there(&lines) >= ADDRESS_LINES_MAX {
+            // What they said last is kept for a while, but not at the cost of new ones.
+            lines.retain(|_, known| known.address != line.address || !known.has_ended());
+            if from_there(&lines) >= ADDRESS_LINES_MAX {
+                return Err(Error::from(&problem::TOO_MANY_ATTEMPTS));
+            }
+        }
         if lines.len() >= LINES_MAX {
             return Err(Error::from(&problem::OVERLOADED));
         }
@@ -99,11 +116,13 @@ impl Polls {
         Ok(())
     }
 
-    /// Forgets lines that have ended long enough ago.
+    /// Forgets lines that have ended, when nobody can ask about them or long enough ago.
     pub fn sweep(&self) {
         let limit = Duration::from_secs(ENDED_SECS_MAX);
         locked(&self.0).retain(|_, line| {
-            locked(&line.state).ended.is_none_or(|(since, _)| since.elapsed() < limit)
+            let ended = locked(&line.state).ended;
+            let kept = if line.is_forsaken() { Duration::ZERO } else { limit };
+            ended.is_none_or(|(since, _)| since.elapsed() < kept)
         });
     }
 
@@ -148,20 +167,15 @@ pub async fn poll(
     if request.headers().contains_key(LINE_HEADER) {
         let line = app.rooms.polls.find(&request)?;
         let asked = read_up_to::<Asking>(&request, body.into_inner(), STRANGER_BYTES_MAX).await?;
-        return fetch(&line, asked.value.after, None).await;
+        return fetch(&line, asked.value.after).await;
     }
     if app.rooms.is_stopping() {
         return Err(Error::from(&problem::OVERLOADED));
     }
     let opening = read_up_to::<Opening>(&request, body.into_inner(), STRANGER_BYTES_MAX).await?;
     let name = URL_SAFE_NO_PAD.encode(random::<32>()?);
-    let (frames, heard) = mpsc::channel(FRAMES_LEN_MAX);
-    let line = Arc::new(Polled {
-        frames,
-        state: Mutex::default(),
-        changed: Notify::new(),
-        seen: AtomicBool::new(true),
-    });
+    let address = ctx::client_address(&request, app.config.http.trusted_proxies);
+    let (line, heard) = Polled::new(address.clone());
     app.rooms.polls.add(&name, Arc::clone(&line))?;
     // It is empty yet.
     line.frames.try_send(opening.value.first.to_string()).ok();
@@ -169,9 +183,43 @@ pub async fn poll(
     signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
     signs.reset();
     let wire = PollWire { line: Arc::clone(&line), heard, signs };
-    let address = ctx::client_address(&request, app.config.http.trusted_proxies);
+    let opening = Opened { polls: &app.rooms.polls, line, name, is_told: false };
     drop(actix_web::rt::spawn(socket::serve(Arc::clone(&app), address, wire)));
-    fetch(&line, 0, Some(name.as_str())).await
+    opening.answered().await
+}
+
+/// A line whose name nobody knows yet. It is told with the first thing that is said on it: whoever
+/// has not been heard can say nothing more, and what ends at once is not kept.
+struct Opened<'a> {
+    polls: &'a Polls,
+    line: Arc<Polled>,
+    name: String,
+    is_told: bool,
+}
+
+impl Opened<'_> {
+    async fn answered(mut self) -> Result<HttpResponse, Error> {
+        let Begun::Turn(waiting) = self.line.begin(0)? else {
+            return Err(Error::Internal("a new line was asked before"));
+        };
+        let Some(batch) = waiting.batch().await else {
+            return Err(Error::from(&problem::OVERLOADED));
+        };
+        self.is_told = batch.code.is_none();
+        Ok(answer(batch.text(self.is_told.then_some(self.name.as_str()))))
+    }
+}
+
+impl Drop for Opened<'_> {
+    fn drop(&mut self) {
+        if !self.is_told {
+            self.line.forsaken.store(true, Ordering::Relaxed);
+            self.line.changed.notify_waiters();
+        }
+        if !self.is_told && self.line.has_ended() {
+            locked(&self.polls.0).remove(&self.name);
+        }
+    }
 }
 
 /// `POST /v1/rtc/send`: frames for a line.
@@ -190,6 +238,22 @@ pub async fn send(
 }
 
 impl Polled {
+    /// A line, and what comes up on it.
+    fn new(address: String) -> (Arc<Self>, mpsc::Receiver<String>) {
+        let (frames, heard) = mpsc::channel(FRAMES_LEN_MAX);
+        let (state, changed) = (Mutex::default(), Notify::new());
+        let (seen, forsaken) = (AtomicBool::new(true), AtomicBool::new(false));
+        (Arc::new(Self { address, frames, state, changed, seen, forsaken }), heard)
+    }
+
+    fn has_ended(&self) -> bool {
+        locked(&self.state).ended.is_some()
+    }
+
+    fn is_forsaken(&self) -> bool {
+        self.forsaken.load(Ordering::Relaxed)
+    }
+
     /// Takes frames once, however often they are sent.
     fn take(&self, number: u64, frames: Vec<String>) -> Result<(), Error> {
         #[expect(clippy::as_conversions, reason = "a small whole number")]
@@ -258,10 +322,10 @@ impl Drop for Waiting {
 
 impl Waiting {
     /// What was said; `None` while nothing was.
-    fn ready(&self, name: Option<&str>) -> Option<String> {
+    fn ready(&self) -> Option<Batch> {
         let mut state = locked(&self.line.state);
         if state.turn != self.turn {
-            return Some(text(name, state.batch, &VecDeque::new(), None));
+            return Some(Batch::empty(state.batch));
         }
         if state.waiting.is_empty() && state.ended.is_none() {
             return None;
@@ -270,41 +334,60 @@ impl Waiting {
         state.waiting_bytes = 0;
         state.batch = state.batch.saturating_add(1);
         let code = state.ended.map(|(_, code)| code.unwrap_or(LOST));
-        let body = text(name, state.batch, &frames, code);
-        state.kept = Some(body.clone());
-        Some(body)
+        let batch = Batch { number: state.batch, frames, code };
+        state.kept = Some(batch.text(None));
+        Some(batch)
     }
-}
 
-/// Waits until something is said on a line; `name` is told to whoever has opened it.
-async fn fetch(line: &Arc<Polled>, after: u64, name: Option<&str>) -> Result<HttpResponse, Error> {
-    let waiting = match line.begin(after)? {
-        Begun::Again(body) => return Ok(answer(body)),
-        Begun::Turn(waiting) => waiting,
-    };
-    let until = tokio::time::Instant::now() + Duration::from_secs(WAIT_SECS_MAX);
-    loop {
-        // From before the look on: what is said in between is not missed.
-        let changed = line.changed.notified();
-        if let Some(body) = waiting.ready(name) {
-            return Ok(answer(body));
-        }
-        tokio::select! {
-            () = changed => {}
-            () = sleep_until(until) => {
-                let batch = locked(&line.state).batch;
-                return Ok(answer(text(name, batch, &VecDeque::new(), None)));
+    /// Waits until something is said on the line; `None` when nothing was for too long.
+    async fn batch(&self) -> Option<Batch> {
+        let until = tokio::time::Instant::now() + Duration::from_secs(WAIT_SECS_MAX);
+        loop {
+            // From before the look on: what is said in between is not missed.
+            let changed = self.line.changed.notified();
+            if let Some(batch) = self.ready() {
+                return Some(batch);
+            }
+            tokio::select! {
+                () = changed => {}
+                () = sleep_until(until) => return None,
             }
         }
     }
 }
 
-/// The frames are JSON already.
-fn text(name: Option<&str>, batch: u64, frames: &VecDeque<String>, code: Option<u16>) -> String {
-    let name = name.map(|name| format!(r#""line":"{name}","#)).unwrap_or_default();
-    let code = code.map(|code| format!(r#","close":{code}"#)).unwrap_or_default();
-    let frames: Vec<&str> = frames.iter().map(String::as_str).collect();
-    format!(r#"{{{name}"batch":{batch},"frames":[{}]{code}}}"#, frames.join(","))
+/// What is handed out at once.
+#[derive(Debug)]
+struct Batch {
+    number: u64,
+    frames: VecDeque<String>,
+    /// The line has ended with this.
+    code: Option<u16>,
+}
+
+impl Batch {
+    fn empty(number: u64) -> Self {
+        Self { number, frames: VecDeque::new(), code: None }
+    }
+
+    /// As it goes over the wire, with the name of the line for whoever has opened it. The frames are
+    /// JSON already.
+    fn text(&self, name: Option<&str>) -> String {
+        let name = name.map(|name| format!(r#""line":"{name}","#)).unwrap_or_default();
+        let code = self.code.map(|code| format!(r#","close":{code}"#)).unwrap_or_default();
+        let frames: Vec<&str> = self.frames.iter().map(String::as_str).collect();
+        format!(r#"{{{name}"batch":{},"frames":[{}]{code}}}"#, self.number, frames.join(","))
+    }
+}
+
+/// Waits until something is said on a line.
+async fn fetch(line: &Arc<Polled>, after: u64) -> Result<HttpResponse, Error> {
+    let waiting = match line.begin(after)? {
+        Begun::Again(body) => return Ok(answer(body)),
+        Begun::Turn(waiting) => waiting,
+    };
+    let nothing = || Batch::empty(locked(&line.state).batch);
+    Ok(answer(waiting.batch().await.unwrap_or_else(nothing).text(None)))
 }
 
 fn answer(body: String) -> HttpResponse {
@@ -324,7 +407,12 @@ struct PollWire {
 impl Wire for PollWire {
     async fn hear(&mut self) -> Heard {
         loop {
+            let changed = self.line.changed.notified();
+            if self.line.is_forsaken() {
+                return Heard::Gone;
+            }
             tokio::select! {
+                () = changed => {}
                 frame = self.heard.recv() => return frame.map_or(Heard::Gone, Heard::Text),
                 _ = self.signs.tick() => {
                     let is_open = locked(&self.line.state).open > 0;
@@ -334,6 +422,10 @@ impl Wire for PollWire {
                 }
             }
         }
+    }
+
+    async fn is_gone(&mut self) -> bool {
+        self.line.is_forsaken()
     }
 
     async fn write(&mut self, text: String) -> Result<(), Ended> {
@@ -361,68 +453,5 @@ impl Drop for PollWire {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line() -> (Arc<Polled>, mpsc::Receiver<String>) {
-        let (frames, heard) = mpsc::channel(FRAMES_LEN_MAX);
-        let (state, changed) = (Mutex::default(), Notify::new());
-        let polled = Polled { frames, state, changed, seen: AtomicBool::new(false) };
-        (Arc::new(polled), heard)
-    }
-
-    fn turn(line: &Arc<Polled>, after: u64) -> Waiting {
-        match line.begin(after).unwrap() {
-            Begun::Turn(waiting) => waiting,
-            Begun::Again(body) => panic!("{body}"),
-        }
-    }
-
-    fn say(line: &Arc<Polled>, text: &str) {
-        locked(&line.state).waiting.push_back(text.to_owned());
-    }
-
-    #[test]
-    fn what_was_cut_off_is_handed_out_again_and_nothing_twice() {
-        let (line, _heard) = line();
-        say(&line, "1");
-        assert_eq!(turn(&line, 0).ready(None).unwrap(), r#"{"batch":1,"frames":[1]}"#);
-        say(&line, "2");
-        let Begun::Again(again) = line.begin(0).unwrap() else { panic!("a new batch") };
-        assert_eq!(again, r#"{"batch":1,"frames":[1]}"#);
-        assert_eq!(turn(&line, 1).ready(None).unwrap(), r#"{"batch":2,"frames":[2]}"#);
-        assert!(line.begin(0).is_err() && line.begin(3).is_err());
-        assert_eq!(turn(&line, 2).ready(None), None);
-    }
-
-    #[test]
-    fn a_later_request_takes_the_line_from_an_earlier_one() {
-        let (line, _heard) = line();
-        let (first, second) = (turn(&line, 0), turn(&line, 0));
-        say(&line, "1");
-        assert_eq!(first.ready(None).unwrap(), r#"{"batch":0,"frames":[]}"#);
-        assert_eq!(second.ready(None).unwrap(), r#"{"batch":1,"frames":[1]}"#);
-        drop((first, second));
-        assert_eq!(locked(&line.state).open, 0);
-    }
-
-    #[test]
-    fn frames_are_taken_once_in_order_and_within_bounds() {
-        let (line, mut heard) = line();
-        let frames = |text: &str| vec![text.to_owned()];
-        line.take(1, frames("a")).unwrap();
-        line.take(1, frames("a")).unwrap();
-        assert!(line.take(3, frames("c")).is_err());
-        line.take(2, frames("b")).unwrap();
-        assert_eq!(
-            (heard.try_recv().unwrap(), heard.try_recv().unwrap()),
-            ("a".into(), "b".into())
-        );
-        assert!(heard.try_recv().is_err());
-        assert!(line.take(3, vec!["x".to_owned(); 61]).is_err());
-        assert!(line.take(3, frames(&"x".repeat(MESSAGE_BYTES_MAX + 1))).is_err());
-        line.take(3, vec!["x".to_owned(); 60]).unwrap();
-        line.take(4, vec!["x".to_owned(); 60]).unwrap();
-        assert!(line.take(5, vec!["x".to_owned(); 60]).is_err(), "nobody works them through");
-    }
-}
+#[path = "poll_tests.rs"]
+mod tests;

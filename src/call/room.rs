@@ -363,7 +363,7 @@ impl Room {
         } else {
             (CloseCode::Forbidden, LeftWhy::Denied)
         };
-        self.effects.push(Effect::Gone(id, credentials.sid, why));
+        self.effects.push(Effect::Gone(id, credentials.sid, credentials.epoch, why));
         self.effects.push(Effect::Close(line, code));
     }
 
@@ -565,7 +565,7 @@ impl Room {
             self.tell(id, "ended", &json!({"reason": reason}), now);
         }
         for seat in std::mem::take(&mut self.seats) {
-            self.effects.push(Effect::Gone(seat.guest.id, seat.sid, left));
+            self.effects.push(Effect::Gone(seat.guest.id, seat.sid, seat.epoch, left));
             if let Line::Up(line) = seat.line {
                 self.effects.push(Effect::Close(line, CloseCode::Over));
             }
@@ -575,7 +575,7 @@ impl Room {
     fn remove(&mut self, id: ParticipantId, code: CloseCode, why: LeftWhy, now: Instant) {
         self.mention(id, PeerChange::Left, now);
         let Some(seat) = self.take_out(id) else { return };
-        self.effects.push(Effect::Gone(id, seat.sid, why));
+        self.effects.push(Effect::Gone(id, seat.sid, seat.epoch, why));
         if let Line::Up(line) = seat.line {
             self.effects.push(Effect::Close(line, code));
         }

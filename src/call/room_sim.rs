@@ -269,7 +269,7 @@ impl World {
                     client.up.clear();
                 }
             }
-            Effect::Gone(id, sid, _) => {
+            Effect::Gone(id, sid, ..) => {
                 assert!(!self.gone.contains(&sid), "seed {seed}: a seat is given up twice");
                 self.gone.push(sid);
                 let at = self.who(id);

@@ -120,7 +120,7 @@ impl Story {
                 Effect::Close(line, code) => {
                     assert_eq!(self.closed.insert(line, code), None);
                 }
-                Effect::Gone(id, _, why) => self.gone.push((id, why)),
+                Effect::Gone(id, _, _, why) => self.gone.push((id, why)),
                 Effect::Keep(kept) => self.kept.push(kept),
             }
         }

@@ -227,12 +227,13 @@ pub fn look(
 /// Gives a seat up: whoever sat there has left, or their line did not come back. A seat that was
 /// taken anew meanwhile is not theirs to give.
 pub fn give_up(tx: &mut Tx, departure: Departure) -> Result<(), Error> {
-    let Departure { encounter, participant, sid, why } = departure;
+    let Departure { encounter, participant, sid, epoch, why } = departure;
     let row = lock_row(tx, encounter)?;
     tx.allow(Action::JoinEncounter, &facts(&row))?;
     let ended = diesel::update(
         rtc_sessions::table
             .filter(rtc_sessions::id.eq(column::Uuid(sid)))
+            .filter(rtc_sessions::epoch.le(epoch))
             .filter(rtc_sessions::ended_at.is_null()),
     )
     .set(rtc_sessions::ended_at.eq(Some(tx.now)))

@@ -33,6 +33,8 @@ use crate::encounter::{EncounterId, admission, finish, guest};
 
 /// How long the first frame may take, in seconds.
 pub const HELLO_SECS_MAX: u64 = 5;
+/// How long it may take until it is known who has a room, in seconds.
+const FIND_SECS_MAX: u64 = 5;
 /// How long a socket may be silent, in seconds; a client pings every five.
 pub const SILENCE_SECS_MAX: u64 = 15;
 /// Frames per second in the long run.
@@ -98,7 +100,7 @@ pub(super) async fn serve<W: Wire>(app: Arc<App>, address: String, mut wire: W) 
 pub(super) async fn serve_from_afar(app: Arc<App>, mut wire: FarWire, text: String) {
     let Ok(frame) = read(&text) else { return wire.close(number(CloseCode::BadFrame)).await };
     let found = match whose(&app, &frame.said).await {
-        Ok(Some(seat)) => match own(&app, seat.encounter).await {
+        Ok(Some(seat)) => match in_time(own(&app, seat.encounter)).await {
             Ok(Whose::Ours(lease)) => Ok((seat, lease)),
             Ok(Whose::Theirs(_)) => return wire.send_on(),
             Err(refused) => Err(refused),
@@ -110,9 +112,8 @@ pub(super) async fn serve_from_afar(app: Arc<App>, mut wire: FarWire, text: Stri
         Ok((seat, lease)) => host(&app, None, &mut wire, frame, seat, lease).await,
         Err(refused) => refuse(&mut wire, &refused, frame.id.as_deref()).await,
     };
-    if let Some(code) = ended {
-        wire.close(number(code)).await;
-    }
+    // It may be alive over there: whatever ended here, it begins anew.
+    wire.close(number(ended.unwrap_or(CloseCode::Restart))).await;
 }
 
 /// The code to close with, if it is ours to close.
@@ -126,7 +127,13 @@ async fn meet<W: Wire>(app: &Arc<App>, address: &str, wire: &mut W) -> Option<u1
         Err(_elapsed) => return Some(number(CloseCode::HelloTimeout)),
     };
     let Ok(frame) = read(&text) else { return Some(number(CloseCode::BadFrame)) };
-    app.rooms.restored().await;
+    let restored = async {
+        app.rooms.restored().await;
+        Ok(())
+    };
+    if let Err(refused) = in_time(restored).await {
+        return refuse(wire, &refused, frame.id.as_deref()).await.map(number);
+    }
     // Whoever guesses is not looked up; whoever has a seat here is heard from everywhere.
     if let FromPeer::Resume(resume) = &frame.said
         && app.rooms.knocks.are_too_many(address)
@@ -195,20 +202,27 @@ async fn find_room<W: Wire>(
     place: &Place,
     text: &str,
 ) -> Result<Found, Error> {
-    let line = app.rooms.new_line();
     loop {
-        let node = match own(app, place.encounter).await? {
+        let node = match in_time(own(app, place.encounter)).await? {
             Whose::Ours(lease) => return Ok(Found::Here(lease)),
             Whose::Theirs(node) => node,
         };
         let Some(office) = app.rooms.nodes.office() else {
             return Err(Error::from(&problem::OVERLOADED));
         };
+        // Another number each time: nothing that is said of the line before is about this one.
+        let line = app.rooms.new_line();
         match carry(&office, wire, node, line, text).await {
             Carriage::Moved => {}
             Carriage::Ended(code) => return Ok(Found::Carried(code)),
         }
     }
+}
+
+/// Nobody waits without end for what another must do first.
+async fn in_time<T>(found: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let limit = Duration::from_secs(FIND_SECS_MAX);
+    timeout(limit, found).await.unwrap_or_else(|_elapsed| Err(Error::from(&problem::OVERLOADED)))
 }
 
 /// The line of a room that this node has; `address` is where it comes from, when it comes here.
@@ -220,6 +234,10 @@ async fn host<W: Wire>(
     place: Place,
     lease: Lease,
 ) -> Ended {
+    // Whoever did not wait for this has come another way by now, and would be thrown out there.
+    if wire.is_gone().await {
+        return None;
+    }
     let id = app.rooms.new_line();
     let (line, inbox) = line(id, app.clock.now());
     let seated = match place.claim {

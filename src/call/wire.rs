@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_web::web::Bytes;
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseReason, ProtocolError, Session};
+use futures_util::FutureExt;
 use tokio::time::timeout;
 
 use crate::call::event::CloseCode;
@@ -48,6 +49,9 @@ pub trait Wire {
         true
     }
 
+    /// Whether the other side has gone already, as far as it is known without waiting.
+    async fn is_gone(&mut self) -> bool;
+
     /// Closes; the number says why.
     async fn close(self, code: u16);
 }
@@ -57,17 +61,22 @@ pub struct Socketed {
     session: Session,
     stream: AggregatedMessageStream,
     meter: Meter,
+    /// What was heard when it was only asked whether somebody is there.
+    early: Option<Heard>,
 }
 
 impl Socketed {
     /// An open one.
     pub fn new(session: Session, stream: AggregatedMessageStream, meter: Meter) -> Self {
-        Self { session, stream, meter }
+        Self { session, stream, meter, early: None }
     }
 }
 
 impl Wire for Socketed {
     async fn hear(&mut self) -> Heard {
+        if let Some(early) = self.early.take() {
+            return early;
+        }
         let heard = self.stream.recv().await;
         self.meter.reset();
         match heard {
@@ -86,6 +95,12 @@ impl Wire for Socketed {
 
     async fn echo(&mut self, payload: Bytes) -> Result<(), Ended> {
         within_time(self.session.pong(&payload)).await
+    }
+
+    async fn is_gone(&mut self) -> bool {
+        let heard = self.hear().now_or_never();
+        self.early = heard;
+        matches!(self.early, Some(Heard::Gone))
     }
 
     async fn close(self, code: u16) {

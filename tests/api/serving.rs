@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::Method;
 use base64::Engine as _;
@@ -39,6 +40,13 @@ async fn a_stopping_process_lives_but_is_not_ready() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let house = House::open(engine).await;
         let client = house.client();
+        // On PostgreSQL the other nodes must have heard of it first.
+        for _ in 0..100 {
+            if client.get("/health/ready").await.status == 200 {
+                break;
+            }
+            actix_web::rt::time::sleep(Duration::from_millis(50)).await;
+        }
         assert_eq!(client.get("/health/ready").await.expect(200)["status"], "ready");
         house.app.begin_stop();
         assert_eq!(client.get("/health/ready").await.refused(503), "overloaded");

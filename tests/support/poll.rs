@@ -26,7 +26,8 @@ impl Line {
     pub async fn open(url: &str, first: &Value) -> (Self, Value) {
         let client = Client::new(url);
         let opened = client.post("/v1/rtc/poll", &json!({"first": first})).await.expect(200);
-        let name = opened["line"].as_str().unwrap().to_owned();
+        // A line that has ended already has no name.
+        let name = opened["line"].as_str().unwrap_or_default().to_owned();
         (Self { client, name }, opened)
     }
 

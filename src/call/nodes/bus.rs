@@ -5,8 +5,9 @@
 //! some; that shows, and every line that passed between the two nodes is then come back to.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
 
+use super::every;
+use super::tenure::Tenure;
 use crate::base::db::link::{LinkError, link};
 use crate::base::seal::{Seal, Unsealed};
 use crate::call::event::News;
@@ -34,6 +37,8 @@ const AGAIN_MS: u64 = 250;
 const STATEMENT_SECS_MAX: u64 = 5;
 /// How often it is looked for messages without being rung, in milliseconds.
 const LOOK_MS: u64 = 1000;
+/// How many looks in a row may find a way blocked, before the node gives up.
+const BLOCKED_LOOKS_MAX: u32 = 8;
 const PLACE: &str = "rtc_posts|body";
 
 /// The number of a line on the node that has its socket.
@@ -56,6 +61,11 @@ pub enum Post {
         line: FarLine,
         /// A frame.
         text: String,
+    },
+    /// Their line is silent, and lives.
+    Sign {
+        /// The line's number here.
+        line: FarLine,
     },
     /// Their line is gone.
     Lost {
@@ -159,7 +169,7 @@ impl Out {
 
 impl Outbox {
     /// What waits, at least one message; `None` when nobody can say anything any more.
-    async fn batch(&mut self) -> Option<Vec<(i64, Vec<u8>)>> {
+    pub(super) async fn batch(&mut self) -> Option<Vec<(i64, Vec<u8>)>> {
         let first = self.posts.recv().await?;
         let mut bytes = first.1.len();
         let mut batch = vec![first];
@@ -173,6 +183,46 @@ impl Outbox {
     }
 }
 
+/// How the two ways of the bus fare. A node that is heard by the server and can hear or tell nobody
+/// must not keep its rooms.
+#[derive(Debug, Default)]
+pub struct Ways {
+    /// Counts the rounds of reading that succeeded, and what was written.
+    read: AtomicU64,
+    written: AtomicU64,
+    /// Whether something waits to be written.
+    is_writing: AtomicBool,
+}
+
+/// What was seen of the ways when it was looked last.
+#[derive(Debug, Default)]
+struct Looked {
+    read: u64,
+    written: u64,
+    blocked: u32,
+}
+
+impl Ways {
+    /// Ends when one of them has been blocked for a while, in which the server heard this node.
+    pub async fn watch(&self, tenure: &Tenure) {
+        let (mut looks, mut last) = (every(LOOK_MS), Looked::default());
+        while last.blocked < BLOCKED_LOOKS_MAX {
+            looks.tick().await;
+            self.look(&mut last, tenure.speaks());
+        }
+    }
+
+    fn look(&self, last: &mut Looked, is_heard: bool) {
+        let read = self.read.load(Ordering::Relaxed);
+        let written = self.written.load(Ordering::Relaxed);
+        let is_deaf = read == last.read;
+        let is_mute = self.is_writing.load(Ordering::Relaxed) && written == last.written;
+        let blocked =
+            if is_heard && (is_deaf || is_mute) { last.blocked.saturating_add(1) } else { 0 };
+        *last = Looked { read, written, blocked };
+    }
+}
+
 /// Rows as the statement that writes them takes them.
 #[derive(Debug, Default)]
 struct Rows {
@@ -182,7 +232,7 @@ struct Rows {
 }
 
 /// Writes what is to be told, batch by batch, until nobody can say anything any more.
-pub async fn write(url: String, seal: Seal, node: i64, mut outbox: Outbox) {
+pub async fn write(url: String, seal: Seal, node: i64, mut outbox: Outbox, ways: &Ways) {
     let mut numbers: HashMap<i64, i64> = HashMap::new();
     let mut kept: Option<(Client, Statement)> = None;
     while let Some(batch) = outbox.batch().await {
@@ -199,6 +249,7 @@ pub async fn write(url: String, seal: Seal, node: i64, mut outbox: Outbox) {
             rows.numbers.push(*number);
             rows.bodies.push(body);
         }
+        ways.is_writing.store(true, Ordering::Relaxed);
         // Under the same numbers until it is known that they stand there.
         while let Err(error) = insert(&url, &mut kept, node, &rows).await {
             tracing::warn!(%error, "messages to other nodes wait");
@@ -208,6 +259,8 @@ pub async fn write(url: String, seal: Seal, node: i64, mut outbox: Outbox) {
             }
             tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
         }
+        ways.written.fetch_add(1, Ordering::Relaxed);
+        ways.is_writing.store(false, Ordering::Relaxed);
     }
 }
 
@@ -249,16 +302,21 @@ pub trait Reader {
     fn lost(&self, sender: Option<i64>);
 }
 
+/// How far the reading of a node's messages has come.
+#[derive(Debug, Default)]
+struct Progress {
+    /// The last number of each sender.
+    last: HashMap<i64, i64>,
+    /// Whether it has begun.
+    begun: bool,
+}
+
 /// Reads what is told to a node, until it is dropped.
-pub async fn read(url: String, seal: Seal, node: i64, reader: impl Reader) {
-    let rung = Arc::new(Notify::new());
-    let mut last: HashMap<i64, i64> = HashMap::new();
-    let mut first = true;
+pub async fn read(url: String, seal: Seal, node: i64, reader: impl Reader, ways: &Ways) {
+    let mut progress = Progress::default();
     loop {
-        let done = listen(&url, &seal, node, (&rung, &mut first), &mut last, &reader).await;
-        if let Err(error) = done {
-            tracing::warn!(%error, "messages of other nodes wait");
-        }
+        let Err(error) = listen(&url, &seal, node, &mut progress, &reader, ways).await;
+        tracing::warn!(%error, "messages of other nodes wait");
         tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
     }
 }
@@ -268,11 +326,12 @@ async fn listen(
     url: &str,
     seal: &Seal,
     node: i64,
-    (rung, first): (&Arc<Notify>, &mut bool),
-    last: &mut HashMap<i64, i64>,
+    progress: &mut Progress,
     reader: &impl Reader,
-) -> Result<(), LinkError> {
-    let client = link(url, Arc::clone(rung)).await?;
+    ways: &Ways,
+) -> Result<Infallible, LinkError> {
+    let rung = Arc::new(Notify::new());
+    let client = link(url, Arc::clone(&rung)).await?;
     let limit = Duration::from_secs(STATEMENT_SECS_MAX);
     let set_up = format!("SET statement_timeout = '5s'; LISTEN rtc_node_{node}");
     client.batch_execute(&set_up).await?;
@@ -280,10 +339,9 @@ async fn listen(
     let mark = "INSERT INTO rtc_posts (receiver, sender, number, body) VALUES ($1, $1, 0, '')
         ON CONFLICT DO NOTHING";
     let was_emptied = client.execute(mark, &[&node]).await? > 0;
-    if was_emptied && !std::mem::take(first) {
+    if std::mem::replace(&mut progress.begun, true) && was_emptied {
         reader.lost(None);
     }
-    *first = false;
     let fetch = client
         .prepare(
             "SELECT sender, number, body FROM rtc_posts WHERE receiver = $1 AND number > 0
@@ -293,8 +351,7 @@ async fn listen(
     let remove = client
         .prepare("DELETE FROM rtc_posts WHERE receiver = $1 AND sender = $2 AND number <= $3")
         .await?;
-    let mut looks = tokio::time::interval(Duration::from_millis(LOOK_MS));
-    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut looks = every(LOOK_MS);
     loop {
         tokio::select! {
             () = rung.notified() => {}
@@ -306,12 +363,13 @@ async fn listen(
             for row in &rows {
                 let (sender, number): (i64, i64) = (row.get(0), row.get(1));
                 read.insert(sender, number);
-                take(seal, node, (sender, number), row.get(2), last, reader);
+                take(seal, node, (sender, number), row.get(2), &mut progress.last, reader);
             }
             for (sender, number) in &read {
                 let values: [&(dyn ToSql + Sync); 3] = [&node, sender, number];
                 tokio::time::timeout(limit, client.execute(&remove, &values)).await??;
             }
+            ways.read.fetch_add(1, Ordering::Relaxed);
             if rows.len() < BATCH_LEN_MAX {
                 break;
             }
@@ -346,59 +404,5 @@ fn take(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::RefCell;
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Ear(RefCell<Vec<String>>);
-
-    impl Reader for &Ear {
-        fn told(&self, sender: i64, post: Post) {
-            let Post::Lost { line } = post else { panic!("{post:?}") };
-            self.0.borrow_mut().push(format!("{sender}: {line}"));
-        }
-
-        fn lost(&self, sender: Option<i64>) {
-            self.0.borrow_mut().push(format!("{sender:?} lost"));
-        }
-    }
-
-    #[test]
-    fn a_message_is_told_once_and_a_gap_shows() {
-        let seal = Seal::new(&[7; 32]).unwrap();
-        let (ear, mut last) = (Ear::default(), HashMap::new());
-        for (sender, number) in [(1_i64, 1_i64), (1, 2), (2, 1), (1, 2), (1, 1), (1, 5), (1, 6)] {
-            let post = serde_json::to_vec(&Post::Lost { line: number.unsigned_abs() }).unwrap();
-            let body = seal.seal(&place(sender, 9, number), &post).unwrap();
-            take(&seal, 9, (sender, number), &body, &mut last, &&ear);
-        }
-        let heard = ["1: 1", "1: 2", "2: 1", "Some(1) lost", "1: 5", "1: 6"];
-        assert_eq!(*ear.0.borrow(), heard);
-    }
-
-    #[test]
-    fn what_was_put_in_another_place_is_not_read() {
-        let seal = Seal::new(&[7; 32]).unwrap();
-        let (ear, mut last) = (Ear::default(), HashMap::new());
-        let post = serde_json::to_vec(&Post::Lost { line: 4 }).unwrap();
-        let body = seal.seal(&place(1, 8, 1), &post).unwrap();
-        take(&seal, 9, (1, 1), &body, &mut last, &&ear);
-        assert_eq!(*ear.0.borrow(), ["Some(1) lost"]);
-    }
-
-    #[actix_web::test]
-    async fn what_waits_to_be_told_is_bounded() {
-        let (out, mut outbox) = way_out();
-        let post = |text: &str| Post::Send { line: 1, text: text.to_owned() };
-        let taken = (0..20_000).take_while(|_| out.tell(2, &post("x"))).count();
-        assert_eq!(taken, OUT_LEN_MAX);
-        assert_eq!(outbox.batch().await.unwrap().len(), BATCH_LEN_MAX);
-        assert!(out.tell(2, &post("x")), "what was written makes room");
-        let (out, _outbox) = way_out();
-        let large = post(&"x".repeat(64 * 1024));
-        let taken = (0..20_000).take_while(|_| out.tell(2, &large)).count();
-        assert_eq!(taken, 255, "16 MiB with their envelopes");
-    }
-}
+#[path = "bus_tests.rs"]
+mod tests;

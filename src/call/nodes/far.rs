@@ -20,6 +20,9 @@ use crate::practitioner::PractitionerId;
 
 /// How many frames of a far line may wait here.
 const FRAMES_LEN_MAX: usize = 256;
+/// How often it is told that a line which says nothing lives, at most, in milliseconds: often enough
+/// that the room does not take it for dead, see [`SILENCE_SECS_MAX`].
+const SIGN_MS: u64 = 4000;
 
 /// What the node with the room says for a line of ours.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ pub struct Office {
     /// Lines whose sockets are here.
     carried: Mutex<HashMap<FarLine, Carried>>,
     /// Lines whose rooms are here, by the node that has the socket.
-    hosted: Mutex<HashMap<(i64, FarLine), mpsc::Sender<String>>>,
+    hosted: Mutex<HashMap<(i64, FarLine), mpsc::Sender<Heard>>>,
     /// The other nodes that live.
     others: Mutex<HashSet<i64>>,
     /// Whose day has changed since the others were told last.
@@ -121,23 +124,11 @@ impl Office {
                 let (frames, heard) = mpsc::channel(FRAMES_LEN_MAX);
                 locked(&self.hosted).insert((sender, line), frames);
                 let office = Arc::clone(self);
-                return Told::Opened(FarWire { office, from: sender, line, heard }, text);
+                let wire = FarWire { office, from: sender, line, heard, is_closed: false };
+                return Told::Opened(wire, text);
             }
-            Post::Frame { line, text } => {
-                let mut hosted = locked(&self.hosted);
-                let taken =
-                    hosted.get(&(sender, line)).is_some_and(|frames| frames.try_send(text).is_ok());
-                if !taken && hosted.remove(&(sender, line)).is_some() {
-                    tracing::warn!(
-                        sender,
-                        "a line of another node says more than is worked through"
-                    );
-                }
-                if !taken {
-                    let code = number(CloseCode::Restart);
-                    self.out.tell(sender, &Post::Close { line, code });
-                }
-            }
+            Post::Frame { line, text } => self.hand_in(sender, line, Heard::Text(text)),
+            Post::Sign { line } => self.hand_in(sender, line, Heard::Sign),
             Post::Lost { line } => {
                 locked(&self.hosted).remove(&(sender, line));
             }
@@ -147,6 +138,19 @@ impl Office {
             news => return Told::News(news),
         }
         Told::Done
+    }
+
+    /// What was heard on a line elsewhere. One that is not here, or says more than is worked
+    /// through, begins anew.
+    fn hand_in(&self, sender: i64, line: FarLine, heard: Heard) {
+        let mut hosted = locked(&self.hosted);
+        if hosted.get(&(sender, line)).is_some_and(|line| line.try_send(heard).is_ok()) {
+            return;
+        }
+        if hosted.remove(&(sender, line)).is_some() {
+            tracing::warn!(sender, "a line of another node says more than is worked through");
+        }
+        self.out.tell(sender, &Post::Close { line, code: number(CloseCode::Restart) });
     }
 
     /// Never waits: a socket that does not keep up is cut off, and resumes.
@@ -196,13 +200,14 @@ pub async fn carry<W: Wire>(
 ) -> Carriage {
     let (said, mut orders) = mpsc::channel(QUEUE_LEN_MAX);
     locked(&office.carried).insert(line, Carried { owner, said });
-    let carrier = Carrier { office, owner, line };
+    let now = tokio::time::Instant::now();
+    let budget = Budget::full(FRAMES_BURST, FRAMES_PER_SECOND);
+    let mut carrier = Carrier { office, owner, line, budget, told_at: now };
     if !carrier.tell(&Post::Open { line, text: text.to_owned() }) {
         return Carriage::Ended(Some(number(CloseCode::TooSlow)));
     }
-    let mut budget = Budget::full(FRAMES_BURST, FRAMES_PER_SECOND);
     let silence = Duration::from_secs(SILENCE_SECS_MAX);
-    let mut dead_at = tokio::time::Instant::now() + silence;
+    let mut dead_at = now + silence;
     let mut spoke = false;
     loop {
         let done = tokio::select! {
@@ -221,7 +226,7 @@ pub async fn carry<W: Wire>(
             },
             heard = wire.hear() => {
                 dead_at = tokio::time::Instant::now() + silence;
-                carrier.heard(wire, heard, &mut budget).await
+                carrier.heard(wire, heard).await
             }
             () = sleep_until(dead_at) => Err(None),
         };
@@ -235,7 +240,10 @@ pub async fn carry<W: Wire>(
 struct Carrier<'a> {
     office: &'a Arc<Office>,
     owner: i64,
-    line: LineId,
+    line: FarLine,
+    budget: Budget,
+    /// When that node was last told something of it.
+    told_at: tokio::time::Instant,
 }
 
 impl Carrier<'_> {
@@ -243,25 +251,33 @@ impl Carrier<'_> {
         self.office.out.tell(self.owner, post)
     }
 
-    async fn heard<W: Wire>(
-        &self,
-        wire: &mut W,
-        heard: Heard,
-        budget: &mut Budget,
-    ) -> Result<(), Ended> {
-        if !budget.spend() {
+    async fn heard<W: Wire>(&mut self, wire: &mut W, heard: Heard) -> Result<(), Ended> {
+        if !self.budget.spend() {
             return Err(Some(CloseCode::TooSlow));
         }
         match heard {
-            Heard::Text(text) => match self.tell(&Post::Frame { line: self.line, text }) {
-                true => Ok(()),
-                false => Err(Some(CloseCode::TooSlow)),
-            },
-            Heard::Ping(payload) => wire.echo(payload).await,
-            Heard::Sign => Ok(()),
+            Heard::Text(text) => self.pass_on(&Post::Frame { line: self.line, text }),
+            Heard::Ping(payload) => {
+                self.show_life()?;
+                wire.echo(payload).await
+            }
+            Heard::Sign => self.show_life(),
             Heard::Gone => Err(None),
             Heard::Broken(code) => Err(Some(code)),
         }
+    }
+
+    fn pass_on(&mut self, post: &Post) -> Result<(), Ended> {
+        self.told_at = tokio::time::Instant::now();
+        if self.tell(post) { Ok(()) } else { Err(Some(CloseCode::TooSlow)) }
+    }
+
+    /// Where the room is, silence is death as well.
+    fn show_life(&mut self) -> Result<(), Ended> {
+        if self.told_at.elapsed() < Duration::from_millis(SIGN_MS) {
+            return Ok(());
+        }
+        self.pass_on(&Post::Sign { line: self.line })
     }
 }
 
@@ -273,25 +289,34 @@ impl Drop for Carrier<'_> {
     }
 }
 
-/// The far end of a line that is carried here by another node.
+/// The far end of a line that is carried here by another node. However its serving ends, the socket
+/// over there hears of it.
 #[derive(Debug)]
 pub struct FarWire {
     office: Arc<Office>,
     from: i64,
     line: FarLine,
-    heard: mpsc::Receiver<String>,
+    heard: mpsc::Receiver<Heard>,
+    /// Whether its end was told.
+    is_closed: bool,
 }
 
 impl FarWire {
     /// Sends the line on: its room is not here.
-    pub fn send_on(self) {
-        self.office.out.tell(self.from, &Post::NotMine { line: self.line });
+    pub fn send_on(mut self) {
+        self.end(&Post::NotMine { line: self.line });
+    }
+
+    fn end(&mut self, post: &Post) {
+        self.is_closed = true;
+        // When it cannot be told, the line is told so when it shows that it lives.
+        self.office.out.tell(self.from, post);
     }
 }
 
 impl Wire for FarWire {
     async fn hear(&mut self) -> Heard {
-        self.heard.recv().await.map_or(Heard::Gone, Heard::Text)
+        self.heard.recv().await.unwrap_or(Heard::Gone)
     }
 
     async fn write(&mut self, text: String) -> Result<(), Ended> {
@@ -303,125 +328,24 @@ impl Wire for FarWire {
         false
     }
 
-    async fn close(self, code: u16) {
-        // When it cannot be told, the socket hears nothing more and comes back.
-        self.office.out.tell(self.from, &Post::Close { line: self.line, code });
+    async fn is_gone(&mut self) -> bool {
+        self.heard.is_closed()
+    }
+
+    async fn close(mut self, code: u16) {
+        self.end(&Post::Close { line: self.line, code });
     }
 }
 
 impl Drop for FarWire {
     fn drop(&mut self) {
         locked(&self.office.hosted).remove(&(self.from, self.line));
+        if !self.is_closed {
+            self.end(&Post::Close { line: self.line, code: number(CloseCode::Restart) });
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Instant as Stopwatch;
-
-    use super::super::bus::way_out;
-    use super::*;
-
-    /// A socket of a test: what it is to hear, and what was written to it.
-    struct Socket {
-        heard: mpsc::Receiver<Heard>,
-        written: Vec<String>,
-    }
-
-    impl Wire for Socket {
-        async fn hear(&mut self) -> Heard {
-            self.heard.recv().await.unwrap_or(Heard::Gone)
-        }
-
-        async fn write(&mut self, text: String) -> Result<(), Ended> {
-            self.written.push(text);
-            Ok(())
-        }
-
-        async fn close(self, _code: u16) {}
-    }
-
-    fn office() -> (Arc<Office>, super::super::bus::Outbox) {
-        let (out, outbox) = way_out();
-        let tenure = Arc::new(Tenure::of(1, Stopwatch::now()));
-        (Arc::new(Office::new(tenure, out)), outbox)
-    }
-
-    /// Carries a line to node 2 until its end, while `meanwhile` happens.
-    async fn carried(
-        office: &Arc<Office>,
-        meanwhile: impl AsyncFnOnce(mpsc::Sender<Heard>),
-    ) -> (Carriage, Vec<String>) {
-        let (says, heard) = mpsc::channel(100);
-        let mut socket = Socket { heard, written: Vec::new() };
-        let kept = says.clone();
-        let ended = tokio::select! {
-            ended = carry(office, &mut socket, 2, 7, "hello") => ended,
-            () = async {
-                tokio::task::yield_now().await;
-                meanwhile(says).await;
-                kept.closed().await;
-            } => panic!("its socket is there all the time"),
-        };
-        assert!(locked(&office.carried).is_empty());
-        (ended, socket.written)
-    }
-
-    #[actix_web::test]
-    async fn a_line_that_was_not_answered_tries_again_when_its_owner_dies() {
-        let (office, _outbox) = office();
-        office.know([1, 2]);
-        let dies = async |_says: mpsc::Sender<Heard>| office.know([1]);
-        assert_eq!(carried(&office, dies).await, (Carriage::Moved, Vec::new()));
-    }
-
-    #[actix_web::test]
-    async fn a_line_that_was_answered_is_told_to_come_back_when_its_owner_dies() {
-        let (office, _outbox) = office();
-        let text = "welcome".to_owned();
-        let dies = async |_says: mpsc::Sender<Heard>| {
-            office.told(2, Post::Send { line: 7, text });
-            // What another node says for it is not heard.
-            office.told(3, Post::Close { line: 7, code: 4403 });
-            office.break_off(Some(3));
-            tokio::task::yield_now().await;
-            office.break_off(Some(2));
-        };
-        let (ended, written) = carried(&office, dies).await;
-        assert_eq!(ended, Carriage::Ended(Some(1012)));
-        assert_eq!(written.len(), 2);
-        assert!(written[0] == "welcome" && written[1].contains(r#""action":"resume""#));
-    }
-
-    #[actix_web::test]
-    async fn a_flood_is_stopped_at_the_node_that_has_the_socket() {
-        let (office, _outbox) = office();
-        let floods = async |says: mpsc::Sender<Heard>| {
-            while says.send(Heard::Text("{}".to_owned())).await.is_ok() {}
-        };
-        let (ended, _) = carried(&office, floods).await;
-        assert_eq!(ended, Carriage::Ended(Some(4429)));
-    }
-
-    #[actix_web::test]
-    async fn a_room_that_is_not_told_of_a_frame_has_the_line_begin_anew() {
-        let (office, _outbox) = office();
-        let Told::Opened(mut wire, first) =
-            office.told(2, Post::Open { line: 9, text: "hello".to_owned() })
-        else {
-            panic!("nobody came")
-        };
-        assert_eq!(first, "hello");
-        office.told(2, Post::Frame { line: 9, text: "one".to_owned() });
-        assert!(matches!(wire.hear().await, Heard::Text(text) if text == "one"));
-        for _ in 0..=FRAMES_LEN_MAX {
-            office.told(2, Post::Frame { line: 9, text: "more".to_owned() });
-        }
-        assert!(locked(&office.hosted).is_empty(), "it says more than is worked through");
-        let mut frames = 0;
-        while let Heard::Text(_) = wire.hear().await {
-            frames += 1;
-        }
-        assert_eq!(frames, FRAMES_LEN_MAX);
-    }
-}
+#[path = "far_tests.rs"]
+mod tests;

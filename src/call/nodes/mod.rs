@@ -1,28 +1,36 @@
 //! Several processes over one PostgreSQL: who has the room of a visit, and how the others reach it.
 //!
-//! A room has one owner at a time. That is a row, good as long as the owner's heart beats by the
-//! database's clock; the owner itself falls silent before the others may think it dead, and asks
-//! before it speaks again. Whoever has a socket of a room elsewhere carries its frames there
+//! A room has one owner at a time. That is a row, good as long as the owner's heart beats; the owner
+//! itself falls silent before the others may think it dead, asks before it speaks again, and looks
+//! every few seconds whether the row still says so. Whoever has a socket of a room elsewhere carries its frames there
 //! (`far.rs`) over the bus (`bus.rs`). With the embedded database there is one process, which has
 //! every room, and nothing here costs anything.
 
 mod bus;
 mod far;
+mod heart;
+mod house;
 mod news;
 mod rows;
 mod tenure;
 
 use std::collections::{HashMap, HashSet};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant as Stopwatch};
+use std::task::Poll;
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_postgres::Client;
 
+use self::bus::Post;
 pub use self::far::{Carriage, FarWire, Office, carry, number};
 use self::news::{News, ToTell};
-use self::tenure::{BEAT_MS, DEAD_MS};
+use self::rows::Taken;
 pub use self::tenure::{Lease, Tenure};
+use self::tenure::{Moment, Pin};
 use crate::base::app::App;
 use crate::base::config::Config;
 use crate::base::ctx::as_system;
@@ -44,8 +52,6 @@ const AGAIN_MS: u64 = 250;
 const BACK_LEN_MAX: usize = 200;
 /// How many events may wait to be told to another node.
 const NEWS_LEN_MAX: usize = 4096;
-/// Every so many rounds of housekeeping what nobody reads is thrown away.
-const TIDY_ROUNDS: u32 = 20;
 
 /// Which node has a room.
 pub enum Whose {
@@ -61,12 +67,21 @@ pub struct Nodes {
     net: Option<Net>,
     tenure: Mutex<Arc<Tenure>>,
     office: Mutex<Option<Arc<Office>>>,
-    /// The rooms of this node; an entry that is also held elsewhere is in use.
-    owned: Mutex<HashMap<EncounterId, Arc<()>>>,
+    /// The rooms of this node.
+    owned: Mutex<HashMap<EncounterId, Owned>>,
     /// Rooms are taken and given up one after another.
     claiming: tokio::sync::Mutex<()>,
     /// The rooms that somebody waits to take: whoever's turn it is takes them all.
     wanted: Mutex<HashSet<EncounterId>>,
+}
+
+/// A room of this node.
+#[derive(Debug)]
+struct Owned {
+    /// The number of its taking.
+    fence: i64,
+    /// Held elsewhere as well, it is in use.
+    pin: Arc<Pin>,
 }
 
 /// The way to the others.
@@ -144,30 +159,60 @@ impl Nodes {
 
     fn held(&self, encounter: EncounterId) -> Option<Lease> {
         let owned = locked(&self.owned);
-        let pin = owned.get(&encounter)?;
-        Some(Lease { tenure: self.tenure(), _pin: Arc::clone(pin) })
+        let pin = Arc::clone(&owned.get(&encounter)?.pin);
+        Some(Lease { tenure: self.tenure(), pin })
     }
 
-    fn hold(&self, tenure: &Arc<Tenure>, encounter: EncounterId) -> Lease {
+    fn hold(&self, tenure: &Arc<Tenure>, (encounter, fence): Taken) {
         let mut owned = locked(&self.owned);
-        // A life that has ended meanwhile has no rooms; its lease says so to whoever holds it.
-        let pin = match tenure.is_over() {
-            true => Arc::new(()),
-            false => Arc::clone(owned.entry(encounter).or_default()),
-        };
-        Lease { tenure: Arc::clone(tenure), _pin: pin }
+        // A life that has ended meanwhile has no rooms.
+        if tenure.is_over() || owned.get(&encounter).is_some_and(|one| one.fence == fence) {
+            return;
+        }
+        let old = owned.insert(encounter, Owned { fence, pin: Arc::default() });
+        if let Some(old) = old {
+            // It was another's in between.
+            old.pin.take_away();
+        }
     }
 
     /// What somebody waits for, no more than can be brought back at once, and `encounter` with it.
     fn take_wanted(&self, encounter: EncounterId) -> Vec<EncounterId> {
+        let owned = locked(&self.owned);
         let mut wanted = locked(&self.wanted);
-        wanted.remove(&encounter);
+        // Whoever wanted these did not wait so long, or has got them.
+        wanted.retain(|room| *room != encounter && !owned.contains_key(room));
         let mut some: Vec<_> = wanted.iter().copied().take(BACK_LEN_MAX - 1).collect();
         for room in &some {
             wanted.remove(room);
         }
         some.push(encounter);
         some
+    }
+
+    /// Lets go of the rooms that are not written down as this node's, as they were taken; which they
+    /// were, and which are written down and not here.
+    fn compare(&self, written: &[Taken]) -> (Vec<EncounterId>, Vec<EncounterId>) {
+        let written: HashMap<EncounterId, i64> = written.iter().copied().collect();
+        let mut owned = locked(&self.owned);
+        let lost: Vec<_> = owned
+            .extract_if(|room, one| written.get(room) != Some(&one.fence))
+            .map(|(room, one)| {
+                one.pin.take_away();
+                room
+            })
+            .collect();
+        let found = written.into_keys().filter(|room| !owned.contains_key(room)).collect();
+        (lost, found)
+    }
+
+    /// The rooms that nobody is in, as they were taken, which from now on are not this node's.
+    fn let_go(&self, in_use: &HashSet<EncounterId>) -> Vec<Taken> {
+        let is_idle = |room: &EncounterId, one: &mut Owned| {
+            Arc::strong_count(&one.pin) == 1 && !in_use.contains(room)
+        };
+        let mut owned = locked(&self.owned);
+        owned.extract_if(is_idle).map(|(room, one)| (room, one.fence)).collect()
     }
 
     /// Tells other nodes what a transaction here has changed, where it is theirs to hear.
@@ -186,6 +231,10 @@ impl Nodes {
                 if let Some(office) = self.office() {
                     office.day_moved(*practitioner);
                 }
+            }
+            // At once: it asks nobody, and waits for nothing that the database must say first.
+            tx::Event::SessionEnded(session) if let Some(office) = self.office() => {
+                office.tell_all(&Post::SignedOut { session: *session });
             }
             event => net.hand_over(News::Tell(event.clone())),
         }
@@ -216,22 +265,25 @@ fn down(error: &LinkError) -> Error {
 pub async fn own(app: &Arc<App>, encounter: EncounterId) -> Result<Whose, Error> {
     let nodes = &app.rooms.nodes;
     let Some(net) = &nodes.net else {
-        return Ok(Whose::Ours(Lease { tenure: nodes.tenure(), _pin: Arc::default() }));
+        return Ok(Whose::Ours(Lease { tenure: nodes.tenure(), pin: Arc::default() }));
     };
     for _ in 0..OWN_TRIES {
         if let Some(lease) = nodes.held(encounter) {
             return Ok(Whose::Ours(lease));
         }
+        // Before it is anybody's turn: the others must not wait for this.
+        if !nodes.tenure().sure().await {
+            tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
+            continue;
+        }
         locked(&nodes.wanted).insert(encounter);
-        let turn = nodes.claiming.lock().await;
+        let _turn = nodes.claiming.lock().await;
         if let Some(lease) = nodes.held(encounter) {
             locked(&nodes.wanted).remove(&encounter);
             return Ok(Whose::Ours(lease));
         }
         let tenure = nodes.tenure();
-        if !tenure.sure().await {
-            drop(turn);
-            tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
+        if !tenure.speaks() {
             continue;
         }
         let keeper = net.keeper()?;
@@ -239,8 +291,8 @@ pub async fn own(app: &Arc<App>, encounter: EncounterId) -> Result<Whose, Error>
         let mine = rows::claim(&keeper, tenure.node, &wanted).await;
         let mine = mine.map_err(|error| down(&error))?;
         bring_back(app, &tenure, &mine).await?;
-        if mine.contains(&encounter) {
-            return Ok(Whose::Ours(nodes.hold(&tenure, encounter)));
+        if let Some(lease) = nodes.held(encounter) {
+            return Ok(Whose::Ours(lease));
         }
         let owner = rows::owner(&keeper, encounter).await.map_err(|error| down(&error))?;
         if let Some(owner) = owner.filter(|owner| *owner != tenure.node) {
@@ -251,13 +303,9 @@ pub async fn own(app: &Arc<App>, encounter: EncounterId) -> Result<Whose, Error>
 }
 
 /// Puts the seats of rooms that were taken over back into them: whoever sat there may come back.
-async fn bring_back(
-    app: &Arc<App>,
-    tenure: &Arc<Tenure>,
-    rooms: &[EncounterId],
-) -> Result<(), Error> {
-    for some in rooms.chunks(BACK_LEN_MAX) {
-        let asked = some.to_vec();
+async fn bring_back(app: &Arc<App>, tenure: &Arc<Tenure>, taken: &[Taken]) -> Result<(), Error> {
+    for some in taken.chunks(BACK_LEN_MAX) {
+        let asked: Vec<EncounterId> = some.iter().map(|(room, _)| *room).collect();
         let seats = as_system(app, move |tx| seat::left_behind(tx, Some(&asked))).await?;
         for (encounter, guest, credentials) in seats {
             let restore = Event::Restore(guest, credentials);
@@ -276,22 +324,41 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let Some(net) = &app.rooms.nodes.net else { return };
     let Some(mut to_tell) = locked(&net.to_tell).take() else { return };
     loop {
-        let stopped = tokio::select! {
-            () = live(&app, net, &mut to_tell) => false,
-            _ = stop.changed() => true,
+        let ended = tokio::select! {
+            whole = whole(live(&app, net, &mut to_tell)) => Some(whole),
+            _ = stop.changed() => None,
         };
+        let node = app.rooms.nodes.tenure().node;
         part(&app);
-        if stopped {
-            if let Ok(keeper) = net.keeper() {
-                let node = app.rooms.nodes.tenure().node;
-                rows::leave(&keeper, node).await.ok();
+        // The others need not wait until they miss it.
+        if let Ok(keeper) = net.keeper() {
+            rows::leave(&keeper, node).await.ok();
+        }
+        match ended {
+            None => return,
+            Some(true) => {}
+            Some(false) => {
+                tracing::error!(node, "a life of this node broke off; it begins another");
+                // What was being told may be what broke it.
+                to_tell.present = None;
+                tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
             }
-            return;
         }
     }
 }
 
-/// What was this node's is another's by now: it says nothing more for its rooms.
+/// Whether a life came to its end; `false` when it panicked.
+async fn whole(life: impl Future<Output = ()>) -> bool {
+    let mut life = pin!(life);
+    poll_fn(|ctx| match catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(ctx))) {
+        Ok(polled) => polled.map(|()| true),
+        Err(_panic) => Poll::Ready(false),
+    })
+    .await
+}
+
+/// What was this node's is another's by now: it says nothing more for its rooms, and writes nothing
+/// down about them.
 fn part(app: &Arc<App>) {
     let nodes = &app.rooms.nodes;
     nodes.tenure().end();
@@ -299,13 +366,13 @@ fn part(app: &Arc<App>) {
     if let Some(office) = locked(&nodes.office).take() {
         office.break_off(None);
     }
-    app.rooms.retain(|_| false);
+    app.rooms.lose(|_| true);
 }
 
 /// One life: from a number to the end of it.
 async fn live(app: &Arc<App>, net: &Net, to_tell: &mut ToTell) {
     let nodes = &app.rooms.nodes;
-    let asked = Stopwatch::now();
+    let asked = Moment::now();
     let entered = async {
         let client = Arc::new(link(&net.url, Arc::new(Notify::new())).await?);
         let node = rows::enter(&client).await?;
@@ -326,12 +393,16 @@ async fn live(app: &Arc<App>, net: &Net, to_tell: &mut ToTell) {
     *locked(&nodes.office) = Some(Arc::clone(&office));
     unborn.end();
     tracing::info!(node, "this process is node {node}");
+    let ways = bus::Ways::default();
     let reader = news::Reader { app: Arc::clone(app), office: Arc::clone(&office) };
     tokio::select! {
-        () = beat(net, &office) => {}
-        () = keep_house(app, net, &office) => {}
-        () = bus::write(net.url.clone(), net.seal.clone(), node, outbox) => {}
-        () = bus::read(net.url.clone(), net.seal.clone(), node, reader) => {}
+        () = heart::beat(net, &office) => {}
+        () = house::keep(app, net, &office) => {}
+        () = bus::write(net.url.clone(), net.seal.clone(), node, outbox, &ways) => {}
+        () = bus::read(net.url.clone(), net.seal.clone(), node, reader, &ways) => {}
+        () = ways.watch(&tenure) => {
+            tracing::error!(node, "other nodes cannot be heard or told; this node begins anew");
+        }
         () = news::tell(app, net, to_tell) => {}
     }
 }
@@ -342,110 +413,59 @@ fn every(millis: u64) -> tokio::time::Interval {
     ticks
 }
 
-/// Says that this node lives, and ends those that do not, until another has ended this one.
-async fn beat(net: &Net, office: &Office) {
-    let tenure = &office.tenure;
-    let mut beats = every(BEAT_MS);
-    // Since when the database has been heard without a break, when there was one.
-    let mut steady: Option<Stopwatch> = None;
-    loop {
-        beats.tick().await;
-        let asked = Stopwatch::now();
-        let done = async {
-            let client = keep_link(net).await?;
-            if !rows::beat(&client, tenure.node).await? {
-                return Ok(false);
-            }
-            tenure.renew(asked);
-            // Whoever was cut off from the database does not judge others by its own silence.
-            let dead = Duration::from_millis(DEAD_MS);
-            if steady.is_none_or(|since| since.elapsed() > dead) {
-                let ended = rows::bury(&client, tenure.node).await?;
-                if ended > 0 {
-                    tracing::warn!(ended, "a node was not heard of any more, and is ended");
-                }
-            }
-            office.know(rows::living(&client).await?);
-            Ok::<_, LinkError>(true)
-        };
-        match done.await {
-            Ok(true) => {}
-            Ok(false) => {
-                tracing::warn!(node = tenure.node, "the others have taken this node for dead");
-                return;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a heartbeat was not taken");
-                *locked(&net.keeper) = None;
-                steady = Some(Stopwatch::now());
-            }
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-async fn keep_link(net: &Net) -> Result<Arc<Client>, LinkError> {
-    let kept = locked(&net.keeper).clone();
-    if let Some(client) = kept.filter(|client| !client.is_closed()) {
-        return Ok(client);
+    fn room(number: u128) -> EncounterId {
+        EncounterId(uuid::Uuid::from_u128(number))
     }
-    let client = Arc::new(link(&net.url, Arc::new(Notify::new())).await?);
-    *locked(&net.keeper) = Some(Arc::clone(&client));
-    Ok(client)
-}
 
-/// Takes what nobody has any more and gives up what nobody needs, as long as this node lives.
-async fn keep_house(app: &Arc<App>, net: &Net, office: &Arc<Office>) {
-    let tenure = &office.tenure;
-    let (mut ticks, mut rounds) = (every(BEAT_MS), 0_u32);
-    let mut taken: Vec<EncounterId> = Vec::new();
-    let mut is_new = true;
-    loop {
-        ticks.tick().await;
-        if !tenure.sure().await {
-            return;
+    fn nodes(taken: &[Taken]) -> (Nodes, Arc<Tenure>) {
+        let nodes = Nodes::default();
+        let tenure = Arc::new(Tenure::of(7, Moment::now()));
+        for one in taken {
+            nodes.hold(&tenure, *one);
         }
-        office.tell_moved();
-        let done = async {
-            let keeper = net.keeper()?;
-            let down = |error: LinkError| down(&error);
-            let _turn = app.rooms.nodes.claiming.lock().await;
-            if is_new {
-                let orphans = rows::open_rooms(&keeper).await.map_err(down)?;
-                taken.extend(rows::claim(&keeper, tenure.node, &orphans).await.map_err(down)?);
-                is_new = false;
-            }
-            taken.extend(rows::adopt(&keeper, tenure.node).await.map_err(down)?);
-            bring_back(app, tenure, &taken).await?;
-            taken.clear();
-            app.rooms.restored.send_replace(true);
-            give_up_idle(app, &keeper, tenure).await.map_err(down)?;
-            if rounds.is_multiple_of(TIDY_ROUNDS) {
-                rows::tidy(&keeper).await.map_err(down)?;
-            }
-            Ok::<_, Error>(())
-        };
-        if let Err(error) = done.await {
-            let code = error.problem().code;
-            tracing::warn!(code, "rooms without a node wait");
-        }
-        rounds = rounds.wrapping_add(1);
+        (nodes, tenure)
     }
-}
 
-/// Gives rooms up in which nobody is any more, and lets go of those that are not this node's.
-async fn give_up_idle(app: &Arc<App>, keeper: &Client, tenure: &Tenure) -> Result<(), LinkError> {
-    let rooms: HashSet<EncounterId> = app.rooms.names();
-    let idle: Vec<EncounterId> = {
-        let mut owned = locked(&app.rooms.nodes.owned);
-        let is_idle = |(room, pin): &(&EncounterId, &Arc<()>)| {
-            Arc::strong_count(pin) == 1 && !rooms.contains(room)
+    #[test]
+    fn a_room_is_held_as_long_as_it_is_written_down_as_it_was_taken() {
+        let (nodes, _) = nodes(&[(room(1), 11), (room(2), 12), (room(3), 13)]);
+        let [kept, gone, newer] = [1, 2, 3].map(|number| nodes.held(room(number)).unwrap());
+        // The second is not there, the third was somebody else's in between, the fourth is new.
+        let (mut lost, mut found) = nodes.compare(&[(room(1), 11), (room(3), 23), (room(4), 24)]);
+        lost.sort_unstable();
+        found.sort_unstable();
+        assert_eq!((lost, found), (vec![room(2), room(3)], vec![room(3), room(4)]));
+        let lives = [&kept.pin, &gone.pin, &newer.pin].map(|pin| pin.is_good());
+        assert_eq!(lives, [true, false, false], "whoever holds a lease learns of it");
+        assert!(nodes.held(room(1)).is_some() && nodes.held(room(3)).is_none());
+    }
+
+    #[test]
+    fn what_nobody_uses_is_let_go_of_as_it_was_taken_last() {
+        let (nodes, tenure) = nodes(&[(room(1), 11), (room(2), 12), (room(3), 13)]);
+        let in_use = nodes.held(room(2)).unwrap();
+        nodes.hold(&tenure, (room(3), 33));
+        assert_eq!(nodes.let_go(&HashSet::from([room(1)])), [(room(3), 33)]);
+        drop(in_use);
+        let mut idle = nodes.let_go(&HashSet::new());
+        idle.sort_unstable();
+        assert_eq!(idle, [(room(1), 11), (room(2), 12)]);
+        tenure.end();
+        nodes.hold(&tenure, (room(1), 41));
+        assert!(nodes.let_go(&HashSet::new()).is_empty(), "a life that is over takes nothing");
+    }
+
+    #[actix_web::test]
+    async fn a_life_that_panics_is_not_the_end_of_the_task() {
+        assert!(whole(tokio::task::yield_now()).await);
+        let broken = async {
+            tokio::task::yield_now().await;
+            panic!("in the middle of it")
         };
-        let idle: Vec<_> = owned.iter().filter(is_idle).map(|(room, _)| *room).collect();
-        for room in &idle {
-            owned.remove(room);
-        }
-        idle
-    };
-    app.rooms.retain(|room| app.rooms.nodes.holds(*room));
-    if idle.is_empty() { Ok(()) } else { rows::release(keeper, tenure.node, &idle).await }
+        assert!(!whole(broken).await);
+    }
 }

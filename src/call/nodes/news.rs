@@ -11,6 +11,7 @@ use super::{AGAIN_MS, Net, rows};
 use crate::access::table::Action;
 use crate::base::app::App;
 use crate::base::ctx::look_as_system;
+use crate::base::problem;
 use crate::base::tx::{self, Tx};
 use crate::call::event::{self as call, Event, OverWhy};
 use crate::call::{remember, socket};
@@ -52,6 +53,12 @@ impl bus::Reader for Reader {
             Told::Opened(wire, text) => {
                 let app = Arc::clone(&self.app);
                 drop(actix_web::rt::spawn(socket::serve_from_afar(app, wire, text)));
+            }
+            // At once: whoever has signed out does not wait until the database answers others.
+            Told::News(Post::SignedOut { session }) => {
+                let app = Arc::clone(&self.app);
+                let departures = app.rooms.sign_out(session);
+                drop(actix_web::rt::spawn(async move { remember(&app, departures).await }));
             }
             Told::News(post) => self.hand_over(News::Heard(post)),
         }
@@ -158,6 +165,7 @@ async fn hear(app: &Arc<App>, post: Post) {
         // These are about lines, and were dealt with.
         Post::Open { .. }
         | Post::Frame { .. }
+        | Post::Sign { .. }
         | Post::Lost { .. }
         | Post::Send { .. }
         | Post::Close { .. }
@@ -179,6 +187,9 @@ async fn gather(app: &Arc<App>, encounter: EncounterId) {
             Err(error) => {
                 let code = error.problem().code;
                 tracing::warn!(code, "who takes part could not be read");
+                if !error.is(&problem::OVERLOADED) {
+                    return;
+                }
                 tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
             }
         }
@@ -205,6 +216,9 @@ async fn settle(app: &Arc<App>, encounter: EncounterId, id: ParticipantId) {
             Err(error) => {
                 let code = error.problem().code;
                 tracing::warn!(code, "what was decided could not be read");
+                if !error.is(&problem::OVERLOADED) {
+                    return;
+                }
                 tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
             }
         }

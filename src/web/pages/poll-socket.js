@@ -7,6 +7,8 @@ const FRAMES_MAX = 30;
 const LOST = 1006;
 // The server answers within 25 s.
 const WAIT_MS = 40_000;
+// What a browser still sends for a page that has gone: 64 KiB, and a letter may take three bytes.
+const KEPT_MAX = 20_000;
 
 const sleep = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
@@ -29,22 +31,31 @@ export class PollSocket {
     this.flush();
   }
 
-  close(code = 1000) { this.end(code, false); }
+  /** What was said last, "leave" above all, still goes up; the request that waits does not. */
+  close(code = 1000) {
+    this.leaving = code === 1000;
+    this.end(code, false);
+    if (this.leaving) this.flush();
+  }
+
+  /** Whether a request is still to be made. */
+  goesOn(path) { return this.readyState === WebSocket.OPEN || (this.leaving && path === 'send'); }
 
   end(code, tell = true) {
     if (this.readyState === WebSocket.CLOSED) return;
     this.readyState = WebSocket.CLOSED;
-    for (const stop of this.asking) stop.abort();
+    for (const { stop, path } of this.asking) if (!this.goesOn(path)) stop.abort();
     if (tell) this.onclose?.({ code });
   }
 
   /** One request, made again when the network loses it. `null` when it will not be. */
   async ask(path, body, { once = false } = {}) {
-    for (let tries = 0; tries < (once ? 1 : TRIES_MAX) && this.readyState === WebSocket.OPEN; tries += 1) {
+    for (let tries = 0; tries < (once ? 1 : TRIES_MAX) && this.goesOn(path); tries += 1) {
       if (tries) await sleep(AGAIN_MS * tries);
       const stop = new AbortController();
       const timer = setTimeout(() => stop.abort(), WAIT_MS);
-      this.asking.add(stop);
+      const asked = { stop, path };
+      this.asking.add(asked);
       try {
         const answer = await fetch(`${this.url}/${path}`, {
           method: 'POST',
@@ -53,6 +64,7 @@ export class PollSocket {
           cache: 'no-store',
           credentials: 'omit',
           referrerPolicy: 'no-referrer',
+          keepalive: path === 'send' && body.length < KEPT_MAX,
           signal: stop.signal,
         });
         if (answer.status === 204) return {};
@@ -62,7 +74,7 @@ export class PollSocket {
         // The network: once more.
       } finally {
         clearTimeout(timer);
-        this.asking.delete(stop);
+        this.asking.delete(asked);
       }
     }
     return null;
@@ -86,7 +98,7 @@ export class PollSocket {
   async flush() {
     if (this.sending || !this.line) return;
     this.sending = true;
-    while (this.up.length && this.readyState === WebSocket.OPEN) {
+    while (this.up.length && this.goesOn('send')) {
       const frames = this.up.slice(0, FRAMES_MAX);
       const taken = await this.ask('send', `{"number":${this.number},"frames":[${frames.join(',')}]}`);
       if (!taken) { this.end(LOST); break; }

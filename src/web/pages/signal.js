@@ -89,8 +89,7 @@ export class Signal extends EventTarget {
     clearTimeout(this.trial);
     if (plain) this.trial = setTimeout(() => this.tryASocket(), this.patience);
     const mine = (fn) => (event) => { if (this.socket === socket) fn(event); };
-    // A socket that lives long has shown that sockets live here.
-    setTimeout(mine(() => { if (!plain && this.linked) [this.deaths, this.patience] = [0, SOCKET_AGAIN_MS]; }), YOUNG_MS);
+    setTimeout(mine(() => this.growOld()), YOUNG_MS);
     socket.onopen = mine(() => this.raw(ticket
       ? { t: 'hello', body: { ticket, caps: ['trickle'], client: client(), tz: Intl.DateTimeFormat().resolvedOptions().timeZone } }
       : { t: 'resume', body: { sid: this.seat.sid, secret: this.seat.secret, epoch: this.seat.epoch, last_seq: this.seat.last_seq } }));
@@ -98,6 +97,14 @@ export class Signal extends EventTarget {
     socket.onclose = mine((event) => this.lost(event.code));
     clearInterval(this.beat);
     this.beat = setInterval(() => this.pulse(), PING_MS);
+  }
+
+  /** Only what has lived long is come back to at once when it is cut; a socket has shown besides that
+   * sockets live here. */
+  growOld() {
+    if (!this.linked) return;
+    this.turn = 0;
+    if (!(this.socket instanceof PollSocket)) [this.deaths, this.patience] = [0, SOCKET_AGAIN_MS];
   }
 
   /** HTTP has served for a while: perhaps this network lets a socket live by now. */
@@ -129,7 +136,6 @@ export class Signal extends EventTarget {
     this.socket = null;
     clearInterval(this.beat);
     clearTimeout(this.acking);
-    const was = this.linked;
     this.linked = false;
     if (this.closed) return;
     if (FINAL.has(code)) {
@@ -146,7 +152,6 @@ export class Signal extends EventTarget {
         return;
       }
     }
-    if (was) this.turn = 0;
     this.emit('link', false);
     this.again();
   }
@@ -223,7 +228,6 @@ export class Signal extends EventTarget {
 
   seated(body) {
     for (const name of ['sid', 'secret', 'epoch']) if (body[name] !== undefined && body[name] !== null) this.seat[name] = body[name];
-    this.turn = 0;
     this.refusals = 0;
     this.linked = true;
     this.emit('link', true);

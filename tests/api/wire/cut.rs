@@ -1,6 +1,9 @@
 //! The line breaks, and what must not break with it.
 
 use chrono::TimeDelta;
+use feldsher::base::ctx::as_system;
+use feldsher::call::{Departure, seat};
+use feldsher::encounter::presence::LeftWhy;
 use serde_json::json;
 
 use super::{Call, NOTHING, call, describe, entry, sdp, status, stays, tick, visit, written};
@@ -37,6 +40,29 @@ on_both! {
         assert_eq!((&edges[0]["id"], &edges[0]["gen"]), (&ashas.name, &json!(ashas.generation)));
         assert_eq!((&edges[0]["peer"], &edges[0]["role"]), (&json!(doctor.id), &json!("answerer")));
         assert_eq!(kinds(&doctor.hear_all().await), NOTHING, "nothing is negotiated anew");
+    }
+}
+
+on_both! {
+    async fn a_departure_that_is_written_late_ends_no_seat_that_was_come_back_to(world: World) {
+        let call = call(world).await;
+        let seat = call.asha.cut();
+        let (asha, _) = Peer::come_back(&world.house.url, &seat).await;
+        let gone = Departure {
+            encounter: call.visit.parse().unwrap(),
+            participant: asha.id.parse().unwrap(),
+            sid: seat.sid.as_str().unwrap().parse().unwrap(),
+            epoch: 1,
+            why: LeftWhy::Lost,
+        };
+        let open = || world.house.count("SELECT count(*) AS n FROM rtc_sessions WHERE ended_at IS NULL");
+        as_system(&world.house.app, move |tx| seat::give_up(tx, gone)).await.unwrap();
+        assert_eq!(open(), 2, "somebody sits there");
+        let (mut asha, _) = Peer::come_back(&world.house.url, &asha.cut()).await;
+        assert!(asha.lives().await);
+        let gone = Departure { epoch: 3, ..gone };
+        as_system(&world.house.app, move |tx| seat::give_up(tx, gone)).await.unwrap();
+        assert_eq!(open(), 1);
     }
 }
 

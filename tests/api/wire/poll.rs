@@ -144,14 +144,22 @@ on_both! {
         let large = json!({"first": hello(&"x".repeat(20_000))});
         assert_eq!(client.post(poll, &large).await.refused(413), "too_large");
 
+        let lines = || world.house.app.rooms.polls.line_count();
+        let before = lines();
         for first in [json!({}), json!([]), json!(7), json!("hello"), json!({"v": 2, "t": "hello"}),
             json!({"v": 1, "t": "ping", "body": {}}),
             json!([[[[[[[[[[]]]]]]]]]])] {
             let (_, opened) = Line::open(url, &first).await;
             assert_eq!((&opened["close"], &opened["frames"]), (&json!(4400), &json!([])), "{first}");
+            assert_eq!(opened["line"], json!(null), "there is nothing more to say on it");
         }
+        for _ in 0..100 {
+            Line::open(url, &json!(7)).await;
+        }
+        assert_eq!(lines(), before, "what was refused is not kept");
         let (_, opened) = Line::open(url, &hello("a ticket")).await;
         assert_eq!((&opened["close"], codes(&opened)), (&json!(4401), vec!["error"]));
+        assert_eq!(lines(), before);
 
         let used = ticket(&world.asha.client, &visit).await;
         let (line, opened) = Line::open(url, &hello(&used)).await;
