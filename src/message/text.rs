@@ -248,6 +248,23 @@ pub fn interrupted(
     with_link(text, " ", link)
 }
 
+/// Tells a patient who waited that nobody came, and that the clinic calls. There is nothing to open.
+pub fn unseen(
+    language: Language,
+    _until: &DateTime<FixedOffset>,
+    code: &str,
+    _link: Option<&str>,
+) -> String {
+    match language {
+        Language::English => format!(
+            "Feldsher: sorry, your visit did not take place. The clinic will call you, code {code}"
+        ),
+        Language::Russian => {
+            format!("Фельдшер: приём не состоялся. Мы позвоним вам. Код {code}")
+        }
+    }
+}
+
 fn with_link(text: String, between: &str, link: Option<&str>) -> String {
     match link {
         Some(link) => format!("{text}{between}{link}"),
@@ -370,6 +387,7 @@ mod tests {
             sooner(russian, (&start, &later), "AB12CD", None),
             rung(russian, &start, "AB12CD", None),
             interrupted(russian, &start, "AB12CD", None),
+            unseen(russian, &start, "AB12CD", None),
             invited(russian, &start, None),
         ] {
             assert!(text.chars().count() <= PART_CHARS_MAX, "{text}");
