@@ -309,7 +309,7 @@ on_both! {
         let open = open(world).await;
         // The door of a visit that has not begun closes at 10:10.
         world.house.advance(TimeDelta::minutes(61));
-        let open = open.again(world).await;
+        let open = open.again_by_password(world).await;
         open.rings(&open.doctor.client).await;
         passes(world, 45).await;
         passes(world, 45).await;
@@ -330,14 +330,14 @@ on_both! {
         passes(world, 239).await;
         assert_eq!(count(world, "tasks"), 0);
         passes(world, 1).await;
+        let text = world.house.sms_with(ASHA, UNSEEN).await;
+        assert!(!text.contains("Лебедева"), "{text}");
         passes(world, 60).await;
         assert_eq!((count(world, "tasks"), texts(world, UNSEEN)), (1, 1));
         let open = open.again_by_password(world).await;
         let tasks = open.tasks().await;
         let task = &tasks[0];
         assert_eq!((&task["code"], &task["why"], task.get("owner")), (&json!("unseen"), &json!("door_closed"), None));
-        let text = world.house.sms_with(ASHA, UNSEEN).await;
-        assert!(!text.contains("Лебедева"), "{text}");
         // It is no visit that broke off: the call ends the task, not the visit.
         let path = |act: &str| format!("/v1/tasks/{}/{act}", task["id"].as_str().unwrap());
         let clerk = &open.registrar.client;
