@@ -197,7 +197,7 @@ actions! {
     /// Withdraw a consent.
     WithdrawConsent "consent.withdraw" [Myself, Conducts, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadConsents;
     /// See who was in the call and when.
-    ReadCalls "encounter.read_calls" [Myself, Conducts, Registrar, ClinicAdmin] sight ReadEncounter;
+    ReadCalls "encounter.read_calls" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadEncounter;
     /// See how the call went.
     ReadCallRecord "call.read_record" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadEncounter;
     /// See with which devices, by which ways and how well, minute by minute.

@@ -547,7 +547,7 @@ diesel::table! {
         arrived_at -> Nullable<Moment>,
         started_at -> Nullable<Moment>,
         ended_at -> Nullable<Moment>,
-        interrupted_due_at -> Nullable<Moment>,
+        see_to_at -> Nullable<Moment>,
         locked -> Bool,
         room_rev -> Integer,
         updated_at -> Moment,

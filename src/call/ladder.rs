@@ -279,10 +279,18 @@ impl Ladder {
         self.sides.iter().map(|side| side.most).min().unwrap_or(Rung::Video)
     }
 
-    /// What the two want and the line carries, as far as it is known now.
-    fn within_reach(&self, now: Instant) -> Rung {
+    /// What the two want and the line carries, as far as it is known now. One report takes a picture
+    /// that somebody asks for, and never the voice. What a report denies is not trusted either:
+    /// [`Self::climb`] wins it back.
+    fn within_reach(&mut self, now: Instant) -> Rung {
         let most = self.wished().min(self.carries);
-        self.fresh(now).map(|reading| reading.carried(most)).min().unwrap_or(most).max(Rung::Text)
+        let reach = self.fresh(now).map(|reading| reading.bears(self.rung, most)).min();
+        let reach = reach.unwrap_or(most).max(Rung::Audio.min(most));
+        if reach < most {
+            self.carries = reach;
+            self.good_since = None;
+        }
+        reach
     }
 
     fn fresh(&self, now: Instant) -> impl Iterator<Item = Reading> + '_ {

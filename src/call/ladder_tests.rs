@@ -166,6 +166,43 @@ fn whoever_asks_for_more_on_a_bad_line_gets_what_it_carries() {
 }
 
 #[test]
+fn a_wish_at_a_bad_moment_costs_neither_the_voice_nor_the_way_back() {
+    // Voice alone, one lost second, and the same person asks once more.
+    let mut ladder = Ladder::default();
+    ladder.wish(0, Rung::Audio, WishWhy::Asked, false, at(0));
+    ladder.report(0, reading(0.2, 80.0), None, at(10));
+    ladder.wish(0, Rung::Video, WishWhy::Asked, false, at(11));
+    assert_eq!(ladder.rung(), Rung::Audio, "the voice is not given up for one report");
+    let steps = drive(&mut ladder, 15, 120, |_, _| GOOD);
+    let rungs: Vec<Rung> = steps.iter().map(|(_, rung)| *rung).collect();
+    assert_eq!(rungs, [Rung::AudioStills, Rung::SmallVideo, Rung::Video]);
+
+    // Somebody who asks for the voice while it is lost hears it, or the telephone is proposed.
+    let mut ladder = Ladder::default();
+    drive(&mut ladder, 0, 30, |_, _| reading(0.2, 80.0));
+    assert_eq!((ladder.rung(), ladder.why()), (Rung::Text, RungWhy::Loss));
+    ladder.wish(1, Rung::Audio, WishWhy::Asked, false, at(31));
+    assert_eq!((ladder.rung(), ladder.why()), (Rung::Text, RungWhy::Loss));
+    drive(&mut ladder, 35, PHONE_SECS, |_, _| reading(0.0, 80.0));
+    assert!(ladder.phone_proposed || ladder.rung() == Rung::Audio);
+    drive(&mut ladder, 35 + PHONE_SECS, 60, |_, _| GOOD);
+    assert_eq!(ladder.rung(), Rung::Audio, "as much as was asked for");
+}
+
+#[test]
+fn room_is_no_reason_against_what_has_not_been_tried() {
+    let mut ladder = Ladder::default();
+    ladder.wish(0, Rung::Audio, WishWhy::Asked, false, at(0));
+    ladder.report(0, Reading { room: Some(50_000.0), ..GOOD }, None, at(10));
+    ladder.wish(0, Rung::Video, WishWhy::Asked, false, at(11));
+    assert_eq!(ladder.rung(), Rung::Video, "an estimate does not grow beyond what is sent");
+    ladder.report(0, Reading { room: Some(50_000.0), ..GOOD }, None, at(20));
+    assert_eq!((ladder.rung(), ladder.why()), (Rung::Audio, RungWhy::Bitrate));
+    let steps = drive(&mut ladder, 25, 300, |_, _| GOOD);
+    assert_eq!(steps.last().unwrap().1, Rung::Video);
+}
+
+#[test]
 fn the_telephone_needs_both_or_one_whose_other_side_is_gone() {
     let mut ladder = Ladder::default();
     let ends = [uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2)].map(ParticipantId);
@@ -380,5 +417,12 @@ proptest! {
             }
             prop_assert!(ladder.rung() <= most[0].min(most[1]));
         }
+        // Wherever that has led: on a good line both get what they ask for, step by step.
+        for side in [0, 1] {
+            ladder.wish(side, Rung::Video, WishWhy::Asked, false, at(now));
+        }
+        let rungs = i64::try_from(Rung::ALL.len()).unwrap();
+        drive(&mut ladder, now + SETTLE_SECS, rungs * (HOLD_SECS_MAX + 20), |_, _| GOOD);
+        prop_assert_eq!(ladder.rung(), Rung::Video);
     }
 }

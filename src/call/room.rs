@@ -123,6 +123,8 @@ pub struct Room {
     /// What the record has of the edges, and who was missed when it was looked at last.
     traces: Vec<Trace>,
     missed: Vec<ParticipantId>,
+    /// How often it has kept how ready somebody is.
+    readiness_kept: Vec<(ParticipantId, u32)>,
     effects: Vec<Effect>,
 }
 
@@ -144,6 +146,7 @@ impl Room {
             kept_until: now,
             traces: Vec::new(),
             missed: Vec::new(),
+            readiness_kept: Vec::new(),
             effects: Vec::new(),
         }
     }

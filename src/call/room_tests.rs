@@ -952,3 +952,22 @@ fn an_error_quotes_the_frame_it_is_about() {
     assert_eq!(heard[0]["seq"], Value::Null, "errors are not numbered");
     assert_eq!(message::read("{}"), Err(Misread::NotOurs));
 }
+
+#[test]
+fn a_page_that_says_without_end_that_it_is_away_does_not_fill_the_record() {
+    let (mut story, _, asha) = Story::in_call();
+    for turn in 0..5000 {
+        let state = if turn % 2 == 0 { "away" } else { "ready" };
+        story.frame(asha, &format!(r#"{{"v":1,"t":"presence","body":{{"state":"{state}"}}}}"#));
+    }
+    story.decide(ASHA, Admission::Removed);
+    let marks = story.kept.iter().filter_map(|kept| match kept {
+        Kept::Mark(mark) => Some(mark),
+        Kept::Minute(_) => None,
+    });
+    let (said, rest): (Vec<_>, Vec<_>) =
+        marks.partition(|mark| matches!(mark.kind, MarkKind::Ready | MarkKind::Away));
+    assert_eq!(said.len(), 60);
+    let last = rest.last().unwrap();
+    assert_eq!((last.kind, last.why), (MarkKind::Ended, Some(MarkWhy::Removed)));
+}

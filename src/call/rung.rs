@@ -193,6 +193,16 @@ impl Reading {
         Rung::ALL.iter().rev().find(fits).copied().unwrap_or(Rung::Text).max(Rung::Text)
     }
 
+    /// The highest rung, up to `most`, that may be tried on a line where `sent` flows now. For what is
+    /// not sent yet room is not asked, as on the way up.
+    pub(super) fn bears(&self, sent: Rung, most: Rung) -> Rung {
+        let carried = self.carried(sent);
+        if carried < sent {
+            return carried.min(most);
+        }
+        Self { room: None, ..*self }.carried(most)
+    }
+
     /// Whether the line could well carry a rung. Room is not asked: what has not been sent has not
     /// been tried, and the estimate does not grow beyond it.
     pub(super) fn is_good_for(&self, rung: Rung) -> bool {

@@ -1,10 +1,12 @@
-//! Interrupted is not finished: when the two are not together again in time, or the door closes,
-//! somebody of the clinic must see to it, and both sides know.
+//! Nobody is left alone: when two who were interrupted are not together again in time, or the door
+//! closes on them or on a patient who waited, somebody of the clinic must see to it, and both sides
+//! know.
 
 use chrono::TimeDelta;
 use diesel::prelude::*;
 
 use crate::access::table::Action;
+use crate::account::AccountId;
 use crate::base::column::Instant;
 use crate::base::config;
 use crate::base::error::Error;
@@ -13,8 +15,8 @@ use crate::base::tx::Tx;
 use crate::encounter::door::door;
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
 use crate::encounter::{
-    EncounterId, EncounterRow, ParticipantRole, ParticipantState, facts, lock_row, participants,
-    show,
+    EncounterId, EncounterRow, ParticipantRole, ParticipantRow, ParticipantState, facts, lock_row,
+    participants, show,
 };
 use crate::message::care;
 use crate::patient;
@@ -22,58 +24,101 @@ use crate::practitioner;
 use crate::task::job::ROUND_MAX;
 use crate::task::{self, TaskCode, TaskWhy};
 
-/// When somebody must see to a visit that is interrupted now: after a while, and not after its door
-/// has closed.
-pub(crate) fn due_at(times: (Instant, Instant), now: Instant, rules: &config::Visit) -> Instant {
-    let state = (AppointmentStatus::Arrived, EncounterStatus::Onleave);
-    let closes_at = door(state, times, now, rules).closes_at.max(now);
-    now.plus(TimeDelta::minutes(i64::from(rules.interrupted_minutes))).min(closes_at)
+/// For how long it is worth telling a patient that the clinic will call, in hours.
+const UNSEEN_HOURS: i64 = 12;
+
+/// When somebody must see to a visit that has become `status` now: one that is interrupted after a
+/// while, and not after its door has closed; one whose patient waits when the door closes. `None`: it
+/// needs nobody.
+pub(crate) fn due_at(
+    status: EncounterStatus,
+    times: (Instant, Instant),
+    now: Instant,
+    rules: &config::Visit,
+) -> Option<Instant> {
+    let state = (AppointmentStatus::Arrived, status);
+    let closes_at = || door(state, times, now, rules).closes_at.max(now);
+    match status {
+        EncounterStatus::Arrived => Some(closes_at()),
+        EncounterStatus::Onleave => {
+            let while_over = now.plus(TimeDelta::minutes(i64::from(rules.interrupted_minutes)));
+            Some(while_over.min(closes_at()))
+        }
+        EncounterStatus::Planned
+        | EncounterStatus::InProgress
+        | EncounterStatus::Finished
+        | EncounterStatus::Cancelled => None,
+    }
 }
 
-/// The visits that are interrupted for too long. Index: encounters_interrupted.
+/// The visits to which somebody must see now. Index: encounters_see_to.
 pub(crate) fn due(tx: &mut Tx) -> Result<Vec<EncounterId>, Error> {
     Ok(encounters::table
-        .filter(encounters::interrupted_due_at.le(tx.now))
-        .order(encounters::interrupted_due_at)
+        .filter(encounters::see_to_at.le(tx.now))
+        .order(encounters::see_to_at)
         .limit(ROUND_MAX)
         .select(encounters::id)
         .load(tx.conn)?)
 }
 
-/// Makes a visit that is still interrupted a task of the clinic, and tells its patient. The caller
-/// has made the access decision.
+/// Makes a visit that is still interrupted, or that nobody began, a task of the clinic, and tells its
+/// patient. The caller has made the access decision.
 pub(crate) fn see_to(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
     let visit = lock_row(tx, id)?;
-    let taken = encounters::table
-        .filter(encounters::id.eq(id))
-        .filter(encounters::interrupted_due_at.le(tx.now));
-    let taken = diesel::update(taken)
-        .set(encounters::interrupted_due_at.eq(None::<Instant>))
-        .execute(tx.conn)?;
+    let taken =
+        encounters::table.filter(encounters::id.eq(id)).filter(encounters::see_to_at.le(tx.now));
+    let taken =
+        diesel::update(taken).set(encounters::see_to_at.eq(None::<Instant>)).execute(tx.conn)?;
     if taken == 0 {
         return Ok(());
     }
-    let door = show::show(tx, id)?.door;
-    let why = if door.can_join { TaskWhy::Interrupted } else { TaskWhy::DoorClosed };
-    let owner = practitioner::find_reach(tx, visit.practitioner_id)?.account;
-    task::open(tx, &visit, TaskCode::Interrupted, why, owner)?;
-    if door.can_join {
-        tell_patient(tx, &visit, door.closes_at)?;
+    if visit.status == EncounterStatus::Arrived {
+        unseen(tx, &visit)?;
+    } else {
+        interrupted(tx, &visit)?;
     }
     tx.record(Action::WatchVisits, "Encounter", id.0, &facts(&visit));
     Ok(())
 }
 
-/// Whoever is in the room sees it there.
-fn tell_patient(tx: &mut Tx, visit: &EncounterRow, until: Instant) -> Result<(), Error> {
+fn interrupted(tx: &mut Tx, visit: &EncounterRow) -> Result<(), Error> {
+    let door = show::show(tx, visit.id)?.door;
+    let why = if door.can_join { TaskWhy::Interrupted } else { TaskWhy::DoorClosed };
+    let owner = practitioner::find_reach(tx, visit.practitioner_id)?.account;
+    task::open(tx, visit, TaskCode::Interrupted, why, owner)?;
+    // Whoever is in the room sees it there.
+    if door.can_join && !is_patient_here(tx, visit)? {
+        tell_patient(tx, visit, door.closes_at, care::tell_interrupted)?;
+    }
+    Ok(())
+}
+
+/// The patient waited and nobody came: the office calls, since the practitioner did not.
+fn unseen(tx: &mut Tx, visit: &EncounterRow) -> Result<(), Error> {
+    task::open(tx, visit, TaskCode::Unseen, TaskWhy::DoorClosed, None)?;
+    let until = tx.now.plus(TimeDelta::hours(UNSEEN_HOURS));
+    tell_patient(tx, visit, until, care::tell_unseen)
+}
+
+fn is_patient_here(tx: &mut Tx, visit: &EncounterRow) -> Result<bool, Error> {
     let here = [ParticipantState::Waiting, ParticipantState::Admitted];
-    let is_here = participants(tx, visit.id)?
-        .iter()
-        .any(|one| one.role == ParticipantRole::Patient && here.contains(&one.state));
+    let people = participants(tx, visit.id)?;
+    let patient = |one: &ParticipantRow| one.role == ParticipantRole::Patient;
+    Ok(people.iter().any(|one| patient(one) && here.contains(&one.state)))
+}
+
+type Tell = fn(&mut Tx, AccountId, &care::News) -> Result<bool, Error>;
+
+fn tell_patient(
+    tx: &mut Tx,
+    visit: &EncounterRow,
+    until: Instant,
+    tell: Tell,
+) -> Result<(), Error> {
     let patient = patient::find_row(tx, visit.patient_id)?;
-    let (false, Some(account)) = (is_here, patient.account_id) else { return Ok(()) };
+    let Some(account) = patient.account_id else { return Ok(()) };
     let news = care::News { visit, until, zone: patient.time_zone, is_guest: false };
-    care::tell_interrupted(tx, account, &news).map(drop)
+    tell(tx, account, &news).map(drop)
 }
 
 #[cfg(test)]
@@ -85,10 +130,18 @@ mod tests {
         let at = |text: &str| text.parse::<Instant>().unwrap();
         let rules = config::Config::defaults().unwrap().visit;
         let times = (at("2026-11-24T02:00:00Z"), at("2026-11-24T02:20:00Z"));
-        let due = |now: &str| due_at(times, at(now), &rules);
-        assert_eq!(due("2026-11-24T02:05:00Z"), at("2026-11-24T02:15:00Z"));
+        let due = |status, now: &str| due_at(status, times, at(now), &rules);
+        let broken = |now: &str| due(EncounterStatus::Onleave, now).unwrap();
+        assert_eq!(broken("2026-11-24T02:05:00Z"), at("2026-11-24T02:15:00Z"));
         // It closes at 04:20.
-        assert_eq!(due("2026-11-24T04:15:00Z"), at("2026-11-24T04:20:00Z"));
-        assert_eq!(due("2026-11-24T04:30:00Z"), at("2026-11-24T04:30:00Z"));
+        assert_eq!(broken("2026-11-24T04:15:00Z"), at("2026-11-24T04:20:00Z"));
+        assert_eq!(broken("2026-11-24T04:30:00Z"), at("2026-11-24T04:30:00Z"));
+        let waits = due(EncounterStatus::Arrived, "2026-11-24T02:05:00Z");
+        assert_eq!(waits, Some(at("2026-11-24T04:20:00Z")), "who waits is seen to at the very end");
+        for other in
+            [EncounterStatus::Planned, EncounterStatus::InProgress, EncounterStatus::Finished]
+        {
+            assert_eq!(due(other, "2026-11-24T02:05:00Z"), None);
+        }
     }
 }

@@ -20,6 +20,7 @@ use crate::encounter::{
     EncounterId, ParticipantId, ParticipantRole, ParticipantState, find_row, participants,
 };
 use crate::organization::OrganizationId;
+use crate::ring::{self, Ring};
 
 /// How many invitations are listed.
 const LISTED_MAX: i64 = 50;
@@ -54,6 +55,9 @@ pub struct Invitation {
     pub organization: String,
     /// Nobody new comes in.
     pub locked: bool,
+    /// When they were rung last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ring: Option<Ring>,
     /// Whether one can come in.
     #[serde(flatten)]
     pub door: Door,
@@ -120,6 +124,7 @@ fn view(tx: &mut Tx, id: EncounterId) -> Result<Invitation, Error> {
         practitioner: visit.practitioner.name,
         organization,
         locked: row.locked,
+        ring: ring::newest_for(tx, id, account)?,
         door: visit.door,
     })
 }

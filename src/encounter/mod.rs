@@ -384,10 +384,8 @@ pub fn advance(
     let (now, none) = (Some(tx.now), None::<Instant>);
     let stamp = |status| if to.1 == status { now } else { none };
     let ended = stamp(EncounterStatus::Finished).or(stamp(EncounterStatus::Cancelled));
-    let due_at = (to.1 == EncounterStatus::Onleave).then(|| {
-        let times = (appointment.starts_at, appointment.ends_at);
-        interruption::due_at(times, tx.now, &tx.config.visit)
-    });
+    let times = (appointment.starts_at, appointment.ends_at);
+    let due_at = interruption::due_at(to.1, times, tx.now, &tx.config.visit);
     let outcome = match to.1 {
         EncounterStatus::Finished => Some(outcome.unwrap_or(Outcome::Completed)),
         _ => None,
@@ -397,7 +395,7 @@ pub fn advance(
             encounters::status.eq(to.1),
             encounters::outcome.eq(outcome),
             encounters::ended_at.eq(ended),
-            encounters::interrupted_due_at.eq(due_at),
+            encounters::see_to_at.eq(due_at),
             encounters::updated_at.eq(tx.now),
         ))
         .execute(tx.conn)?;

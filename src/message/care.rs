@@ -1,5 +1,5 @@
 //! What somebody hears who was rung and did not come, and of a visit that broke off: that it is open
-//! until then, and that the clinic calls otherwise. No name, no specialty.
+//! until then, and that the clinic calls otherwise; and who waited and was not seen: that it calls. No name, no specialty.
 
 use crate::account::{self, AccountId};
 use crate::appointment;
@@ -40,6 +40,12 @@ pub fn tell_rung(
 /// have no telephone. The caller has made the access decision.
 pub fn tell_interrupted(tx: &mut Tx, account: AccountId, news: &News) -> Result<bool, Error> {
     tell(tx, account, news, (text::interrupted, &format!("interrupted|{}", news.visit.id)))
+}
+
+/// Tells a patient who waited that nobody came and that the clinic calls them, once for a visit;
+/// `false` when they have no telephone. The caller has made the access decision.
+pub fn tell_unseen(tx: &mut Tx, account: AccountId, news: &News) -> Result<bool, Error> {
+    tell(tx, account, news, (text::unseen, &format!("unseen|{}", news.visit.id)))
 }
 
 fn tell(

@@ -264,6 +264,26 @@ pub fn interrupted(
     with_link(text, " ", link)
 }
 
+/// Tells a patient who waited that nobody came, and that the clinic calls. There is nothing to open.
+pub fn unseen(
+    language: Language,
+    _until: &DateTime<FixedOffset>,
+    code: Option<&str>,
+    _link: Option<&str>,
+) -> String {
+    let code = with_code(language, code);
+    match language {
+        Language::English => {
+            format!(
+                "Feldsher: sorry, your visit did not take place. The clinic will call you{code}"
+            )
+        }
+        Language::Russian => {
+            format!("Фельдшер: приём не состоялся, мы позвоним вам{code}")
+        }
+    }
+}
+
 fn with_link(text: String, between: &str, link: Option<&str>) -> String {
     match link {
         Some(link) => format!("{text}{between}{link}"),
@@ -386,6 +406,7 @@ mod tests {
             sooner(russian, (&start, &later), "AB12CD", None),
             rung(russian, &start, Some("AB12CD"), None),
             interrupted(russian, &start, Some("AB12CD"), None),
+            unseen(russian, &start, Some("AB12CD"), None),
             invited(russian, &start, None),
             called_off(russian, &start),
         ] {

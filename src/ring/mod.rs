@@ -1,5 +1,6 @@
 //! Ringing somebody who is not in the room: a row with a state, so that nobody is rung in vain and
-//! forgotten. It rings twice, then a text goes out, then the clinic has a task to call back.
+//! forgotten. It rings twice, then a text goes out, then the clinic has a task to call its patient back;
+//! whoever was only asked to come is nobody's task.
 //!
 //! The steps that time takes are in [`step`]; whoever comes has answered.
 

@@ -11,10 +11,13 @@ use crate::base::error::Error;
 use crate::base::schema::rings;
 use crate::base::tx::{Event, Tx};
 use crate::encounter::guest::is_guest;
-use crate::encounter::{self, EncounterRow, facts, find_participant, lock_row, show};
+use crate::encounter::lifecycle::EncounterStatus;
+use crate::encounter::{
+    self, EncounterRow, ParticipantRole, ParticipantState, facts, find_participant, lock_row, show,
+};
 use crate::message::care;
 use crate::patient;
-use crate::ring::{RingId, RingRow, RingState, find_row, ring_time};
+use crate::ring::{RingId, RingRow, RingState, answered, find_row, ring_time};
 use crate::task::job::ROUND_MAX;
 use crate::task::{self, TaskCode, TaskWhy};
 
@@ -34,6 +37,11 @@ pub(crate) fn step(tx: &mut Tx, id: RingId) -> Result<(), Error> {
     let visit = lock_row(tx, visit)?;
     let ring = find_row(tx, id)?;
     let Some(due_at) = ring.due_at.filter(|due_at| *due_at <= tx.now) else { return Ok(()) };
+    let somebody = find_participant(tx, visit.id, ring.participant_id)?;
+    if somebody.state == ParticipantState::Admitted && visit.status == EncounterStatus::InProgress {
+        // They were let in while it rang: nobody calls somebody who is in the talk.
+        return answered(tx, visit.id, somebody.id);
+    }
     // A process that was away for a while does not ring where nobody waits any more.
     let is_stale = tx.now.since(due_at) >= ring_time(tx);
     match (ring.state, ring.attempt) {
@@ -56,8 +64,11 @@ fn again(tx: &mut Tx, ring: &RingRow) -> Result<(), Error> {
 
 /// Nobody answered twice: a text, and time to come; without a text there is nothing to wait for.
 fn give_up(tx: &mut Tx, visit: &EncounterRow, ring: &RingRow) -> Result<(), Error> {
+    let door = show::show(tx, visit.id)?.door;
+    let is_open = door.can_join;
     let until = tx.now.plus(TimeDelta::minutes(i64::from(tx.config.visit.ring_minutes)));
-    let is_open = show::show(tx, visit.id)?.door.can_join;
+    // Nobody is told to come through a door that has closed by then.
+    let until = if is_open { until.min(door.closes_at) } else { until };
     let may_text = is_open && texts(tx, visit)? < i64::from(tx.config.visit.ring_texts_max);
     let told = may_text && tell(tx, visit, ring, until)?;
     let told_at = told.then_some(tx.now);
@@ -92,11 +103,17 @@ fn tell(tx: &mut Tx, visit: &EncounterRow, ring: &RingRow, until: Instant) -> Re
     care::tell_rung(tx, somebody.account_id, ring.id, &news)
 }
 
+/// The clinic calls its patient. Whoever was only asked to come is the business of whoever rang them.
 fn call_back(tx: &mut Tx, visit: &EncounterRow, ring: &RingRow, why: TaskWhy) -> Result<(), Error> {
-    let visit = encounter::find_row(tx, visit.id)?;
-    let task = task::open(tx, &visit, TaskCode::Callback, why, Some(ring.rung_by))?;
+    let role = find_participant(tx, visit.id, ring.participant_id)?.role;
+    let task = if role == ParticipantRole::Patient {
+        let visit = encounter::find_row(tx, visit.id)?;
+        Some(task::open(tx, &visit, TaskCode::Callback, why, Some(ring.rung_by))?)
+    } else {
+        None
+    };
     diesel::update(rings::table.find(ring.id))
-        .set((rings::due_at.eq(None::<Instant>), rings::task_id.eq(Some(task))))
+        .set((rings::due_at.eq(None::<Instant>), rings::task_id.eq(task)))
         .execute(tx.conn)?;
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! What somebody of the clinic must still do so that nobody is forgotten: call a patient back who was
-//! not reached, or see to a visit that broke off (FHIR R4 Task).
+//! not reached or not seen, or see to a visit that broke off (FHIR R4 Task).
 //!
 //! Feldsher itself opens a task, one of a kind for a visit; a person takes it and says how it ended.
 //! It is called off by itself when the two meet after all.
@@ -42,6 +42,8 @@ text_enum!(
         Callback = "callback",
         /// See to a visit that broke off: it is resumed, or goes on by telephone or in writing.
         Interrupted = "interrupted",
+        /// Call a patient who waited and was not seen, and find another time.
+        Unseen = "unseen",
     }
 );
 
@@ -74,7 +76,7 @@ text_enum!(
         NoTelephone = "no_telephone",
         /// The visit was interrupted for too long.
         Interrupted = "interrupted",
-        /// The door closed while the visit was interrupted.
+        /// The door closed while the visit was interrupted, or before it began.
         DoorClosed = "door_closed",
     }
 );
@@ -308,4 +310,23 @@ pub(crate) fn show_all(tx: &mut Tx, ids: &[TaskId]) -> Result<Vec<Task>, Error> 
 /// One task that the caller may see.
 pub(crate) fn show(tx: &mut Tx, id: TaskId) -> Result<Task, Error> {
     show_all(tx, &[id])?.pop().ok_or_else(|| Error::from(&problem::NOT_FOUND))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::work::TaskResult;
+
+    #[test]
+    fn the_pages_have_words_for_every_task() {
+        let rows = include_str!("../web/pages/task-list.js");
+        let desk = include_str!("../web/pages/doctor-care.js");
+        let named = |words: &str, name: String| assert!(words.contains(&name), "no words: {name}");
+        for code in TaskCode::ALL {
+            named(rows, format!("'tasks.code.{code}':"));
+            named(desk, format!("'care.task.{code}':"));
+        }
+        TaskWhy::ALL.iter().for_each(|why| named(rows, format!("'tasks.why.{why}':")));
+        TaskResult::ALL.iter().for_each(|result| named(rows, format!("'tasks.{result}':")));
+    }
 }

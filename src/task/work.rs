@@ -11,9 +11,12 @@ use crate::base::problem;
 use crate::base::schema::tasks;
 use crate::base::tx::{Event, Tx};
 use crate::encounter::finish::{self, ConvertTo};
+use crate::encounter::lifecycle::EncounterStatus;
 use crate::encounter::{self, EncounterId};
 use crate::ring;
-use crate::task::{Task, TaskId, TaskOutcome, TaskRow, TaskStatus, due_in, find_row, show};
+use crate::task::{
+    Task, TaskCode, TaskId, TaskOutcome, TaskRow, TaskStatus, due_in, find_row, show,
+};
 
 /// Whoever takes a task.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
@@ -44,8 +47,8 @@ text_enum!(
 pub struct CompleteTask {
     /// How it went.
     pub outcome: TaskResult,
-    /// Ends the visit as well: `phone` with `reached`, `deferred` with `deferred`. Left out: the visit
-    /// stays as it is.
+    /// Ends the visit as well, when it broke off: `phone` with `reached`, `deferred` with `deferred`.
+    /// Left out: the visit stays as it is.
     pub convert: Option<ConvertTo>,
 }
 
@@ -74,7 +77,8 @@ pub fn take(tx: &mut Tx, id: TaskId, how: TakeTask) -> Result<Task, Error> {
 }
 
 /// Says how a task went. Who was not reached stays a task, which is due again later. 409
-/// `task_taken` when it is not the caller's.
+/// `task_taken` when it is not the caller's, 409 `bad_state` for the end of a visit that did not break
+/// off or goes on.
 pub fn complete(tx: &mut Tx, id: TaskId, end: CompleteTask) -> Result<Task, Error> {
     let row = locked(tx, id)?;
     let me = tx.person()?.account;
@@ -88,6 +92,9 @@ pub fn complete(tx: &mut Tx, id: TaskId, end: CompleteTask) -> Result<Task, Erro
         (TaskResult::NotReached, None) => None,
         _ => return Err(Error::field(&problem::INVALID_BODY, "/convert")),
     };
+    if end.convert.is_some() {
+        check_interrupted(tx, &row)?;
+    }
     match outcome {
         Some(outcome) => {
             diesel::update(tasks::table.find(id))
@@ -115,6 +122,17 @@ pub fn complete(tx: &mut Tx, id: TaskId, end: CompleteTask) -> Result<Task, Erro
     }
     done(tx, &row);
     show(tx, id)
+}
+
+/// Whoever works a task ends the visit only where it broke off and nobody talks: a talk is ended by
+/// its practitioner alone.
+fn check_interrupted(tx: &mut Tx, row: &TaskRow) -> Result<(), Error> {
+    let status = encounter::find_row(tx, row.encounter_id)?.status;
+    if row.code == TaskCode::Interrupted && status == EncounterStatus::Onleave {
+        Ok(())
+    } else {
+        Err(Error::from(&problem::BAD_STATE))
+    }
 }
 
 /// The row of an open task that the caller may work, as it stays until this transaction ends.

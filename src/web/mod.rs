@@ -36,7 +36,7 @@ const ASSETS: &[(&str, &str)] = files!(
     "patient-signin.js" "patient-times.js" "patient-visit.js" "patient-waitlist.js" "patient.js"
     "peer.js" "people.js" "poll-socket.js" "probe-words.js" "probe.js" "quality.js" "ringing.js"
     "role-words.js" "rungs.js" "sheet.js" "side.js" "signal.js" "staff-signin.js" "style.css"
-    "time.js" "timeline-words.js" "timeline.js" "ui.js" "waiting.js" "waitlist-words.js" "wall.js"
+    "task-list.js" "time.js" "timeline-words.js" "timeline.js" "ui.js" "waiting.js" "waitlist-words.js" "wall.js"
     "words.js"
 );
 

@@ -13,6 +13,8 @@ use crate::support::{Client, Ending, Engine, Person, World, key};
 
 const ASHA: &str = "+70000000001";
 const RUNG: &str = "войдите до";
+const UNSEEN: &str = "не состоялся";
+const INTERPRETER: &str = "+70000000022";
 
 fn monday(clock: &str) -> String {
     format!("2026-11-23T{clock}:00+07:00")
@@ -50,6 +52,19 @@ impl Open {
     async fn again(self, world: &World) -> Self {
         let who = [&self.doctor, &self.asha, &self.registrar];
         signed(world, self.visit.clone(), self.appointment.clone(), who).await
+    }
+
+    /// As [`Self::again`], hours later: the sign-ins of staff have run out.
+    async fn again_by_password(self, world: &World) -> Self {
+        let mut staff = Vec::new();
+        for one in [&self.doctor, &self.registrar] {
+            let password = json!({"login": one.login, "password": world::PASSWORD});
+            let tokens =
+                world.house.client().post("/v1/auth/password", &password).await.expect(200);
+            staff.push(world::signed_in(&world.house, &tokens, &one.login, one.id.clone()));
+        }
+        let (registrar, doctor) = (staff.pop().unwrap(), staff.pop().unwrap());
+        Self { doctor, registrar, ..self }
     }
 
     fn path(&self, what: &str) -> String {
@@ -157,6 +172,10 @@ on_both! {
         assert_eq!((&later["status"], &later["attempts"], &later["due_at"]), (&json!("in-progress"), &json!(1), &due));
         let over = doctor.once(&path("take"), &key(), &json!({"over": true})).await.expect(200);
         assert_eq!((&over["status"], &over["owner"]["name"]), (&json!("in-progress"), &json!("Анна Лебедева")));
+        // Only a visit that broke off is ended by whoever works its task.
+        let ends = json!({"outcome": "deferred", "convert": "deferred"});
+        assert_eq!(doctor.once(&path("complete"), &key(), &ends).await.refused(409), "bad_state");
+        assert_eq!(open.status().await["status"], "planned");
         for wrong in [json!({"outcome": "moved", "convert": "phone"}), json!({"outcome": "cured"}), json!({})] {
             doctor.once(&path("complete"), &key(), &wrong).await.refused(422);
         }
@@ -234,6 +253,111 @@ on_both! {
         let noshow = format!("/v1/appointments/{}/noshow", booked["id"].as_str().unwrap());
         open.doctor.client.once(&noshow, &key(), &json!({})).await.expect(200);
         assert_eq!(open.tasks().await.len(), 1, "it was promised to call them");
+    }
+}
+
+on_both! {
+    async fn who_is_let_in_while_it_rings_is_not_called_back(world: World) {
+        let open = open(world).await;
+        let asha = world.enters(&open.asha, &open.visit).await;
+        world.enters(&open.doctor, &open.visit).await;
+        // Her page is in the background: it rings, and she is let in at once.
+        open.rings(&open.doctor.client).await;
+        open.doctor.client.post(&open.path("admit"), &json!({"participant": asha})).await.expect(200);
+        assert_eq!(open.status().await["status"], "in-progress");
+        passes(world, 45).await;
+        assert_eq!(open.last_ring().await["state"], "answered");
+        for seconds in [45, 300, 60] {
+            passes(world, seconds).await;
+        }
+        assert_eq!((count(world, "tasks"), texts(world, RUNG)), (0, 0));
+    }
+}
+
+on_both! {
+    async fn who_was_only_asked_to_come_is_rung_and_is_nobody_s_task(world: World) {
+        let open = open(world).await;
+        let whom = json!({"role": "interpreter", "name": "Айгуль", "phone": INTERPRETER, "language": "ru"});
+        let guest = made(&open.doctor.client, &open.path("participants"), whom).await;
+        let whom = json!({"participant": guest["id"]});
+        let ring = open.doctor.client.once(&open.path("rings"), &key(), &whom).await.expect(201);
+        let client = world.house.client();
+        let asked = client.post("/v1/auth/code", &json!({"phone": INTERPRETER})).await.expect(202);
+        let text = world.house.sms_with(INTERPRETER, "код для входа").await;
+        let code: String = text.chars().filter(char::is_ascii_digit).take(6).collect();
+        let proof = json!({"challenge_id": asked["challenge_id"], "code": code});
+        let tokens = client.post("/v1/auth/code/verify", &proof).await.expect(200);
+        let interpreter = client.with_token(tokens["access_token"].as_str().unwrap());
+        let seen = interpreter.get(&open.path("invitation")).await.expect(200);
+        assert_eq!((&seen["ring"]["id"], &seen["ring"]["state"]), (&ring["id"], &json!("ringing")));
+        for seconds in [45, 45, 300, 60] {
+            passes(world, seconds).await;
+        }
+        let last = open.last_ring().await;
+        assert_eq!((&last["state"], last.get("due_at"), last.get("task")), (&json!("no_answer"), None, None));
+        assert_eq!(count(world, "tasks"), 0);
+        let waiting = open.waiting().await;
+        assert_eq!((waiting.get("ring"), waiting.get("tasks")), (None, None), "the patient is promised nothing");
+        let again = open.doctor.client.once(&open.path("rings"), &key(), &whom).await.expect(201);
+        let answer = open.path(&format!("rings/{}/answer", again["id"].as_str().unwrap()));
+        assert_eq!(interpreter.post(&answer, &json!({})).await.expect(200)["state"], "answered");
+    }
+}
+
+on_both! {
+    async fn nobody_is_told_to_come_after_the_door_has_closed(world: World) {
+        let open = open(world).await;
+        // The door of a visit that has not begun closes at 10:10.
+        world.house.advance(TimeDelta::minutes(61));
+        let open = open.again_by_password(world).await;
+        open.rings(&open.doctor.client).await;
+        passes(world, 45).await;
+        passes(world, 45).await;
+        let text = world.house.sms_with(ASHA, RUNG).await;
+        assert!(text.contains("10:10"), "{text}");
+        passes(world, 90).await;
+        assert_eq!(count(world, "tasks WHERE code = 'callback'"), 1, "and is called when it has");
+    }
+}
+
+on_both! {
+    async fn a_patient_who_waited_in_vain_is_called(world: World) {
+        let open = open(world).await;
+        let asha = world.enters(&open.asha, &open.visit).await;
+        world.leaves(&open.visit, asha).await;
+        // Who has come is waited for until 11:40.
+        world.house.advance(TimeDelta::minutes(150));
+        passes(world, 239).await;
+        assert_eq!(count(world, "tasks"), 0);
+        passes(world, 1).await;
+        let text = world.house.sms_with(ASHA, UNSEEN).await;
+        assert!(!text.contains("Лебедева"), "{text}");
+        passes(world, 60).await;
+        assert_eq!((count(world, "tasks"), texts(world, UNSEEN)), (1, 1));
+        let open = open.again_by_password(world).await;
+        let tasks = open.tasks().await;
+        let task = &tasks[0];
+        assert_eq!((&task["code"], &task["why"], task.get("owner")), (&json!("unseen"), &json!("door_closed"), None));
+        // It is no visit that broke off: the call ends the task, not the visit.
+        let path = |act: &str| format!("/v1/tasks/{}/{act}", task["id"].as_str().unwrap());
+        let clerk = &open.registrar.client;
+        clerk.once(&path("take"), &key(), &json!({})).await.expect(200);
+        let ends = json!({"outcome": "reached", "convert": "phone"});
+        assert_eq!(clerk.once(&path("complete"), &key(), &ends).await.refused(409), "bad_state");
+        clerk.once(&path("complete"), &key(), &json!({"outcome": "moved"})).await.expect(200);
+        assert!(open.tasks().await.is_empty());
+    }
+}
+
+on_both! {
+    async fn a_patient_who_was_seen_in_time_is_nobody_s_task(world: World) {
+        let open = open(world).await;
+        open.talk(world).await;
+        assert_eq!(count(world, "encounters WHERE see_to_at IS NOT NULL"), 0);
+        open.doctor.client.post(&open.path("finish"), &json!({})).await.expect(200);
+        world.house.advance(TimeDelta::minutes(300));
+        passes(world, 1).await;
+        assert_eq!((count(world, "tasks"), texts(world, UNSEEN)), (0, 0));
     }
 }
 
@@ -363,12 +487,10 @@ on_both! {
         world.leaves(&open.visit, asha).await;
         passes(world, 600).await;
         assert_eq!(count(world, "tasks"), 1);
-        // Only the practitioner's word ends it; their sign-in has run out meanwhile.
-        let password = json!({"login": open.doctor.login, "password": world::PASSWORD});
-        let tokens = world.house.client().post("/v1/auth/password", &password).await.expect(200);
-        let doctor = world::signed_in(&world.house, &tokens, &open.doctor.login, open.doctor.id.clone());
+        // Only the practitioner's word ends it.
+        let open = open.again_by_password(world).await;
         let finish = json!({"outcome": "technical_failure"});
-        doctor.client.post(&open.path("finish"), &finish).await.expect(200);
+        open.doctor.client.post(&open.path("finish"), &finish).await.expect(200);
         assert_eq!(count(world, "tasks WHERE status = 'cancelled'"), 1);
     }
 }

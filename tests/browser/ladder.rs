@@ -126,8 +126,8 @@ async fn saving_data_is_heard_by_both_and_stills_come_instead(patient: &Page, do
     patient.click("#data-saver").await;
     for page in [patient, doctor] {
         rung(page, "audio_stills", "data_saver").await;
-        let stills = "Number(document.querySelector('#remote-still').dataset.at)";
-        page.wait_for(&format!("{stills} > 0 && watched.seen('#remote-still')")).await;
+        let stills = "Number(document.querySelector('#tiles .still').dataset.at)";
+        page.wait_for(&format!("{stills} > 0 && watched.seen('#tiles .still')")).await;
     }
     patient.drawn("call-stills", false).await;
     patient.click("#data-saver").await;

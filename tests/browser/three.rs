@@ -82,6 +82,8 @@ async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
         "watched.edges().then((all) => all.map(({ video, videoSent }) => [video, videoSent]))";
     assert_eq!(third.eval(silent).await, json!([[0, 0], [0, 0]]));
 
+    stills_stand_on_the_tile_of_whoever_sends_them(&patient, &doctor).await;
+
     // A reload comes back to both of them.
     third.reload().await;
     third.see("#call-state[data-state=in_call]").await;
@@ -111,6 +113,22 @@ async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
     }
     for page in [&patient, &doctor] {
         page.assert_content();
+    }
+}
+
+/// Nothing is said of the picture that an interpreter never had, and it hides nobody else's.
+async fn stills_stand_on_the_tile_of_whoever_sends_them(patient: &Page, doctor: &Page) {
+    let still = "#tiles .tile:not([data-role=interpreter]) .still";
+    for page in [patient, doctor] {
+        page.wait_for("document.querySelector('#call-rung').hidden").await;
+    }
+    patient.click("#data-saver").await;
+    for page in [patient, doctor] {
+        page.wait_for(&format!("watched.seen({})", quoted(still))).await;
+    }
+    patient.click("#data-saver").await;
+    for page in [patient, doctor] {
+        page.wait_for(&format!("!watched.seen({})", quoted(still))).await;
     }
 }
 

@@ -517,18 +517,18 @@ CREATE TABLE encounters (
   started_at timestamptz,
   ended_at timestamptz,
   -- When somebody must see to it, unless both are there again by then.
-  interrupted_due_at timestamptz,
+  see_to_at timestamptz,
   -- Nobody new comes in.
   locked boolean NOT NULL DEFAULT false,
   -- Counts who was let in or sent out, and how people were arranged: an older word is not heard.
   room_rev integer NOT NULL DEFAULT 0,
   updated_at timestamptz NOT NULL,
   CHECK ((status = 'finished') = (outcome IS NOT NULL)),
-  CHECK (interrupted_due_at IS NULL OR status = 'onleave')
+  CHECK (see_to_at IS NULL OR status IN ('arrived', 'onleave'))
 );
 CREATE INDEX encounters_waiting ON encounters (practitioner_id, status, arrived_at);
 CREATE INDEX encounters_by_patient ON encounters (patient_id, starts_at);
-CREATE INDEX encounters_interrupted ON encounters (interrupted_due_at) WHERE interrupted_due_at IS NOT NULL;
+CREATE INDEX encounters_see_to ON encounters (see_to_at) WHERE see_to_at IS NOT NULL;
 
 -- A practitioner is late, or on time again (0); the row with the highest number counts.
 CREATE TABLE practitioner_delays (
@@ -699,7 +699,7 @@ CREATE TABLE call_events (
 -- Somebody of the clinic must see to it that a person is not forgotten (FHIR R4 Task).
 CREATE TABLE tasks (
   id uuid NOT NULL PRIMARY KEY,
-  code text NOT NULL CHECK (code IN ('callback', 'interrupted')),
+  code text NOT NULL CHECK (code IN ('callback', 'interrupted', 'unseen')),
   status text NOT NULL CHECK (status IN ('requested', 'accepted', 'in-progress', 'completed', 'cancelled')),
   organization_id uuid NOT NULL REFERENCES organizations (id),
   patient_id uuid NOT NULL REFERENCES patients (id),

@@ -514,18 +514,18 @@ CREATE TABLE encounters (
   started_at INTEGER,
   ended_at INTEGER,
   -- When somebody must see to it, unless both are there again by then.
-  interrupted_due_at INTEGER,
+  see_to_at INTEGER,
   -- Nobody new comes in.
   locked INTEGER NOT NULL DEFAULT 0 CHECK (locked IN (0, 1)),
   -- Counts who was let in or sent out, and how people were arranged: an older word is not heard.
   room_rev INTEGER NOT NULL DEFAULT 0,
   updated_at INTEGER NOT NULL,
   CHECK ((status = 'finished') = (outcome IS NOT NULL)),
-  CHECK (interrupted_due_at IS NULL OR status = 'onleave')
+  CHECK (see_to_at IS NULL OR status IN ('arrived', 'onleave'))
 ) STRICT;
 CREATE INDEX encounters_waiting ON encounters (practitioner_id, status, arrived_at);
 CREATE INDEX encounters_by_patient ON encounters (patient_id, starts_at);
-CREATE INDEX encounters_interrupted ON encounters (interrupted_due_at) WHERE interrupted_due_at IS NOT NULL;
+CREATE INDEX encounters_see_to ON encounters (see_to_at) WHERE see_to_at IS NOT NULL;
 
 -- A practitioner is late, or on time again (0); the row with the highest number counts.
 CREATE TABLE practitioner_delays (
@@ -666,7 +666,7 @@ CREATE TABLE call_events (
 -- Somebody of the clinic must see to it that a person is not forgotten (FHIR R4 Task).
 CREATE TABLE tasks (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
-  code TEXT NOT NULL CHECK (code IN ('callback', 'interrupted')),
+  code TEXT NOT NULL CHECK (code IN ('callback', 'interrupted', 'unseen')),
   status TEXT NOT NULL CHECK (status IN ('requested', 'accepted', 'in-progress', 'completed', 'cancelled')),
   organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
   patient_id BLOB NOT NULL CHECK (length(patient_id) = 16) REFERENCES patients (id),

@@ -22,6 +22,11 @@ const BATCH: usize = 200;
 /// The most that waits; beyond that the oldest is given up, for a database that does not answer.
 const WAITING_MAX: usize = 20_000;
 
+/// The most while which extras are taken: a flood of them costs no visit its edges.
+const EXTRAS_WAITING_MAX: usize = WAITING_MAX / 4;
+
+type Batch = Vec<(EncounterId, Kept)>;
+
 /// A list in memory.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -34,6 +39,9 @@ impl Ledger {
     /// Remembers something.
     pub fn keep(&self, encounter: EncounterId, kept: Kept) {
         let mut waiting = self.lock();
+        if kept.is_extra() && waiting.len() >= EXTRAS_WAITING_MAX {
+            return;
+        }
         if waiting.len() >= WAITING_MAX {
             waiting.pop_front();
         }
@@ -50,13 +58,13 @@ impl Ledger {
         self.len() == 0
     }
 
-    fn take(&self) -> Vec<(EncounterId, Kept)> {
+    fn take(&self) -> Batch {
         let mut waiting = self.lock();
         let count = waiting.len().min(BATCH);
         waiting.drain(..count).collect()
     }
 
-    fn give_back(&self, batch: Vec<(EncounterId, Kept)>) {
+    fn give_back(&self, batch: Batch) {
         let mut waiting = self.lock();
         for kept in batch.into_iter().rev() {
             waiting.push_front(kept);
@@ -76,15 +84,33 @@ pub async fn flush(app: &Arc<App>) {
         if batch.is_empty() {
             return;
         }
-        let kept = batch.clone();
-        let Err(error) = as_system(app, move |tx| write(tx, &kept)).await else { continue };
-        let code = error.problem().code;
-        if error.is(&problem::OVERLOADED) {
-            tracing::warn!(code, "the record of calls could not be written; it is tried again");
-            return app.rooms.ledger.give_back(batch);
-        }
-        tracing::error!(code, "a piece of the record of calls could not be written");
+        let Err(rest) = write_all(app, batch).await else { continue };
+        return app.rooms.ledger.give_back(rest);
     }
+}
+
+/// Writes a batch, and where something in it cannot be written, the rest of it one by one. Answers
+/// what is to be tried again later.
+async fn write_all(app: &Arc<App>, batch: Batch) -> Result<(), Batch> {
+    let kept = batch.clone();
+    let Err(error) = as_system(app, move |tx| write(tx, &kept)).await else { return Ok(()) };
+    let code = error.problem().code;
+    if error.is(&problem::OVERLOADED) {
+        tracing::warn!(code, "the record of calls could not be written; it is tried again");
+        return Err(batch);
+    }
+    let mut batch = VecDeque::from(batch);
+    while let Some(one) = batch.front().cloned() {
+        if let Err(error) = as_system(app, move |tx| write(tx, &[one])).await {
+            if error.is(&problem::OVERLOADED) {
+                return Err(batch.into());
+            }
+            let code = error.problem().code;
+            tracing::error!(code, "a piece of the record of calls could not be written");
+        }
+        batch.pop_front();
+    }
+    Ok(())
 }
 
 /// Writes now and then, until `stop`, and once more then.
@@ -111,7 +137,7 @@ mod tests {
         let visit = EncounterId(uuid::Uuid::nil());
         let mark = |number: usize| {
             let at = Instant::from_micros(i64::try_from(number).unwrap()).unwrap();
-            Kept::Mark(Mark::new(MarkKind::Ready, at))
+            Kept::Mark(Mark::new(MarkKind::Up, at))
         };
         for number in 0..WAITING_MAX + 5 {
             ledger.keep(visit, mark(number));
@@ -121,5 +147,18 @@ mod tests {
         assert_eq!((first.len(), &first[0].1), (BATCH, &mark(5)));
         ledger.give_back(first.clone());
         assert_eq!(ledger.take(), first);
+    }
+
+    #[test]
+    fn a_flood_of_extras_costs_nobody_anything_else() {
+        let (ledger, visit) = (Ledger::default(), EncounterId(uuid::Uuid::nil()));
+        let mark = |kind| Kept::Mark(Mark::new(kind, Instant::from_micros(0).unwrap()));
+        ledger.keep(visit, mark(MarkKind::Begun));
+        for _ in 0..2 * WAITING_MAX {
+            ledger.keep(visit, mark(MarkKind::Away));
+        }
+        ledger.keep(visit, mark(MarkKind::Ended));
+        assert_eq!(ledger.len(), EXTRAS_WAITING_MAX + 1);
+        assert_eq!(ledger.take()[0].1, mark(MarkKind::Begun));
     }
 }

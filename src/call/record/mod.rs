@@ -6,26 +6,24 @@
 
 pub mod http;
 pub mod ledger;
+pub mod minute;
 pub mod outcome;
 pub mod show;
 pub mod trace;
 
-use chrono::TimeDelta;
 use diesel::prelude::*;
 
 use crate::access::table::Action;
 use crate::base::column::{self, Instant, text_enum};
-use crate::base::db::{Conn, statement};
 use crate::base::error::Error;
-use crate::base::schema::{call_marks, call_minutes};
+use crate::base::schema::call_marks;
 use crate::base::tx::Tx;
+use crate::call::record::minute::write_minute;
 use crate::call::rung::{Rung, RungWhy};
 use crate::encounter::presence::LeftWhy;
 use crate::encounter::{EncounterId, ParticipantId};
 
-/// How long minutes are kept, in days: for the clinic that wants to know why a call was bad. The
-/// marks are few, belong to the visit and stay with it.
-pub const MINUTES_DAYS: i64 = 90;
+pub use self::minute::{Minute, sweep};
 
 text_enum!(
     /// Something that happened in a call.
@@ -262,31 +260,6 @@ impl Mark {
     }
 }
 
-/// How one connection was for one side, in one minute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Minute {
-    /// Its first instant.
-    pub at: Instant,
-    /// Which connection.
-    pub edge: String,
-    /// Who measured: it is the way to them.
-    pub participant: ParticipantId,
-    /// How many reports it is made of.
-    pub reports: i32,
-    /// Round trip in milliseconds, the middle and the bad end.
-    pub rtt: (i32, i32),
-    /// Lost on the way to them, in hundredths of a per cent.
-    pub loss: (i32, i32),
-    /// Received bits per second.
-    pub bitrate: (i32, i32),
-    /// Opinion score of the voice, in hundredths.
-    pub mos: (i32, i32),
-    /// Bytes sent.
-    pub sent: i64,
-    /// Bytes received.
-    pub received: i64,
-}
-
 /// What a room wants kept.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kept {
@@ -294,6 +267,24 @@ pub enum Kept {
     Mark(Mark),
     /// A minute that is over.
     Minute(Minute),
+}
+
+/// Marks that a page can bring about as often as it likes: of a call with too much of them, these are
+/// left out first.
+pub const EXTRAS: [MarkKind; 6] = [
+    MarkKind::Checking,
+    MarkKind::Ready,
+    MarkKind::Away,
+    MarkKind::Silent,
+    MarkKind::Back,
+    MarkKind::Path,
+];
+
+impl Kept {
+    /// Whether it may be left out before others.
+    pub fn is_extra(&self) -> bool {
+        matches!(self, Self::Mark(mark) if EXTRAS.contains(&mark.kind))
+    }
 }
 
 /// Writes a batch down.
@@ -329,56 +320,6 @@ fn write_mark(tx: &mut Tx, encounter: EncounterId, mark: &Mark) -> Result<(), Er
     Ok(())
 }
 
-/// A process that came back in the same minute has the newer half of it: that is kept.
-fn write_minute(tx: &mut Tx, encounter: EncounterId, minute: &Minute) -> Result<(), Error> {
-    let values = (
-        call_minutes::reports.eq(minute.reports),
-        call_minutes::rtt_p50.eq(minute.rtt.0),
-        call_minutes::rtt_p95.eq(minute.rtt.1),
-        call_minutes::loss_p50.eq(minute.loss.0),
-        call_minutes::loss_p95.eq(minute.loss.1),
-        call_minutes::bitrate_p50.eq(minute.bitrate.0),
-        call_minutes::bitrate_p5.eq(minute.bitrate.1),
-        call_minutes::mos_p50.eq(minute.mos.0),
-        call_minutes::mos_p5.eq(minute.mos.1),
-        call_minutes::sent.eq(minute.sent),
-        call_minutes::received.eq(minute.received),
-    );
-    let known = call_minutes::table
-        .filter(call_minutes::encounter_id.eq(encounter))
-        .filter(call_minutes::edge.eq(&minute.edge))
-        .filter(call_minutes::participant_id.eq(minute.participant))
-        .filter(call_minutes::at.eq(minute.at));
-    if diesel::update(known).set(values).execute(tx.conn)? > 0 {
-        return Ok(());
-    }
-    diesel::insert_into(call_minutes::table)
-        .values((
-            call_minutes::id.eq(column::Uuid::new(minute.at)),
-            call_minutes::encounter_id.eq(encounter),
-            call_minutes::edge.eq(&minute.edge),
-            call_minutes::participant_id.eq(minute.participant),
-            call_minutes::at.eq(minute.at),
-            values,
-        ))
-        .execute(tx.conn)?;
-    Ok(())
-}
-
-/// Removes some minutes that were kept long enough.
-pub fn sweep(conn: &mut Conn, now: Instant) -> QueryResult<usize> {
-    let before = now.minus(TimeDelta::days(MINUTES_DAYS));
-    Sweep { before: &before }.execute(conn)
-}
-
-statement!(
-    /// A piece of the minutes from before an instant.
-    Sweep
-    "DELETE FROM call_minutes WHERE id IN (SELECT id FROM call_minutes
-     WHERE at < " before: column::sql::Moment = Instant;
-    " LIMIT 500)"
-);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -393,5 +334,21 @@ mod tests {
             assert_eq!(read(other), unknown, "{other}");
         }
         assert_eq!(Device::read(None), unknown);
+    }
+
+    #[test]
+    fn the_timeline_has_words_for_all_that_a_record_says() {
+        let words = include_str!("../../web/pages/timeline-words.js");
+        let named = |group: &str, name: &str| {
+            assert!(
+                words.contains(&format!("'tl.{group}.{name}':")),
+                "no words: tl.{group}.{name}"
+            );
+        };
+        MarkWhy::ALL.iter().for_each(|why| named("why", why.as_str()));
+        LeftWhy::ALL.iter().for_each(|why| named("left", why.as_str()));
+        Rung::ALL.iter().for_each(|rung| named("rung", rung.as_str()));
+        Browser::ALL.iter().for_each(|browser| named("browser", browser.as_str()));
+        Form::ALL.iter().for_each(|form| named("form", form.as_str()));
     }
 }

@@ -1,5 +1,9 @@
 //! What became of a call, worked out from its marks. Pure.
 
+#[cfg(test)]
+#[path = "outcome_tests.rs"]
+mod tests;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -241,7 +245,8 @@ pub fn stretches(marks: &[Mark], over: Option<Instant>) -> Vec<Stretch> {
 pub struct CallOutcome {
     /// How the talk was really held.
     pub modality: Modality,
-    /// How long sound or picture flowed, in seconds; of several connections, the longest.
+    /// How long sound or picture flowed, in seconds, over all connections of two people; of several
+    /// pairs, the one that was connected longest.
     pub connected_secs: i64,
     /// The share of that time with the voice alone or with still pictures, 0 to 1.
     pub audio_only_share: f64,
@@ -274,8 +279,8 @@ pub fn outcome(
     end: Option<Outcome>,
     now: Instant,
 ) -> CallOutcome {
-    let longest = stretches.iter().max_by_key(|one| one.millis_on(Rung::ALL, now));
-    let on = |rungs: &[Rung]| longest.map_or(0, |one| one.millis_on(rungs, now));
+    let longest = longest_pair(stretches, now);
+    let on = |rungs: &[Rung]| longest.iter().map(|one| one.millis_on(rungs, now)).sum::<i64>();
     let (video, audio) =
         (on(&[Rung::Video, Rung::SmallVideo]), on(&[Rung::AudioStills, Rung::Audio]));
     let text = on(&[Rung::Text, Rung::Phone]);
@@ -320,6 +325,22 @@ pub fn outcome(
     }
 }
 
+/// All connections of the two who were connected longest: who comes back goes on with the same talk.
+fn longest_pair(stretches: &[Stretch], now: Instant) -> Vec<&Stretch> {
+    let mut pairs: Vec<Vec<&Stretch>> = Vec::new();
+    for one in stretches {
+        let same = |other: &&Stretch| one.ends.iter().all(|end| other.ends.contains(end));
+        match pairs.iter_mut().find(|pair| pair.first().is_some_and(same)) {
+            Some(pair) => pair.push(one),
+            None => pairs.push(vec![one]),
+        }
+    }
+    let millis = |pair: &Vec<&Stretch>| -> i64 {
+        pair.iter().map(|one| one.millis_on(Rung::ALL, now)).sum()
+    };
+    pairs.into_iter().max_by_key(millis).unwrap_or_default()
+}
+
 fn ended_without_voice(stretch: &Stretch) -> bool {
     use MarkWhy::{Bitrate, Loss, NoMedia, Rtt};
     let by_line = |why| matches!(why, Bitrate | Loss | NoMedia | Rtt);
@@ -330,112 +351,4 @@ fn ended_without_voice(stretch: &Stretch) -> bool {
 fn share(part: i64, of: i64) -> f64 {
     let hundredths = part.saturating_mul(100).checked_div(of).unwrap_or_default();
     f64::from(i32::try_from(hundredths).unwrap_or_default()) / 100.0
-}
-
-#[cfg(test)]
-mod tests {
-    use chrono::TimeDelta;
-
-    use super::*;
-
-    fn id(number: u128) -> ParticipantId {
-        ParticipantId(uuid::Uuid::from_u128(number))
-    }
-
-    fn at(seconds: i64) -> Instant {
-        let base: Instant = "2026-11-24T02:00:00Z".parse().unwrap();
-        base.plus(TimeDelta::seconds(seconds))
-    }
-
-    fn mark(kind: MarkKind, seconds: i64) -> Mark {
-        let edge = Some("e1".to_owned());
-        let (participant, peer) = (Some(id(1)), Some(id(2)));
-        Mark { edge, participant, peer, ..Mark::new(kind, at(seconds)) }
-    }
-
-    fn rung(rung: Rung, why: MarkWhy, seconds: i64) -> Mark {
-        Mark { rung: Some(rung), why: Some(why), ..mark(MarkKind::Rung, seconds) }
-    }
-
-    const BOTH: Presence =
-        Presence { patient_came: true, practitioner_came: true, line_lost: false };
-
-    fn judged(marks: &[Mark], presence: Presence, end: Option<Outcome>) -> CallOutcome {
-        outcome(&stretches(marks, Some(at(700))), presence, end, at(700))
-    }
-
-    #[test]
-    fn time_counts_only_while_sound_flows_and_on_the_rung_where_it_flowed() {
-        let marks = [
-            mark(MarkKind::Begun, 0),
-            mark(MarkKind::Up, 10),
-            rung(Rung::Audio, MarkWhy::Loss, 110),
-            mark(MarkKind::Restart, 210),
-            mark(MarkKind::Up, 310),
-            Mark { why: Some(MarkWhy::Finished), ..mark(MarkKind::Ended, 610) },
-        ];
-        let judged = judged(&marks, BOTH, Some(Outcome::Completed));
-        assert_eq!((judged.modality, judged.connected_secs), (Modality::Audio, 500));
-        assert_eq!((judged.audio_only_share, judged.reconnects), (0.8, 1));
-        assert_eq!((judged.technical_failure, judged.noshow_advice), (false, None));
-    }
-
-    #[test]
-    fn two_who_never_heard_each_other_speak_for_the_patient() {
-        let marks = [mark(MarkKind::Begun, 0), mark(MarkKind::Rebuilt, 30)];
-        let judged = judged(&marks, BOTH, None);
-        assert_eq!(judged.modality, Modality::None);
-        assert_eq!(judged.failures, [Failure::NeverConnected]);
-        assert_eq!(judged.noshow_advice, Some(NoshowCause::Link));
-    }
-
-    #[test]
-    fn whoever_waited_alone_did_not_miss_the_visit_and_whoever_never_came_did() {
-        let came = Presence { patient_came: true, ..Presence::default() };
-        assert_eq!(judged(&[], came, None).noshow_advice, Some(NoshowCause::Practitioner));
-        let nobody = judged(&[], Presence::default(), None);
-        assert_eq!((nobody.technical_failure, nobody.noshow_advice), (false, None));
-    }
-
-    #[test]
-    fn a_line_that_carried_no_voice_at_the_end_is_a_failure_and_a_wish_is_not() {
-        let ended = |why| {
-            let marks =
-                [mark(MarkKind::Begun, 0), mark(MarkKind::Up, 1), rung(Rung::Text, why, 60)];
-            judged(&marks, BOTH, Some(Outcome::Completed)).failures
-        };
-        assert_eq!(ended(MarkWhy::Loss), [Failure::NoVoice]);
-        assert_eq!(ended(MarkWhy::Asked), []);
-    }
-
-    #[test]
-    fn a_broken_line_counts_unless_the_visit_was_completed_all_the_same() {
-        let lost = Presence { line_lost: true, ..BOTH };
-        assert_eq!(judged(&[], lost, None).failures, [Failure::LineLost]);
-        assert_eq!(judged(&[], lost, Some(Outcome::Completed)).failures, []);
-        let said = judged(&[], BOTH, Some(Outcome::TechnicalFailure));
-        assert_eq!(said.failures, [Failure::Said]);
-    }
-
-    #[test]
-    fn what_happened_at_one_instant_is_told_in_the_order_in_which_it_can_have_happened() {
-        let marks = [
-            Mark { rung: Some(Rung::Audio), ..mark(MarkKind::Up, 0) },
-            rung(Rung::Audio, MarkWhy::Loss, 0),
-            mark(MarkKind::Begun, 0),
-        ];
-        let stretches = stretches(&marks, Some(at(60)));
-        assert_eq!((stretches.len(), stretches[0].ups.len()), (1, 1));
-        let last = stretches[0].rungs.last().unwrap();
-        assert_eq!((last.rung, last.why), (Rung::Audio, MarkWhy::Loss));
-    }
-
-    #[test]
-    fn a_server_that_died_leaves_a_stretch_without_a_reason() {
-        let marks = [mark(MarkKind::Begun, 0), mark(MarkKind::Up, 5), mark(MarkKind::Begun, 60)];
-        let stretches = stretches(&marks, None);
-        assert_eq!(stretches.len(), 2);
-        assert_eq!((stretches[0].ended_at, stretches[0].why), (Some(at(60)), None));
-        assert_eq!(stretches[1].ended_at, None);
-    }
 }

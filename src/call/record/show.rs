@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::outcome::{
     Anew, CallOutcome, Presence, RungSpan, Stretch, UpSpan, WayTaken, outcome, stretches,
 };
-use super::{Browser, Device, Form, Mark, MarkKind, MarkWhy, Way};
+use super::{Browser, Device, EXTRAS, Form, Mark, MarkKind, MarkWhy, Way};
 use crate::access::table::Action;
 use crate::access::{self, Decision};
 use crate::base::column::{Instant, Uuid};
@@ -24,6 +24,8 @@ use crate::encounter::{
 
 /// The most marks that one answer is made of: a call of hours has some hundreds.
 const MARKS_MAX: i64 = 5000;
+/// The most of those that a page can bring about as often as it likes: they push out no others.
+const EXTRAS_MAX: i64 = 2000;
 /// The most minutes: ten hours of two people, or two and a half of four.
 const MINUTES_MAX: i64 = 2000;
 
@@ -176,7 +178,7 @@ pub fn find(tx: &mut Tx, id: EncounterId) -> Result<CallRecord, Error> {
         ended_as,
         outcome,
         people: shown.collect(),
-        edges: stretches.into_iter().map(|one| edge(one, is_whole, &minutes, tx.now)).collect(),
+        edges: edges(stretches, is_whole, &minutes, tx.now),
     })
 }
 
@@ -229,15 +231,33 @@ fn person(
     }
 }
 
-fn edge(stretch: Stretch, all: bool, minutes: &[MinuteRow], now: Instant) -> EdgeRecord {
-    let until = stretch.ended_at.unwrap_or(now);
-    let own = minutes.iter().filter(|(edge, _, at, ..)| {
-        // A minute that began before the edge may hold its first reports.
-        *edge == stretch.edge
-            && *at <= until
-            && at.plus(chrono::TimeDelta::seconds(60)) > stretch.began_at
-    });
-    let own: Vec<MinuteRecord> = own.map(minute).collect();
+fn edges(
+    stretches: Vec<Stretch>,
+    all: bool,
+    minutes: &[MinuteRow],
+    now: Instant,
+) -> Vec<EdgeRecord> {
+    let mut own: Vec<Vec<MinuteRecord>> = stretches.iter().map(|_| Vec::new()).collect();
+    for row in minutes {
+        let place = stretch_of(row, &stretches, now).and_then(|at| own.get_mut(at));
+        if let Some(place) = place {
+            place.push(minute(row));
+        }
+    }
+    stretches.into_iter().zip(own).map(|(stretch, own)| edge(stretch, all, own)).collect()
+}
+
+/// To which stretch a minute belongs: a connection that ended and began again within it has one row
+/// for both, which stands where most of the minute was.
+fn stretch_of((edge, _, at, ..): &MinuteRow, stretches: &[Stretch], now: Instant) -> Option<usize> {
+    let end = at.plus(chrono::TimeDelta::seconds(60));
+    let shared = |one: &Stretch| one.ended_at.unwrap_or(now).min(end).since(one.began_at.max(*at));
+    let theirs = stretches.iter().enumerate().filter(|(_, one)| one.edge == *edge);
+    let (place, most) = theirs.rev().max_by_key(|(_, one)| shared(one))?;
+    (shared(most) >= chrono::TimeDelta::zero()).then_some(place)
+}
+
+fn edge(stretch: Stretch, all: bool, own: Vec<MinuteRecord>) -> EdgeRecord {
     EdgeRecord {
         id: stretch.edge,
         ends: stretch.ends,
@@ -314,23 +334,38 @@ type MarkRow = (
     (Option<Browser>, Option<Form>),
 );
 
-/// Index: call_marks_by_encounter.
+type MarkColumns = (
+    call_marks::id,
+    call_marks::at,
+    call_marks::kind,
+    call_marks::participant_id,
+    call_marks::peer_id,
+    call_marks::edge,
+    (call_marks::rung, call_marks::why, call_marks::way),
+    (call_marks::browser, call_marks::form),
+);
+const MARK: MarkColumns = (
+    call_marks::id,
+    call_marks::at,
+    call_marks::kind,
+    call_marks::participant_id,
+    call_marks::peer_id,
+    call_marks::edge,
+    (call_marks::rung, call_marks::why, call_marks::way),
+    (call_marks::browser, call_marks::form),
+);
+
+/// In order. Index: call_marks_by_encounter.
 fn marks(tx: &mut Tx, id: EncounterId) -> Result<Vec<Mark>, Error> {
-    let rows: Vec<MarkRow> = call_marks::table
-        .filter(call_marks::encounter_id.eq(id))
-        .order((call_marks::at, call_marks::id))
-        .limit(MARKS_MAX)
-        .select((
-            call_marks::id,
-            call_marks::at,
-            call_marks::kind,
-            call_marks::participant_id,
-            call_marks::peer_id,
-            call_marks::edge,
-            (call_marks::rung, call_marks::why, call_marks::way),
-            (call_marks::browser, call_marks::form),
-        ))
-        .load(tx.conn)?;
+    let of_call = || {
+        let order = (call_marks::at, call_marks::id);
+        call_marks::table.filter(call_marks::encounter_id.eq(id)).order(order).select(MARK)
+    };
+    let told = of_call().filter(call_marks::kind.ne_all(EXTRAS)).limit(MARKS_MAX);
+    let mut rows: Vec<MarkRow> = told.load(tx.conn)?;
+    let extras = of_call().filter(call_marks::kind.eq_any(EXTRAS)).limit(EXTRAS_MAX);
+    rows.extend(extras.load::<MarkRow>(tx.conn)?);
+    rows.sort_by_key(|(id, at, ..)| (*at, *id));
     let mark = |row: MarkRow| {
         let (_, at, kind, participant, peer, edge, (rung, why, way), device) = row;
         let device = match device {

@@ -2,14 +2,16 @@
 
 use chrono::{TimeDelta, Timelike};
 
+use super::minute::REPORTS_MAX;
 use super::{Kept, Mark, MarkKind, MarkWhy, Minute, Way};
 use crate::base::column::Instant;
 use crate::call::edge::Edge;
 use crate::call::message::Quality;
 use crate::encounter::ParticipantId;
 
-/// How many reports of one side count in a minute; an honest page sends twelve.
-const REPORTS_MAX: usize = 60;
+/// How often the record says by which way a connection goes: a page that names another with each
+/// report does not fill it.
+const WAYS_MAX: u32 = 30;
 
 /// A connection and the minutes that run at its two ends. Side 0 makes the offers.
 #[derive(Debug, Clone)]
@@ -21,6 +23,7 @@ pub struct Trace {
     step: u32,
     is_up: bool,
     ways: [Option<Way>; 2],
+    ways_kept: u32,
     running: [Option<Running>; 2],
 }
 
@@ -43,6 +46,7 @@ impl Trace {
             step: edge.ladder.step(),
             is_up: false,
             ways: [None; 2],
+            ways_kept: 0,
             running: [None, None],
         };
         let mark = Mark {
@@ -89,7 +93,9 @@ impl Trace {
             let way = said.transport.parse().unwrap_or(Way::Other);
             if let Some(known) = self.ways.get_mut(side)
                 && known.replace(way) != Some(way)
+                && self.ways_kept < WAYS_MAX
             {
+                self.ways_kept = self.ways_kept.saturating_add(1);
                 let mark = Mark { participant: Some(end), ..self.mark(MarkKind::Path, now) };
                 kept.push(Kept::Mark(Mark { way: Some(way), ..mark }));
             }
@@ -103,7 +109,7 @@ impl Trace {
         }
         let empty = || Running { at: minute, reports: Vec::new(), sent: 0, received: 0 };
         let running = running.get_or_insert_with(empty);
-        if running.reports.len() < REPORTS_MAX {
+        if running.count() < REPORTS_MAX {
             running.take_in(said);
         }
         kept
@@ -132,6 +138,10 @@ impl Trace {
 }
 
 impl Running {
+    fn count(&self) -> i32 {
+        i32::try_from(self.reports.len()).unwrap_or(i32::MAX)
+    }
+
     fn take_in(&mut self, said: &Quality) {
         let bytes = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         self.sent = self.sent.saturating_add(bytes(said.sent));
@@ -156,7 +166,7 @@ impl Running {
             at: self.at,
             edge: edge.to_owned(),
             participant,
-            reports: i32::try_from(self.reports.len()).unwrap_or(i32::MAX),
+            reports: self.count(),
             rtt: (rank(&rtt, 50), rank(&rtt, 95)),
             loss: (rank(&loss, 50), rank(&loss, 95)),
             bitrate: (rank(&bitrate, 50), rank(&bitrate, 5)),
@@ -249,6 +259,23 @@ mod tests {
         }
         let kept = trace.minutes(true, at(2));
         assert_eq!(minutes(&kept)[0].reports, 60);
+    }
+
+    #[test]
+    fn a_page_that_names_another_way_each_time_does_not_fill_the_record() {
+        let edge = Edge::new(id(1), id(2), PLAN, 7, Phase::Up);
+        let (mut trace, _) = Trace::of(&edge, at(0));
+        let mut ways = 0;
+        for turn in 0..1000 {
+            let transport = if turn % 2 == 0 { "host/udp" } else { "relay/udp" }.to_owned();
+            let said = Quality { transport, ..quality(1.0) };
+            let kept = trace.report(&edge, 0, &said, at(1));
+            ways += kept
+                .iter()
+                .filter(|one| matches!(one, Kept::Mark(mark) if mark.kind == MarkKind::Path))
+                .count();
+        }
+        assert_eq!(ways, 30);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use crate::call::record::{Kept, Mark, MarkKind, MarkWhy};
 use crate::call::rung::WishWhy;
 use crate::encounter::{Admission, ParticipantId};
 
+/// How often the record says of somebody that they are ready or away, while the room stands.
+const READINESS_MAX: u32 = 60;
+
 /// What an event means for the record, known before the room has worked through it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cause {
@@ -42,6 +45,7 @@ impl Cause {
             Event::Said(_, frame) if matches!(frame.said, FromPeer::Leave) => MarkWhy::Left,
             Event::Decided(_, Admission::Held, _) => MarkWhy::Held,
             Event::Decided(_, Admission::Denied, _) | Event::Barred(_) => MarkWhy::Denied,
+            Event::Decided(_, Admission::Removed, _) => MarkWhy::Removed,
             Event::SignedOut(_) => MarkWhy::SignedOut,
             Event::Over(OverWhy::Finished) => MarkWhy::Finished,
             Event::Over(OverWhy::TimeOver) => MarkWhy::TimeOver,
@@ -148,6 +152,12 @@ impl Room {
             Readiness::Ready => MarkKind::Ready,
             Readiness::Away => MarkKind::Away,
         };
+        // A page that says it without end does not fill the record.
+        match self.readiness_kept.iter_mut().find(|(whose, _)| *whose == id) {
+            Some((_, READINESS_MAX)) => return,
+            Some((_, count)) => *count += 1,
+            None => self.readiness_kept.push((id, 1)),
+        }
         self.keep(vec![Kept::Mark(Mark::of(kind, id, now))]);
     }
 

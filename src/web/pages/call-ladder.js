@@ -1,13 +1,14 @@
 // The ladder as a person meets it: what the line carries now and why, what they can ask for, how many
 // bytes it took, and what works without a picture: stills, text, voice notes, the telephone.
 import { t, locale } from './i18n.js';
-import { h, refill } from './ui.js';
+import { h, refill, say } from './ui.js';
 import { isBelow } from './rungs.js';
-import { still, record } from './side.js';
+import { still, record, jpegSize } from './side.js';
 import './ladder-words.js';
 
 const MEGA = 1_000_000;
 const LINES_MAX = 100;
+const STILL_PIXELS_MAX = 1280;
 
 export class Ladder {
   constructor(call) {
@@ -16,10 +17,8 @@ export class Ladder {
     this.why = h('p', { id: 'call-rung', class: 'call-rung', role: 'status', 'aria-live': 'polite', hidden: true });
     this.used = h('span', { id: 'call-bytes', data: { bytes: 0 } });
     this.saver = h('input', { id: 'data-saver', type: 'checkbox', checked: call.wish.saver, on: { change: ({ currentTarget }) => call.set({ saver: currentTarget.checked }) } });
-    this.picture = h('canvas', { id: 'remote-still', class: 'still', hidden: true, role: 'img', 'aria-label': t('rung.still') });
     this.talk = this.talkBox();
     this.phone = h('div', { id: 'call-phone', class: 'call-phone', hidden: true, role: 'group', 'aria-labelledby': 'call-phone-words' });
-    stage.tiles.node.after(this.picture);
     stage.under(this.why, this.phone, this.talk, h('div', { class: 'call-meter' }, h('label', { class: 'check', for: 'data-saver' }, this.saver, h('span', {}, t('rung.saver'))), this.used));
     this.count(0);
     this.timer = setInterval(() => this.sendStills(), 1000);
@@ -28,13 +27,18 @@ export class Ladder {
   stop() {
     clearInterval(this.timer);
     this.recording?.stop();
+    for (const line of this.log.children) forget(line);
   }
 
   get edges() { return [...this.call.edges.values()]; }
 
-  /** The worst of several connections is the one to be explained. */
+  /**
+   * The worst of several connections is the one to be explained; one over which no picture goes anyway,
+   * as an interpreter's, only when its voice is lost.
+   */
   get worst() {
-    return this.edges.reduce((worst, edge) => (!worst || isBelow(edge.ladder.rung, worst.ladder.rung) ? edge : worst), null);
+    const told = this.edges.filter(({ flow, ladder }) => flow.send.video || flow.receive.video || isBelow(ladder.rung, 'audio'));
+    return told.reduce((worst, edge) => (!worst || isBelow(edge.ladder.rung, worst.ladder.rung) ? edge : worst), null);
   }
 
   follow(edge) {
@@ -44,7 +48,7 @@ export class Ladder {
     const from = (kind, name, fn) => edge.addEventListener(name, ({ detail }) => { if (edge.flow.receive[kind]) fn(detail); });
     from('audio', 'side-text', (text) => this.write(this.name(edge), h('span', {}, text)));
     from('audio', 'side-note', (note) => this.write(this.name(edge), h('audio', { controls: true, src: URL.createObjectURL(note) })));
-    from('video', 'side-still', (picture) => this.show(picture));
+    from('video', 'side-still', (picture) => this.show(edge, picture));
     edge.addEventListener('side-open', () => this.draw());
   }
 
@@ -56,13 +60,23 @@ export class Ladder {
   wish(anew = false) {
     // A server that has started anew knows of no wish.
     if (anew) this.sent.clear();
-    const { voiceOnly, saver } = this.call.wish;
-    const [rung, why] = voiceOnly ? ['audio', 'asked'] : saver ? ['audio_stills', 'data_saver'] : ['video', 'asked'];
     for (const edge of this.edges) {
-      if ((this.sent.get(edge.id) ?? 'video/asked') === `${rung}/${why}`) continue;
-      this.sent.set(edge.id, `${rung}/${why}`);
-      this.call.signal.send('fallback', { rung, why }, { edge: edge.id });
+      const { rung, why } = this.wanted(edge);
+      if ((this.sent.get(edge.id) ?? 'video/asked') !== `${rung}/${why}`) this.tell(edge);
     }
+  }
+
+  /** Whoever has agreed to the telephone does not take that back by wishing what they wished before. */
+  wanted(edge) {
+    const { voiceOnly, saver } = this.call.wish;
+    if (edge.byPhone ?? edge.ladder.phone?.agreed?.includes(this.call.me)) return { rung: 'phone', why: 'asked' };
+    return voiceOnly ? { rung: 'audio', why: 'asked' } : saver ? { rung: 'audio_stills', why: 'data_saver' } : { rung: 'video', why: 'asked' };
+  }
+
+  tell(edge) {
+    const wanted = this.wanted(edge);
+    this.sent.set(edge.id, `${wanted.rung}/${wanted.why}`);
+    this.call.signal.send('fallback', wanted, { edge: edge.id });
   }
 
   /* What is to be said */
@@ -78,7 +92,6 @@ export class Ladder {
       this.told = words;
       this.why.textContent = words;
     }
-    this.picture.hidden = ladder?.rung !== 'audio_stills' || !this.picture.dataset.at;
     this.form.hidden = this.edges.length > 0 && !this.edges.some((edge) => edge.flow.send.audio);
     this.talk.hidden = !this.lines && !(ladder && isBelow(ladder.rung, 'audio_stills'));
     this.drawPhone(worst);
@@ -109,6 +122,7 @@ export class Ladder {
     if (mark === this.phoneMark) return;
     this.phoneMark = mark;
     this.phone.hidden = !phone && !byPhone;
+    if (this.phone.hidden) this.phoneWords = '';
     if (byPhone) this.call.dispatchEvent(new CustomEvent('phone'));
     if (this.phone.hidden) return;
     const agreed = phone?.agreed?.includes(this.call.me);
@@ -116,10 +130,15 @@ export class Ladder {
     const words = byPhone ? t(`rung.phone.${this.call.side === 'doctor' ? 'doctor' : 'agreed'}`)
       : agreed ? t('rung.phone.asked', { name: this.name(edge) })
         : others ? t('rung.phone.wanted', { name: this.name(edge) }) : t('rung.phone.proposed');
-    const ask = (rung) => () => this.call.signal.send('fallback', { rung, why: 'asked' }, { edge: edge.id });
+    // To stay means what one wished before, saving data as well.
+    const ask = (byPhone) => () => { edge.byPhone = byPhone; this.tell(edge); };
+    const focused = this.phone.contains(document.activeElement);
+    if (words !== this.phoneWords) say(words);
+    this.phoneWords = words;
     refill(this.phone, h('p', { id: 'call-phone-words' }, words), h('div', { class: 'row' },
-      !agreed && !byPhone && h('button', { type: 'button', id: 'phone-yes', class: 'primary', on: { click: ask('phone') } }, t('rung.phone.yes')),
-      (agreed || byPhone) && h('button', { type: 'button', id: 'phone-no', class: 'second', on: { click: ask(this.call.wish.voiceOnly ? 'audio' : 'video') } }, t('rung.phone.no'))));
+      !agreed && !byPhone && h('button', { type: 'button', id: 'phone-yes', class: 'primary', on: { click: ask(true) } }, t('rung.phone.yes')),
+      (agreed || byPhone) && h('button', { type: 'button', id: 'phone-no', class: 'second', on: { click: ask(false) } }, t('rung.phone.no'))));
+    if (focused) this.phone.querySelector('button')?.focus();
   }
 
   /* Stills */
@@ -135,14 +154,14 @@ export class Ladder {
     }
   }
 
-  async show(blob) {
-    const image = await createImageBitmap(blob).catch(() => null);
+  async show(edge, blob) {
+    // A few bytes may claim to be a huge picture: what it claims is read before it is opened.
+    const size = jpegSize(new Uint8Array(await blob.arrayBuffer()));
+    const image = size && Math.max(...size) <= STILL_PIXELS_MAX ? await createImageBitmap(blob).catch(() => null) : null;
     if (!image) return;
-    Object.assign(this.picture, { width: image.width, height: image.height });
-    this.picture.getContext('2d').drawImage(image, 0, 0);
+    this.call.stage.tiles.photo(edge.peer, image);
     image.close();
-    this.picture.dataset.at = Number(this.picture.dataset.at ?? 0) + 1;
-    this.draw();
+    this.call.draw();
   }
 
   /* Text and voice notes */
@@ -167,7 +186,10 @@ export class Ladder {
   write(who, what) {
     this.lines += 1;
     this.log.append(h('li', {}, who && h('strong', {}, `${who}: `), what));
-    while (this.log.children.length > LINES_MAX) this.log.firstChild.remove();
+    while (this.log.children.length > LINES_MAX) {
+      forget(this.log.firstChild);
+      this.log.firstChild.remove();
+    }
     this.log.scrollTop = this.log.scrollHeight;
     this.draw();
   }
@@ -186,4 +208,9 @@ export class Ladder {
     const given = await Promise.all(this.edges.map((edge) => edge.side?.give('note', bytes, type)));
     this.write(t('talk.me'), given.some(Boolean) ? h('audio', { controls: true, src: URL.createObjectURL(new Blob([bytes], { type })) }) : t('talk.lost'));
   }
+}
+
+/** The sound of a line is kept by the browser until it is told otherwise. */
+function forget(line) {
+  for (const { src } of line.querySelectorAll('audio')) URL.revokeObjectURL(src);
 }

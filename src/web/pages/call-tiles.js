@@ -10,7 +10,7 @@ export class Tiles {
     this.node = h('div', { id: 'tiles', class: 'tiles' });
   }
 
-  /** Draws who is there now: {id, name, role, stream, media, seen, still, note, beside: [names]}; `still`: the rung of the ladder lets no moving picture through. */
+  /** Draws who is there now: {id, name, role, stream, media, seen, still, stills, note, beside: [names]}; `still`: the rung of the ladder lets no moving picture through, `stills`: photos come instead. */
   draw(people) {
     for (const [id, tile] of this.known) {
       if (people.some((one) => one.id === id)) continue;
@@ -31,6 +31,9 @@ export class Tiles {
     return this.known.get(id);
   }
 
+  /** A photo in place of somebody's moving picture. */
+  photo(id, image) { this.known.get(id)?.photo(image); }
+
   /** Without a recent touch a phone may refuse to play sound; then one button asks for it. */
   play() { for (const { video } of this.known.values()) if (video.srcObject) this.playOne(video); }
 
@@ -45,15 +48,22 @@ class Tile {
   constructor(id, play) {
     this.play = play;
     this.video = h('video', { autoplay: true, playsInline: true });
+    this.picture = h('canvas', { class: 'still', hidden: true, role: 'img', 'aria-label': t('rung.still') });
     this.name = h('strong');
     this.part = h('span', { class: 'part' });
     this.muted = h('span', { class: 'muted', hidden: true }, t('call.muted'));
     this.note = h('p', { class: 'remote-note', hidden: true });
-    this.node = h('figure', { class: 'tile', data: { participant: id } }, this.video, this.note,
+    this.node = h('figure', { class: 'tile', data: { participant: id } }, this.video, this.picture, this.note,
       h('figcaption', {}, this.name, this.part, this.muted));
   }
 
-  draw({ name, role, stream, media, seen, still, note, beside }) {
+  photo(image) {
+    Object.assign(this.picture, { width: image.width, height: image.height });
+    this.picture.getContext('2d').drawImage(image, 0, 0);
+    this.picture.dataset.at = Number(this.picture.dataset.at ?? 0) + 1;
+  }
+
+  draw({ name, role, stream, media, seen, still, stills, note, beside }) {
     this.node.dataset.role = role;
     write(this.name, [name, ...beside].join(' + '));
     write(this.part, t(`role.${role}`));
@@ -63,6 +73,7 @@ class Tile {
     this.note.hidden = !dark;
     // The last frame of a camera that went off would look like a frozen person.
     this.video.classList.toggle('dark', dark || still === true);
+    this.picture.hidden = dark || !stills || !this.picture.dataset.at;
     this.node.classList.toggle('faceless', !seen);
     if (this.video.srcObject === (stream ?? null)) return;
     this.video.srcObject = stream ?? null;

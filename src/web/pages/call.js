@@ -260,7 +260,7 @@ export class Call extends EventTarget {
       const apart = (one.aside ?? false) !== aside;
       return {
         ...one, stream: edge?.state === 'down' ? null : edge?.stream, seen: edge?.flow.receive.video ?? true,
-        still: edge?.ladder.send.video === null,
+        still: edge?.ladder.send.video === null, stills: edge?.ladder.rung === 'audio_stills',
         note: apart ? t(aside ? 'call.apart' : 'call.aside') : one.state === 'reconnecting' ? t('call.silent') : '',
         beside: all.filter((other) => other.sits_with === one.id).map((other) => other.name),
       };
@@ -319,7 +319,8 @@ export class Call extends EventTarget {
     this.bytes.take(pc, now);
     const then = edge.measured;
     edge.measured = edge.up ? { pc, at: performance.now(), now, since: then?.pc === pc ? then.since : performance.now() } : null;
-    if (!edge.up || then?.pc !== pc) return undefined;
+    // Kept for later, a report would speak of a line that is another by then.
+    if (!edge.up || then?.pc !== pc || !this.signal.linked) return undefined;
     const sends = edge.ladder.send.audio_bps > 0 && this.roster.get(edge.peer)?.media?.audio === true;
     if (this.isDumb(edge, sends && now.audioPacketsReceived === then.now.audioPacketsReceived)) return edge.rebuild('silent');
     const quality = between(then.now, now, (performance.now() - then.at) / 1000, sends);

@@ -15,12 +15,16 @@ learn({
   'care.called_back': ['Пациенту перезвонили.', 'The patient was called back.'],
   'care.task.callback': ['Задача больнице: перезвонить до {until}. {owner}', 'The clinic’s task: call back before {until}. {owner}'],
   'care.task.interrupted': ['Приём прерван слишком долго. Задача больнице: решить до {until}. {owner}', 'The visit has been interrupted for too long. The clinic’s task: see to it before {until}. {owner}'],
+  'care.task.unseen': ['Пациент ждал, и приём не начался. Задача больнице: позвонить до {until}. {owner}', 'The patient waited and the visit did not begin. The clinic’s task: call them before {until}. {owner}'],
   'care.owner': ['Отвечает: {name}.', 'Answers for it: {name}.'],
   'care.owner.none': ['Отвечает регистратура.', 'The office answers for it.'],
 });
 
-/** `present()` says whether the patient is in the room now. `look()` asks anew. */
-export function careBox({ encounter, zone, present }) {
+/**
+ * `present()` says whether the patient is in the room now, `guest(id)` whether a participant is
+ * somebody else. `look()` asks anew.
+ */
+export function careBox({ encounter, zone, present, guest }) {
   const path = `/v1/encounters/${encounter}`;
   const said = h('p', { id: 'care-ring', role: 'status', hidden: true });
   const tasks = h('div', { id: 'care-tasks', class: 'stack' });
@@ -39,7 +43,7 @@ export function careBox({ encounter, zone, present }) {
 
   async function look() {
     const [rings, open] = await Promise.all([api.items(`${path}/rings`), api.items(api.query('/v1/tasks', { encounter }))]);
-    const [last] = rings;
+    const last = rings.find(({ participant }) => !guest(participant.id));
     state = last?.state ?? '';
     const text = last ? words(last) : '';
     said.hidden = !text;

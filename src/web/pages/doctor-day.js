@@ -8,6 +8,7 @@ import { clock, dayKey, shiftDay, startOfDay, longDay, namedDay, waitingFor, now
 const DAY_POLL_S = 10;
 const WAITING_POLL_S = 4;
 const INVITED_POLL_S = 30;
+const TASKS_POLL_S = 30;
 const MOVING = ['arrived', 'in-progress', 'onleave'];
 
 export async function day(state) {
@@ -20,8 +21,9 @@ export async function day(state) {
   const picker = h('input', { id: 'day', type: 'date', 'aria-label': t('day.date'), on: { change: () => picker.value && go(picker.value) } });
   const late = lateControl({ practitioner: state.me.practitioner, zone });
   const guests = h('section', { id: 'invitations', class: 'stack', hidden: true });
+  const duties = h('section', { id: 'my-tasks', class: 'stack', hidden: true });
   show(title,
-    guests,
+    guests, duties,
     h('section', { class: 'stack' }, h('h2', {}, t('day.waiting')), waiting),
     h('div', { class: 'spread' },
       h('h2', {}, t('day.appointments')),
@@ -68,7 +70,18 @@ export async function day(state) {
     const { invitation } = await import('./guest-visit.js');
     refill(guests, h('h2', {}, t('day.asked')), items.map(invitation));
   }, INVITED_POLL_S);
-  onLeave(() => { days.stop(); room.stop(); asked.stop(); });
+  let tasks = null;
+  const mine = poll(async () => {
+    const items = await api.items(api.query('/v1/tasks', { owner: state.me.account.id, limit: 100 }));
+    if (!tasks && items.length) {
+      const { taskList } = await import('./task-list.js');
+      tasks ??= taskList({ me: state.me, zone, again: () => mine.now(), visits: true });
+      refill(duties, h('h2', {}, t('day.tasks')), tasks.note, tasks.list);
+    }
+    tasks?.draw(items);
+    duties.hidden = !items.length && (tasks?.note.hidden ?? true);
+  }, TASKS_POLL_S);
+  onLeave(() => { days.stop(); room.stop(); asked.stop(); mine.stop(); });
 
   function go(next) {
     key = next;

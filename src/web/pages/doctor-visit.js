@@ -28,6 +28,10 @@ export async function visit(id, state) {
 /** Somebody may have a seat and not be there: the line is silent, or the page is in the background. */
 const looks = (one) => one?.state !== 'away' && one?.presence !== 'away';
 
+/** Whose place it is to be rung: the patient, or the feldsher who sits there for them. */
+const isPatient = ({ role }) => ['patient', 'feldsher'].includes(role);
+const INSIDE = ['admitted', 'connecting', 'connected', 'reconnecting'];
+
 class Room {
   constructor(id, { me, zone }) {
     Object.assign(this, { id, me, zone, call: null, gone: false });
@@ -56,7 +60,7 @@ class Room {
     this.line = h('p', { id: 'probe-line', class: 'hint', hidden: true });
     this.doorBox = h('section', { class: 'stack', hidden: true }, h('h2', {}, t('dv.waiting')), this.door, this.line);
     this.ends = h('div', { id: 'visit-ends', class: 'stack' });
-    this.care = careBox({ encounter: this.id, zone: this.zone, present: () => this.present() });
+    this.care = careBox({ encounter: this.id, zone: this.zone, present: () => this.present(), guest: (id) => this.isGuest(id) });
     this.chat = chatPanel({ encounter: this.id, side: 'doctor', zone: this.zone });
     this.consents = consentsCard({ encounter: this.id, zone: this.zone, side: 'doctor' });
     const { People } = await import('./people.js');
@@ -91,10 +95,15 @@ class Room {
 
   /* Who is missing, and what is written */
 
-  /** The patient waits or is in. */
+  /** The patient waits and looks, or is in: who is let in cannot be rung. */
   present() {
-    const there = [...(this.call?.roster.values() ?? [])].some((one) => one.role !== 'practitioner' && looks(one));
+    const there = [...(this.call?.roster.values() ?? [])].some((one) => isPatient(one) && (INSIDE.includes(one.state) || looks(one)));
     return there || Boolean(this.waits) || this.over || this.visit.can_join === false;
+  }
+
+  isGuest(id) {
+    const one = this.call?.roster.get(id);
+    return Boolean(one) && !isPatient(one);
   }
 
   attend() {
@@ -173,12 +182,12 @@ class Room {
     this.people.look(this.call?.roster).catch(() => {});
     const { items } = (await api.call('GET', `${this.path}/waiting-room`)).data;
     const others = items.filter((one) => one.role !== 'practitioner' && ['waiting', 'reconnecting', 'checking'].includes(one.state));
-    const inside = this.call ? [...this.call.roster.values()].filter((one) => one.role !== 'practitioner' && ['admitted', 'connecting', 'connected', 'reconnecting'].includes(one.state)) : [];
+    const inside = this.call ? [...this.call.roster.values()].filter((one) => one.role !== 'practitioner' && INSIDE.includes(one.state)) : [];
     const waiting = others.filter((one) => !inside.some((other) => other.id === one.id));
     const mark = JSON.stringify([waiting.map((one) => [one.id, one.state]), inside.map((one) => one.id)]);
     if (mark === this.doorMark) return;
     this.doorMark = mark;
-    this.waits = waiting.some((one) => looks(this.call?.roster.get(one.id)));
+    this.waits = waiting.some((one) => isPatient(one) && looks(this.call?.roster.get(one.id)));
     this.doorBox.hidden = !waiting.length;
     refill(this.door, waiting.map((one) => this.doorEntry(one)));
     this.inside = inside;

@@ -20,6 +20,7 @@ learn({
   'problem.note_empty': ['Пустое заключение подписать нельзя.', 'An empty note cannot be signed.'],
 
   'day.waiting': ['Комната ожидания', 'Waiting room'],
+  'day.tasks': ['За вами', 'Yours to do'],
   'day.asked': ['Вас ждут на приёме коллеги', 'You are asked to a colleague’s visit'],
   'day.nobody': ['Сейчас никто не ждёт.', 'Nobody is waiting.'],
   'day.since': ['ждёт с {time} ({long})', 'waiting since {time} ({long})'],

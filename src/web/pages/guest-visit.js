@@ -7,6 +7,7 @@ import { whenLine } from './patient-times.js';
 import './role-words.js';
 
 const SEAT = 'feldsher.seat.guest';
+const RINGING_POLL_S = 5;
 
 learn({
   'guest.title': ['Вас ждут на приёме', 'You are asked to join a visit'],
@@ -44,6 +45,9 @@ function lobby(first, note = '') {
   const place = h('div', { id: 'visit-state', class: 'stack', 'aria-live': 'polite' });
   show(h('h1', {}, t('guest.title')), note && h('p', { id: 'visit-left', class: 'good', role: 'status' }, note), card(first), problemBox(), place);
   let drawn = '';
+  let rung = null;
+  let current = first;
+  bell(first, () => enter(current)).then((made) => { if (place.isConnected) { rung = made; place.before(made.node); made.draw(current); } }, () => {});
   const draw = (visit) => {
     const state = isOver(visit) ? 'over' : visit.sits_with ? 'beside' : visit.locked && visit.state === 'invited' ? 'locked' : visit.can_join ? 'open' : visit.reason;
     if (drawn === state) return;
@@ -62,10 +66,18 @@ function lobby(first, note = '') {
   const watch = poll(async () => {
     const visit = await asked(first.encounter.id).catch((error) => (error.status === 404 ? null : Promise.reject(error)));
     if (!visit) return gone();
+    current = visit;
     draw(visit);
+    rung?.draw(visit);
     return visit.poll_after;
   }, 15);
-  onLeave(() => watch.stop());
+  onLeave(() => { watch.stop(); rung?.quiet(); });
+}
+
+/** Being rung; fetched when the visit is open on the screen. */
+async function bell(visit, answer) {
+  const { ringCard } = await import('./ringing.js');
+  return ringCard({ zone: visit.time_zone, answer, guest: true });
 }
 
 function gone() {
@@ -74,23 +86,43 @@ function gone() {
 }
 
 async function enter(visit) {
-  const { Call, openMedia } = await import('./call.js');
+  let left = false;
+  onLeave(() => { left = true; });
+  const { Call, openMedia, stopMedia } = await import('./call.js');
   const kept = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
   const id = visit.encounter.id;
   // Who only listens is not asked for a camera, and an interpreter only for the voice.
   const silent = visit.role === 'trainee';
   const wish = { mic: !silent, camera: true, voiceOnly: silent || visit.role === 'interpreter', ...(kept?.encounter === id ? kept.wish : {}) };
   const { stream, problem } = silent ? { stream: new MediaStream(), problem: null } : await openMedia({ video: !wish.voiceOnly });
+  if (left) return stopMedia(stream);
   const call = new Call({ encounter: id, side: 'guest', zone: visit.time_zone, media: { ...wish, stream } });
-  show(h('h1', { class: 'unseen' }, t('guest.title')),
+  const calls = h('div', {});
+  show(h('h1', { class: 'unseen' }, t('guest.title')), calls, problemBox(),
     problem === 'nomic' && h('p', { id: 'device-problem', class: 'banner' }, t('check.nomic')), call.stage.node);
   document.body.classList.add('in-call');
+  let rung = null;
+  const look = async () => rung?.draw(await asked(id));
+  const answer = async (ring) => {
+    await api.post(`/v1/encounters/${id}/rings/${ring.id}/answer`);
+    await look();
+  };
+  bell(visit, answer).then((made) => { if (calls.isConnected) { rung = made; calls.replaceWith(made.node); return look(); } return undefined; }).catch(() => {});
+  // What follows a ring is not said on the socket to a guest: while it rings one asks.
+  const ringing = poll(async () => { if (rung && !rung.node.hidden) await look(); }, RINGING_POLL_S);
+  const looked = () => rung?.looked();
+  document.addEventListener('visibilitychange', looked);
   onLeave(() => {
     document.body.classList.remove('in-call');
+    document.removeEventListener('visibilitychange', looked);
+    ringing.stop();
+    rung?.quiet();
     call.finish('left-screen');
   });
+  call.addEventListener('news', ({ detail }) => { if (detail === 'ringing') look().catch(() => {}); });
   call.addEventListener('over', ({ detail }) => over(visit, detail));
   call.start();
+  return undefined;
 }
 
 async function over(visit, { why, error }) {

@@ -1,6 +1,6 @@
 // The visit as the patient lives it: wait for the hour, check the devices, wait for the doctor, talk, read.
 import { t } from './i18n.js';
-import { $, show, h, refill, button, busy, problemBox, poll, onLeave, words, say } from './ui.js';
+import { $, show, h, refill, button, busy, problemBox, tell, poll, onLeave, words, say } from './ui.js';
 import * as api from './api.js';
 import { namedDay, clock, dayKey, now, trustServerTime } from './time.js';
 import { whenLine } from './patient-times.js';
@@ -176,27 +176,61 @@ async function check(visit) {
 
 /** `media` is null when a reloaded page comes back: then the devices are opened again without a question. */
 async function enter(visit, media) {
+  let gone = false;
   show(h('h1', { class: 'unseen' }, t('visit.title')), h('p', { class: 'loading', 'aria-busy': 'true' }, t('visit.preparing')));
-  const { Call, openMedia } = await loadCall();
-  const kept = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
-  const wish = media ? { mic: true, camera: true, voiceOnly: media.voiceOnly } : { voiceOnly: false, ...kept?.wish };
-  const stream = media?.stream ?? (await openMedia({ video: !wish.voiceOnly })).stream;
-  const call = new Call({ encounter: visit.id, side: 'patient', zone: visit.time_zone, appointment: visit.appointment?.id, media: { ...wish, stream } });
+  onLeave(() => { gone = true; });
+  try {
+    const { Call, openMedia, stopMedia } = await loadCall();
+    const kept = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
+    const wish = media ? { mic: true, camera: true, voiceOnly: media.voiceOnly } : { voiceOnly: false, ...kept?.wish };
+    const stream = media?.stream ?? (gone ? null : (await openMedia({ video: !wish.voiceOnly })).stream);
+    if (gone) return stopMedia(stream);
+    return sit(visit, new Call({ encounter: visit.id, side: 'patient', zone: visit.time_zone, appointment: visit.appointment?.id, media: { ...wish, stream } }));
+  } catch (error) {
+    // On a bad line the code of the call may not arrive: nobody waits for it with the camera on.
+    for (const track of media?.stream?.getTracks() ?? []) track.stop();
+    if (gone) return undefined;
+    lobby(visit);
+    const problem = $('#problem');
+    return problem && tell(problem, error);
+  }
+}
+
+/** The call comes first; what stands beside it comes when the line lets it. */
+function sit(visit, call) {
+  const calls = h('div', {});
+  const beside = h('div', {});
+  show(h('h1', { class: 'unseen' }, t('visit.title')), calls, problemBox(), call.stage.node, beside);
+  document.body.classList.add('in-call');
+  let caring = null;
+  let cared = null;
   const ask = api.watched(`/v1/encounters/${visit.id}/waiting`);
-  const cared = await care(visit, async (ring) => {
+  const answer = async (ring) => {
     await api.post(`/v1/encounters/${visit.id}/rings/${ring.id}/answer`);
     cared.draw(await ask());
-  });
-  show(h('h1', { class: 'unseen' }, t('visit.title')), cared.ring.node, problemBox(), call.stage.node, cared.chat.node);
-  document.body.classList.add('in-call');
+  };
+  const cares = () => {
+    caring ??= care(visit, answer).then((parts) => {
+      cared = parts;
+      calls.replaceWith(parts.ring.node);
+      beside.replaceWith(parts.chat.node);
+    }, (error) => { caring = null; throw error; });
+    return caring;
+  };
   // The socket says that there is something; where it is silent, a slow look finds it.
-  const news = poll(async () => cared.draw(await ask()), CARE_POLL_S);
+  const news = poll(async () => {
+    await cares();
+    if (!call.over) cared.draw(await ask());
+  }, CARE_POLL_S);
+  const looked = () => cared?.ring.looked();
+  document.addEventListener('visibilitychange', looked);
   call.addEventListener('news', () => news.now());
   call.addEventListener('state', ({ detail }) => call.stage.node.classList.toggle('lobby', detail.startsWith('waiting')));
   onLeave(() => {
     document.body.classList.remove('in-call');
+    document.removeEventListener('visibilitychange', looked);
     news.stop();
-    cared.ring.quiet();
+    cared?.ring.quiet();
     call.finish('left-screen');
   });
   call.addEventListener('over', ({ detail }) => over(visit, detail));
@@ -234,7 +268,7 @@ function ended(visit) {
     visit.outcome === 'converted_to_phone' && h('p', { class: 'banner', id: 'by-phone' }, t('visit.phone')),
     place,
     h('a', { class: 'button second', href: '#/', id: 'to-home' }, t('visit.home')));
-  if (passed && !cancelled) refill(place, h('p', { class: 'lead' }, t('visit.passed.hint')));
+  if (passed && !cancelled) refill(place, h('p', { class: 'lead' }, t(visit.status === 'arrived' ? 'visit.unseen.hint' : 'visit.passed.hint')));
   if (cancelled || passed) return;
   refill(place, h('p', { class: 'lead' }, t('visit.over.hint')));
   const look = poll(async () => {

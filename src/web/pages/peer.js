@@ -32,7 +32,8 @@ export class Edge extends EventTarget {
 
   /** Signals are handled strictly one after another: an offer must not overtake an answer. */
   inTurn(fn) {
-    this.work = this.work.then(fn).catch((error) => {
+    // What was still to be done when the edge was closed would build a connection that nobody closes.
+    this.work = this.work.then(() => (this.state === 'down' ? undefined : fn())).catch((error) => {
       if (this.pc) this.emit('trouble', error);
       this.later(PATIENCE_MS);
     });

@@ -1,5 +1,8 @@
 // Numbers of a running connection: for the doctor's record, for the voice-first hint, for tests.
 
+// What the far side says of what it gets stays as it was when nothing is sent any more: it is news for so long.
+const TOLD_MS = 10_000;
+
 /** Totals since the connection began. */
 export async function totals(pc) {
   const sum = {
@@ -8,6 +11,7 @@ export async function totals(pc) {
   };
   if (!pc) return sum;
   const report = await pc.getStats();
+  const newest = Math.max(...[...report.values()].map(({ timestamp }) => timestamp));
   for (const stat of report.values()) {
     if (stat.type === 'inbound-rtp') {
       sum.packetsReceived += stat.packetsReceived ?? 0;
@@ -21,7 +25,7 @@ export async function totals(pc) {
       sum.bytesSent += stat.bytesSent ?? 0;
       sum.framesEncoded += stat.framesEncoded ?? 0;
       if (stat.kind === 'audio') sum.audioPacketsSent += stat.packetsSent ?? 0;
-    } else if (stat.type === 'remote-inbound-rtp') {
+    } else if (stat.type === 'remote-inbound-rtp' && newest - stat.timestamp < TOLD_MS) {
       sum.remoteLoss = Math.max(sum.remoteLoss, stat.fractionLost ?? 0);
       if (stat.roundTripTime) sum.rtt = stat.roundTripTime * 1000;
     } else if (stat.type === 'transport') {

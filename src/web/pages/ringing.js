@@ -11,6 +11,7 @@ learn({
   'ring.answer': ['Ответить', 'Answer'],
   'ring.missed': ['Врач вызывал вас в {at}. Войдите до {until}, или больница вам перезвонит.', 'The doctor called you at {at}. Come in before {until}, or the clinic calls you back.'],
   'ring.callback': ['Врач вызывал вас в {at}. Больница вам перезвонит; можно и войти самим.', 'The doctor called you at {at}. The clinic will call you back; you can also come in yourself.'],
+  'ring.guest': ['Врач вызывал вас в {at}. Войдите, пока приём идёт.', 'The doctor called you at {at}. Come in while the visit goes on.'],
   'ring.callback.plain': ['Больница вам перезвонит.', 'The clinic will call you back.'],
   'ring.interrupted': ['Приём прервался, но не закончен. Больница об этом знает. Можно вернуться, пока комната открыта.', 'The visit was cut off, but it is not over. The clinic knows. You can come back while the room is open.'],
 });
@@ -56,20 +57,23 @@ class Bell {
 }
 
 /** A card that is filled with each answer of `waiting`. `answer(ring)` is what coming means here. */
-export function ringCard({ zone, answer }) {
+export function ringCard({ zone, answer, guest = false }) {
   const bell = new Bell();
   const node = h('div', { id: 'ring-card', class: 'stack', role: 'alert', hidden: true });
   let drawn = '';
   const quiet = () => bell.stop();
+  let ringing = null;
 
   function draw({ ring, tasks = [] }) {
-    const callback = tasks.some((one) => one.code === 'callback');
+    const callback = tasks.some((one) => ['callback', 'unseen'].includes(one.code));
     const interrupted = tasks.some((one) => one.code === 'interrupted');
     const state = ring?.state === 'ringing' ? 'ringing'
       : callback ? 'callback' : interrupted ? 'interrupted' : ring?.state === 'no_answer' && ring.due_at ? 'missed' : '';
-    const mark = `${state} ${ring?.id ?? ''} ${ring?.due_at ?? ''}`;
+    // While it rings the card stays what it is, with the focus on its button.
+    const mark = `${state} ${ring?.id ?? ''} ${state === 'ringing' ? '' : ring?.due_at ?? ''}`;
     if (mark === drawn) return;
     drawn = mark;
+    ringing = state === 'ringing' ? ring : null;
     node.hidden = !state;
     node.dataset.state = state;
     if (state !== 'ringing') bell.stop();
@@ -79,17 +83,30 @@ export function ringCard({ zone, answer }) {
       refill(node, h('div', { class: 'card live ringing' }, h('p', { class: 'lead' }, t('ring.now')),
         button('answer-ring', t('ring.answer'), (event) => busy(event.currentTarget, async () => {
           bell.stop();
-          await answer(ring);
+          try {
+            await answer(ring);
+          } catch (error) {
+            if (node.dataset.state === 'ringing') bell.start();
+            throw error;
+          }
         }))));
       say(t('ring.now'));
       return;
     }
     const at = ring && clock(ring.rung_at, zone);
-    const words = state === 'missed' ? t('ring.missed', { at, until: clock(ring.due_at, zone) })
+    const words = state === 'missed' ? t(guest ? 'ring.guest' : 'ring.missed', { at, until: clock(ring.due_at, zone) })
       : state === 'interrupted' ? t('ring.interrupted')
         : ring?.state === 'no_answer' ? t('ring.callback', { at }) : t('ring.callback.plain');
     refill(node, h('p', { id: 'ring-words', class: 'banner' }, words));
   }
 
-  return { node, draw, quiet };
+  /** Whoever looks at the page of a visit they sit in is there: no press is needed. */
+  const looked = async () => {
+    if (document.hidden || !ringing) return;
+    const ring = ringing;
+    ringing = null;
+    await answer(ring).catch(() => { ringing ??= ring; });
+  };
+
+  return { node, draw, quiet, looked };
 }

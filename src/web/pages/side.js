@@ -86,6 +86,19 @@ export async function still(video) {
   return null;
 }
 
+/** How wide and how high a JPEG says that it is, without opening it; null when it does not say so. */
+export function jpegSize(bytes) {
+  if (bytes[0] !== 0xff || bytes[1] !== 0xd8) return null;
+  const two = (at) => bytes[at] * 256 + bytes[at + 1];
+  for (let at = 2; at + 9 < bytes.length; at += 2 + two(at + 2)) {
+    const mark = bytes[at + 1];
+    if (bytes[at] !== 0xff || mark === 0xda) return null;
+    // The heads of frames are C0 to CF; C4, C8 and CC are tables.
+    if (mark >= 0xc0 && mark <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(mark)) return [two(at + 7), two(at + 5)];
+  }
+  return null;
+}
+
 /** Records a voice note of at most half a minute; `stop` ends it earlier, `done` answers its bytes and type. */
 export function record(track) {
   const recorder = new MediaRecorder(new MediaStream([track.clone()]), { audioBitsPerSecond: 16_000 });

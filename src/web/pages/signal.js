@@ -12,7 +12,10 @@ const OPEN_MS = 8000;
 const ANSWER_MS = 3000;
 const FRESH_MS = 1500;
 const ACK_MS = 1000;
-const QUEUE_MAX = 64;
+// Below what the server takes at once, with room for what is said when the seat is back.
+const QUEUE_MAX = 40;
+// Of these only the newest word counts.
+const STATES = new Set(['presence', 'media_state', 'fallback']);
 const CUT = 4000;
 // A socket that ends so soon has been cut by something on the way; after two of them HTTP is tried.
 const YOUNG_MS = 20_000;
@@ -241,8 +244,10 @@ export class Signal extends EventTarget {
   /** Sends now, or keeps a few messages for the moment the seat is back. */
   send(t, body = {}, extra = {}) {
     const message = { t, ...extra, body };
-    if (this.linked) this.raw(message);
-    else if (this.queue.length < QUEUE_MAX) this.queue.push(message);
+    if (this.linked) { this.raw(message); return; }
+    if (STATES.has(t)) this.queue = this.queue.filter((one) => one.t !== t || one.edge !== message.edge);
+    // Whoever leaves must not be waited for.
+    if (this.queue.length < QUEUE_MAX || t === 'leave') this.queue.push(message);
   }
 
   flush() {

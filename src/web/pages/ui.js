@@ -27,6 +27,14 @@ export function refill(node, ...kids) {
   return put(node, ...kids);
 }
 
+/** Puts rows into a list and moves only those that must move; the focus stays where it is. */
+export function arrange(list, rows) {
+  const focused = document.activeElement;
+  for (const node of [...list.children]) if (!rows.includes(node)) node.remove();
+  rows.forEach((node, at) => { if (list.children[at] !== node) list.insertBefore(node, list.children[at] ?? null); });
+  if (document.activeElement !== focused && list.contains(focused)) focused.focus();
+}
+
 export const $ = (selector, root = document) => root.querySelector(selector);
 
 let leaving = [];

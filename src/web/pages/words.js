@@ -144,6 +144,7 @@ learn({
   'visit.confirm': ['Подтвердить запись', 'Confirm the booking'],
   'visit.passed': ['Время этого приёма прошло', 'The time of this visit has passed'],
   'visit.passed.hint': ['Приём не начался. Запишитесь на другое время или позвоните в клинику.', 'The visit did not begin. Book another time, or phone the clinic.'],
+  'visit.unseen.hint': ['Вы ждали, а приём не начался. Больница позвонит вам.', 'You waited and the visit did not begin. The clinic will call you.'],
   'visit.over': ['Приём закончен', 'The visit is over'],
   'visit.over.hint': ['Заключение появится здесь, когда врач его подпишет.', 'The note will appear here once the doctor has signed it.'],
   'visit.cancelled': ['Этот приём отменён или не состоялся', 'This visit was cancelled or did not take place'],

@@ -463,10 +463,7 @@ pub fn rows() -> Vec<Row> {
             .body(|_| found())
             .may(PROBERS)
             .see(&[Doctor, Registrar, Chief]),
-        row("GET", "/v1/encounters/{id}/calls")
-            .of("live")
-            .may(&[Asha, Doctor, Registrar, Chief])
-            .see(&[Feldsher]),
+        row("GET", "/v1/encounters/{id}/calls").of("live").may(VISIBLE),
         row("POST", "/v1/encounters/{id}/rings")
             .of("live")
             .body(decide)

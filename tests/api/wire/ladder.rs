@@ -1,7 +1,8 @@
 //! The media ladder over the wire, and the record that is left of a call.
 
 use chrono::TimeDelta;
-use feldsher::call::record::ledger;
+use feldsher::call::record::{Kept, Mark, MarkKind, ledger};
+use feldsher::encounter::ParticipantId;
 use serde_json::{Value, json};
 
 use super::{Call, call, describe, tick, visit, written};
@@ -257,5 +258,63 @@ on_both! {
         feldsher::base::retention::sweep(&world.house.app).await;
         assert_eq!(count("call_minutes"), 0);
         assert!(count("call_marks") >= marks, "they belong to the visit");
+    }
+}
+
+on_both! {
+    async fn what_a_page_says_too_often_hides_nothing_and_a_row_that_cannot_be_written_takes_no_other(world: World) {
+        let mut call = call(world).await;
+        describe(&mut call).await;
+        both_report(world, &mut call, 0.0).await;
+        let (visit, now) = (call.visit.parse().unwrap(), world.house.now());
+        let ledger = &world.house.app.rooms.ledger;
+        let asha: ParticipantId = call.asha.id.parse().unwrap();
+        let nobody = ParticipantId(uuid::Uuid::from_u128(7));
+        // Long before the talk, so that they would come first.
+        for second in 0..2500 {
+            let at = now.minus(TimeDelta::seconds(3000 - second));
+            ledger.keep(visit, Kept::Mark(Mark::of(MarkKind::Away, asha, at)));
+            if second == 1200 {
+                ledger.keep(visit, Kept::Mark(Mark::of(MarkKind::Away, nobody, at)));
+            }
+        }
+        let shown = record(world, &world.doctor.client, &call.visit).await;
+        assert_eq!(shown["edges"].as_array().unwrap().len(), 1);
+        assert_eq!(shown["edges"][0]["up"].as_array().unwrap().len(), 1, "the talk is there");
+        let kept = world.house.count("SELECT count(*) AS n FROM call_marks WHERE kind = 'away'");
+        assert_eq!(kept, 2500, "all but the one of nobody");
+        assert_eq!(person(&shown, "patient")["marks"].as_array().unwrap().len(), 2001);
+    }
+}
+
+on_both! {
+    async fn a_minute_with_two_connections_has_one_row_that_is_shown_once(world: World) {
+        let mut call = call(world).await;
+        describe(&mut call).await;
+        world.house.advance(TimeDelta::seconds(5));
+        for _ in 0..3 {
+            both_report(world, &mut call, 0.0).await;
+        }
+        // Back to wait and in again, all in one minute: the edge ends and begins anew.
+        for what in ["hold", "admit"] {
+            call.doctor.say(what, json!({"participant": call.asha.id})).await;
+            tick(world);
+        }
+        call.doctors = Edge::of(&call.doctor.hear_of("negotiate").await);
+        call.ashas = Edge::of(&call.asha.hear_of("negotiate").await);
+        for _ in 0..3 {
+            both_report(world, &mut call, 0.0).await;
+        }
+        call.asha.say("leave", json!({})).await;
+        call.asha.closed().await;
+        written(world, "left", 1).await;
+        let shown = record(world, &world.doctor.client, &call.visit).await;
+        let edges = shown["edges"].as_array().unwrap();
+        let minutes: Vec<&Value> =
+            edges.iter().flat_map(|edge| edge["minutes"].as_array().unwrap()).collect();
+        let of_both: i64 = minutes.iter().map(|minute| minute["reports"].as_i64().unwrap()).sum();
+        assert_eq!((edges.len(), of_both), (2, 12), "{minutes:?}");
+        let received: i64 = minutes.iter().map(|minute| minute["received"].as_i64().unwrap()).sum();
+        assert_eq!(received, 12 * 2000);
     }
 }

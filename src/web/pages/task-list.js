@@ -1,0 +1,129 @@
+// Tasks as rows: take one, call, say how it ended. The office sees its clinic's, a doctor their own.
+import { t, learn } from './i18n.js';
+import { $, h, put, refill, arrange, busy, say } from './ui.js';
+import * as api from './api.js';
+import { clock, dayKey, longDay, now } from './time.js';
+
+const CALLED = [['reached'], ['not_reached'], ['moved'], ['deferred']];
+const OUTCOMES = {
+  callback: CALLED,
+  interrupted: [['reached', 'phone'], ['deferred', 'deferred'], ['not_reached'], ['moved'], ['reached']],
+  unseen: CALLED,
+};
+
+learn({
+  'tasks.title': ['Задачи', 'Tasks'],
+  'tasks.code.callback': ['Перезвонить', 'Call back'],
+  'tasks.code.interrupted': ['Приём прервался', 'Visit broke off'],
+  'tasks.code.unseen': ['Ждал(а), и приём не начался', 'Waited, and the visit did not begin'],
+  'tasks.why.no_answer': ['не ответил(а) на вызов', 'did not answer'],
+  'tasks.why.no_telephone': ['не ответил(а), SMS отправить некуда', 'did not answer, and there is no number for a text'],
+  'tasks.why.interrupted': ['давно не на связи', 'not connected for a while'],
+  'tasks.why.door_closed': ['комната закрылась', 'the room has closed'],
+  'tasks.due': ['до {time}', 'before {time}'],
+  'tasks.late': ['просрочено с {time}', 'overdue since {time}'],
+  'tasks.with': ['Врач: {name}', 'Doctor: {name}'],
+  'tasks.owner': ['Отвечает: {name}', 'Answers for it: {name}'],
+  'tasks.owner.none': ['Пока никто не взял', 'Nobody has taken it yet'],
+  'tasks.attempts': ['не дозвонились: {n}', 'not reached: {n}'],
+  'tasks.take': ['Беру', 'I take it'],
+  'tasks.over': ['Забрать себе', 'Take over'],
+  'tasks.phone': ['Телефон', 'Telephone'],
+  'tasks.phone.none': ['Телефона нет', 'No telephone'],
+  'tasks.visit': ['К приёму', 'To the visit'],
+  'tasks.how': ['Чем кончилось?', 'How did it go?'],
+  'tasks.reached': ['Дозвонились', 'Reached'],
+  'tasks.reached.phone': ['Приём прошёл по телефону', 'The visit took place by phone'],
+  'tasks.not_reached': ['Не дозвонились, повторить позже', 'Not reached, again later'],
+  'tasks.moved': ['Перенесли на другое время', 'Moved to another time'],
+  'tasks.deferred': ['Врач ответит письменно', 'The doctor will answer in writing'],
+  'tasks.deferred.deferred': ['Закончить: врач ответит письменно', 'End it: the doctor will answer in writing'],
+  'tasks.done': ['Готово: {patient}', 'Done: {patient}'],
+  'tasks.later': ['{patient}: напомним в {time}', '{patient}: again at {time}'],
+});
+
+/** `again()` asks for the tasks anew; with `visits` a row leads to its visit. */
+export function taskList({ me, zone, again, visits = false }) {
+  const list = h('ul', { id: 'tasks', class: 'list', 'aria-label': t('tasks.title') });
+  const note = h('p', { id: 'tasks-note', class: 'good', role: 'status', tabindex: '-1', hidden: true });
+  let drawn = new Map();
+
+  /** Rows that say the same as before stay what they are, with the focus and an open question in them. */
+  function draw(found) {
+    const [held] = [...drawn].find(([, { node }]) => node.contains(document.activeElement)) ?? [];
+    const before = drawn;
+    drawn = new Map(found.map((task) => {
+      const mark = JSON.stringify([task, now() > Date.parse(task.due_at)]);
+      const old = before.get(task.id);
+      return [task.id, old?.mark === mark ? old : { mark, node: row(task) }];
+    }));
+    arrange(list, [...drawn.values()].map(({ node }) => node));
+    if (held && drawn.get(held) !== before.get(held)) focus(held);
+  }
+
+  /** What was pressed is another button by now: the row it stood in keeps the focus. */
+  function focus(id) { drawn.get(id)?.node.querySelector('button')?.focus(); }
+
+  function when(instant) {
+    return dayKey(instant, zone) === dayKey(now(), zone) ? clock(instant, zone) : `${longDay(instant, zone)}, ${clock(instant, zone)}`;
+  }
+
+  function row(task) {
+    const late = now() > Date.parse(task.due_at);
+    const mine = task.owner?.id === me.account.id;
+    const acts = h('div', { class: 'row' });
+    const path = `/v1/tasks/${task.id}`;
+    const take = (over) => async (event) => {
+      await busy(event.currentTarget, async () => { await api.post(`${path}/take`, { over }); await again(); });
+      focus(task.id);
+    };
+    const taken = task.status !== 'requested';
+    if (!mine || !taken) {
+      put(acts, h('button', { type: 'button', class: 'primary take', on: { click: take(taken) } }, t(taken ? 'tasks.over' : 'tasks.take')));
+    }
+    if (mine && taken) put(acts, ends(task));
+    const phone = h('span', {});
+    put(acts, h('button', { type: 'button', class: 'quiet phone', on: { click: (event) => busy(event.currentTarget, async () => {
+      const patient = await api.get(`/v1/patients/${task.for.id}`);
+      refill(phone, patient.phone ? h('a', { href: `tel:${patient.phone}` }, patient.phone) : t('tasks.phone.none'));
+    }) } }, t('tasks.phone')), phone);
+    if (visits) put(acts, h('a', { class: 'button quiet', href: `#/visit/${task.focus.id}` }, t('tasks.visit')));
+    return h('li', { class: `entry task ${late ? 'waiting' : ''}`, data: { task: task.id, code: task.code, status: task.status } },
+      h('time', {}, clock(task.due_at, zone)),
+      h('div', {},
+        h('p', {}, h('strong', {}, task.for.name), ` · ${t(`tasks.code.${task.code}`)}`),
+        h('p', { class: 'hint' }, [t(`tasks.why.${task.why}`), t(late ? 'tasks.late' : 'tasks.due', { time: when(task.due_at) }),
+          t('tasks.with', { name: task.practitioner.name }),
+          task.owner ? t('tasks.owner', { name: task.owner.name }) : t('tasks.owner.none'),
+          task.attempts ? t('tasks.attempts', { n: task.attempts }) : ''].filter(Boolean).join(' · '))),
+      acts);
+  }
+
+  function ends(task) {
+    const place = h('div', { class: 'asking' });
+    const rest = () => refill(place, h('button', { type: 'button', class: 'primary how', on: { click: ask } }, t('tasks.how')));
+    const ask = () => {
+      const choices = OUTCOMES[task.code].map(([outcome, convert]) => h('button', {
+        type: 'button', class: 'second', data: { outcome, ...(convert ? { convert } : {}) },
+        on: { click: (event) => busy(event.currentTarget, () => end(task, outcome, convert)) },
+      }, t(`tasks.${outcome}${convert ? `.${convert}` : ''}`)));
+      refill(place, h('p', { class: 'question' }, t('tasks.how')), h('div', { class: 'row' }, choices,
+        h('button', { type: 'button', class: 'quiet', on: { click: () => { rest(); place.firstChild.focus(); } } }, t('no'))));
+      $('button', place).focus();
+    };
+    rest();
+    return place;
+  }
+
+  async function end(task, outcome, convert) {
+    const done = await api.post(`/v1/tasks/${task.id}/complete`, { outcome, ...(convert ? { convert } : {}) });
+    const values = { patient: task.for.name, time: when(done.due_at) };
+    note.textContent = t(outcome === 'not_reached' ? 'tasks.later' : 'tasks.done', values);
+    note.hidden = false;
+    await again();
+    note.focus();
+    say(note.textContent);
+  }
+
+  return { list, note, draw, when };
+}
