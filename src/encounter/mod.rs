@@ -1,6 +1,8 @@
 //! The visit itself: who is here, who may come in, how it ends.
 
 pub mod admission;
+pub mod claim;
+pub mod claimable;
 pub mod delay;
 pub mod door;
 pub mod finish;
