@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 
 use crate::access::table::Action;
 use crate::appointment::{
-    Appointment, AppointmentId, CancellationCode, NoshowCause, Row, check_reason, find_row, lock, occupy,
-    sealed, show,
+    Appointment, AppointmentId, CancellationCode, NoshowCause, Row, check_reason, find_row, lock,
+    occupy, sealed, show,
 };
 use crate::base::error::Error;
 use crate::base::problem;

@@ -141,9 +141,10 @@ fn why_not(tx: &mut Tx, me: &PractitionerRow, id: EncounterId) -> Result<Error, 
     let is_in = people.iter().any(|one| {
         one.role != ParticipantRole::Practitioner && one.state == ParticipantState::Admitted
     });
+    let taken = handover::last_handover(tx, row.appointment_id)?.is_some();
     let with_somebody = match row.status {
         EncounterStatus::InProgress | EncounterStatus::Onleave => true,
-        EncounterStatus::Arrived => is_in || row.practitioner_id == me.id,
+        EncounterStatus::Arrived => is_in || taken || row.practitioner_id == me.id,
         EncounterStatus::Planned | EncounterStatus::Finished | EncounterStatus::Cancelled => false,
     };
     Ok(Error::from(if with_somebody { &problem::ALREADY_TAKEN } else { &problem::BAD_STATE }))

@@ -39,6 +39,10 @@ const VISITS_MAX: i64 = 100;
 /// Whose visit was to begin longer ago than this does not wait any more, in hours.
 const WAIT_HOURS_MAX: i64 = 24;
 
+/// Whoever is so little late has not stayed away, in minutes; nor whoever has just taken somebody
+/// and is on the way to them.
+const ON_THE_WAY_MINUTES: i64 = 3;
+
 text_enum!(
     /// Why somebody's own practitioner does not see them.
     Because {
@@ -48,7 +52,7 @@ text_enum!(
         Absent = "absent",
         /// They have said that they are late.
         Late = "late",
-        /// They have not come.
+        /// They have not come, and it is some minutes past the time.
         NotHere = "not_here",
     }
 );
@@ -154,7 +158,8 @@ pub(super) fn find(tx: &mut Tx, me: &PractitionerRow) -> Result<Claimable, Error
         let people: Vec<ParticipantRow> =
             people.iter().filter(|one| one.encounter_id == id).cloned().collect();
         let Some(patient) = who_waits(&people).filter(|_| is_open) else { continue };
-        let Some(because) = busy.because(practitioner.0, &people) else { continue };
+        let past = tx.now.since(times.0);
+        let Some(because) = busy.because(practitioner.0, &people, past) else { continue };
         items.push(Unseen {
             encounter: Reference { id },
             start: times.0,
@@ -232,9 +237,14 @@ impl Busy {
         })
     }
 
-    /// Why somebody's own practitioner does not see them; `None` when that one is there, and with
-    /// nobody else.
-    fn because(&self, own: PractitionerId, people: &[ParticipantRow]) -> Option<Because> {
+    /// Why somebody's own practitioner does not see them, so long past their time; `None` when that
+    /// one is there, and with nobody else, or may be on the way.
+    fn because(
+        &self,
+        own: PractitionerId,
+        people: &[ParticipantRow],
+        past: TimeDelta,
+    ) -> Option<Because> {
         let is_there = people.iter().any(|one| {
             one.role == ParticipantRole::Practitioner && one.state == ParticipantState::Admitted
         });
@@ -244,12 +254,12 @@ impl Busy {
         if is_there {
             return None;
         }
-        Some(if self.absent.contains(&own) {
-            Because::Absent
-        } else if self.late.contains(&own) {
-            Because::Late
-        } else {
-            Because::NotHere
-        })
+        if self.absent.contains(&own) {
+            return Some(Because::Absent);
+        }
+        if self.late.contains(&own) {
+            return Some(Because::Late);
+        }
+        (past >= TimeDelta::minutes(ON_THE_WAY_MINUTES)).then_some(Because::NotHere)
     }
 }

@@ -18,7 +18,8 @@ use crate::encounter::invitation::Invitation;
 use crate::encounter::queue::Waiting;
 use crate::encounter::show::{CallStay, Encounter, Participant, WaitingPatient};
 use crate::encounter::{
-    EncounterId, ParticipantId, admission, claim, claimable, delay, finish, guest, invitation, queue, show,
+    EncounterId, ParticipantId, admission, claim, claimable, delay, finish, guest, invitation,
+    queue, show,
 };
 use crate::practitioner::PractitionerId;
 

@@ -139,8 +139,8 @@ on_both! {
         let again = deputy.client.once(&path, &once, &json!({})).await;
         assert_eq!(again.header("idempotent-replayed"), Some("true"));
         assert_eq!(again.expect(201), taken);
-        let visit = asha.client.get(&format!("/v1/appointments/{}", own["id"].as_str().unwrap()));
-        let visit = visit.await.expect(200);
+        let path = format!("/v1/appointments/{}", own["id"].as_str().unwrap());
+        let visit = asha.client.get(&path).await.expect(200);
         assert_eq!((&visit["code"], &visit["status"]), (&own["code"], &json!("arrived")));
         assert_eq!(visit["moves"].as_array().unwrap().len(), 1);
         let moved = &visit["moves"][0];
@@ -207,7 +207,7 @@ on_both! {
         let vera = world::patient(
             &world.house, &world.registrar.client, &world.clinic, &world.village, "Вера Третья", VERA,
         ).await;
-        let rounds = [("09:20", "09:22"), ("10:20", "10:30"), ("11:20", "11:21")];
+        let rounds = [("09:20", "09:23"), ("10:20", "10:30"), ("11:20", "11:23")];
         let mut mine = Vec::new();
         for (start, _) in rounds {
             mine.push(books(world, &world.asha, start).await);
@@ -226,7 +226,7 @@ on_both! {
             finishes(won, visit).await;
         }
         // Two wait and two come: each gets another, whoever of the two was quicker.
-        let [boris, vera, one, two] = until(world, "12:21", [&world.boris, &vera, &one, &two]).await;
+        let [boris, vera, one, two] = until(world, "12:23", [&world.boris, &vera, &one, &two]).await;
         world.enters(&boris, &encounter_of(&second)).await;
         world.enters(&vera, &encounter_of(&third)).await;
         let (left, right) = join(takes_next(&one), takes_next(&two)).await;
@@ -252,7 +252,7 @@ on_both! {
         for (visit, start) in visits.iter().zip(rounds) {
             [doctor, deputy, asha] = until(world, start, [&doctor, &deputy, &asha]).await;
             let guest = world.enters(&asha, &encounter_of(visit)).await;
-            world.house.advance(TimeDelta::seconds(10));
+            world.house.advance(TimeDelta::seconds(190));
             let path = format!("/v1/encounters/{}/admit", encounter_of(visit));
             let whom = json!({"participant": guest});
             let (let_in, taken) = join(doctor.client.post(&path, &whom), takes(&deputy, visit)).await;
@@ -326,9 +326,11 @@ on_both! {
         let deputy = deputy(world).await;
         let own = books(world, &world.asha, "09:20").await;
         let everybody = [&world.doctor, &deputy, &world.asha, &world.colleague, &world.stranger];
-        let [doctor, deputy, asha, colleague, stranger] = until(world, "09:21", everybody).await;
+        let [doctor, deputy, asha, colleague, stranger] = until(world, "09:22", everybody).await;
         assert_eq!(takes(&deputy, &own).await.refused(409), "bad_state", "nobody waits there");
         let guest = world.enters(&asha, &encounter_of(&own)).await;
+        assert!(visits(&deputy).await.is_empty(), "the doctor may be on the way");
+        world.house.advance(TimeDelta::minutes(1));
         assert_eq!(visits(&deputy).await, [encounter_of(&own)]);
 
         // Another service, another clinic, and somebody else's name.
@@ -392,7 +394,7 @@ on_both! {
         world.enters(&vera, &encounter_of(&late)).await;
         world.enters(&boris, &encounter_of(&urgent)).await;
         assert_eq!(visits(&deputy).await, [encounter_of(&patient), encounter_of(&late)]);
-        let [deputy, vera] = until(world, "10:01", [&deputy, &vera]).await;
+        let [deputy, vera] = until(world, "10:03", [&deputy, &vera]).await;
         let order = [encounter_of(&urgent), encounter_of(&patient), encounter_of(&late)];
         assert_eq!(visits(&deputy).await, order);
         assert!(seat.lives().await);
@@ -449,13 +451,14 @@ on_both! {
         takes(&deputy, &own).await.expect(201);
         let (heard, code) = desk.hear_out().await;
         assert_eq!((kinds(&heard), code), (vec!["removed"], Some(4403)));
+        let left = desk.id.clone();
         let back = Peer::resume(&world.house.url, &desk.cut()).await.closed().await;
         assert!([Some(4401), Some(4404)].contains(&back), "{back:?}");
         let heard = patient.hear_all().await;
         let told = |op: &str, id: &str| {
             heard.iter().any(|said| said["t"] == "peer" && said["body"]["op"] == op && said["body"]["participant"]["id"] == id)
         };
-        assert!(told("left", &desk.id), "{heard:?}");
+        assert!(told("left", &left), "{heard:?}");
         assert!(told("state", &expert.id), "{heard:?}");
         let snapshot = expert.hear_of("snapshot").await;
         assert_eq!(snapshot["body"]["participant"]["role"], "practitioner");
@@ -475,7 +478,7 @@ on_both! {
     async fn a_patient_comes_back_to_the_first_doctor_who_is_free_again(world: World) {
         let deputy = deputy(world).await;
         let own = books(world, &world.asha, "09:20").await;
-        let [doctor, deputy, asha] = until(world, "09:22", [&world.doctor, &deputy, &world.asha]).await;
+        let [doctor, deputy, asha] = until(world, "09:23", [&world.doctor, &deputy, &world.asha]).await;
         let visit = encounter_of(&own);
         let (mut patient, _) = Peer::enter(&asha.client, &visit).await;
         // He looks in, and is called away.
@@ -487,8 +490,10 @@ on_both! {
             actix_web::rt::time::sleep(std::time::Duration::from_millis(25)).await;
         }
         takes(&deputy, &own).await.expect(201);
-        // The deputy is called away; the first doctor has come meanwhile.
-        let [doctor, asha] = until(world, "09:24", [&doctor, &asha]).await;
+        assert!(visits(&doctor).await.is_empty(), "she is on the way");
+        assert_eq!(takes(&doctor, &own).await.refused(409), "already_taken");
+        // She does not come; the first doctor has, meanwhile.
+        let [doctor, asha] = until(world, "09:26", [&doctor, &asha]).await;
         takes(&doctor, &own).await.expect(201);
         let told = asks(&asha.client, &own).await;
         assert_eq!(told["taken_over"]["by"]["id"], json!(doctor.id));
@@ -498,8 +503,9 @@ on_both! {
         desk.say("admit", json!({"participant": patient.id})).await;
         assert!(Edge::of(&desk.hear_of("negotiate").await).offers);
         patient.hear_of("negotiate").await;
-        let shown = asha.client.get(&format!("/v1/appointments/{}", own["id"].as_str().unwrap()));
-        assert_eq!(shown.await.expect(200)["moves"].as_array().unwrap().len(), 2);
+        let path = format!("/v1/appointments/{}", own["id"].as_str().unwrap());
+        let shown = asha.client.get(&path).await;
+        assert_eq!(shown.expect(200)["moves"].as_array().unwrap().len(), 2);
         drop(deputy);
     }
 }

@@ -42,11 +42,19 @@ async fn a_colleague_takes_who_waits_and_everybody_reads_it() {
     second.focus("#claim:enabled").await;
     second.press("Enter").await;
     second.wait_for(&format!("location.hash === '#/visit/{visit}'")).await;
-    second.wait_for(&format!("document.querySelector('#patient-name')?.textContent === {}", quoted(PATIENTS[0]))).await;
+    second
+        .wait_for(&format!(
+            "document.querySelector('#patient-name')?.textContent === {}",
+            quoted(PATIENTS[0])
+        ))
+        .await;
 
     page.wait_for("document.querySelector('#taken-over')?.hidden === false").await;
     let said = page.text("#taken-over").await;
-    assert!(said.contains("Вас примет") && said.contains(SECOND) && said.contains(DOCTOR), "{said}");
+    assert!(
+        said.contains("Вас примет") && said.contains(SECOND) && said.contains(DOCTOR),
+        "{said}"
+    );
     page.assert_fits().await;
     page.drawn("claim-patient", false).await;
     second.click("#waiting-list .admit").await;
@@ -71,7 +79,13 @@ fn state(wanted: &str) -> String {
     format!("document.querySelector('#call-state')?.dataset.state === {}", quoted(wanted))
 }
 
-async fn signs_in(desk: &Chromium, clinic: &Clinic, tab: &'static str, name: &str, on: Device) -> Page {
+async fn signs_in(
+    desk: &Chromium,
+    clinic: &Clinic,
+    tab: &'static str,
+    name: &str,
+    on: Device,
+) -> Page {
     let page = desk.page(tab, on, "en").await;
     let who = clinic.everybody("doctor").into_iter().find(|who| who.name == name).unwrap();
     staff_signs_in(&page, &format!("{}/doctor", clinic.url), &who).await;
@@ -84,7 +98,7 @@ fn is_due(clinic: &Clinic, booked: &Value) {
     let start = instant(&booked["start"]);
     let code = text(&booked["code"]);
     // Somebody of the region may have had a visit at that time.
-    let done = (2..40).any(|minutes| {
+    let done = (4..40).any(|minutes| {
         let by = (start - (Utc::now() - Duration::minutes(minutes))).num_microseconds().unwrap();
         let by = format!("interval '{by} microseconds'");
         let sql = format!(
