@@ -207,22 +207,20 @@ impl Stage {
     }
 }
 
-/// A patient waits for the doctor since nine, whom the colleague could see as well.
+/// A patient waits for the doctor since half past eight, for something that the colleague does as
+/// well, and that nothing else on the stage is about.
 async fn somebody_waits(world: &World, patient: &world::Person) {
-    let late = book(patient, &world.doctor, &world.service, "2026-11-24T02:00:00Z", false).await;
+    let (doctor, service) = (&world.doctor, &world.long_service);
+    let late = book(patient, doctor, service, "2026-11-24T02:00:00Z", false).await;
     let code = late["code"].as_str().unwrap();
-    let day = match world.house.engine {
-        Engine::Sqlite => "86400000000",
-        Engine::Postgres => "interval '1 day'",
-    };
-    let (colleague, service) = match world.house.engine {
-        Engine::Sqlite => (hex(&world.colleague.id), hex(&world.service)),
-        Engine::Postgres => (quoted(&world.colleague.id), quoted(&world.service)),
+    let (by, colleague, service) = match world.house.engine {
+        Engine::Sqlite => ("88200000000", hex(&world.colleague.id), hex(service)),
+        Engine::Postgres => ("interval '24.5 hours'", quoted(&world.colleague.id), quoted(service)),
     };
     let sql = format!(
-        "UPDATE appointments SET starts_at = starts_at - {day}, ends_at = ends_at - {day},
-           busy_from = busy_from - {day}, busy_to = busy_to - {day} WHERE code = '{code}';
-         UPDATE encounters SET starts_at = starts_at - {day}
+        "UPDATE appointments SET starts_at = starts_at - {by}, ends_at = ends_at - {by},
+           busy_from = busy_from - {by}, busy_to = busy_to - {by} WHERE code = '{code}';
+         UPDATE encounters SET starts_at = starts_at - {by}
          WHERE appointment_id = (SELECT id FROM appointments WHERE code = '{code}');
          INSERT INTO practitioner_services (practitioner_id, service_id)
          VALUES ({colleague}, {service})"
