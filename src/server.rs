@@ -189,6 +189,9 @@ fn encounter_routes(api: &mut ServiceConfig) {
         .service(call::probe::http::finish_probe)
         .service(call::probe::http::list_probes)
         .service(call::record::http::find_call)
+        .service(encounter::http::find_claimable)
+        .service(encounter::http::claim_visit)
+        .service(encounter::http::list_claims)
         .service(encounter::http::find_delay)
         .service(encounter::http::declare_delay);
 }

@@ -95,6 +95,10 @@ actions! {
     SettleLeave "leave.settle" [Conducts, Registrar, ClinicAdmin] sight ReadSchedule;
     /// Say that the practitioner is late, and tell those who wait.
     DeclareDelay "delay.declare" [Conducts, Registrar, ClinicAdmin] sight ReadSchedule;
+    /// See who waits for a colleague who is not free.
+    ReadClaims "encounter.read_claims" [Conducts, Registrar, ClinicAdmin] sight ReadSchedule;
+    /// Take over a patient who waits for a colleague who is not free.
+    ClaimVisit "encounter.claim" [Conducts, Registrar, ClinicAdmin] sight ReadSchedule;
     /// Let other programs read one's busy times.
     ShareCalendar "calendar.share" [Conducts] sight ReadSchedule;
     /// Take over busy times from a calendar elsewhere.

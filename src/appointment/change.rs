@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 
 use crate::access::table::Action;
 use crate::appointment::{
-    Appointment, AppointmentId, CancellationCode, NoshowCause, Row, check_reason, find_row, occupy,
-    sealed, show,
+    Appointment, AppointmentId, CancellationCode, NoshowCause, Row, check_reason, find_row, lock,
+    occupy, sealed, show,
 };
 use crate::base::error::Error;
 use crate::base::problem;
@@ -260,6 +260,8 @@ pub fn mark_noshow(
     id: AppointmentId,
     missed: &MarkNoshow,
 ) -> Result<Appointment, Error> {
+    // Locked first: a patient who waits may be in other hands at this moment.
+    lock(tx, id)?;
     let row = find_row(tx, id)?;
     tx.allow(Action::MarkNoshow, &row.facts())?;
     if row.starts_at > tx.now {

@@ -6,6 +6,7 @@ pub mod board;
 pub mod book;
 pub mod change;
 pub mod choice;
+pub mod handover;
 pub mod http;
 pub mod lookup;
 pub mod needed;

@@ -21,6 +21,7 @@ use crate::base::problem;
 use crate::base::schema::{accounts, appointment_moves, appointments, practitioners};
 use crate::base::tx::Tx;
 use crate::base::zone;
+use crate::encounter::claimable::Because;
 use crate::encounter::lifecycle::{self, Act, AppointmentStatus};
 use crate::encounter::{self, presence};
 use crate::message;
@@ -65,6 +66,9 @@ pub struct Move {
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Why somebody else took the patient, who waited; left out: it was moved by somebody's wish.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<Because>,
 }
 
 /// Puts a visit that has not begun to another time. It gives its own time up first, so it can be
@@ -139,7 +143,8 @@ pub(crate) fn put_elsewhere(
     put(tx, row, new, practitioner, &patient)?;
     encounter::replan(tx, id, practitioner.id, new.start)?;
     tx.free_up(row.practitioner_id, Span { start: row.busy_from, end: row.busy_to });
-    remember(tx, row, wanted, practitioner.id, by)?;
+    let why = Why::Wish(wanted.reason.as_deref());
+    remember(tx, row, (new.start, practitioner.id), why, by)?;
     Ok((show(tx, id)?, patient))
 }
 
@@ -163,15 +168,24 @@ pub fn alternatives(
 
 /// The new times of a visit: as long as it was, with the same buffers.
 #[derive(Debug, Clone, Copy)]
-struct Times {
-    start: Instant,
-    end: Instant,
-    busy_from: Instant,
-    busy_to: Instant,
+pub(super) struct Times {
+    pub(super) start: Instant,
+    pub(super) end: Instant,
+    pub(super) busy_from: Instant,
+    pub(super) busy_to: Instant,
+}
+
+/// Why a visit is elsewhere now.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Why<'a> {
+    /// Somebody wished it, and may have said why.
+    Wish(Option<&'a str>),
+    /// Its patient waited for somebody who was not free.
+    Taken(Because),
 }
 
 impl Times {
-    fn of(row: &Row, start: Instant) -> Self {
+    pub(super) fn of(row: &Row, start: Instant) -> Self {
         let end = start.plus(row.ends_at.since(row.starts_at));
         Self {
             start,
@@ -208,7 +222,7 @@ fn step_back(tx: &mut Tx, row: &Row) -> Result<Row, Error> {
 }
 
 /// Changes the row; its occupancies follow, and the schema refuses them where they collide.
-fn put(
+pub(super) fn put(
     tx: &mut Tx,
     row: &Row,
     new: Times,
@@ -276,31 +290,32 @@ fn update(
     if moved == 0 { Err(Error::from(&problem::CONFLICT)) } else { Ok(()) }
 }
 
-fn remember(
+/// Writes the move of a visit down that was where `row` says.
+pub(super) fn remember(
     tx: &mut Tx,
     row: &Row,
-    wanted: &RescheduleAppointment,
-    practitioner: PractitionerId,
+    (start, practitioner): (Instant, PractitionerId),
+    why: Why,
     by: AccountId,
 ) -> Result<(), Error> {
     let number = row.moves.saturating_add(1);
+    let (reason, because) = match why {
+        Why::Wish(reason) => (reason, None),
+        Why::Taken(because) => (None, Some(because)),
+    };
     diesel::insert_into(appointment_moves::table)
         .values((
             appointment_moves::id.eq(Uuid::new(tx.now)),
             appointment_moves::appointment_id.eq(row.id),
             appointment_moves::number.eq(number),
             appointment_moves::from_starts_at.eq(row.starts_at),
-            appointment_moves::to_starts_at.eq(wanted.start),
+            appointment_moves::to_starts_at.eq(start),
             appointment_moves::from_practitioner_id.eq(row.practitioner_id),
             appointment_moves::to_practitioner_id.eq(practitioner),
-            appointment_moves::reason_sealed.eq(sealed(
-                tx,
-                row.id,
-                &place(number),
-                wanted.reason.as_deref(),
-            )?),
+            appointment_moves::reason_sealed.eq(sealed(tx, row.id, &place(number), reason)?),
             appointment_moves::moved_by.eq(by),
             appointment_moves::moved_at.eq(tx.now),
+            appointment_moves::because.eq(because),
         ))
         .execute(tx.conn)?;
     Ok(())
@@ -315,7 +330,7 @@ pub(crate) fn moves(tx: &mut Tx, id: AppointmentId) -> Result<Vec<Move>, Error> 
     type Line = (
         (i32, Instant, Instant, Instant),
         (PractitionerId, PractitionerId),
-        Option<Vec<u8>>,
+        (Option<Vec<u8>>, Option<Because>),
         (AccountId, String),
     );
     let lines: Vec<Line> = appointment_moves::table
@@ -330,7 +345,7 @@ pub(crate) fn moves(tx: &mut Tx, id: AppointmentId) -> Result<Vec<Move>, Error> 
                 appointment_moves::to_starts_at,
             ),
             (appointment_moves::from_practitioner_id, appointment_moves::to_practitioner_id),
-            appointment_moves::reason_sealed,
+            (appointment_moves::reason_sealed, appointment_moves::because),
             (accounts::id, accounts::name),
         ))
         .load(tx.conn)?;
@@ -343,7 +358,8 @@ pub(crate) fn moves(tx: &mut Tx, id: AppointmentId) -> Result<Vec<Move>, Error> 
         let name = names.iter().find(|(other, _)| *other == id);
         Named { id, name: name.map(|(_, name)| name.clone()).unwrap_or_default() }
     };
-    let shown = |((number, at, from_start, to_start), (from, to), reason, by): Line| {
+    let shown = |((number, at, from_start, to_start), (from, to), why, by): Line| {
+        let (reason, because) = why;
         Ok(Move {
             at,
             by: Named { id: by.0, name: by.1 },
@@ -352,6 +368,7 @@ pub(crate) fn moves(tx: &mut Tx, id: AppointmentId) -> Result<Vec<Move>, Error> 
             from_practitioner: named(from),
             to_practitioner: named(to),
             reason: unsealed(tx, id, &place(number), reason)?,
+            because,
         })
     };
     lines.into_iter().map(shown).collect()

@@ -157,6 +157,15 @@ problems! {
     TASK_TAKEN = 409 "task_taken"
         "Somebody else's task", "Somebody else answers for this task. Take it over first.";
         "Задача у другого", "За эту задачу отвечает другой человек. Сначала возьмите её себе.";
+    NOBODY_WAITS = 409 "nobody_waits"
+        "Nobody waits", "Nobody waits whom this practitioner could see instead of a colleague.";
+        "Никто не ждёт", "Сейчас никто не ждёт, кого этот врач мог бы принять вместо коллеги.";
+    ALREADY_TAKEN = 409 "already_taken"
+        "Somebody was quicker", "This patient is with somebody already.";
+        "Кто-то успел раньше", "Этого пациента уже принимают.";
+    NOT_FREE = 409 "not_free"
+        "Not free", "This practitioner is with somebody, is waited for, or has a visit too soon.";
+        "Врач занят", "Этот врач сейчас на приёме, его ждут или скоро следующий приём.";
     CONSENT_FORM_OLD = 409 "consent_form_old"
         "There is a newer form", "The form has changed meanwhile. Read it again, then consent.";
         "Есть новая форма", "Форма согласия изменилась. Прочитайте её снова и согласитесь.";

@@ -405,6 +405,7 @@ diesel::table! {
         reason_sealed -> Nullable<Binary>,
         moved_by -> Uid,
         moved_at -> Moment,
+        because -> Nullable<Text>,
     }
 }
 

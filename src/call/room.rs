@@ -353,6 +353,11 @@ impl Room {
             Some(known) if known.rev < seen => self.arrange(party, now),
             Some(_) => {}
         }
+        let known = self.party.iter().flat_map(|party| &party.people).find(|one| one.id == guest.id);
+        if let Some(known) = known.filter(|known| known.role != guest.role) {
+            guest.role = known.role;
+            guest.admitted |= known.role == ParticipantRole::Practitioner;
+        }
         let since = |(id, _, rev): &&(ParticipantId, bool, i32)| *id == guest.id && *rev > seen;
         if let Some((_, admitted, _)) = self.decided.iter().find(since) {
             guest.admitted = *admitted;
@@ -511,7 +516,12 @@ impl Room {
             }
         }
         let was_aside = |id| before.as_ref().is_some_and(|was| was.is_aside(id));
-        let moved = self.ids(|seat| was_aside(seat.guest.id) != self.is_aside(seat.guest.id));
+        let mut moved = self.ids(|seat| was_aside(seat.guest.id) != self.is_aside(seat.guest.id));
+        for id in self.change_roles() {
+            if !moved.contains(&id) {
+                moved.push(id);
+            }
+        }
         if moved.is_empty() {
             return;
         }
@@ -528,6 +538,29 @@ impl Room {
             self.tell_snapshot(id, now);
         }
         self.connect(now);
+    }
+
+    /// Whoever conducts the visit is another: those in the room become what they are now, and of
+    /// whoever conducts it no earlier word counts. Says whose part has changed.
+    fn change_roles(&mut self) -> Vec<ParticipantId> {
+        let people = self.party.as_ref().map(|party| party.people.clone()).unwrap_or_default();
+        let role = |id| people.iter().find(|one| one.id == id).map(|one| one.role);
+        let conducts = |id| role(id) == Some(ParticipantRole::Practitioner);
+        self.decided.retain(|(id, ..)| !conducts(*id));
+        let is_other =
+            |seat: &Seat| role(seat.guest.id).is_some_and(|role| role != seat.guest.role);
+        let changed = self.ids(is_other);
+        for id in &changed {
+            // What flows between two is a matter of their roles: their connections begin anew.
+            self.cut_edges(*id);
+            let Some(seat) = self.seat_mut(*id) else { continue };
+            seat.guest.role = role(*id).unwrap_or(seat.guest.role);
+            if conducts(*id) {
+                (seat.guest.admitted, seat.guest.since) = (true, None);
+                (seat.guest.sits_with, seat.told) = (None, None);
+            }
+        }
+        changed
     }
 
     fn is_locked(&self) -> bool {

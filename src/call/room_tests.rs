@@ -401,6 +401,42 @@ fn an_older_word_that_comes_later_changes_nothing() {
 }
 
 #[test]
+fn whoever_was_asked_for_advice_conducts_the_visit_and_the_former_practitioner_goes() {
+    let mut story = Story::begin();
+    let (asha, doctor, other) = (story.enter(ASHA), story.enter(DOCTOR), story.enter(TRAINEE));
+    let conducts = |who, rev| {
+        let people = [(ASHA, ParticipantRole::Patient), (who, ParticipantRole::Practitioner)];
+        let people = people.map(|(who, role)| companion(who, role, false)).to_vec();
+        Event::Party(Party { rev, locked: false, people })
+    };
+    for line in [asha, doctor, other] {
+        story.hear(line);
+    }
+    story.decide(DOCTOR, Admission::Removed);
+    story.party.rev += 1;
+    story.apply(conducts(TRAINEE, story.party.rev));
+    assert_eq!(story.messages(doctor)[0]["t"], "removed");
+    let heard = story.messages(other);
+    let snapshot = heard.iter().find(|one| one["t"] == "snapshot").unwrap();
+    assert_eq!(snapshot["body"]["participant"]["role"], "practitioner");
+    story.decide(ASHA, Admission::Admitted);
+    let joined = |story: &Story| {
+        let edges = story.room.edges.iter().map(|edge| (edge.offerer, edge.answerer));
+        edges.collect::<Vec<_>>()
+    };
+    assert_eq!(joined(&story), [(id(TRAINEE), id(ASHA))]);
+
+    // Taken back: what was said of the first one counts no more.
+    story.decide(ASHA, Admission::Held);
+    story.decide(TRAINEE, Admission::Removed);
+    story.party.rev += 1;
+    story.apply(conducts(DOCTOR, story.party.rev));
+    story.enter(DOCTOR);
+    story.decide(ASHA, Admission::Admitted);
+    assert_eq!(joined(&story), [(id(DOCTOR), id(ASHA))]);
+}
+
+#[test]
 fn whoever_waits_hears_who_else_of_their_side_is_not_here() {
     let mut story = Story::begin();
     story.party.people = vec![

@@ -229,9 +229,9 @@ fn somebody(
     id: EncounterId,
     participant: ParticipantId,
 ) -> Result<(EncounterRow, ParticipantRow), Error> {
-    let row = find_row(tx, id)?;
-    tx.allow(Action::Admit, &facts(&row))?;
+    // Locked first: whose visit it is may change at this moment, and only that one decides.
     let row = lock_row(tx, id)?;
+    tx.allow(Action::Admit, &facts(&row))?;
     let guest = find_participant(tx, id, participant)?;
     if guest.role == ParticipantRole::Practitioner || presence::is_over(row.status) {
         return Err(Error::from(&problem::BAD_STATE));

@@ -34,9 +34,9 @@ pub struct Finish {
 
 /// Ends the visit for everybody. Saying it twice is saying it once.
 pub fn finish(tx: &mut Tx, id: EncounterId, end: Finish) -> Result<Encounter, Error> {
-    let row = find_row(tx, id)?;
-    tx.allow(Action::FinishEncounter, &facts(&row))?;
+    // Locked first: whose visit it is may change at this moment, and only that one ends it.
     let row = lock_row(tx, id)?;
+    tx.allow(Action::FinishEncounter, &facts(&row))?;
     if row.status == EncounterStatus::Finished {
         return show(tx, id);
     }
@@ -75,7 +75,7 @@ pub struct Convert {
 
 /// Ends the video part: the visit goes on by telephone, or in writing, and counts as one.
 pub fn convert(tx: &mut Tx, id: EncounterId, to: Convert) -> Result<Encounter, Error> {
-    let row = find_row(tx, id)?;
+    let row = lock_row(tx, id)?;
     tx.allow(Action::FinishEncounter, &facts(&row))?;
     convert_unasked(tx, id, to.to)?;
     show(tx, id)

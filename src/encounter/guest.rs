@@ -285,6 +285,16 @@ fn check_place(people: &[ParticipantRow], beside: Option<ParticipantId>) -> Resu
     Ok(())
 }
 
+/// Whoever conducts a visit now is expected there.
+pub(super) fn expect_practitioner(
+    tx: &mut Tx,
+    encounter: EncounterId,
+    (account, name): (AccountId, String),
+) -> Result<(), Error> {
+    let role = ParticipantRole::Practitioner;
+    put(tx, encounter, None, NewGuest { account, role, name, sits_with: None }).map(drop)
+}
+
 struct NewGuest {
     account: AccountId,
     role: ParticipantRole,
@@ -409,7 +419,8 @@ fn send_out_with(
     party::tell(tx, row.id)
 }
 
-fn send_out(tx: &mut Tx, id: EncounterId, guest: &ParticipantRow) -> Result<(), Error> {
+/// Somebody has no part in a visit any more: their seat and their tickets are worth nothing.
+pub(super) fn send_out(tx: &mut Tx, id: EncounterId, guest: &ParticipantRow) -> Result<(), Error> {
     diesel::update(encounter_participants::table.find(guest.id))
         .set((
             encounter_participants::state.eq(ParticipantState::Removed),

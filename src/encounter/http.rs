@@ -7,8 +7,11 @@ use crate::base::body::{Body, Empty, Path};
 use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
 use crate::base::page::Page;
+use crate::base::tx::Tx;
 use crate::encounter::admission::{Decide, Joined};
 use crate::encounter::arrange::{self, Aside, Lock};
+use crate::encounter::claim::{ClaimVisit, Claimed};
+use crate::encounter::claimable::Claimable;
 use crate::encounter::delay::{Declaration, DeclareDelay, Delay};
 use crate::encounter::finish::{Convert, Finish};
 use crate::encounter::guest::Invite;
@@ -16,7 +19,8 @@ use crate::encounter::invitation::Invitation;
 use crate::encounter::queue::Waiting;
 use crate::encounter::show::{CallStay, Encounter, Participant, WaitingPatient};
 use crate::encounter::{
-    EncounterId, ParticipantId, admission, delay, finish, guest, invitation, queue, show,
+    EncounterId, ParticipantId, admission, claim, claimable, delay, finish, guest, invitation,
+    queue, show,
 };
 use crate::practitioner::PractitionerId;
 
@@ -346,4 +350,48 @@ pub async fn declare_delay(
     wanted: Body<DeclareDelay>,
 ) -> Result<HttpResponse, Error> {
     ctx.once(StatusCode::OK, wanted, move |tx, wanted| delay::declare(tx, id.0, wanted)).await
+}
+
+/// Who waits for a colleague of the practitioner who is not free.
+#[utoipa::path(
+    tag = "encounters", operation_id = "find_claimable", params(("id" = PractitionerId, Path)),
+    responses((status = 200, body = Claimable))
+)]
+#[get("/v1/practitioners/{id}/claimable")]
+pub async fn find_claimable(ctx: Ctx, id: Path<PractitionerId>) -> Result<HttpResponse, Error> {
+    let waits = ctx.read(move |tx| claimable::list(tx, id.0)).await?;
+    ctx::unless_known(ctx.request(), &waits)
+}
+
+/// Takes a patient over who waits for a colleague.
+#[utoipa::path(
+    tag = "encounters", operation_id = "claim_visit", request_body = ClaimVisit,
+    params(("id" = PractitionerId, Path)),
+    responses(
+        (status = 201, body = Encounter),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`not_free`, `nobody_waits`, `already_taken`, `bad_state`"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`unknown_reference`: the visit is not theirs to take"),
+    )
+)]
+#[post("/v1/practitioners/{id}/claims")]
+pub async fn claim_visit(
+    ctx: Ctx,
+    id: Path<PractitionerId>,
+    whom: Body<ClaimVisit>,
+) -> Result<HttpResponse, Error> {
+    let deed = move |tx: &mut Tx, whom| claim::claim(tx, id.0, whom);
+    ctx.only_once(StatusCode::CREATED, whom, deed).await
+}
+
+/// What a practitioner has taken over today, and what was taken from them.
+#[utoipa::path(
+    tag = "encounters", operation_id = "list_claims", params(("id" = PractitionerId, Path)),
+    responses((status = 200, body = Page<Claimed>))
+)]
+#[get("/v1/practitioners/{id}/claims")]
+pub async fn list_claims(ctx: Ctx, id: Path<PractitionerId>) -> Result<HttpResponse, Error> {
+    let page = ctx.read(move |tx| claim::list(tx, id.0)).await?;
+    Ok(page.answer(ctx.request()))
 }

@@ -2,6 +2,8 @@
 
 pub mod admission;
 pub mod arrange;
+pub mod claim;
+pub mod claimable;
 pub mod delay;
 pub mod door;
 pub mod finish;

@@ -17,6 +17,7 @@ use crate::base::schema::{appointments, encounter_participants, encounters};
 use crate::base::tx::Tx;
 use crate::base::zone::{self, Zone};
 use crate::chat::{self, ChatMessageId};
+use crate::encounter::claim::{self, TakenOver};
 use crate::encounter::delay::{self, Declared};
 use crate::encounter::door::{Closed, Door, door};
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
@@ -89,6 +90,9 @@ pub struct Waiting {
     /// The same range as minutes from now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_minutes: Option<Minutes>,
+    /// Who sees the patient instead of the practitioner for whom they waited; until they are let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<TakenOver>,
     /// The last time that the caller was rung, if they were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ring: Option<Ring>,
@@ -143,6 +147,7 @@ pub fn waiting(tx: &mut Tx, id: EncounterId) -> Result<Waiting, Error> {
         opens_at: door.opens_at,
         queue,
         wait_minutes: minutes.map(|(low, high)| Minutes { low, high }),
+        taken_over: claim::taken_over(tx, &row)?,
         ring,
         tasks: tasks.into_iter().map(|(code, due_at)| Promised { code, due_at }).collect(),
         last_message: chat::newest(tx, &row)?,
@@ -231,6 +236,11 @@ impl Visit {
     pub fn is_running(&self) -> bool {
         matches!(self.ahead.standing, Standing::Running(_))
     }
+
+    /// Whether its patient is there and waits.
+    pub fn is_here(&self) -> bool {
+        self.ahead.standing == Standing::Here
+    }
 }
 
 type Row = (
@@ -311,6 +321,11 @@ impl Queue {
     /// Those that have not begun, in their order.
     pub fn to_come(&self) -> impl Iterator<Item = &Visit> {
         self.visits.iter().filter(|visit| !visit.is_running())
+    }
+
+    /// Whether the practitioner is with somebody, or was and may go on.
+    pub fn is_running(&self) -> bool {
+        self.visits.iter().any(Visit::is_running)
     }
 
     /// When a visit of the queue will begin if the practitioner is free at `free_at`.

@@ -11,6 +11,7 @@ mod booking;
 mod calendars;
 mod care;
 mod chat;
+mod claim;
 mod consents;
 mod everyone;
 mod guests;

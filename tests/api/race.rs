@@ -23,6 +23,13 @@ pub const OVERLAPS: &str = "
     WHERE a.status IN ('pending', 'booked', 'arrived', 'fulfilled')
     AND b.status IN ('pending', 'booked', 'arrived', 'fulfilled')";
 
+/// Pairs of live appointments whose times, with what they keep clear, overlap for one doctor.
+pub const OVERLAPS_WITH_BUFFERS: &str = "
+    SELECT count(*) AS n FROM appointments a JOIN appointments b ON a.id < b.id
+    AND a.practitioner_id = b.practitioner_id AND a.busy_from < b.busy_to AND b.busy_from < a.busy_to
+    WHERE a.status IN ('pending', 'booked', 'arrived', 'fulfilled')
+    AND b.status IN ('pending', 'booked', 'arrived', 'fulfilled')";
+
 async fn crowd(world: &World) -> Vec<String> {
     let register = (0..CLIENTS).map(|number| {
         let body = json!({

@@ -76,6 +76,11 @@ impl Clinic {
         Client::new(&self.url)
     }
 
+    /// Does something behind the server's back, on PostgreSQL.
+    pub fn execute(&self, sql: &str) -> Result<(), String> {
+        self.database.execute(sql)
+    }
+
     /// What the server has written down so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.database.directory().join("stderr.log")).unwrap()

@@ -9,6 +9,7 @@ mod board;
 mod care;
 mod cdp;
 mod chromium;
+mod claim;
 mod clinic;
 mod driver;
 mod ladder;

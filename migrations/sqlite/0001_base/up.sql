@@ -338,7 +338,8 @@ CREATE TABLE appointments (
   updated_at INTEGER NOT NULL,
   version INTEGER NOT NULL,
   CHECK (starts_at < ends_at),
-  CHECK (busy_from <= starts_at AND ends_at <= busy_to),
+  -- A visit that has ended gives the rest of its time back to a practitioner who sees somebody else.
+  CHECK (busy_from <= starts_at AND (ends_at <= busy_to OR (status = 'fulfilled' AND busy_from < busy_to))),
   CHECK (NOT (overbooked AND priority <> 'routine')),
   CHECK ((status IN ('proposed', 'pending')) = (hold_expires_at IS NOT NULL)),
   CHECK ((status = 'cancelled') = (cancellation_code IS NOT NULL)),
@@ -351,7 +352,8 @@ CREATE INDEX appointments_held ON appointments (patient_id, hold_expires_at)
 CREATE INDEX appointments_holds ON appointments (starts_at) WHERE hold_expires_at IS NOT NULL;
 CREATE INDEX appointments_by_organization ON appointments (organization_id, starts_at, id);
 
--- Where a visit was before it was moved; written once, never changed.
+-- Where a visit was before it was moved; written once, never changed. `because` says why another
+-- practitioner took it whose patient waited; NULL: it was moved by somebody's wish.
 CREATE TABLE appointment_moves (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
   appointment_id BLOB NOT NULL CHECK (length(appointment_id) = 16) REFERENCES appointments (id),
@@ -363,8 +365,11 @@ CREATE TABLE appointment_moves (
   reason_sealed BLOB,
   moved_by BLOB NOT NULL CHECK (length(moved_by) = 16) REFERENCES accounts (id),
   moved_at INTEGER NOT NULL,
-  UNIQUE (appointment_id, number)
+  because TEXT CHECK (because IN ('in_visit', 'absent', 'late', 'not_here')),
+  UNIQUE (appointment_id, number),
+  CHECK (because IS NULL OR from_practitioner_id <> to_practitioner_id)
 ) STRICT;
+CREATE INDEX appointment_moves_taken ON appointment_moves (moved_at) WHERE because IS NOT NULL;
 
 -- What became of a visit that an absence hits, and where it was before.
 CREATE TABLE absence_outcomes (

@@ -11,6 +11,7 @@ use super::{Browser, Device, EXTRAS, Form, Mark, MarkKind, MarkWhy, Way};
 use crate::access::table::Action;
 use crate::access::{self, Decision};
 use crate::base::column::{Instant, Uuid};
+use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::schema::{call_marks, call_minutes};
 use crate::base::tx::Tx;
@@ -354,6 +355,28 @@ const MARK: MarkColumns = (
     (call_marks::rung, call_marks::why, call_marks::way),
     (call_marks::browser, call_marks::form),
 );
+
+/// Whose line to the server is silent, of those who are in some visits. Makes no access decision.
+/// Index: call_marks_by_encounter.
+pub(crate) fn silent(tx: &mut Tx, visits: &[EncounterId]) -> Result<Vec<ParticipantId>, Error> {
+    let kinds = [MarkKind::Silent, MarkKind::Back, MarkKind::Device];
+    let marks: Vec<(Option<ParticipantId>, MarkKind)> = call_marks::table
+        .filter(among(call_marks::encounter_id, visits))
+        .filter(call_marks::kind.eq_any(kinds))
+        .order((call_marks::at, call_marks::id))
+        .limit(MARKS_MAX)
+        .select((call_marks::participant_id, call_marks::kind))
+        .load(tx.conn)?;
+    let mut silent = Vec::new();
+    for (who, kind) in marks {
+        let Some(who) = who else { continue };
+        silent.retain(|known| *known != who);
+        if kind == MarkKind::Silent {
+            silent.push(who);
+        }
+    }
+    Ok(silent)
+}
 
 /// In order. Index: call_marks_by_encounter.
 fn marks(tx: &mut Tx, id: EncounterId) -> Result<Vec<Mark>, Error> {

@@ -2,11 +2,13 @@
 import { t } from './i18n.js';
 import { $, show, h, refill, button, poll, onLeave, problemBox, tell, say } from './ui.js';
 import * as api from './api.js';
+import { claimBox } from './doctor-claim.js';
 import { lateControl } from './late.js';
 import { clock, dayKey, shiftDay, startOfDay, longDay, namedDay, waitingFor, now, rfc3339 } from './time.js';
 
 const DAY_POLL_S = 10;
 const WAITING_POLL_S = 4;
+const CLAIM_POLL_S = 8;
 const INVITED_POLL_S = 30;
 const TASKS_POLL_S = 30;
 const MOVING = ['arrived', 'in-progress', 'onleave'];
@@ -22,9 +24,11 @@ export async function day(state) {
   const late = lateControl({ practitioner: state.me.practitioner, zone });
   const guests = h('section', { id: 'invitations', class: 'stack', hidden: true });
   const duties = h('section', { id: 'my-tasks', class: 'stack', hidden: true });
+  const claims = claimBox({ practitioner: state.me.practitioner, zone });
   show(title,
-    guests, duties,
+    claims.lost, guests, duties,
     h('section', { class: 'stack' }, h('h2', {}, t('day.waiting')), waiting),
+    claims.waits,
     h('div', { class: 'spread' },
       h('h2', {}, t('day.appointments')),
       h('div', { class: 'daybar' },
@@ -81,7 +85,8 @@ export async function day(state) {
     tasks?.draw(items);
     duties.hidden = !items.length && (tasks?.note.hidden ?? true);
   }, TASKS_POLL_S);
-  onLeave(() => { days.stop(); room.stop(); asked.stop(); mine.stop(); });
+  const others = poll(claims.look, CLAIM_POLL_S);
+  onLeave(() => { days.stop(); room.stop(); asked.stop(); mine.stop(); others.stop(); });
 
   function go(next) {
     key = next;

@@ -166,7 +166,8 @@ class Room {
   async callOver({ why, error }) {
     this.call = null;
     if (this.gone || why === 'left-screen') return;
-    await this.fetch().catch(() => {});
+    const found = await this.fetch().catch((error) => error);
+    if (found.status === 404) return this.taken();
     if (this.over || why === 'ended') return this.showOver();
     const text = why === 'left' ? t('dv.left') : why === 'elsewhere' ? t('call.elsewhere') : error ? words(error) : t('call.failed');
     refill(this.callPlace, h('div', { id: 'call-left', class: 'card', data: { why } }, h('p', {}, text),
@@ -175,12 +176,27 @@ class Room {
     return undefined;
   }
 
+  /** A colleague sees this patient now: what is left here is one's own note. */
+  taken() {
+    this.watch?.stop();
+    this.attending?.stop();
+    this.call?.finish('left-screen');
+    this.call = null;
+    refill(this.callPlace, h('p', { id: 'visit-taken', class: 'banner', role: 'status' }, t('dv.taken')),
+      h('div', { class: 'row' }, h('a', { class: 'button second', href: '#/' }, t('dv.back'))));
+    for (const node of [this.doorBox, this.people.node, this.care.node, this.chat.node]) node.hidden = true;
+    refill(this.ends);
+  }
+
   /* The door: who waits, who is in */
 
   async lookAtDoor() {
     if (this.over) return;
     this.people.look(this.call?.roster).catch(() => {});
-    const { items } = (await api.call('GET', `${this.path}/waiting-room`)).data;
+    const { items } = await api.get(`${this.path}/waiting-room`).catch((error) => {
+      if (error.status === 404) this.taken();
+      throw error;
+    });
     const others = items.filter((one) => one.role !== 'practitioner' && ['waiting', 'reconnecting', 'checking'].includes(one.state));
     const inside = this.call ? [...this.call.roster.values()].filter((one) => one.role !== 'practitioner' && INSIDE.includes(one.state)) : [];
     const waiting = others.filter((one) => !inside.some((other) => other.id === one.id));

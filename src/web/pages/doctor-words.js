@@ -70,6 +70,7 @@ learn({
   'outcome.practitioner_absent': ['Врач не пришёл', 'The practitioner did not come'],
   'dv.finished': ['Приём закончен: {outcome}', 'The visit is finished: {outcome}'],
   'dv.left': ['Вы вышли из звонка. Приём не закончен.', 'You have left the call. The visit is not finished.'],
+  'dv.taken': ['Этого пациента теперь принимает коллега.', 'A colleague sees this patient now.'],
   'dv.rejoin': ['Вернуться в звонок', 'Return to the call'],
   'dv.early': ['Звонок откроется {when}. Заключение можно готовить уже сейчас.', 'The call opens {when}. You can prepare the note already.'],
   'dv.cancelled': ['Этот приём отменён или не состоялся.', 'This visit was cancelled or did not take place.'],

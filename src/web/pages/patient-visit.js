@@ -21,15 +21,17 @@ const loadCall = () => import('./call.js');
 
 /** Being rung, writing and consenting: fetched when a visit is opened, not with the first screen. */
 async function care(visit, answer) {
-  const [{ ringCard }, { chatPanel }, { consentsCard }] = await Promise.all([import('./ringing.js'), import('./chat.js'), import('./consents.js')]);
+  const [{ ringCard }, { chatPanel }, { consentsCard }, { takenOver }] = await Promise.all([import('./ringing.js'), import('./chat.js'), import('./consents.js'), import('./taken-over.js')]);
   const zone = visit.time_zone;
   const ring = ringCard({ zone, answer });
   const chat = chatPanel({ encounter: visit.id, side: 'patient', zone });
   const consents = consentsCard({ encounter: visit.id, zone });
+  const taken = takenOver();
   return {
-    ring, chat, consents,
+    ring, chat, consents, taken,
     draw(waiting) {
       ring.draw(waiting);
+      taken.draw(waiting);
       if (waiting.last_message) chat.look(waiting.last_message);
     },
   };
@@ -66,9 +68,10 @@ function lobby(first, note = '') {
     await panel.look();
     refill(others, panel.node);
   }).catch(() => {});
+  const doctor = h('strong', {}, first.practitioner.name);
   show(h('h1', {}, t('visit.title')), calls,
     note && h('p', { id: 'visit-left', class: 'good', role: 'status' }, note),
-    h('div', { class: 'card' }, whenLine(first), h('p', {}, h('strong', {}, first.practitioner.name)), h('p', {}, first.service.name)),
+    h('div', { class: 'card' }, whenLine(first), h('p', {}, doctor), h('p', {}, first.service.name)),
     wait.node, problemBox(), place, talk, others,
     h('a', { class: 'button quiet', href: '#/', id: 'to-home' }, t('visit.home')));
   let cared = null;
@@ -77,7 +80,7 @@ function lobby(first, note = '') {
   care(first, () => enter(current, null)).then((parts) => {
     if (!place.isConnected) return;
     cared = parts;
-    refill(calls, parts.ring.node);
+    refill(calls, parts.ring.node, parts.taken.node);
     if (last) cared.draw(last);
     offerTalk();
   }, () => {});
@@ -113,6 +116,7 @@ function lobby(first, note = '') {
     // The whole visit is fetched only when something about the door has changed.
     if (['status', 'can_join', 'reason', 'opens_at'].some((field) => waiting[field] !== current[field])) current = await fetchVisit(first.id);
     if (isOver(current)) return ended(current);
+    doctor.textContent = current.practitioner.name;
     wait.draw(waiting);
     draw();
     last = waiting;
@@ -212,7 +216,7 @@ function sit(visit, call) {
   const cares = () => {
     caring ??= care(visit, answer).then((parts) => {
       cared = parts;
-      calls.replaceWith(parts.ring.node);
+      calls.replaceWith(parts.ring.node, parts.taken.node);
       beside.replaceWith(parts.chat.node);
     }, (error) => { caring = null; throw error; });
     return caring;

@@ -241,6 +241,19 @@ pub fn rows() -> Vec<Row> {
             .body(|_| json!({"minutes": 15, "dry_run": true}))
             .may(PLANNERS)
             .see(&[Colleague, Feldsher]),
+        row("GET", "/v1/practitioners/{id}/claimable")
+            .of("practitioner")
+            .may(PLANNERS)
+            .see(&[Colleague, Feldsher]),
+        row("GET", "/v1/practitioners/{id}/claims")
+            .of("practitioner")
+            .may(PLANNERS)
+            .see(&[Colleague, Feldsher]),
+        // Boris waits for the doctor, who is in another visit.
+        row("POST", "/v1/practitioners/{id}/claims")
+            .of("deputy")
+            .may(&[Colleague, Registrar, Chief])
+            .see(&[Doctor, Feldsher]),
         row("GET", "/v1/absences/{id}").of("leave").may(PLANNERS).see(&[Colleague, Feldsher]),
         row("POST", "/v1/absences/{id}/outcomes")
             .of("leave")

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::rows::Who;
 use crate::support::world::{self, made};
-use crate::support::{Client, World, key};
+use crate::support::{Client, Engine, World, key};
 
 /// The objects of one clinic, by the names that the rows use.
 #[derive(Default)]
@@ -168,6 +168,9 @@ impl Stage {
         };
         furnish(world, &mut abroad, cast).await;
 
+        somebody_waits(world, &people[&Who::Boris]).await;
+        home.keep("deputy", &json!(world.colleague.id));
+        abroad.keep("deputy", &json!(world.stranger.id));
         let guests = format!("/v1/encounters/{}/participants", home.id("live"));
         let advice = json!({"role": "specialist", "practitioner": world.colleague.id});
         made(&people[&Who::Doctor].client, &guests, advice).await;
@@ -202,6 +205,36 @@ impl Stage {
         let people = people.into_iter().map(|(who, person)| (who, person.client)).collect();
         Self { people, outsiders, home, abroad }
     }
+}
+
+/// A patient waits for the doctor since half past eight, for something that the colleague does as
+/// well, and that nothing else on the stage is about.
+async fn somebody_waits(world: &World, patient: &world::Person) {
+    let (doctor, service) = (&world.doctor, &world.long_service);
+    let late = book(patient, doctor, service, "2026-11-24T02:00:00Z", false).await;
+    let code = late["code"].as_str().unwrap();
+    let (by, colleague, service) = match world.house.engine {
+        Engine::Sqlite => ("88200000000", hex(&world.colleague.id), hex(service)),
+        Engine::Postgres => ("interval '24.5 hours'", quoted(&world.colleague.id), quoted(service)),
+    };
+    let sql = format!(
+        "UPDATE appointments SET starts_at = starts_at - {by}, ends_at = ends_at - {by},
+           busy_from = busy_from - {by}, busy_to = busy_to - {by} WHERE code = '{code}';
+         UPDATE encounters SET starts_at = starts_at - {by}
+         WHERE appointment_id = (SELECT id FROM appointments WHERE code = '{code}');
+         INSERT INTO practitioner_services (practitioner_id, service_id)
+         VALUES ({colleague}, {service})"
+    );
+    world.house.execute(&sql).unwrap();
+    world.enters(patient, late["encounter"]["id"].as_str().unwrap()).await;
+}
+
+fn hex(id: &str) -> String {
+    format!("x'{}'", id.replace('-', ""))
+}
+
+fn quoted(id: &str) -> String {
+    format!("'{id}'")
 }
 
 async fn book(

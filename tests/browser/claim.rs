@@ -1,0 +1,127 @@
+//! The next free doctor: a patient waits on a small phone, a colleague sees that somebody does and
+//! takes them with one key, and all three read what has happened.
+
+use chrono::{Duration, Utc};
+use serde_json::{Value, json};
+
+use crate::chromium::Chromium;
+use crate::clinic::Clinic;
+use crate::page::{Device, Page, quoted};
+use crate::stage::{
+    DOCTOR, PATIENTS, SECOND, Stage, instant, patient_signs_in, staff_signs_in, text, written,
+};
+use crate::story::ONE_STORY;
+use crate::support::{Engine, key};
+
+#[actix_web::test]
+async fn a_colleague_takes_who_waits_and_everybody_reads_it() {
+    let _alone = ONE_STORY.lock().await;
+    let clinic = Clinic::open(Engine::Postgres).await;
+    let (phone, desk) = (Chromium::start().await, Chromium::start().await);
+    let page = phone.page("taken", Device::Phone, "ru").await;
+    let everybody = clinic.everybody("patient");
+    let who = everybody.into_iter().find(|who| who.name == PATIENTS[0]).expect("the patient");
+    patient_signs_in(&page, &clinic, &who).await;
+    let stage = Stage::set(&clinic, &page).await;
+    let booked = stage.book(0, &stage.doctor, stage.free_row(1).await).await;
+    is_due(&clinic, &booked);
+    has_time(&stage, &stage.second).await;
+    let visit = text(&booked["encounter"]["id"]);
+    page.goto_hash(&format!("#/visit/{visit}")).await;
+    page.click("#enter-waiting-room").await;
+    page.wait_for("document.querySelector('#device-state')?.dataset.state === 'ok'").await;
+    page.click("#join").await;
+    page.wait_for(&state("waiting")).await;
+
+    let second = signs_in(&desk, &clinic, "takes", SECOND, Device::Phone).await;
+    second.see(&format!("#claimable [data-encounter={}]", quoted(&visit))).await;
+    let said = second.text("#claims").await;
+    assert!(said.contains(DOCTOR) && !said.contains(PATIENTS[0]), "{said}");
+    second.assert_fits().await;
+    second.drawn("claim-day", false).await;
+    second.focus("#claim:enabled").await;
+    second.press("Enter").await;
+    second.wait_for(&format!("location.hash === '#/visit/{visit}'")).await;
+    second
+        .wait_for(&format!(
+            "document.querySelector('#patient-name')?.textContent === {}",
+            quoted(PATIENTS[0])
+        ))
+        .await;
+
+    page.wait_for("document.querySelector('#taken-over')?.hidden === false").await;
+    let said = page.text("#taken-over").await;
+    assert!(
+        said.contains("Вас примет") && said.contains(SECOND) && said.contains(DOCTOR),
+        "{said}"
+    );
+    page.assert_fits().await;
+    page.drawn("claim-patient", false).await;
+    second.click("#waiting-list .admit").await;
+    page.wait_for(&state("in_call")).await;
+    page.wait_for("document.querySelector('#taken-over').hidden").await;
+
+    let first = signs_in(&desk, &clinic, "taken-from", DOCTOR, Device::Phone).await;
+    first.see("#claims-seen").await;
+    let said = first.text("#screen").await;
+    assert!(said.contains(SECOND), "{said}");
+    first.assert_fits().await;
+    first.drawn("claim-lost", false).await;
+    first.click("#claims-seen").await;
+    first.wait_for("!document.querySelector('#claims-seen')").await;
+    for shown in [&page, &second, &first] {
+        shown.assert_content();
+    }
+    assert!(clinic.stop().await.success());
+}
+
+fn state(wanted: &str) -> String {
+    format!("document.querySelector('#call-state')?.dataset.state === {}", quoted(wanted))
+}
+
+async fn signs_in(
+    desk: &Chromium,
+    clinic: &Clinic,
+    tab: &'static str,
+    name: &str,
+    on: Device,
+) -> Page {
+    let page = desk.page(tab, on, "en").await;
+    let who = clinic.everybody("doctor").into_iter().find(|who| who.name == name).unwrap();
+    staff_signs_in(&page, &format!("{}/doctor", clinic.url), &who).await;
+    page.see("#day-title").await;
+    page
+}
+
+/// Tomorrow's visit should have begun some minutes ago.
+fn is_due(clinic: &Clinic, booked: &Value) {
+    let start = instant(&booked["start"]);
+    let code = text(&booked["code"]);
+    // Somebody of the region may have had a visit at that time.
+    let done = (4..40).any(|minutes| {
+        let by = (start - (Utc::now() - Duration::minutes(minutes))).num_microseconds().unwrap();
+        let by = format!("interval '{by} microseconds'");
+        let sql = format!(
+            "UPDATE appointments SET starts_at = starts_at - {by}, ends_at = ends_at - {by},
+               busy_from = busy_from - {by}, busy_to = busy_to - {by} WHERE code = '{code}';
+             UPDATE encounters SET starts_at = starts_at - {by}
+             WHERE appointment_id = (SELECT id FROM appointments WHERE code = '{code}')"
+        );
+        clinic.execute(&sql).is_ok()
+    });
+    assert!(done, "nowhere to put the visit");
+}
+
+/// The doctor's next hour is free.
+async fn has_time(stage: &Stage, doctor: &str) {
+    let now = Utc::now();
+    let path = format!(
+        "/v1/appointments?practitioner={doctor}&status=booked&from={}&to={}&limit=100",
+        written(now - Duration::hours(1)),
+        written(now + Duration::hours(1))
+    );
+    for visit in stage.registrar.get(&path).await.expect(200)["items"].as_array().unwrap() {
+        let cancel = format!("/v1/appointments/{}/cancel", text(&visit["id"]));
+        stage.registrar.once(&cancel, &key(), &json!({})).await.expect(200);
+    }
+}
