@@ -1,7 +1,7 @@
 //! The next free doctor: a patient waits on a small phone, a colleague sees that somebody does and
 //! takes them with one key, and all three read what has happened.
 
-use chrono::{Duration, Utc};
+use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 
 use crate::chromium::Chromium;
@@ -24,8 +24,9 @@ async fn a_colleague_takes_who_waits_and_everybody_reads_it() {
     patient_signs_in(&page, &clinic, &who).await;
     let stage = Stage::set(&clinic, &page).await;
     let booked = stage.book(0, &stage.doctor, stage.free_row(1).await).await;
-    is_due(&clinic, &booked);
-    has_time(&stage, &stage.second).await;
+    let now = instant(&page.eval("new Date().toISOString()").await);
+    is_due(&clinic, &booked, now);
+    has_time(&stage, &stage.second, now).await;
     let visit = text(&booked["encounter"]["id"]);
     page.goto_hash(&format!("#/visit/{visit}")).await;
     page.click("#enter-waiting-room").await;
@@ -94,12 +95,12 @@ async fn signs_in(
 }
 
 /// Tomorrow's visit should have begun some minutes ago.
-fn is_due(clinic: &Clinic, booked: &Value) {
+fn is_due(clinic: &Clinic, booked: &Value, now: DateTime<Utc>) {
     let start = instant(&booked["start"]);
     let code = text(&booked["code"]);
     // Somebody of the region may have had a visit at that time.
     let done = (4..40).any(|minutes| {
-        let by = (start - (Utc::now() - Duration::minutes(minutes))).num_microseconds().unwrap();
+        let by = (start - (now - Duration::minutes(minutes))).num_microseconds().unwrap();
         let by = format!("interval '{by} microseconds'");
         let sql = format!(
             "UPDATE appointments SET starts_at = starts_at - {by}, ends_at = ends_at - {by},
@@ -113,8 +114,7 @@ fn is_due(clinic: &Clinic, booked: &Value) {
 }
 
 /// The doctor's next hour is free.
-async fn has_time(stage: &Stage, doctor: &str) {
-    let now = Utc::now();
+async fn has_time(stage: &Stage, doctor: &str, now: DateTime<Utc>) {
     let path = format!(
         "/v1/appointments?practitioner={doctor}&status=booked&from={}&to={}&limit=100",
         written(now - Duration::hours(1)),
