@@ -353,7 +353,8 @@ impl Room {
             Some(known) if known.rev < seen => self.arrange(party, now),
             Some(_) => {}
         }
-        let known = self.party.iter().flat_map(|party| &party.people).find(|one| one.id == guest.id);
+        let known =
+            self.party.iter().flat_map(|party| &party.people).find(|one| one.id == guest.id);
         if let Some(known) = known.filter(|known| known.role != guest.role) {
             guest.role = known.role;
             guest.admitted |= known.role == ParticipantRole::Practitioner;

@@ -611,12 +611,23 @@ impl World {
     }
 
     fn climb(&mut self) {
+        // Two ends that have agreed on different things have no connection, and their browsers know.
+        let agreed: Vec<(String, Option<String>)> = self
+            .clients
+            .iter()
+            .flat_map(|client| &client.connections)
+            .map(|(edge, one)| (edge.clone(), one.agreed.clone()))
+            .collect();
+        let is_up = |edge: &String, mine: &Option<String>| {
+            let ends = agreed.iter().filter(|(name, _)| name == edge);
+            mine.is_some() && ends.map(|(_, theirs)| theirs).all(|theirs| theirs == mine)
+        };
         for client in &mut self.clients {
             let mut asks = Vec::new();
             for (edge, connection) in &mut client.connections {
                 let waited = self.now.since(connection.since) >= TimeDelta::seconds(RUNG_SECS);
-                if connection.agreed.is_none() && waited && !client.away.contains(&connection.peer)
-                {
+                let is_up = is_up(edge, &connection.agreed);
+                if !is_up && waited && !client.away.contains(&connection.peer) {
                     connection.since = self.now;
                     asks.push((edge.clone(), connection.generation));
                 }

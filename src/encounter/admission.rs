@@ -116,10 +116,17 @@ fn take_part(tx: &mut Tx, row: &EncounterRow) -> Result<ParticipantRow, Error> {
     let here = participants(tx, row.id)?;
     let conducts = person.active_practitioner() == Some(row.practitioner_id);
     if let Some(found) = here.into_iter().find(|found| found.account_id == person.account) {
-        // Who was asked for advice may conduct the visit by now.
-        if conducts && found.role != ParticipantRole::Practitioner {
+        // Who was asked for advice may conduct the visit by now, and who conducted it once, again.
+        let is_new =
+            found.role != ParticipantRole::Practitioner || found.state == ParticipantState::Removed;
+        if conducts && is_new {
+            let state = match found.state {
+                ParticipantState::Removed => ParticipantState::Invited,
+                state => state,
+            };
             diesel::update(encounter_participants::table.find(found.id))
                 .set((
+                    encounter_participants::state.eq(state),
                     encounter_participants::role.eq(ParticipantRole::Practitioner),
                     encounter_participants::sits_with_id.eq(None::<ParticipantId>),
                     encounter_participants::updated_at.eq(tx.now),

@@ -255,7 +255,8 @@ fn expect_principals(tx: &mut Tx, row: &EncounterRow) -> Result<(), Error> {
     let patient = patient::find_row(tx, row.patient_id)?;
     let doctor = practitioner::find_reach(tx, row.practitioner_id)?.account;
     let people = participants(tx, row.id)?;
-    let has = |role| people.iter().any(|one| one.role == role);
+    let has = |role| party::standing(&people).any(|one| one.role == role);
+    let known = |account| people.iter().find(|one| one.account_id == account).map(|one| one.id);
     if let (Some(account), false) = (patient.account_id, has(ParticipantRole::Patient)) {
         let (role, name) = (ParticipantRole::Patient, patient.name);
         put(tx, row.id, None, NewGuest { account, role, name, sits_with: None })?;
@@ -263,7 +264,7 @@ fn expect_principals(tx: &mut Tx, row: &EncounterRow) -> Result<(), Error> {
     if let (Some(account), false) = (doctor, has(ParticipantRole::Practitioner)) {
         let name = account::contact(tx, account)?.name;
         let role = ParticipantRole::Practitioner;
-        put(tx, row.id, None, NewGuest { account, role, name, sits_with: None })?;
+        put(tx, row.id, known(account), NewGuest { account, role, name, sits_with: None })?;
     }
     Ok(())
 }
@@ -281,6 +282,17 @@ fn check_place(people: &[ParticipantRow], beside: Option<ParticipantId>) -> Resu
     let no_device = beside.is_none() && with_device.saturating_add(2) >= ENDPOINTS_MAX;
     if no_device || guests().count().saturating_add(2) >= PEOPLE_MAX {
         return Err(Error::from(&problem::ROOM_FULL));
+    }
+    Ok(())
+}
+
+/// Who conducted a visit that is another's now has no part in it, and can be asked like anybody
+/// else.
+pub(super) fn forget_former(tx: &mut Tx, encounter: EncounterId) -> Result<(), Error> {
+    let former = participants(tx, encounter)?;
+    let former = party::standing(&former).filter(|one| one.role == ParticipantRole::Practitioner);
+    for one in former {
+        send_out(tx, encounter, one)?;
     }
     Ok(())
 }

@@ -339,6 +339,9 @@ pub fn replan(
         .filter(encounter_participants::encounter_id.eq(visit.id))
         .filter(encounter_participants::aside.eq(true));
     diesel::update(aside).set(encounter_participants::aside.eq(false)).execute(tx.conn)?;
+    if practitioner != visit.practitioner_id {
+        guest::forget_former(tx, visit.id)?;
+    }
     if starts_at != visit.starts_at {
         guest::tell_time(tx, visit.id)?;
     }
