@@ -431,6 +431,7 @@ fn whoever_was_asked_for_advice_conducts_the_visit_and_the_former_practitioner_g
     story.decide(TRAINEE, Admission::Removed);
     story.party.rev += 1;
     story.apply(conducts(DOCTOR, story.party.rev));
+    story.admitted.push(DOCTOR);
     story.enter(DOCTOR);
     story.decide(ASHA, Admission::Admitted);
     assert_eq!(joined(&story), [(id(DOCTOR), id(ASHA))]);
