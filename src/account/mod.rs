@@ -17,11 +17,11 @@ use crate::access::Facts;
 use crate::access::table::Action;
 use crate::account::phone::Phone;
 use crate::base::column::{id, text_enum};
-use crate::base::db::Each;
+use crate::base::db::{Each, Turn, take_turns};
 use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::problem;
-use crate::base::schema::{accounts, memberships, patients, practitioners};
+use crate::base::schema::{accounts, memberships, patients, practitioners, sessions};
 use crate::base::seal::Seal;
 use crate::base::tx::Tx;
 
@@ -147,8 +147,8 @@ pub fn of_phone(
 }
 
 /// The account of a telephone that nobody has come forward with: it was made for somebody who was
-/// asked to a visit, and is no patient's, no practitioner's and no clerk's. Whoever brings its number
-/// now has it under their own name. The caller has made the access decision.
+/// asked to a visit, who has never signed in and is no patient, no practitioner and no clerk. Whoever
+/// brings its number now has it under their own name. The caller has made the access decision.
 pub fn take_unclaimed(
     tx: &mut Tx,
     phone: &Phone,
@@ -156,12 +156,26 @@ pub fn take_unclaimed(
     language: Language,
 ) -> Result<Option<AccountId>, Error> {
     let index = phone_index(tx.seal, phone);
+    let Some(account) = unclaimed(tx, &index)? else { return Ok(None) };
+    // Two who register the same number follow one another: the second finds it taken.
+    take_turns(tx.conn, &[Turn::Alone(account.0)])?;
+    let unclaimed = unclaimed(tx, &index)?;
+    if let Some(account) = unclaimed {
+        diesel::update(accounts::table.find(account))
+            .set((accounts::name.eq(name), accounts::language.eq(language)))
+            .execute(tx.conn)?;
+    }
+    Ok(unclaimed)
+}
+
+fn unclaimed(tx: &mut Tx, index: &[u8]) -> Result<Option<AccountId>, Error> {
     let is_patient =
         exists(patients::table.filter(patients::account_id.eq(accounts::id.nullable())));
     let gives_care =
         exists(practitioners::table.filter(practitioners::account_id.eq(accounts::id.nullable())));
     let is_staff = exists(memberships::table.filter(memberships::account_id.eq(accounts::id)));
-    let unclaimed: Option<AccountId> = accounts::table
+    let has_come = exists(sessions::table.filter(sessions::account_id.eq(accounts::id)));
+    Ok(accounts::table
         .filter(accounts::phone_index.eq(Some(index)))
         .filter(accounts::login.is_null())
         .filter(accounts::system_admin.eq(false))
@@ -169,15 +183,10 @@ pub fn take_unclaimed(
         .filter(not(is_patient))
         .filter(not(gives_care))
         .filter(not(is_staff))
+        .filter(not(has_come))
         .select(accounts::id)
         .first(tx.conn)
-        .optional()?;
-    if let Some(account) = unclaimed {
-        diesel::update(accounts::table.find(account))
-            .set((accounts::name.eq(name), accounts::language.eq(language)))
-            .execute(tx.conn)?;
-    }
-    Ok(unclaimed)
+        .optional()?)
 }
 
 /// A token with which the first password is set, once, within 72 hours; earlier ones end.

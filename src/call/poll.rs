@@ -40,7 +40,7 @@ const FRAMES_LEN_MAX: usize = 128;
 /// How many lines there may be at once.
 const LINES_MAX: usize = 10_000;
 /// How many of them from one network address.
-pub const ADDRESS_LINES_MAX: usize = 64;
+pub const ADDRESS_LINES_MAX: usize = 256;
 /// How often it is looked whether somebody still asks, in seconds.
 const SIGN_SECS: u64 = 5;
 /// What is said of a line that was lost, as of a socket that broke.

@@ -348,6 +348,7 @@ impl Room {
     fn as_decided(&mut self, mut guest: Guest, now: Instant) -> Guest {
         let party = std::mem::take(&mut guest.party);
         let seen = party.rev;
+        guest.party.rev = seen;
         match &self.party {
             None => self.party = Some(party),
             Some(known) if known.rev < seen => self.arrange(party, now),
@@ -463,7 +464,8 @@ impl Room {
 
     fn decide(&mut self, id: ParticipantId, (admission, rev): (Admission, i32), now: Instant) {
         // Of two words that were committed one after the other the second may be told first.
-        if self.decided.iter().any(|(decided, _, at)| *decided == id && *at > rev) {
+        let heard = self.decided.iter().any(|(decided, _, at)| *decided == id && *at > rev);
+        if heard || self.seat(id).is_some_and(|seat| seat.guest.party.rev > rev) {
             return;
         }
         let admitted = admission == Admission::Admitted;

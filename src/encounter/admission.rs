@@ -21,7 +21,7 @@ use crate::encounter::guest;
 use crate::encounter::show::{Participant, show};
 use crate::encounter::{
     Admission, EncounterId, EncounterRow, ParticipantId, ParticipantRole, ParticipantRow,
-    ParticipantState, facts, find_participant, find_row, lock_row, participants, party, presence,
+    ParticipantState, facts, find_participant, lock_row, participants, party, presence,
 };
 
 /// How long a ticket can be used, in seconds.
@@ -53,7 +53,8 @@ pub struct JoinedAs {
 
 /// Hands out a ticket to the visit. 409 `too_early` with `opens_at`, 410 `visit_over`.
 pub fn join(tx: &mut Tx, id: EncounterId, ws_url: String) -> Result<Joined, Error> {
-    let row = find_row(tx, id)?;
+    // Locked first: whose visit it is may change at this moment.
+    let row = lock_row(tx, id)?;
     let asked = guest::facts_for(tx, &row)?;
     tx.allow(Action::JoinEncounter, &asked)?;
     check_door(tx, id)?;

@@ -13,7 +13,7 @@ use crate::encounter::guest::is_guest;
 use crate::encounter::show::{Encounter, Participant, show};
 use crate::encounter::{
     EncounterId, EncounterRow, ParticipantId, ParticipantRow, ParticipantState, facts,
-    find_participant, find_row, lock_row, party, presence,
+    find_participant, lock_row, party, presence,
 };
 
 /// Whether the door is locked.
@@ -27,9 +27,9 @@ pub struct Lock {
 /// Locks the door, or opens it: while it is locked nobody is asked to come, and no guest comes in
 /// for the first time. Whoever was in comes back, and the patient is never shut out.
 pub fn lock(tx: &mut Tx, id: EncounterId, lock: Lock) -> Result<Encounter, Error> {
-    let row = find_row(tx, id)?;
-    tx.allow(Action::ArrangeRoom, &facts(&row))?;
+    // Locked first: whose visit it is may change at this moment.
     let row = lock_row(tx, id)?;
+    tx.allow(Action::ArrangeRoom, &facts(&row))?;
     if presence::is_over(row.status) {
         return Err(Error::from(&problem::BAD_STATE));
     }
@@ -68,9 +68,9 @@ pub fn put_aside(
     participant: ParticipantId,
     wanted: Aside,
 ) -> Result<Participant, Error> {
-    let row = find_row(tx, id)?;
-    tx.allow(Action::ArrangeRoom, &facts(&row))?;
+    // Locked first: whose visit it is may change at this moment.
     let row = lock_row(tx, id)?;
+    tx.allow(Action::ArrangeRoom, &facts(&row))?;
     let who = find_participant(tx, id, participant)?;
     if who.state != ParticipantState::Admitted || presence::is_over(row.status) {
         return Err(Error::from(&problem::BAD_STATE));

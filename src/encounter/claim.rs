@@ -193,11 +193,18 @@ fn change_hands(tx: &mut Tx, row: &EncounterRow, to: &Taker) -> Result<(), Error
             && one.state != ParticipantState::Removed
     };
     for former in people.iter().filter(leaves) {
-        let beside = people.iter().filter(|one| one.sits_with == Some(former.id));
+        let beside = people
+            .iter()
+            .filter(|one| one.sits_with == Some(former.id) && one.account_id != to.account);
         for one in std::iter::once(former).chain(beside) {
             guest::send_out(tx, row.id, one)?;
         }
     }
+    let aside = encounter_participants::table
+        .filter(encounter_participants::encounter_id.eq(row.id))
+        .filter(encounter_participants::aside.eq(true));
+    diesel::update(aside).set(encounter_participants::aside.eq(false)).execute(tx.conn)?;
+    let people = participants(tx, row.id)?;
     match people.iter().find(|one| one.account_id == to.account) {
         None => guest::expect_practitioner(tx, row.id, (to.account, to.name.clone()))?,
         Some(known) => conducts(tx, known)?,

@@ -159,6 +159,11 @@ pub(super) fn find(tx: &mut Tx, me: &PractitionerRow) -> Result<Claimable, Error
             people.iter().filter(|one| one.encounter_id == id).cloned().collect();
         let Some(patient) = who_waits(&people).filter(|_| is_open) else { continue };
         let past = tx.now.since(times.0);
+        // Whoever has just taken somebody is on the way to them, whatever was said of them before.
+        let is_fresh = past < TimeDelta::minutes(ON_THE_WAY_MINUTES);
+        if is_fresh && handover::last_handover(tx, appointment)?.is_some() {
+            continue;
+        }
         let Some(because) = busy.because(practitioner.0, &people, past) else { continue };
         items.push(Unseen {
             encounter: Reference { id },
@@ -204,7 +209,9 @@ pub(super) fn who_waits(people: &[ParticipantRow]) -> Option<&ParticipantRow> {
 
 /// What keeps some practitioners from their patients.
 struct Busy {
-    in_visit: HashSet<PractitionerId>,
+    in_progress: HashSet<PractitionerId>,
+    /// Their visit is interrupted, and its door still open.
+    interrupted: HashSet<PractitionerId>,
     absent: HashSet<PractitionerId>,
     late: HashSet<PractitionerId>,
 }
@@ -216,12 +223,28 @@ impl Busy {
         practitioners.dedup();
         let running = vec![EncounterStatus::InProgress, EncounterStatus::Onleave];
         let earliest = tx.now.minus(TimeDelta::hours(WAIT_HOURS_MAX));
-        let in_visit: Vec<PractitionerId> = encounters::table
+        let running: Vec<(PractitionerId, EncounterStatus, Instant, Instant)> = encounters::table
+            .inner_join(appointments::table)
             .filter(among(encounters::practitioner_id, practitioners.clone()))
             .filter(among(encounters::status, running))
             .filter(encounters::starts_at.gt(earliest))
-            .select(encounters::practitioner_id)
+            .select((
+                encounters::practitioner_id,
+                encounters::status,
+                appointments::starts_at,
+                appointments::ends_at,
+            ))
             .load(tx.conn)?;
+        let (mut in_progress, mut interrupted) = (HashSet::new(), HashSet::new());
+        for (practitioner, status, starts_at, ends_at) in running {
+            let state = (AppointmentStatus::Arrived, status);
+            let times = (starts_at, ends_at);
+            if status == EncounterStatus::InProgress {
+                in_progress.insert(practitioner);
+            } else if door(state, times, tx.now, &tx.config.visit).can_join {
+                interrupted.insert(practitioner);
+            }
+        }
         let moment = Span { start: tx.now, end: tx.now.plus(TimeDelta::microseconds(1)) };
         let absent = absence::of(tx, &practitioners, moment)?;
         let mut late = HashSet::new();
@@ -231,7 +254,8 @@ impl Busy {
             }
         }
         Ok(Self {
-            in_visit: in_visit.into_iter().collect(),
+            in_progress,
+            interrupted,
             absent: absent.into_iter().map(|(practitioner, _)| practitioner).collect(),
             late,
         })
@@ -248,11 +272,14 @@ impl Busy {
         let is_there = people.iter().any(|one| {
             one.role == ParticipantRole::Practitioner && one.state == ParticipantState::Admitted
         });
-        if self.in_visit.contains(&own) {
+        if self.in_progress.contains(&own) {
             return Some(Because::InVisit);
         }
         if is_there {
             return None;
+        }
+        if self.interrupted.contains(&own) {
+            return Some(Because::InVisit);
         }
         if self.absent.contains(&own) {
             return Some(Because::Absent);

@@ -43,7 +43,7 @@ pub const PEOPLE_MAX: usize = 6;
 const OF_VISIT: Limit = limit_of("invite.visit.day", 12);
 /// How many one person sends in a day, in all visits.
 const BY_PERSON: Limit = limit_of("invite.person.day", 30);
-/// How many reach one telephone in a day, from all visits and everybody.
+/// How many texts reach one telephone in a day, from all visits and everybody.
 const TO_ACCOUNT: Limit = limit_of("invite.account.day", 4);
 
 const fn limit_of(name: &'static str, hits_max: u32) -> Limit {
@@ -143,10 +143,10 @@ pub fn is_guest(role: ParticipantRole) -> bool {
 /// practitioner do not fit, `unknown_reference` where somebody named is not there; 429 after too
 /// many in a day.
 pub fn invite(tx: &mut Tx, id: EncounterId, wanted: &Invite) -> Result<Participant, Error> {
-    let row = find_row(tx, id)?;
+    // Locked first: whose visit it is may change at this moment.
+    let row = lock_row(tx, id)?;
     let action = inviting(wanted.role.role(), wanted.practitioner.is_some());
     tx.allow(action, &facts(&row))?;
-    let row = lock_row(tx, id)?;
     check_open(tx, &row)?;
     let (account, name) = whom(tx, &row, wanted)?;
     expect_principals(tx, &row)?;
@@ -163,11 +163,14 @@ pub fn invite(tx: &mut Tx, id: EncounterId, wanted: &Invite) -> Result<Participa
     let by = tx.person()?.account;
     limit::take(tx, &OF_VISIT, &id.to_string())?;
     limit::take(tx, &BY_PERSON, &by.to_string())?;
-    limit::take(tx, &TO_ACCOUNT, &account.to_string())?;
     let guest = NewGuest { account, role: wanted.role.role(), name, sits_with: wanted.sits_with };
     let participant = put(tx, id, known.map(|known| known.id), guest)?;
     let visit = show(tx, id)?;
-    message::guest::tell(tx, account, (&visit, participant))?;
+    // The invitation stands also where the telephone has heard enough today.
+    let is_staff = wanted.practitioner.is_some();
+    if is_staff || limit::take(tx, &TO_ACCOUNT, &account.to_string()).is_ok() {
+        message::guest::tell(tx, account, (&visit, participant))?;
+    }
     party::tell(tx, id)?;
     tx.record(action, "Encounter", id.0, &facts(&row));
     Ok(find_participant(tx, id, participant)?.into())
@@ -289,9 +292,12 @@ fn check_place(people: &[ParticipantRow], beside: Option<ParticipantId>) -> Resu
 /// Who conducted a visit that is another's now has no part in it, and can be asked like anybody
 /// else.
 pub(super) fn forget_former(tx: &mut Tx, encounter: EncounterId) -> Result<(), Error> {
-    let former = participants(tx, encounter)?;
-    let former = party::standing(&former).filter(|one| one.role == ParticipantRole::Practitioner);
-    for one in former {
+    let people = participants(tx, encounter)?;
+    let is_former = |one: &&ParticipantRow| one.role == ParticipantRole::Practitioner;
+    let former: Vec<ParticipantId> = people.iter().filter(is_former).map(|one| one.id).collect();
+    let gone = party::standing(&people)
+        .filter(|one| is_former(one) || one.sits_with.is_some_and(|host| former.contains(&host)));
+    for one in gone {
         send_out(tx, encounter, one)?;
     }
     Ok(())
@@ -378,14 +384,13 @@ pub fn remove(
     id: EncounterId,
     participant: ParticipantId,
 ) -> Result<Participant, Error> {
-    let row = find_row(tx, id)?;
+    let row = lock_row(tx, id)?;
     let action = match find_participant(tx, id, participant) {
         Ok(guest) => inviting(guest.role, !is_kin(guest.role)),
         // Who may not take back hears that before they hear whether there is anybody.
         Err(_missing) => Action::InviteKin,
     };
     tx.allow(action, &facts(&row))?;
-    let row = lock_row(tx, id)?;
     let guest = find_participant(tx, id, participant)?;
     if !is_guest(guest.role) || presence::is_over(row.status) {
         return Err(Error::from(&problem::BAD_STATE));

@@ -72,6 +72,14 @@ pub(crate) fn see_to(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
     if taken == 0 {
         return Ok(());
     }
+    let door = show::show(tx, id)?.door;
+    if visit.status == EncounterStatus::Arrived && door.can_join {
+        // It was put to another time meanwhile, or another has taken it.
+        diesel::update(encounters::table.find(id))
+            .set(encounters::see_to_at.eq(Some(door.closes_at)))
+            .execute(tx.conn)?;
+        return Ok(());
+    }
     if visit.status == EncounterStatus::Arrived {
         unseen(tx, &visit)?;
     } else {

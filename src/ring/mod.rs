@@ -145,9 +145,8 @@ fn ring_time(tx: &Tx) -> TimeDelta {
 /// `bad_state` for whoever is in the room or was sent out of it, and for the practitioner; 409 `nobody_to_ring` for a
 /// patient who cannot sign in; 409 `too_early` and 410 `visit_over` while the door is shut.
 pub fn ring(tx: &mut Tx, id: EncounterId, whom: RingSomebody) -> Result<Ring, Error> {
-    let row = encounter::find_row(tx, id)?;
-    tx.allow(Action::Ring, &facts(&row))?;
     let row = lock_row(tx, id)?;
+    tx.allow(Action::Ring, &facts(&row))?;
     admission::check_door(tx, id)?;
     let somebody = match whom.participant {
         Some(participant) => find_participant(tx, id, participant)?,

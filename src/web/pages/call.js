@@ -52,6 +52,8 @@ export class Call extends EventTarget {
     this.signal.addEventListener('message', ({ detail }) => this.hear(detail));
     this.signal.addEventListener('link', ({ detail }) => { this.linked = detail; this.draw(); });
     this.signal.addEventListener('over', ({ detail }) => this.finish(reasonOf(detail), detail.error));
+    // A microphone that was pulled out sends nothing: nobody shall take the silence for a broken line.
+    for (const track of this.stream.getAudioTracks()) track.addEventListener('ended', () => this.tellMedia());
     this.online = () => { for (const edge of this.edges.values()) if (!edge.up) edge.later(500); };
     window.addEventListener('online', this.online);
     this.seen = () => this.look();
@@ -230,7 +232,7 @@ export class Call extends EventTarget {
 
   tellMedia() {
     const { audio, video } = this.tracks();
-    this.signal.send('media_state', { audio: Boolean(audio) && this.wish.mic, video: Boolean(video), screen: false });
+    this.signal.send('media_state', { audio: audio?.readyState === 'live' && this.wish.mic, video: Boolean(video), screen: false });
   }
 
   /* The line of truth */
@@ -306,7 +308,7 @@ export class Call extends EventTarget {
   /** Whether an edge that seems up has been without a sound for too long; each time in a row it is given twice as long. */
   isDumb(edge, silent) {
     edge.dumb = silent && edge.flow.receive.audio && this.here(edge.peer) ? (edge.dumb ?? 0) + 1 : 0;
-    if (!silent) edge.deaf = 0;
+    if (!silent && edge.ladder.send.audio_bps > 0) edge.deaf = 0;
     const dumb = edge.dumb >= DUMB_MAX * 2 ** Math.min(edge.deaf ?? 0, DOUBLINGS_MAX);
     if (dumb) Object.assign(edge, { dumb: 0, deaf: (edge.deaf ?? 0) + 1 });
     return dumb;
