@@ -381,6 +381,7 @@ on_both! {
         let visit = visit(world).await;
         let asha = &world.asha.client;
         for _ in 0..12 {
+            world.house.advance(TimeDelta::seconds(1));
             let id = invite(asha, &visit, sister()).await;
             post(asha, &at(&visit, &format!("/participants/{id}/remove")), json!({})).await;
         }
