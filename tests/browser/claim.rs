@@ -62,7 +62,9 @@ async fn a_colleague_takes_who_waits_and_everybody_reads_it() {
     page.wait_for(&state("in_call")).await;
     page.wait_for("document.querySelector('#taken-over').hidden").await;
 
-    let first = signs_in(&desk, &clinic, "taken-from", DOCTOR, Device::Phone).await;
+    // Whoever is signed in is so in all tabs of a browser.
+    let own = Chromium::start().await;
+    let first = signs_in(&own, &clinic, "taken-from", DOCTOR, Device::Phone).await;
     first.see("#claims-seen").await;
     let said = first.text("#screen").await;
     assert!(said.contains(SECOND), "{said}");
