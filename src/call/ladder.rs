@@ -217,7 +217,8 @@ impl Ladder {
             return self.go(Rung::Audio.min(self.wished()), RungWhy::Recovered, None, now);
         }
         let carried = reading.carried(self.rung);
-        if carried >= self.rung {
+        let is_heard = self.rung == Rung::Audio && !reading.loses_the_voice();
+        if carried >= self.rung || is_heard {
             one.bad = 0;
             return self.climb(now) || self.propose_phone(now);
         }

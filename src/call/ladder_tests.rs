@@ -166,6 +166,13 @@ fn whoever_asks_for_more_on_a_bad_line_gets_what_it_carries() {
 }
 
 #[test]
+fn a_bad_voice_is_better_than_none() {
+    let mut ladder = Ladder::default();
+    drive(&mut ladder, 0, 120, |_, _| reading(0.3, 4000.0));
+    assert_eq!(ladder.rung(), Rung::Audio);
+}
+
+#[test]
 fn a_wish_at_a_bad_moment_costs_neither_the_voice_nor_the_way_back() {
     // Voice alone, one lost second, and the same person asks once more.
     let mut ladder = Ladder::default();
@@ -179,7 +186,7 @@ fn a_wish_at_a_bad_moment_costs_neither_the_voice_nor_the_way_back() {
 
     // Somebody who asks for the voice while it is lost hears it, or the telephone is proposed.
     let mut ladder = Ladder::default();
-    drive(&mut ladder, 0, 30, |_, _| reading(0.2, 80.0));
+    drive(&mut ladder, 0, 30, |_, _| reading(0.7, 80.0));
     assert_eq!((ladder.rung(), ladder.why()), (Rung::Text, RungWhy::Loss));
     ladder.wish(1, Rung::Audio, WishWhy::Asked, false, at(31));
     assert_eq!((ladder.rung(), ladder.why()), (Rung::Text, RungWhy::Loss));

@@ -90,6 +90,12 @@ pub const LIMITS: [Limits; 4] = [
     Limits { rung: Rung::Audio, loss: 0.15, rtt: 3000.0, mos: 1.0, room: 25_000.0 },
 ];
 
+/// Beyond this share lost either way the voice itself is given up. A bad voice is better than none:
+/// on a thin line the first seconds lose much, and then it is understood.
+const VOICE_LOSS: f64 = 0.6;
+/// Beyond this round trip nobody can talk, in milliseconds.
+const VOICE_RTT_MS: f64 = 10_000.0;
+
 /// To go up, losses must stay within this share of the limit of the rung above.
 const MARGIN: f64 = 0.7;
 
@@ -173,6 +179,11 @@ impl From<&Quality> for Reading {
 }
 
 impl Reading {
+    /// Whether next to nothing of a voice comes through.
+    pub(super) fn loses_the_voice(&self) -> bool {
+        self.loss > VOICE_LOSS || self.rtt > VOICE_RTT_MS
+    }
+
     /// What is wrong with the line for a rung.
     pub(super) fn fault(&self, rung: Rung) -> Option<RungWhy> {
         let limits = LIMITS.iter().find(|limits| limits.rung == rung)?;

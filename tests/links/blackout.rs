@@ -90,6 +90,8 @@ async fn a_call_outlives_a_blackout(profile: Profile, listen_secs: u64) {
 
 async fn sound_flows(talk: &Talk, from: i64) {
     for (side, page) in [("patient", &talk.patient), ("doctor", &talk.doctor)] {
+        let story = page.eval(&format!("links.story({from}, 15000, 60000)")).await;
+        tell("story", talk.profile.name, story.as_str().unwrap());
         let Flow { least, rate, concealed, frames } = flow(page, from).await;
         let share = concealed * 100.0;
         tell(

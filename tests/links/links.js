@@ -33,12 +33,12 @@
       this.addEventListener('close', ({ code }) => heard.push({ at: Date.now(), t: `(closed ${code})` }));
       this.addEventListener('message', ({ data }) => {
         const { t, seq, neg, gen, body } = JSON.parse(data);
-        heard.push({ at: Date.now(), t, seq, more: [gen, neg, body?.fresh].filter((one) => one !== undefined).join('/') });
+        heard.push({ at: Date.now(), t, seq, more: [gen, neg, body?.fresh, body?.rung, body?.why].filter((one) => one !== undefined).join('/') });
       });
     }
     send(text) {
-      const { t, neg, gen } = JSON.parse(text);
-      heard.push({ at: Date.now(), t: `to ${t}`, more: [gen, neg].filter((one) => one !== undefined).join('/') });
+      const { t, neg, gen, body = {} } = JSON.parse(text);
+      heard.push({ at: Date.now(), t: `to ${t}`, more: [gen, neg, ...(t === 'quality' ? [body.loss_in, body.loss_out, body.rtt, body.room] : [])].filter((one) => one !== undefined).join('/') });
       super.send(text);
     }
   };
@@ -109,7 +109,7 @@
     story(since, before, after) {
       const made = calls.flatMap(({ call }) => Object.entries(call).filter(([, at]) => at).map(([t, at]) => ({ at, t: `[${t}]` })));
       const shown = states.map(({ at, state }) => ({ at, t: `<${state}>` }));
-      const dull = ['candidate', 'end_of_candidates', 'pong', 'to candidate', 'to end_of_candidates', 'to ping', 'to ack', 'to quality', 'to media_state', 'media_state'];
+      const dull = ['candidate', 'end_of_candidates', 'pong', 'to candidate', 'to end_of_candidates', 'to ping', 'to ack', 'to media_state', 'media_state'];
       return [...heard, ...made, ...shown].filter(({ at, t }) => at >= since - before && at < since + after && !dull.includes(t))
         .sort((one, other) => one.at - other.at).map(({ at, t, more = '' }) => `${((at - since) / 1000).toFixed(2)} ${t} ${more}`.trim()).join(', ');
     },

@@ -15,6 +15,8 @@ import { waitWords } from './waiting.js';
 export { openMedia, loudness, stopMedia } from './media.js';
 
 const QUALITY_MS = 5000;
+// A picture that does not fit takes the first seconds from the voice: at first it is looked at more often.
+const EARLY_MS = [0, 1500, 3000, 4500];
 const FOUND_MS = 15_000;
 // A connection that was only out of reach comes to life by itself: it is given so long before a new one is asked for.
 const ALIVE_AGAIN_MS = 1000;
@@ -196,7 +198,10 @@ export class Call extends EventTarget {
     if (this.edges.has(id)) return Object.assign(this.edges.get(id), peer ? { peer } : {});
     const edge = new Edge(id, { send: (kind, body, extra) => this.signal.send(kind, body, extra), ice: () => this.ice, tracks: () => this.tracks(), here: ({ peer: far }) => this.here(far) });
     edge.addEventListener('stream', () => this.draw());
-    edge.addEventListener('state', () => this.draw());
+    edge.addEventListener('state', ({ detail }) => {
+      this.draw();
+      if (detail === 'up') for (const at of EARLY_MS) setTimeout(() => { if (!this.over) this.measureEdge(edge, true); }, at);
+    });
     this.ladder.follow(edge);
     // An offer may be replayed before the server says again how this edge may go.
     const { policy, flow } = this.before?.edges?.find((known) => known.id === id) ?? {};
@@ -314,7 +319,7 @@ export class Call extends EventTarget {
     return dumb;
   }
 
-  async measureEdge(edge) {
+  async measureEdge(edge, early = false) {
     const { pc } = edge;
     if (!pc) return undefined;
     const now = await totals(pc);
@@ -324,7 +329,7 @@ export class Call extends EventTarget {
     // Kept for later, a report would speak of a line that is another by then.
     if (!edge.up || then?.pc !== pc || !this.signal.linked) return undefined;
     const sends = edge.ladder.send.audio_bps > 0 && this.roster.get(edge.peer)?.media?.audio === true;
-    if (this.isDumb(edge, sends && now.audioPacketsReceived === then.now.audioPacketsReceived)) return edge.rebuild('silent');
+    if (!early && this.isDumb(edge, sends && now.audioPacketsReceived === then.now.audioPacketsReceived)) return edge.rebuild('silent');
     const quality = between(then.now, now, (performance.now() - then.at) / 1000, sends);
     // The browser begins low and finds its way up: until then its estimate says nothing of the line.
     if (performance.now() - then.since < FOUND_MS) delete quality.room;
