@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use crate::base::column::Instant;
+use crate::account::AccountId;
 use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::problem;
@@ -19,15 +19,15 @@ use crate::patient;
 pub fn stands(tx: &mut Tx, visit: &EncounterRow, kind: ConsentKind) -> Result<bool, Error> {
     let patients = patient::find_row(tx, visit.patient_id)?.account_id;
     let for_it = consents::encounter_id.eq(visit.id).or(consents::encounter_id.is_null());
-    let given: Vec<(Option<crate::account::AccountId>, Instant)> = consents::table
+    let given: Vec<Option<AccountId>> = consents::table
         .filter(consents::patient_id.eq(visit.patient_id))
         .filter(for_it)
         .filter(consents::kind.eq(kind))
         .filter(consents::form_version.eq(form::current(kind, Language::English).version))
         .filter(consents::withdrawn_at.is_null())
-        .select((consents::person_id, consents::given_at))
+        .select(consents::person_id)
         .load(tx.conn)?;
-    Ok(given.iter().any(|(person, _)| *person == patients))
+    Ok(given.contains(&patients))
 }
 
 /// 409 `consent_missing` for a trainee whom the patient has not agreed to.

@@ -87,3 +87,13 @@ pub fn put_aside(
     }
     Ok(find_participant(tx, id, participant)?.into())
 }
+
+/// Nobody is in the side room any more: the visit is at another time, or another's. The caller tells
+/// the room.
+pub(super) fn bring_all_back(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
+    let aside = encounter_participants::table
+        .filter(encounter_participants::encounter_id.eq(id))
+        .filter(encounter_participants::aside.eq(true));
+    diesel::update(aside).set(encounter_participants::aside.eq(false)).execute(tx.conn)?;
+    Ok(())
+}

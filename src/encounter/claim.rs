@@ -16,6 +16,7 @@ use crate::base::page::Page;
 use crate::base::problem;
 use crate::base::schema::{encounter_participants, encounters};
 use crate::base::tx::{Event, Tx};
+use crate::encounter::arrange;
 use crate::encounter::claimable::{self, Because, Claimable, Unseen, who_waits};
 use crate::encounter::guest;
 use crate::encounter::lifecycle::EncounterStatus;
@@ -200,10 +201,7 @@ fn change_hands(tx: &mut Tx, row: &EncounterRow, to: &Taker) -> Result<(), Error
             guest::send_out(tx, row.id, one)?;
         }
     }
-    let aside = encounter_participants::table
-        .filter(encounter_participants::encounter_id.eq(row.id))
-        .filter(encounter_participants::aside.eq(true));
-    diesel::update(aside).set(encounter_participants::aside.eq(false)).execute(tx.conn)?;
+    arrange::bring_all_back(tx, row.id)?;
     let people = participants(tx, row.id)?;
     match people.iter().find(|one| one.account_id == to.account) {
         None => guest::expect_practitioner(tx, row.id, (to.account, to.name.clone()))?,

@@ -335,10 +335,7 @@ pub fn replan(
             encounters::updated_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
-    let aside = encounter_participants::table
-        .filter(encounter_participants::encounter_id.eq(visit.id))
-        .filter(encounter_participants::aside.eq(true));
-    diesel::update(aside).set(encounter_participants::aside.eq(false)).execute(tx.conn)?;
+    arrange::bring_all_back(tx, visit.id)?;
     if practitioner != visit.practitioner_id {
         guest::forget_former(tx, visit.id)?;
     }

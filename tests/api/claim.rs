@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use crate::on_both;
 use crate::support::peer::{Edge, Peer, kinds};
 use crate::support::visit::encounter_of;
-use crate::support::world::{self, PASSWORD};
+use crate::support::world;
 use crate::support::{Answer, Client, Engine, Person, World, key};
+use crate::waiting;
 
 const VERA: &str = "+70000000003";
 
@@ -41,22 +42,7 @@ async fn books(world: &World, who: &Person, clock: &str) -> Value {
 
 /// Lets time pass until a clock shows this, and signs everybody in anew.
 async fn until<const N: usize>(world: &World, clock: &str, who: [&Person; N]) -> [Person; N] {
-    let at: feldsher::base::column::Instant = monday(clock).parse().unwrap();
-    world.house.advance(at.since(world.house.now()));
-    let mut fresh = Vec::new();
-    for who in who {
-        fresh.push(signs_in(world, who).await);
-    }
-    fresh.try_into().ok().unwrap()
-}
-
-async fn signs_in(world: &World, who: &Person) -> Person {
-    if who.login.starts_with('+') {
-        return world.resigned(who).await;
-    }
-    let body = json!({"login": who.login, "password": PASSWORD});
-    let tokens = world.house.client().post("/v1/auth/password", &body).await.expect(200);
-    world::signed_in(&world.house, &tokens, &who.login, who.id.clone())
+    waiting::until(world, &monday(clock), who).await
 }
 
 /// The patient comes, and the doctor lets them in.

@@ -48,7 +48,11 @@ async fn place(client: &Client, visit: &Value) -> (i64, Value, Value) {
 }
 
 /// Lets time pass until a clock shows this, and signs everybody in anew.
-async fn until<const N: usize>(world: &World, at: &str, who: [&Person; N]) -> [Person; N] {
+pub(crate) async fn until<const N: usize>(
+    world: &World,
+    at: &str,
+    who: [&Person; N],
+) -> [Person; N] {
     let at: feldsher::base::column::Instant = at.parse().unwrap();
     world.house.advance(at.since(world.house.now()));
     let mut fresh = Vec::new();
@@ -59,7 +63,7 @@ async fn until<const N: usize>(world: &World, at: &str, who: [&Person; N]) -> [P
 }
 
 /// A patient's sign-in outlasts a night, that of the staff does not.
-async fn signs_in(world: &World, who: &Person) -> Person {
+pub(crate) async fn signs_in(world: &World, who: &Person) -> Person {
     if who.login.starts_with('+') {
         return world.resigned(who).await;
     }
