@@ -18,6 +18,10 @@ const QUALITY_MS = 5000;
 // A picture that does not fit takes the first seconds from the voice: at first it is looked at more often.
 const EARLY_MS = [0, 1500, 3000, 4500];
 const FOUND_MS = 15_000;
+// Two looks that are closer together than this have too few packets between them to tell a loss from chance.
+const STRETCH_MS = 1000;
+// Without a packet for so long where some should come all is lost; before that the far side may still be starting.
+const NOTHING_MS = 4000;
 // A connection that was only out of reach comes to life by itself: it is given so long before a new one is asked for.
 const ALIVE_AGAIN_MS = 1000;
 // So often in a row no sound where there should be some: the connection is up and carries nothing.
@@ -324,15 +328,18 @@ export class Call extends EventTarget {
     if (!pc) return undefined;
     const now = await totals(pc);
     this.bytes.take(pc, now);
-    const then = edge.measured;
-    edge.measured = edge.up ? { pc, at: performance.now(), now, since: then?.pc === pc ? then.since : performance.now() } : null;
+    const at = performance.now();
+    const then = edge.measured?.pc === pc ? edge.measured : null;
+    if (edge.up && then && at - then.at < STRETCH_MS) return undefined;
+    const came = then?.now.packetsReceived === now.packetsReceived ? then.came : at;
+    edge.measured = edge.up ? { pc, at, now, came, since: then?.since ?? at } : null;
     // Kept for later, a report would speak of a line that is another by then.
-    if (!edge.up || then?.pc !== pc || !this.signal.linked) return undefined;
+    if (!edge.up || !then || !this.signal.linked) return undefined;
     const sends = edge.ladder.send.audio_bps > 0 && this.roster.get(edge.peer)?.media?.audio === true;
     if (!early && this.isDumb(edge, sends && now.audioPacketsReceived === then.now.audioPacketsReceived)) return edge.rebuild('silent');
-    const quality = between(then.now, now, (performance.now() - then.at) / 1000, sends);
+    const quality = between(then.now, now, (at - then.at) / 1000, sends && at - came >= NOTHING_MS);
     // The browser begins low and finds its way up: until then its estimate says nothing of the line.
-    if (performance.now() - then.since < FOUND_MS) delete quality.room;
+    if (at - then.since < FOUND_MS) delete quality.room;
     this.signal.send('quality', { ...quality, rung: edge.ladder.rung }, { edge: edge.id });
     return undefined;
   }
