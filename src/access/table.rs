@@ -147,8 +147,8 @@ actions! {
     /// Take on a visit that was asked for, or not.
     AnswerRequest "appointment.answer_request" [Conducts, Registrar, ClinicAdmin] sight ReadAppointment;
     /// Note that the patient has said that they will come.
-    Attend "appointment.attend" [Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
-    /// Take back, on the same day, that somebody came or did not come.
+    Attend "appointment.attend" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
+    /// Take back that somebody came or did not come, or that a visit was called off.
     UndoAppointment "appointment.undo" [Conducts, Registrar, ClinicAdmin] sight ReadAppointment;
     /// Record that the patient did not come.
     MarkNoshow "appointment.noshow" [Conducts, Registrar, ClinicAdmin] sight ReadAppointment;

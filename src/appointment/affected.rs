@@ -5,9 +5,9 @@
 use diesel::prelude::*;
 
 use crate::account::AccountId;
-use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
+use crate::appointment::occupy;
 use crate::appointment::taken::VISIT_HOURS_MAX;
-use crate::appointment::{AppointmentId, CancellationCode, Priority, Row, find_row, sealed};
+use crate::appointment::{AppointmentId, CancellationCode, Priority, find_row, sealed};
 use crate::base::column::Instant;
 use crate::base::db::among;
 use crate::base::error::Error;
@@ -139,27 +139,12 @@ pub fn reinstate(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
     if row.cancellation_code != Some(CancellationCode::Leave) {
         return Err(Error::from(&problem::BAD_STATE));
     }
-    for claim in claims(&row) {
-        occupy::release_expired(tx, &claim)?;
-    }
+    occupy::bury_the_dead(tx, id, chrono::TimeDelta::zero())?;
     tx.attempt(|tx| encounter::advance(tx, id, Act::Reinstate, None))?;
     diesel::update(appointments::table.find(id))
         .set(appointments::cancellation_sealed.eq(None::<Vec<u8>>))
         .execute(tx.conn)?;
     Ok(())
-}
-
-fn claims(row: &Row) -> [Claim; 3] {
-    let doctor = Claim {
-        kind: ResourceKind::Practitioner,
-        resource: row.practitioner_id.0,
-        lane: LANE,
-        from: row.busy_from,
-        to: row.busy_to,
-    };
-    let (kind, resource) = (ResourceKind::Patient, row.patient_id.0);
-    let patient = Claim { kind, resource, from: row.starts_at, to: row.ends_at, ..doctor };
-    [doctor, Claim { lane: SECOND_LANE, ..doctor }, patient]
 }
 
 /// Lets a held time go, if it is still held.

@@ -1,5 +1,6 @@
 //! What happens to an appointment after it was booked: confirmed, changed, called off, missed.
 
+use chrono::TimeDelta;
 use diesel::prelude::*;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -13,7 +14,6 @@ use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::appointments;
 use crate::base::tx::Tx;
-use crate::base::zone;
 use crate::encounter::lifecycle::{self, Act, AppointmentStatus};
 use crate::encounter::{self, finish};
 use crate::message;
@@ -164,26 +164,58 @@ pub fn attend(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     show(tx, id)
 }
 
-/// Takes back that somebody did not come, or came, on the day of the visit: it is booked again.
-/// 409 `slot_taken` when its time was given away meanwhile, `bad_state` while somebody is there.
+/// How long after its start a visit is taken back that somebody missed or came to, in hours.
+const UNDO_HOURS: i64 = 24;
+
+/// Takes back that somebody did not come, or came, or that a visit to come was called off: it is
+/// booked again. 409 `slot_taken` when its time was given away meanwhile, `bad_state` while somebody
+/// is there or when it was only held, `too_late` a day after its start, or past it when it was called
+/// off.
 pub fn undo(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
+    lock(tx, id)?;
     let row = find_row(tx, id)?;
     tx.allow(Action::UndoAppointment, &row.facts())?;
+    if row.status == AppointmentStatus::Cancelled {
+        return bring_back(tx, &row);
+    }
     let visit = encounter::of_appointment(tx, id)?;
     if lifecycle::next((row.status, visit.status), Act::Undo).is_none()
         || encounter::is_entered(tx, visit.id)?
     {
         return Err(Error::from(&problem::BAD_STATE));
     }
-    let zone = patient::find_row(tx, row.patient_id)?.time_zone;
-    let day = |at| zone::wall(at, zone).date_naive();
-    if day(tx.now) > day(row.starts_at) {
+    if tx.now >= row.starts_at.plus(TimeDelta::hours(UNDO_HOURS)) {
         return Err(Error::from(&problem::TOO_LATE));
     }
-    occupy::bury_the_dead(tx, id)?;
+    occupy::bury_the_dead(tx, id, TimeDelta::zero())?;
     tx.attempt(|tx| encounter::advance(tx, id, Act::Undo, None))?;
     tx.record(Action::UndoAppointment, "Appointment", id.0, &row.facts());
     show(tx, id)
+}
+
+/// Books a visit again that was called off; what an absence called off comes back with the absence.
+fn bring_back(tx: &mut Tx, row: &Row) -> Result<Appointment, Error> {
+    use AppointmentStatus::{Arrived, Booked};
+    let id = row.id;
+    let was: Option<AppointmentStatus> =
+        appointments::table.find(id).select(appointments::cancelled_from).get_result(tx.conn)?;
+    let by_leave = row.cancellation_code == Some(CancellationCode::Leave);
+    if by_leave || !was.is_some_and(|was| matches!(was, Booked | Arrived)) {
+        return Err(Error::from(&problem::BAD_STATE));
+    }
+    if tx.now >= row.starts_at {
+        return Err(Error::from(&problem::TOO_LATE));
+    }
+    occupy::bury_the_dead(tx, id, TimeDelta::zero())?;
+    tx.attempt(|tx| encounter::advance(tx, id, Act::Reinstate, None))?;
+    diesel::update(appointments::table.find(id))
+        .set(appointments::cancellation_sealed.eq(None::<Vec<u8>>))
+        .execute(tx.conn)?;
+    tx.record(Action::UndoAppointment, "Appointment", id.0, &row.facts());
+    let booked = show(tx, id)?;
+    let account = patient::find_row(tx, row.patient_id)?.account_id;
+    message::tell_booked_again(tx, &booked, account)?;
+    Ok(booked)
 }
 
 /// Why a visit is called off.
@@ -196,7 +228,8 @@ pub struct CancelAppointment {
     pub reason: Option<String>,
 }
 
-/// Calls a visit off that has not begun; its time is free at once.
+/// Calls a visit off that has not begun; its time is free at once. A patient who counts on it and
+/// did not say so themselves is told.
 pub fn cancel(
     tx: &mut Tx,
     id: AppointmentId,
@@ -226,7 +259,13 @@ pub fn cancel(
         .execute(tx.conn)?;
     tx.record(Action::CancelAppointment, "Appointment", id.0, &row.facts());
     empty_room(tx, id)?;
-    show(tx, id)
+    let cancelled = show(tx, id)?;
+    // Nobody has told them yet of a time that was only held.
+    if !by_patient && row.status != AppointmentStatus::Pending {
+        let account = patient::find_row(tx, row.patient_id)?.account_id;
+        message::tell_called_off(tx, &cancelled, account)?;
+    }
+    Ok(cancelled)
 }
 
 /// A patient calls off for themselves; staff may say for whom, but not what only time says.
@@ -305,6 +344,7 @@ pub(crate) fn set_status(
         appointments::status.eq(to),
         appointments::hold_expires_at.eq(None::<crate::base::column::Instant>),
         appointments::cancellation_code.eq(cancelled),
+        appointments::cancelled_from.eq(cancelled.map(|_| row.status)),
         appointments::noshow_cause.eq(missed),
         appointments::updated_at.eq(tx.now),
         appointments::version.eq(appointments::version + 1),

@@ -168,9 +168,18 @@ pub async fn confirm_appointment(
     id: Path<AppointmentId>,
     nothing: Body<Empty>,
 ) -> Result<HttpResponse, Error> {
-    let id = id.0;
-    match ctx.once(StatusCode::OK, nothing, move |tx, _| change::confirm(tx, id)).await {
-        Err(refusal) if refusal.is(&problem::HOLD_OVER) => {
+    let answer = ctx.once(StatusCode::OK, nothing, move |tx, _| change::confirm(tx, id.0)).await;
+    with_alternatives(&ctx, id.0, answer).await
+}
+
+/// Adds the next free times for a visit to a refusal that says that its own is gone.
+async fn with_alternatives(
+    ctx: &Ctx,
+    id: AppointmentId,
+    answer: Result<HttpResponse, Error>,
+) -> Result<HttpResponse, Error> {
+    match answer {
+        Err(refusal) if is_taken(&refusal) || refusal.is(&problem::HOLD_OVER) => {
             let free = ctx.read(move |tx| reschedule::alternatives(tx, id, None)).await?;
             Err(refusal.with("alternatives", free))
         }
@@ -225,7 +234,7 @@ pub async fn reschedule_appointment(
     responses(
         (status = 200, body = Appointment),
         (status = 410, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`hold_over`: nobody answered in time"),
+            description = "`hold_over`: nobody answered in time; with up to three `alternatives`"),
     )
 )]
 #[post("/v1/appointments/{id}/accept")]
@@ -234,7 +243,8 @@ pub async fn accept_appointment(
     id: Path<AppointmentId>,
     nothing: Body<Empty>,
 ) -> Result<HttpResponse, Error> {
-    ctx.once(StatusCode::OK, nothing, move |tx, _| change::accept(tx, id.0)).await
+    let answer = ctx.once(StatusCode::OK, nothing, move |tx, _| change::accept(tx, id.0)).await;
+    with_alternatives(&ctx, id.0, answer).await
 }
 
 /// Does not take on a visit that was asked for.
@@ -267,14 +277,15 @@ pub async fn attend_appointment(
     ctx.once(StatusCode::OK, nothing, move |tx, _| change::attend(tx, id.0)).await
 }
 
-/// Takes back that somebody did not come, or came, on the day of the visit.
+/// Takes back that somebody did not come, or came, or that a visit to come was called off.
 #[utoipa::path(
     tag = "appointments", operation_id = "undo_appointment",
     params(("id" = AppointmentId, Path)),
     responses(
         (status = 200, body = Appointment),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`bad_state`, `too_late`, or `slot_taken`: its time was given away"),
+            description = "`bad_state`, `too_late`, or `slot_taken`: its time was given away, with up to \
+                three `alternatives`"),
     )
 )]
 #[post("/v1/appointments/{id}/undo")]
@@ -283,7 +294,8 @@ pub async fn undo_appointment(
     id: Path<AppointmentId>,
     nothing: Body<Empty>,
 ) -> Result<HttpResponse, Error> {
-    ctx.once(StatusCode::OK, nothing, move |tx, _| change::undo(tx, id.0)).await
+    let answer = ctx.once(StatusCode::OK, nothing, move |tx, _| change::undo(tx, id.0)).await;
+    with_alternatives(&ctx, id.0, answer).await
 }
 
 /// Calls a visit off.
@@ -350,7 +362,10 @@ pub async fn list_broken_promises(
     responses(
         (status = 200, body = Appointment),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`slot_taken`: somebody is busy then; `bad_state`: it has begun or is over"),
+            description = "`slot_taken`: somebody is busy then, with up to three `alternatives`; \
+                `bad_state`: it has begun or is over"),
+        (status = 410, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`hold_over`, with up to three `alternatives`"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json",
             description = "`time_in_gap`: the clocks jump over the promised time"),
     )
@@ -361,5 +376,6 @@ pub async fn keep_promise(
     id: Path<AppointmentId>,
     nothing: Body<Empty>,
 ) -> Result<HttpResponse, Error> {
-    ctx.once(StatusCode::OK, nothing, move |tx, _| promise::keep(tx, id.0)).await
+    let answer = ctx.once(StatusCode::OK, nothing, move |tx, _| promise::keep(tx, id.0)).await;
+    with_alternatives(&ctx, id.0, answer).await
 }

@@ -195,8 +195,9 @@ pub fn is_free(tx: &mut Tx, but: AppointmentId, claim: &Claim) -> Result<bool, E
         || (release_expired(tx, claim)? > 0 && !is_taken(tx, but, claim)?))
 }
 
-/// Ends the holds and requests that have run out and lie where a visit is to lie again.
-pub fn bury_the_dead(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
+/// Ends the holds and requests that have run out and lie where a visit is to lie: where it lay, or
+/// `later` than that.
+pub fn bury_the_dead(tx: &mut Tx, id: AppointmentId, later: TimeDelta) -> Result<(), Error> {
     type Row = (ResourceKind, column::Uuid, i32, Instant, Instant);
     let rows: Vec<Row> = occupancies::table
         .filter(occupancies::appointment_id.eq(id))
@@ -209,6 +210,7 @@ pub fn bury_the_dead(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
         ))
         .load(tx.conn)?;
     for (kind, column::Uuid(resource), lane, from, to) in rows {
+        let (from, to) = (from.plus(later), to.plus(later));
         release_expired(tx, &Claim { kind, resource, lane, from, to })?;
     }
     Ok(())

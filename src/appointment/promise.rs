@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::{self, Appointment, AppointmentId};
+use crate::appointment::{self, Appointment, AppointmentId, occupy};
 use crate::base::app::App;
 use crate::base::column::Instant;
 use crate::base::ctx::as_system;
@@ -119,6 +119,10 @@ fn look(
     let mut query = appointments::table
         .filter(appointments::starts_at.gt(tx.now))
         .filter(appointments::status.eq_any([Proposed, Pending, Booked, Arrived]))
+        // A hold that has run out promises nothing.
+        .filter(
+            appointments::hold_expires_at.is_null().or(appointments::hold_expires_at.gt(tx.now)),
+        )
         .order((appointments::starts_at, appointments::id))
         .limit(limit)
         .select((
@@ -176,8 +180,8 @@ pub async fn all_broken(
 }
 
 /// Moves a visit to the instant at which its promised local time is shown, and tells both sides.
-/// A promise that stands is left alone. 409 `slot_taken` when somebody is busy then,
-/// 422 `time_in_gap` when the clocks jump over that time.
+/// A promise that stands is left alone. 409 `slot_taken` when somebody is busy then, 410 `hold_over`
+/// of a held time that has run out, 422 `time_in_gap` when the clocks jump over that time.
 pub fn keep(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     let row = appointment::find_row(tx, id)?;
     tx.allow(Action::KeepPromise, &row.facts())?;
@@ -195,11 +199,16 @@ pub fn keep(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     if !is_ahead {
         return Err(Error::from(&problem::BAD_STATE));
     }
+    if row.is_dead(tx.now) {
+        return Err(Error::from(&problem::HOLD_OVER));
+    }
     let start = proposed.ok_or_else(|| Error::from(&problem::TIME_IN_GAP))?;
     if start <= tx.now {
         return Err(Error::from(&problem::IN_THE_PAST));
     }
-    let shifted = |at: Instant| at.plus(start.since(row.starts_at));
+    let later = start.since(row.starts_at);
+    let shifted = |at: Instant| at.plus(later);
+    occupy::bury_the_dead(tx, id, later)?;
     let moved = diesel::update(
         appointments::table
             .filter(appointments::id.eq(id))

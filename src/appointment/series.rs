@@ -202,7 +202,11 @@ fn is_of_one(error: &Error) -> bool {
         &problem::SLOT_TAKEN,
         &problem::PATIENT_BUSY,
         &problem::RESOURCE_BUSY,
+        &problem::DAY_FULL,
         &problem::OUTSIDE_HOURS,
+        &problem::OFF_GRID,
+        &problem::IN_THE_PAST,
+        &problem::TOO_SOON,
         &problem::TOO_FAR,
     ]
     .into_iter()

@@ -75,7 +75,7 @@ text_enum!(
         Finish = "finish",
         /// That somebody did not come, or came, was a mistake.
         Undo = "undo",
-        /// That the clinic called it off, because the practitioner is away, is taken back.
+        /// That it was called off is taken back.
         Reinstate = "reinstate",
         /// The visit goes on by telephone, or in writing.
         Convert = "convert",

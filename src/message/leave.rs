@@ -9,10 +9,7 @@ use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::tx::{Event, Tx};
 use crate::message::outbox::{self, Payload};
-use crate::message::{Promise, text};
-
-/// How long the news that a visit was called off is worth sending at least, in hours.
-const NEWS_HOURS_MIN: i64 = 12;
+use crate::message::{NEWS_HOURS_MIN, Promise, text};
 
 /// What became of a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -34,8 +34,8 @@ use crate::practitioner;
 
 /// How long a sign-in code is worth sending, in minutes.
 const CODE_MINUTES: i64 = 5;
-/// How long the news that a request was declined is worth sending at least, in hours.
-const DECLINED_HOURS_MIN: i64 = 12;
+/// How long the news that a visit will not be is worth sending at least, in hours.
+const NEWS_HOURS_MIN: i64 = 12;
 
 /// A time that was promised to a patient; a text about it is worth sending while it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -88,6 +88,17 @@ pub fn confirm_booking(
     tell_time(tx, booked, patient, (promised, text::booked), &format!("booked|{}", booked.id))
 }
 
+/// The SMS that tells that a visit which was called off will be after all, as [`confirm_booking`].
+pub fn tell_booked_again(
+    tx: &mut Tx,
+    booked: &Appointment,
+    patient: Option<AccountId>,
+) -> Result<(), Error> {
+    let promised = promise::told(&booked.local_start)?;
+    let key = format!("booked|{}|{}", booked.id, booked.version);
+    tell_time(tx, booked, patient, (promised, text::booked), &key)
+}
+
 /// The SMS that tells the new time of a visit that was moved, as [`confirm_booking`].
 pub fn tell_move(
     tx: &mut Tx,
@@ -109,8 +120,27 @@ pub fn tell_declined(
     let contact = account::contact(tx, account)?;
     let Some(phone) = contact.phone else { return Ok(()) };
     let text = text::declined(contact.language, &declined.code);
-    let life = declined.start.since(tx.now).max(TimeDelta::hours(DECLINED_HOURS_MIN));
-    queue(tx, &phone, &text, &format!("declined|{}", declined.id), life)
+    queue(tx, &phone, &text, &format!("declined|{}", declined.id), news_life(tx, declined))
+}
+
+/// The SMS that tells that a visit was called off, and not by the patient. The caller has made the
+/// access decision.
+pub fn tell_called_off(
+    tx: &mut Tx,
+    cancelled: &Appointment,
+    patient: Option<AccountId>,
+) -> Result<(), Error> {
+    let Some(account) = patient else { return Ok(()) };
+    let contact = account::contact(tx, account)?;
+    let Some(phone) = contact.phone else { return Ok(()) };
+    let start = promise::told(&cancelled.local_start)?;
+    let text = text::away(contact.language, &start, &cancelled.code);
+    let key = format!("cancelled|{}|{}", cancelled.id, cancelled.version);
+    queue(tx, &phone, &text, &key, news_life(tx, cancelled))
+}
+
+fn news_life(tx: &Tx, visit: &Appointment) -> TimeDelta {
+    visit.start.since(tx.now).max(TimeDelta::hours(NEWS_HOURS_MIN))
 }
 
 /// How a text says when a visit begins: language, time on the reader's clock, booking code.
@@ -127,9 +157,19 @@ fn tell_time(
     let Some(account) = account else { return Ok(()) };
     let contact = account::contact(tx, account)?;
     let Some(phone) = contact.phone else { return Ok(()) };
+    tell_at(tx, visit, (&phone, contact.language), (time, words), key)
+}
+
+fn tell_at(
+    tx: &mut Tx,
+    visit: &Appointment,
+    (phone, language): (&Phone, Language),
+    (time, words): (DateTime<FixedOffset>, Words),
+    key: &str,
+) -> Result<(), Error> {
     let payload = Payload {
         to: phone.as_str().to_owned(),
-        text: words(contact.language, &time, &visit.code),
+        text: words(language, &time, &visit.code),
         promise: Some(Promise { appointment: visit.id, starts_at: visit.start, word: None }),
     };
     put(tx, &payload, key, visit.start.since(tx.now))
@@ -147,8 +187,14 @@ pub fn keep_promise(
     let key = |whom: &str| format!("clocks|{whom}|{}|{}", kept.id, kept.version);
     let promised = promise::told(&kept.local_start)?;
     tell_time(tx, kept, patient, (promised, text::promise_kept), &key("patient"))?;
+    let Some(phone) = doctor.phone else { return Ok(()) };
+    let language = match doctor.account {
+        Some(account) => account::contact(tx, account)?.language,
+        None => tx.language,
+    };
     let own_clock = zone::wall(kept.start, doctor.time_zone);
-    tell_time(tx, kept, doctor.account, (own_clock, text::clocks_moved), &key("practitioner"))
+    let words: (_, Words) = (own_clock, text::clocks_moved);
+    tell_at(tx, kept, (&phone, language), words, &key("practitioner"))
 }
 
 fn put(tx: &mut Tx, payload: &Payload, key: &str, life: TimeDelta) -> Result<(), Error> {

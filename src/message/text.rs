@@ -87,7 +87,7 @@ pub fn declined(language: Language, code: &str) -> String {
     }
 }
 
-/// Tells that a visit is called off because the doctor is away.
+/// Tells that a visit is called off, because the doctor is away or the clinic cannot.
 pub fn away(language: Language, start: &DateTime<FixedOffset>, code: &str) -> String {
     let time = short_time(language, start);
     match language {

@@ -7,9 +7,8 @@ use crate::base::body::{Body, Path, Query};
 use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
 use crate::base::page::Page;
-use crate::practitioner::{
-    EditPractitioner, Filter, NewPractitioner, Practitioner, PractitionerId,
-};
+use crate::practitioner::edit::{self, EditPractitioner};
+use crate::practitioner::{Filter, NewPractitioner, Practitioner, PractitionerId};
 
 /// Adds a practitioner.
 #[utoipa::path(
@@ -64,6 +63,8 @@ pub async fn find_practitioner(ctx: Ctx, id: Path<PractitionerId>) -> Result<Htt
         (status = 200, body = Practitioner),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 412, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`invalid_body`, `unknown_reference`, `unknown_time_zone`, `invalid_phone`"),
         (status = 428, body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -74,6 +75,6 @@ pub async fn edit_practitioner(
     change: Body<EditPractitioner>,
 ) -> Result<HttpResponse, Error> {
     let version = ctx.if_match()?;
-    let edited = ctx.write(move |tx| super::edit(tx, id.0, version, &change.value)).await?;
+    let edited = ctx.write(move |tx| edit::edit(tx, id.0, version, &change.value)).await?;
     ctx::ok(&edited)
 }

@@ -1,5 +1,6 @@
 //! Who gives care: doctors and feldshers, and those who translate.
 
+pub mod edit;
 pub mod http;
 
 use diesel::prelude::*;
@@ -9,9 +10,10 @@ use utoipa::ToSchema;
 use crate::access::Facts;
 use crate::access::caller::{MembershipState, Role};
 use crate::access::table::Action;
+use crate::account::phone::Phone;
 use crate::account::{AccountId, AccountState};
 use crate::base::column::{id, text_enum};
-use crate::base::db::{among, direct};
+use crate::base::db::{Each, among, direct};
 use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::name::{Name, Named};
@@ -144,6 +146,8 @@ pub struct NewPractitioner {
     pub login: Option<Login>,
     /// The language of texts to them; left out: the caller's.
     pub language: Option<Language>,
+    /// The number of texts to them (E.164); they do not sign in with it, and it is not shown.
+    pub phone: Option<Phone>,
 }
 
 /// Adds a practitioner, with an account and a membership in force when a login is given.
@@ -172,6 +176,7 @@ pub fn create(tx: &mut Tx, new: NewPractitioner) -> Result<Practitioner, Error> 
         }
     };
     let id = PractitionerId::new(tx.now);
+    let phone = new.phone.as_ref().map(|phone| seal_phone(tx, id, phone)).transpose()?;
     diesel::insert_into(practitioners::table)
         .values((
             practitioners::id.eq(id),
@@ -182,21 +187,31 @@ pub fn create(tx: &mut Tx, new: NewPractitioner) -> Result<Practitioner, Error> 
             practitioners::specialty.eq(new.specialty.as_ref().map(Specialty::as_str)),
             practitioners::time_zone.eq(new.time_zone),
             practitioners::languages.eq(languages),
+            practitioners::phone_sealed.eq(phone),
             practitioners::schedule_version.eq(1),
             practitioners::version.eq(1),
             practitioners::created_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
-    for service in services {
-        diesel::insert_into(practitioner_services::table)
-            .values((
-                practitioner_services::practitioner_id.eq(id),
-                practitioner_services::service_id.eq(service),
-            ))
-            .execute(tx.conn)?;
-    }
+    add_services(tx, id, &services)?;
     tx.record(Action::CreatePractitioner, "Practitioner", id.0, &facts);
     Ok(Practitioner { sign_in_token, ..show(tx, id)? })
+}
+
+/// They can be booked for these services as well.
+fn add_services(tx: &mut Tx, id: PractitionerId, services: &[ServiceId]) -> Result<(), Error> {
+    for service in services {
+        let given = Each(
+            diesel::insert_into(practitioner_services::table)
+                .values((
+                    practitioner_services::practitioner_id.eq(id),
+                    practitioner_services::service_id.eq(service),
+                ))
+                .on_conflict_do_nothing(),
+        );
+        given.execute(tx.conn)?;
+    }
+    Ok(())
 }
 
 /// Each service once; 422 `unknown_reference` on the first that the clinic does not offer.
@@ -234,41 +249,6 @@ fn written(languages: &[SpokenLanguage]) -> Result<String, Error> {
         }
     }
     Ok(codes.join(" "))
-}
-
-/// What can be changed about a practitioner.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EditPractitioner {
-    /// The languages they speak with patients.
-    pub languages: Vec<SpokenLanguage>,
-}
-
-/// Changes a practitioner. 412 when somebody has done so meanwhile.
-pub fn edit(
-    tx: &mut Tx,
-    id: PractitionerId,
-    version: i32,
-    change: &EditPractitioner,
-) -> Result<Practitioner, Error> {
-    let facts = Facts::of_organization(find_row(tx, id)?.organization_id);
-    tx.allow(Action::EditPractitioner, &facts)?;
-    let languages = written(&change.languages)?;
-    let changed = diesel::update(
-        practitioners::table
-            .filter(practitioners::id.eq(id))
-            .filter(practitioners::version.eq(version)),
-    )
-    .set((
-        practitioners::languages.eq(languages),
-        practitioners::version.eq(version.saturating_add(1)),
-    ))
-    .execute(tx.conn)?;
-    if changed == 0 {
-        return Err(Error::from(&problem::STALE_VERSION));
-    }
-    tx.record(Action::EditPractitioner, "Practitioner", id.0, &facts);
-    show(tx, id)
 }
 
 /// Shows one practitioner. 404 when there is none.
@@ -404,23 +384,40 @@ pub fn colleague(
 }
 
 /// How a message reaches a practitioner.
-#[derive(Debug, Clone, Queryable)]
+#[derive(Debug, Clone)]
 pub struct Reach {
     /// Their account, if they have one.
     pub account: Option<AccountId>,
     /// The zone of their clocks.
     pub time_zone: Zone,
+    /// The number of texts to them, if they gave one.
+    pub phone: Option<Phone>,
+}
+
+fn phone_place(id: PractitionerId) -> String {
+    format!("practitioners|phone|{id}")
+}
+
+fn seal_phone(tx: &Tx, id: PractitionerId, phone: &Phone) -> Result<Vec<u8>, Error> {
+    Ok(tx.seal.seal(&phone_place(id), phone.as_str().as_bytes())?)
 }
 
 /// How a message reaches a practitioner; the caller has made the access decision.
 /// 404 when there is none.
 pub fn find_reach(tx: &mut Tx, id: PractitionerId) -> Result<Reach, Error> {
-    practitioners::table
+    let (account, time_zone, sealed) = practitioners::table
         .find(id)
-        .select((practitioners::account_id, practitioners::time_zone))
-        .get_result(tx.conn)
+        .select((practitioners::account_id, practitioners::time_zone, practitioners::phone_sealed))
+        .get_result::<(Option<AccountId>, Zone, Option<Vec<u8>>)>(tx.conn)
         .optional()?
-        .ok_or_else(|| Error::from(&problem::NOT_FOUND))
+        .ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
+    let phone = tx.seal.open_text(&phone_place(id), sealed.as_deref())?;
+    let phone = phone
+        .map(|phone| {
+            phone.parse().map_err(|_not_a_number| Error::Internal("a sealed phone is not a number"))
+        })
+        .transpose()?;
+    Ok(Reach { account, time_zone, phone })
 }
 
 /// Who can be booked for a service now, or whether this one can.

@@ -1,5 +1,6 @@
 //! Several visits in a row, and "did it go through?".
 
+use actix_web::http::Method;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
@@ -51,6 +52,22 @@ on_both! {
         let one = done["items"][1]["appointment"]["id"].as_str().unwrap();
         let cancel = format!("/v1/appointments/{one}/cancel");
         world.asha.client.post(&cancel, &json!({})).await.expect(200);
+    }
+}
+
+on_both! {
+    async fn a_day_that_is_full_is_said_of_that_day_alone(world: World) {
+        let terms = format!("/v1/healthcare-services/{}", world.service);
+        let version = world.admin.client.get(&terms).await.expect(200)["version"].as_i64().unwrap();
+        let cap = json!({"booking": {"daily_cap": 1}});
+        world.admin.client.edit(Method::PATCH, &terms, version, &cap).await.expect(200);
+        let taken = world.wish("2026-11-24T10:00:00+07:00");
+        world.boris.client.once("/v1/appointments", &key(), &taken).await.expect(201);
+        let done = world.asha.client.once("/v1/appointments/series", &key(), &series(world)).await.expect(200);
+        let said = |at: usize| (done["items"][at]["result"].clone(), done["items"][at]["code"].clone());
+        assert_eq!(said(0), (json!("conflict"), json!("day_full")));
+        assert_eq!(done["items"][0]["alternatives"][0]["local_start"], "2026-11-25T09:00:00+07:00");
+        assert_eq!(said(1), (json!("booked"), Value::Null));
     }
 }
 

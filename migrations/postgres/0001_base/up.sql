@@ -158,6 +158,7 @@ CREATE TABLE practitioners (
   time_zone text NOT NULL,
   -- Codes of languages, space between.
   languages text NOT NULL,
+  phone_sealed bytea,
   schedule_version integer NOT NULL,
   version integer NOT NULL,
   created_at timestamptz NOT NULL
@@ -329,6 +330,8 @@ CREATE TABLE appointments (
   cancellation_sealed bytea,
   cancellation_code text
     CHECK (cancellation_code IN ('patient', 'clinic', 'declined', 'expired', 'technical', 'leave')),
+  -- What it was when it was called off: only a visit that was promised is taken back.
+  cancelled_from text CHECK (cancelled_from IN ('proposed', 'pending', 'booked', 'arrived')),
   noshow_cause text CHECK (noshow_cause IN ('patient', 'link', 'practitioner', 'clinic')),
   confirmed_at timestamptz,
   series_id uuid,
@@ -1079,7 +1082,8 @@ CREATE TRIGGER appointments_in_place BEFORE UPDATE ON appointments FOR EACH ROW
 CREATE TRIGGER appointments_ended BEFORE UPDATE OF status ON appointments FOR EACH ROW
   WHEN (OLD.status IN ('fulfilled', 'cancelled', 'noshow') AND NEW.status <> OLD.status
     AND NOT (OLD.status = 'noshow' AND NEW.status = 'booked')
-    AND NOT (OLD.cancellation_code IS NOT DISTINCT FROM 'leave' AND NEW.status = 'booked'))
+    AND NOT (OLD.status = 'cancelled' AND NEW.status = 'booked'
+      AND (OLD.cancellation_code = 'leave' OR coalesce(OLD.cancelled_from, '') IN ('booked', 'arrived'))))
   EXECUTE FUNCTION refuse('appointment_over');
 CREATE TRIGGER appointments_kept BEFORE DELETE ON appointments FOR EACH ROW EXECUTE FUNCTION refuse('appointment_kept');
 CREATE TRIGGER appointment_moves_frozen BEFORE UPDATE ON appointment_moves FOR EACH ROW EXECUTE FUNCTION refuse('move_kept');

@@ -157,6 +157,7 @@ CREATE TABLE practitioners (
   time_zone TEXT NOT NULL,
   -- Codes of languages, space between.
   languages TEXT NOT NULL,
+  phone_sealed BLOB,
   schedule_version INTEGER NOT NULL,
   version INTEGER NOT NULL,
   created_at INTEGER NOT NULL
@@ -328,6 +329,8 @@ CREATE TABLE appointments (
   cancellation_sealed BLOB,
   cancellation_code TEXT
     CHECK (cancellation_code IN ('patient', 'clinic', 'declined', 'expired', 'technical', 'leave')),
+  -- What it was when it was called off: only a visit that was promised is taken back.
+  cancelled_from TEXT CHECK (cancelled_from IN ('proposed', 'pending', 'booked', 'arrived')),
   noshow_cause TEXT CHECK (noshow_cause IN ('patient', 'link', 'practitioner', 'clinic')),
   confirmed_at INTEGER,
   series_id BLOB CHECK (length(series_id) = 16),
@@ -1064,7 +1067,7 @@ END;
 CREATE TRIGGER appointments_ended BEFORE UPDATE OF status ON appointments
 WHEN OLD.status IN ('fulfilled', 'cancelled', 'noshow') AND NEW.status <> OLD.status
   AND NOT (OLD.status = 'noshow' AND NEW.status = 'booked')
-  AND NOT (OLD.cancellation_code IS 'leave' AND NEW.status = 'booked') BEGIN
+  AND NOT (OLD.status = 'cancelled' AND NEW.status = 'booked' AND (OLD.cancellation_code = 'leave' OR coalesce(OLD.cancelled_from, '') IN ('booked', 'arrived'))) BEGIN
   SELECT RAISE(ABORT, 'appointment_over');
 END;
 CREATE TRIGGER appointment_moves_frozen BEFORE UPDATE ON appointment_moves BEGIN SELECT RAISE(ABORT, 'move_kept'); END;

@@ -51,7 +51,7 @@ function confirm(order, slot) {
         forgetKey();
         booked(made);
       } catch (error) {
-        // A refusal used the key up; only a lost answer may be asked for again under it.
+        // After a refusal nothing is under way: only a lost answer is asked for again under its key.
         if (error.status) forgetKey();
         offer(error.alternatives ?? []);
         throw error;

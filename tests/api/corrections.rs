@@ -1,0 +1,160 @@
+//! What the office or a law changes about a visit that was promised: who hears of it, what can be
+//! taken back, and what is proposed instead.
+
+use actix_web::http::Method;
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use crate::on_both;
+use crate::support::world::made;
+use crate::support::{Answer, Engine, World, key};
+
+const TUESDAY_9: &str = "2026-11-24T09:00:00+07:00";
+const TEXTS: &str = "SELECT count(*) AS n FROM outbox_messages";
+
+fn path(visit: &Value, act: &str) -> String {
+    format!("/v1/appointments/{}/{act}", visit["id"].as_str().unwrap())
+}
+
+async fn office(world: &World, visit: &Value, act: &str, body: Value) -> Answer {
+    world.registrar.client.post(&path(visit, act), &body).await
+}
+
+/// What Boris books, or holds.
+async fn boris(world: &World, start: &str, hold: bool) -> Value {
+    let mut wish = world.wish(start);
+    wish["hold"] = json!(hold);
+    world.boris.client.once("/v1/appointments", &key(), &wish).await.expect(201)
+}
+
+on_both! {
+    async fn a_patient_hears_that_the_clinic_calls_a_visit_off_and_that_it_takes_that_back(
+        world: World
+    ) {
+        let booked = world.booked(TUESDAY_9).await;
+        let texts = world.house.count(TEXTS);
+        office(world, &booked, "cancel", json!({"code": "clinic"})).await.expect(200);
+        let said = world.house.sms_with(&world.asha.login, "отменён").await;
+        assert!(said.contains("09:00") && said.contains(booked["code"].as_str().unwrap()), "{said}");
+        assert_eq!(world.house.count(TEXTS), texts + 1);
+        assert_eq!(world.asha.client.post(&path(&booked, "undo"), &json!({})).await.refused(403), "forbidden");
+        let back = office(world, &booked, "undo", json!({})).await.expect(200);
+        assert_eq!((&back["status"], &back["encounter"]["status"]), (&json!("booked"), &json!("planned")));
+        assert_eq!((back.get("cancellation_code"), back.get("cancellation_reason")), (None, None));
+        assert_eq!(world.house.count(TEXTS), texts + 2, "they hear that it stands again");
+
+        // Whoever calls off themselves, or had not been promised anything, is not told.
+        world.asha.client.post(&path(&booked, "cancel"), &json!({})).await.expect(200);
+        let held = boris(world, "2026-11-24T10:00:00+07:00", true).await;
+        let before = world.house.count(TEXTS);
+        office(world, &held, "cancel", json!({})).await.expect(200);
+        assert_eq!(world.house.count(TEXTS), before);
+        assert_eq!(office(world, &held, "undo", json!({})).await.refused(409), "bad_state");
+        office(world, &booked, "undo", json!({})).await.expect(200);
+
+        // Nobody is put out for it, and nothing comes back that has passed.
+        office(world, &booked, "cancel", json!({"code": "technical"})).await.expect(200);
+        boris(world, TUESDAY_9, false).await;
+        let refused = office(world, &booked, "undo", json!({})).await;
+        assert_eq!(refused.refused(409), "slot_taken");
+        assert_eq!(refused.body["alternatives"][0]["local_start"], "2026-11-24T09:20:00+07:00");
+        assert_eq!(refused.body["alternatives"].as_array().unwrap().len(), 3);
+        let soon = world.booked("2026-11-23T09:20:00+07:00").await;
+        office(world, &soon, "cancel", json!({})).await.expect(200);
+        world.house.advance(TimeDelta::minutes(20));
+        let registrar = world.resigned(&world.registrar).await;
+        let late = registrar.client.post(&path(&soon, "undo"), &json!({})).await;
+        assert_eq!(late.refused(409), "too_late");
+    }
+}
+
+on_both! {
+    async fn the_database_knows_which_visits_were_promised(world: World) {
+        let held = boris(world, TUESDAY_9, true).await;
+        world.boris.client.post(&path(&held, "cancel"), &json!({})).await.expect(200);
+        let revive = "UPDATE appointments SET status = 'booked', cancellation_code = NULL \
+            WHERE status = 'cancelled'";
+        assert!(world.house.execute(revive).expect_err("over").contains("appointment_over"));
+    }
+}
+
+on_both! {
+    async fn a_time_that_is_no_longer_held_stands_in_no_promise_s_way_and_is_none(world: World) {
+        let booked = world.booked(TUESDAY_9).await;
+        boris(world, "2026-11-24T10:00:00+07:00", true).await;
+        let dead = boris(world, "2026-11-24T15:00:00+07:00", true).await;
+        // As if both had been promised under a law that set the clocks an hour later.
+        for (visit, promised) in [(&booked, "2026-11-24T10:00:00+08:00"), (&dead, "2026-11-24T16:00:00+08:00")] {
+            let code = visit["code"].as_str().unwrap();
+            world.house.execute(&format!("UPDATE appointments SET local_start = '{promised}' WHERE code = '{code}'")).unwrap();
+        }
+        let busy = office(world, &booked, "keep-promise", json!({})).await;
+        assert_eq!(busy.refused(409), "slot_taken");
+        assert_eq!(busy.body["alternatives"].as_array().unwrap().len(), 3);
+
+        world.house.advance(TimeDelta::minutes(11));
+        let registrar = world.resigned(&world.registrar).await;
+        let list = format!("/v1/organizations/{}/broken-promises", world.clinic);
+        let broken = registrar.client.get(&list).await.expect(200);
+        assert_eq!(broken["items"].as_array().unwrap().len(), 1, "{broken}");
+        let over = registrar.client.post(&path(&dead, "keep-promise"), &json!({})).await;
+        assert_eq!(over.refused(410), "hold_over");
+        let doctor = format!("/v1/practitioners/{}", world.doctor.id);
+        let admin = world.resigned(&world.admin).await;
+        let version = admin.client.get(&doctor).await.expect(200)["version"].as_i64().unwrap();
+        let reach = json!({"phone": "+7 000 000-77-01"});
+        let told = admin.client.edit(Method::PATCH, &doctor, version, &reach).await.expect(200);
+        assert!(!told.to_string().contains("7701"), "{told}");
+        let kept = registrar.client.post(&path(&booked, "keep-promise"), &json!({})).await.expect(200);
+        assert_eq!(kept["start"], "2026-11-24T03:00:00Z");
+        let said = world.house.sms_with("+70000007701", kept["code"].as_str().unwrap()).await;
+        assert!(said.contains("10:00"), "the doctor hears as well: {said}");
+    }
+}
+
+on_both! {
+    async fn the_office_changes_what_a_doctor_does_and_where_their_clock_stands(world: World) {
+        let admin = &world.admin.client;
+        let doctor = format!("/v1/practitioners/{}", world.doctor.id);
+        let change = |body: Value| {
+            let doctor = doctor.clone();
+            async move {
+                let version = admin.get(&doctor).await.expect(200)["version"].as_i64().unwrap();
+                admin.edit(Method::PATCH, &doctor, version, &body).await
+            }
+        };
+        let service = json!({"organization": world.clinic, "name": {"en": "Heart", "ru": "Сердце"},
+            "specialty": "cardiology", "duration_minutes": 30});
+        let service = made(admin, "/v1/healthcare-services", service).await;
+        let found = |service: &Value| format!(
+            "/v1/slots?service={}&from=2026-11-24T00:00:00Z&to=2026-11-25T00:00:00Z&limit=1",
+            service.as_str().unwrap()
+        );
+        let none = world.asha.client.get(&found(&service["id"])).await.expect(200);
+        assert_eq!(none["items"], json!([]));
+        let both = json!({"services": [world.service, service["id"]]});
+        let given = change(both).await.expect(200);
+        assert_eq!(given["services"].as_array().unwrap().len(), 2);
+        let some = world.asha.client.get(&found(&service["id"])).await.expect(200);
+        assert_eq!(some["items"][0]["practitioner"]["id"], json!(world.doctor.id));
+        let gone = world.asha.client.get(&found(&json!(world.long_service))).await.expect(200);
+        assert_eq!(gone["items"], json!([]), "what they no longer do is not offered");
+        let foreign = change(json!({"services": [world.other_service]})).await;
+        assert_eq!(foreign.refused(422), "unknown_reference");
+
+        let first = &some["items"][0]["start"];
+        let moved = change(json!({"time_zone": "Asia/Kamchatka"})).await.expect(200);
+        assert_eq!(moved["time_zone"], "Asia/Kamchatka");
+        let there = world.asha.client.get(&found(&service["id"])).await.expect(200);
+        assert_ne!(&there["items"][0]["start"], first, "their hours are meant by another clock");
+        for (wrong, code) in [
+            (json!({"phone": "8 800 555"}), "invalid_phone"),
+            (json!({"time_zone": "Asia/Atlantis"}), "unknown_time_zone"),
+            (json!({"languages": []}), "invalid_body"),
+        ] {
+            assert_eq!(change(wrong).await.refused(422), code);
+        }
+        let forbidden = world.doctor.client.edit(Method::PATCH, &doctor, 1, &json!({"services": []})).await;
+        assert_eq!(forbidden.refused(403), "forbidden");
+    }
+}
