@@ -30,9 +30,14 @@ export class Stage {
     this.sound.hidden = true;
     this.selfBox = h('div', { class: 'self', hidden: true }, this.self);
     this.node = h('section', { id: 'stage', class: 'stage', 'aria-label': t('call.connecting') },
-      this.tiles.node, h('div', {}, this.line, this.queue, this.move), this.selfBox,
+      this.tiles.node, this.said = h('div', { class: 'said' }, this.line, this.queue, this.move), this.selfBox,
       this.bottom = h('div', { class: 'bottom' },
         h('div', { class: 'controls' }, this.sound, this.mic, this.camera, this.voice, control('leave', t('call.leave'), () => act.leave(), 'hang'))));
+    const measured = new ResizeObserver(() => {
+      this.node.style.setProperty('--high', `${this.said.offsetHeight}px`);
+      this.node.style.setProperty('--low', `${this.bottom.offsetHeight}px`);
+    });
+    for (const node of [this.said, this.bottom]) measured.observe(node);
   }
 
   /** Puts something above the controls. */
@@ -56,6 +61,7 @@ export class Stage {
   local(stream, { mic, camera, voiceOnly }) {
     if (this.self.srcObject !== stream) this.self.srcObject = stream;
     this.selfBox.hidden = !stream?.getVideoTracks().length || !camera || voiceOnly;
+    this.node.classList.toggle('mirrored', !this.selfBox.hidden);
     press(this.mic, !mic, mic ? t('call.mic') : t('call.mic.off'));
     press(this.camera, !camera || voiceOnly, camera && !voiceOnly ? t('call.camera') : t('call.camera.off'));
     press(this.voice, voiceOnly, t('call.audioonly'));
