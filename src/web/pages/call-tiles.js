@@ -1,6 +1,7 @@
 // The others in a call: a tile for each, with the name, the part, and what they send.
 import { t } from './i18n.js';
 import { h, refill } from './ui.js';
+import { playThrough } from './devices.js';
 
 export class Tiles {
   /** `blocked` hears that the browser does not play sound without a touch, or does again. */
@@ -25,6 +26,7 @@ export class Tiles {
   tile(id) {
     if (!this.known.has(id)) {
       const tile = new Tile(id, (video) => this.playOne(video));
+      playThrough(tile.video);
       this.known.set(id, tile);
       this.node.append(tile.node);
     }
@@ -36,6 +38,9 @@ export class Tiles {
 
   /** Without a recent touch a phone may refuse to play sound; then one button asks for it. */
   play() { for (const { video } of this.known.values()) if (video.srcObject) this.playOne(video); }
+
+  /** Sends the sound where the person said. */
+  playThrough() { for (const { video } of this.known.values()) playThrough(video); }
 
   playOne(video) {
     video.play().then(() => this.blocked(false), (error) => {

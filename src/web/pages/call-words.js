@@ -5,6 +5,7 @@ learn({
   'check.title': ['Проверим камеру и звук', 'Let us check the camera and the sound'],
   'check.asking': ['Браузер спросит разрешение. Нажмите «Разрешить».', 'The browser will ask for permission. Press “Allow”.'],
   'check.ok': ['Камера и микрофон работают. Скажите что-нибудь: полоска должна двигаться.', 'Camera and microphone work. Say something: the bar should move.'],
+  'check.ok.voice': ['Микрофон работает. Скажите что-нибудь: полоска должна двигаться.', 'The microphone works. Say something: the bar should move.'],
   'check.nocamera': ['Камеры нет или доступ к ней закрыт. Вы сможете говорить с врачом голосом.', 'There is no camera, or access to it is blocked. You can still talk with the doctor by voice.'],
   'check.nomic': ['Микрофона нет или доступ к нему закрыт: врач вас не услышит. Откройте настройки сайта рядом с адресом, разрешите микрофон и попробуйте ещё раз.', 'There is no microphone, or access to it is blocked: the doctor will not hear you. Open the site settings beside the address, allow the microphone, and try again.'],
   'check.nothing': ['Этот браузер не умеет видеозвонки. Откройте страницу в Chrome, Firefox или Safari.', 'This browser cannot make video calls. Open the page in Chrome, Firefox or Safari.'],
@@ -46,5 +47,6 @@ learn({
   'call.silent': ['связь пропала', 'connection lost'],
   'call.aside': ['в соседней комнате', 'in the side room'],
   'call.apart': ['в общей комнате', 'with the others'],
+  'call.self': ['Вы', 'You'],
   'call.other': ['собеседник', 'the other side'],
 });
