@@ -8,6 +8,7 @@ import { probeLine } from './probe-words.js';
 import { careBox } from './doctor-care.js';
 import { chatPanel } from './chat.js';
 import { consentsCard } from './consents.js';
+import { keepInSight } from './call-sight.js';
 
 const DOOR_POLL_S = 4;
 const CARE_POLL_S = 15;
@@ -130,10 +131,11 @@ class Room {
       return undefined;
     }
     this.call = new Call({ encounter: this.id, side: 'doctor', zone: this.zone, media: { ...wish, stream } });
+    const sight = keepInSight(this.call.stage);
     refill(this.callPlace,
       problem && h('p', { id: 'device-problem', class: 'banner' }, t(problem === 'nocamera' ? 'dv.dark' : 'dv.silent')),
-      this.call.stage.node);
-    this.call.addEventListener('over', ({ detail }) => this.callOver(detail));
+      sight.node);
+    this.call.addEventListener('over', ({ detail }) => { sight.stop(); this.callOver(detail); });
     this.call.addEventListener('roster', () => { this.watch?.now(); this.care.draw(); });
     this.call.addEventListener('news', () => this.attending.now());
     // Both have agreed to the telephone: what is left to press lies under the doctor's hand.
