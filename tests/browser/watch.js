@@ -1,5 +1,8 @@
 // Injected before a page's own code: what a test needs to see of it and cannot see from outside.
 (() => {
+  // Camera and sound were tried here today; a test of the trial forgets it.
+  try { localStorage.setItem('feldsher.tried', Date.now()); } catch { /* an empty page keeps nothing */ }
+
   const connections = [];
   const Real = window.RTCPeerConnection;
   if (Real) {

@@ -4,6 +4,13 @@ import { h, button } from './ui.js';
 import { openMedia, loudness, stopMedia } from './media.js';
 import { KINDS, Picker, choose, toneTest, whenPlugged } from './devices.js';
 
+const TRIED = 'feldsher.tried';
+/** Whoever has one visit after another does not try the same devices before each. */
+const TRIED_MS = 12 * 3_600_000;
+
+/** Whether the devices were tried here today, or the trial was passed over. */
+export const triedLately = () => Date.now() - Number(localStorage.getItem(TRIED) ?? 0) < TRIED_MS;
+
 export class DeviceCheck {
   /** `opened(problem)` hears what came of each try; `words` may have words of their own for a problem. */
   constructor({ video = true, voiceOnly = false, opened = () => {}, words = {} }) {
@@ -68,6 +75,8 @@ export class DeviceCheck {
 
   /** Hands over what is open: {stream, voiceOnly}. */
   take() {
+    // What did not work is tried again next time.
+    if (['ok', 'asking'].includes(this.status.dataset.state)) localStorage.setItem(TRIED, Date.now());
     const taken = { stream: this.stream, voiceOnly: this.voiceOnly.checked };
     this.stream = null;
     this.close();

@@ -118,14 +118,32 @@ class Room {
 
   /* The call */
 
-  async enter() {
+  /** Camera and sound before the first call of the day; the way in is open from the start. */
+  async check(DeviceCheck) {
+    if (this.gone) return undefined;
+    const tried = new DeviceCheck({ words: { nocamera: t('dv.dark'), nomic: t('dv.silent') } });
+    this.checking = tried;
+    refill(this.callPlace, h('section', { id: 'device-check', class: 'card' }, h('h2', {}, t('check.title')), tried.above,
+      button('join', t('dv.enter'), (event) => busy(event.currentTarget, () => (this.over ? this.showOver() : this.enter(tried.take())))), tried.below));
+    await tried.again();
+    return undefined;
+  }
+
+  /** `media` is what the check has opened. */
+  async enter(media = null) {
     if (this.over) return this.showOver();
     const { Call, openMedia } = await import('./call.js');
     if (this.gone) return undefined;
     if (!this.visit.can_join && this.visit.reason === 'too_early') return this.showEarly();
-    const kept = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
-    const wish = { mic: true, camera: true, voiceOnly: false, ...(kept?.encounter === this.id ? kept.wish : {}) };
-    const { stream, problem } = await openMedia({ video: !wish.voiceOnly });
+    const seat = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
+    const kept = seat?.encounter === this.id ? seat : null;
+    const { DeviceCheck, triedLately } = await import('./device-check.js');
+    // Once a day, and never in the way: a call that one comes back to is not asked about.
+    if (!media && !kept && !this.entered && !triedLately()) return this.check(DeviceCheck);
+    this.entered = true;
+    const wish = { mic: true, camera: true, voiceOnly: media?.voiceOnly ?? false, ...kept?.wish };
+    const stream = media?.stream ?? (await openMedia({ video: !wish.voiceOnly })).stream;
+    const problem = !stream.getAudioTracks().length ? 'nomic' : !wish.voiceOnly && !stream.getVideoTracks().length ? 'nocamera' : null;
     if (this.gone) {
       stream.getTracks().forEach((track) => track.stop());
       return undefined;
@@ -156,6 +174,7 @@ class Room {
   }
 
   showOver() {
+    this.checking?.close();
     const text = this.visit.status === 'cancelled' ? t('dv.cancelled')
       : t('dv.finished', { outcome: t(`outcome.${this.visit.outcome ?? 'completed'}`).toLowerCase() });
     refill(this.callPlace, h('p', { id: 'visit-finished', class: 'good', role: 'status', data: { outcome: this.visit.outcome ?? '' } }, text));
@@ -283,6 +302,7 @@ class Room {
 
   close() {
     this.gone = true;
+    this.checking?.close();
     clearTimeout(this.early);
     this.watch?.stop();
     this.attending?.stop();

@@ -54,7 +54,7 @@ function lobby(first, note = '') {
     drawn = state;
     place.dataset.state = state;
     if (state === 'open') {
-      refill(place, h('p', { class: 'good' }, t('visit.open')), button('enter-as-guest', t('guest.enter'), (event) => busy(event.currentTarget, () => enter(visit))));
+      refill(place, h('p', { class: 'good' }, t('visit.open')), button('enter-as-guest', t('guest.enter'), (event) => busy(event.currentTarget, () => check(visit))));
     } else if (state === 'too_early') {
       const day = namedDay(dayKey(visit.opens_at, visit.time_zone), visit.time_zone);
       refill(place, h('p', { class: 'banner', id: 'opens-at' }, t('visit.early', { when: t('visit.at', { day, time: clock(visit.opens_at, visit.time_zone) }) })));
@@ -85,7 +85,25 @@ function gone() {
   show(h('h1', {}, t('guest.title')), h('p', { id: 'guest-removed', class: 'banner', role: 'status' }, t('guest.removed')));
 }
 
-async function enter(visit) {
+/** Camera and sound, for whoever has not tried them here today; who only listens has none to try. */
+async function check(visit) {
+  const [{ DeviceCheck, triedLately }] = await Promise.all([import('./device-check.js'), import('./call.js')]);
+  if (visit.role === 'trainee' || triedLately()) return enter(visit);
+  const join = button('join', t('check.join'), () => enter(visit, tried.take()), 'primary', { disabled: true });
+  const tried = new DeviceCheck({
+    video: visit.role !== 'interpreter',
+    opened: (problem) => {
+      join.textContent = t(problem === 'nomic' ? 'check.join.anyway' : 'check.join');
+      join.disabled = problem === 'nothing';
+    },
+  });
+  show(h('h1', {}, t('check.title')), tried.above, join, tried.below, h('a', { class: 'button quiet', href: '#/', id: 'to-home' }, t('visit.home')));
+  onLeave(() => tried.close());
+  return tried.again();
+}
+
+/** `media` is what the check has opened. */
+async function enter(visit, media = null) {
   let left = false;
   onLeave(() => { left = true; });
   const { Call, openMedia, stopMedia } = await import('./call.js');
@@ -93,10 +111,11 @@ async function enter(visit) {
   const id = visit.encounter.id;
   // Who only listens is not asked for a camera, and an interpreter only for the voice.
   const silent = visit.role === 'trainee';
-  const wish = { mic: !silent, camera: true, voiceOnly: silent || visit.role === 'interpreter', ...(kept?.encounter === id ? kept.wish : {}) };
-  const { stream, problem } = silent ? { stream: new MediaStream(), problem: null } : await openMedia({ video: !wish.voiceOnly });
+  const wish = { mic: !silent, camera: true, voiceOnly: media?.voiceOnly ?? (silent || visit.role === 'interpreter'), ...(kept?.encounter === id ? kept.wish : {}) };
+  const stream = media?.stream ?? (silent ? new MediaStream() : (await openMedia({ video: !wish.voiceOnly })).stream);
+  const problem = silent || stream.getAudioTracks().length ? null : 'nomic';
   if (left) return stopMedia(stream);
-  const call = new Call({ encounter: id, side: 'guest', zone: visit.time_zone, media: { ...wish, stream } });
+  const call = new Call({ encounter: id, side: 'guest', zone: visit.time_zone, media: { ...wish, stream, listens: silent } });
   const calls = h('div', {});
   show(h('h1', { class: 'unseen' }, t('guest.title')), calls, problemBox(),
     problem === 'nomic' && h('p', { id: 'device-problem', class: 'banner' }, t('check.nomic')), call.stage.node);
