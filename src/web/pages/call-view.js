@@ -29,7 +29,7 @@ export class Stage {
     this.sound = control('sound', t('call.sound'), () => this.tiles.play());
     this.sound.hidden = true;
     this.selfBox = h('div', { class: 'self', hidden: true }, this.self);
-    this.node = h('section', { id: 'stage', class: 'stage', 'aria-label': t('call.connecting') },
+    this.node = h('section', { id: 'stage', class: 'stage', tabindex: -1, 'aria-label': t('call.connecting') },
       this.tiles.node, this.said = h('div', { class: 'said' }, this.line, this.queue, this.move), this.selfBox,
       this.bottom = h('div', { class: 'bottom' },
         h('div', { class: 'controls' }, this.sound, this.mic, this.camera, this.voice, control('leave', t('call.leave'), () => act.leave(), 'hang'))));

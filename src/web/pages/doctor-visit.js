@@ -1,6 +1,6 @@
 // One visit at the doctor's desk: the call beside the note, the door beside the call.
 import { t } from './i18n.js';
-import { $, show, h, refill, button, busy, problemBox, poll, onLeave, words, asking } from './ui.js';
+import { $, show, h, refill, arrange, button, busy, problemBox, poll, onLeave, words, asking } from './ui.js';
 import * as api from './api.js';
 import { clock, date, namedDay, dayKey, waitingFor, trustServerTime } from './time.js';
 import { NoteEditor, pastNotes } from './doctor-note.js';
@@ -35,7 +35,7 @@ const INSIDE = ['admitted', 'connecting', 'connected', 'reconnecting'];
 
 class Room {
   constructor(id, { me, zone }) {
-    Object.assign(this, { id, me, zone, call: null, gone: false });
+    Object.assign(this, { id, me, zone, call: null, gone: false, rows: new Map(), holds: new Map() });
     this.path = `/v1/encounters/${id}`;
   }
 
@@ -226,10 +226,11 @@ class Room {
     this.doorMark = mark;
     this.waits = waiting.some((one) => isPatient(one) && looks(this.call?.roster.get(one.id)));
     this.doorBox.hidden = !waiting.length;
-    refill(this.door, waiting.map((one) => this.doorEntry(one)));
+    arrange(this.door, waiting.map((one) => this.doorRow(one)));
     this.inside = inside;
     this.care.draw();
     this.drawEnds();
+    this.keepFocus();
     if (waiting.length) await this.readLine();
   }
 
@@ -238,6 +239,31 @@ class Room {
     const [newest] = await api.items(`${this.path}/probes`).catch(() => []);
     this.line.hidden = !newest;
     if (newest) Object.assign(this.line, { textContent: probeLine(newest) }).dataset.verdict = newest.verdict;
+  }
+
+  /** A row that says the same as before stays the same row, with the focus on its button. */
+  doorRow(one) {
+    const mark = JSON.stringify([one.name, one.role, one.state, one.waiting_since ?? one.since]);
+    if (this.rows.get(one.id)?.mark !== mark) this.rows.set(one.id, { mark, node: this.doorEntry(one) });
+    return this.rows.get(one.id).node;
+  }
+
+  /** Where the keyboard goes on when the button that was pressed is no longer there: to the next who
+   * waits, to whoever was sent back to wait, or else to the call. */
+  keepFocus(wanted = this.wanted) {
+    this.wanted = wanted;
+    if (!wanted) return;
+    const { stage } = this.call ?? {};
+    const { activeElement: focused } = document;
+    if (focused !== document.body && focused !== stage?.node) {
+      // Whoever has gone elsewhere meanwhile stays there.
+      if (!this.door.contains(focused) && !this.ends.contains(focused)) this.wanted = null;
+      return;
+    }
+    const place = wanted.back ? this.rows.get(wanted.back)?.node : this.door;
+    const next = place?.isConnected ? place.querySelector('.admit:enabled') : null;
+    if (next || !wanted.back) this.wanted = null;
+    (next ?? stage?.node)?.focus({ preventScroll: true });
   }
 
   doorEntry(one) {
@@ -249,6 +275,7 @@ class Room {
       await api.post(`${this.path}/${what}`, { participant: one.id });
       this.doorMark = '';
       await this.watch.now();
+      this.keepFocus({});
     });
     return h('li', { class: 'entry waiting', data: { participant: one.id, state: one.state } },
       since ? h('time', {}, clock(since, this.zone)) : h('span'),
@@ -260,17 +287,37 @@ class Room {
 
   /* Ways out */
 
+  /** What is open here, as the question how the visit ended, stays open whoever comes or goes. */
   drawEnds() {
-    if (this.over) return refill(this.ends);
-    const hold = (this.inside ?? []).map((one) => h('button', {
-      type: 'button', class: 'second hold', data: { participant: one.id },
-      on: { click: (event) => busy(event.currentTarget, async () => { await api.post(`${this.path}/hold`, { participant: one.id }); this.doorMark = ''; await this.watch?.now(); }) },
-    }, this.inside.length > 1 ? `${t('dv.hold')}: ${one.name}` : t('dv.hold')));
-    if (this.visit.can_join === false && this.visit.reason === 'too_early') return refill(this.ends);
-    return refill(this.ends,
-      h('div', { class: 'row' }, hold,
+    if (this.over || (this.visit.can_join === false && this.visit.reason === 'too_early')) {
+      this.holdRow = null;
+      refill(this.ends);
+      return;
+    }
+    if (!this.holdRow) {
+      this.holdRow = h('div', { class: 'row holds' });
+      refill(this.ends, h('div', { class: 'row' }, this.holdRow,
         asking('to-phone', t('dv.phone'), t('dv.phone.ask'), t('dv.phone.yes'), () => this.end('convert', { to: 'phone' }), 'second')),
-      this.finishForm());
+        this.finishForm());
+    }
+    const inside = this.inside ?? [];
+    arrange(this.holdRow, inside.map((one) => this.holdButton(one)));
+    for (const one of inside) this.holds.get(one.id).textContent = inside.length > 1 ? `${t('dv.hold')}: ${one.name}` : t('dv.hold');
+    this.holdRow.hidden = !inside.length;
+  }
+
+  holdButton({ id }) {
+    const hold = async () => {
+      await api.post(`${this.path}/hold`, { participant: id });
+      this.doorMark = '';
+      await this.watch?.now();
+    };
+    const press = async ({ currentTarget }) => {
+      await busy(currentTarget, hold);
+      this.keepFocus({ back: id });
+    };
+    if (!this.holds.has(id)) this.holds.set(id, h('button', { type: 'button', class: 'second hold', data: { participant: id }, on: { click: press } }));
+    return this.holds.get(id);
   }
 
   finishForm() {

@@ -93,6 +93,7 @@ export function field(id, label, props = {}, hint) {
 /** Runs one action of one button: no second press meanwhile, the failure is said beside it. */
 export async function busy(target, work, problem = $('#problem')) {
   if (target.getAttribute('aria-busy') === 'true') return undefined;
+  const focused = document.activeElement === target;
   target.setAttribute('aria-busy', 'true');
   target.disabled = true;
   if (problem) problem.hidden = true;
@@ -105,6 +106,8 @@ export async function busy(target, work, problem = $('#problem')) {
   } finally {
     target.removeAttribute('aria-busy');
     target.disabled = false;
+    // A button that could not be pressed for a while has lost the focus; whoever went elsewhere stays there.
+    if (focused && target.isConnected && document.activeElement === document.body) target.focus();
   }
 }
 
