@@ -68,9 +68,18 @@ class Tile {
     this.picture.dataset.at = Number(this.picture.dataset.at ?? 0) + 1;
   }
 
+  /** For a screen reader the picture, too, is the person. */
+  label(who) {
+    if (this.node.getAttribute('aria-label') === who) return;
+    for (const node of [this.node, this.video]) node.setAttribute('aria-label', who);
+    this.picture.setAttribute('aria-label', `${who}: ${t('rung.still')}`);
+  }
+
   draw({ name, role, stream, media, seen, still, stills, note, beside }) {
     this.node.dataset.role = role;
-    write(this.name, [name, ...beside].join(' + '));
+    const who = [name, ...beside].join(' + ');
+    write(this.name, who);
+    this.label(`${who}, ${t(`role.${role}`)}`);
     write(this.part, t(`role.${role}`));
     this.muted.hidden = media?.audio !== false || role === 'trainee';
     const dark = !seen || media?.video === false || !stream;

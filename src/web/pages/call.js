@@ -6,6 +6,7 @@ import * as api from './api.js';
 import { Signal, Seat } from './signal.js';
 import { Edge } from './peer.js';
 import { Stage } from './call-view.js';
+import { onCall } from './ui.js';
 import { stopMedia } from './media.js';
 import { totals, between, Bytes } from './quality.js';
 import { Ladder } from './call-ladder.js';
@@ -69,6 +70,7 @@ export class Call extends EventTarget {
   }
 
   start() {
+    onCall(true);
     this.draw();
     this.tick = setInterval(() => { this.draw(); }, 1000);
     this.meter = setInterval(() => this.measure(), QUALITY_MS);
@@ -303,7 +305,7 @@ export class Call extends EventTarget {
     if (up) return ['in_call', { name }];
     if (inside.some((one) => one.state === 'reconnecting')) return ['peer_lost', { name }];
     if (edges.some((edge) => edge.state === 'recovering')) return ['recovering'];
-    if (edges.length && inside.length) return ['admitted'];
+    if (edges.length && inside.length) return this.side === 'doctor' ? ['admitted.doctor', { name }] : ['admitted'];
     return [this.side === 'doctor' ? 'alone.doctor' : 'alone'];
   }
 
@@ -373,6 +375,7 @@ export class Call extends EventTarget {
     Seat.clear(this.side);
     stopMedia(this.stream);
     this.lock?.release();
+    onCall(false);
     this.draw();
     delete window.feldsher;
     this.dispatchEvent(new CustomEvent('over', { detail: { why, error, body } }));

@@ -188,6 +188,15 @@ export function frame(title) {
   if (!navigator.onLine) offline(true);
 }
 
+/** While a call is on, the way out of the account says that it is not the way out of the call. */
+export function onCall(yes) {
+  document.body.classList.toggle('on-call', yes);
+  $('#sign-out').textContent = t(yes ? 'sign.out.call' : 'sign.out');
+}
+
+/** Signing out ends a call and needs a new code: who meant the call's own button is asked. */
+export const maySignOut = () => !document.body.classList.contains('on-call') || window.confirm(t('sign.out.ask'));
+
 /** Text typed but not sent yet survives a reload of this tab. */
 export function keepDraft(input, name) {
   const key = `feldsher.typed.${name}`;
