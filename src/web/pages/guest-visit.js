@@ -2,7 +2,7 @@
 import { t, learn } from './i18n.js';
 import { show, h, refill, button, busy, problemBox, poll, onLeave, words } from './ui.js';
 import * as api from './api.js';
-import { namedDay, clock, dayKey, trustServerTime } from './time.js';
+import { namedDay, clock, dayKey, now, trustServerTime } from './time.js';
 import { whenLine } from './patient-times.js';
 import './role-words.js';
 
@@ -23,6 +23,12 @@ learn({
   'guest.list': ['Приглашения', 'Invitations'],
   'guest.open': ['Открыть', 'Open'],
 });
+
+/** As the server has it: a line can be measured all of the two days before. */
+const PROBE_AHEAD_MS = 48 * 3_600_000;
+/** A feldsher measures the station's line for the patient, who comes there. */
+const probeLink = (visit) => visit.role === 'feldsher' && (visit.can_join || Date.parse(visit.start) - now() < PROBE_AHEAD_MS)
+  && h('a', { class: 'button second', id: 'to-probe', href: `#/probe/${visit.encounter.id}` }, t('visit.probe'));
 
 const asked = (id) => api.get(`/v1/encounters/${id}/invitation`);
 const isOver = (visit) => ['finished', 'cancelled'].includes(visit.status) || ['over', 'cancelled'].includes(visit.reason);
@@ -54,10 +60,10 @@ function lobby(first, note = '') {
     drawn = state;
     place.dataset.state = state;
     if (state === 'open') {
-      refill(place, h('p', { class: 'good' }, t('visit.open')), button('enter-as-guest', t('guest.enter'), (event) => busy(event.currentTarget, () => check(visit))));
+      refill(place, h('p', { class: 'good' }, t('visit.open')), button('enter-as-guest', t('guest.enter'), (event) => busy(event.currentTarget, () => check(visit))), probeLink(visit));
     } else if (state === 'too_early') {
       const day = namedDay(dayKey(visit.opens_at, visit.time_zone), visit.time_zone);
-      refill(place, h('p', { class: 'banner', id: 'opens-at' }, t('visit.early', { when: t('visit.at', { day, time: clock(visit.opens_at, visit.time_zone) }) })));
+      refill(place, h('p', { class: 'banner', id: 'opens-at' }, t('visit.early', { when: t('visit.at', { day, time: clock(visit.opens_at, visit.time_zone) }) })), probeLink(visit));
     } else {
       refill(place, h('p', { class: 'banner' }, state === 'beside' ? t('guest.beside', { name: visit.sits_with }) : t(`guest.${state === 'locked' ? 'locked' : 'over'}`)));
     }

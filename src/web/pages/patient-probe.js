@@ -87,7 +87,8 @@ function figures({ measures, mos }) {
   return h('details', {}, h('summary', {}, t('probe.numbers')), h('dl', {}, rows.map(([name, value]) => [h('dt', {}, t(name)), h('dd', {}, value)])));
 }
 
-export function probeScreen(encounter) {
+/** `back` is the screen from which one came. */
+export function probeScreen(encounter, back = `#/visit/${encounter}`) {
   const devices = new Devices();
   const ways = h('dl', { id: 'probe-ways' });
   const bar = h('progress', { id: 'probe-progress', max: 1, value: 0, hidden: true, 'aria-label': t('probe.line') });
@@ -139,7 +140,7 @@ export function probeScreen(encounter) {
   show(h('h1', {}, t('probe.title')), h('p', { class: 'lead' }, t('probe.lead')),
     h('section', { class: 'card' }, h('h2', {}, t('probe.line')), ways, bar, step, problemBox(), result, start),
     devices.node,
-    h('a', { class: 'button quiet', id: 'to-visit', href: `#/visit/${encounter}` }, t('probe.back')));
+    h('a', { class: 'button quiet', id: 'to-visit', href: back }, t('probe.back')));
   onLeave(() => {
     devices.gone = true;
     devices.release();
