@@ -82,6 +82,8 @@
     /** Where to press an element, or null as long as a finger could not, or it may still move. */
     async place(selector) {
       const node = box(selector);
+      // The controls of a call that is small in its corner: one goes back to the call first.
+      if (!node) document.querySelector(selector)?.closest('.stage.afar')?.parentElement.scrollIntoView({ block: 'center' });
       if (loading || !node || node.disabled) return null;
       node.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
       const before = node.getBoundingClientRect();
