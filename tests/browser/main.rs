@@ -11,6 +11,8 @@ mod cdp;
 mod chromium;
 mod claim;
 mod clinic;
+mod desk;
+mod devices;
 mod driver;
 mod ladder;
 mod my_visits;

@@ -109,13 +109,15 @@ impl Page {
         self.run(&body).await
     }
 
-    /// Nothing sticks out to the side.
+    /// Nothing sticks out to the side, and no words lie under one's own picture.
     pub async fn assert_fits(&self) {
         // A phone zooms out until all of it is on the screen: `innerWidth` grows with what sticks out.
         let wide = "[document.documentElement.scrollWidth, \
                      Math.min(innerWidth, document.documentElement.clientWidth)]";
         let wide = self.eval(wide).await;
         assert!(wide[0].as_i64() <= wide[1].as_i64(), "{} is too wide: {wide}", self.name);
+        let covered = self.eval("watched.covered()").await;
+        assert_eq!(covered, json!([]), "{}: words lie under one's own picture", self.name);
     }
 
     /// The value of an expression, awaited.

@@ -13,7 +13,7 @@ use crate::relay::book;
 use crate::stage::{patient_signs_in, staff_signs_in, text};
 use crate::story::ONE_STORY;
 use crate::support::relay::{Coturn, LOOPBACK, SECRET};
-use crate::support::{Engine, percentile};
+use crate::support::{Engine, key, percentile};
 
 /// Whatever the operator asks for.
 const LOUD: &str = "debug,feldsher=trace,webrtc=trace,webrtc::peer_connection::driver=trace,\
@@ -188,6 +188,64 @@ async fn where_nothing_passes_it_says_so_and_the_visit_stays_open() {
     assert!(advice.contains("The doctor can telephone you"), "{advice}");
     page.click("#to-visit").await;
     page.see("#enter-waiting-room").await;
+    page.assert_content();
+}
+
+#[actix_web::test]
+async fn a_feldsher_who_is_asked_to_the_visit_measures_the_stations_line() {
+    let _alone = ONE_STORY.lock().await;
+    let clinic = Clinic::open_with(Engine::Sqlite, here(&[])).await;
+    let browser = Chromium::start().await;
+    let page = browser.page("probe-station", Device::Phone, "ru").await;
+    let feldsher = clinic.everybody("feldsher").remove(0);
+    let me = clinic.staff(&feldsher).await.get("/v1/me").await.expect(200);
+    let organization = text(&me["practitioner"]["organization"]["id"]);
+
+    // A visit at the feldsher's clinic.
+    let patient = clinic.patient(&clinic.everybody("patient")[0]).await;
+    let doctors = patient.get(&format!("/v1/practitioners?organization={organization}&limit=100"));
+    let doctors = doctors.await.expect(200);
+    let doctors = doctors["items"].as_array().unwrap();
+    let mut found = None;
+    for doctor in doctors {
+        let Some(service) = doctor["services"].as_array().and_then(|all| all.first()) else {
+            continue;
+        };
+        let path = format!(
+            "/v1/slots?service={}&practitioner={}&limit=1",
+            text(&service["id"]),
+            text(&doctor["id"])
+        );
+        let slots = patient.get(&path).await.expect(200);
+        if let Some(slot) = slots["items"].as_array().unwrap().first() {
+            found = Some(
+                json!({"service": service["id"], "practitioner": doctor["id"], "start": slot["start"]}),
+            );
+            break;
+        }
+    }
+    let wish = found.expect("a free time at the clinic");
+    let visit = patient.once("/v1/appointments", &key(), &wish).await.expect(201);
+    let encounter = text(&visit["encounter"]["id"]);
+    let conducts = clinic
+        .everybody("doctor")
+        .into_iter()
+        .find(|who| visit["practitioner"]["name"] == *who.name)
+        .unwrap();
+    let asked = json!({"role": "feldsher", "practitioner": me["practitioner"]["id"]});
+    let path = format!("/v1/encounters/{encounter}/participants");
+    clinic.staff(&conducts).await.post(&path, &asked).await.expect(201);
+
+    staff_signs_in(&page, &format!("{}/doctor", clinic.url), &feldsher).await;
+    page.click(&format!("#invitations [data-encounter={}] .open-invitation", quoted(&encounter)))
+        .await;
+    page.click("#to-probe").await;
+    let probe = measures(&page, &visit).await;
+    assert_eq!(probe["side"], "feldsher", "{probe}");
+    assert_eq!(state(&probe, "direct"), "connected", "{probe}");
+    page.assert_fits().await;
+    page.click("#to-visit").await;
+    page.see("#guest-role[data-role=feldsher]").await;
     page.assert_content();
 }
 

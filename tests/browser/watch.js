@@ -1,5 +1,8 @@
 // Injected before a page's own code: what a test needs to see of it and cannot see from outside.
 (() => {
+  // Camera and sound were tried here today; a test of the trial forgets it.
+  try { localStorage.setItem('feldsher.tried', Date.now()); } catch { /* an empty page keeps nothing */ }
+
   const connections = [];
   const Real = window.RTCPeerConnection;
   if (Real) {
@@ -59,9 +62,28 @@
     /** Whether an element is there and takes up room. */
     seen: (selector) => box(selector) !== null,
 
+    /** The words that lie under one's own picture in a call. */
+    covered() {
+      const picture = box('.stage .self');
+      if (!picture) return [];
+      const over = picture.getBoundingClientRect();
+      const walk = document.createTreeWalker(document.querySelector('#screen'), NodeFilter.SHOW_TEXT);
+      const range = document.createRange();
+      const covered = [];
+      for (let text = walk.nextNode(); text; text = walk.nextNode()) {
+        if (text.parentElement.closest('.unseen')) continue;
+        range.selectNodeContents(text);
+        const under = [...range.getClientRects()].some(({ left, right, top, bottom }) => Math.min(right, over.right) - Math.max(left, over.left) > 2 && Math.min(bottom, over.bottom) - Math.max(top, over.top) > 2);
+        if (under) covered.push(text.data);
+      }
+      return covered;
+    },
+
     /** Where to press an element, or null as long as a finger could not, or it may still move. */
     async place(selector) {
       const node = box(selector);
+      // The controls of a call that is small in its corner: one goes back to the call first.
+      if (!node) document.querySelector(selector)?.closest('.stage.afar')?.parentElement.scrollIntoView({ block: 'center' });
       if (loading || !node || node.disabled) return null;
       node.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
       const before = node.getBoundingClientRect();

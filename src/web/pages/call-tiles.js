@@ -1,6 +1,7 @@
 // The others in a call: a tile for each, with the name, the part, and what they send.
 import { t } from './i18n.js';
 import { h, refill } from './ui.js';
+import { playThrough } from './devices.js';
 
 export class Tiles {
   /** `blocked` hears that the browser does not play sound without a touch, or does again. */
@@ -25,6 +26,7 @@ export class Tiles {
   tile(id) {
     if (!this.known.has(id)) {
       const tile = new Tile(id, (video) => this.playOne(video));
+      playThrough(tile.video);
       this.known.set(id, tile);
       this.node.append(tile.node);
     }
@@ -36,6 +38,9 @@ export class Tiles {
 
   /** Without a recent touch a phone may refuse to play sound; then one button asks for it. */
   play() { for (const { video } of this.known.values()) if (video.srcObject) this.playOne(video); }
+
+  /** Sends the sound where the person said. */
+  playThrough() { for (const { video } of this.known.values()) playThrough(video); }
 
   playOne(video) {
     video.play().then(() => this.blocked(false), (error) => {
@@ -63,9 +68,18 @@ class Tile {
     this.picture.dataset.at = Number(this.picture.dataset.at ?? 0) + 1;
   }
 
+  /** For a screen reader the picture, too, is the person. */
+  label(who) {
+    if (this.node.getAttribute('aria-label') === who) return;
+    for (const node of [this.node, this.video]) node.setAttribute('aria-label', who);
+    this.picture.setAttribute('aria-label', `${who}: ${t('rung.still')}`);
+  }
+
   draw({ name, role, stream, media, seen, still, stills, note, beside }) {
     this.node.dataset.role = role;
-    write(this.name, [name, ...beside].join(' + '));
+    const who = [name, ...beside].join(' + ');
+    write(this.name, who);
+    this.label(`${who}, ${t(`role.${role}`)}`);
     write(this.part, t(`role.${role}`));
     this.muted.hidden = media?.audio !== false || role === 'trainee';
     const dark = !seen || media?.video === false || !stream;

@@ -13,26 +13,32 @@ const ICONS = {
 };
 
 export class Stage {
-  /** `act` holds what the controls do: mic(on), camera(on), audioOnly(on), leave(). */
+  /** `act` holds what the controls do: mic(off), camera(off), audioOnly(on), leave(). */
   constructor(act) {
     this.tiles = new Tiles((blocked) => {
       if (blocked && this.sound.hidden) say(t('call.sound'));
       this.sound.hidden = !blocked;
     });
-    this.self = h('video', { id: 'local-video', autoplay: true, playsInline: true, muted: true });
+    this.self = h('video', { id: 'local-video', autoplay: true, playsInline: true, muted: true, 'aria-label': t('call.self') });
     this.line = h('p', { id: 'call-state', class: 'call-state', role: 'status', 'aria-live': 'polite', data: { state: 'connecting' } });
     this.queue = h('p', { id: 'call-queue', class: 'call-state', role: 'status', hidden: true });
+    this.muted = h('p', { id: 'call-muted', class: 'call-muted', role: 'status', hidden: true }, t('call.mic.off'));
     this.move = h('a', { id: 'call-move', class: 'button second', hidden: true }, t('wait.move'));
-    this.mic = toggle('mic', act.mic);
-    this.camera = toggle('camera', act.camera);
-    this.voice = toggle('audio-only', act.audioOnly);
+    this.mic = toggle('mic', t('call.mic'), (on) => act.mic(!on));
+    this.camera = toggle('camera', t('call.camera'), (on) => act.camera(!on));
+    this.voice = toggle('audio-only', t('call.audioonly'), act.audioOnly);
     this.sound = control('sound', t('call.sound'), () => this.tiles.play());
     this.sound.hidden = true;
     this.selfBox = h('div', { class: 'self', hidden: true }, this.self);
-    this.node = h('section', { id: 'stage', class: 'stage', 'aria-label': t('call.connecting') },
-      this.tiles.node, h('div', {}, this.line, this.queue, this.move), this.selfBox,
+    this.node = h('section', { id: 'stage', class: 'stage', tabindex: -1, 'aria-label': t('call.connecting') },
+      this.tiles.node, this.said = h('div', { class: 'said' }, this.line, this.queue, this.muted, this.move), this.selfBox,
       this.bottom = h('div', { class: 'bottom' },
         h('div', { class: 'controls' }, this.sound, this.mic, this.camera, this.voice, control('leave', t('call.leave'), () => act.leave(), 'hang'))));
+    const measured = new ResizeObserver(() => {
+      this.node.style.setProperty('--high', `${this.said.offsetHeight}px`);
+      this.node.style.setProperty('--low', `${this.bottom.offsetHeight}px`);
+    });
+    for (const node of [this.said, this.bottom]) measured.observe(node);
   }
 
   /** Puts something above the controls. */
@@ -56,9 +62,11 @@ export class Stage {
   local(stream, { mic, camera, voiceOnly }) {
     if (this.self.srcObject !== stream) this.self.srcObject = stream;
     this.selfBox.hidden = !stream?.getVideoTracks().length || !camera || voiceOnly;
-    press(this.mic, !mic, mic ? t('call.mic') : t('call.mic.off'));
-    press(this.camera, !camera || voiceOnly, camera && !voiceOnly ? t('call.camera') : t('call.camera.off'));
-    press(this.voice, voiceOnly, t('call.audioonly'));
+    this.node.classList.toggle('mirrored', !this.selfBox.hidden);
+    press(this.mic, mic);
+    press(this.camera, camera && !voiceOnly);
+    press(this.voice, voiceOnly);
+    this.muted.hidden = mic || !stream?.getAudioTracks().length;
     this.camera.disabled = voiceOnly || !stream?.getVideoTracks().length;
     this.mic.disabled = !stream?.getAudioTracks().length;
   }
@@ -68,14 +76,13 @@ function control(id, label, click, kind = '') {
   return h('button', { id, type: 'button', class: `control ${kind}`, on: { click } }, icon(id), h('span', {}, label));
 }
 
-function toggle(id, act) {
-  return control(id, '', (event) => act(event.currentTarget.getAttribute('aria-pressed') !== 'true'));
+/** The name says what it is, `aria-pressed` whether it is on; `act` hears whether it shall be. */
+function toggle(id, label, act) {
+  return control(id, label, (event) => act(event.currentTarget.getAttribute('aria-pressed') !== 'true'), 'switch');
 }
 
-function press(button, pressed, text) {
-  button.setAttribute('aria-pressed', String(pressed));
-  const label = button.lastElementChild;
-  if (label.textContent !== text) label.textContent = text;
+function press(button, on) {
+  if (button.getAttribute('aria-pressed') !== String(on)) button.setAttribute('aria-pressed', String(on));
 }
 
 function icon(name) {
@@ -84,6 +91,10 @@ function icon(name) {
   svg.setAttribute('aria-hidden', 'true');
   const path = document.createElementNS(SVG, 'path');
   path.setAttribute('d', ICONS[name]);
-  svg.append(path);
+  // Seen while it is off.
+  const slash = document.createElementNS(SVG, 'path');
+  slash.setAttribute('class', 'slash');
+  slash.setAttribute('d', 'M3 3l18 18');
+  svg.append(path, slash);
   return svg;
 }

@@ -6,9 +6,11 @@ import * as api from './api.js';
 import { Signal, Seat } from './signal.js';
 import { Edge } from './peer.js';
 import { Stage } from './call-view.js';
+import { onCall } from './ui.js';
 import { stopMedia } from './media.js';
 import { totals, between, Bytes } from './quality.js';
 import { Ladder } from './call-ladder.js';
+import { CallDevices } from './call-devices.js';
 import { clock } from './time.js';
 import { waitWords } from './waiting.js';
 
@@ -49,6 +51,8 @@ export class Call extends EventTarget {
     });
     this.bytes = new Bytes();
     this.ladder = new Ladder(this);
+    this.listens = media.listens ?? false;
+    this.devices = new CallDevices(this);
     this.signal = new Signal({
       join: () => api.call('POST', `/v1/encounters/${encounter}/join`, { body: {} }).then(({ data }) => data),
       seat: this.before,
@@ -58,8 +62,6 @@ export class Call extends EventTarget {
     this.signal.addEventListener('message', ({ detail }) => this.hear(detail));
     this.signal.addEventListener('link', ({ detail }) => { this.linked = detail; this.draw(); });
     this.signal.addEventListener('over', ({ detail }) => this.finish(reasonOf(detail), detail.error));
-    // A microphone that was pulled out sends nothing: nobody shall take the silence for a broken line.
-    for (const track of this.stream.getAudioTracks()) track.addEventListener('ended', () => this.tellMedia());
     this.online = () => { for (const edge of this.edges.values()) if (!edge.up) edge.later(500); };
     window.addEventListener('online', this.online);
     this.seen = () => this.look();
@@ -68,6 +70,7 @@ export class Call extends EventTarget {
   }
 
   start() {
+    onCall(true);
     this.draw();
     this.tick = setInterval(() => { this.draw(); }, 1000);
     this.meter = setInterval(() => this.measure(), QUALITY_MS);
@@ -176,7 +179,13 @@ export class Call extends EventTarget {
   news(kind) { this.dispatchEvent(new CustomEvent('news', { detail: kind })); }
 
   /** A page in the background is not looked at: who is away is rung when the door opens. */
-  look() { this.signal.send('presence', { state: document.hidden ? 'away' : 'ready' }); }
+  look() { this.signal.send('presence', { state: document.hidden ? 'away' : this.checking ? 'device_check' : 'ready' }); }
+
+  /** Whoever looks after their devices is not quite ready. */
+  checks(yes) {
+    this.checking = yes;
+    this.look();
+  }
 
   changed() { this.dispatchEvent(new CustomEvent('roster', { detail: [...this.roster.values()] })); }
 
@@ -239,6 +248,7 @@ export class Call extends EventTarget {
     this.draw();
   }
 
+  /** Nobody shall take the silence of a microphone that was pulled out for a broken line. */
   tellMedia() {
     const { audio, video } = this.tracks();
     this.signal.send('media_state', { audio: audio?.readyState === 'live' && this.wish.mic, video: Boolean(video), screen: false });
@@ -295,7 +305,7 @@ export class Call extends EventTarget {
     if (up) return ['in_call', { name }];
     if (inside.some((one) => one.state === 'reconnecting')) return ['peer_lost', { name }];
     if (edges.some((edge) => edge.state === 'recovering')) return ['recovering'];
-    if (edges.length && inside.length) return ['admitted'];
+    if (edges.length && inside.length) return this.side === 'doctor' ? ['admitted.doctor', { name }] : ['admitted'];
     return [this.side === 'doctor' ? 'alone.doctor' : 'alone'];
   }
 
@@ -358,12 +368,14 @@ export class Call extends EventTarget {
     clearInterval(this.meter);
     clearInterval(this.alive);
     this.ladder.stop();
+    this.devices.stop();
     this.hangUp();
     // The last message must leave before the socket does.
     setTimeout(() => this.signal.close(), 50);
     Seat.clear(this.side);
     stopMedia(this.stream);
     this.lock?.release();
+    onCall(false);
     this.draw();
     delete window.feldsher;
     this.dispatchEvent(new CustomEvent('over', { detail: { why, error, body } }));

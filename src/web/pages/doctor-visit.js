@@ -1,6 +1,6 @@
 // One visit at the doctor's desk: the call beside the note, the door beside the call.
 import { t } from './i18n.js';
-import { $, show, h, refill, button, busy, problemBox, poll, onLeave, words, asking } from './ui.js';
+import { $, show, h, refill, arrange, button, busy, problemBox, poll, onLeave, words, asking } from './ui.js';
 import * as api from './api.js';
 import { clock, date, namedDay, dayKey, waitingFor, trustServerTime } from './time.js';
 import { NoteEditor, pastNotes } from './doctor-note.js';
@@ -8,6 +8,7 @@ import { probeLine } from './probe-words.js';
 import { careBox } from './doctor-care.js';
 import { chatPanel } from './chat.js';
 import { consentsCard } from './consents.js';
+import { keepInSight } from './call-sight.js';
 
 const DOOR_POLL_S = 4;
 const CARE_POLL_S = 15;
@@ -34,7 +35,7 @@ const INSIDE = ['admitted', 'connecting', 'connected', 'reconnecting'];
 
 class Room {
   constructor(id, { me, zone }) {
-    Object.assign(this, { id, me, zone, call: null, gone: false });
+    Object.assign(this, { id, me, zone, call: null, gone: false, rows: new Map(), holds: new Map() });
     this.path = `/v1/encounters/${id}`;
   }
 
@@ -117,23 +118,42 @@ class Room {
 
   /* The call */
 
-  async enter() {
+  /** Camera and sound before the first call of the day; the way in is open from the start. */
+  async check(DeviceCheck) {
+    if (this.gone) return undefined;
+    const tried = new DeviceCheck({ words: { nocamera: t('dv.dark'), nomic: t('dv.silent') } });
+    this.checking = tried;
+    refill(this.callPlace, h('section', { id: 'device-check', class: 'card' }, h('h2', {}, t('check.title')), tried.above,
+      button('join', t('dv.enter'), (event) => busy(event.currentTarget, () => (this.over ? this.showOver() : this.enter(tried.take())))), tried.below));
+    await tried.again();
+    return undefined;
+  }
+
+  /** `media` is what the check has opened. */
+  async enter(media = null) {
     if (this.over) return this.showOver();
     const { Call, openMedia } = await import('./call.js');
     if (this.gone) return undefined;
     if (!this.visit.can_join && this.visit.reason === 'too_early') return this.showEarly();
-    const kept = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
-    const wish = { mic: true, camera: true, voiceOnly: false, ...(kept?.encounter === this.id ? kept.wish : {}) };
-    const { stream, problem } = await openMedia({ video: !wish.voiceOnly });
+    const seat = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
+    const kept = seat?.encounter === this.id ? seat : null;
+    const { DeviceCheck, triedLately } = await import('./device-check.js');
+    // Once a day, and never in the way: a call that one comes back to is not asked about.
+    if (!media && !kept && !this.entered && !triedLately()) return this.check(DeviceCheck);
+    this.entered = true;
+    const wish = { mic: true, camera: true, voiceOnly: media?.voiceOnly ?? false, ...kept?.wish };
+    const stream = media?.stream ?? (await openMedia({ video: !wish.voiceOnly })).stream;
+    const problem = !stream.getAudioTracks().length ? 'nomic' : !wish.voiceOnly && !stream.getVideoTracks().length ? 'nocamera' : null;
     if (this.gone) {
       stream.getTracks().forEach((track) => track.stop());
       return undefined;
     }
     this.call = new Call({ encounter: this.id, side: 'doctor', zone: this.zone, media: { ...wish, stream } });
+    const sight = keepInSight(this.call.stage);
     refill(this.callPlace,
       problem && h('p', { id: 'device-problem', class: 'banner' }, t(problem === 'nocamera' ? 'dv.dark' : 'dv.silent')),
-      this.call.stage.node);
-    this.call.addEventListener('over', ({ detail }) => this.callOver(detail));
+      sight.node);
+    this.call.addEventListener('over', ({ detail }) => { sight.stop(); this.callOver(detail); });
     this.call.addEventListener('roster', () => { this.watch?.now(); this.care.draw(); });
     this.call.addEventListener('news', () => this.attending.now());
     // Both have agreed to the telephone: what is left to press lies under the doctor's hand.
@@ -154,6 +174,7 @@ class Room {
   }
 
   showOver() {
+    this.checking?.close();
     const text = this.visit.status === 'cancelled' ? t('dv.cancelled')
       : t('dv.finished', { outcome: t(`outcome.${this.visit.outcome ?? 'completed'}`).toLowerCase() });
     refill(this.callPlace, h('p', { id: 'visit-finished', class: 'good', role: 'status', data: { outcome: this.visit.outcome ?? '' } }, text));
@@ -205,10 +226,11 @@ class Room {
     this.doorMark = mark;
     this.waits = waiting.some((one) => isPatient(one) && looks(this.call?.roster.get(one.id)));
     this.doorBox.hidden = !waiting.length;
-    refill(this.door, waiting.map((one) => this.doorEntry(one)));
+    arrange(this.door, waiting.map((one) => this.doorRow(one)));
     this.inside = inside;
     this.care.draw();
     this.drawEnds();
+    this.keepFocus();
     if (waiting.length) await this.readLine();
   }
 
@@ -217,6 +239,31 @@ class Room {
     const [newest] = await api.items(`${this.path}/probes`).catch(() => []);
     this.line.hidden = !newest;
     if (newest) Object.assign(this.line, { textContent: probeLine(newest) }).dataset.verdict = newest.verdict;
+  }
+
+  /** A row that says the same as before stays the same row, with the focus on its button. */
+  doorRow(one) {
+    const mark = JSON.stringify([one.name, one.role, one.state, one.waiting_since ?? one.since]);
+    if (this.rows.get(one.id)?.mark !== mark) this.rows.set(one.id, { mark, node: this.doorEntry(one) });
+    return this.rows.get(one.id).node;
+  }
+
+  /** Where the keyboard goes on when the button that was pressed is no longer there: to the next who
+   * waits, to whoever was sent back to wait, or else to the call. */
+  keepFocus(wanted = this.wanted) {
+    this.wanted = wanted;
+    if (!wanted) return;
+    const { stage } = this.call ?? {};
+    const { activeElement: focused } = document;
+    if (focused !== document.body && focused !== stage?.node) {
+      // Whoever has gone elsewhere meanwhile stays there.
+      if (!this.door.contains(focused) && !this.ends.contains(focused)) this.wanted = null;
+      return;
+    }
+    const place = wanted.back ? this.rows.get(wanted.back)?.node : this.door;
+    const next = place?.isConnected ? place.querySelector('.admit:enabled') : null;
+    if (next || !wanted.back) this.wanted = null;
+    (next ?? stage?.node)?.focus({ preventScroll: true });
   }
 
   doorEntry(one) {
@@ -228,6 +275,7 @@ class Room {
       await api.post(`${this.path}/${what}`, { participant: one.id });
       this.doorMark = '';
       await this.watch.now();
+      this.keepFocus({});
     });
     return h('li', { class: 'entry waiting', data: { participant: one.id, state: one.state } },
       since ? h('time', {}, clock(since, this.zone)) : h('span'),
@@ -239,17 +287,37 @@ class Room {
 
   /* Ways out */
 
+  /** What is open here, as the question how the visit ended, stays open whoever comes or goes. */
   drawEnds() {
-    if (this.over) return refill(this.ends);
-    const hold = (this.inside ?? []).map((one) => h('button', {
-      type: 'button', class: 'second hold', data: { participant: one.id },
-      on: { click: (event) => busy(event.currentTarget, async () => { await api.post(`${this.path}/hold`, { participant: one.id }); this.doorMark = ''; await this.watch?.now(); }) },
-    }, this.inside.length > 1 ? `${t('dv.hold')}: ${one.name}` : t('dv.hold')));
-    if (this.visit.can_join === false && this.visit.reason === 'too_early') return refill(this.ends);
-    return refill(this.ends,
-      h('div', { class: 'row' }, hold,
+    if (this.over || (this.visit.can_join === false && this.visit.reason === 'too_early')) {
+      this.holdRow = null;
+      refill(this.ends);
+      return;
+    }
+    if (!this.holdRow) {
+      this.holdRow = h('div', { class: 'row holds' });
+      refill(this.ends, h('div', { class: 'row' }, this.holdRow,
         asking('to-phone', t('dv.phone'), t('dv.phone.ask'), t('dv.phone.yes'), () => this.end('convert', { to: 'phone' }), 'second')),
-      this.finishForm());
+        this.finishForm());
+    }
+    const inside = this.inside ?? [];
+    arrange(this.holdRow, inside.map((one) => this.holdButton(one)));
+    for (const one of inside) this.holds.get(one.id).textContent = inside.length > 1 ? `${t('dv.hold')}: ${one.name}` : t('dv.hold');
+    this.holdRow.hidden = !inside.length;
+  }
+
+  holdButton({ id }) {
+    const hold = async () => {
+      await api.post(`${this.path}/hold`, { participant: id });
+      this.doorMark = '';
+      await this.watch?.now();
+    };
+    const press = async ({ currentTarget }) => {
+      await busy(currentTarget, hold);
+      this.keepFocus({ back: id });
+    };
+    if (!this.holds.has(id)) this.holds.set(id, h('button', { type: 'button', class: 'second hold', data: { participant: id }, on: { click: press } }));
+    return this.holds.get(id);
   }
 
   finishForm() {
@@ -281,6 +349,7 @@ class Room {
 
   close() {
     this.gone = true;
+    this.checking?.close();
     clearTimeout(this.early);
     this.watch?.stop();
     this.attending?.stop();

@@ -71,6 +71,7 @@ learn({
   'dv.finished': ['Приём закончен: {outcome}', 'The visit is finished: {outcome}'],
   'dv.left': ['Вы вышли из звонка. Приём не закончен.', 'You have left the call. The visit is not finished.'],
   'dv.taken': ['Этого пациента теперь принимает коллега.', 'A colleague sees this patient now.'],
+  'dv.enter': ['Войти в звонок', 'Enter the call'],
   'dv.rejoin': ['Вернуться в звонок', 'Return to the call'],
   'dv.early': ['Звонок откроется {when}. Заключение можно готовить уже сейчас.', 'The call opens {when}. You can prepare the note already.'],
   'dv.cancelled': ['Этот приём отменён или не состоялся.', 'This visit was cancelled or did not take place.'],

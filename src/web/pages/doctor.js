@@ -16,6 +16,11 @@ const routes = [
   [/^#\/visit\/([\w-]+)$/, (id) => visit(id, state)],
   [/^#\/timeline\/([\w-]+)$/, async (id) => (await import('./timeline.js')).timelineScreen(id, state)],
   [/^#\/guest\/([\w-]+)$/, async (id) => (await import('./guest-visit.js')).guest(id)],
+  [/^#\/probe\/([\w-]+)$/, async (id) => {
+    const { probeScreen } = await import('./patient-probe.js');
+    narrow(true);
+    probeScreen(id, `#/guest/${id}`);
+  }],
   [/^#\/week$/, async () => (await import('./doctor-week.js')).week(mine())],
   [/^#\/hours$/, async () => (await import('./doctor-hours.js')).hours(mine())],
   [/^#\/leave\/([\w-]+)$/, async (id) => (await import('./doctor-leave.js')).settle(id, mine())],

@@ -2,7 +2,7 @@
 import { t, learn } from './i18n.js';
 import { show, h, refill, button, busy, problemBox, poll, onLeave, words } from './ui.js';
 import * as api from './api.js';
-import { namedDay, clock, dayKey, trustServerTime } from './time.js';
+import { namedDay, clock, dayKey, now, trustServerTime } from './time.js';
 import { whenLine } from './patient-times.js';
 import './role-words.js';
 
@@ -23,6 +23,12 @@ learn({
   'guest.list': ['Приглашения', 'Invitations'],
   'guest.open': ['Открыть', 'Open'],
 });
+
+/** As the server has it: a line can be measured all of the two days before. */
+const PROBE_AHEAD_MS = 48 * 3_600_000;
+/** A feldsher measures the station's line for the patient, who comes there. */
+const probeLink = (visit) => visit.role === 'feldsher' && (visit.can_join || Date.parse(visit.start) - now() < PROBE_AHEAD_MS)
+  && h('a', { class: 'button second', id: 'to-probe', href: `#/probe/${visit.encounter.id}` }, t('visit.probe'));
 
 const asked = (id) => api.get(`/v1/encounters/${id}/invitation`);
 const isOver = (visit) => ['finished', 'cancelled'].includes(visit.status) || ['over', 'cancelled'].includes(visit.reason);
@@ -54,10 +60,10 @@ function lobby(first, note = '') {
     drawn = state;
     place.dataset.state = state;
     if (state === 'open') {
-      refill(place, h('p', { class: 'good' }, t('visit.open')), button('enter-as-guest', t('guest.enter'), (event) => busy(event.currentTarget, () => enter(visit))));
+      refill(place, h('p', { class: 'good' }, t('visit.open')), button('enter-as-guest', t('guest.enter'), (event) => busy(event.currentTarget, () => check(visit))), probeLink(visit));
     } else if (state === 'too_early') {
       const day = namedDay(dayKey(visit.opens_at, visit.time_zone), visit.time_zone);
-      refill(place, h('p', { class: 'banner', id: 'opens-at' }, t('visit.early', { when: t('visit.at', { day, time: clock(visit.opens_at, visit.time_zone) }) })));
+      refill(place, h('p', { class: 'banner', id: 'opens-at' }, t('visit.early', { when: t('visit.at', { day, time: clock(visit.opens_at, visit.time_zone) }) })), probeLink(visit));
     } else {
       refill(place, h('p', { class: 'banner' }, state === 'beside' ? t('guest.beside', { name: visit.sits_with }) : t(`guest.${state === 'locked' ? 'locked' : 'over'}`)));
     }
@@ -85,7 +91,25 @@ function gone() {
   show(h('h1', {}, t('guest.title')), h('p', { id: 'guest-removed', class: 'banner', role: 'status' }, t('guest.removed')));
 }
 
-async function enter(visit) {
+/** Camera and sound, for whoever has not tried them here today; who only listens has none to try. */
+async function check(visit) {
+  const [{ DeviceCheck, triedLately }] = await Promise.all([import('./device-check.js'), import('./call.js')]);
+  if (visit.role === 'trainee' || triedLately()) return enter(visit);
+  const join = button('join', t('check.join'), () => enter(visit, tried.take()), 'primary', { disabled: true });
+  const tried = new DeviceCheck({
+    video: visit.role !== 'interpreter',
+    opened: (problem) => {
+      join.textContent = t(problem === 'nomic' ? 'check.join.anyway' : 'check.join');
+      join.disabled = problem === 'nothing';
+    },
+  });
+  show(h('h1', {}, t('check.title')), tried.above, join, tried.below, h('a', { class: 'button quiet', href: '#/', id: 'to-home' }, t('visit.home')));
+  onLeave(() => tried.close());
+  return tried.again();
+}
+
+/** `media` is what the check has opened. */
+async function enter(visit, media = null) {
   let left = false;
   onLeave(() => { left = true; });
   const { Call, openMedia, stopMedia } = await import('./call.js');
@@ -93,10 +117,11 @@ async function enter(visit) {
   const id = visit.encounter.id;
   // Who only listens is not asked for a camera, and an interpreter only for the voice.
   const silent = visit.role === 'trainee';
-  const wish = { mic: !silent, camera: true, voiceOnly: silent || visit.role === 'interpreter', ...(kept?.encounter === id ? kept.wish : {}) };
-  const { stream, problem } = silent ? { stream: new MediaStream(), problem: null } : await openMedia({ video: !wish.voiceOnly });
+  const wish = { mic: !silent, camera: true, voiceOnly: media?.voiceOnly ?? (silent || visit.role === 'interpreter'), ...(kept?.encounter === id ? kept.wish : {}) };
+  const stream = media?.stream ?? (silent ? new MediaStream() : (await openMedia({ video: !wish.voiceOnly })).stream);
+  const problem = silent || stream.getAudioTracks().length ? null : 'nomic';
   if (left) return stopMedia(stream);
-  const call = new Call({ encounter: id, side: 'guest', zone: visit.time_zone, media: { ...wish, stream } });
+  const call = new Call({ encounter: id, side: 'guest', zone: visit.time_zone, media: { ...wish, stream, listens: silent } });
   const calls = h('div', {});
   show(h('h1', { class: 'unseen' }, t('guest.title')), calls, problemBox(),
     problem === 'nomic' && h('p', { id: 'device-problem', class: 'banner' }, t('check.nomic')), call.stage.node);

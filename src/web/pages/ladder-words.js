@@ -22,7 +22,7 @@ learn({
   'rung.now.phone': ['Разговор продолжится по телефону.', 'The talk goes on by telephone.'],
   'rung.still': ['Последний снимок собеседника', 'The last photo of the other side'],
   'rung.saver': ['Экономить трафик', 'Save data'],
-  'rung.bytes': ['{mega} МБ за этот разговор', '{mega} MB in this call'],
+  'rung.bytes': ['{mega} МБ за разговор', '{mega} MB in this call'],
   'rung.phone.proposed': ['Связь не пропускает голос. Продолжить по телефону?', 'The link does not carry the voice. Go on by telephone?'],
   'rung.phone.wanted': ['{name} предлагает продолжить по телефону.', '{name} would like to go on by telephone.'],
   'rung.phone.asked': ['Вы согласны на телефон. Ждём ответа: {name}.', 'You agreed to the telephone. Waiting for {name}.'],

@@ -1,17 +1,50 @@
 // Camera and microphone: ask kindly, fall back to the voice, measure how loud it is.
-const VIDEO = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 20, max: 24 }, facingMode: 'user' };
-const AUDIO = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+import { chosen, devices } from './devices.js';
+
+const PLAIN = {
+  video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 20, max: 24 }, facingMode: 'user' },
+  audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
+};
+
+// The chosen device is not there, or another program has it.
+const BUSY = new Set(['OverconstrainedError', 'NotReadableError', 'AbortError']);
+
+/** What is asked for, of the device that was chosen unless it is known to be gone. */
+function wanted(media, all) {
+  const kind = `${media}input`;
+  const id = chosen(kind);
+  const plain = PLAIN[media];
+  const known = all.filter((one) => one.kind === kind && one.deviceId);
+  if (!id || (known.length && !known.some((one) => one.deviceId === id))) return plain;
+  // Whoever has chosen a camera does not ask for the one that looks at them.
+  const { facingMode, ...rest } = plain;
+  return { ...rest, deviceId: { exact: id } };
+}
+
+/** A stream with these media; null when the browser gives none. Another device is better than none. */
+async function ask(...media) {
+  const of = (what) => Object.fromEntries(media.map((one) => [one, what(one)]));
+  const open = (what) => navigator.mediaDevices.getUserMedia(what);
+  const all = await devices();
+  return open(of((one) => wanted(one, all)))
+    .catch((error) => (BUSY.has(error.name) ? open(of((one) => PLAIN[one])) : null))
+    .catch(() => null);
+}
+
+/** One track, of the chosen device if it is there; null when none is to be had. */
+export async function openTrack(media) {
+  const stream = navigator.mediaDevices?.getUserMedia ? await ask(media) : null;
+  return stream?.getTracks()[0] ?? null;
+}
 
 /** Answers {stream, problem}; the stream holds whatever was allowed, the problem says what was not. */
 export async function openMedia({ video = true } = {}) {
-  const devices = navigator.mediaDevices;
-  if (!devices?.getUserMedia || !window.RTCPeerConnection) return { stream: new MediaStreamOrNothing(), problem: 'nothing' };
-  const ask = (wanted) => devices.getUserMedia(wanted).catch(() => null);
-  const both = await ask({ audio: AUDIO, video: video ? VIDEO : false });
+  if (!navigator.mediaDevices?.getUserMedia || !window.RTCPeerConnection) return { stream: new MediaStreamOrNothing(), problem: 'nothing' };
+  const both = await (video ? ask('audio', 'video') : ask('audio'));
   if (both) return { stream: both, problem: null };
-  const voice = await ask({ audio: AUDIO });
-  if (voice) return { stream: voice, problem: video ? 'nocamera' : null };
-  const picture = video ? await ask({ video: VIDEO }) : null;
+  const voice = video ? await ask('audio') : null;
+  if (voice) return { stream: voice, problem: 'nocamera' };
+  const picture = video ? await ask('video') : null;
   return { stream: picture ?? new MediaStream(), problem: 'nomic' };
 }
 

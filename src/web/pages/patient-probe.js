@@ -1,12 +1,10 @@
 // "Check my connection": camera, microphone and loudspeaker here, then the line to the server.
 import { t } from './i18n.js';
-import { $, show, h, refill, button, busy, problemBox, onLeave, say } from './ui.js';
+import { show, h, refill, button, busy, problemBox, onLeave, say } from './ui.js';
 import { loudness, stopMedia } from './media.js';
+import { toneTest } from './devices.js';
 import { probe } from './probe.js';
 import './probe-words.js';
-
-const TONE_HZ = 523;
-const TONE_S = 0.9;
 
 /** What a browser says when it gives no device. */
 const why = (error) => (['NotAllowedError', 'SecurityError'].includes(error?.name) ? 'denied' : 'missing');
@@ -19,20 +17,6 @@ async function device(wanted) {
   }
 }
 
-function tone() {
-  const Context = window.AudioContext;
-  if (!Context) return;
-  const context = new Context();
-  const [source, volume] = [context.createOscillator(), context.createGain()];
-  source.frequency.value = TONE_HZ;
-  volume.gain.setValueAtTime(0.2, context.currentTime);
-  volume.gain.linearRampToValueAtTime(0, context.currentTime + TONE_S);
-  source.connect(volume).connect(context.destination);
-  source.start();
-  source.stop(context.currentTime + TONE_S);
-  source.onended = () => context.close();
-}
-
 class Devices {
   constructor() {
     this.states = { camera: 'untested', microphone: 'untested', speaker: 'untested' };
@@ -43,8 +27,7 @@ class Devices {
     this.picture = h('div', { class: 'preview', hidden: true }, this.video);
     this.meter = h('meter', { id: 'mic-level', min: 0, max: 1, value: 0, 'aria-label': t('probe.level') });
     this.level = h('div', { class: 'field', hidden: true }, h('span', { class: 'hint' }, t('probe.level')), this.meter);
-    this.ear = h('div', { id: 'probe-ear' });
-    this.askTone();
+    this.ear = h('div', { id: 'probe-ear' }, toneTest((heard) => this.set('speaker', heard ? 'ok' : 'missing')));
     this.node = h('section', { class: 'card' }, h('h2', {}, t('probe.devices')), this.picture, this.list, this.level,
       button('try-devices', t('probe.devices.start'), (event) => busy(event.currentTarget, () => this.look()), 'second'), this.ear);
     this.draw();
@@ -81,17 +64,6 @@ class Devices {
     if (voice.stream) this.quiet = loudness(voice.stream, (level) => { this.meter.value = level; });
   }
 
-  askTone() {
-    refill(this.ear, button('play-tone', t('probe.tone'), () => {
-      tone();
-      const answer = (state) => { this.set('speaker', state); this.askTone(); };
-      refill(this.ear, h('p', { class: 'question' }, t('probe.heard')), h('div', { class: 'row' },
-        button('tone-heard', t('yes'), () => answer('ok'), 'second'),
-        button('tone-silent', t('no'), () => answer('missing'), 'quiet')));
-      $('#tone-heard').focus();
-    }, 'second'));
-  }
-
   release() {
     this.quiet();
     this.quiet = () => {};
@@ -115,7 +87,8 @@ function figures({ measures, mos }) {
   return h('details', {}, h('summary', {}, t('probe.numbers')), h('dl', {}, rows.map(([name, value]) => [h('dt', {}, t(name)), h('dd', {}, value)])));
 }
 
-export function probeScreen(encounter) {
+/** `back` is the screen from which one came. */
+export function probeScreen(encounter, back = `#/visit/${encounter}`) {
   const devices = new Devices();
   const ways = h('dl', { id: 'probe-ways' });
   const bar = h('progress', { id: 'probe-progress', max: 1, value: 0, hidden: true, 'aria-label': t('probe.line') });
@@ -167,7 +140,7 @@ export function probeScreen(encounter) {
   show(h('h1', {}, t('probe.title')), h('p', { class: 'lead' }, t('probe.lead')),
     h('section', { class: 'card' }, h('h2', {}, t('probe.line')), ways, bar, step, problemBox(), result, start),
     devices.node,
-    h('a', { class: 'button quiet', id: 'to-visit', href: `#/visit/${encounter}` }, t('probe.back')));
+    h('a', { class: 'button quiet', id: 'to-visit', href: back }, t('probe.back')));
   onLeave(() => {
     devices.gone = true;
     devices.release();

@@ -131,49 +131,17 @@ function lobby(first, note = '') {
 /* Device check */
 
 async function check(visit) {
-  const { openMedia, loudness, stopMedia } = await loadCall();
-  const video = h('video', { id: 'local-preview', autoplay: true, playsInline: true, muted: true, hidden: true });
-  const picture = h('div', { class: 'preview' }, video);
-  const status = h('p', { id: 'device-state', class: 'lead', role: 'status', data: { state: 'asking' } }, t('check.asking'));
-  const meter = h('meter', { id: 'mic-level', min: 0, max: 1, value: 0, 'aria-label': t('check.level') });
-  const voiceOnly = h('input', { id: 'voice-only', type: 'checkbox', on: { change: () => { again(); } } });
-  const join = button('join', t('check.join'), () => {
-    const taken = media;
-    media = null;
-    enter(visit, { stream: taken, voiceOnly: voiceOnly.checked });
-  }, 'primary', { disabled: true });
-  let media = null;
-  let quiet = () => {};
-  let gone = false;
-  show(h('h1', {}, t('check.title')),
-    picture, status,
-    h('label', { class: 'check', for: 'voice-only' }, voiceOnly, h('span', {}, t('check.audioonly'))),
-    h('div', { class: 'field' }, h('span', { class: 'hint' }, t('check.level')), meter),
-    join,
-    button('retry-devices', t('check.again'), () => again(), 'second', { hidden: true }),
-    h('a', { class: 'button quiet', href: '#/', id: 'to-home' }, t('visit.home')));
-  const release = () => { quiet(); stopMedia(media); media = null; };
-  onLeave(() => { gone = true; release(); });
-
-  async function again() {
-    release();
-    join.disabled = true;
-    const { stream, problem } = await openMedia({ video: !voiceOnly.checked });
-    if (gone) return stopMedia(stream);
-    media = stream;
-    video.srcObject = stream;
-    video.hidden = !stream.getVideoTracks().length;
-    picture.hidden = video.hidden;
-    status.dataset.state = problem ?? 'ok';
-    status.textContent = t(`check.${problem ?? 'ok'}`);
-    status.className = problem && problem !== 'nocamera' ? 'problem' : 'lead';
-    quiet = loudness(stream, (level) => { meter.value = level; });
-    $('#retry-devices').hidden = !problem;
-    join.textContent = t(problem === 'nomic' ? 'check.join.anyway' : 'check.join');
-    join.disabled = problem === 'nothing';
-    return undefined;
-  }
-  await again();
+  const [, { DeviceCheck }] = await Promise.all([loadCall(), import('./device-check.js')]);
+  const join = button('join', t('check.join'), () => enter(visit, tried.take()), 'primary', { disabled: true });
+  const tried = new DeviceCheck({
+    opened: (problem) => {
+      join.textContent = t(problem === 'nomic' ? 'check.join.anyway' : 'check.join');
+      join.disabled = problem === 'nothing';
+    },
+  });
+  show(h('h1', {}, t('check.title')), tried.above, join, tried.below, h('a', { class: 'button quiet', href: '#/', id: 'to-home' }, t('visit.home')));
+  onLeave(() => tried.close());
+  await tried.again();
 }
 
 /* The call */

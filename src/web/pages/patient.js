@@ -1,7 +1,7 @@
 // The patient's page: who is here, and which screen the address asks for.
 import './words.js';
 import { t } from './i18n.js';
-import { $, show, h, button, frame, openScreen, say, words } from './ui.js';
+import { $, show, h, button, frame, maySignOut, openScreen, say, words } from './ui.js';
 import * as api from './api.js';
 import { signInScreen } from './patient-signin.js';
 
@@ -77,6 +77,7 @@ api.configure('patient', () => { signedOut(t('session.over')); say(t('session.ov
 const out = $('#sign-out');
 out.textContent = t('sign.out');
 out.addEventListener('click', async () => {
+  if (!maySignOut()) return;
   out.disabled = true;
   await api.signOut();
   sessionStorage.clear();

@@ -17,8 +17,6 @@ learn({
   'probe.device.denied': ['доступ закрыт: откройте настройки сайта рядом с адресом', 'blocked: open the site settings beside the address'],
   'probe.device.untested': ['не проверено', 'not tried'],
   'probe.level': ['Громкость вашего голоса', 'How loud your voice is'],
-  'probe.tone': ['Проиграть звук', 'Play a tone'],
-  'probe.heard': ['Слышали звук?', 'Did you hear it?'],
   'probe.line': ['Связь', 'Connection'],
   'probe.start': ['Проверить связь', 'Measure the connection'],
   'probe.again': ['Проверить ещё раз', 'Measure again'],

@@ -101,7 +101,10 @@ export function jpegSize(bytes) {
 
 /** Records a voice note of at most half a minute; `stop` ends it earlier, `done` answers its bytes and type. */
 export function record(track) {
-  const recorder = new MediaRecorder(new MediaStream([track.clone()]), { audioBitsPerSecond: 16_000 });
+  const own = track.clone();
+  // Whoever is muted in the call still wants this note to be heard.
+  own.enabled = true;
+  const recorder = new MediaRecorder(new MediaStream([own]), { audioBitsPerSecond: 16_000 });
   const pieces = [];
   recorder.ondataavailable = ({ data }) => pieces.push(data);
   const done = new Promise((ended) => { recorder.onstop = ended; }).then(async () => {

@@ -1,6 +1,6 @@
 // How staff sign in, on every page of theirs: a login and a password, or the first one-time token.
 import { t } from './i18n.js';
-import { $, show, h, field, busy, problemBox, button, words } from './ui.js';
+import { $, show, h, field, busy, maySignOut, problemBox, button, words } from './ui.js';
 import * as api from './api.js';
 
 export const narrow = (yes) => $('#screen').classList.toggle('narrow', yes);
@@ -65,7 +65,7 @@ export function signOutButton(signedOut, mayLeave = () => true) {
   const out = $('#sign-out');
   out.textContent = t('sign.out');
   out.addEventListener('click', async () => {
-    if (!mayLeave()) return;
+    if (!mayLeave() || !maySignOut()) return;
     await api.signOut();
     sessionStorage.clear();
     history.replaceState(null, '', location.pathname);

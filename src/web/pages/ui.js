@@ -93,6 +93,7 @@ export function field(id, label, props = {}, hint) {
 /** Runs one action of one button: no second press meanwhile, the failure is said beside it. */
 export async function busy(target, work, problem = $('#problem')) {
   if (target.getAttribute('aria-busy') === 'true') return undefined;
+  const focused = document.activeElement === target;
   target.setAttribute('aria-busy', 'true');
   target.disabled = true;
   if (problem) problem.hidden = true;
@@ -105,6 +106,8 @@ export async function busy(target, work, problem = $('#problem')) {
   } finally {
     target.removeAttribute('aria-busy');
     target.disabled = false;
+    // A button that could not be pressed for a while has lost the focus; whoever went elsewhere stays there.
+    if (focused && target.isConnected && document.activeElement === document.body) target.focus();
   }
 }
 
@@ -184,6 +187,15 @@ export function frame(title) {
   window.addEventListener('feldsher:reach', (event) => offline(!event.detail));
   if (!navigator.onLine) offline(true);
 }
+
+/** While a call is on, the way out of the account says that it is not the way out of the call. */
+export function onCall(yes) {
+  document.body.classList.toggle('on-call', yes);
+  $('#sign-out').textContent = t(yes ? 'sign.out.call' : 'sign.out');
+}
+
+/** Signing out ends a call and needs a new code: who meant the call's own button is asked. */
+export const maySignOut = () => !document.body.classList.contains('on-call') || window.confirm(t('sign.out.ask'));
 
 /** Text typed but not sent yet survives a reload of this tab. */
 export function keepDraft(input, name) {

@@ -11,6 +11,8 @@ learn({
   failed: ['Не открылось', 'This did not open'],
   retry: ['Попробовать ещё раз', 'Try again'],
   'sign.out': ['Выйти', 'Sign out'],
+  'sign.out.call': ['Выйти из аккаунта', 'Sign out'],
+  'sign.out.ask': ['Идёт приём. Выйти и из приёма, и из аккаунта? Чтобы вернуться, нужно будет снова войти.', 'You are in a visit. Leave it and sign out? To come back you will have to sign in again.'],
   'session.over': ['Вход устарел. Войдите ещё раз.', 'Your session has ended. Please sign in again.'],
   today: ['сегодня', 'today'],
   tomorrow: ['завтра', 'tomorrow'],

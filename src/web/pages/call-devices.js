@@ -1,0 +1,113 @@
+// The devices of a call: chosen while it runs, and replaced by another when one goes away.
+import { t } from './i18n.js';
+import { h, say } from './ui.js';
+import { openTrack } from './media.js';
+import { KINDS, Picker, choose, chosen, devices, whenPlugged } from './devices.js';
+
+const KIND_OF = { audio: 'audioinput', video: 'videoinput' };
+
+export class CallDevices {
+  constructor(call) {
+    Object.assign(this, { call, missing: new Set(), work: Promise.resolve() });
+    const { stage } = call;
+    // Who only listens has nothing to choose but where the sound comes out.
+    const kinds = call.listens ? ['audiooutput'] : Object.keys(KINDS);
+    this.picker = new Picker({ kinds, current: (kind) => this.idOf(KINDS[kind]), change: (kind, id) => this.change(kind, id) });
+    this.note = h('p', { id: 'call-device', class: 'call-rung', role: 'status', hidden: true });
+    this.panel = h('div', { id: 'call-devices', class: 'call-phone', role: 'group', 'aria-label': t('device.title'), hidden: true }, this.picker.node,
+      h('button', { type: 'button', id: 'devices-done', class: 'second', on: { click: () => this.show(false) } }, t('device.done')));
+    this.panel.addEventListener('keydown', ({ key }) => { if (key === 'Escape') this.show(false); });
+    this.opener = h('button', { type: 'button', id: 'open-devices', class: 'opener', 'aria-expanded': 'false', 'aria-controls': 'call-devices', on: { click: () => this.show(this.panel.hidden) } }, t('device.title'));
+    stage.under(this.note, this.panel);
+    stage.bottom.querySelector('.call-meter').append(this.opener);
+    for (const track of call.stream.getTracks()) this.follow(track);
+    this.unplug = whenPlugged(() => this.inTurn(() => this.look()));
+  }
+
+  stop() { this.unplug(); }
+
+  /** One device after another: a phone opens only one camera at a time. */
+  inTurn(fn) {
+    this.work = this.work.then(() => (this.call.over ? undefined : fn())).catch(() => {});
+    return this.work;
+  }
+
+  show(open) {
+    this.panel.hidden = !open;
+    this.opener.setAttribute('aria-expanded', String(open));
+    if (open) this.picker.draw().then(() => this.panel.querySelector('select:enabled, button')?.focus());
+    else this.opener.focus();
+    this.call.checks(open);
+  }
+
+  track(media) { return this.call.stream.getTracks().find(({ kind }) => kind === media) ?? null; }
+  idOf(media) { return (media && this.track(media)?.getSettings().deviceId) ?? null; }
+
+  follow(track) {
+    track.addEventListener('ended', () => this.inTurn(() => this.lost(track)));
+  }
+
+  tell(what, media, track) {
+    const words = t(`device.${what}.${media}`, { name: track?.label });
+    Object.assign(this.note, { hidden: false, textContent: words }).dataset.state = what;
+    say(words);
+  }
+
+  /** What the person has chosen; only a track that has come is put in the place of the one before. */
+  change(kind, id) {
+    choose(kind, id);
+    const media = KINDS[kind];
+    if (!media) return this.call.stage.tiles.playThrough();
+    return this.inTurn(async () => {
+      this.track(media)?.stop();
+      const track = await this.take(media);
+      this.tell(track ? (track.getSettings().deviceId === id ? 'taken' : 'other') : 'refused', media, track);
+      await this.picker.draw();
+    });
+  }
+
+  /** A device was pulled out, or the browser took it away: another speaks for it, and the person is told. */
+  async lost(track) {
+    if (this.track(track.kind) !== track) return;
+    const other = await this.take(track.kind);
+    this.tell(other ? 'instead' : 'gone', track.kind, other);
+    await this.picker.draw();
+  }
+
+  async take(media) {
+    const track = await openTrack(media);
+    if (this.call.over) {
+      track?.stop();
+      return null;
+    }
+    if (track) this.missing.delete(media);
+    else this.missing.add(media);
+    for (const old of this.call.stream.getTracks()) {
+      if (old.kind !== media) continue;
+      this.call.stream.removeTrack(old);
+      old.stop();
+    }
+    if (track) {
+      this.call.stream.addTrack(track);
+      this.follow(track);
+    }
+    this.call.set({});
+    return track;
+  }
+
+  /** Something was plugged in or out: what is missing is looked for, and what was chosen is taken again. */
+  async look() {
+    const all = await devices();
+    for (const [media, kind] of Object.entries(KIND_OF)) {
+      const id = chosen(kind);
+      const back = id && this.track(media) && this.idOf(media) !== id && all.some((one) => one.kind === kind && one.deviceId === id);
+      if (!back && !this.missing.has(media)) continue;
+      if (back) this.track(media).stop();
+      const track = await this.take(media);
+      if (track) this.tell('taken', media, track);
+      else if (back) this.tell('gone', media);
+    }
+    this.call.stage.tiles.playThrough();
+    await this.picker.draw();
+  }
+}
