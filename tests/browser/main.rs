@@ -18,6 +18,7 @@ mod office;
 mod page;
 mod probe;
 mod relay;
+mod slow;
 mod stage;
 mod story;
 mod three;
