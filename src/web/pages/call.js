@@ -99,7 +99,10 @@ export class Call extends EventTarget {
       denied: () => this.finish('denied'),
       removed: () => this.finish('removed'),
       lock: () => { this.locked = body.locked; this.changed(); },
-      negotiate: () => this.edge(message.edge, body.peer).negotiate(body),
+      negotiate: () => {
+        if (body.ice_servers) this.ice = body.ice_servers;
+        this.edge(message.edge, body.peer).negotiate(body);
+      },
       // A page that was loaded anew asks for a negotiation of its own: an offer from before it is not worked through.
       offer: () => { if (!this.returning || this.edges.get(message.edge)?.pc) this.edge(message.edge).receive(message); },
       answer: () => this.edge(message.edge).receive(message),
