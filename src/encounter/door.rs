@@ -54,7 +54,7 @@ pub struct Door {
     pub reason: Option<Closed>,
     /// When it opens, or opened.
     pub opens_at: Instant,
-    /// When it closes, or closed.
+    /// When it closes, or closed; while the patient and the practitioner talk this moves on.
     pub closes_at: Instant,
     /// The server's time, so that a page with a wrong clock counts down rightly.
     pub server_time: Instant,
@@ -79,13 +79,16 @@ pub fn door(
     // they were told to.
     let after = if has_come { grace.max(TimeDelta::hours(RUNNING_HOURS_MAX)) } else { grace };
     let closes_at = times.over_at().plus(after);
+    // A talk is not cut off by the clock: it ends when one of the two leaves, or is signed out.
+    let talks = encounter == EncounterStatus::InProgress;
+    let closes_at = if talks { closes_at.max(now.plus(grace)) } else { closes_at };
     let reason = match (appointment, encounter) {
         (AppointmentStatus::Proposed | AppointmentStatus::Pending, _) => Some(Closed::OnHold),
         (AppointmentStatus::Cancelled | AppointmentStatus::Noshow, _) => Some(Closed::Cancelled),
         (_, EncounterStatus::Cancelled) => Some(Closed::Cancelled),
         (_, EncounterStatus::Finished) => Some(Closed::Over),
         _ if now < opens_at => Some(Closed::TooEarly),
-        _ if now >= closes_at => Some(Closed::Over),
+        _ if now >= closes_at && !talks => Some(Closed::Over),
         _ => None,
     };
     let poll_after = match reason {
@@ -135,11 +138,18 @@ mod tests {
     #[test]
     fn a_patient_who_has_come_is_not_cut_off_by_the_clock() {
         use AppointmentStatus::Arrived;
-        for status in
-            [EncounterStatus::Arrived, EncounterStatus::InProgress, EncounterStatus::Onleave]
-        {
+        for status in [EncounterStatus::Arrived, EncounterStatus::Onleave] {
             assert!(asked("2026-11-24T04:29:00Z", Arrived, status).can_join, "{status}");
             assert!(!asked("2026-11-24T04:31:00Z", Arrived, status).can_join, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_talk_is_never_cut_off_by_the_clock() {
+        use AppointmentStatus::Arrived;
+        for now in ["2026-11-24T02:10:00Z", "2026-11-24T04:31:00Z", "2026-11-25T02:00:00Z"] {
+            let talk = asked(now, Arrived, EncounterStatus::InProgress);
+            assert!(talk.can_join && talk.closes_at > at(now), "{now}");
         }
     }
 

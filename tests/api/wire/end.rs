@@ -120,7 +120,6 @@ on_both! {
 on_both! {
     async fn signing_out_closes_the_sockets_of_that_sign_in_at_once(world: World) {
         let Call { visit, mut doctor, mut asha, .. } = call(world).await;
-        let begun = std::time::Instant::now();
         let left = world.asha.client.post("/v1/auth/logout", &json!({})).await;
         assert_eq!(left.status, 204);
         assert_eq!(asha.closed().await, Some(4401));
@@ -176,7 +175,7 @@ on_both! {
 }
 
 on_both! {
-    async fn when_its_time_has_run_out_the_visit_closes_and_can_still_be_finished(world: World) {
+    async fn a_talk_goes_on_when_its_time_has_run_out_until_one_of_the_two_leaves(world: World) {
         let visit = visit(world).await;
         let (mut asha, _) = Peer::enter(&world.asha.client, &visit).await;
         // A patient who has come keeps the door open two hours longer: until 11:40.
@@ -188,22 +187,29 @@ on_both! {
         doctor.say("admit", json!({"participant": asha.id})).await;
         doctor.hear_of("negotiate").await;
         let shown: Value = present.client.get(&format!("/v1/encounters/{visit}")).await.expect(200);
-        assert_eq!(shown["closes_at"], "2026-11-23T04:40:00Z");
+        assert_eq!(shown["closes_at"], "2026-11-23T05:05:00Z", "it moves on");
         world.house.advance(TimeDelta::minutes(6));
-        for peer in [&mut asha, &mut doctor] {
-            let (heard, code) = peer.hear_out().await;
-            assert_eq!(code, Some(4410));
-            assert_eq!(heard.last().unwrap()["body"], json!({"reason": "time_over"}));
-        }
-        written(world, "time_over", 2).await;
+        // Every socket looks its seat up before it answers what comes next.
+        assert!(world.house.app.rooms.tick().is_empty());
+        assert!(doctor.lives().await && asha.lives().await);
+        assert_eq!(status(&present.client, &visit).await, "in-progress");
+        // Whoever lost their seat meanwhile comes back to the talk as well.
+        ticket(&present.client, &visit).await;
+
+        doctor.say("leave", json!({})).await;
+        assert_eq!(doctor.closed().await, Some(1000));
+        written(world, "left", 1).await;
         assert_eq!(status(&present.client, &visit).await, "onleave");
         let finish = format!("/v1/encounters/{visit}/finish");
         present.client.once(&finish, &key(), &json!({})).await.expect(200);
         assert_eq!(
             stays(&present.client, &visit).await,
-            [stay("patient", Some("time_over")), stay("practitioner", Some("time_over"))]
+            [stay("patient", Some("time_over")), stay("practitioner", Some("left"))]
         );
     }
+        world.house.advance(TimeDelta::seconds(31));
+        its_time_is_over(&mut asha).await;
+        written(world, "time_over", 1).await;
 }
 
 on_both! {
@@ -213,6 +219,26 @@ on_both! {
         let (mut asha, _) = Peer::enter(&world.asha.client, &visit).await;
         // The doctor signed in at nine; it is past half past.
         world.house.advance(TimeDelta::minutes(26));
+async fn its_time_is_over(peer: &mut Peer) {
+    let (heard, code) = peer.hear_out().await;
+    assert_eq!(code, Some(4410));
+    assert_eq!(heard.last().unwrap()["body"], json!({"reason": "time_over"}));
+}
+
+on_both! {
+    async fn whoever_only_waits_hears_that_the_time_has_run_out(world: World) {
+        let visit = visit(world).await;
+        let (mut asha, _) = Peer::enter(&world.asha.client, &visit).await;
+        world.house.advance(TimeDelta::minutes(155));
+        its_time_is_over(&mut asha).await;
+        written(world, "time_over", 1).await;
+        let asha = world.resigned(&world.asha).await;
+        assert_eq!(status(&asha.client, &visit).await, "arrived");
+        let late = asha.client.post(&format!("/v1/encounters/{visit}/join"), &json!({})).await;
+        assert_eq!(late.refused(410), "visit_over");
+    }
+}
+
         assert_eq!(doctor.closed().await, Some(4401));
         let mut back = Peer::resume(&world.house.url, &doctor.cut()).await;
         assert_eq!(back.closed().await, Some(4401));
