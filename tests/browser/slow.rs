@@ -1,12 +1,12 @@
-//! A line that is slow beyond measure, and what the page makes of it.
+//! A line that is slow beyond measure, or carries no sound at all, and what the page makes of it.
 
 use serde_json::{Value, json};
 
 use crate::chromium::Chromium;
 use crate::clinic::Clinic;
-use crate::page::{Device, Page};
+use crate::page::{Device, Page, quoted};
 use crate::relay::book;
-use crate::stage::{patient_signs_in, text};
+use crate::stage::{patient_signs_in, staff_signs_in, text};
 use crate::story::ONE_STORY;
 use crate::support::Engine;
 
@@ -25,6 +25,8 @@ const SWALLOW: &str = "
       send(text) { if (!window.slow) super.send(text); }
     };";
 
+/// Five tries of eight seconds each until the voice is given up, and a busy machine.
+const LADDER_SECS_MAX: u64 = 150;
 const SEAT: &str = "JSON.parse(sessionStorage.getItem('feldsher.seat.patient'))";
 const WAITS: &str = "#call-state[data-state=waiting]";
 
@@ -57,6 +59,63 @@ async fn a_first_frame_that_comes_too_late_costs_nobody_the_seat() {
     assert_eq!(page.eval(SEAT).await, Value::Null);
     assert_eq!(page.eval("window.sockets.length").await, 1, "nobody knocks again");
     page.assert_content();
+}
+
+/// Two browsers on networks that let nothing through between them, and no relay.
+const APART: &str = "
+    const Real = window.RTCPeerConnection;
+    window.RTCPeerConnection = class RTCPeerConnection extends Real {
+      constructor(given) { super({ ...given, iceTransportPolicy: 'relay' }); }
+    };";
+
+#[actix_web::test]
+async fn whom_no_way_for_sound_is_found_for_is_told_so_and_can_write() {
+    let _alone = ONE_STORY.lock().await;
+    let clinic = Clinic::open(Engine::Sqlite).await;
+    let (phone, desk) = (Chromium::start().await, Chromium::start().await);
+    let page = phone.page("apart", Device::Phone, "ru").await;
+    let doctor = desk.page("apart-doctor", Device::Desk, "en").await;
+    for page in [&page, &doctor] {
+        page.before(APART).await;
+    }
+    patient_signs_in(&page, &clinic, &clinic.everybody("patient")[0]).await;
+    let visit = book(&page).await;
+    let encounter = waits(&page, &visit).await;
+    let doctors = clinic.everybody("doctor");
+    let who = doctors.iter().find(|who| visit["practitioner"]["name"] == *who.name).unwrap();
+    staff_signs_in(&doctor, &format!("{}/doctor", clinic.url), who).await;
+    let waiting = format!("#waiting-room [data-encounter={}] .open-visit", quoted(&encounter));
+    doctor.click(&waiting).await;
+    doctor.click("#waiting-list .admit").await;
+
+    let told = "document.querySelector('#call-state').innerText.includes";
+    page.wait_for(&format!("{told}('ищем дальше')")).await;
+    doctor.wait_for(&format!("{told}('go on looking')")).await;
+    page.see("#talk-send").await;
+    for page in [&page, &doctor] {
+        assert_eq!(
+            page.eval("watched.seen('#talk-note')").await,
+            json!(false),
+            "it would not arrive"
+        );
+    }
+    page.assert_fits().await;
+    page.drawn("call-apart", false).await;
+    page.write("#talk-text", "Ничего не слышно").await;
+    page.click("#talk-send").await;
+    assert!(doctor.text("#talk-log li").await.contains("Ничего не слышно"));
+    doctor.write("#talk-text", "I will call your telephone").await;
+    doctor.click("#talk-send").await;
+    let answer =
+        "[...document.querySelectorAll('#talk-log li')].at(-1)?.innerText.includes('telephone')";
+    page.wait_for(answer).await;
+    // What the ladder says at its end is true as well.
+    page.wait_at_most(LADDER_SECS_MAX, "watched.seen('#call-rung[data-rung=text]')").await;
+    let words = page.text("#call-rung").await;
+    assert!(words.contains("через сервер"), "{words}");
+    for page in [&page, &doctor] {
+        page.assert_content();
+    }
 }
 
 /// Enters the waiting room of a visit; its id.
