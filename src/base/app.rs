@@ -80,7 +80,7 @@ impl App {
             tokens,
             hasher: Hasher::new(),
             probes: Probes::new(&config.probe),
-            rooms: Rooms::new(Arc::clone(&clock), config.ice.policy, nodes),
+            rooms: Rooms::new(Arc::clone(&clock), config.ice.clone(), nodes),
             relays: Relays::default(),
             diaries: Diaries::default(),
             inbox: if config.demo { Inbox::open() } else { Inbox::closed() },

@@ -205,7 +205,7 @@ text_enum!(
 );
 
 /// `[ice]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "config/feldsher.toml says what each setting means")]
 pub struct Ice {

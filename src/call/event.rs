@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::SessionId;
 use crate::base::column::Instant;
-use crate::call::ice::IceServer;
 use crate::call::message::Frame;
 use crate::call::record::Kept;
 use crate::call::rung::Rung;
@@ -97,7 +96,7 @@ pub enum News {
 #[derive(Debug, Clone)]
 pub enum Event {
     /// Somebody came with a ticket.
-    Enter(Guest, LineId, Credentials, Vec<IceServer>),
+    Enter(Guest, LineId, Credentials),
     /// Somebody came back with the secret of their seat; the last number that arrived.
     Resume(Guest, LineId, Credentials, u64),
     /// Somebody was here when the process stopped, and may come back.

@@ -19,7 +19,7 @@ use crate::call::relay::client::Credential;
 pub struct IceServer {
     /// `stun:`, `turn:` or `turns:` URLs.
     pub urls: Vec<String>,
-    /// For TURN: when the credential runs out, and a random name.
+    /// For TURN: when the credential runs out, and a name that says nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     /// For TURN.
@@ -35,13 +35,21 @@ pub fn servers(settings: &config::Ice, participant: uuid::Uuid, now: Instant) ->
         servers.push(IceServer { urls, username: None, credential: None });
     }
     if !settings.turn_urls.is_empty() {
-        let expiry = now.utc().timestamp().saturating_add(settings.turn_credential_secs.into());
+        let expiry = expiry(now.utc().timestamp(), settings.turn_credential_secs.into());
         let Credential { username, password } =
             credential(&settings.turn_secret, participant, expiry);
         let urls = settings.turn_urls.clone();
         servers.push(IceServer { urls, username: Some(username), credential: Some(password) });
     }
     servers
+}
+
+/// When a name that is given out at `now` runs out, in seconds since 1970: not before `secs` have
+/// passed, and at a multiple of them. Whoever asks again soon has the same name, and nobody more than
+/// two that are good at once: so the relay's quota for one name is one for each participant.
+fn expiry(now: i64, secs: i64) -> i64 {
+    let secs = secs.max(1);
+    now.div_euclid(secs).saturating_add(2).saturating_mul(secs)
 }
 
 /// A name for a relay that says when it runs out, in seconds since 1970, and its password.
@@ -53,7 +61,7 @@ pub fn credential(secret: &config::Secret, participant: uuid::Uuid, expiry: i64)
     Credential { username, password }
 }
 
-/// The relay's log must not tell who visits whom: the name says nothing and changes every time.
+/// The relay's log must not tell who visits whom: the name says nothing and changes with the time.
 fn opaque(secret: &[u8], participant: uuid::Uuid, expiry: i64) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
     let tag = hmac::sign(&key, format!("{participant}|{expiry}").as_bytes());
@@ -77,10 +85,24 @@ mod tests {
         let servers = servers(&settings, uuid::Uuid::nil(), now);
         assert_eq!(servers.len(), 2);
         let username = servers[1].username.as_ref().unwrap();
-        assert!(username.starts_with("1795486200:"), "{username}");
+        assert!(username.starts_with("1795486800:"), "{username}");
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, b"north");
         let credential = STANDARD.decode(servers[1].credential.as_ref().unwrap()).unwrap();
         hmac::verify(&key, username.as_bytes(), &credential).unwrap();
         assert!(!username.contains(&uuid::Uuid::nil().to_string()));
+    }
+
+    #[test]
+    fn who_joins_again_and_again_has_at_most_two_names_that_are_good_at_once() {
+        let secs = 600;
+        for now in 1_795_485_600..1_795_487_400 {
+            let life = expiry(now, secs) - now;
+            assert!(life >= secs && life <= 2 * secs, "{life}");
+            // Everything that was given out by then and is still good.
+            let mut good: Vec<i64> = (now - 2 * secs..=now).map(|at| expiry(at, secs)).collect();
+            good.retain(|expiry| *expiry > now);
+            good.dedup();
+            assert!(good.len() <= 2, "{good:?}");
+        }
     }
 }

@@ -36,7 +36,7 @@ use tokio::sync::watch;
 use crate::account::SessionId;
 use crate::base::app::App;
 use crate::base::column::Instant;
-use crate::base::config::IcePolicy;
+use crate::base::config;
 use crate::base::ctx::{as_system, look_as_system};
 use crate::base::problem;
 use crate::base::tx;
@@ -73,7 +73,7 @@ struct Live {
 /// The live rooms of this process.
 #[derive(Default)]
 pub struct Rooms {
-    policy: IcePolicy,
+    ice: Arc<config::Ice>,
     live: Mutex<HashMap<EncounterId, Live>>,
     /// Departures that the database could not take yet.
     owed: Mutex<Vec<Departure>>,
@@ -111,9 +111,9 @@ pub struct Departure {
 }
 
 impl Rooms {
-    /// Rooms that live by `clock`, whose connections take the ways of `policy`.
-    pub fn new(clock: Arc<dyn crate::base::clock::Clock>, policy: IcePolicy, nodes: Nodes) -> Self {
-        let rooms = Self { policy, nodes, ..Self::default() };
+    /// Rooms that live by `clock`, whose connections take the ways of `ice`.
+    pub fn new(clock: Arc<dyn crate::base::clock::Clock>, ice: config::Ice, nodes: Nodes) -> Self {
+        let rooms = Self { ice: Arc::new(ice), nodes, ..Self::default() };
         drop(rooms.clock.set(clock));
         rooms
     }
@@ -172,7 +172,7 @@ impl Rooms {
             return Vec::new();
         }
         let live = rooms.entry(encounter).or_insert_with(|| Live {
-            room: Room::new(self.policy, now),
+            room: Room::new(Arc::clone(&self.ice), now),
             lines: Vec::new(),
             ledger: Arc::clone(&self.ledger),
         });

@@ -13,15 +13,16 @@ mod telling;
 #[path = "room_tests.rs"]
 mod tests;
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::account::SessionId;
 use crate::base::column::Instant;
-use crate::base::config::IcePolicy;
+use crate::base::config;
 use crate::call::edge::{Edge, Phase};
 use crate::call::event::{CloseCode, Credentials, Effect, Event, Guest, LineId, OverWhy};
-use crate::call::ice::IceServer;
 use crate::call::ladder::Ladder;
 use crate::call::mailbox::Mailbox;
 use crate::call::message::{ErrorCode, Frame, FromPeer, MediaState, PeerChange, Readiness, Turn};
@@ -105,7 +106,8 @@ impl Seat {
 /// One room.
 #[derive(Debug)]
 pub struct Room {
-    policy: IcePolicy,
+    /// The ways that connections may take, and what the relays' passwords are made with.
+    ice: Arc<config::Ice>,
     seats: Vec<Seat>,
     edges: Vec<Edge>,
     /// The practitioner's last word and its number, for those who are between two sockets when it is
@@ -129,12 +131,12 @@ pub struct Room {
 }
 
 impl Room {
-    /// An empty room, whose connections take the ways of `policy`. Generations begin at the time in
+    /// An empty room, whose connections take the ways of `ice`. Generations begin at the time in
     /// milliseconds, so that those of a room that is opened again after a restart are higher than
     /// any before.
-    pub fn new(policy: IcePolicy, now: Instant) -> Self {
+    pub fn new(ice: Arc<config::Ice>, now: Instant) -> Self {
         Self {
-            policy,
+            ice,
             seats: Vec::new(),
             edges: Vec::new(),
             decided: Vec::new(),
@@ -195,8 +197,8 @@ impl Room {
     pub fn apply(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         let cause = rungs::Cause::of(&event);
         match event {
-            Event::Enter(guest, line, credentials, ice) => {
-                self.enter(guest, line, &credentials, &ice, now);
+            Event::Enter(guest, line, credentials) => {
+                self.enter(guest, line, &credentials, now);
             }
             Event::Resume(guest, line, credentials, last_seq) => {
                 self.resume(guest, line, &credentials, last_seq, now);
@@ -228,14 +230,7 @@ impl Room {
         std::mem::take(&mut self.effects)
     }
 
-    fn enter(
-        &mut self,
-        guest: Guest,
-        line: LineId,
-        credentials: &Credentials,
-        ice: &[IceServer],
-        now: Instant,
-    ) {
+    fn enter(&mut self, guest: Guest, line: LineId, credentials: &Credentials, now: Instant) {
         let guest = self.as_decided(guest, now);
         self.place = guest.place.or(self.place);
         let id = guest.id;
@@ -247,7 +242,7 @@ impl Room {
             self.supersede(old.line);
         }
         self.seats.push(Seat::new(guest, credentials, Line::Up(line), Mailbox::default()));
-        self.tell_welcome(id, credentials, ice, now);
+        self.tell_welcome(id, credentials, now);
         self.mention(id, came, now);
         self.connect(now);
     }
@@ -724,15 +719,15 @@ impl Room {
         edge.restart(generation, now);
         let edge = edge.clone();
         self.withdraw(&edge);
-        let (turn, policy) = (Turn { neg: 0, generation }, self.policy);
+        let (turn, policy) = (Turn { neg: 0, generation }, self.ice.policy);
         for view in [edge.seen_by(edge.offerer), edge.seen_by(edge.answerer)].into_iter().flatten()
         {
+            let id = edge.other(view.peer);
             let body = json!({
                 "peer": view.peer, "role": view.role, "polite": view.polite, "gen": generation,
                 "fresh": fresh, "ice_policy": policy, "send": view.send, "receive": view.receive,
-                "ladder": view.ladder,
+                "ladder": view.ladder, "ice_servers": self.ice_servers(id, now),
             });
-            let id = edge.other(view.peer);
             self.post(id, "negotiate", None, Some((name, turn)), &body, now);
         }
     }

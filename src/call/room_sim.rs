@@ -149,7 +149,7 @@ impl World {
         Self {
             seed,
             now,
-            room: Room::new(IcePolicy::All, now),
+            room: Room::new(Arc::default(), now),
             clients: clients.collect(),
             rows: rows.collect(),
             open: BTreeMap::new(),
@@ -357,7 +357,7 @@ impl World {
         client.connections.clear();
         self.open.insert(line, (at, 1));
         let (guest, credentials) = (self.guest(at), self.credentials((sid, 1)));
-        self.apply_with_old_socket(at, line, Event::Enter(guest, line, credentials, Vec::new()));
+        self.apply_with_old_socket(at, line, Event::Enter(guest, line, credentials));
     }
 
     /// A socket comes while the server may not have noticed that the older one is dead; for that
@@ -467,7 +467,7 @@ impl World {
         self.pass(1000);
         self.closed.extend(self.open.keys());
         self.open.clear();
-        self.room = Room::new(IcePolicy::All, self.now);
+        self.room = Room::new(Arc::default(), self.now);
         for at in 0..self.clients.len() {
             self.forget_line(at);
             let Some(seat) = self.rows[at].seat else { continue };

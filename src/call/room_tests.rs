@@ -6,6 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::*;
+use crate::base::config::IcePolicy;
 use crate::call::edge::{ANSWER_SECS, RETRIES_MAX};
 use crate::call::message::{self, Misread};
 use crate::call::record::{Kept, MarkKind, MarkWhy};
@@ -44,7 +45,7 @@ impl Story {
     fn begin() -> Self {
         let now: Instant = "2026-11-24T02:00:00Z".parse().unwrap();
         Self {
-            room: Room::new(IcePolicy::All, now),
+            room: Room::new(Arc::default(), now),
             now,
             heard: BTreeMap::new(),
             closed: BTreeMap::new(),
@@ -130,7 +131,7 @@ impl Story {
         let line = self.new_line();
         self.seats.insert(who, (Uuid::from_u128(1000 + u128::from(line)), 1));
         let (guest, credentials) = (self.guest(who), self.credentials(who));
-        self.apply(Event::Enter(guest, line, credentials, Vec::new()));
+        self.apply(Event::Enter(guest, line, credentials));
         line
     }
 
@@ -514,7 +515,8 @@ fn not_a_byte_of_a_session_description_passes_before_both_are_let_in() {
 fn both_sides_hear_which_ways_their_connection_may_take_each_time_it_is_made() {
     for (policy, word) in [(IcePolicy::All, "all"), (IcePolicy::Relay, "relay")] {
         let mut story = Story::begin();
-        story.room = Room::new(policy, story.now);
+        let ice = config::Ice { policy, ..config::Ice::default() };
+        story.room = Room::new(Arc::new(ice), story.now);
         let (asha, doctor) = (story.enter(ASHA), story.enter(DOCTOR));
         story.decide(ASHA, Admission::Admitted);
         let (edge, generation) = story.last_negotiation(doctor);
@@ -527,6 +529,50 @@ fn both_sides_hear_which_ways_their_connection_may_take_each_time_it_is_made() {
             assert!(said.iter().all(|one| one["body"]["ice_policy"] == word), "{said:?}");
         }
     }
+}
+
+#[test]
+fn whoever_has_sat_here_for_long_hears_of_relays_with_passwords_that_are_still_good() {
+    let mut story = Story::begin();
+    let ice = config::Ice {
+        turn_urls: vec!["turn:turn.example".to_owned()],
+        turn_secret: config::Secret("north".to_owned()),
+        turn_credential_secs: 60,
+        ..config::Ice::default()
+    };
+    story.room = Room::new(Arc::new(ice), story.now);
+    let is_good = |said: &Value, now: Instant| {
+        let name = said["body"]["ice_servers"][0]["username"].as_str().unwrap();
+        name.split_once(':').unwrap().0.parse::<i64>().unwrap() > now.utc().timestamp()
+    };
+    let (asha, doctor) = (story.enter(ASHA), story.enter(DOCTOR));
+    let welcome = story.messages(asha).remove(0);
+    assert!(is_good(&welcome, story.now));
+    story.pass(1800);
+    assert!(!is_good(&welcome, story.now), "what she heard when she came is good no more");
+    story.decide(ASHA, Admission::Admitted);
+    let heard = story.messages(asha);
+    let kinds: Vec<_> = heard.iter().map(|said| said["t"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["admitted", "snapshot", "negotiate"]);
+    assert!(heard[1..].iter().all(|said| is_good(said, story.now)), "{heard:?}");
+    let (edge, generation) = story.last_negotiation(doctor);
+    story.negotiated(doctor, asha);
+    story.pass(1800);
+    assert!(!heard[1..].iter().any(|said| is_good(said, story.now)));
+    story.hear(asha);
+    story.hear(doctor);
+    let body = format!(r#"{{"edge":"{edge}"}}"#);
+    story.say(asha, "ice_restart_request", &edge, 0, generation, &body);
+    for line in [asha, doctor] {
+        let again = story.messages(line).remove(0);
+        assert_eq!((&again["t"], &again["body"]["fresh"]), (&"negotiate".into(), &false.into()));
+        assert!(is_good(&again, story.now));
+    }
+    story.pass(1800);
+    story.apply(Event::Lost(asha));
+    let asha = story.resume(ASHA, 1);
+    let snapshot = story.messages(asha).into_iter().find(|said| said["t"] == "snapshot");
+    assert!(is_good(&snapshot.unwrap(), story.now));
 }
 
 #[test]
@@ -898,7 +944,7 @@ fn after_a_restart_of_the_server_media_go_on_and_numbers_too() {
     let (mut story, _, _) = Story::in_call();
     let before = story.room.generation;
     story.now = story.now.plus(TimeDelta::seconds(2));
-    story.room = Room::new(IcePolicy::All, story.now);
+    story.room = Room::new(Arc::default(), story.now);
     for who in [DOCTOR, ASHA] {
         let restore = Event::Restore(story.guest(who), story.credentials(who));
         story.apply(restore);
@@ -919,7 +965,7 @@ fn after_a_restart_of_the_server_media_go_on_and_numbers_too() {
 fn a_negotiation_lost_with_a_restart_is_begun_anew_for_who_comes_back() {
     let (mut story, _, _) = Story::in_call();
     story.now = story.now.plus(TimeDelta::seconds(2));
-    story.room = Room::new(IcePolicy::All, story.now);
+    story.room = Room::new(Arc::default(), story.now);
     let restore = Event::Restore(story.guest(ASHA), story.credentials(ASHA));
     story.apply(restore);
     let doctor = story.enter(DOCTOR);

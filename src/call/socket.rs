@@ -284,8 +284,7 @@ async fn sit_down(
     let participant = claims.participant;
     let mut taken = as_session(app, claims.session, move |tx| seat::take(tx, &claims)).await?;
     taken.guest.place = place_of(app, &taken).await;
-    let ice = crate::call::ice::servers(&app.config.ice, participant.0, now);
-    let enter = Event::Enter(taken.guest.clone(), line.id, taken.credentials.clone(), ice);
+    let enter = Event::Enter(taken.guest.clone(), line.id, taken.credentials.clone());
     remember(app, app.rooms.apply(taken.encounter, Some(line), enter)).await;
     let device = Mark::device(participant, device, now);
     app.rooms.ledger.keep(taken.encounter, Kept::Mark(device));

@@ -23,6 +23,7 @@ use crate::call::record;
 use crate::encounter::delay;
 use crate::encounter::door::door;
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
+use crate::encounter::notice::Promises;
 use crate::encounter::party::comes_as_patient;
 use crate::encounter::queue::Queue;
 use crate::encounter::show::Reference;
@@ -148,13 +149,15 @@ pub(super) fn find(tx: &mut Tx, me: &PractitionerRow) -> Result<Claimable, Error
         .filter(among(encounter_participants::encounter_id, visits.clone()))
         .select(PARTICIPANT)
         .load(tx.conn)?;
+    let promises = Promises::of(tx, &visits)?;
     let busy = Busy::of(tx, rows.iter().map(|(.., practitioner)| practitioner.0).collect())?;
     let silent = record::show::silent(tx, &visits)?;
     let commitments = handover::commitments(tx, me.id)?;
     let mut items = Vec::new();
     for ((id, appointment, priority), times, service, practitioner) in rows {
         let state = (AppointmentStatus::Arrived, EncounterStatus::Arrived);
-        let is_open = door(state, (times.0, times.1), tx.now, &tx.config.visit).can_join;
+        let planned = promises.times(id, (times.0, times.1));
+        let is_open = door(state, planned, tx.now, &tx.config.visit).can_join;
         let people: Vec<ParticipantRow> =
             people.iter().filter(|one| one.encounter_id == id).cloned().collect();
         let Some(patient) = who_waits(&people).filter(|_| is_open) else { continue };
@@ -223,22 +226,26 @@ impl Busy {
         practitioners.dedup();
         let running = vec![EncounterStatus::InProgress, EncounterStatus::Onleave];
         let earliest = tx.now.minus(TimeDelta::hours(WAIT_HOURS_MAX));
-        let running: Vec<(PractitionerId, EncounterStatus, Instant, Instant)> = encounters::table
+        type Running = (EncounterId, PractitionerId, EncounterStatus, Instant, Instant);
+        let running: Vec<Running> = encounters::table
             .inner_join(appointments::table)
             .filter(among(encounters::practitioner_id, practitioners.clone()))
             .filter(among(encounters::status, running))
             .filter(encounters::starts_at.gt(earliest))
             .select((
+                encounters::id,
                 encounters::practitioner_id,
                 encounters::status,
                 appointments::starts_at,
                 appointments::ends_at,
             ))
             .load(tx.conn)?;
+        let ids: Vec<EncounterId> = running.iter().map(|(id, ..)| *id).collect();
+        let promises = Promises::of(tx, &ids)?;
         let (mut in_progress, mut interrupted) = (HashSet::new(), HashSet::new());
-        for (practitioner, status, starts_at, ends_at) in running {
+        for (id, practitioner, status, starts_at, ends_at) in running {
             let state = (AppointmentStatus::Arrived, status);
-            let times = (starts_at, ends_at);
+            let times = promises.times(id, (starts_at, ends_at));
             if status == EncounterStatus::InProgress {
                 in_progress.insert(practitioner);
             } else if door(state, times, tx.now, &tx.config.visit).can_join {

@@ -12,7 +12,7 @@ use crate::base::config;
 use crate::base::error::Error;
 use crate::base::schema::encounters;
 use crate::base::tx::Tx;
-use crate::encounter::door::door;
+use crate::encounter::door::{Times, door};
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
 use crate::encounter::{
     EncounterId, EncounterRow, ParticipantRole, ParticipantRow, ParticipantState, facts, lock_row,
@@ -32,7 +32,7 @@ const UNSEEN_HOURS: i64 = 12;
 /// needs nobody.
 pub(crate) fn due_at(
     status: EncounterStatus,
-    times: (Instant, Instant),
+    times: Times,
     now: Instant,
     rules: &config::Visit,
 ) -> Option<Instant> {
@@ -137,7 +137,8 @@ mod tests {
     fn it_is_due_after_a_while_and_never_after_the_door_has_closed() {
         let at = |text: &str| text.parse::<Instant>().unwrap();
         let rules = config::Config::defaults().unwrap().visit;
-        let times = (at("2026-11-24T02:00:00Z"), at("2026-11-24T02:20:00Z"));
+        let (start, end) = (at("2026-11-24T02:00:00Z"), at("2026-11-24T02:20:00Z"));
+        let times = Times { start, end, told: None };
         let due = |status, now: &str| due_at(status, times, at(now), &rules);
         let broken = |now: &str| due(EncounterStatus::Onleave, now).unwrap();
         assert_eq!(broken("2026-11-24T02:05:00Z"), at("2026-11-24T02:15:00Z"));

@@ -387,6 +387,7 @@ pub fn advance(
     let stamp = |status| if to.1 == status { now } else { none };
     let ended = stamp(EncounterStatus::Finished).or(stamp(EncounterStatus::Cancelled));
     let times = (appointment.starts_at, appointment.ends_at);
+    let times = notice::times(tx, encounter.id, times)?;
     let due_at = interruption::due_at(to.1, times, tx.now, &tx.config.visit);
     let outcome = match to.1 {
         EncounterStatus::Finished => Some(outcome.unwrap_or(Outcome::Completed)),

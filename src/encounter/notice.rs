@@ -7,11 +7,13 @@ use chrono::TimeDelta;
 use diesel::prelude::*;
 
 use crate::base::column::Instant;
+use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::schema::delay_notices;
 use crate::base::tx::Tx;
 use crate::encounter::EncounterId;
 use crate::encounter::delay::{Declaration, DelayId};
+use crate::encounter::door::Times;
 use crate::encounter::queue::{self, Queue, Visit};
 use crate::encounter::wait::{Range, STEP_MINUTES};
 use crate::message::late::{self, News};
@@ -103,6 +105,36 @@ pub fn stands(tx: &mut Tx, word: Word) -> Result<bool, Error> {
         .first(tx.conn)
         .optional()?;
     Ok(told == Some(word.delay))
+}
+
+/// By when the patients of some visits were told that these begin, since the practitioner is late.
+pub struct Promises(HashMap<EncounterId, (Instant, Instant)>);
+
+impl Promises {
+    /// Of these visits. The caller has made the access decision.
+    pub fn of(tx: &mut Tx, visits: &[EncounterId]) -> Result<Self, Error> {
+        let rows: Vec<(EncounterId, Instant, Option<Instant>)> = delay_notices::table
+            .filter(among(delay_notices::encounter_id, visits))
+            .select((
+                delay_notices::encounter_id,
+                delay_notices::starts_at,
+                delay_notices::latest_at,
+            ))
+            .load(tx.conn)?;
+        let told = |(id, start, latest): (_, _, Option<Instant>)| Some((id, (start, latest?)));
+        Ok(Self(rows.into_iter().filter_map(told).collect()))
+    }
+
+    /// The times of a visit; what was told of another planned time does not count.
+    pub fn times(&self, id: EncounterId, (start, end): (Instant, Instant)) -> Times {
+        let told = self.0.get(&id).filter(|(of, _)| *of == start).map(|(_, latest)| *latest);
+        Times { start, end, told }
+    }
+}
+
+/// The times of one visit. The caller has made the access decision.
+pub fn times(tx: &mut Tx, id: EncounterId, planned: (Instant, Instant)) -> Result<Times, Error> {
+    Ok(Promises::of(tx, &[id])?.times(id, planned))
 }
 
 /// The visits of a queue whose patient is there, and sees it on the page. The caller has made the

@@ -21,9 +21,10 @@ use crate::encounter::claim::{self, TakenOver};
 use crate::encounter::delay::{self, Declared};
 use crate::encounter::door::{Closed, Door, door};
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
+use crate::encounter::notice::Promises;
 use crate::encounter::wait::{self, Ahead, Lengths, Range, Standing};
 use crate::encounter::{
-    EncounterId, EncounterRow, ParticipantRole, ParticipantState, facts, find_row,
+    EncounterId, EncounterRow, ParticipantRole, ParticipantState, facts, find_row, notice,
 };
 use crate::organization::ServiceId;
 use crate::patient::PatientId;
@@ -132,6 +133,7 @@ pub fn waiting(tx: &mut Tx, id: EncounterId) -> Result<Waiting, Error> {
         .find(row.appointment_id)
         .select((appointments::status, (appointments::starts_at, appointments::ends_at)))
         .get_result(tx.conn)?;
+    let times = notice::times(tx, id, times)?;
     let door = door((status, row.status), times, tx.now, &tx.config.visit);
     let queue = place(tx, &row)?;
     let minutes = queue.map(|place| place.range().minutes_from(tx.now));
@@ -302,9 +304,11 @@ impl Queue {
             .load(tx.conn)?;
         let ids: Vec<EncounterId> = rows.iter().map(|((id, ..), ..)| *id).collect();
         let here = patients_here(tx, &ids)?;
+        let promises = Promises::of(tx, &ids)?;
         let rules = &tx.config.visit;
         let alive = |(visit, state, times): (Visit, _, _)| {
             // Whose time has run out comes before nobody, even if nobody has said so.
+            let times = promises.times(visit.encounter, times);
             let over = door(state, times, tx.now, rules).reason == Some(Closed::Over);
             (!over).then_some(visit)
         };
@@ -445,6 +449,7 @@ pub fn day_of(at: Instant, zone: Zone) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encounter::door::Times;
 
     #[test]
     fn a_day_begins_and_ends_where_the_clock_says() {
@@ -461,7 +466,8 @@ mod tests {
     fn who_may_be_seen_soon_asks_oftener() {
         let rules = crate::base::config::Config::defaults().unwrap().visit;
         let at = |text: &str| text.parse().unwrap();
-        let times = (at("2026-11-24T02:00:00Z"), at("2026-11-24T02:30:00Z"));
+        let (start, end) = (at("2026-11-24T02:00:00Z"), at("2026-11-24T02:30:00Z"));
+        let times = Times { start, end, told: None };
         let state = (AppointmentStatus::Booked, EncounterStatus::Planned);
         let early = door(state, times, at("2026-11-24T01:00:00Z"), &rules);
         let open = door(state, times, at("2026-11-24T01:50:00Z"), &rules);

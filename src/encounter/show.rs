@@ -23,7 +23,7 @@ use crate::encounter::party::{Party, comes_as_patient};
 use crate::encounter::presence::CallEventKind;
 use crate::encounter::{
     EncounterId, Outcome, ParticipantId, ParticipantRole, ParticipantRow, ParticipantState, facts,
-    find_row, participants,
+    find_row, notice, participants,
 };
 use crate::organization::ServiceId;
 use crate::patient::PatientId;
@@ -222,6 +222,7 @@ pub(crate) fn show(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
     let ((id, status, outcome), (rev, locked), appointment, practitioner, patient, service) =
         found.ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
     let (appointment_id, appointment_status, start, end, local_start, time_zone) = appointment;
+    let times = notice::times(tx, id, (start, end))?;
     let people = participants(tx, id)?;
     let party = Party::new((rev, locked), &people);
     Ok(Encounter {
@@ -235,7 +236,7 @@ pub(crate) fn show(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
         practitioner: Named { id: practitioner.0, name: practitioner.1 },
         patient: Named { id: patient.0, name: patient.1 },
         service: Named { id: service.0, name: tx.language.choose(service.1, service.2) },
-        door: door((appointment_status, status), (start, end), tx.now, &tx.config.visit),
+        door: door((appointment_status, status), times, tx.now, &tx.config.visit),
         outcome,
         locked,
         patient_side: patient_side(&party, &people),

@@ -132,11 +132,37 @@ fn a_participants_credential_is_taken_over_udp_tcp_and_tls_and_no_other() {
         assert_eq!(relayed.ip(), IpAddr::from([127, 0, 0, 1]));
         assert!(relayed.port() >= 49_152, "{relayed}: a port of the range");
         guest.release();
-        for wrong in [None, Some(credential(&ours, 3)), Some(credential(&theirs, 0))] {
+        for wrong in [None, Some(credential(&ours, 5)), Some(credential(&theirs, 0))] {
             let refused = client(&url, &ours, wrong).allocate(false);
             assert_eq!(refused, Err(Trouble::Secret), "{url}");
         }
     }
+}
+
+#[test]
+fn who_joins_again_and_again_gets_no_more_of_the_relay_than_who_joins_once() {
+    let coturn = Coturn::start(&["--user-quota=2"]);
+    let [url, ..] = coturn.urls();
+    let ours = settings(&coturn.urls(), SECRET, None);
+    let secs = i64::from(ours.turn_credential_secs);
+    let (asha, boris) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+    // Minutes apart, in the stretch of time that runs now.
+    let begun = SystemClock.now().utc().timestamp() / secs * secs;
+    let joined = |who, minutes: i64| {
+        let now = feldsher::base::column::Instant::from_micros((begun + 60 * minutes) * 1_000_000);
+        let server = ice::servers(&ours, who, now.unwrap()).pop().unwrap();
+        Credential { username: server.username.unwrap(), password: server.credential.unwrap() }
+    };
+    let mut open = Vec::new();
+    let mut allocates = |who, minutes| {
+        let mut client = client(&url, &ours, Some(joined(who, minutes)));
+        let allocated = client.allocate(false).map(drop);
+        open.push(client);
+        allocated
+    };
+    assert_eq!([allocates(asha, 0), allocates(asha, 1)], [Ok(()), Ok(())]);
+    assert_eq!(allocates(asha, 2), Err(Trouble::Quota));
+    assert_eq!(allocates(boris, 2), Ok(()), "another participant has a quota of their own");
 }
 
 #[test]

@@ -117,6 +117,39 @@ fn texts(world: &World, to: &str, words: &str) -> usize {
 }
 
 on_both! {
+    async fn who_was_told_to_come_later_finds_the_door_open_then_and_is_not_thrown_out(world: World) {
+        let visit = books(world, &world.asha, &monday("09:40")).await;
+        let path = format!("/v1/encounters/{}", encounter_of(&visit));
+        let closes_at = async |client: &Client| client.get(&path).await.expect(200)["closes_at"].clone();
+        assert_eq!(closes_at(&world.asha.client).await, utc("10:30"));
+        is_late(&world.doctor.client, &world.doctor.id, json!({"minutes": 180})).await;
+        // Told for 12:40: twenty minutes from then, and the half hour that everybody has.
+        assert_eq!(closes_at(&world.asha.client).await, utc("13:30"));
+
+        let [doctor, asha] = until(world, &monday("12:41"), [&world.doctor, &world.asha]).await;
+        // The time that was said has passed; what was promised stands.
+        assert_eq!(closes_at(&asha.client).await, utc("13:30"));
+        let (mut waits, _) = Peer::enter(&asha.client, &encounter_of(&visit)).await;
+        assert_eq!(closes_at(&asha.client).await, utc("15:00"), "who has come is kept two hours");
+        let [doctor, asha] = until(world, &monday("14:59"), [&doctor, &asha]).await;
+        assert!(world.house.app.rooms.tick().is_empty());
+        assert!(waits.lives().await);
+        begins(world, &doctor, &asha, &visit).await;
+        assert!(waits.lives().await);
+    }
+}
+
+on_both! {
+    async fn who_is_told_that_it_is_on_time_again_finds_the_door_as_planned(world: World) {
+        let visit = books(world, &world.asha, &monday("09:40")).await;
+        let path = format!("/v1/encounters/{}", encounter_of(&visit));
+        is_late(&world.doctor.client, &world.doctor.id, json!({"minutes": 180})).await;
+        is_late(&world.doctor.client, &world.doctor.id, json!({"minutes": 0})).await;
+        assert_eq!(world.asha.client.get(&path).await.expect(200)["closes_at"], utc("10:30"));
+    }
+}
+
+on_both! {
     async fn a_place_and_a_range_while_those_in_front_talk_finish_and_stay_away(world: World) {
         let vera = vera(world).await;
         let first = books(world, &vera, &monday("09:20")).await;

@@ -20,6 +20,7 @@ mod office;
 mod page;
 mod probe;
 mod relay;
+mod slow;
 mod stage;
 mod story;
 mod three;

@@ -11,6 +11,35 @@ use crate::story::ONE_STORY;
 use crate::support::Engine;
 use crate::support::relay::{Coturn, LOOPBACK, SECRET};
 
+/// Who has waited for long has heard passwords that are good no more; only what is said with the
+/// negotiation is. The page's sockets are kept at hand.
+const RUN_OUT: &str = "
+    const parse = JSON.parse;
+    JSON.parse = (...given) => {
+      const read = parse(...given);
+      const servers = read?.ice_servers ?? (read?.t === 'welcome' ? read.body.ice_servers : []);
+      for (const one of servers) if (one.credential) one.credential = 'run out';
+      return read;
+    };
+    window.sockets = [];
+    const Real = WebSocket;
+    window.WebSocket = class WebSocket extends Real {
+      constructor(...given) {
+        super(...given);
+        window.sockets.push(this);
+      }
+    };";
+
+/// The same connection looks for its ways once more, with a password that has run out meanwhile.
+const BEGIN_ANEW: &str = "
+    const pc = watched.connections.at(-1);
+    const before = pc.getConfiguration();
+    const iceServers = before.iceServers.map((one) => ({ ...one, ...(one.credential ? { credential: 'run out' } : {}) }));
+    pc.setConfiguration({ ...before, iceServers });
+    const [{ id }] = JSON.parse(sessionStorage.getItem('feldsher.seat.patient')).edges;
+    const ask = { v: 1, t: 'ice_restart_request', body: { edge: id, why: 'test' } };
+    window.sockets.at(-1).send(JSON.stringify(ask));";
+
 #[actix_web::test]
 async fn a_call_goes_over_the_relay_alone_by_udp_where_the_clinic_says_so() {
     call_over("udp", |[udp, _, _]| udp).await;
@@ -33,6 +62,7 @@ async fn call_over(protocol: &str, which: impl FnOnce([String; 3]) -> String) {
     let (phone, desk) = (Chromium::start().await, Chromium::start().await);
     let patient = phone.page("patient", Device::Phone, "ru").await;
     let doctor = desk.page("doctor", Device::Desk, "en").await;
+    patient.before(RUN_OUT).await;
 
     patient_signs_in(&patient, &clinic, &clinic.everybody("patient")[0]).await;
     let visit = book(&patient).await;
@@ -49,6 +79,13 @@ async fn call_over(protocol: &str, which: impl FnOnce([String; 3]) -> String) {
     let waiting = format!("#waiting-room [data-encounter={}] .open-visit", quoted(&encounter));
     doctor.click(&waiting).await;
     doctor.click("#waiting-list .admit").await;
+    the_relay_carries(&patient, &doctor, protocol).await;
+    patient.run(BEGIN_ANEW).await;
+    patient
+        .wait_for(
+            "watched.connections.at(-1).getConfiguration().iceServers[0].credential !== 'run out'",
+        )
+        .await;
     the_relay_carries(&patient, &doctor, protocol).await;
 
     // A page that is loaded anew makes a new connection, and must not find another way either.

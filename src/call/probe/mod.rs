@@ -210,16 +210,16 @@ pub fn begin(tx: &mut Tx, encounter: EncounterId) -> Result<Begun, Error> {
         ))
         .execute(tx.conn)?;
     tx.record(Action::ProbeLink, "Encounter", encounter.0, &facts(&row));
-    Ok(Begun { id, legs: legs(&tx.config.ice, id, tx.now) })
+    Ok(Begun { id, legs: legs(&tx.config.ice, account, tx.now) })
 }
 
 /// The ways that a call could take here, with servers whose names say nothing of anybody.
-fn legs(settings: &config::Ice, probe: ProbeId, now: Instant) -> Vec<LegToTry> {
+fn legs(settings: &config::Ice, account: AccountId, now: Instant) -> Vec<LegToTry> {
     let over = |wanted: &[Transport]| -> Vec<IceServer> {
         let is_wanted = |url: &String| {
             url.parse::<RelayUrl>().is_ok_and(|relay| wanted.contains(&relay.transport))
         };
-        let mut servers = ice::servers(settings, probe.0, now);
+        let mut servers = ice::servers(settings, account.0, now);
         servers.iter_mut().for_each(|server| server.urls.retain(is_wanted));
         servers.retain(|server| !server.urls.is_empty());
         servers

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Line, PING_MS, Room, Seat, Wait, seat_secs};
 use crate::base::column::Instant;
 use crate::call::event::{Credentials, Effect, LineId, News};
-use crate::call::ice::IceServer;
+use crate::call::ice::{self, IceServer};
 use crate::call::message::{
     EdgeView, ErrorCode, MESSAGE_BYTES_MAX, Peer, PeerChange, Readiness, SeatState, Turn,
 };
@@ -16,11 +16,15 @@ use crate::encounter::show::Standing;
 use crate::encounter::{ParticipantId, ParticipantRole};
 
 impl Room {
+    /// Whoever sits here for long hears of them anew whenever they may need them: passwords run out.
+    pub(super) fn ice_servers(&self, id: ParticipantId, now: Instant) -> Vec<IceServer> {
+        ice::servers(&self.ice, id.0, now)
+    }
+
     pub(super) fn tell_welcome(
         &mut self,
         id: ParticipantId,
         credentials: &Credentials,
-        ice: &[IceServer],
         now: Instant,
     ) {
         let role = self.role(id).unwrap_or(ParticipantRole::Patient);
@@ -33,7 +37,7 @@ impl Room {
             "locked": self.is_locked(),
             "server_time": now,
             "roster": self.roster(id), "edges": self.edges_of(id),
-            "ice_servers": ice,
+            "ice_servers": self.ice_servers(id, now),
         });
         self.tell(id, "welcome", &body, now);
     }
@@ -129,7 +133,7 @@ impl Room {
         let body = json!({
             "rev": self.rev, "participant": {"id": id, "role": self.role(id)},
             "roster": self.roster(id), "edges": self.edges_of(id), "server_time": now,
-            "locked": self.is_locked(),
+            "locked": self.is_locked(), "ice_servers": self.ice_servers(id, now),
         });
         self.tell(id, "snapshot", &body, now);
     }

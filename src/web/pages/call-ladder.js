@@ -4,6 +4,8 @@ import { t, locale } from './i18n.js';
 import { h, refill, say } from './ui.js';
 import { isBelow } from './rungs.js';
 import { still, record, jpegSize } from './side.js';
+import { ByServer } from './by-server.js';
+import { now } from './time.js';
 import './ladder-words.js';
 
 const MEGA = 1_000_000;
@@ -12,7 +14,7 @@ const STILL_PIXELS_MAX = 1280;
 
 export class Ladder {
   constructor(call) {
-    Object.assign(this, { call, told: '', sent: new Map(), lines: 0 });
+    Object.assign(this, { call, told: '', sent: new Map(), lines: 0, server: new ByServer(call.encounter) });
     const { stage } = call;
     this.why = h('p', { id: 'call-rung', class: 'call-rung', role: 'status', 'aria-live': 'polite', hidden: true });
     this.used = h('span', { id: 'call-bytes', data: { bytes: 0 } });
@@ -22,6 +24,7 @@ export class Ladder {
     stage.under(this.why, this.phone, this.talk, h('div', { class: 'call-meter' }, h('label', { class: 'check', for: 'data-saver' }, this.saver, h('span', {}, t('rung.saver'))), this.used));
     this.count(0);
     this.timer = setInterval(() => this.sendStills(), 1000);
+    call.addEventListener('news', ({ detail }) => { if (detail === 'chat' && this.mayAsk) this.ask(); });
   }
 
   stop() {
@@ -42,8 +45,9 @@ export class Ladder {
   }
 
   follow(edge) {
+    this.since ??= now();
     edge.addEventListener('rung', () => this.draw());
-    edge.addEventListener('state', ({ detail }) => { if (detail === 'up') { this.wish(); this.draw(); } });
+    edge.addEventListener('state', ({ detail }) => { if (detail === 'up') this.wish(); this.draw(); });
     // Whoever is not heard or seen here has no say on the side channel either.
     const from = (kind, name, fn) => edge.addEventListener(name, ({ detail }) => { if (edge.flow.receive[kind]) fn(detail); });
     from('audio', 'side-text', (text) => this.write(this.name(edge), h('span', {}, text)));
@@ -93,12 +97,17 @@ export class Ladder {
       this.why.textContent = words;
     }
     this.form.hidden = this.edges.length > 0 && !this.edges.some((edge) => edge.flow.send.audio);
-    this.talk.hidden = !this.lines && !(ladder && isBelow(ladder.rung, 'audio_stills'));
+    // A voice note needs a connection of its own; text has the server besides.
+    this.noteButton.hidden = !this.recording && !this.edges.some(({ side }) => side?.open);
+    const stuck = this.call.seeks && this.call.side !== 'guest';
+    this.talk.hidden = !this.lines && !stuck && !(ladder && isBelow(ladder.rung, 'audio_stills'));
+    if (stuck && !this.asked) this.ask();
     this.drawPhone(worst);
   }
 
   words(edge, mine) {
-    const { rung, why } = edge.ladder;
+    const { why } = edge.ladder;
+    const rung = edge.ladder.rung === 'text' && !edge.side?.open ? `text.${this.call.side === 'guest' ? 'none' : 'server'}` : edge.ladder.rung;
     if (why === 'asked' || why === 'data_saver') {
       if (rung === 'video') return t('rung.video');
       return `${mine ? t(`rung.mine.${why}`) : t(`rung.theirs.${why}`, { name: this.name(edge) })} ${t(`rung.now.${rung}`)}`;
@@ -171,16 +180,35 @@ export class Ladder {
     this.field = h('input', { id: 'talk-text', type: 'text', maxlength: 1000, autocomplete: 'off', 'aria-label': t('talk.text') });
     this.noteButton = h('button', { type: 'button', id: 'talk-note', class: 'second', 'aria-pressed': 'false', on: { click: () => this.note() } }, t('talk.note'));
     this.form = h('form', { id: 'talk-form', class: 'talk-form' }, this.field, h('button', { type: 'submit', id: 'talk-send', class: 'primary' }, t('talk.send')), this.noteButton);
-    this.form.addEventListener('submit', (event) => {
+    this.form.addEventListener('submit', async (event) => {
       event.preventDefault();
       const said = this.field.value;
+      if (!said.trim() || this.saying) return;
+      this.saying = true;
+      const { unreached } = this;
       const heard = this.edges.map((edge) => edge.side?.say(said)).some(Boolean);
-      if (!said.trim()) return;
-      if (!heard) { this.write('', t('talk.lost')); return; }
+      const needed = this.call.side !== 'guest' && (unreached || !heard);
+      const arrived = needed ? await this.server.say(said).then(() => true, () => false) : heard;
+      this.saying = false;
+      if (!arrived) { this.write('', t('talk.lost')); return; }
       this.field.value = '';
       this.write(t('talk.me'), h('span', {}, said));
     });
     return h('section', { id: 'talk', class: 'talk', hidden: true, 'aria-label': t('talk.title') }, this.log, this.form);
+  }
+
+  /** Whether no connection carries a word between the patient and the practitioner now. */
+  get unreached() { return this.edges.some(({ peer, side }) => !side?.open && ['patient', 'practitioner'].includes(this.call.roster.get(peer)?.role)); }
+
+  /** Whether what comes by way of the server is shown here: once it was needed, to the end of the call. */
+  get mayAsk() { return this.call.side !== 'guest' && (Boolean(this.asked) || this.unreached); }
+
+  /** What the others wrote by way of the server since this call has connections. */
+  ask() {
+    this.asked = (this.asked ?? Promise.resolve()).then(async () => {
+      const fresh = await this.server.fresh();
+      for (const one of fresh) if (!one.own && Date.parse(one.at) >= this.since) this.write(one.name, h('span', {}, one.text));
+    }).catch(() => {});
   }
 
   write(who, what) {

@@ -21,6 +21,8 @@ learn({
   'call.held': ['Врач попросил подождать. Он позовёт вас снова.', 'The doctor has asked you to wait and will call you back.'],
   'call.admitted': ['Врач вас впустил. Включаем звук и видео…', 'The doctor has let you in. Starting sound and video…'],
   'call.admitted.doctor': ['{name}: впускаем. Включаем звук и видео…', 'Letting {name} in. Starting sound and video…'],
+  'call.admitted.seeks': ['Для звука и видео пока не нашлось пути, ищем дальше. Писать можно уже сейчас, ниже.', 'No way for sound and picture has been found yet; we go on looking. You can write already, below.'],
+  'call.admitted.seeks.guest': ['Для звука и видео пока не нашлось пути, ищем дальше.', 'No way for sound and picture has been found yet; we go on looking.'],
   'call.alone': ['Врача сейчас нет на связи. Приём не закончен, оставайтесь на этой странице.', 'The doctor is not connected right now. The visit is not over; please stay on this page.'],
   'call.alone.doctor': ['Вы в кабинете. Пациент ещё не впущен или не подключился.', 'You are in the room. The patient is not admitted or not connected yet.'],
   'call.in_call': ['На связи: {name}', 'In call with {name}'],

@@ -31,6 +31,8 @@ const DUMB_MAX = 2;
 const DOUBLINGS_MAX = 4;
 // A long talk without a request must not let the sign-in run out for want of use.
 const ALIVE_MS = 240_000;
+// Whoever is let in and finds no way for so long is told so, and can write.
+const SEEK_MS = 10_000;
 const PRESENT = ['waiting', 'admitted', 'connecting', 'connected'];
 const INSIDE = ['admitted', 'connecting', 'connected', 'reconnecting'];
 
@@ -102,7 +104,10 @@ export class Call extends EventTarget {
       denied: () => this.finish('denied'),
       removed: () => this.finish('removed'),
       lock: () => { this.locked = body.locked; this.changed(); },
-      negotiate: () => this.edge(message.edge, body.peer).negotiate(body),
+      negotiate: () => {
+        if (body.ice_servers) this.ice = body.ice_servers;
+        this.edge(message.edge, body.peer).negotiate(body);
+      },
       // A page that was loaded anew asks for a negotiation of its own: an offer from before it is not worked through.
       offer: () => { if (!this.returning || this.edges.get(message.edge)?.pc) this.edge(message.edge).receive(message); },
       answer: () => this.edge(message.edge).receive(message),
@@ -212,6 +217,8 @@ export class Call extends EventTarget {
     const edge = new Edge(id, { send: (kind, body, extra) => this.signal.send(kind, body, extra), ice: () => this.ice, tracks: () => this.tracks(), here: ({ peer: far }) => this.here(far) });
     edge.addEventListener('stream', () => this.draw());
     edge.addEventListener('state', ({ detail }) => {
+      if (detail === 'up') Object.assign(edge, { met: true, sought: 0 });
+      else edge.sought ||= Date.now();
       this.draw();
       if (detail === 'up') for (const at of EARLY_MS) setTimeout(() => { if (!this.over) this.measureEdge(edge, true); }, at);
     });
@@ -257,6 +264,7 @@ export class Call extends EventTarget {
   /* The line of truth */
 
   draw() {
+    this.ladder.draw();
     this.stage.local(this.stream, this.wish);
     this.stage.tiles.draw(this.others());
     this.stage.node.classList.toggle('with-remote', this.edges.size > 0);
@@ -304,9 +312,17 @@ export class Call extends EventTarget {
     const name = reached.join(', ') || inside[0]?.name || t('call.other');
     if (up) return ['in_call', { name }];
     if (inside.some((one) => one.state === 'reconnecting')) return ['peer_lost', { name }];
-    if (edges.some((edge) => edge.state === 'recovering')) return ['recovering'];
-    if (edges.length && inside.length) return this.side === 'doctor' ? ['admitted.doctor', { name }] : ['admitted'];
+    if (edges.some((edge) => edge.state === 'recovering' && edge.met)) return ['recovering'];
+    if (edges.length && inside.length) {
+      if (this.seeks) return [this.side === 'guest' ? 'admitted.seeks.guest' : 'admitted.seeks'];
+      return this.side === 'doctor' ? ['admitted.doctor', { name }] : ['admitted'];
+    }
     return [this.side === 'doctor' ? 'alone.doctor' : 'alone'];
+  }
+
+  /** Whether somebody is there whom no connection has reached for a while. */
+  get seeks() {
+    return !this.over && [...this.edges.values()].some(({ peer, sought }) => sought && Date.now() - sought > SEEK_MS && this.here(peer));
   }
 
   since(me) {

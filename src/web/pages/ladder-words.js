@@ -19,6 +19,8 @@ learn({
   'rung.now.audio_stills': ['Вместо видео раз в несколько секунд приходит снимок, чтобы голос был ясным.', 'Instead of the moving picture a photo comes every few seconds, so that the voice stays clear.'],
   'rung.now.audio': ['Видео выключено, чтобы голос был ясным.', 'The picture was turned off so that the voice stays clear.'],
   'rung.now.text': ['Голос сейчас не проходит. Пишите или отправьте голосовое сообщение.', 'The voice does not get through now. Write, or send a voice note.'],
+  'rung.now.text.server': ['Голос сейчас не проходит. Пишите: сообщения идут через сервер клиники. Голосовые сообщения сейчас не пройдут.', 'The voice does not get through now. Write: messages go by way of the clinic’s server. Voice notes cannot get through now.'],
+  'rung.now.text.none': ['Голос сейчас не проходит. Пробуем дальше.', 'The voice does not get through now. We go on trying.'],
   'rung.now.phone': ['Разговор продолжится по телефону.', 'The talk goes on by telephone.'],
   'rung.still': ['Последний снимок собеседника', 'The last photo of the other side'],
   'rung.saver': ['Экономить трафик', 'Save data'],

@@ -95,6 +95,8 @@ export class Edge extends EventTarget {
       this.gen = gen;
       if (this.state !== 'up') this.become('negotiating');
       if (!this.pc || fresh || (policy && policy !== this.policy)) this.build(policy);
+      // A relay's password runs out: ways that are looked for anew are looked for with the one just heard.
+      else if (restart) this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceServers: this.ice() });
       if (this.offerer) await this.offer(restart);
       this.later(STEP_MS);
     });

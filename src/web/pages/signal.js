@@ -24,9 +24,11 @@ const DEATHS_MAX = 2;
 const SOCKET_AGAIN_MS = 120_000;
 const SOCKET_AGAIN_MAX_MS = 900_000;
 // After these there is no seat to come back to; the number says why.
-const FINAL = new Set([4403, 4409, 4410]);
+const FINAL = new Set([4403, 4404, 4409, 4410]);
 // After these the ticket or the seat is no good, but a new one may be had.
-const NEW_SEAT = new Set([4401, 4404, 4408]);
+const NEW_SEAT = new Set([4401]);
+// The first frame took too long to get there: the seat is as good as before.
+const TOO_LATE = 4408;
 
 /** What a tab must remember to sit down again after a reload. */
 export class Seat {
@@ -118,9 +120,10 @@ export class Signal extends EventTarget {
     this.drop();
   }
 
-  /** A socket that the network cut before it was of use; one that the server closed is none. */
+  /** A socket that the network cut before it was of use, or on which the first frame came too late: over
+   * HTTP it comes with the request itself. One that the server closed for another reason is none. */
   countDeath(code) {
-    const cut = code === 1006 || code === CUT;
+    const cut = code === 1006 || code === CUT || code === TOO_LATE;
     if (!cut || this.socket instanceof PollSocket || Date.now() - this.born > YOUNG_MS) return;
     this.deaths += 1;
   }

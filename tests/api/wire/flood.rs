@@ -3,11 +3,12 @@
 //!
 //! `TEST_FRAMES` asks for another number of ill-made frames.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant as Stopwatch};
 
 use actix_web::rt::time::sleep;
 use awc::ws::Message;
-use futures_util::future::{Either, select};
+use futures_util::future::join;
 use serde_json::{Value, json};
 
 use super::hostile::next_visit;
@@ -19,17 +20,24 @@ use crate::support::{Engine, World, percentile};
 /// Ill-made frames.
 const FRAMES: u64 = 2000;
 /// How long well-made frames come as fast as they can be written.
-const FLOOD: Duration = Duration::from_secs(4);
+const FLOOD: Duration = Duration::from_secs(6);
 /// Frames of a flood between two looks at what was answered; more than a socket may say at once.
 const WAVE: u64 = 200;
-/// How long a word between the two others may take; what it took is printed. The aim is 100 ms, but
-/// the machine of a test does other things as well.
-const WORD_MS_MAX: u128 = 1000;
+/// How long a word between the two others may take.
+const WORD_MS_MAX: u128 = 100;
+/// Words that are looked at together: about a second of them.
+const STRETCH: usize = 40;
+/// The machine of a test does other things as well, and is slow for a while at any time. The flood goes
+/// on all the while, and so makes every stretch slow if it makes anything slow: the quickest counts. On
+/// a machine that is slow from end to end so are the words that are said right after the flood, and
+/// those of a stretch may take so many times as long.
+const TIMES_MAX: u128 = 5;
 
 /// Two who talk, undisturbed.
 struct Talk {
     offers: (Peer, Edge),
     answers: (Peer, Edge),
+    neg: u64,
 }
 
 impl Talk {
@@ -40,12 +48,14 @@ impl Talk {
         stranger.say("admit", json!({"participant": boris.id})).await;
         let offers = Edge::of(&stranger.hear_of("negotiate").await);
         let answers = Edge::of(&boris.hear_of("negotiate").await);
-        Self { offers: (stranger, offers), answers: (boris, answers) }
+        Self { offers: (stranger, offers), answers: (boris, answers), neg: 0 }
     }
 
-    /// Says and hears without end, and notes how long each word took.
-    async fn go_on(&mut self, took: &mut Vec<u128>) {
-        for neg in 1.. {
+    /// Says and hears as long as it `goes_on`, after so many words, and notes how long each took.
+    async fn go_on(&mut self, took: &mut Vec<u128>, goes_on: impl Fn(usize) -> bool) {
+        while goes_on(took.len()) {
+            self.neg += 1;
+            let neg = self.neg;
             let (offerer, edge) = &mut self.offers;
             let (answerer, other) = &mut self.answers;
             let said = Stopwatch::now();
@@ -64,22 +74,29 @@ impl Talk {
 /// Does something while two others talk, and looks at how long their words took.
 async fn beside<T>(world: &World, what: &str, work: impl Future<Output = T>) -> T {
     let mut talk = Talk::begin(world).await;
-    let mut took = Vec::new();
-    let done = match select(Box::pin(work), Box::pin(talk.go_on(&mut took))).await {
-        Either::Left((done, _)) => done,
-        Either::Right(_) => panic!("the two stopped talking"),
+    let (mut took, mut after) = (Vec::new(), Vec::new());
+    let is_over = Cell::new(false);
+    let work = async {
+        let done = work.await;
+        is_over.set(true);
+        done
     };
+    let goes_on = |count| !is_over.get() || count < STRETCH;
+    let (done, ()) = join(Box::pin(work), Box::pin(talk.go_on(&mut took, goes_on))).await;
+    talk.go_on(&mut after, |count| count < STRETCH).await;
+    let slowest = |words: &[u128]| words.iter().copied().max().unwrap_or_default();
+    let quickest = took.chunks_exact(STRETCH).map(slowest).min().expect("they came to speak");
+    let quiet = slowest(&after);
     took.sort_unstable();
-    let at = |percent| percentile(&took, percent);
     println!(
-        "{what}, {:?}: {} words between two others took {} ms (half) to {} ms (99 of 100)",
+        "{what}, {:?}: {} words between two others took {} ms (half) to {} ms (99 of 100), {quickest} ms \
+         at most in the quickest stretch and {quiet} ms in the one after",
         world.house.engine,
         took.len(),
-        at(50),
-        at(99)
+        percentile(&took, 50),
+        percentile(&took, 99)
     );
-    assert!(took.len() > 20, "they hardly came to speak");
-    assert!(at(99) <= WORD_MS_MAX, "{} ms", at(99));
+    assert!(quickest <= WORD_MS_MAX.max(quiet * TIMES_MAX), "{quickest} ms, and {quiet} ms after");
     done
 }
 
