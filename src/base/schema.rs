@@ -601,6 +601,7 @@ diesel::table! {
         admitted_at -> Nullable<Moment>,
         sits_with_id -> Nullable<Uid>,
         aside -> Bool,
+        brought -> Bool,
         updated_at -> Moment,
     }
 }

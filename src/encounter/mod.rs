@@ -163,6 +163,8 @@ pub struct ParticipantRow {
     pub sits_with: Option<ParticipantId>,
     /// In the side room.
     pub aside: bool,
+    /// The patient has asked them to come.
+    pub brought: bool,
 }
 
 type EncounterColumns = (
@@ -198,6 +200,7 @@ type ParticipantColumns = (
     encounter_participants::admitted_at,
     encounter_participants::sits_with_id,
     encounter_participants::aside,
+    encounter_participants::brought,
 );
 const PARTICIPANT: ParticipantColumns = (
     encounter_participants::id,
@@ -210,6 +213,7 @@ const PARTICIPANT: ParticipantColumns = (
     encounter_participants::admitted_at,
     encounter_participants::sits_with_id,
     encounter_participants::aside,
+    encounter_participants::brought,
 );
 
 /// What the access decision must know of a visit.

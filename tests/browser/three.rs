@@ -67,6 +67,13 @@ async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
         let entry =
             format!("#waiting-list [data-participant={}] .admit", quoted(&text(&one["id"])));
         doctor.click(&entry).await;
+        if role == "interpreter" {
+            // Whom the clinic asks to come hears nobody before the patient agrees.
+            doctor.see("#problem[data-code=consent_missing]").await;
+            doctor.click("#agree-third_party").await;
+            doctor.see("#consents [data-kind=third_party][data-given=true]").await;
+            doctor.click(&entry).await;
+        }
     }
     for page in [&patient, &doctor, &third] {
         page.see("#call-state[data-state=in_call]").await;

@@ -64,7 +64,7 @@ class Room {
     this.chat = chatPanel({ encounter: this.id, side: 'doctor', zone: this.zone });
     this.consents = consentsCard({ encounter: this.id, zone: this.zone, side: 'doctor' });
     const { People } = await import('./people.js');
-    this.people = new People({ path: this.path, clinic: this.me.practitioner.organization.id, conducts: true, changed: () => { this.doorMark = ''; return this.watch ? this.watch.now() : this.people.look(); } });
+    this.people = new People({ path: this.path, clinic: this.me.practitioner.organization.id, conducts: true, refused: (error) => this.askFirst(error), changed: () => { this.doorMark = ''; return this.watch ? this.watch.now() : this.people.look(); } });
     this.people.node.hidden = this.over;
     const left = h('div', { class: 'stack sticky' }, this.doorBox, this.callPlace, problemBox(), this.care.node, this.people.node, this.consents.node, this.chat.node, this.ends);
     const right = h('div', { class: 'stack' }, h('p', { class: 'loading' }, t('loading')));
@@ -219,13 +219,19 @@ class Room {
     if (newest) Object.assign(this.line, { textContent: probeLine(newest) }).dataset.verdict = newest.verdict;
   }
 
+  /** Who may not come in before the patient agrees: what to read to them lies open. */
+  askFirst(error) {
+    if (error.code === 'consent_missing') this.consents.ask(error.consent);
+    throw error;
+  }
+
   doorEntry(one) {
     const since = one.waiting_since ?? one.since;
     const act = (what) => (event) => busy(event.currentTarget, async () => {
       const seen = this.call?.roster.get(one.id);
       // Whoever is let in and does not look is rung as well.
       if (what === 'admit' && !looks(seen)) await api.post(`${this.path}/rings`, { participant: one.id }).catch(() => {});
-      await api.post(`${this.path}/${what}`, { participant: one.id });
+      await api.post(`${this.path}/${what}`, { participant: one.id }).catch((error) => this.askFirst(error));
       this.doorMark = '';
       await this.watch.now();
     });

@@ -43,6 +43,7 @@ learn({
   'standing.removed': ['больше не участвует', 'no longer takes part'],
   'problem.room_locked': ['Дверь закрыта: врач больше никого не пускает.', 'The door is locked: the doctor lets nobody new in.'],
   'problem.room_full': ['Разговаривать могут не больше четырёх устройств. Предложите сесть рядом с кем-то из участников.', 'Four devices can talk at once. Ask somebody to sit at the device of one of the others.'],
+  'problem.consent_missing': ['Пациент ещё не согласен, чтобы этот человек был на приёме. Спросите его и отметьте ответ ниже.', 'The patient has not agreed to this person yet. Ask them, and write the answer down below.'],
   'problem.already_exists': ['Этот человек уже приглашён.', 'That person has been asked already.'],
   'problem.invalid_phone': ['Номер пишется с кодом страны: +7 913 000-00-00.', 'Write the number with its country code: +7 913 000-00-00.'],
 });
@@ -58,8 +59,8 @@ export function sideWords({ ready, here, awaited }) {
 
 /** The panel. `clinic` is the clinic's id for its own people; without it one asks family and interpreters only. */
 export class People {
-  constructor({ path, clinic = null, conducts = false, changed = () => {} }) {
-    Object.assign(this, { path, clinic, conducts, changed, people: [], live: new Map() });
+  constructor({ path, clinic = null, conducts = false, changed = () => {}, refused = (error) => { throw error; } }) {
+    Object.assign(this, { path, clinic, conducts, changed, refused, people: [], live: new Map() });
     this.side = h('p', { id: 'patient-side', class: 'hint', role: 'status', hidden: true });
     this.list = h('ul', { id: 'people', class: 'list people' });
     this.door = h('div', { class: 'row' });
@@ -148,7 +149,7 @@ export class People {
         const practitioner = $('#invite-colleague', form)?.value;
         const made = await api.post(`${this.path}/participants`, {
           role: role.input.value, ...(phone === undefined ? { practitioner } : { name, phone }), ...(device.input.value ? { sits_with: device.input.value } : {}),
-        });
+        }).catch(this.refused);
         say(t('people.invited', { name: made.name }));
         this.form.open = false;
         await this.changed();
