@@ -154,7 +154,7 @@ fn why_not(tx: &mut Tx, me: &PractitionerRow, id: EncounterId) -> Result<Error, 
 /// Takes one visit, whole or not at all.
 fn take(tx: &mut Tx, to: &Taker, unseen: &Unseen) -> Result<Encounter, Error> {
     tx.attempt(|tx| {
-        handover::meet_wish(tx, unseen.appointment)?;
+        handover::make_ready(tx, unseen.appointment, to.me.id)?;
         let row = lock_row(tx, unseen.encounter.id)?;
         let people = participants(tx, row.id)?;
         let waits = row.status == EncounterStatus::Arrived && who_waits(&people).is_some();

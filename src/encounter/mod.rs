@@ -13,6 +13,7 @@ pub mod interruption;
 pub mod invitation;
 pub mod lifecycle;
 pub mod notice;
+pub mod office;
 pub mod party;
 pub mod presence;
 pub mod queue;

@@ -26,9 +26,9 @@ macro_rules! files {
 /// Every asset that a page can name.
 const ASSETS: &[(&str, &str)] = files!(
     "api.js" "board-book.js" "board-closures.js" "board-day.js" "board-grid.js" "board-ill.js"
-    "board-join.js" "board-move.js" "board-tasks.js" "board-visit.js" "board-waitlist.js"
+    "board-join.js" "board-move.js" "board-tasks.js" "board-visit.js" "board-waitlist.js" "board-waits.js"
     "board-words.js" "board.js" "call-ladder.js" "call-tiles.js" "call-view.js" "call-words.js"
-    "call.js" "chat.js" "consents.js" "countdown.js" "demo.js" "doctor-care.js"
+    "call.js" "chat.js" "claim-words.js" "consents.js" "countdown.js" "demo.js" "doctor-care.js"
     "doctor-claim.js" "doctor-day.js" "doctor-hours.js" "doctor-leave.js" "doctor-note.js"
     "doctor-visit.js" "doctor-week.js" "doctor-words.js" "doctor.js" "favicon.svg"
     "find-patient.js" "free-times.js" "grid.css" "guest-visit.js" "i18n.js" "ladder-words.js" "late.js" "media.js" "office-words.js"
