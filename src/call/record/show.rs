@@ -378,6 +378,26 @@ pub(crate) fn silent(tx: &mut Tx, visits: &[EncounterId]) -> Result<Vec<Particip
     Ok(silent)
 }
 
+/// Whether somebody who has a seat is not there: their line is silent, or their page lies in the
+/// background. Two seconds old. Makes no access decision. Index: call_marks_by_encounter.
+pub(crate) fn is_missed(
+    tx: &mut Tx,
+    visit: EncounterId,
+    who: ParticipantId,
+) -> Result<bool, Error> {
+    let kinds =
+        [MarkKind::Silent, MarkKind::Back, MarkKind::Device, MarkKind::Ready, MarkKind::Away];
+    let last: Option<MarkKind> = call_marks::table
+        .filter(call_marks::encounter_id.eq(visit))
+        .filter(call_marks::participant_id.eq(who))
+        .filter(call_marks::kind.eq_any(kinds))
+        .order((call_marks::at.desc(), call_marks::id.desc()))
+        .select(call_marks::kind)
+        .first(tx.conn)
+        .optional()?;
+    Ok(matches!(last, Some(MarkKind::Silent | MarkKind::Away)))
+}
+
 /// In order. Index: call_marks_by_encounter.
 fn marks(tx: &mut Tx, id: EncounterId) -> Result<Vec<Mark>, Error> {
     let of_call = || {

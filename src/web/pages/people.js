@@ -26,6 +26,8 @@ learn({
   'people.remove.ask': ['{name} больше не участвует в этом приёме?', 'Shall {name} no longer take part in this visit?'],
   'people.aside': ['В соседнюю комнату', 'To the side room'],
   'people.back': ['Вернуть в разговор', 'Back to the others'],
+  'people.ring': ['Вызвать', 'Ring'],
+  'people.rung': ['Вызываем: {name}', 'Ringing {name}'],
   'people.lock': ['Закрыть дверь', 'Lock the door'],
   'people.unlock': ['Открыть дверь', 'Open the door'],
   'people.locked': ['Дверь закрыта: новых участников не пускаем.', 'The door is locked: nobody new comes in.'],
@@ -59,8 +61,8 @@ export function sideWords({ ready, here, awaited }) {
 
 /** The panel. `clinic` is the clinic's id for its own people; without it one asks family and interpreters only. */
 export class People {
-  constructor({ path, clinic = null, conducts = false, changed = () => {}, refused = (error) => { throw error; } }) {
-    Object.assign(this, { path, clinic, conducts, changed, refused, people: [], live: new Map() });
+  constructor({ path, clinic = null, conducts = false, changed = () => {}, refused = (error) => { throw error; }, looks = () => true }) {
+    Object.assign(this, { path, clinic, conducts, changed, refused, looks, people: [], live: new Map() });
     this.side = h('p', { id: 'patient-side', class: 'hint', role: 'status', hidden: true });
     this.list = h('ul', { id: 'people', class: 'list people' });
     this.door = h('div', { class: 'row' });
@@ -74,7 +76,7 @@ export class People {
   async look(live = new Map()) {
     const [people, visit] = await Promise.all([api.items(`${this.path}/participants`), this.conducts ? api.get(this.path) : null]);
     // What sockets say of a line or of a device check is newer than what is written down.
-    this.people = people.map((one) => ({ ...one, standing: live.get(one.id)?.standing ?? one.standing }));
+    this.people = people.map((one) => ({ ...one, standing: live.get(one.id)?.standing ?? one.standing, looks: live.has(one.id) && this.looks(live.get(one.id)) }));
     const mark = JSON.stringify([this.people, visit?.locked, visit?.patient_side]);
     // A question that waits for its answer is not taken away from under the finger.
     if (mark === this.mark || this.list.querySelector('.question')) return;
@@ -108,7 +110,13 @@ export class People {
     const rest = () => refill(place,
       this.conducts && inside && !one.sits_with && h('button', { type: 'button', class: 'quiet aside', on: { click: (event) => this.act(event, `/participants/${one.id}/side`, { aside: one.standing === 'in_call' }) } },
         t(one.standing === 'in_call' ? 'people.aside' : 'people.back')),
+      // The patient is rung from the box above.
+      this.conducts && !OWN.includes(one.role) && !one.sits_with && !one.looks && h('button', { type: 'button', class: 'second ring', on: { click: ring } }, t('people.ring')),
       !OWN.includes(one.role) && !mine && h('button', { type: 'button', class: 'quiet remove', on: { click: ask } }, t('people.remove')));
+    const ring = (event) => busy(event.currentTarget, async () => {
+      await api.post(`${this.path}/rings`, { participant: one.id });
+      say(t('people.rung', { name: one.name }));
+    }, this.problem);
     const ask = () => {
       refill(place, h('p', { class: 'question' }, t('people.remove.ask', { name: one.name })),
         h('button', { type: 'button', class: 'danger remove-yes', on: { click: (event) => this.act(event, `/participants/${one.id}/remove`, {}).then(() => { rest(); return this.changed(); }) } }, t('people.remove')),
