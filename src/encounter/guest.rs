@@ -296,11 +296,8 @@ fn check_place(people: &[ParticipantRow], beside: Option<ParticipantId>) -> Resu
 /// else.
 pub(super) fn forget_former(tx: &mut Tx, encounter: EncounterId) -> Result<(), Error> {
     let people = participants(tx, encounter)?;
-    let is_former = |one: &&ParticipantRow| one.role == ParticipantRole::Practitioner;
-    let former: Vec<ParticipantId> = people.iter().filter(is_former).map(|one| one.id).collect();
-    let gone = party::standing(&people)
-        .filter(|one| is_former(one) || one.sits_with.is_some_and(|host| former.contains(&host)));
-    for one in gone {
+    let is_former = |one: &ParticipantRow| one.role == ParticipantRole::Practitioner;
+    for one in party::with_those_beside(&people, is_former) {
         send_out(tx, encounter, one)?;
     }
     Ok(())
@@ -439,11 +436,7 @@ fn send_out_with(
     goes: impl Fn(&ParticipantRow) -> bool,
 ) -> Result<(), Error> {
     let people = participants(tx, row.id)?;
-    let hosts: Vec<ParticipantId> =
-        people.iter().filter(|one| goes(one)).map(|one| one.id).collect();
-    let gone = party::standing(&people)
-        .filter(|one| goes(one) || one.sits_with.is_some_and(|host| hosts.contains(&host)));
-    for one in gone {
+    for one in party::with_those_beside(&people, goes) {
         send_out(tx, row.id, one)?;
     }
     presence::settle(tx, row)?;
