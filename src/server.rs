@@ -190,6 +190,7 @@ fn encounter_routes(api: &mut ServiceConfig) {
         .service(call::probe::http::list_probes)
         .service(call::record::http::find_call)
         .service(encounter::http::find_claimable)
+        .service(encounter::http::list_unseen)
         .service(encounter::http::claim_visit)
         .service(encounter::http::list_claims)
         .service(encounter::http::find_delay)

@@ -248,6 +248,11 @@ pub fn cancel(
         return show(tx, id);
     }
     follow::calling_off(tx, id, by_patient)?;
+    // A patient who waits can be in other hands by now, and only whose visit it is calls it off.
+    // Wishes are locked before visits, so it could not be asked under the lock at once.
+    lock(tx, id)?;
+    let row = find_row(tx, id)?;
+    tx.allow(Action::CancelAppointment, &row.facts())?;
     encounter::advance(tx, id, Act::Cancel, None)?;
     offer::withdraw(tx, id)?;
     let reason = sealed(tx, id, "cancellation", why.reason.as_deref())?;

@@ -12,7 +12,7 @@ use crate::appointment::reschedule::{self, Times, Why};
 use crate::appointment::taken::{self, OCCUPIED_HOURS_MAX};
 use crate::appointment::{AppointmentId, Priority, find_row};
 use crate::base::column::Instant;
-use crate::base::db::{Turn, among, take_turns};
+use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::schema::{appointment_moves, appointments, practitioners};
@@ -70,7 +70,7 @@ pub(crate) fn from_now((start, end, busy_to): (Instant, Instant, Instant), now: 
 
 /// Puts a visit into other hands, to begin now: the same appointment, code and visit, and the
 /// patient stays where they are. 409 `slot_taken`, `patient_busy`, `resource_busy` as for any move.
-/// The caller has made the access decision and holds the visit's lock.
+/// The caller has made the access decision, and holds the visit's lock after [`make_ready`].
 pub(crate) fn hand_over(
     tx: &mut Tx,
     id: AppointmentId,
@@ -78,14 +78,9 @@ pub(crate) fn hand_over(
     because: Because,
     by: AccountId,
 ) -> Result<(), Error> {
-    // Nobody chooses among other times any more: the patient is seen.
-    offer::withdraw(tx, id)?;
     let row = find_row(tx, id)?;
     let service = find_service(tx, row.service_id)?;
     let patient = patient::find_row(tx, row.patient_id)?;
-    let mut turns = [row.practitioner_id.0, to.id.0, row.patient_id.0].to_vec();
-    turns.extend((row.resources > 0).then_some(row.organization_id.0));
-    take_turns(tx.conn, &turns.into_iter().map(Turn::Alone).collect::<Vec<_>>())?;
     give_back_the_rest(tx, to.id)?;
     let new = Times { busy_from: tx.now, ..Times::of(&row, tx.now) };
     if row.resources > 0 {
@@ -98,9 +93,14 @@ pub(crate) fn hand_over(
     reschedule::remember(tx, &row, (new.start, to.id), Why::Taken(because), by)
 }
 
-/// Ends the wish to bring a visit forward that begins now. Wishes are locked before visits.
-pub(crate) fn meet_wish(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
-    follow::moving(tx, id, tx.now)
+/// Takes what must be in hand before a visit is locked that changes hands, in the order of every
+/// other move: nobody chooses among other times any more, the wish to bring it forward is met, and
+/// whoever would move it meanwhile waits.
+pub(crate) fn make_ready(tx: &mut Tx, id: AppointmentId, to: PractitionerId) -> Result<(), Error> {
+    offer::withdraw(tx, id)?;
+    follow::moving(tx, id, tx.now)?;
+    let row = find_row(tx, id)?;
+    reschedule::wait_for_turn(tx, &row, to)
 }
 
 /// A visit that ended early gives the rest of its time back: its practitioner sees somebody else.

@@ -11,7 +11,7 @@ use crate::appointment::choice::{self, check_start, find_service, free_after, wo
 use crate::appointment::needed::{self, Need};
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
 use crate::appointment::{
-    Appointment, AppointmentId, Priority, Row, check_reason, find_row, sealed, show, unsealed,
+    Appointment, AppointmentId, Priority, Row, check_reason, find_row, lock, sealed, show, unsealed,
 };
 use crate::base::column::{Instant, Uuid};
 use crate::base::db::{Turn, take_turns};
@@ -131,9 +131,12 @@ pub(crate) fn put_elsewhere(
     let practitioner =
         working.first().ok_or_else(|| Error::field(&problem::OUTSIDE_HOURS, "/start"))?;
     let patient = patient::find_row(tx, row.patient_id)?;
-    let mut turns = [row.practitioner_id.0, practitioner.id.0, row.patient_id.0].to_vec();
-    turns.extend((row.resources > 0).then_some(row.organization_id.0));
-    take_turns(tx.conn, &turns.into_iter().map(Turn::Alone).collect::<Vec<_>>())?;
+    wait_for_turn(tx, row, practitioner.id)?;
+    lock(tx, id)?;
+    // A patient who waits can be in other hands by now.
+    if find_row(tx, id)?.practitioner_id != row.practitioner_id {
+        return Err(Error::from(&problem::CONFLICT));
+    }
     let row = &step_back(tx, row)?;
     if row.resources > 0 {
         let need =
@@ -209,6 +212,14 @@ fn check_movable(tx: &mut Tx, row: &Row) -> Result<(), Error> {
         return Err(Error::from(&problem::BAD_STATE));
     }
     Ok(())
+}
+
+/// Lets those who put a visit elsewhere, or into other hands, go one after the other. What is held in
+/// place of the visit and the wish to bring it forward come before, the visit's own lock after.
+pub(super) fn wait_for_turn(tx: &mut Tx, row: &Row, to: PractitionerId) -> Result<(), Error> {
+    let mut turns = [row.practitioner_id.0, to.0, row.patient_id.0].to_vec();
+    turns.extend((row.resources > 0).then_some(row.organization_id.0));
+    Ok(take_turns(tx.conn, &turns.into_iter().map(Turn::Alone).collect::<Vec<_>>())?)
 }
 
 /// Whoever waits for a visit that is moved is expected again.

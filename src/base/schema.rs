@@ -603,6 +603,7 @@ diesel::table! {
         admitted_at -> Nullable<Moment>,
         sits_with_id -> Nullable<Uid>,
         aside -> Bool,
+        brought -> Bool,
         updated_at -> Moment,
     }
 }

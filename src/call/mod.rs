@@ -61,6 +61,9 @@ const QUEUE_MS: u64 = 2000;
 const PLACED_MAX: u32 = 8;
 /// Every so many of these rounds everybody's place is looked at, changed or not.
 const QUEUE_ROUNDS: u32 = 10;
+/// How long whoever has taken a seat again may be on the way to the room, in seconds. A room that
+/// nobody is in stays in memory for longer.
+const DOUBT_SECS: i64 = 30;
 /// How often every socket asks the database whether its seat is still good, in seconds.
 pub const CHECK_SECS: i64 = 30;
 
@@ -75,8 +78,8 @@ struct Live {
 pub struct Rooms {
     ice: Arc<config::Ice>,
     live: Mutex<HashMap<EncounterId, Live>>,
-    /// Departures that the database could not take yet.
-    owed: Mutex<Vec<Departure>>,
+    /// Departures that are not written down yet.
+    owed: Mutex<Vec<Owed>>,
     /// Whose day has changed since those who wait were told last.
     moved: Mutex<HashSet<PractitionerId>>,
     /// How many have heard their place on arriving since that round.
@@ -108,6 +111,15 @@ pub struct Departure {
     pub epoch: i32,
     /// Why.
     pub why: LeftWhy,
+}
+
+/// A departure that is still to be written down.
+#[derive(Debug, Clone, Copy)]
+struct Owed {
+    departure: Departure,
+    /// Somebody has taken the seat again and may be on the way to the room: until then it is waited
+    /// for them. `None`: the database could not take it.
+    doubted_until: Option<Instant>,
 }
 
 impl Rooms {
@@ -259,8 +271,21 @@ impl Rooms {
             return Vec::new();
         }
         let now = self.now();
-        let mut departures = std::mem::take(&mut *self.owed());
-        self.lock().retain(|encounter, live| {
+        let owed = std::mem::take(&mut *self.owed());
+        let mut rooms = self.lock();
+        let (mut departures, mut doubted) = (Vec::new(), Vec::new());
+        for one in owed {
+            let Departure { encounter, sid, .. } = one.departure;
+            match one.doubted_until {
+                Some(until) if until > now => doubted.push(one),
+                // They have come; or the room is another node's, which has the seat with it.
+                Some(_) if !self.nodes.holds(encounter) => {}
+                Some(_) if rooms.get(&encounter).is_some_and(|live| live.room.knows(sid)) => {}
+                _ => departures.push(one.departure),
+            }
+        }
+        self.owed().append(&mut doubted);
+        rooms.retain(|encounter, live| {
             departures.extend(live.carry_out(*encounter, Event::Tick, now));
             live.send_to_check(now);
             !live.is_done(now)
@@ -292,7 +317,7 @@ impl Rooms {
     /// Drops rooms that another node has by now, and what is still to be written down about them:
     /// they may be sat in there.
     pub fn lose(&self, is_lost: impl Fn(&EncounterId) -> bool) {
-        self.owed().retain(|departure| !is_lost(&departure.encounter));
+        self.owed().retain(|one| !is_lost(&one.departure.encounter));
         self.retain(|encounter| !is_lost(encounter));
     }
 
@@ -340,7 +365,7 @@ impl Rooms {
         waited.map(|(encounter, _)| *encounter).collect()
     }
 
-    fn owed(&self) -> MutexGuard<'_, Vec<Departure>> {
+    fn owed(&self) -> MutexGuard<'_, Vec<Owed>> {
         self.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -401,7 +426,9 @@ impl Live {
     }
 }
 
-/// Writes down who has left. What the database cannot take now is tried again with every tick.
+/// Writes down who has left. What the database cannot take now is tried again with every tick; a seat
+/// that was taken again meanwhile is left to whoever comes for it, and given up when nobody does: the
+/// process that took it may not have got as far as the room.
 pub async fn remember(app: &Arc<App>, departures: Vec<Departure>) {
     let tenure = app.rooms.nodes.tenure();
     // Whoever has lost its rooms writes nothing down about them: they may be sat in elsewhere.
@@ -409,13 +436,20 @@ pub async fn remember(app: &Arc<App>, departures: Vec<Departure>) {
         return;
     }
     for departure in departures {
-        let Err(error) = as_system(app, move |tx| seat::give_up(tx, departure)).await else {
-            continue;
+        let error = match as_system(app, move |tx| seat::give_up(tx, departure)).await {
+            Ok(None) => continue,
+            Ok(Some(epoch)) => {
+                let until = app.rooms.now().plus(TimeDelta::seconds(DOUBT_SECS));
+                let departure = Departure { epoch, ..departure };
+                app.rooms.owed().push(Owed { departure, doubted_until: Some(until) });
+                continue;
+            }
+            Err(error) => error,
         };
         let code = error.problem().code;
         tracing::error!(encounter.id = %departure.encounter, code, "a departure was not written down");
         if error.is(&problem::OVERLOADED) && !tenure.is_over() {
-            app.rooms.owed().push(departure);
+            app.rooms.owed().push(Owed { departure, doubted_until: None });
         }
     }
 }

@@ -225,8 +225,8 @@ pub fn look(
 }
 
 /// Gives a seat up: whoever sat there has left, or their line did not come back. A seat that was
-/// taken anew meanwhile is not theirs to give.
-pub fn give_up(tx: &mut Tx, departure: Departure) -> Result<(), Error> {
+/// taken anew meanwhile is not theirs to give: then it answers with its epoch.
+pub fn give_up(tx: &mut Tx, departure: Departure) -> Result<Option<i32>, Error> {
     let Departure { encounter, participant, sid, epoch, why } = departure;
     let row = lock_row(tx, encounter)?;
     tx.allow(Action::JoinEncounter, &facts(&row))?;
@@ -238,7 +238,16 @@ pub fn give_up(tx: &mut Tx, departure: Departure) -> Result<(), Error> {
     )
     .set(rtc_sessions::ended_at.eq(Some(tx.now)))
     .execute(tx.conn)?;
-    if ended == 0 { Ok(()) } else { presence::leave(tx, encounter, participant, why) }
+    if ended > 0 {
+        presence::leave(tx, encounter, participant, why)?;
+        return Ok(None);
+    }
+    Ok(rtc_sessions::table
+        .find(column::Uuid(sid))
+        .filter(rtc_sessions::ended_at.is_null())
+        .select(rtc_sessions::epoch)
+        .get_result(tx.conn)
+        .optional()?)
 }
 
 /// Every seat that was taken when the process stopped, or those of some visits.

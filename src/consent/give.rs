@@ -200,6 +200,7 @@ pub fn withdraw(tx: &mut Tx, id: ConsentId) -> Result<Consent, Error> {
     if row.person_id != Some(me) && row.person_id != patients {
         return Err(Error::from(&problem::FORBIDDEN));
     }
+    standing::withdraw_alone(tx, row.patient_id)?;
     if let Some(visit) = row.encounter_id {
         lock_row(tx, visit)?;
     }

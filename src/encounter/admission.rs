@@ -161,20 +161,21 @@ pub struct Decide {
     pub participant: ParticipantId,
 }
 
-/// Lets somebody in who waits; they stay let in when their line breaks. 409 `consent_missing` for a
-/// trainee whom the patient has not agreed to.
+/// Lets somebody in who waits; they stay let in when their line breaks. 409 `consent_missing` for
+/// somebody whom the patient has not agreed to.
 pub fn admit(
     tx: &mut Tx,
     id: EncounterId,
     participant: ParticipantId,
 ) -> Result<Participant, Error> {
+    standing::wait_for_a_withdrawal(tx, id)?;
     let (row, guest) = somebody(tx, id, participant)?;
     match guest.state {
         ParticipantState::Admitted => return Ok(guest.into()),
         ParticipantState::Waiting => {}
         _ => return Err(Error::from(&problem::BAD_STATE)),
     }
-    standing::check(tx, &row, guest.role)?;
+    standing::check(tx, &row, (guest.role, guest.brought))?;
     set(tx, participant, ParticipantState::Admitted, Some(tx.now))?;
     presence::settle(tx, &row)?;
     party::tell_decision(tx, id, participant, Admission::Admitted)?;

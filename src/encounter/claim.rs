@@ -154,7 +154,7 @@ fn why_not(tx: &mut Tx, me: &PractitionerRow, id: EncounterId) -> Result<Error, 
 /// Takes one visit, whole or not at all.
 fn take(tx: &mut Tx, to: &Taker, unseen: &Unseen) -> Result<Encounter, Error> {
     tx.attempt(|tx| {
-        handover::meet_wish(tx, unseen.appointment)?;
+        handover::make_ready(tx, unseen.appointment, to.me.id)?;
         let row = lock_row(tx, unseen.encounter.id)?;
         let people = participants(tx, row.id)?;
         let waits = row.status == EncounterStatus::Arrived && who_waits(&people).is_some();
@@ -188,18 +188,12 @@ fn change_hands(tx: &mut Tx, row: &EncounterRow, to: &Taker) -> Result<(), Error
         ))
         .execute(tx.conn)?;
     let people = participants(tx, row.id)?;
-    let leaves = |one: &&ParticipantRow| {
-        one.role == ParticipantRole::Practitioner
-            && one.account_id != to.account
-            && one.state != ParticipantState::Removed
+    let is_former = |one: &ParticipantRow| {
+        one.role == ParticipantRole::Practitioner && one.account_id != to.account
     };
-    for former in people.iter().filter(leaves) {
-        let beside = people
-            .iter()
-            .filter(|one| one.sits_with == Some(former.id) && one.account_id != to.account);
-        for one in std::iter::once(former).chain(beside) {
-            guest::send_out(tx, row.id, one)?;
-        }
+    let gone = party::with_those_beside(&people, is_former).into_iter();
+    for one in gone.filter(|one| one.account_id != to.account) {
+        guest::send_out(tx, row.id, one)?;
     }
     arrange::bring_all_back(tx, row.id)?;
     let people = participants(tx, row.id)?;

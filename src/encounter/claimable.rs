@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::table::Action;
-use crate::appointment::handover::{self, from_now};
+use crate::appointment::handover::{self, Commitments, from_now};
 use crate::appointment::{AppointmentId, Priority};
 use crate::base::column::{Instant, text_enum};
 use crate::base::db::among;
@@ -21,16 +21,16 @@ use crate::base::schema::{
 use crate::base::tx::Tx;
 use crate::call::record;
 use crate::encounter::delay;
-use crate::encounter::door::door;
+use crate::encounter::door::{Closed, Door, Times, door};
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
 use crate::encounter::notice::Promises;
 use crate::encounter::party::comes_as_patient;
-use crate::encounter::queue::Queue;
+use crate::encounter::queue::patients_here;
 use crate::encounter::show::Reference;
 use crate::encounter::{
     EncounterId, PARTICIPANT, ParticipantRole, ParticipantRow, ParticipantState,
 };
-use crate::organization::ServiceId;
+use crate::organization::{OrganizationId, ServiceId};
 use crate::practitioner::{self, PractitionerId, PractitionerRow};
 use crate::schedule::wall_clock::Span;
 use crate::schedule::{absence, rules};
@@ -113,77 +113,62 @@ pub fn list(tx: &mut Tx, practitioner: PractitionerId) -> Result<Claimable, Erro
     find(tx, &row)
 }
 
-/// The same for a deed that has decided on access itself. Index: appointments_by_organization.
+/// The same for a deed that has decided on access itself.
 pub(super) fn find(tx: &mut Tx, me: &PractitionerRow) -> Result<Claimable, Error> {
-    let free = is_free(tx, me.id)?;
+    let free = engaged(tx, vec![me.id])?.is_empty();
     let services = practitioner::services_of(tx, me.id)?;
-    let earliest = tx.now.minus(TimeDelta::hours(WAIT_HOURS_MAX));
-    let rows: Vec<Row> = encounters::table
-        .inner_join(
-            appointments::table
-                .inner_join(practitioners::table)
-                .inner_join(healthcare_services::table),
-        )
-        .filter(appointments::organization_id.eq(me.organization_id))
-        .filter(appointments::starts_at.gt(earliest))
-        // Before their time nobody waits in vain.
-        .filter(appointments::starts_at.le(tx.now))
-        .filter(appointments::status.eq(AppointmentStatus::Arrived))
-        .filter(appointments::practitioner_id.ne(me.id))
-        .filter(among(appointments::service_id, services))
-        .filter(encounters::status.eq(EncounterStatus::Arrived))
-        .order((appointments::starts_at, appointments::id))
-        .limit(VISITS_MAX)
-        .select((
-            (encounters::id, appointments::id, appointments::priority),
-            (appointments::starts_at, appointments::ends_at, appointments::busy_to),
-            (healthcare_services::id, healthcare_services::name_en, healthcare_services::name_ru),
-            (practitioners::id, practitioners::name),
-        ))
-        .load(tx.conn)?;
-    let visits: Vec<EncounterId> = rows.iter().map(|((id, ..), ..)| *id).collect();
-    if visits.is_empty() {
+    // Before their time nobody waits in vain.
+    let all = waiting(tx, vec![me.organization_id], tx.now, Some(services))?;
+    let in_vain = all.into_iter().filter(|one| one.practitioner.id != me.id);
+    let in_vain: Vec<(Waits, Because)> =
+        in_vain.filter_map(|one| one.because.map(|because| (one, because))).collect();
+    if in_vain.is_empty() {
         return Ok(Claimable { free, items: Vec::new() });
     }
-    let people: Vec<ParticipantRow> = encounter_participants::table
-        .filter(among(encounter_participants::encounter_id, visits.clone()))
-        .select(PARTICIPANT)
-        .load(tx.conn)?;
-    let promises = Promises::of(tx, &visits)?;
-    let busy = Busy::of(tx, rows.iter().map(|(.., practitioner)| practitioner.0).collect())?;
-    let silent = record::show::silent(tx, &visits)?;
     let commitments = handover::commitments(tx, me.id)?;
-    let mut items = Vec::new();
-    for ((id, appointment, priority), times, service, practitioner) in rows {
-        let state = (AppointmentStatus::Arrived, EncounterStatus::Arrived);
-        let planned = promises.times(id, (times.0, times.1));
-        let is_open = door(state, planned, tx.now, &tx.config.visit).can_join;
-        let people: Vec<ParticipantRow> =
-            people.iter().filter(|one| one.encounter_id == id).cloned().collect();
-        let Some(patient) = who_waits(&people).filter(|_| is_open) else { continue };
-        let past = tx.now.since(times.0);
-        // Whoever has just taken somebody is on the way to them, whatever was said of them before.
-        let is_fresh = past < TimeDelta::minutes(ON_THE_WAY_MINUTES);
-        if is_fresh && handover::last_handover(tx, appointment)?.is_some() {
-            continue;
-        }
-        let Some(because) = busy.because(practitioner.0, &people, past) else { continue };
-        items.push(Unseen {
-            encounter: Reference { id },
-            start: times.0,
-            minutes: times.1.since(times.0).num_minutes(),
-            since: patient.waiting_since.unwrap_or(times.0),
-            service: Named { id: service.0, name: tx.language.choose(service.1, service.2) },
-            practitioner: Named { id: practitioner.0, name: practitioner.1 },
-            because,
-            priority,
-            silent: silent.contains(&patient.id),
-            fits: free && commitments.leave_room(from_now(times, tx.now), priority),
-            appointment,
-        });
-    }
+    let unseen = |(one, because): (Waits, Because)| Unseen {
+        fits: free && one.fits_into(&commitments, tx.now),
+        encounter: Reference { id: one.encounter },
+        start: one.times.0,
+        minutes: one.minutes(),
+        since: one.since,
+        service: one.service,
+        practitioner: one.practitioner,
+        because,
+        priority: one.priority,
+        silent: one.silent,
+        appointment: one.appointment,
+    };
+    let mut items: Vec<Unseen> = in_vain.into_iter().map(unseen).collect();
     items.sort_by_key(Unseen::turn);
     Ok(Claimable { free, items })
+}
+
+/// A patient who is there, and whom nobody has let in.
+pub(super) struct Waits {
+    pub(super) encounter: EncounterId,
+    pub(super) appointment: AppointmentId,
+    pub(super) priority: Priority,
+    /// When it begins and ends, and until when the practitioner is kept free.
+    pub(super) times: (Instant, Instant, Instant),
+    pub(super) since: Instant,
+    pub(super) service: Named<ServiceId>,
+    pub(super) practitioner: Named<PractitionerId>,
+    /// Why their own practitioner does not see them; `None` when they do, or may be on the way.
+    pub(super) because: Option<Because>,
+    pub(super) silent: bool,
+}
+
+impl Waits {
+    /// How long the visit is planned to last.
+    pub(super) fn minutes(&self) -> i64 {
+        self.times.1.since(self.times.0).num_minutes()
+    }
+
+    /// Whether it could begin now beside what else is to be done.
+    pub(super) fn fits_into(&self, commitments: &Commitments, now: Instant) -> bool {
+        commitments.leave_room(from_now(self.times, now), self.priority)
+    }
 }
 
 type Row = (
@@ -193,12 +178,154 @@ type Row = (
     (PractitionerId, String),
 );
 
-/// Whether a practitioner is with nobody, and nobody of their own waits for them past the planned
-/// time. Makes no access decision.
-pub(super) fn is_free(tx: &mut Tx, practitioner: PractitionerId) -> Result<bool, Error> {
-    let Some(queue) = Queue::of(tx, practitioner, tx.now)? else { return Ok(true) };
-    let waits = queue.to_come().any(|visit| visit.start() <= tx.now && visit.is_here());
-    Ok(!waits && !queue.is_running())
+/// Who waits at some clinics for a visit that is to begin until then, for one of these services, or
+/// for any; the first planned first. Makes no access decision. Index: appointments_by_organization.
+pub(super) fn waiting(
+    tx: &mut Tx,
+    clinics: Vec<OrganizationId>,
+    until: Instant,
+    services: Option<Vec<ServiceId>>,
+) -> Result<Vec<Waits>, Error> {
+    let earliest = tx.now.minus(TimeDelta::hours(WAIT_HOURS_MAX));
+    let mut query = encounters::table
+        .inner_join(
+            appointments::table
+                .inner_join(practitioners::table)
+                .inner_join(healthcare_services::table),
+        )
+        .filter(among(appointments::organization_id, clinics))
+        .filter(appointments::starts_at.gt(earliest))
+        .filter(appointments::starts_at.le(until))
+        .filter(appointments::status.eq(AppointmentStatus::Arrived))
+        .filter(encounters::status.eq(EncounterStatus::Arrived))
+        .order((appointments::starts_at, appointments::id))
+        .limit(VISITS_MAX)
+        .select((
+            (encounters::id, appointments::id, appointments::priority),
+            (appointments::starts_at, appointments::ends_at, appointments::busy_to),
+            (healthcare_services::id, healthcare_services::name_en, healthcare_services::name_ru),
+            (practitioners::id, practitioners::name),
+        ))
+        .into_boxed();
+    if let Some(services) = services {
+        query = query.filter(among(appointments::service_id, services));
+    }
+    let rows: Vec<Row> = query.load(tx.conn)?;
+    let visits: Vec<EncounterId> = rows.iter().map(|((id, ..), ..)| *id).collect();
+    if visits.is_empty() {
+        return Ok(Vec::new());
+    }
+    let people: Vec<ParticipantRow> = encounter_participants::table
+        .filter(among(encounter_participants::encounter_id, visits.clone()))
+        .select(PARTICIPANT)
+        .load(tx.conn)?;
+    let promises = Promises::of(tx, &visits)?;
+    let busy = Busy::of(tx, rows.iter().map(|(.., practitioner)| practitioner.0).collect())?;
+    let silent = record::show::silent(tx, &visits)?;
+    let mut found = Vec::new();
+    for ((encounter, appointment, priority), times, service, practitioner) in rows {
+        let state = (AppointmentStatus::Arrived, EncounterStatus::Arrived);
+        let planned = promises.times(encounter, (times.0, times.1));
+        let is_open = door(state, planned, tx.now, &tx.config.visit).can_join;
+        let people: Vec<ParticipantRow> =
+            people.iter().filter(|one| one.encounter_id == encounter).cloned().collect();
+        let Some(patient) = who_waits(&people).filter(|_| is_open) else { continue };
+        let past = tx.now.since(times.0);
+        let in_vain = past >= TimeDelta::zero() && {
+            // Whoever has just taken somebody is on the way to them, whatever was said of them before.
+            let is_fresh = past < TimeDelta::minutes(ON_THE_WAY_MINUTES);
+            !is_fresh || handover::last_handover(tx, appointment)?.is_none()
+        };
+        found.push(Waits {
+            encounter,
+            appointment,
+            priority,
+            times,
+            since: patient.waiting_since.unwrap_or(times.0),
+            service: Named { id: service.0, name: tx.language.choose(service.1, service.2) },
+            because: busy.because(practitioner.0, &people, past).filter(|_| in_vain),
+            practitioner: Named { id: practitioner.0, name: practitioner.1 },
+            silent: silent.contains(&patient.id),
+        });
+    }
+    Ok(found)
+}
+
+/// Who of some practitioners is with somebody, or has somebody of their own who waits past the
+/// planned time. Asks for that alone: it is asked again and again. Makes no access decision.
+/// Index: encounters_waiting.
+pub(super) fn engaged(
+    tx: &mut Tx,
+    practitioners: Vec<PractitionerId>,
+) -> Result<HashSet<PractitionerId>, Error> {
+    let (mut engaged, mut arrived) = (HashSet::new(), Vec::new());
+    let begun =
+        vec![EncounterStatus::Arrived, EncounterStatus::InProgress, EncounterStatus::Onleave];
+    for live in live(tx, practitioners, begun)? {
+        // Whose time has run out keeps nobody, even if nobody has said so.
+        let over = live.door(tx).reason == Some(Closed::Over);
+        match live.status {
+            _ if over => {}
+            EncounterStatus::Arrived if live.times.start > tx.now => {}
+            EncounterStatus::Arrived => arrived.push((live.practitioner, live.encounter)),
+            _ => drop(engaged.insert(live.practitioner)),
+        }
+    }
+    let visits: Vec<EncounterId> = arrived.iter().map(|(_, visit)| *visit).collect();
+    if visits.is_empty() {
+        return Ok(engaged);
+    }
+    let here = patients_here(tx, &visits)?;
+    let waited_for = arrived.into_iter().filter(|(_, visit)| here.contains(visit));
+    engaged.extend(waited_for.map(|(practitioner, _)| practitioner));
+    Ok(engaged)
+}
+
+/// A visit of today in one of these states.
+struct Live {
+    practitioner: PractitionerId,
+    encounter: EncounterId,
+    status: EncounterStatus,
+    times: Times,
+}
+
+impl Live {
+    fn door(&self, tx: &Tx) -> Door {
+        let state = (AppointmentStatus::Arrived, self.status);
+        door(state, self.times, tx.now, &tx.config.visit)
+    }
+}
+
+/// Index: encounters_waiting.
+fn live(
+    tx: &mut Tx,
+    practitioners: Vec<PractitionerId>,
+    states: Vec<EncounterStatus>,
+) -> Result<Vec<Live>, Error> {
+    type Line = (PractitionerId, EncounterId, EncounterStatus, Instant, Instant);
+    let earliest = tx.now.minus(TimeDelta::hours(WAIT_HOURS_MAX));
+    let lines: Vec<Line> = encounters::table
+        .inner_join(appointments::table)
+        .filter(among(encounters::practitioner_id, practitioners))
+        .filter(among(encounters::status, states))
+        .filter(encounters::starts_at.gt(earliest))
+        .select((
+            encounters::practitioner_id,
+            encounters::id,
+            encounters::status,
+            appointments::starts_at,
+            appointments::ends_at,
+        ))
+        .load(tx.conn)?;
+    let ids: Vec<EncounterId> = lines.iter().map(|(_, id, ..)| *id).collect();
+    let promises = Promises::of(tx, &ids)?;
+    let live = |(practitioner, encounter, status, start, end)| Live {
+        practitioner,
+        encounter,
+        status,
+        times: promises.times(encounter, (start, end)),
+    };
+    Ok(lines.into_iter().map(live).collect())
 }
 
 /// Whose coming is the patient's, if they wait and nobody has let them in.
@@ -220,36 +347,17 @@ struct Busy {
 }
 
 impl Busy {
-    /// Indexes: encounters_waiting, absences_by_practitioner.
+    /// Index: absences_by_practitioner.
     fn of(tx: &mut Tx, mut practitioners: Vec<PractitionerId>) -> Result<Self, Error> {
         practitioners.sort_unstable();
         practitioners.dedup();
         let running = vec![EncounterStatus::InProgress, EncounterStatus::Onleave];
-        let earliest = tx.now.minus(TimeDelta::hours(WAIT_HOURS_MAX));
-        type Running = (EncounterId, PractitionerId, EncounterStatus, Instant, Instant);
-        let running: Vec<Running> = encounters::table
-            .inner_join(appointments::table)
-            .filter(among(encounters::practitioner_id, practitioners.clone()))
-            .filter(among(encounters::status, running))
-            .filter(encounters::starts_at.gt(earliest))
-            .select((
-                encounters::id,
-                encounters::practitioner_id,
-                encounters::status,
-                appointments::starts_at,
-                appointments::ends_at,
-            ))
-            .load(tx.conn)?;
-        let ids: Vec<EncounterId> = running.iter().map(|(id, ..)| *id).collect();
-        let promises = Promises::of(tx, &ids)?;
         let (mut in_progress, mut interrupted) = (HashSet::new(), HashSet::new());
-        for (id, practitioner, status, starts_at, ends_at) in running {
-            let state = (AppointmentStatus::Arrived, status);
-            let times = promises.times(id, (starts_at, ends_at));
-            if status == EncounterStatus::InProgress {
-                in_progress.insert(practitioner);
-            } else if door(state, times, tx.now, &tx.config.visit).can_join {
-                interrupted.insert(practitioner);
+        for live in live(tx, practitioners.clone(), running)? {
+            if live.status == EncounterStatus::InProgress {
+                in_progress.insert(live.practitioner);
+            } else if live.door(tx).can_join {
+                interrupted.insert(live.practitioner);
             }
         }
         let moment = Span { start: tx.now, end: tx.now.plus(TimeDelta::microseconds(1)) };

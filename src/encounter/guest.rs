@@ -143,6 +143,7 @@ pub fn is_guest(role: ParticipantRole) -> bool {
 /// practitioner do not fit, `unknown_reference` where somebody named is not there; 429 after too
 /// many in a day.
 pub fn invite(tx: &mut Tx, id: EncounterId, wanted: &Invite) -> Result<Participant, Error> {
+    standing::wait_for_a_withdrawal(tx, id)?;
     // Locked first: whose visit it is may change at this moment.
     let row = lock_row(tx, id)?;
     let action = inviting(wanted.role.role(), wanted.practitioner.is_some());
@@ -156,14 +157,16 @@ pub fn invite(tx: &mut Tx, id: EncounterId, wanted: &Invite) -> Result<Participa
         return Err(Error::from(&problem::ALREADY_EXISTS));
     }
     check_place(&people, wanted.sits_with)?;
+    let by = tx.person()?.account;
+    let brought = patient::find_row(tx, row.patient_id)?.account_id == Some(by);
     // Who sits at another's device is let in with them.
     if wanted.sits_with.is_some() {
-        standing::check(tx, &row, wanted.role.role())?;
+        standing::check(tx, &row, (wanted.role.role(), brought))?;
     }
-    let by = tx.person()?.account;
     limit::take(tx, &OF_VISIT, &id.to_string())?;
     limit::take(tx, &BY_PERSON, &by.to_string())?;
-    let guest = NewGuest { account, role: wanted.role.role(), name, sits_with: wanted.sits_with };
+    let (role, sits_with) = (wanted.role.role(), wanted.sits_with);
+    let guest = NewGuest { account, role, name, sits_with, brought };
     let participant = put(tx, id, known.map(|known| known.id), guest)?;
     let visit = show(tx, id)?;
     // The invitation stands also where the telephone has heard enough today.
@@ -262,12 +265,12 @@ fn expect_principals(tx: &mut Tx, row: &EncounterRow) -> Result<(), Error> {
     let known = |account| people.iter().find(|one| one.account_id == account).map(|one| one.id);
     if let (Some(account), false) = (patient.account_id, has(ParticipantRole::Patient)) {
         let (role, name) = (ParticipantRole::Patient, patient.name);
-        put(tx, row.id, None, NewGuest { account, role, name, sits_with: None })?;
+        put(tx, row.id, None, NewGuest::principal(account, role, name))?;
     }
     if let (Some(account), false) = (doctor, has(ParticipantRole::Practitioner)) {
         let name = account::contact(tx, account)?.name;
         let role = ParticipantRole::Practitioner;
-        put(tx, row.id, known(account), NewGuest { account, role, name, sits_with: None })?;
+        put(tx, row.id, known(account), NewGuest::principal(account, role, name))?;
     }
     Ok(())
 }
@@ -293,11 +296,8 @@ fn check_place(people: &[ParticipantRow], beside: Option<ParticipantId>) -> Resu
 /// else.
 pub(super) fn forget_former(tx: &mut Tx, encounter: EncounterId) -> Result<(), Error> {
     let people = participants(tx, encounter)?;
-    let is_former = |one: &&ParticipantRow| one.role == ParticipantRole::Practitioner;
-    let former: Vec<ParticipantId> = people.iter().filter(is_former).map(|one| one.id).collect();
-    let gone = party::standing(&people)
-        .filter(|one| is_former(one) || one.sits_with.is_some_and(|host| former.contains(&host)));
-    for one in gone {
+    let is_former = |one: &ParticipantRow| one.role == ParticipantRole::Practitioner;
+    for one in party::with_those_beside(&people, is_former) {
         send_out(tx, encounter, one)?;
     }
     Ok(())
@@ -310,7 +310,7 @@ pub(super) fn expect_practitioner(
     (account, name): (AccountId, String),
 ) -> Result<(), Error> {
     let role = ParticipantRole::Practitioner;
-    put(tx, encounter, None, NewGuest { account, role, name, sits_with: None }).map(drop)
+    put(tx, encounter, None, NewGuest::principal(account, role, name)).map(drop)
 }
 
 struct NewGuest {
@@ -318,6 +318,15 @@ struct NewGuest {
     role: ParticipantRole,
     name: String,
     sits_with: Option<ParticipantId>,
+    /// By the patient.
+    brought: bool,
+}
+
+impl NewGuest {
+    /// Somebody whose visit it is.
+    fn principal(account: AccountId, role: ParticipantRole, name: String) -> Self {
+        Self { account, role, name, sits_with: None, brought: false }
+    }
 }
 
 /// Writes somebody down who is asked to come, for the first time or again.
@@ -333,6 +342,7 @@ fn put(
         encounter_participants::state.eq(ParticipantState::Invited),
         encounter_participants::sits_with_id.eq(new.sits_with),
         encounter_participants::aside.eq(false),
+        encounter_participants::brought.eq(new.brought),
         encounter_participants::updated_at.eq(tx.now),
     );
     if let Some(id) = known {
@@ -403,19 +413,20 @@ pub fn remove(
     Ok(find_participant(tx, id, participant)?.into())
 }
 
-/// Sends out whoever is in a visit as one of these, unless the patient agrees to it in another way.
+/// Sends out whoever may be in a visit only with this consent, unless the patient agrees in another
+/// way.
 /// The caller has made the access decision.
 pub(crate) fn send_out_all(
     tx: &mut Tx,
     id: EncounterId,
-    roles: &[ParticipantRole],
-    unless: ConsentKind,
+    without: ConsentKind,
 ) -> Result<(), Error> {
     let row = lock_row(tx, id)?;
-    if presence::is_over(row.status) || standing::stands(tx, &row, unless)? {
+    if presence::is_over(row.status) || standing::stands(tx, &row, without)? {
         return Ok(());
     }
-    send_out_with(tx, &row, |one| roles.contains(&one.role))
+    let needs_it = |one: &ParticipantRow| standing::needed(one.role, one.brought) == Some(without);
+    send_out_with(tx, &row, needs_it)
 }
 
 /// Sends some out, and with them whoever sits at their device.
@@ -425,11 +436,7 @@ fn send_out_with(
     goes: impl Fn(&ParticipantRow) -> bool,
 ) -> Result<(), Error> {
     let people = participants(tx, row.id)?;
-    let hosts: Vec<ParticipantId> =
-        people.iter().filter(|one| goes(one)).map(|one| one.id).collect();
-    let gone = party::standing(&people)
-        .filter(|one| goes(one) || one.sits_with.is_some_and(|host| hosts.contains(&host)));
-    for one in gone {
+    for one in party::with_those_beside(&people, goes) {
         send_out(tx, row.id, one)?;
     }
     presence::settle(tx, row)?;

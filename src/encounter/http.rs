@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, post};
 
-use crate::base::body::{Body, Empty, Path};
+use crate::base::body::{Body, Empty, Path, Query};
 use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
 use crate::base::page::Page;
@@ -16,6 +16,7 @@ use crate::encounter::delay::{Declaration, DeclareDelay, Delay};
 use crate::encounter::finish::{Convert, Finish};
 use crate::encounter::guest::Invite;
 use crate::encounter::invitation::Invitation;
+use crate::encounter::office::{self, OfClinic, WaitingThere};
 use crate::encounter::queue::Waiting;
 use crate::encounter::show::{CallStay, Encounter, Participant, WaitingPatient};
 use crate::encounter::{
@@ -361,6 +362,17 @@ pub async fn declare_delay(
 pub async fn find_claimable(ctx: Ctx, id: Path<PractitionerId>) -> Result<HttpResponse, Error> {
     let waits = ctx.read(move |tx| claimable::list(tx, id.0)).await?;
     ctx::unless_known(ctx.request(), &waits)
+}
+
+/// Who waits at a clinic, for whom, and who could see them instead.
+#[utoipa::path(
+    tag = "encounters", operation_id = "list_unseen", params(OfClinic),
+    responses((status = 200, body = Page<WaitingThere>))
+)]
+#[get("/v1/unseen")]
+pub async fn list_unseen(ctx: Ctx, of: Query<OfClinic>) -> Result<HttpResponse, Error> {
+    let page = ctx.read(move |tx| office::list(tx, &of.0)).await?;
+    Ok(page.answer(ctx.request()))
 }
 
 /// Takes a patient over who waits for a colleague.

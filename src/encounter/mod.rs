@@ -13,6 +13,7 @@ pub mod interruption;
 pub mod invitation;
 pub mod lifecycle;
 pub mod notice;
+pub mod office;
 pub mod party;
 pub mod presence;
 pub mod queue;
@@ -163,6 +164,8 @@ pub struct ParticipantRow {
     pub sits_with: Option<ParticipantId>,
     /// In the side room.
     pub aside: bool,
+    /// The patient has asked them to come.
+    pub brought: bool,
 }
 
 type EncounterColumns = (
@@ -198,6 +201,7 @@ type ParticipantColumns = (
     encounter_participants::admitted_at,
     encounter_participants::sits_with_id,
     encounter_participants::aside,
+    encounter_participants::brought,
 );
 const PARTICIPANT: ParticipantColumns = (
     encounter_participants::id,
@@ -210,6 +214,7 @@ const PARTICIPANT: ParticipantColumns = (
     encounter_participants::admitted_at,
     encounter_participants::sits_with_id,
     encounter_participants::aside,
+    encounter_participants::brought,
 );
 
 /// What the access decision must know of a visit.

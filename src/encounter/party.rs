@@ -130,6 +130,17 @@ pub(super) fn standing(people: &[ParticipantRow]) -> impl Iterator<Item = &Parti
     people.iter().filter(|one| one.state != ParticipantState::Removed)
 }
 
+/// Some of those who are still asked to come, and with them whoever sits at their device.
+pub(super) fn with_those_beside(
+    people: &[ParticipantRow],
+    goes: impl Fn(&ParticipantRow) -> bool,
+) -> Vec<&ParticipantRow> {
+    let hosts: Vec<ParticipantId> =
+        people.iter().filter(|one| goes(one)).map(|one| one.id).collect();
+    let is_beside = |one: &ParticipantRow| one.sits_with.is_some_and(|host| hosts.contains(&host));
+    standing(people).filter(|one| goes(one) || is_beside(one)).collect()
+}
+
 fn companion(row: &ParticipantRow) -> Companion {
     Companion { id: row.id, role: row.role, sits_with: row.sits_with, aside: row.aside }
 }

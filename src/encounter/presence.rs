@@ -58,8 +58,8 @@ pub fn enter(
     let was_here = matches!(found.state, ParticipantState::Waiting | ParticipantState::Admitted);
     if !was_here {
         let practitioner = found.role == ParticipantRole::Practitioner;
-        // A trainee stays let in only as long as the patient agrees.
-        let is_welcome = standing::check(tx, &row, found.role).is_ok();
+        // Whom the patient must agree to stays let in only as long as they do.
+        let is_welcome = standing::missing(tx, &row, (found.role, found.brought))?.is_none();
         let (state, admitted_at, since) = match found.admitted_at.filter(|_| is_welcome) {
             Some(at) => (ParticipantState::Admitted, Some(at), None),
             None if practitioner => (ParticipantState::Admitted, Some(tx.now), None),

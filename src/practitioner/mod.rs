@@ -383,6 +383,18 @@ pub fn colleague(
         .optional()?)
 }
 
+/// Those of some practitioners who have an account; the caller has made the access decision.
+pub(crate) fn who_can_sign_in(
+    tx: &mut Tx,
+    people: Vec<PractitionerId>,
+) -> Result<Vec<PractitionerId>, Error> {
+    Ok(practitioners::table
+        .filter(among(practitioners::id, people))
+        .filter(practitioners::account_id.is_not_null())
+        .select(practitioners::id)
+        .load(tx.conn)?)
+}
+
 /// How a message reaches a practitioner.
 #[derive(Debug, Clone)]
 pub struct Reach {

@@ -141,9 +141,10 @@ fn ring_time(tx: &Tx) -> TimeDelta {
     TimeDelta::seconds(i64::from(tx.config.visit.ring_secs))
 }
 
-/// Rings somebody who is not in the room. Who is being rung already is not rung twice. 409
-/// `bad_state` for whoever is in the room or was sent out of it, and for the practitioner; 409 `nobody_to_ring` for a
-/// patient who cannot sign in; 409 `too_early` and 410 `visit_over` while the door is shut.
+/// Rings somebody who does not come, or is let in and does not look: their page lies in the
+/// background, or their line is silent. Who is being rung already is not rung twice. 409 `bad_state`
+/// for whoever was sent out, and for the practitioner; 409 `nobody_to_ring` for a patient who cannot
+/// sign in; 409 `too_early` and 410 `visit_over` while the door is shut.
 pub fn ring(tx: &mut Tx, id: EncounterId, whom: RingSomebody) -> Result<Ring, Error> {
     let row = lock_row(tx, id)?;
     tx.allow(Action::Ring, &facts(&row))?;
@@ -152,9 +153,8 @@ pub fn ring(tx: &mut Tx, id: EncounterId, whom: RingSomebody) -> Result<Ring, Er
         Some(participant) => find_participant(tx, id, participant)?,
         None => patient_of(tx, &row)?,
     };
-    let is_elsewhere =
-        matches!(somebody.state, ParticipantState::Admitted | ParticipantState::Removed);
-    if is_elsewhere || somebody.role == ParticipantRole::Practitioner {
+    let is_gone = somebody.state == ParticipantState::Removed;
+    if is_gone || somebody.role == ParticipantRole::Practitioner {
         return Err(Error::from(&problem::BAD_STATE));
     }
     if let Some(ringing) = newest_of(tx, somebody.id)?.filter(|it| it.state == RingState::Ringing) {

@@ -10,6 +10,7 @@ use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::schema::rings;
 use crate::base::tx::{Event, Tx};
+use crate::call::record;
 use crate::encounter::guest::is_guest;
 use crate::encounter::lifecycle::EncounterStatus;
 use crate::encounter::{
@@ -38,8 +39,11 @@ pub(crate) fn step(tx: &mut Tx, id: RingId) -> Result<(), Error> {
     let ring = find_row(tx, id)?;
     let Some(due_at) = ring.due_at.filter(|due_at| *due_at <= tx.now) else { return Ok(()) };
     let somebody = find_participant(tx, visit.id, ring.participant_id)?;
-    if somebody.state == ParticipantState::Admitted && visit.status == EncounterStatus::InProgress {
-        // They were let in while it rang: nobody calls somebody who is in the talk.
+    if somebody.state == ParticipantState::Admitted
+        && visit.status == EncounterStatus::InProgress
+        && !record::show::is_missed(tx, visit.id, somebody.id)?
+    {
+        // They are in and look: nobody calls somebody who is in the talk.
         return answered(tx, visit.id, somebody.id);
     }
     // A process that was away for a while does not ring where nobody waits any more.

@@ -2,11 +2,13 @@
 //! off is seen to.
 
 use chrono::TimeDelta;
+use feldsher::call::record::ledger;
 use feldsher::encounter::ParticipantId;
 use feldsher::task::job;
 use serde_json::{Value, json};
 
 use crate::on_both;
+use crate::support::peer::Peer;
 use crate::support::visit::encounter_of;
 use crate::support::world::{self, made};
 use crate::support::{Client, Ending, Engine, Person, World, key};
@@ -216,7 +218,6 @@ on_both! {
         assert_eq!(open.doctor.client.post(&rings, &myself).await.refused(409), "bad_state");
         let whom = json!({"participant": asha});
         open.doctor.client.post(&open.path("admit"), &whom).await.expect(200);
-        assert_eq!(open.doctor.client.post(&rings, &whom).await.refused(409), "bad_state");
         assert_eq!(open.asha.client.post(&rings, &whom).await.refused(403), "forbidden");
         let other = world.stranger.client.post(&rings, &whom).await;
         assert!([401, 404].contains(&other.status.as_u16()), "{}", other.text);
@@ -271,6 +272,40 @@ on_both! {
             passes(world, seconds).await;
         }
         assert_eq!((count(world, "tasks"), texts(world, RUNG)), (0, 0));
+    }
+}
+
+on_both! {
+    async fn who_is_let_in_and_does_not_look_is_rung_until_they_do(world: World) {
+        let open = open(world).await;
+        let (mut asha, _) = Peer::enter(&open.asha.client, &open.visit).await;
+        let (_doctor, _) = Peer::enter(&open.doctor.client, &open.visit).await;
+        let whom = json!({"participant": asha.id});
+        open.doctor.client.post(&open.path("admit"), &whom).await.expect(200);
+        assert_eq!(open.status().await["status"], "in-progress");
+        // Somebody who is there is not texted, whatever was pressed.
+        open.doctor.client.once(&open.path("rings"), &key(), &whom).await.expect(201);
+        passes(world, 45).await;
+        assert_eq!(open.last_ring().await["state"], "answered");
+
+        asha.say("presence", json!({"state": "away"})).await;
+        asha.lives().await;
+        ledger::flush(&world.house.app).await;
+        let ring = open.doctor.client.once(&open.path("rings"), &key(), &whom).await.expect(201);
+        assert_eq!(asha.hear_of("ringing").await["body"]["ring"], ring["id"]);
+        passes(world, 45).await;
+        assert_eq!(open.last_ring().await["attempt"], 2);
+        passes(world, 45).await;
+        world.house.sms_with(ASHA, RUNG).await;
+        let answer = open.path(&format!("rings/{}/answer", ring["id"].as_str().unwrap()));
+        open.asha.client.post(&answer, &json!({})).await.expect(200);
+        asha.say("presence", json!({"state": "ready"})).await;
+        asha.lives().await;
+        ledger::flush(&world.house.app).await;
+        open.doctor.client.once(&open.path("rings"), &key(), &whom).await.expect(201);
+        passes(world, 45).await;
+        assert_eq!(open.last_ring().await["state"], "answered");
+        assert_eq!((count(world, "tasks"), texts(world, RUNG)), (0, 1));
     }
 }
 

@@ -7,20 +7,15 @@ use serde_json::{Value, json};
 
 use crate::on_both;
 use crate::support::peer::{Edge, Peer, kinds};
-use crate::support::visit::encounter_of;
+use crate::support::visit::{asks, begins, books, encounter_of, finishes, monday};
 use crate::support::world;
 use crate::support::{Answer, Client, Engine, Person, World, key};
 use crate::waiting;
 
 const VERA: &str = "+70000000003";
 
-/// A time of Monday, as the village's clock shows it.
-fn monday(clock: &str) -> String {
-    format!("2026-11-23T{clock}:00+07:00")
-}
-
 /// The same as the API writes it.
-fn utc(clock: &str) -> Value {
+pub(crate) fn utc(clock: &str) -> Value {
     let at: feldsher::base::column::Instant = monday(clock).parse().unwrap();
     json!(at)
 }
@@ -31,32 +26,17 @@ async fn doctor(world: &World, name: &str, login: &str, services: &[&str]) -> Pe
     world::practitioner(house, admin, &world.clinic, name, "doctor", login, services).await
 }
 
-async fn deputy(world: &World) -> Person {
+pub(crate) async fn deputy(world: &World) -> Person {
     doctor(world, "Галина Смелова", "smelova", &[&world.service]).await
 }
 
-async fn books(world: &World, who: &Person, clock: &str) -> Value {
-    let wish = world.wish(&monday(clock));
-    who.client.once("/v1/appointments", &key(), &wish).await.expect(201)
-}
-
 /// Lets time pass until a clock shows this, and signs everybody in anew.
-async fn until<const N: usize>(world: &World, clock: &str, who: [&Person; N]) -> [Person; N] {
+pub(crate) async fn until<const N: usize>(
+    world: &World,
+    clock: &str,
+    who: [&Person; N],
+) -> [Person; N] {
     waiting::until(world, &monday(clock), who).await
-}
-
-/// The patient comes, and the doctor lets them in.
-async fn begins(world: &World, doctor: &Person, who: &Person, visit: &Value) {
-    let encounter = encounter_of(visit);
-    let guest = world.enters(who, &encounter).await;
-    world.enters(doctor, &encounter).await;
-    let path = format!("/v1/encounters/{encounter}/admit");
-    doctor.client.post(&path, &json!({"participant": guest})).await.expect(200);
-}
-
-async fn finishes(doctor: &Person, visit: &Value) {
-    let path = format!("/v1/encounters/{}/finish", encounter_of(visit));
-    doctor.client.post(&path, &json!({})).await.expect(200);
 }
 
 /// Who waits for somebody else, as this doctor sees it.
@@ -70,21 +50,17 @@ async fn visits(doctor: &Person) -> Vec<String> {
     items.map(|item| item["encounter"]["id"].as_str().unwrap().to_owned()).collect()
 }
 
-async fn claims(client: &Client, doctor: &Person, body: Value) -> Answer {
+pub(crate) async fn claims(client: &Client, doctor: &Person, body: Value) -> Answer {
     let path = format!("/v1/practitioners/{}/claims", doctor.id);
     client.once(&path, &key(), &body).await
 }
 
-async fn takes(doctor: &Person, visit: &Value) -> Answer {
+pub(crate) async fn takes(doctor: &Person, visit: &Value) -> Answer {
     claims(&doctor.client, doctor, json!({"encounter": encounter_of(visit)})).await
 }
 
 async fn takes_next(doctor: &Person) -> Answer {
     claims(&doctor.client, doctor, json!({})).await
-}
-
-async fn asks(client: &Client, visit: &Value) -> Value {
-    client.get(&format!("/v1/encounters/{}/waiting", encounter_of(visit))).await.expect(200)
 }
 
 fn sdp(whose: &str) -> Value {

@@ -138,3 +138,78 @@ on_both! {
         assert!(!sent.iter().any(|sms| sms.to == INTERPRETER && sms.text.contains("врач ждёт")));
     }
 }
+
+on_both! {
+    async fn whom_the_clinic_asks_comes_in_with_consent_and_whom_the_patient_brings_without(world: World) {
+        let visit = visit(world).await;
+        let (asha, doctor_s) = (&world.asha.client, &world.doctor.client);
+        let advice = json!({"role": "specialist", "practitioner": world.colleague.id});
+        let specialist = invite(doctor_s, &visit, advice).await;
+        let called = invite(doctor_s, &visit, interpreter()).await;
+        open_the_door(world);
+        let (mut doctor, _) = Peer::enter(doctor_s, &visit).await;
+        let (advisor, _) = Peer::enter(&world.colleague.client, &visit).await;
+        let speaking = guest(world, INTERPRETER).await;
+        let (speaks, _) = Peer::enter(&speaking, &visit).await;
+        let admission = at(&visit, "/admit");
+        for one in [&specialist, &called] {
+            doctor.say("admit", json!({"participant": one})).await;
+            assert_eq!(doctor.refused().await, "consent_missing");
+            let refused = doctor_s.once(&admission, &key(), &json!({"participant": one})).await;
+            assert_eq!(refused.refused(409), "consent_missing");
+            assert_eq!(refused.body["consent"], "third_party");
+            assert_eq!(state(doctor_s, &visit, one).await, "waiting");
+        }
+
+        // The doctor writes down what the patient says.
+        let said = json!({"kind": "third_party", "form_version": 1});
+        let agreed = made(doctor_s, &at(&visit, "/consents"), said).await;
+        for one in [&specialist, &called] {
+            post(doctor_s, &admission, json!({"participant": one})).await;
+        }
+        takes_back(world, &agreed).await;
+        for (peer, id) in [(advisor, &specialist), (speaks, &called)] {
+            let mut peer = peer;
+            assert_eq!(peer.hear_out().await.1, Some(4403));
+            assert_eq!(state(doctor_s, &visit, id).await, "removed");
+        }
+
+        // The same interpreter, asked by the patient, is the patient's, as family is: let in, and
+        // not sent out.
+        let olga = invite(asha, &visit, sister()).await;
+        let (_olga, _) = Peer::enter(&guest(world, SISTER).await, &visit).await;
+        assert_eq!(invite(asha, &visit, interpreter()).await, called);
+        let (_speaks, _) = Peer::enter(&speaking, &visit).await;
+        for one in [&olga, &called] {
+            post(doctor_s, &admission, json!({"participant": one})).await;
+        }
+        takes_back(world, &agrees(world, "third_party", &at(&visit, "/consents")).await).await;
+        for one in [&olga, &called] {
+            assert_eq!(state(doctor_s, &visit, one).await, "admitted");
+        }
+    }
+}
+
+on_both! {
+    async fn a_withdrawal_finds_whoever_is_asked_at_the_same_moment(world: World) {
+        let visit = visit(world).await;
+        let (asha, doctor) = (&world.asha.client, &world.doctor.client);
+        let host = invite(asha, &visit, sister()).await;
+        let patients = format!("/v1/patients/{}/consents", world.asha.id);
+        let beside = json!({"role": "specialist", "practitioner": world.colleague.id, "sits_with": host});
+        // One visit sends twelve invitations in a day.
+        for round in 0..11 {
+            let agreed = agrees(world, "third_party", &patients).await;
+            let people = at(&visit, "/participants");
+            let asked = key();
+            let (answer, ()) = tokio::join!(doctor.once(&people, &asked, &beside), takes_back(world, &agreed));
+            let states = world.house.count(
+                "SELECT count(*) AS n FROM encounter_participants WHERE role = 'specialist' AND state <> 'removed'",
+            );
+            assert_eq!(states, 0, "round {round}");
+            if answer.status != 201 {
+                assert_eq!(answer.refused(409), "consent_missing", "round {round}");
+            }
+        }
+    }
+}

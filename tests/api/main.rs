@@ -36,6 +36,7 @@ mod sign_in;
 mod strangers;
 mod taken;
 mod tampering;
+mod unseen;
 mod waiting;
 mod waitlist;
 mod wire;

@@ -209,6 +209,8 @@ on_both! {
 on_both! {
     async fn whoever_is_sent_out_is_gone_at_once_and_comes_back_only_when_asked_again(world: World) {
         let visit = visit(world).await;
+        let agreed = json!({"kind": "third_party", "form_version": 1});
+        made(&world.doctor.client, &at(&visit, "/consents"), agreed).await;
         let id = invite(&world.doctor.client, &visit, interpreter()).await;
         open_the_door(world);
         let interpreting = guest(world, INTERPRETER).await;

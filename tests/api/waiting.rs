@@ -3,23 +3,17 @@
 
 use actix_web::http::Method;
 use chrono::TimeDelta;
-use feldsher::encounter::ParticipantId;
 use serde_json::{Value, json};
 
 use crate::on_both;
 use crate::support::peer::Peer;
-use crate::support::visit::encounter_of;
+use crate::support::visit::{asks, begins, books, books_at, encounter_of, finishes, monday};
 use crate::support::world::{self, PASSWORD};
 use crate::support::{Client, Engine, House, Person, World, key};
 
 const ASHA: &str = "+70000000001";
 const BORIS: &str = "+70000000002";
 const VERA: &str = "+70000000003";
-
-/// A time of Monday, as the village's clock shows it.
-fn monday(clock: &str) -> String {
-    format!("2026-11-23T{clock}:00+07:00")
-}
 
 /// The same as the API writes it.
 fn utc(clock: &str) -> Value {
@@ -30,14 +24,6 @@ fn utc(clock: &str) -> Value {
 async fn vera(world: &World) -> Person {
     let (house, clerk) = (&world.house, &world.registrar.client);
     world::patient(house, clerk, &world.clinic, &world.village, "Вера Третья", VERA).await
-}
-
-async fn books(world: &World, who: &Person, start: &str) -> Value {
-    who.client.once("/v1/appointments", &key(), &world.wish(start)).await.expect(201)
-}
-
-async fn asks(client: &Client, visit: &Value) -> Value {
-    client.get(&format!("/v1/encounters/{}/waiting", encounter_of(visit))).await.expect(200)
 }
 
 /// Position, earliest and latest, as the patient hears them.
@@ -70,21 +56,6 @@ pub(crate) async fn signs_in(world: &World, who: &Person) -> Person {
     let body = json!({"login": who.login, "password": PASSWORD});
     let tokens = world.house.client().post("/v1/auth/password", &body).await.expect(200);
     world::signed_in(&world.house, &tokens, &who.login, who.id.clone())
-}
-
-/// The patient comes, and the doctor lets them in.
-async fn begins(world: &World, doctor: &Person, who: &Person, visit: &Value) -> ParticipantId {
-    let encounter = encounter_of(visit);
-    let guest = world.enters(who, &encounter).await;
-    world.enters(doctor, &encounter).await;
-    let path = format!("/v1/encounters/{encounter}/admit");
-    doctor.client.post(&path, &json!({"participant": guest})).await.expect(200);
-    guest
-}
-
-async fn finishes(doctor: &Person, visit: &Value) {
-    let path = format!("/v1/encounters/{}/finish", encounter_of(visit));
-    doctor.client.post(&path, &json!({})).await.expect(200);
 }
 
 async fn is_late(client: &Client, doctor: &str, body: Value) -> Value {
@@ -152,9 +123,9 @@ on_both! {
 on_both! {
     async fn a_place_and_a_range_while_those_in_front_talk_finish_and_stay_away(world: World) {
         let vera = vera(world).await;
-        let first = books(world, &vera, &monday("09:20")).await;
-        let second = books(world, &world.boris, &monday("09:40")).await;
-        let own = books(world, &world.asha, &monday("10:00")).await;
+        let first = books(world, &vera, "09:20").await;
+        let second = books(world, &world.boris, "09:40").await;
+        let own = books(world, &world.asha, "10:00").await;
         let said = asks(&world.asha.client, &own).await;
         assert_eq!(said["queue"], json!({"position": 3, "earliest": utc("10:00"), "latest": utc("10:00"), "measured": false}));
         assert_eq!((&said["wait_minutes"], &said["poll_after"]), (&json!({"low": 60, "high": 60}), &json!(60)));
@@ -190,7 +161,7 @@ on_both! {
         assert!(asks(&boris.client, &second).await.get("queue").is_none());
 
         // Somebody between them who does not come at all.
-        let later = books(world, &vera, &monday("10:20")).await;
+        let later = books(world, &vera, "10:20").await;
         let [doctor, vera, asha] = until(world, &monday("10:02"), [&doctor, &vera, &asha]).await;
         assert_eq!(place(&vera.client, &later).await, (2, utc("10:20"), utc("10:25")));
         let noshow = format!("/v1/appointments/{}/noshow", own["id"].as_str().unwrap());
@@ -207,7 +178,7 @@ on_both! {
         assert_eq!(world.boris.client.get(&path).await.refused(404), "not_found");
         assert_eq!(world.stranger.client.get(&path).await.refused(404), "not_found");
         assert_eq!(world.house.client().get(&path).await.refused(401), "unauthorized");
-        let before = books(world, &world.boris, &monday("09:20")).await;
+        let before = books(world, &world.boris, "09:20").await;
         let said = world.asha.client.get(&path).await;
         assert_eq!(said.body["queue"]["position"], 2);
         for known in [&before["id"], &before["code"], &before["patient"]["name"], &before["encounter"]["id"]] {
@@ -229,7 +200,7 @@ on_both! {
         assert_eq!(changed["queue"]["position"], 1);
 
         // Tomorrow's visit has no place today.
-        let tomorrow = books(world, &world.boris, "2026-11-24T09:00:00+07:00").await;
+        let tomorrow = books_at(world, &world.boris, "2026-11-24T09:00:00+07:00").await;
         let said = asks(&world.boris.client, &tomorrow).await;
         assert!(said.get("queue").is_none() && said.get("wait_minutes").is_none(), "{said}");
     }
@@ -251,7 +222,7 @@ on_both! {
         let day = [("09:20", 8), ("09:40", 16), ("10:00", 10), ("10:20", 14), ("10:40", 12)];
         let mut visits = Vec::new();
         for (start, minutes) in day {
-            visits.push((books(world, &boris, &monday(start)).await, start, minutes));
+            visits.push((books(world, &boris, start).await, start, minutes));
         }
         for (visit, start, minutes) in visits {
             [doctor, boris] = until(world, &monday(start), [&doctor, &boris]).await;
@@ -262,8 +233,8 @@ on_both! {
         }
         let everybody = [&boris, &world.asha, &vera];
         let [boris, asha, vera] = until(world, "2026-11-24T08:30:00+07:00", everybody).await;
-        let first = books(world, &boris, "2026-11-24T09:00:00+07:00").await;
-        let own = books(world, &asha, "2026-11-24T09:20:00+07:00").await;
+        let first = books_at(world, &boris, "2026-11-24T09:00:00+07:00").await;
+        let own = books_at(world, &asha, "2026-11-24T09:20:00+07:00").await;
         // Another doctor's visit at the same hour is none of it.
         let mut elsewhere = world.wish("2026-11-24T09:00:00+07:00");
         elsewhere["practitioner"] = json!(second.id);
@@ -290,9 +261,9 @@ on_both! {
     async fn being_late_is_told_to_exactly_those_behind_and_once(world: World) {
         let vera = vera(world).await;
         let first = world.booked(&monday("09:20")).await;
-        let second = books(world, &world.boris, &monday("09:40")).await;
+        let second = books(world, &world.boris, "09:40").await;
         // After a gap: what is lost in the morning is caught up by then.
-        let noon = books(world, &vera, &monday("12:00")).await;
+        let noon = books(world, &vera, "12:00").await;
         let (doctor, id) = (&world.doctor.client, world.doctor.id.as_str());
         let path = format!("/v1/practitioners/{id}/delay");
         assert_eq!(doctor.get(&path).await.expect(200), json!({"minutes": 0}));
@@ -381,7 +352,7 @@ on_both! {
 
 on_both! {
     async fn whoever_waits_in_the_room_hears_it_there_and_can_be_moved_from_there(world: World) {
-        let second = books(world, &world.boris, &monday("09:20")).await;
+        let second = books(world, &world.boris, "09:20").await;
         let own = world.booked(&monday("09:40")).await;
         let everybody = [&world.doctor, &world.boris, &world.asha];
         let [doctor, boris, asha] = until(world, &monday("09:26"), everybody).await;
@@ -423,7 +394,7 @@ on_both! {
         let path = format!("/v1/practitioners/{}/schedule", doctor.id);
         let early = json!({"rules": [{"weekday": "tue", "from": "06:00", "to": "12:00"}]});
         doctor.client.edit(Method::PUT, &path, 2, &early).await.expect(200);
-        let own = books(world, &world.asha, "2026-11-24T10:00:00+07:00").await;
+        let own = books_at(world, &world.asha, "2026-11-24T10:00:00+07:00").await;
         let [doctor] = until(world, "2026-11-24T05:00:00+07:00", [doctor]).await;
         let said = is_late(&doctor.client, &doctor.id, json!({"minutes": 60})).await;
         assert_eq!(counts(&said), [&json!(1), &json!(1), &json!(1), &json!(0)]);
@@ -450,9 +421,9 @@ on_both! {
 on_both! {
     async fn a_word_counts_from_now_when_whoever_was_due_has_not_come(world: World) {
         let vera = vera(world).await;
-        books(world, &world.boris, &monday("09:20")).await;
-        let own = books(world, &world.asha, &monday("09:40")).await;
-        books(world, &vera, &monday("10:40")).await;
+        books(world, &world.boris, "09:20").await;
+        let own = books(world, &world.asha, "09:40").await;
+        books(world, &vera, "10:40").await;
         let everybody = [&world.doctor, &world.asha];
         let [doctor, asha] = until(world, &monday("10:05"), everybody).await;
         let said = is_late(&doctor.client, &doctor.id, json!({"minutes": 30})).await;
@@ -513,7 +484,7 @@ on_both! {
         let path = format!("/v1/practitioners/{}/schedule", doctor.id);
         let early = json!({"rules": [{"weekday": "tue", "from": "06:00", "to": "12:00"}]});
         doctor.client.edit(Method::PUT, &path, 2, &early).await.expect(200);
-        books(world, &world.asha, "2026-11-24T07:00:00+07:00").await;
+        books_at(world, &world.asha, "2026-11-24T07:00:00+07:00").await;
         let [doctor] = until(world, "2026-11-24T05:00:00+07:00", [doctor]).await;
         // Texts leave from eight o'clock on.
         for (minutes, by_sms, unreached) in [(90, 1, 0), (60, 0, 1)] {
@@ -528,7 +499,7 @@ on_both! {
 on_both! {
     async fn small_steps_add_up_for_whoever_has_heard_of_none(world: World) {
         world.booked(&monday("09:20")).await;
-        books(world, &world.boris, &monday("10:20")).await;
+        books(world, &world.boris, "10:20").await;
         let (doctor, id) = (&world.doctor.client, world.doctor.id.as_str());
         // Until the last one the gap swallows all but two minutes.
         for (minutes, told) in [(30, 1), (34, 0), (38, 0), (42, 1), (46, 1)] {

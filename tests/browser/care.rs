@@ -102,6 +102,24 @@ async fn they_write(doctor: &Page, page: &Page, office: &Page) {
     office.drawn("office-chat", false).await;
 }
 
+/// Whoever rang answers for the call-back: it stands on their day, and a call in vain comes again.
+async fn the_doctor_has_a_list_of_their_own(doctor: &Page) {
+    let visit = doctor.eval("location.hash").await;
+    doctor.goto_hash("#/").await;
+    doctor.see("#my-tasks .task[data-code='callback'] .take").await;
+    doctor.becomes(Device::Phone).await;
+    doctor.assert_fits().await;
+    doctor.drawn("doctor-tasks", false).await;
+    doctor.becomes(Device::Desk).await;
+    doctor.click("#my-tasks .take").await;
+    doctor.click("#my-tasks .task[data-status='accepted'] .how").await;
+    doctor.click("#my-tasks [data-outcome='not_reached']").await;
+    doctor.see("#my-tasks .task[data-status='in-progress'] .how").await;
+    doctor.see("#tasks-note").await;
+    doctor.goto_hash(&text(&visit)).await;
+    doctor.see("#care-tasks [data-task='callback']").await;
+}
+
 async fn nobody_answers(doctor: &Page, page: &Page, office: &Page) {
     page.click("#leave").await;
     page.see("#visit-left").await;
@@ -113,13 +131,14 @@ async fn nobody_answers(doctor: &Page, page: &Page, office: &Page) {
     page.assert_fits().await;
     page.drawn("ring-callback", false).await;
     doctor.see("#care-tasks [data-task='callback']").await;
+    the_doctor_has_a_list_of_their_own(doctor).await;
     office.see(".task[data-code='callback'] .take").await;
     office.assert_fits().await;
     office.drawn("office-tasks", false).await;
     // With the keyboard alone.
     office.focus(".task .take").await;
     office.press("Enter").await;
-    office.see(".task[data-status='accepted'] .how").await;
+    office.see(".task[data-status='in-progress'] .how").await;
     // Another button by now: the row keeps the focus.
     office.wait_for("document.activeElement?.classList.contains('how')").await;
     office.press("Enter").await;

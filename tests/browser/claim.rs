@@ -1,6 +1,7 @@
 //! The next free doctor: a patient waits on a small phone, a colleague sees that somebody does and
 //! takes them with one key, and all three read what has happened.
 
+use actix_web::http::Method;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 
@@ -18,21 +19,7 @@ async fn a_colleague_takes_who_waits_and_everybody_reads_it() {
     let _alone = ONE_STORY.lock().await;
     let clinic = Clinic::open(Engine::Postgres).await;
     let (phone, desk) = (Chromium::start().await, Chromium::start().await);
-    let page = phone.page("taken", Device::Phone, "ru").await;
-    let everybody = clinic.everybody("patient");
-    let who = everybody.into_iter().find(|who| who.name == PATIENTS[0]).expect("the patient");
-    patient_signs_in(&page, &clinic, &who).await;
-    let stage = Stage::set(&clinic, &page).await;
-    let booked = stage.book(0, &stage.doctor, stage.free_row(1).await).await;
-    let now = instant(&page.eval("new Date().toISOString()").await);
-    is_due(&clinic, &booked, now);
-    has_time(&stage, &stage.second, now).await;
-    let visit = text(&booked["encounter"]["id"]);
-    page.goto_hash(&format!("#/visit/{visit}")).await;
-    page.click("#enter-waiting-room").await;
-    page.wait_for("document.querySelector('#device-state')?.dataset.state === 'ok'").await;
-    page.click("#join").await;
-    page.wait_for(&state("waiting")).await;
+    let (page, _stage, visit) = in_the_waiting_room(&clinic, &phone, "taken").await;
 
     let second = signs_in(&desk, &clinic, "takes", SECOND, Device::Phone).await;
     second.see(&format!("#claimable [data-encounter={}]", quoted(&visit))).await;
@@ -76,6 +63,71 @@ async fn a_colleague_takes_who_waits_and_everybody_reads_it() {
         shown.assert_content();
     }
     assert!(clinic.stop().await.success());
+}
+
+#[actix_web::test]
+async fn the_office_gives_who_waits_to_a_colleague_who_is_free() {
+    let _alone = ONE_STORY.lock().await;
+    let clinic = Clinic::open(Engine::Postgres).await;
+    let (phone, desk) = (Chromium::start().await, Chromium::start().await);
+    let (page, stage, visit) = in_the_waiting_room(&clinic, &phone, "given").await;
+    works_at_every_hour(&stage, &stage.second).await;
+
+    let office = desk.page("gives", Device::Phone, "en").await;
+    let clerk = clinic.everybody("registrar").remove(0);
+    staff_signs_in(&office, &format!("{}/board", clinic.url), &clerk).await;
+    office.see("#to-do").await;
+    office.goto_hash("#/tasks").await;
+    let entry = format!("#waits [data-encounter={}]", quoted(&visit));
+    office.see(&format!("{entry} .give")).await;
+    let said = office.text(&entry).await;
+    assert!(said.contains(PATIENTS[0]) && said.contains(DOCTOR), "{said}");
+    office.assert_fits().await;
+    office.drawn("office-waits", false).await;
+    office.choose(&format!("{entry} .taker"), &stage.second).await;
+    office.click(&format!("{entry} .give")).await;
+    office.see(&format!("{entry}[data-because='']")).await;
+    assert!(office.text(&entry).await.contains(SECOND));
+
+    page.wait_for("document.querySelector('#taken-over')?.hidden === false").await;
+    assert!(page.text("#taken-over").await.contains(SECOND));
+    for shown in [&page, &office] {
+        shown.assert_content();
+    }
+    assert!(clinic.stop().await.success());
+}
+
+/// A patient waits for a doctor who should have been there some minutes ago.
+async fn in_the_waiting_room(
+    clinic: &Clinic,
+    phone: &Chromium,
+    tab: &'static str,
+) -> (Page, Stage, String) {
+    let page = phone.page(tab, Device::Phone, "ru").await;
+    let everybody = clinic.everybody("patient");
+    let who = everybody.into_iter().find(|who| who.name == PATIENTS[0]).expect("the patient");
+    patient_signs_in(&page, clinic, &who).await;
+    let stage = Stage::set(clinic, &page).await;
+    let booked = stage.book(0, &stage.doctor, stage.free_row(1).await).await;
+    let now = instant(&page.eval("new Date().toISOString()").await);
+    is_due(clinic, &booked, now);
+    has_time(&stage, &stage.second, now).await;
+    let visit = text(&booked["encounter"]["id"]);
+    page.goto_hash(&format!("#/visit/{visit}")).await;
+    page.click("#enter-waiting-room").await;
+    page.wait_for("document.querySelector('#device-state')?.dataset.state === 'ok'").await;
+    page.click("#join").await;
+    page.wait_for(&state("waiting")).await;
+    (page, stage, visit)
+}
+
+/// Whatever the hour of the test is, the doctor is at work.
+async fn works_at_every_hour(stage: &Stage, doctor: &str) {
+    let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let rules = days.map(|day| json!({"weekday": day, "from": "00:00", "to": "24:00"}));
+    let path = format!("/v1/practitioners/{doctor}/schedule");
+    let version = stage.registrar.get(&path).await.expect(200)["version"].as_i64().unwrap();
+    stage.registrar.edit(Method::PUT, &path, version, &json!({"rules": rules})).await.expect(200);
 }
 
 fn state(wanted: &str) -> String {

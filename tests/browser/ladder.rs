@@ -16,7 +16,7 @@ use crate::story::ONE_STORY;
 use crate::support::Engine;
 
 /// Half a minute of good reports, what was under way before, and a busy machine.
-const UP_SECS_MAX: u64 = 120;
+pub const UP_SECS_MAX: u64 = 120;
 
 /// Every report that leaves the page says what the test wants it to say of the line: how busy the
 /// machine is must not count.
@@ -92,7 +92,7 @@ async fn a_bad_line_takes_the_picture_and_leaves_the_voice_and_a_good_one_gives_
     }
 }
 
-async fn they_talk(clinic: &Clinic, patient: &Page, doctor: &Page) -> String {
+pub async fn they_talk(clinic: &Clinic, patient: &Page, doctor: &Page) -> String {
     patient_signs_in(patient, clinic, &clinic.everybody("patient")[0]).await;
     patient.run(FORGE).await;
     let visit = book(patient).await;

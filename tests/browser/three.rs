@@ -55,7 +55,13 @@ async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
     sign_in(&third, &clinic, &person).await;
     third.see("#guest-role[data-role=interpreter]").await;
     third.assert_fits().await;
-    third.click("#enter-as-guest").await;
+    third.see("#enter-as-guest").await;
+    // The doctor rings, and to answer is to come in.
+    doctor.click("#people [data-role=interpreter] .ring").await;
+    third.see("#ring-card[data-state=ringing] #answer-ring").await;
+    third.assert_fits().await;
+    third.drawn("ring-guest", false).await;
+    third.click("#answer-ring").await;
     third.see("#call-state[data-state=waiting]").await;
     assert_eq!(third.eval("watched.connections.length").await, 0, "nothing flows before the door");
     doctor.see("#patient-side[data-ready=true]").await;
@@ -67,6 +73,13 @@ async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
         let entry =
             format!("#waiting-list [data-participant={}] .admit", quoted(&text(&one["id"])));
         doctor.click(&entry).await;
+        if role == "interpreter" {
+            // Whom the clinic asks to come hears nobody before the patient agrees.
+            doctor.see("#problem[data-code=consent_missing]").await;
+            doctor.click("#agree-third_party").await;
+            doctor.see("#consents [data-kind=third_party][data-given=true]").await;
+            doctor.click(&entry).await;
+        }
     }
     for page in [&patient, &doctor, &third] {
         page.see("#call-state[data-state=in_call]").await;

@@ -582,6 +582,8 @@ CREATE TABLE encounter_participants (
   sits_with_id uuid REFERENCES encounter_participants (id) CHECK (sits_with_id <> id),
   -- In the side room, which those who are not aside neither hear nor see.
   aside boolean NOT NULL DEFAULT false,
+  -- The patient has asked them to come.
+  brought boolean NOT NULL DEFAULT false,
   updated_at timestamptz NOT NULL,
   UNIQUE (encounter_id, account_id)
 );

@@ -579,6 +579,8 @@ CREATE TABLE encounter_participants (
   sits_with_id BLOB CHECK (length(sits_with_id) = 16) REFERENCES encounter_participants (id) CHECK (sits_with_id <> id),
   -- In the side room, which those who are not aside neither hear nor see.
   aside INTEGER NOT NULL DEFAULT 0 CHECK (aside IN (0, 1)),
+  -- The patient has asked them to come.
+  brought INTEGER NOT NULL DEFAULT 0 CHECK (brought IN (0, 1)),
   updated_at INTEGER NOT NULL,
   UNIQUE (encounter_id, account_id)
 ) STRICT;

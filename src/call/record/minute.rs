@@ -17,8 +17,8 @@ pub const MINUTES_DAYS: i64 = 90;
 /// How many reports of one side count in a minute; an honest page sends twelve.
 pub(super) const REPORTS_MAX: i32 = 60;
 
-/// How one connection was for one side, in one minute.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How one connection was for one side, in one minute; its fields are those of [`MINUTE`], in order.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
 pub struct Minute {
     /// Its first instant.
     pub at: Instant,
@@ -41,6 +41,32 @@ pub struct Minute {
     /// Bytes received.
     pub received: i64,
 }
+
+type Columns = (
+    call_minutes::at,
+    call_minutes::edge,
+    call_minutes::participant_id,
+    call_minutes::reports,
+    (call_minutes::rtt_p50, call_minutes::rtt_p95),
+    (call_minutes::loss_p50, call_minutes::loss_p95),
+    (call_minutes::bitrate_p50, call_minutes::bitrate_p5),
+    (call_minutes::mos_p50, call_minutes::mos_p5),
+    call_minutes::sent,
+    call_minutes::received,
+);
+/// The columns of a [`Minute`].
+pub(super) const MINUTE: Columns = (
+    call_minutes::at,
+    call_minutes::edge,
+    call_minutes::participant_id,
+    call_minutes::reports,
+    (call_minutes::rtt_p50, call_minutes::rtt_p95),
+    (call_minutes::loss_p50, call_minutes::loss_p95),
+    (call_minutes::bitrate_p50, call_minutes::bitrate_p5),
+    (call_minutes::mos_p50, call_minutes::mos_p5),
+    call_minutes::sent,
+    call_minutes::received,
+);
 
 impl Minute {
     /// Two pieces of one minute as one: the middle is that of the longer piece, the bad end the worse
@@ -67,34 +93,16 @@ pub(super) fn write_minute(
     encounter: EncounterId,
     minute: &Minute,
 ) -> Result<(), Error> {
-    type Row = (column::Uuid, i32, (i32, i32), (i32, i32), (i32, i32), (i32, i32), (i64, i64));
-    let known: Option<Row> = call_minutes::table
+    let known: Option<(column::Uuid, Minute)> = call_minutes::table
         .filter(call_minutes::encounter_id.eq(encounter))
         .filter(call_minutes::edge.eq(&minute.edge))
         .filter(call_minutes::participant_id.eq(minute.participant))
         .filter(call_minutes::at.eq(minute.at))
-        .select((
-            call_minutes::id,
-            call_minutes::reports,
-            (call_minutes::rtt_p50, call_minutes::rtt_p95),
-            (call_minutes::loss_p50, call_minutes::loss_p95),
-            (call_minutes::bitrate_p50, call_minutes::bitrate_p5),
-            (call_minutes::mos_p50, call_minutes::mos_p5),
-            (call_minutes::sent, call_minutes::received),
-        ))
+        .select((call_minutes::id, MINUTE))
         .first(tx.conn)
         .optional()?;
     let whole = match &known {
-        Some((_, reports, rtt, loss, bitrate, mos, (sent, received))) => minute.joined(&Minute {
-            reports: *reports,
-            rtt: *rtt,
-            loss: *loss,
-            bitrate: *bitrate,
-            mos: *mos,
-            sent: *sent,
-            received: *received,
-            ..minute.clone()
-        }),
+        Some((_, piece)) => minute.joined(piece),
         None => minute.clone(),
     };
     let values = (
@@ -110,7 +118,7 @@ pub(super) fn write_minute(
         call_minutes::sent.eq(whole.sent),
         call_minutes::received.eq(whole.received),
     );
-    if let Some((id, ..)) = known {
+    if let Some((id, _)) = known {
         diesel::update(call_minutes::table.find(id)).set(values).execute(tx.conn)?;
         return Ok(());
     }

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::minute::{MINUTE, Minute};
 use super::outcome::{
     Anew, CallOutcome, Presence, RungSpan, Stretch, UpSpan, WayTaken, outcome, stretches,
 };
@@ -232,17 +233,12 @@ fn person(
     }
 }
 
-fn edges(
-    stretches: Vec<Stretch>,
-    all: bool,
-    minutes: &[MinuteRow],
-    now: Instant,
-) -> Vec<EdgeRecord> {
+fn edges(stretches: Vec<Stretch>, all: bool, minutes: &[Minute], now: Instant) -> Vec<EdgeRecord> {
     let mut own: Vec<Vec<MinuteRecord>> = stretches.iter().map(|_| Vec::new()).collect();
-    for row in minutes {
-        let place = stretch_of(row, &stretches, now).and_then(|at| own.get_mut(at));
+    for minute in minutes {
+        let place = stretch_of(minute, &stretches, now).and_then(|at| own.get_mut(at));
         if let Some(place) = place {
-            place.push(minute(row));
+            place.push(shown(minute));
         }
     }
     stretches.into_iter().zip(own).map(|(stretch, own)| edge(stretch, all, own)).collect()
@@ -250,10 +246,11 @@ fn edges(
 
 /// To which stretch a minute belongs: a connection that ended and began again within it has one row
 /// for both, which stands where most of the minute was.
-fn stretch_of((edge, _, at, ..): &MinuteRow, stretches: &[Stretch], now: Instant) -> Option<usize> {
+fn stretch_of(minute: &Minute, stretches: &[Stretch], now: Instant) -> Option<usize> {
+    let at = minute.at;
     let end = at.plus(chrono::TimeDelta::seconds(60));
-    let shared = |one: &Stretch| one.ended_at.unwrap_or(now).min(end).since(one.began_at.max(*at));
-    let theirs = stretches.iter().enumerate().filter(|(_, one)| one.edge == *edge);
+    let shared = |one: &Stretch| one.ended_at.unwrap_or(now).min(end).since(one.began_at.max(at));
+    let theirs = stretches.iter().enumerate().filter(|(_, one)| one.edge == minute.edge);
     let (place, most) = theirs.rev().max_by_key(|(_, one)| shared(one))?;
     (shared(most) >= chrono::TimeDelta::zero()).then_some(place)
 }
@@ -273,54 +270,31 @@ fn edge(stretch: Stretch, all: bool, own: Vec<MinuteRecord>) -> EdgeRecord {
     }
 }
 
-type MinuteRow = (
-    String,
-    ParticipantId,
-    Instant,
-    i32,
-    (i32, i32),
-    (i32, i32),
-    (i32, i32),
-    (i32, i32),
-    (i64, i64),
-);
-
-fn minute(row: &MinuteRow) -> MinuteRecord {
-    let (_, participant, at, reports, rtt, loss, bitrate, mos, bytes) = row;
+fn shown(minute: &Minute) -> MinuteRecord {
     let middle = |(p50, worst): (i32, i32), unit: f64| Middle {
         p50: f64::from(p50) / unit,
         worst: f64::from(worst) / unit,
     };
     MinuteRecord {
-        at: *at,
-        participant: *participant,
-        reports: *reports,
-        rtt: middle(*rtt, 1.0),
-        loss: middle(*loss, 10_000.0),
-        bitrate: middle(*bitrate, 1.0),
-        mos: middle(*mos, 100.0),
-        sent: bytes.0,
-        received: bytes.1,
+        at: minute.at,
+        participant: minute.participant,
+        reports: minute.reports,
+        rtt: middle(minute.rtt, 1.0),
+        loss: middle(minute.loss, 10_000.0),
+        bitrate: middle(minute.bitrate, 1.0),
+        mos: middle(minute.mos, 100.0),
+        sent: minute.sent,
+        received: minute.received,
     }
 }
 
 /// Index: the unique key of the table.
-fn minutes(tx: &mut Tx, id: EncounterId) -> Result<Vec<MinuteRow>, Error> {
+fn minutes(tx: &mut Tx, id: EncounterId) -> Result<Vec<Minute>, Error> {
     Ok(call_minutes::table
         .filter(call_minutes::encounter_id.eq(id))
         .order((call_minutes::at, call_minutes::edge, call_minutes::participant_id))
         .limit(MINUTES_MAX)
-        .select((
-            call_minutes::edge,
-            call_minutes::participant_id,
-            call_minutes::at,
-            call_minutes::reports,
-            (call_minutes::rtt_p50, call_minutes::rtt_p95),
-            (call_minutes::loss_p50, call_minutes::loss_p95),
-            (call_minutes::bitrate_p50, call_minutes::bitrate_p5),
-            (call_minutes::mos_p50, call_minutes::mos_p5),
-            (call_minutes::sent, call_minutes::received),
-        ))
+        .select(MINUTE)
         .load(tx.conn)?)
 }
 
@@ -376,6 +350,26 @@ pub(crate) fn silent(tx: &mut Tx, visits: &[EncounterId]) -> Result<Vec<Particip
         }
     }
     Ok(silent)
+}
+
+/// Whether somebody who has a seat is not there: their line is silent, or their page lies in the
+/// background. Two seconds old. Makes no access decision. Index: call_marks_by_encounter.
+pub(crate) fn is_missed(
+    tx: &mut Tx,
+    visit: EncounterId,
+    who: ParticipantId,
+) -> Result<bool, Error> {
+    let kinds =
+        [MarkKind::Silent, MarkKind::Back, MarkKind::Device, MarkKind::Ready, MarkKind::Away];
+    let last: Option<MarkKind> = call_marks::table
+        .filter(call_marks::encounter_id.eq(visit))
+        .filter(call_marks::participant_id.eq(who))
+        .filter(call_marks::kind.eq_any(kinds))
+        .order((call_marks::at.desc(), call_marks::id.desc()))
+        .select(call_marks::kind)
+        .first(tx.conn)
+        .optional()?;
+    Ok(matches!(last, Some(MarkKind::Silent | MarkKind::Away)))
 }
 
 /// In order. Index: call_marks_by_encounter.

@@ -6,6 +6,7 @@ import { clock } from './time.js';
 import { taskList } from './task-list.js';
 import { cityOf } from './board-grid.js';
 import { chatPanel } from './chat.js';
+import { askWaits, inVain, waitsBox } from './board-waits.js';
 
 const POLL_S = 10;
 
@@ -20,23 +21,25 @@ learn({
 
 /** How much there is to do, for the office's tab. */
 export async function countTasks(clinic) {
-  const [tasks, chats] = await Promise.all([
+  const [tasks, chats, waits] = await Promise.all([
     api.items(api.query('/v1/tasks', { organization: clinic.id, limit: 100 })),
     api.items(api.query('/v1/chats', { organization: clinic.id })),
+    askWaits(clinic),
   ]);
-  return tasks.length + chats.length;
+  return tasks.length + chats.length + inVain(waits);
 }
 
 /** Shows what is to be done; `told(n)` keeps the count in the tab. */
 export async function tasks({ me, clinic, zone, toDo }) {
   const { list, note, draw, when } = taskList({ me, zone, again: () => watch.now() });
+  const waits = waitsBox({ zone, again: () => watch.now() });
   const none = h('p', { id: 'tasks-none', class: 'lead', hidden: true }, t('tasks.none'));
   const count = h('p', { id: 'tasks-count', class: 'lead', hidden: true });
   const chats = h('ul', { id: 'chats', class: 'list' });
   const chatsBox = h('section', { class: 'stack', hidden: true }, h('h2', {}, t('tasks.chats')), chats);
   const talk = h('div', { id: 'talk' });
   show(h('div', {}, h('h1', {}, t('tasks.title')), h('p', { class: 'hint' }, `${clinic.name} · ${t('board.zone', { zone: cityOf(zone) })}`)),
-    h('p', { class: 'hint' }, t('tasks.lead')), problemBox(), note, count, none, list, chatsBox, talk);
+    h('p', { class: 'hint' }, t('tasks.lead')), problemBox(), waits.node, note, count, none, list, chatsBox, talk);
   let gone = false;
   let panel = null;
   const watch = poll(load, POLL_S);
@@ -45,18 +48,21 @@ export async function tasks({ me, clinic, zone, toDo }) {
   async function load() {
     let found;
     let open;
+    let waiting;
     try {
-      [found, open] = await Promise.all([
+      [found, open, waiting] = await Promise.all([
         api.items(api.query('/v1/tasks', { organization: clinic.id, limit: 100 })),
         api.items(api.query('/v1/chats', { organization: clinic.id })),
+        askWaits(clinic),
       ]);
     } catch (error) {
       if (!gone && error.status !== 401) tell($('#problem'), error);
       return;
     }
     if (gone) return;
-    toDo(found.length + open.length);
-    none.hidden = found.length > 0 || open.length > 0;
+    toDo(found.length + open.length + inVain(waiting));
+    waits.draw(waiting);
+    none.hidden = found.length > 0 || open.length > 0 || waiting.length > 0;
     count.hidden = !found.length;
     count.textContent = t('tasks.count', { n: found.length });
     draw(found);

@@ -1,6 +1,6 @@
 // What somebody agrees to, form by form; taken back as easily as given. Nothing offers to record: nothing records.
 import { t, learn } from './i18n.js';
-import { h, refill, button, busy, problemBox } from './ui.js';
+import { $, h, refill, button, busy, problemBox } from './ui.js';
 import * as api from './api.js';
 import { date } from './time.js';
 
@@ -29,6 +29,7 @@ export function consentsCard({ encounter, zone, side = 'patient' }) {
   const path = `/v1/encounters/${encounter}/consents`;
   const place = h('div', { class: 'stack' }, h('p', { class: 'loading' }, t('loading')));
   const problem = problemBox('consents-problem');
+  let wanted = null;
   const node = h('details', { id: 'consents', class: 'card' }, h('summary', {}, t(`consents.title${own}`)), own && h('p', { class: 'hint' }, t('consents.aloud')), problem, place);
   node.addEventListener('toggle', () => { if (node.open) load().catch(() => {}); });
 
@@ -47,7 +48,16 @@ export function consentsCard({ encounter, zone, side = 'patient' }) {
           ? button(`withdraw-${form.kind}`, t(`consents.withdraw${own}`), act(() => api.post(`/v1/consents/${given.id}/withdraw`)), 'quiet')
           : button(`agree-${form.kind}`, t(`consents.give${own}`), act(() => api.post(path, { kind: form.kind, form_version: form.version })), 'second'));
     }));
+    $(`#agree-${wanted}`, place)?.focus();
+    wanted = null;
   }
 
-  return { node };
+  /** Somebody may not come in without this one: it lies open, with the answer under the hand. */
+  function ask(kind) {
+    wanted = kind;
+    if (node.open) load().catch(() => {});
+    else node.open = true;
+  }
+
+  return { node, ask };
 }

@@ -3,6 +3,7 @@ import { t, learn } from './i18n.js';
 import { h, refill, button, busy, problemBox } from './ui.js';
 import * as api from './api.js';
 import { clock, waitingFor } from './time.js';
+import './claim-words.js';
 
 learn({
   'claim.title': ['Ждут коллег', 'Waiting for colleagues'],
@@ -10,14 +11,6 @@ learn({
   'claim.hint': ['Пациент останется в комнате ожидания и узнает, что его примете вы.', 'The patient stays in the waiting room and hears that you will see them.'],
   'claim.busy': ['Сейчас вы на приёме, или вас ждут: сначала ваши пациенты.', 'You are in a visit, or somebody waits for you: your own patients come first.'],
   'claim.full': ['До вашего следующего приёма никого не успеть принять.', 'There is not enough time before your next visit.'],
-  'claim.since': ['На {start}, ждёт с {since} ({long})', 'Planned for {start}, here since {since} ({long})'],
-  'claim.minutes': ['{service}, {minutes} мин', '{service}, {minutes} min'],
-  'claim.urgent': ['срочно', 'urgent'],
-  'claim.silent': ['связь прервалась', 'the line is silent'],
-  'because.in_visit': ['{name}: ведёт другой приём', '{name} is in another visit'],
-  'because.absent': ['{name}: сейчас не принимает', '{name} is away'],
-  'because.late': ['{name}: задерживается', '{name} is running late'],
-  'because.not_here': ['{name}: ещё не на месте', '{name} has not come yet'],
   'claim.lost': ['{at}: пациента, записанного к вам на {start}, принимает {name}.', '{at}: {name} sees the patient who was booked with you for {start}.'],
   'claim.seen': ['Понятно', 'Understood'],
   'problem.nobody_waits': ['Уже никто не ждёт: кто-то успел раньше.', 'Nobody waits any more: somebody was quicker.'],

@@ -27,7 +27,7 @@ export async function visit(id, state) {
 }
 
 /** Somebody may have a seat and not be there: the line is silent, or the page is in the background. */
-const looks = (one) => one?.state !== 'away' && one?.presence !== 'away';
+const looks = (one) => !['away', 'reconnecting'].includes(one?.state) && one?.presence !== 'away';
 
 /** Whose place it is to be rung: the patient, or the feldsher who sits there for them. */
 const isPatient = ({ role }) => ['patient', 'feldsher'].includes(role);
@@ -65,7 +65,7 @@ class Room {
     this.chat = chatPanel({ encounter: this.id, side: 'doctor', zone: this.zone });
     this.consents = consentsCard({ encounter: this.id, zone: this.zone, side: 'doctor' });
     const { People } = await import('./people.js');
-    this.people = new People({ path: this.path, clinic: this.me.practitioner.organization.id, conducts: true, changed: () => { this.doorMark = ''; return this.watch ? this.watch.now() : this.people.look(); } });
+    this.people = new People({ path: this.path, clinic: this.me.practitioner.organization.id, conducts: true, looks, refused: (error) => this.askFirst(error), changed: () => { this.doorMark = ''; return this.watch ? this.watch.now() : this.people.look(); } });
     this.people.node.hidden = this.over;
     const left = h('div', { class: 'stack sticky' }, this.doorBox, this.callPlace, problemBox(), this.care.node, this.people.node, this.consents.node, this.chat.node, this.ends);
     const right = h('div', { class: 'stack' }, h('p', { class: 'loading' }, t('loading')));
@@ -96,9 +96,9 @@ class Room {
 
   /* Who is missing, and what is written */
 
-  /** The patient waits and looks, or is in: who is let in cannot be rung. */
+  /** The patient looks at the page, in the waiting room or in the call: there is nobody to ring. */
   present() {
-    const there = [...(this.call?.roster.values() ?? [])].some((one) => isPatient(one) && (INSIDE.includes(one.state) || looks(one)));
+    const there = [...(this.call?.roster.values() ?? [])].some((one) => isPatient(one) && looks(one));
     return there || Boolean(this.waits) || this.over || this.visit.can_join === false;
   }
 
@@ -266,13 +266,19 @@ class Room {
     (next ?? stage?.node)?.focus({ preventScroll: true });
   }
 
+  /** Who may not come in before the patient agrees: what to read to them lies open. */
+  askFirst(error) {
+    if (error.code === 'consent_missing') this.consents.ask(error.consent);
+    throw error;
+  }
+
   doorEntry(one) {
     const since = one.waiting_since ?? one.since;
     const act = (what) => (event) => busy(event.currentTarget, async () => {
       const seen = this.call?.roster.get(one.id);
       // Whoever is let in and does not look is rung as well.
       if (what === 'admit' && !looks(seen)) await api.post(`${this.path}/rings`, { participant: one.id }).catch(() => {});
-      await api.post(`${this.path}/${what}`, { participant: one.id });
+      await api.post(`${this.path}/${what}`, { participant: one.id }).catch((error) => this.askFirst(error));
       this.doorMark = '';
       await this.watch.now();
       this.keepFocus({});

@@ -26,6 +26,8 @@ learn({
   'people.remove.ask': ['{name} больше не участвует в этом приёме?', 'Shall {name} no longer take part in this visit?'],
   'people.aside': ['В соседнюю комнату', 'To the side room'],
   'people.back': ['Вернуть в разговор', 'Back to the others'],
+  'people.ring': ['Вызвать', 'Ring'],
+  'people.rung': ['Вызываем: {name}', 'Ringing {name}'],
   'people.lock': ['Закрыть дверь', 'Lock the door'],
   'people.unlock': ['Открыть дверь', 'Open the door'],
   'people.locked': ['Дверь закрыта: новых участников не пускаем.', 'The door is locked: nobody new comes in.'],
@@ -43,6 +45,7 @@ learn({
   'standing.removed': ['больше не участвует', 'no longer takes part'],
   'problem.room_locked': ['Дверь закрыта: врач больше никого не пускает.', 'The door is locked: the doctor lets nobody new in.'],
   'problem.room_full': ['Разговаривать могут не больше четырёх устройств. Предложите сесть рядом с кем-то из участников.', 'Four devices can talk at once. Ask somebody to sit at the device of one of the others.'],
+  'problem.consent_missing': ['Пациент ещё не согласен, чтобы этот человек был на приёме. Спросите его и отметьте ответ ниже.', 'The patient has not agreed to this person yet. Ask them, and write the answer down below.'],
   'problem.already_exists': ['Этот человек уже приглашён.', 'That person has been asked already.'],
   'problem.invalid_phone': ['Номер пишется с кодом страны: +7 913 000-00-00.', 'Write the number with its country code: +7 913 000-00-00.'],
 });
@@ -58,8 +61,8 @@ export function sideWords({ ready, here, awaited }) {
 
 /** The panel. `clinic` is the clinic's id for its own people; without it one asks family and interpreters only. */
 export class People {
-  constructor({ path, clinic = null, conducts = false, changed = () => {} }) {
-    Object.assign(this, { path, clinic, conducts, changed, people: [], live: new Map() });
+  constructor({ path, clinic = null, conducts = false, changed = () => {}, refused = (error) => { throw error; }, looks = () => true }) {
+    Object.assign(this, { path, clinic, conducts, changed, refused, looks, people: [], live: new Map() });
     this.side = h('p', { id: 'patient-side', class: 'hint', role: 'status', hidden: true });
     this.list = h('ul', { id: 'people', class: 'list people' });
     this.door = h('div', { class: 'row' });
@@ -73,7 +76,7 @@ export class People {
   async look(live = new Map()) {
     const [people, visit] = await Promise.all([api.items(`${this.path}/participants`), this.conducts ? api.get(this.path) : null]);
     // What sockets say of a line or of a device check is newer than what is written down.
-    this.people = people.map((one) => ({ ...one, standing: live.get(one.id)?.standing ?? one.standing }));
+    this.people = people.map((one) => ({ ...one, standing: live.get(one.id)?.standing ?? one.standing, looks: live.has(one.id) && this.looks(live.get(one.id)) }));
     const mark = JSON.stringify([this.people, visit?.locked, visit?.patient_side]);
     // A question that waits for its answer is not taken away from under the finger.
     if (mark === this.mark || this.list.querySelector('.question')) return;
@@ -107,7 +110,13 @@ export class People {
     const rest = () => refill(place,
       this.conducts && inside && !one.sits_with && h('button', { type: 'button', class: 'quiet aside', on: { click: (event) => this.act(event, `/participants/${one.id}/side`, { aside: one.standing === 'in_call' }) } },
         t(one.standing === 'in_call' ? 'people.aside' : 'people.back')),
+      // The patient is rung from the box above.
+      this.conducts && !OWN.includes(one.role) && !one.sits_with && !one.looks && h('button', { type: 'button', class: 'second ring', on: { click: ring } }, t('people.ring')),
       !OWN.includes(one.role) && !mine && h('button', { type: 'button', class: 'quiet remove', on: { click: ask } }, t('people.remove')));
+    const ring = (event) => busy(event.currentTarget, async () => {
+      await api.post(`${this.path}/rings`, { participant: one.id });
+      say(t('people.rung', { name: one.name }));
+    }, this.problem);
     const ask = () => {
       refill(place, h('p', { class: 'question' }, t('people.remove.ask', { name: one.name })),
         h('button', { type: 'button', class: 'danger remove-yes', on: { click: (event) => this.act(event, `/participants/${one.id}/remove`, {}).then(() => { rest(); return this.changed(); }) } }, t('people.remove')),
@@ -148,7 +157,7 @@ export class People {
         const practitioner = $('#invite-colleague', form)?.value;
         const made = await api.post(`${this.path}/participants`, {
           role: role.input.value, ...(phone === undefined ? { practitioner } : { name, phone }), ...(device.input.value ? { sits_with: device.input.value } : {}),
-        });
+        }).catch(this.refused);
         say(t('people.invited', { name: made.name }));
         this.form.open = false;
         await this.changed();

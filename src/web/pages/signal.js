@@ -229,13 +229,14 @@ export class Signal extends EventTarget {
     else if (t === 'bye') this.goodbye(body);
     if (this.seat) this.keep(this.seat);
     this.emit('message', { ...message, body });
-    if (t === 'welcome' || t === 'resumed') this.flush();
   }
 
   seated(body) {
     for (const name of ['sid', 'secret', 'epoch']) if (body[name] !== undefined && body[name] !== null) this.seat[name] = body[name];
     this.refusals = 0;
     this.linked = true;
+    // What was said first arrives first, before what others say when they hear of the link.
+    this.flush();
     this.emit('link', true);
   }
 

@@ -499,6 +499,7 @@ pub fn rows() -> Vec<Row> {
             .body(|_| json!({"text": "Я тут", "to": "office"}))
             .may(VISIBLE),
         row("GET", "/v1/chats").may(EVERYONE),
+        row("GET", "/v1/unseen").may(EVERYONE),
         row("GET", "/v1/consent-forms").may(EVERYONE),
         row("GET", "/v1/encounters/{id}/consents").of("live").may(VISIBLE),
         row("POST", "/v1/encounters/{id}/consents")

@@ -192,6 +192,60 @@ on_both! {
     }
 }
 
+/// A process takes the patient's seat again for them, and does not get as far as the room.
+fn taken_again(world: &World) {
+    let sql = "UPDATE rtc_sessions SET epoch = epoch + 1 WHERE participant_id IN
+        (SELECT id FROM encounter_participants WHERE role = 'patient')";
+    world.house.execute(sql).unwrap();
+}
+
+/// Lets more time pass than somebody may be on the way to the room, and the rooms hear of it.
+async fn nobody_is_on_the_way(world: &World) {
+    world.house.advance(TimeDelta::seconds(31));
+    tick(world);
+    actix_web::rt::time::sleep(std::time::Duration::from_millis(50)).await;
+}
+
+on_both! {
+    async fn a_seat_that_was_taken_again_and_not_come_back_to_is_given_up(world: World) {
+        let Call { mut doctor, asha, .. } = call(world).await;
+        let _seat = asha.cut();
+        lost(world, 1).await;
+        taken_again(world);
+        world.house.advance(TimeDelta::seconds(181));
+        while doctor.hear_of("peer").await["body"]["op"] != "left" {}
+        let left = "SELECT count(*) AS n FROM call_events WHERE why = 'lost'";
+        for _ in 0..200 {
+            if world.house.count(left) == 1 {
+                break;
+            }
+            nobody_is_on_the_way(world).await;
+        }
+        assert_eq!(world.house.count(left), 1, "nobody wrote down that she is gone");
+        let open = "SELECT count(*) AS n FROM rtc_sessions WHERE ended_at IS NULL";
+        assert_eq!(world.house.count(open), 1);
+    }
+}
+
+on_both! {
+    async fn whoever_is_late_for_a_seat_that_was_taken_again_keeps_it(world: World) {
+        let Call { mut doctor, asha, .. } = call(world).await;
+        let seat = asha.cut();
+        lost(world, 1).await;
+        taken_again(world);
+        world.house.advance(TimeDelta::seconds(181));
+        while doctor.hear_of("peer").await["body"]["op"] != "left" {}
+        let (mut asha, _) = Peer::come_back(&world.house.url, &seat).await;
+        for _ in 0..4 {
+            nobody_is_on_the_way(world).await;
+            assert!(asha.lives().await && doctor.lives().await);
+        }
+        assert_eq!(world.house.count("SELECT count(*) AS n FROM call_events WHERE why = 'lost'"), 0);
+        let open = "SELECT count(*) AS n FROM rtc_sessions WHERE ended_at IS NULL";
+        assert_eq!(world.house.count(open), 2);
+    }
+}
+
 on_both! {
     async fn whose_sound_still_arrives_keeps_the_seat_longer(world: World) {
         let mut call = call(world).await;

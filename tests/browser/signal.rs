@@ -1,0 +1,117 @@
+//! What a page says while its socket is away: it arrives once, in order, when the seat is back. The
+//! server is played by the test, so that nothing depends on time.
+
+use serde_json::json;
+
+use crate::chromium::Chromium;
+use crate::clinic::Clinic;
+use crate::page::Device;
+use crate::support::Engine;
+
+/// Sockets that the test opens, speaks on and cuts; what the page says on each is kept.
+const STAGE: &str = "
+    const source = document.querySelector('script[type=module]').src;
+    window.sockets = [];
+    window.WebSocket = class extends EventTarget {
+      static OPEN = 1;
+      constructor() { super(); Object.assign(this, { readyState: 0, said: [] }); window.sockets.push(this); }
+      send(text) { const { t, body, edge } = JSON.parse(text); if (t !== 'ping' && t !== 'ack') this.said.push([t, edge ?? null, body]); }
+      close() { this.readyState = 3; }
+      comes() { this.readyState = 1; this.onopen({}); }
+      says(t, body, seq) { this.onmessage({ data: JSON.stringify({ v: 1, t, seq, body }) }); }
+      breaks() { this.readyState = 3; this.onclose({ code: 1006 }); }
+    };
+    const { Signal } = await import(source.replace(/[^/]+$/, 'signal.js'));
+    const join = async () => ({ ws_url: '/v1/rtc', ticket: 'ticket' });
+    const signal = new Signal({ join, seat: null, keep: () => {} });
+    signal.addEventListener('link', ({ detail }) => { if (detail) signal.send('side', { said: 'when linked' }); });
+    window.signal = signal;
+    // How long a busy machine takes between two steps must not count.
+    signal.pulse = () => {};
+    signal.connect();";
+
+/// So many sockets were opened.
+fn sockets(count: usize) -> String {
+    format!("window.sockets.length === {count} && window.sockets.at(-1).onmessage !== undefined")
+}
+
+#[actix_web::test]
+async fn what_is_said_while_the_socket_is_away_arrives_once_and_in_order() {
+    let clinic = Clinic::open(Engine::Sqlite).await;
+    let browser = Chromium::start().await;
+    let page = browser.page("signal", Device::Phone, "en").await;
+    page.goto(&clinic.url).await;
+    page.see("#phone").await;
+    page.run(STAGE).await;
+    page.wait_for(&sockets(1)).await;
+    page.run(
+        "const [first] = window.sockets;
+         signal.send('admit', { number: 0 });
+         first.comes();
+         first.says('welcome', { sid: 'sid', secret: 'secret', epoch: 1 }, 1);
+         signal.send('admit', { number: 1 });
+         first.breaks();
+         signal.send('presence', { state: 'away' });
+         signal.send('admit', { number: 2 });
+         signal.send('fallback', { rung: 'audio' }, { edge: 'one' });
+         signal.send('fallback', { rung: 'video' }, { edge: 'two' });
+         signal.send('admit', { number: 3 });
+         // Of what somebody's state is, only the newest word counts, connection by connection.
+         signal.send('presence', { state: 'ready' });
+         signal.send('fallback', { rung: 'phone' }, { edge: 'one' });",
+    )
+    .await;
+    let said = |at: usize| format!("window.sockets[{at}].said");
+    assert_eq!(
+        page.eval(&format!("{}.slice(1)", said(0))).await,
+        json!([
+            ["admit", null, {"number": 0}],
+            ["side", null, {"said": "when linked"}],
+            ["admit", null, {"number": 1}],
+        ])
+    );
+
+    page.wait_for(&sockets(2)).await;
+    // A socket that breaks before the seat is back has taken nothing with it. After two that died
+    // so young plain HTTP would be tried.
+    page.run(
+        "const socket = window.sockets[1]; socket.comes(); socket.breaks(); signal.deaths = 0;",
+    )
+    .await;
+    let resume =
+        json!([["resume", null, {"sid": "sid", "secret": "secret", "epoch": 1, "last_seq": 1}]]);
+    assert_eq!(page.eval(&said(1)).await, resume);
+    page.wait_for(&sockets(3)).await;
+    page.run(
+        "const socket = window.sockets[2];
+         socket.comes();
+         socket.says('resumed', { epoch: 2 }, 2);
+         signal.send('admit', { number: 4 });",
+    )
+    .await;
+    let mut expected = resume.as_array().unwrap().clone();
+    expected.extend([
+        json!(["admit", null, {"number": 2}]),
+        json!(["fallback", "two", {"rung": "video"}]),
+        json!(["admit", null, {"number": 3}]),
+        json!(["presence", null, {"state": "ready"}]),
+        json!(["fallback", "one", {"rung": "phone"}]),
+        json!(["side", null, {"said": "when linked"}]),
+        json!(["admit", null, {"number": 4}]),
+    ]);
+    assert_eq!(page.eval(&said(2)).await, json!(expected));
+
+    // Nothing of it is said again.
+    page.run("signal.deaths = 0; window.sockets[2].breaks();").await;
+    page.wait_for(&sockets(4)).await;
+    page.run(
+        "const socket = window.sockets[3];
+         socket.comes();
+         socket.says('resumed', { epoch: 3 }, 3);
+         signal.close();",
+    )
+    .await;
+    let last = page.eval(&format!("{}.map(([t]) => t)", said(3))).await;
+    assert_eq!(last, json!(["resume", "side"]));
+    page.assert_content();
+}
