@@ -20,6 +20,7 @@ pub mod record;
 pub mod relay;
 pub mod room;
 pub mod rung;
+mod scan;
 pub mod seat;
 pub mod socket;
 mod wire;
@@ -61,6 +62,8 @@ const QUEUE_MS: u64 = 2000;
 const PLACED_MAX: u32 = 8;
 /// Every so many of these rounds everybody's place is looked at, changed or not.
 const QUEUE_ROUNDS: u32 = 10;
+/// How many most rooms hold: for more the space doubles.
+const COUPLE: usize = 2;
 /// How often every socket asks the database whether its seat is still good, in seconds.
 pub const CHECK_SECS: i64 = 30;
 
@@ -173,7 +176,7 @@ impl Rooms {
         }
         let live = rooms.entry(encounter).or_insert_with(|| Live {
             room: Room::new(self.policy, now),
-            lines: Vec::new(),
+            lines: Vec::with_capacity(COUPLE),
             ledger: Arc::clone(&self.ledger),
         });
         let came = line.as_ref().map(|line| line.id);
@@ -403,9 +406,12 @@ impl Live {
 
 /// Writes down who has left. What the database cannot take now is tried again with every tick.
 pub async fn remember(app: &Arc<App>, departures: Vec<Departure>) {
+    if departures.is_empty() {
+        return;
+    }
     let tenure = app.rooms.nodes.tenure();
     // Whoever has lost its rooms writes nothing down about them: they may be sat in elsewhere.
-    if departures.is_empty() || !tenure.sure().await {
+    if !tenure.sure().await {
         return;
     }
     for departure in departures {
