@@ -1,14 +1,16 @@
 //! The wire of `feldsher.rtc.v1`: what a peer may say and what it hears. `docs/signaling.md` is
 //! the specification.
 
-use serde::de::DeserializeOwned;
+use std::borrow::Cow;
+
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::base::column::Instant;
 use crate::call::ladder::RungView;
 use crate::call::plan::Media;
 use crate::call::rung::{Rung, WishWhy};
+use crate::call::scan::body_of;
 use crate::encounter::arrange::Lock;
 use crate::encounter::finish::FinishOutcome;
 use crate::encounter::show::Standing;
@@ -63,11 +65,11 @@ pub enum FromPeer {
     /// I am still setting up, ready, or not at the screen.
     Presence(Presence),
     /// A session description, from the offerer.
-    Offer(Edge, Turn, Description),
+    Offer(Edge, Turn, Verbatim),
     /// A session description, from the other side.
-    Answer(Edge, Turn, Description),
+    Answer(Edge, Turn, Verbatim),
     /// An ICE candidate.
-    Candidate(Edge, Turn, Candidate),
+    Candidate(Edge, Turn, Verbatim),
     /// There are no more candidates of this generation.
     EndOfCandidates(Edge, Turn),
     /// Start this edge anew; the generation that failed, when there was one.
@@ -98,6 +100,23 @@ pub enum FromPeer {
     Leave,
     /// The visit is over.
     End(End),
+}
+
+impl FromPeer {
+    /// Whether it changes the visit itself: that is not the room's to do, which hears what came of
+    /// it.
+    pub fn is_deed(&self) -> bool {
+        matches!(
+            self,
+            Self::Admit(_)
+                | Self::Hold(_)
+                | Self::Deny(_)
+                | Self::Remove(_)
+                | Self::Lock(_)
+                | Self::Side(_)
+                | Self::End(_)
+        )
+    }
 }
 
 /// The name of an edge.
@@ -154,29 +173,44 @@ pub struct Presence {
     pub state: Readiness,
 }
 
-/// A session description.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Description {
-    /// As `RTCSessionDescription.sdp` has it.
-    pub sdp: String,
+/// A body that was found good and is passed on word for word, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verbatim(Box<str>);
+
+impl Verbatim {
+    /// A body of a test.
+    #[cfg(test)]
+    pub fn of(body: &serde_json::Value) -> Self {
+        Self(body.to_string().into())
+    }
+
+    /// What was said.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
-/// An ICE candidate, as `RTCIceCandidate.toJSON()` writes it (W3C WebRTC 4.8.1).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A session description, as `RTCSessionDescription.sdp` has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description<'a> {
+    #[serde(borrow)]
+    sdp: Cow<'a, str>,
+}
+
+/// An ICE candidate, as `RTCIceCandidate.toJSON()` writes it (W3C WebRTC 4.8.1): the candidate line,
+/// which media section by name and by number, and which ICE generation.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Candidate {
-    /// The candidate line.
-    pub candidate: String,
-    /// Which media section, by name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sdp_mid: Option<String>,
-    /// Which media section, by number.
-    #[serde(default, skip_serializing_if = "Option::is_none", rename = "sdpMLineIndex")]
-    pub sdp_m_line_index: Option<u16>,
-    /// Which ICE generation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub username_fragment: Option<String>,
+struct Candidate<'a> {
+    #[serde(borrow)]
+    candidate: Cow<'a, str>,
+    #[serde(borrow, default)]
+    sdp_mid: Option<Cow<'a, str>>,
+    #[serde(default, rename = "sdpMLineIndex")]
+    _sdp_m_line_index: Option<u16>,
+    #[serde(borrow, default)]
+    username_fragment: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -317,21 +351,29 @@ struct Empty {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Envelope {
+struct Envelope<'a> {
     v: u8,
-    t: String,
+    #[serde(borrow)]
+    t: Cow<'a, str>,
     #[serde(default)]
     id: Option<String>,
-    #[serde(default)]
-    edge: Option<String>,
+    #[serde(borrow, default)]
+    edge: Option<Cow<'a, str>>,
     #[serde(default)]
     neg: Option<u32>,
     #[serde(default, rename = "gen")]
     generation: Option<u64>,
     #[serde(default)]
     ack: Option<u64>,
+    /// Read when it is known what it must be.
     #[serde(default)]
-    body: Option<Value>,
+    body: Option<IgnoredAny>,
+}
+
+/// An envelope and what is in it.
+struct Letter<'a> {
+    envelope: Envelope<'a>,
+    body: &'a str,
 }
 
 /// Why a frame was not understood.
@@ -349,98 +391,102 @@ pub enum Misread {
 
 /// Reads a text frame.
 pub fn read(text: &str) -> Result<Frame, Misread> {
-    if is_too_deep(text) {
-        return Err(Misread::NotOurs);
-    }
-    let envelope: Envelope = serde_json::from_str(text).map_err(|_syntax| Misread::NotOurs)?;
+    let found = body_of(text, JSON_DEPTH_MAX).map_err(|_too_deep| Misread::NotOurs)?;
+    let mut envelope: Envelope = serde_json::from_str(text).map_err(|_syntax| Misread::NotOurs)?;
     if envelope.v != 1 {
         return Err(Misread::NotOurs);
     }
-    let id = envelope.id.clone();
+    let body = match (envelope.body, found) {
+        (None, _) => "{}",
+        (Some(_), Some(body)) => body.trim_ascii(),
+        // Its name is spelled with escapes, as nobody does.
+        (Some(_), None) => return Err(Misread::NotOurs),
+    };
+    let (id, ack) = (envelope.id.take(), envelope.ack);
     if id.as_ref().is_some_and(|id| id.len() > ID_LEN_MAX) {
         return Err(Misread::TooLarge(None));
     }
-    let said = said(&envelope).map_err(|error| match error {
-        Misread::Unsupported(_) => Misread::Unsupported(id.clone()),
-        Misread::BadRequest(_) => Misread::BadRequest(id.clone()),
-        Misread::TooLarge(_) => Misread::TooLarge(id.clone()),
-        Misread::NotOurs => Misread::NotOurs,
-    })?;
-    Ok(Frame { id, ack: envelope.ack, said })
+    match said(&Letter { envelope, body }) {
+        Ok(said) => Ok(Frame { id, ack, said }),
+        Err(Misread::Unsupported(_)) => Err(Misread::Unsupported(id)),
+        Err(Misread::BadRequest(_)) => Err(Misread::BadRequest(id)),
+        Err(Misread::TooLarge(_)) => Err(Misread::TooLarge(id)),
+        Err(Misread::NotOurs) => Err(Misread::NotOurs),
+    }
 }
 
-fn said(envelope: &Envelope) -> Result<FromPeer, Misread> {
+fn said(letter: &Letter<'_>) -> Result<FromPeer, Misread> {
+    let envelope = &letter.envelope;
     let turn = Turn {
         neg: envelope.neg.unwrap_or_default(),
         generation: envelope.generation.unwrap_or_default(),
     };
-    Ok(match envelope.t.as_str() {
-        "hello" => FromPeer::Hello(body(envelope)?),
-        "resume" => FromPeer::Resume(resume(envelope)?),
-        "ack" => body::<Empty>(envelope).map(|_| FromPeer::Ack)?,
-        "ping" => body::<PingBody>(envelope).map(|_| FromPeer::Ping)?,
-        "presence" => FromPeer::Presence(body(envelope)?),
-        "offer" => FromPeer::Offer(edge(envelope)?, turn, description(envelope)?),
-        "answer" => FromPeer::Answer(edge(envelope)?, turn, description(envelope)?),
-        "candidate" => FromPeer::Candidate(edge(envelope)?, turn, candidate(envelope)?),
+    Ok(match envelope.t.as_ref() {
+        "hello" => FromPeer::Hello(body(letter)?),
+        "resume" => FromPeer::Resume(resume(letter)?),
+        "ack" => body::<Empty>(letter).map(|_| FromPeer::Ack)?,
+        "ping" => body::<PingBody>(letter).map(|_| FromPeer::Ping)?,
+        "presence" => FromPeer::Presence(body(letter)?),
+        "offer" => FromPeer::Offer(edge(letter)?, turn, description(letter)?),
+        "answer" => FromPeer::Answer(edge(letter)?, turn, description(letter)?),
+        "candidate" => FromPeer::Candidate(edge(letter)?, turn, candidate(letter)?),
         "end_of_candidates" => {
-            body::<Empty>(envelope)?;
-            FromPeer::EndOfCandidates(edge(envelope)?, turn)
+            body::<Empty>(letter)?;
+            FromPeer::EndOfCandidates(edge(letter)?, turn)
         }
-        "negotiate_request" => FromPeer::NegotiateRequest(asked(envelope)?, envelope.generation),
-        "ice_restart_request" => FromPeer::IceRestartRequest(asked(envelope)?, envelope.generation),
-        "media_state" => FromPeer::MediaState(body(envelope)?),
-        "quality" => FromPeer::Quality(edge(envelope)?, quality(envelope)?),
-        "fallback" => FromPeer::Fallback(edge(envelope)?, body(envelope)?),
-        "rung_ack" => FromPeer::RungAck(edge(envelope)?, body::<RungDone>(envelope)?.step),
-        "admit" => FromPeer::Admit(about(envelope)?),
-        "hold" => FromPeer::Hold(about(envelope)?),
-        "deny" => FromPeer::Deny(about(envelope)?),
-        "remove" => FromPeer::Remove(about(envelope)?),
-        "lock" => FromPeer::Lock(body(envelope)?),
-        "side" => FromPeer::Side(body(envelope)?),
+        "negotiate_request" => FromPeer::NegotiateRequest(asked(letter)?, envelope.generation),
+        "ice_restart_request" => FromPeer::IceRestartRequest(asked(letter)?, envelope.generation),
+        "media_state" => FromPeer::MediaState(body(letter)?),
+        "quality" => FromPeer::Quality(edge(letter)?, quality(letter)?),
+        "fallback" => FromPeer::Fallback(edge(letter)?, body(letter)?),
+        "rung_ack" => FromPeer::RungAck(edge(letter)?, body::<RungDone>(letter)?.step),
+        "admit" => FromPeer::Admit(about(letter)?),
+        "hold" => FromPeer::Hold(about(letter)?),
+        "deny" => FromPeer::Deny(about(letter)?),
+        "remove" => FromPeer::Remove(about(letter)?),
+        "lock" => FromPeer::Lock(body(letter)?),
+        "side" => FromPeer::Side(body(letter)?),
         "leave" => {
-            short(body::<Farewell>(envelope)?.reason.as_deref())?;
+            short(body::<Farewell>(letter)?.reason.as_deref())?;
             FromPeer::Leave
         }
-        "end" => FromPeer::End(body(envelope)?),
+        "end" => FromPeer::End(body(letter)?),
         _ => return Err(Misread::Unsupported(None)),
     })
 }
 
-fn body<T: DeserializeOwned>(envelope: &Envelope) -> Result<T, Misread> {
-    let value = envelope.body.clone().unwrap_or_else(|| Value::Object(Map::new()));
-    serde_json::from_value(value).map_err(|_wrong| Misread::BadRequest(None))
+fn body<'a, T: Deserialize<'a>>(letter: &Letter<'a>) -> Result<T, Misread> {
+    serde_json::from_str(letter.body).map_err(|_wrong| Misread::BadRequest(None))
 }
 
-fn resume(envelope: &Envelope) -> Result<Resume, Misread> {
-    let resume: Resume = body(envelope)?;
+fn resume(letter: &Letter<'_>) -> Result<Resume, Misread> {
+    let resume: Resume = body(letter)?;
     if resume.last_seq > NUMBER_MAX { Err(Misread::BadRequest(None)) } else { Ok(resume) }
 }
 
-fn quality(envelope: &Envelope) -> Result<Quality, Misread> {
-    let quality: Quality = body(envelope)?;
+fn quality(letter: &Letter<'_>) -> Result<Quality, Misread> {
+    let quality: Quality = body(letter)?;
     if quality.is_sound() { Ok(quality) } else { Err(Misread::BadRequest(None)) }
 }
 
-fn edge(envelope: &Envelope) -> Result<Edge, Misread> {
-    named(envelope.edge.clone())
+fn edge(letter: &Letter<'_>) -> Result<Edge, Misread> {
+    named(letter.envelope.edge.as_deref())
 }
 
-fn named(edge: Option<Edge>) -> Result<Edge, Misread> {
+fn named(edge: Option<&str>) -> Result<Edge, Misread> {
     let edge = edge.ok_or(Misread::BadRequest(None))?;
-    if edge.len() > ID_LEN_MAX { Err(Misread::TooLarge(None)) } else { Ok(edge) }
+    if edge.len() > ID_LEN_MAX { Err(Misread::TooLarge(None)) } else { Ok(edge.to_owned()) }
 }
 
 /// A request may name its edge in the envelope or in the body.
-fn asked(envelope: &Envelope) -> Result<Edge, Misread> {
-    let request: Request = body(envelope)?;
+fn asked(letter: &Letter<'_>) -> Result<Edge, Misread> {
+    let request: Request = body(letter)?;
     short(request.why.as_deref())?;
-    named(request.edge.or_else(|| envelope.edge.clone()))
+    named(request.edge.as_deref().or(letter.envelope.edge.as_deref()))
 }
 
-fn about(envelope: &Envelope) -> Result<About, Misread> {
-    let about: About = body(envelope)?;
+fn about(letter: &Letter<'_>) -> Result<About, Misread> {
+    let about: About = body(letter)?;
     short(about.reason.as_deref())?;
     Ok(about)
 }
@@ -452,14 +498,14 @@ fn short(text: Option<&str>) -> Result<(), Misread> {
     }
 }
 
-fn description(envelope: &Envelope) -> Result<Description, Misread> {
-    let description: Description = body(envelope)?;
+fn description(letter: &Letter<'_>) -> Result<Verbatim, Misread> {
+    let description: Description<'_> = body(letter)?;
     let too_large = description.sdp.len() > SDP_BYTES_MAX;
-    if too_large { Err(Misread::TooLarge(None)) } else { Ok(description) }
+    if too_large { Err(Misread::TooLarge(None)) } else { Ok(Verbatim(letter.body.into())) }
 }
 
-fn candidate(envelope: &Envelope) -> Result<Candidate, Misread> {
-    let candidate: Candidate = body(envelope)?;
+fn candidate(letter: &Letter<'_>) -> Result<Verbatim, Misread> {
+    let candidate: Candidate<'_> = body(letter)?;
     let parts = [
         Some(&candidate.candidate),
         candidate.sdp_mid.as_ref(),
@@ -468,28 +514,7 @@ fn candidate(envelope: &Envelope) -> Result<Candidate, Misread> {
     if parts.iter().flatten().any(|part| part.len() > CANDIDATE_BYTES_MAX) {
         return Err(Misread::TooLarge(None));
     }
-    Ok(candidate)
-}
-
-/// Counts brackets outside strings, before anything is parsed.
-fn is_too_deep(text: &str) -> bool {
-    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'{' | b'[' if !quoted => {
-                depth = depth.saturating_add(1);
-                if depth > JSON_DEPTH_MAX {
-                    return true;
-                }
-            }
-            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
+    Ok(Verbatim(letter.body.into()))
 }
 
 /// Somebody in the room, as the others see them.
@@ -623,6 +648,7 @@ impl ErrorCode {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::Value;
 
     use super::*;
 
@@ -776,6 +802,22 @@ mod tests {
         assert!(read(&resume(NUMBER_MAX)).is_ok());
         assert!(matches!(misread(&resume(NUMBER_MAX + 1)), Misread::BadRequest(_)));
         assert!(matches!(misread(&resume(u64::MAX)), Misread::BadRequest(_)));
+    }
+
+    #[test]
+    fn what_is_passed_on_is_passed_on_word_for_word() {
+        let body = "{ \"sdp\" : \"v=0\\r\\n\\u0433\" }";
+        let text = format!(r#"{{"body": {body} ,"v":1,"t":"offer","edge":"e1"}}"#);
+        let FromPeer::Offer(_, _, said) = read(&text).unwrap().said else { panic!("an offer") };
+        assert_eq!(said.as_str(), body);
+        let twice = frame("offer", r#"{"sdp":"a","sdp":"b"}"#);
+        assert!(matches!(misread(&twice), Misread::BadRequest(_)), "the other side reads the last");
+        let hidden = r#"{"v":1,"t":"offer","edge":"e1","b\u006fdy":{"sdp":"v=0"}}"#;
+        assert_eq!(misread(hidden), Misread::NotOurs);
+        let twice = r#"{"v":1,"t":"ping","body":{},"b\u006fdy":{}}"#;
+        assert_eq!(misread(twice), Misread::NotOurs);
+        let broken = frame("offer", r#"{"sdp":"\ud800"}"#);
+        assert!(matches!(misread(&broken), Misread::BadRequest(_)), "half a character");
     }
 
     fn json() -> impl Strategy<Value = Value> {

@@ -20,6 +20,7 @@ pub mod record;
 pub mod relay;
 pub mod room;
 pub mod rung;
+mod scan;
 pub mod seat;
 pub mod socket;
 mod wire;
@@ -64,6 +65,8 @@ const QUEUE_ROUNDS: u32 = 10;
 /// How long whoever has taken a seat again may be on the way to the room, in seconds. A room that
 /// nobody is in stays in memory for longer.
 const DOUBT_SECS: i64 = 30;
+/// How many most rooms hold: for more the space doubles.
+const COUPLE: usize = 2;
 /// How often every socket asks the database whether its seat is still good, in seconds.
 pub const CHECK_SECS: i64 = 30;
 
@@ -185,7 +188,7 @@ impl Rooms {
         }
         let live = rooms.entry(encounter).or_insert_with(|| Live {
             room: Room::new(Arc::clone(&self.ice), now),
-            lines: Vec::new(),
+            lines: Vec::with_capacity(COUPLE),
             ledger: Arc::clone(&self.ledger),
         });
         let came = line.as_ref().map(|line| line.id);
@@ -430,9 +433,12 @@ impl Live {
 /// that was taken again meanwhile is left to whoever comes for it, and given up when nobody does: the
 /// process that took it may not have got as far as the room.
 pub async fn remember(app: &Arc<App>, departures: Vec<Departure>) {
+    if departures.is_empty() {
+        return;
+    }
     let tenure = app.rooms.nodes.tenure();
     // Whoever has lost its rooms writes nothing down about them: they may be sat in elsewhere.
-    if departures.is_empty() || !tenure.sure().await {
+    if !tenure.sure().await {
         return;
     }
     for departure in departures {

@@ -21,6 +21,7 @@ use serde_json::json;
 use crate::account::SessionId;
 use crate::base::column::Instant;
 use crate::base::config;
+use crate::call::COUPLE;
 use crate::call::edge::{Edge, Phase};
 use crate::call::event::{CloseCode, Credentials, Effect, Event, Guest, LineId, OverWhy};
 use crate::call::ladder::Ladder;
@@ -137,7 +138,7 @@ impl Room {
     pub fn new(ice: Arc<config::Ice>, now: Instant) -> Self {
         Self {
             ice,
-            seats: Vec::new(),
+            seats: Vec::with_capacity(COUPLE),
             edges: Vec::new(),
             decided: Vec::new(),
             rev: 0,
@@ -406,23 +407,23 @@ impl Room {
             FromPeer::Quality(edge, said) => self.report(id, &edge, &said, now)?,
             FromPeer::Fallback(edge, wish) => self.wish(id, &edge, wish, now)?,
             FromPeer::RungAck(edge, step) => self.acknowledge_rung(id, &edge, step)?,
-            FromPeer::Offer(edge, turn, description) => {
+            FromPeer::Offer(edge, turn, said) => {
                 let other = self.edge(id, &edge)?.offer(id, turn, now)?;
-                self.relay(id, other, "offer", (&edge, turn), &description, now);
+                self.relay(id, other, "offer", (&edge, turn), said.as_str(), now);
             }
-            FromPeer::Answer(edge, turn, description) => {
+            FromPeer::Answer(edge, turn, said) => {
                 if let Some(other) = self.edge(id, &edge)?.answer(id, turn)? {
-                    self.relay(id, other, "answer", (&edge, turn), &description, now);
+                    self.relay(id, other, "answer", (&edge, turn), said.as_str(), now);
                 }
             }
-            FromPeer::Candidate(edge, turn, candidate) => {
+            FromPeer::Candidate(edge, turn, said) => {
                 if let Some(other) = self.edge(id, &edge)?.candidate(id, turn)? {
-                    self.relay(id, other, "candidate", (&edge, turn), &candidate, now);
+                    self.relay(id, other, "candidate", (&edge, turn), said.as_str(), now);
                 }
             }
             FromPeer::EndOfCandidates(edge, turn) => {
                 if let Some(other) = self.edge(id, &edge)?.candidate(id, turn)? {
-                    self.relay(id, other, "end_of_candidates", (&edge, turn), &json!({}), now);
+                    self.relay(id, other, "end_of_candidates", (&edge, turn), "{}", now);
                 }
             }
             FromPeer::NegotiateRequest(edge, failed) => {
@@ -728,7 +729,7 @@ impl Room {
                 "fresh": fresh, "ice_policy": policy, "send": view.send, "receive": view.receive,
                 "ladder": view.ladder, "ice_servers": self.ice_servers(id, now),
             });
-            self.post(id, "negotiate", None, Some((name, turn)), &body, now);
+            self.post(id, "negotiate", None, Some((name, turn)), &body.to_string(), now);
         }
     }
 
@@ -752,8 +753,9 @@ impl Room {
         }
         self.mention(id, PeerChange::State, now);
         if self.is_admitted(id) {
+            let body = telling::write(&media);
             for other in self.ids(|seat| seat.guest.admitted && seat.guest.id != id) {
-                self.post(other, "media_state", Some(id), None, &media, now);
+                self.post(other, "media_state", Some(id), None, &body, now);
             }
         }
     }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::call::edge::Phase;
-use crate::call::message::{Candidate, Description, Fallback, Presence, Quality};
+use crate::call::message::{Fallback, Presence, Quality, Verbatim};
 use crate::call::rung::Rung;
 use crate::encounter::party::Companion;
 
@@ -850,17 +850,12 @@ fn place(message: &Value) -> (String, Turn) {
     (message["edge"].as_str().unwrap().to_owned(), turn)
 }
 
-fn description(sdp: &str) -> Description {
-    Description { sdp: sdp.to_owned() }
+fn description(sdp: &str) -> Verbatim {
+    Verbatim::of(&json!({"sdp": sdp}))
 }
 
-fn candidate() -> Candidate {
-    Candidate {
-        candidate: "candidate:1 1 udp 1 192.0.2.1 9 typ host".to_owned(),
-        sdp_mid: None,
-        sdp_m_line_index: None,
-        username_fragment: None,
-    }
+fn candidate() -> Verbatim {
+    Verbatim::of(&json!({"candidate": "candidate:1 1 udp 1 192.0.2.1 9 typ host"}))
 }
 
 fn quality() -> Quality {

@@ -1,11 +1,12 @@
 //! One socket: the first frame, the heartbeat, the limits, and the room behind it.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{Instant as Moment, sleep_until, timeout};
 
 use crate::account::SessionId;
 use crate::account::token::TicketClaims;
@@ -15,7 +16,7 @@ use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::tx::Tx;
 use crate::call::budget::Budget;
-use crate::call::event::{CloseCode, Event, LineId};
+use crate::call::event::{CloseCode, Credentials, Event, LineId};
 use crate::call::line::{Inbox, Line, Order, line};
 use crate::call::message::{
     ErrorCode, Frame, FromPeer, MESSAGE_BYTES_MAX, Misread, PROTOCOL, Resume, Side, read,
@@ -29,7 +30,7 @@ use crate::call::wire::{Ended, Heard, Socketed, Wire};
 use crate::call::{farewell, place_of, remember};
 use crate::encounter::arrange::{self, Aside};
 use crate::encounter::finish::Finish;
-use crate::encounter::{EncounterId, admission, finish, guest};
+use crate::encounter::{EncounterId, ParticipantId, admission, finish, guest};
 
 /// How long the first frame may take, in seconds.
 pub const HELLO_SECS_MAX: u64 = 5;
@@ -91,7 +92,14 @@ pub(super) fn check_origin(request: &HttpRequest, app: &App) -> Result<(), Error
 
 /// Serves a line from its first frame to its end.
 pub(super) async fn serve<W: Wire>(app: Arc<App>, address: String, mut wire: W) {
-    if let Some(code) = meet(&app, &address, &mut wire).await {
+    // What it takes to find a seat is large, and given back before the sitting begins.
+    let met = Box::pin(meet(&app, &address, &mut wire)).await;
+    drop(address);
+    let code = match met {
+        Ok((socket, inbox)) => socket.live(&mut wire, inbox).await.map(number),
+        Err(code) => code,
+    };
+    if let Some(code) = code {
         wire.close(code).await;
     }
 }
@@ -99,8 +107,8 @@ pub(super) async fn serve<W: Wire>(app: Arc<App>, address: String, mut wire: W) 
 /// Serves a line whose socket is on another node; `text` is its first frame.
 pub(super) async fn serve_from_afar(app: Arc<App>, mut wire: FarWire, text: String) {
     let Ok(frame) = read(&text) else { return wire.close(number(CloseCode::BadFrame)).await };
-    let found = match whose(&app, &frame.said).await {
-        Ok(Some(seat)) => match in_time(own(&app, seat.encounter)).await {
+    let found = match Box::pin(whose(&app, &frame.said)).await {
+        Ok(Some(seat)) => match Box::pin(in_time(own(&app, seat.encounter))).await {
             Ok(Whose::Ours(lease)) => Ok((seat, lease)),
             Ok(Whose::Theirs(_)) => return wire.send_on(),
             Err(refused) => Err(refused),
@@ -108,52 +116,60 @@ pub(super) async fn serve_from_afar(app: Arc<App>, mut wire: FarWire, text: Stri
         Ok(None) => return wire.close(number(CloseCode::BadFrame)).await,
         Err(refused) => Err(refused),
     };
-    let ended = match found {
-        Ok((seat, lease)) => host(&app, None, &mut wire, frame, seat, lease).await,
-        Err(refused) => refuse(&mut wire, &refused, frame.id.as_deref()).await,
+    let seated = match found {
+        Ok((seat, lease)) => Box::pin(host(&app, None, &mut wire, frame, seat, lease)).await,
+        Err(refused) => Err(refuse(&mut wire, &refused, frame.id.as_deref()).await),
+    };
+    let ended = match seated {
+        Ok((socket, inbox)) => socket.live(&mut wire, inbox).await,
+        Err(ended) => ended,
     };
     // It may be alive over there: whatever ended here, it begins anew.
     wire.close(number(ended.unwrap_or(CloseCode::Restart))).await;
 }
 
-/// The code to close with, if it is ours to close.
-async fn meet<W: Wire>(app: &Arc<App>, address: &str, wire: &mut W) -> Option<u16> {
+/// Somebody who sits, and what the room has to say to them.
+type Seated = (Socket, Inbox);
+
+/// From the first frame to the seat; else the code to close with, if it is ours to close.
+async fn meet<W: Wire>(app: &Arc<App>, address: &str, wire: &mut W) -> Result<Seated, Option<u16>> {
     let first = timeout(Duration::from_secs(HELLO_SECS_MAX), wire.hear()).await;
     let text = match first {
         Ok(Heard::Text(text)) => text,
-        Ok(Heard::Gone) => return None,
-        Ok(Heard::Broken(code)) => return Some(number(code)),
-        Ok(Heard::Ping(_) | Heard::Sign) => return Some(number(CloseCode::BadFrame)),
-        Err(_elapsed) => return Some(number(CloseCode::HelloTimeout)),
+        Ok(Heard::Gone) => return Err(None),
+        Ok(Heard::Broken(code)) => return Err(Some(number(code))),
+        Ok(Heard::Ping(_) | Heard::Sign) => return Err(Some(number(CloseCode::BadFrame))),
+        Err(_elapsed) => return Err(Some(number(CloseCode::HelloTimeout))),
     };
-    let Ok(frame) = read(&text) else { return Some(number(CloseCode::BadFrame)) };
+    let Ok(frame) = read(&text) else { return Err(Some(number(CloseCode::BadFrame))) };
     let restored = async {
         app.rooms.restored().await;
         Ok(())
     };
     if let Err(refused) = in_time(restored).await {
-        return refuse(wire, &refused, frame.id.as_deref()).await.map(number);
+        return Err(refuse(wire, &refused, frame.id.as_deref()).await.map(number));
     }
     // Whoever guesses is not looked up; whoever has a seat here is heard from everywhere.
     if let FromPeer::Resume(resume) = &frame.said
         && app.rooms.knocks.are_too_many(address)
         && !app.rooms.knows(resume.sid)
     {
-        return Some(number(CloseCode::TooSlow));
+        return Err(Some(number(CloseCode::TooSlow)));
     }
     let refused = match whose(app, &frame.said).await {
         Ok(Some(seat)) => match find_room(app, wire, &seat, &text).await {
             Ok(Found::Here(lease)) => {
-                return host(app, Some(address), wire, frame, seat, lease).await.map(number);
+                let seated = host(app, Some(address), wire, frame, seat, lease).await;
+                return seated.map_err(|ended| ended.map(number));
             }
-            Ok(Found::Carried(code)) => return code,
+            Ok(Found::Carried(code)) => return Err(code),
             Err(refused) => refused,
         },
-        Ok(None) => return Some(number(CloseCode::BadFrame)),
+        Ok(None) => return Err(Some(number(CloseCode::BadFrame))),
         Err(refused) => refused,
     };
     count_knock(app, address, &refused);
-    refuse(wire, &refused, frame.id.as_deref()).await.map(number)
+    Err(refuse(wire, &refused, frame.id.as_deref()).await.map(number))
 }
 
 /// The place that a first frame asks for.
@@ -225,7 +241,8 @@ async fn in_time<T>(found: impl Future<Output = Result<T, Error>>) -> Result<T, 
     timeout(limit, found).await.unwrap_or_else(|_elapsed| Err(Error::from(&problem::OVERLOADED)))
 }
 
-/// The line of a room that this node has; `address` is where it comes from, when it comes here.
+/// Seats somebody in a room that this node has; `address` is where they come from, when they come
+/// here.
 async fn host<W: Wire>(
     app: &Arc<App>,
     address: Option<&str>,
@@ -233,10 +250,10 @@ async fn host<W: Wire>(
     frame: Frame,
     place: Place,
     lease: Lease,
-) -> Ended {
+) -> Result<Seated, Ended> {
     // Whoever did not wait for this has come another way by now, and would be thrown out there.
     if wire.is_gone().await {
-        return None;
+        return Err(None);
     }
     let id = app.rooms.new_line();
     let (line, inbox) = line(id, app.clock.now());
@@ -246,18 +263,15 @@ async fn host<W: Wire>(
     };
     match seated {
         Ok(taken) => {
+            let (app, seat) = (Arc::clone(app), Seat::of(taken));
             let budget = Budget::full(FRAMES_BURST, FRAMES_PER_SECOND);
-            let mut socket =
-                Socket { app: Arc::clone(app), taken, line: id, lease, budget, mistakes: 0 };
-            let ended = socket.run(wire, inbox).await;
-            socket.tell_room(Event::Lost(id)).await;
-            ended
+            Ok((Socket { app, seat, line: id, lease, budget, mistakes: 0 }, inbox))
         }
         Err(refused) => {
             if let Some(address) = address {
                 count_knock(app, address, &refused);
             }
-            refuse(wire, &refused, frame.id.as_deref()).await
+            Err(refuse(wire, &refused, frame.id.as_deref()).await)
         }
     }
 }
@@ -305,9 +319,25 @@ async fn sit_down_again(
     Ok(taken)
 }
 
+/// What a socket must know of its seat, as long as it is open.
+struct Seat {
+    encounter: EncounterId,
+    participant: ParticipantId,
+    credentials: Credentials,
+}
+
+impl Seat {
+    fn of(taken: Taken) -> Self {
+        let Taken { encounter, guest, credentials, .. } = taken;
+        // The room has told it.
+        let credentials = Credentials { secret: None, ..credentials };
+        Self { encounter, participant: guest.id, credentials }
+    }
+}
+
 struct Socket {
     app: Arc<App>,
-    taken: Taken,
+    seat: Seat,
     line: LineId,
     lease: Lease,
     budget: Budget,
@@ -323,20 +353,34 @@ enum Next {
 
 impl Socket {
     /// Lives until either side ends it.
+    async fn live<W: Wire>(mut self, wire: &mut W, inbox: Inbox) -> Ended {
+        let ended = self.run(wire, inbox).await;
+        self.tell_room(Event::Lost(self.line)).await;
+        ended
+    }
+
     async fn run<W: Wire>(&mut self, wire: &mut W, mut inbox: Inbox) -> Ended {
-        let silence = Duration::from_secs(SILENCE_SECS_MAX);
-        let mut dead_at = tokio::time::Instant::now() + silence;
+        let limit = Duration::from_secs(SILENCE_SECS_MAX);
+        let mut dead_at = Moment::now() + limit;
+        // Set anew when it rings, and not with every frame.
+        let mut alarm = pin!(sleep_until(dead_at));
         loop {
             let next = tokio::select! {
                 order = inbox.next() => Next::Order(order),
                 heard = wire.hear() => {
-                    dead_at = tokio::time::Instant::now() + silence;
+                    dead_at = Moment::now() + limit;
                     Next::Heard(heard)
                 }
-                () = sleep_until(dead_at) => Next::Silence,
+                () = alarm.as_mut() => {
+                    if Moment::now() < dead_at {
+                        alarm.as_mut().reset(dead_at);
+                        continue;
+                    }
+                    Next::Silence
+                }
             };
             // Another node may have the room by now: then nothing more is said for it here.
-            if !self.lease.speaks() && !self.lease.sure().await {
+            if !self.lease.speaks() && !Box::pin(self.lease.sure()).await {
                 wire.write(farewell(self.line)).await.ok();
                 return Some(CloseCode::Restart);
             }
@@ -354,7 +398,8 @@ impl Socket {
     async fn obey<W: Wire>(&self, wire: &mut W, order: Option<Order>) -> Result<(), Ended> {
         match order {
             Some(Order::Send(text)) => wire.write(text).await,
-            Some(Order::Check) => self.check().await,
+            // Rare, and large: a seat that only sits has no place for it.
+            Some(Order::Check) => Box::pin(self.check()).await,
             Some(Order::Close(code)) => Err(Some(code)),
             None => Err(Some(CloseCode::TooSlow)),
         }
@@ -362,8 +407,8 @@ impl Socket {
 
     /// The database has the last word on who may sit here, whatever this process has heard.
     async fn check(&self) -> Result<(), Ended> {
-        let Taken { encounter, guest, credentials, .. } = &self.taken;
-        let (encounter, id, session) = (*encounter, guest.id, credentials.session);
+        let Seat { encounter, participant, credentials } = &self.seat;
+        let (encounter, id, session) = (*encounter, *participant, credentials.session);
         let asked = credentials.clone();
         let look = move |tx: &mut Tx| seat::look(tx, encounter, id, &asked);
         match look_as_session(&self.app, session, look).await {
@@ -416,13 +461,21 @@ impl Socket {
     /// What changes a visit is a deed of the person, with the policy's word, as over HTTP;
     /// the room hears of it after the commit. The rest is the room's own business.
     async fn follow(&self, frame: Frame) -> Result<(), (ErrorCode, Option<String>)> {
-        let (app, visit) = (&self.app, self.taken.encounter);
-        let session = self.taken.credentials.session;
+        if frame.said.is_deed() {
+            return Box::pin(self.decide(frame)).await;
+        }
+        self.tell_room(Event::Said(self.line, frame)).await;
+        Ok(())
+    }
+
+    async fn decide(&self, frame: Frame) -> Result<(), (ErrorCode, Option<String>)> {
+        let (app, visit) = (&self.app, self.seat.encounter);
+        let session = self.seat.credentials.session;
         // A socket that lost its seat is not listened to, whatever it says.
         if !app.rooms.heeds(visit, self.line, frame.ack) {
             return Ok(());
         }
-        let id = frame.id.clone();
+        let id = frame.id;
         let done = match frame.said {
             FromPeer::Admit(whom) => {
                 let deed = move |tx: &mut Tx| admission::admit(tx, visit, whom.participant);
@@ -452,10 +505,8 @@ impl Socket {
                 let end = Finish { outcome: end.outcome };
                 as_session(app, session, move |tx| finish::finish(tx, visit, end)).await.map(drop)
             }
-            said => {
-                self.tell_room(Event::Said(self.line, Frame { said, ..frame })).await;
-                Ok(())
-            }
+            // The rest is no deed.
+            _ => Ok(()),
         };
         let Err(refused) = done else { return Ok(()) };
         log_fault(&refused);
@@ -466,8 +517,10 @@ impl Socket {
     }
 
     async fn tell_room(&self, event: Event) {
-        let departures = self.app.rooms.apply(self.taken.encounter, None, event);
-        remember(&self.app, departures).await;
+        let departures = self.app.rooms.apply(self.seat.encounter, None, event);
+        if !departures.is_empty() {
+            Box::pin(remember(&self.app, departures)).await;
+        }
     }
 }
 
@@ -502,5 +555,21 @@ fn error_code(refused: &Error) -> ErrorCode {
         404 => ErrorCode::PeerGone,
         409 | 410 | 422 => ErrorCode::BadState,
         _ => ErrorCode::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what a function makes, without calling it.
+    fn made<A, B, C, M>(_maker: impl FnOnce(A, B, C) -> M) -> usize {
+        size_of::<M>()
+    }
+
+    #[test]
+    fn a_socket_that_only_sits_keeps_little() {
+        let size = made(serve::<Socketed>);
+        assert!(size <= 2560, "{size} bytes for every open socket");
     }
 }

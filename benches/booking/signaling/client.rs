@@ -153,18 +153,21 @@ impl Seat {
         Ok(seat)
     }
 
-    /// Keeps the seat alive and listens, until the task is dropped.
+    /// Keeps the seat alive, listens and acknowledges what it has heard, until the task is dropped.
     pub fn keep(self, every: Duration) -> rt::task::JoinHandle<()> {
-        let Socket { mut tongue, mut ear } = self.socket;
+        let Self { socket: Socket { mut tongue, mut ear }, last_seq: mut last, .. } = self;
         rt::spawn(async move {
             let mut ticks = rt::time::interval(every);
             loop {
                 tokio::select! {
                     _ = ticks.tick() => {
-                        let ping = json!({"v": 1, "t": "ping", "body": {}}).to_string();
-                        if say(&mut tongue, ping).await.is_err() { return; }
+                        let ping = json!({"v": 1, "t": "ping", "ack": last, "body": {}});
+                        if say(&mut tongue, ping.to_string()).await.is_err() { return; }
                     }
-                    heard = hear(&mut ear) => if heard.is_err() { return; },
+                    heard = hear(&mut ear) => {
+                        let Ok(said) = heard else { return };
+                        last = at(&said, "/seq").as_u64().unwrap_or(last);
+                    }
                 }
             }
         })
@@ -188,7 +191,6 @@ impl Words {
         match self {
             Self::Product { edge, generation } => json!({
                 "v": 1, "t": kind, "edge": edge, "neg": number, "gen": generation,
-                // All that was heard is worked through: the other side spoke as often.
                 "body": {"sdp": sdp},
             })
             .to_string(),
@@ -276,6 +278,47 @@ pub fn offerer(
             }
         }
     })
+}
+
+/// Offers again as soon as it was answered, but no oftener than so, until the time is over.
+pub fn keen(
+    socket: Socket,
+    words: Words,
+    least: Duration,
+    bytes: usize,
+    watch: &Rc<Watch>,
+) -> rt::task::JoinHandle<anyhow::Result<()>> {
+    let watch = Rc::clone(watch);
+    let Socket { mut tongue, mut ear } = socket;
+    rt::spawn(async move {
+        let (mut number, mut last) = (0, None);
+        while Instant::now() < watch.end {
+            let next = Instant::now() + least;
+            number += 1;
+            let frame = words.frame(true, number, &watch.sdp(bytes));
+            say(&mut tongue, acknowledging(frame, last)).await?;
+            loop {
+                // Whoever has answered before may not hear an offer that came after the end.
+                let Ok(said) = tokio::time::timeout_at(watch.end.into(), hear(&mut ear)).await
+                else {
+                    return Ok(());
+                };
+                let said = said?;
+                last = at(&said, "/seq").as_u64().or(last);
+                watch.note(&said);
+                if has_description(&said) {
+                    break;
+                }
+            }
+            rt::time::sleep_until(next.into()).await;
+        }
+        Ok(())
+    })
+}
+
+/// Whether it is part of a negotiation, and not what else a room has to say.
+fn has_description(said: &Value) -> bool {
+    !at(said, "/body/sdp").is_null() || !at(said, "/payload/sdp").is_null()
 }
 
 /// Answers every offer until it is dropped.

@@ -1,22 +1,25 @@
 //! Signaling: how fast the product carries a word from one participant to the other, beside a bare
 //! WebSocket echo and beside PeerJS in the same run; what a seat costs; what a crowd costs.
 
+mod across;
+mod busy;
 mod client;
 pub mod echo;
+mod pairs;
 mod process;
 mod region;
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use actix_web::rt;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use serde_json::{Value, json};
 
-use self::client::{Seat, Socket, Watch, Words, answerer, at, offerer};
+use self::client::{Seat, Socket, Watch, answerer, offerer};
+use self::pairs::{Pair, echo_pairs, peerjs_pairs, product_pairs, seated, ticket, tickets};
 use self::process::Server;
 use self::region::Visit;
+use crate::engine::Engine;
 use crate::load::Sample;
 use crate::report::{Row, Table, median};
 use crate::{Plan, tell};
@@ -41,10 +44,21 @@ const COMING: usize = 64;
 /// All of it on one engine: the database is not on a word's way.
 pub fn tables(plan: &Plan) -> anyhow::Result<Vec<Table>> {
     rt::System::new().block_on(async {
-        let mut tables = vec![relay(plan).await?];
+        tell("signaling: installing PeerJS");
+        let others = Others { echo: Server::echo()?, peerjs: Server::peerjs()? };
+        let mut tables = vec![relay(plan, &others).await?, busy::table(plan, &others).await?];
+        drop(others);
+        tables.push(across::table(plan).await?);
         tables.push(crowd(plan).await?);
         Ok(tables)
     })
+}
+
+/// What the product is measured beside.
+struct Others {
+    echo: Server,
+    /// Missing where there is no npm.
+    peerjs: Option<Server>,
 }
 
 /// What one round had to say.
@@ -55,14 +69,11 @@ struct Heard {
     messages: f64,
 }
 
-async fn relay(plan: &Plan) -> anyhow::Result<Table> {
+async fn relay(plan: &Plan, Others { echo, peerjs }: &Others) -> anyhow::Result<Table> {
     tell("signaling: making the region");
     let visits = u64::try_from(PAIRS * SDP_BYTES.len())? * u64::from(plan.rounds);
-    let (database, visits) = region::build(visits)?;
+    let (database, visits) = region::build(Engine::Sqlite, visits)?;
     let product = Server::product(&database)?;
-    let echo = Server::echo()?;
-    tell("signaling: installing PeerJS");
-    let peerjs = Server::peerjs()?;
     let mut table = Table::new("Signaling, 50 pairs, 1,000 messages a second");
     let mut visits = visits.chunks(PAIRS);
     for bytes in SDP_BYTES {
@@ -74,12 +85,12 @@ async fn relay(plan: &Plan) -> anyhow::Result<Table> {
             tell(&format!("signaling, round {round} of {}, {bytes} bytes", plan.rounds));
             let here = visits.next().context("too few visits")?;
             let mut rounds = vec![
-                talk(plan, &product, product_pairs(&product, here).await?, pace).await?,
-                talk(plan, &echo, echo_pairs(&echo).await?, pace).await?,
+                talk(plan, &[&product], product_pairs(&product, here).await?, pace).await?,
+                talk(plan, &[echo], echo_pairs(echo, PAIRS).await?, pace).await?,
             ];
-            if let Some(peerjs) = &peerjs {
-                let pairs = peerjs_pairs(peerjs, round).await?;
-                rounds.push(talk(plan, peerjs, pairs, pace).await?);
+            if let Some(peerjs) = peerjs {
+                let pairs = peerjs_pairs(peerjs, PAIRS).await?;
+                rounds.push(talk(plan, &[peerjs], pairs, pace).await?);
             }
             for ((row, cpu), heard) in rows.iter_mut().zip(&mut cpu).zip(rounds) {
                 row.add(&heard.sample);
@@ -116,89 +127,11 @@ fn names(bytes: usize) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-/// Two sockets and the words of each.
-type Pair = ((Socket, Words), Option<(Socket, Words)>);
-
-/// Two people in each visit, let in, who may describe their sessions to one another.
-async fn product_pairs(server: &Server, visits: &[Visit]) -> anyhow::Result<Vec<Pair>> {
-    let pairs = stream::iter(visits).map(|visit| async move {
-        let (doctor, patient) = seated(server.address, visit).await?;
-        let ((doctor, edge), (patient, _)) = let_in(doctor, patient).await?;
-        anyhow::Ok(((doctor.socket, edge.clone()), Some((patient.socket, edge))))
-    });
-    pairs.buffer_unordered(COMING).try_collect().await
-}
-
-async fn seated(address: SocketAddr, visit: &Visit) -> anyhow::Result<(Seat, Seat)> {
-    let doctor = ticket(address, &visit.encounter, &visit.doctor).await?;
-    let patient = ticket(address, &visit.encounter, &visit.patient).await?;
-    Ok((Seat::take(address, &doctor).await?, Seat::take(address, &patient).await?))
-}
-
-type Ready = (Seat, Words);
-
-async fn let_in(mut doctor: Seat, mut patient: Seat) -> anyhow::Result<(Ready, Ready)> {
-    let admit = json!({"v": 1, "t": "admit", "body": {"participant": patient.participant}});
-    doctor.socket.say(&admit).await?;
-    let words = |said: &Value| {
-        let edge =
-            at(said, "/edge").as_str().map(str::to_owned).context("an edge without a name")?;
-        anyhow::Ok(Words::Product { edge, generation: at(said, "/gen").clone() })
-    };
-    let ours = words(&doctor.hear_of("negotiate").await?)?;
-    let theirs = words(&patient.hear_of("negotiate").await?)?;
-    Ok(((doctor, ours), (patient, theirs)))
-}
-
-async fn ticket(address: SocketAddr, encounter: &str, token: &str) -> anyhow::Result<String> {
-    let client = awc::Client::builder().timeout(Duration::from_secs(60)).finish();
-    let mut answer = client
-        .post(format!("http://{address}/v1/encounters/{encounter}/join"))
-        .bearer_auth(token)
-        .send_json(&json!({}))
-        .await
-        .map_err(|error| anyhow::anyhow!("{error}"))?;
-    let said: Value = answer.json().await?;
-    match at(&said, "/ticket").as_str() {
-        Some(ticket) => Ok(ticket.to_owned()),
-        None => bail!("no ticket: {} {}", answer.status(), at(&said, "/code")),
-    }
-}
-
-async fn echo_pairs(server: &Server) -> anyhow::Result<Vec<Pair>> {
-    let mut pairs: Vec<Pair> = Vec::new();
-    // As many sockets and messages as a pair has.
-    for _ in 0..PAIRS * 2 {
-        pairs.push(((Socket::open(server.address, "/v1/rtc").await?, Words::Bare), None));
-    }
-    Ok(pairs)
-}
-
-async fn peerjs_pairs(server: &Server, round: u32) -> anyhow::Result<Vec<Pair>> {
-    let mut pairs: Vec<Pair> = Vec::new();
-    for number in 0..PAIRS {
-        let name = |side: &str| format!("{side}{round}x{number}x{}", uuid::Uuid::new_v4());
-        let (one, other) = (name("a"), name("b"));
-        let mut sockets = Vec::new();
-        for id in [&one, &other] {
-            let path = format!("/peerjs?key=peerjs&id={id}&token={number}");
-            let mut socket = Socket::open(server.address, &path).await?;
-            if at(&socket.hear().await?, "/type") != "OPEN" {
-                bail!("PeerJS did not open");
-            }
-            sockets.push(socket);
-        }
-        let (Some(second), Some(first)) = (sockets.pop(), sockets.pop()) else { continue };
-        let answers = Some((second, Words::PeerJs { to: one }));
-        pairs.push(((first, Words::PeerJs { to: other }), answers));
-    }
-    Ok(pairs)
-}
-
-/// All pairs talk for the time of a round, each so often and in so many bytes.
+/// All pairs talk for the time of a round, each so often and in so many bytes, through these servers
+/// together.
 async fn talk(
     plan: &Plan,
-    server: &Server,
+    servers: &[&Server],
     pairs: Vec<Pair>,
     (every, bytes): (Duration, usize),
 ) -> anyhow::Result<Heard> {
@@ -213,15 +146,27 @@ async fn talk(
             answering.push(answerer(socket, words, bytes, &watch));
         }
     }
+    let heard = hear(plan, servers, &watch, offering).await;
+    answering.iter().for_each(rt::task::JoinHandle::abort);
+    heard
+}
+
+/// Waits until all who offer have done so, and looks what it has cost meanwhile.
+async fn hear(
+    plan: &Plan,
+    servers: &[&Server],
+    watch: &Watch,
+    offering: Vec<rt::task::JoinHandle<anyhow::Result<()>>>,
+) -> anyhow::Result<Heard> {
+    let cpu_secs = || servers.iter().map(|server| server.cpu_secs()).sum::<anyhow::Result<f64>>();
     let (begin, end) = watch.times();
     rt::time::sleep_until(begin.into()).await;
-    let before = server.cpu_secs()?;
+    let before = cpu_secs()?;
     rt::time::sleep_until(end.into()).await;
-    let cpu_secs = server.cpu_secs()? - before;
+    let cpu_secs = cpu_secs()? - before;
     for task in offering {
         task.await??;
     }
-    answering.iter().for_each(rt::task::JoinHandle::abort);
     let took = watch.took();
     let messages = f64::from(u32::try_from(took.len())?.max(1));
     Ok(Heard { sample: Sample::of(took, plan.measured), cpu_secs, messages })
@@ -232,7 +177,8 @@ async fn talk(
 async fn crowd(plan: &Plan) -> anyhow::Result<Table> {
     tell("signaling: making a larger region");
     let waiting = (SEATS - 2 * ROOMS) / 2;
-    let (database, visits) = region::build(u64::try_from(waiting + ROOMS + STORM)?)?;
+    let (database, visits) =
+        region::build(Engine::Sqlite, u64::try_from(waiting + ROOMS + STORM)?)?;
     let server = Server::product(&database)?;
     let mut table = Table::new("Signaling, very many seats");
     let (idle, rest) = visits.split_at(waiting);
@@ -241,20 +187,30 @@ async fn crowd(plan: &Plan) -> anyhow::Result<Table> {
     // Nobody is counted before the server has served somebody.
     let first = product_pairs(&server, storm.get(..1).context("no visit")?).await?;
     let (empty, cpu) = (server.rss_kb()?, server.cpu_secs()?);
-    let address = server.address;
-    let mut kept = Vec::new();
+    let addresses = [server.address; 2];
+    let (mut kept, mut drawn, mut held) = (Vec::new(), 0.0, 0.0);
     for (at, visits) in idle.chunks(200).enumerate() {
         tell(&format!("signaling: {} of {SEATS} seats", at * 400));
-        let seats = stream::iter(visits).map(|visit| seated(address, visit));
+        // A ticket brings the visit's rows into the database's cache, which has a size of its own.
+        let before = server.rss_kb()?;
+        let tickets = stream::iter(visits).map(|visit| tickets(addresses, visit));
+        let tickets: Vec<_> = tickets.buffer_unordered(COMING).try_collect().await?;
+        let between = server.rss_kb()?;
+        let seats = stream::iter(tickets).map(|tickets| seated(addresses, tickets));
         let seats: Vec<_> = seats.buffer_unordered(COMING).try_collect().await?;
-        kept.extend(seats.into_iter().flat_map(|(one, other)| [one.keep(PING), other.keep(PING)]));
+        kept.extend(seats.into_iter().flatten().map(|seat| seat.keep(PING)));
+        drawn += between - before;
+        held += server.rss_kb()? - between;
     }
     let count = f64::from(u32::try_from(kept.len())?);
     table.notes.push(format!(
-        "A seat that waits costs {:.1} kB of memory, where a socket of the bare echo costs {:.1} kB; \
-         it cost {:.2} ms of the processor to take, ticket and database included ({count:.0} seats; \
-         the aim is 24 kB).",
+        "A seat that waits costs {:.1} kB of memory, {:.1} of them while its ticket is drawn, when \
+         the database's cache fills, and {:.1} when it is taken; a socket of the bare echo costs \
+         {:.1} kB. It cost {:.2} ms of the processor to take, ticket and database included \
+         ({count:.0} seats; the aim is 24 kB).",
         (server.rss_kb()? - empty) / count,
+        drawn / count,
+        held / count,
         bare_kb().await?,
         (server.cpu_secs()? - cpu) * 1000.0 / count
     ));
@@ -270,7 +226,7 @@ async fn crowd(plan: &Plan) -> anyhow::Result<Table> {
     let pairs = product_pairs(&server, rooms).await?;
     let mut row = Row::new("1,000 rooms beside 8,000 idle seats");
     // Once a second and room: with the answers, 2,000 messages.
-    let heard = talk(plan, &server, pairs, (Duration::from_secs(1), 2048)).await?;
+    let heard = talk(plan, &[&server], pairs, (Duration::from_secs(1), 2048)).await?;
     row.add(&heard.sample);
     table.rows.push(row);
     table.notes.push(format!(

@@ -22,13 +22,14 @@ pub struct Visit {
 
 /// Makes the people with the product itself, and `count` visits of today past it. Each doctor's
 /// follow one another from now on.
-pub fn build(count: u64) -> anyhow::Result<(Database, Vec<Visit>)> {
-    let engine = Engine::Sqlite;
+pub fn build(engine: Engine, count: u64) -> anyhow::Result<(Database, Vec<Visit>)> {
     let world = World::build(engine.create("signaling")?, None, AROUND_THE_CLOCK)?;
     let first = (SystemClock.now().utc() + TimeDelta::minutes(1)).timestamp();
     let begins = format!("({first} + n / {DOCTORS} * {})", visits::SECS);
     world.database.execute(&visits::sql(engine, &(0..count), &begins, false))?;
-    world.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    if engine == Engine::Sqlite {
+        world.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    }
     let people = Arc::clone(&world.people);
     let database = world.stop()?;
     let mut all = Vec::new();

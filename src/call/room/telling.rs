@@ -139,36 +139,37 @@ impl Room {
     }
 
     pub(super) fn tell(&mut self, id: ParticipantId, t: &str, body: &Value, now: Instant) {
-        self.post(id, t, None, None, body, now);
+        self.post(id, t, None, None, &body.to_string(), now);
     }
 
+    /// Passes on what somebody said; `body` is JSON.
     pub(super) fn relay(
         &mut self,
         from: ParticipantId,
         to: ParticipantId,
         t: &str,
         turn: (&str, Turn),
-        body: &impl Serialize,
+        body: &str,
         now: Instant,
     ) {
         self.post(to, t, Some(from), Some(turn), body, now);
     }
 
-    /// Numbers a message, keeps it for a resume, and sends it when there is a line.
+    /// Numbers a message, keeps it for a resume, and sends it when there is a line; `body` is JSON.
     pub(super) fn post(
         &mut self,
         id: ParticipantId,
         t: &str,
         from: Option<ParticipantId>,
         turn: Option<(&str, Turn)>,
-        body: &impl Serialize,
+        body: &str,
         now: Instant,
     ) {
         let Some(seat) = self.seats.iter_mut().find(|seat| seat.guest.id == id) else { return };
         let edge = turn.map(|(edge, _)| edge);
         let (neg, generation) = (turn.map(|(_, at)| at.neg), turn.map(|(_, at)| at.generation));
         let text = seat.mailbox.post(now, edge, |seq| {
-            write(&Numbered { v: 1, seq, t, from, edge, neg, generation, body })
+            enclose(write(&Envelope { v: 1, seq, t, from, edge, neg, generation }), body)
         });
         if let Line::Up(line) = seat.line {
             self.effects.push(Effect::Send(line, text));
@@ -223,9 +224,9 @@ fn standing(seat: &Seat, aside: bool) -> Standing {
     }
 }
 
-/// A message of the numbered stream, in the order of its envelope.
+/// The envelope of a numbered message, in its order; its body comes last.
 #[derive(Serialize)]
-struct Numbered<'a, B> {
+struct Envelope<'a> {
     v: u8,
     seq: u64,
     t: &'a str,
@@ -237,7 +238,17 @@ struct Numbered<'a, B> {
     neg: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none", rename = "gen")]
     generation: Option<u64>,
-    body: &'a B,
+}
+
+/// Puts a body, as JSON, into its envelope, which has something else in it already.
+fn enclose(mut envelope: String, body: &str) -> String {
+    const NAME: &str = ",\"body\":";
+    envelope.pop();
+    envelope.reserve_exact(NAME.len().saturating_add(body.len()).saturating_add(1));
+    envelope.push_str(NAME);
+    envelope.push_str(body);
+    envelope.push('}');
+    envelope
 }
 
 #[derive(Serialize)]
@@ -249,7 +260,7 @@ struct Unnumbered<'a> {
     body: &'a Value,
 }
 
-fn write(message: &impl Serialize) -> String {
+pub(super) fn write(message: &impl Serialize) -> String {
     // Plain structures with text for keys: there is nothing in them that JSON cannot say.
     serde_json::to_string(message).unwrap_or_default()
 }
