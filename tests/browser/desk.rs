@@ -108,18 +108,19 @@ async fn focus_is_on(page: &Page, selector: &str) {
     page.wait_for(&format!("document.activeElement?.matches({})", quoted(selector))).await;
 }
 
-/// While a field of the note has the focus, nothing lies on the patient's picture, and it lies not
-/// on the field.
+/// While a field of the note has the focus, most of the patient's picture is to be seen, nothing of
+/// another lies on it, and it lies not on the field.
 async fn the_patient_is_in_sight(page: &Page, field: &str) {
+    page.see("#people [data-role=patient]").await;
     page.click(field).await;
     focus_is_on(page, field).await;
     let seen = format!(
         "(() => {{ const tile = document.querySelector('#tiles [data-role=patient] video').getBoundingClientRect(); \
          const field = document.querySelector({}).getBoundingClientRect(); \
-         const [x, y] = [tile.left + tile.width / 2, tile.top + tile.height / 2]; \
-         const whole = tile.width > 100 && tile.left >= 0 && tile.top >= 0 && tile.right <= innerWidth && tile.bottom <= innerHeight; \
+         const [top, bottom] = [Math.max(tile.top, 0), Math.min(tile.bottom, innerHeight)]; \
+         const most = tile.width > 100 && tile.left >= 0 && tile.right <= innerWidth && bottom - top > 0.6 * tile.height; \
          const apart = tile.bottom <= field.top || tile.top >= field.bottom || tile.right <= field.left || tile.left >= field.right; \
-         return whole && apart && Boolean(document.elementFromPoint(x, y)?.closest('#stage')); }})()",
+         return most && apart && Boolean(document.elementFromPoint(tile.left + tile.width / 2, (top + bottom) / 2)?.closest('#stage')); }})()",
         quoted(field)
     );
     page.wait_for(&seen).await;

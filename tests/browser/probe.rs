@@ -203,8 +203,8 @@ async fn a_feldsher_who_is_asked_to_the_visit_measures_the_stations_line() {
 
     // A visit at the feldsher's clinic.
     let patient = clinic.patient(&clinic.everybody("patient")[0]).await;
-    let doctors = patient.get(&format!("/v1/practitioners?organization={organization}&limit=100"));
-    let doctors = doctors.await.expect(200);
+    let path = format!("/v1/practitioners?organization={organization}&limit=100");
+    let doctors = patient.get(&path).await.expect(200);
     let doctors = doctors["items"].as_array().unwrap();
     let mut found = None;
     for doctor in doctors {

@@ -4,7 +4,7 @@ import { t, learn } from './i18n.js';
 import { h } from './ui.js';
 
 /** Of less than this share of the stage nobody can see a face. */
-const SEEN = 0.5;
+const SEEN = 0.7;
 const WINDOW = { width: 400, height: 300 };
 
 learn({
@@ -18,15 +18,19 @@ export function keepInSight(stage) {
   const back = h('button', { type: 'button', id: 'stage-back', class: 'stage-back', 'aria-label': t('sight.back') });
   stage.node.append(back);
   const node = h('div', { class: 'stage-place' }, stage.node);
-  const sight = new IntersectionObserver(([{ intersectionRatio: share, boundingClientRect: at }]) => {
-    const away = at.height > 0 && share < SEEN;
+  const shrink = (away) => {
     if (away === stage.node.classList.contains('afar')) return;
     // Its place is kept, so that the page does not jump under whoever reads.
     node.style.minHeight = away ? `${stage.node.offsetHeight}px` : '';
     stage.node.classList.toggle('afar', away);
+  };
+  const sight = new IntersectionObserver((seen) => {
+    const { intersectionRatio: share, boundingClientRect: at } = seen.at(-1);
+    shrink(at.height > 0 && share < SEEN);
   }, { threshold: [0, SEEN / 2, SEEN, 1] });
   sight.observe(node);
   back.addEventListener('click', () => {
+    shrink(false);
     node.scrollIntoView({ block: 'center' });
     stage.mic.focus({ preventScroll: true });
   });
