@@ -52,6 +52,8 @@ pub struct Frame {
 /// What a peer may say.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FromPeer {
+    /// I have a ticket, and come in a while.
+    Prepare(Prepare),
     /// I have a ticket.
     Hello(Hello),
     /// I was here before.
@@ -102,6 +104,14 @@ pub enum FromPeer {
 
 /// The name of an edge.
 pub type Edge = String;
+
+/// Keeps a socket open for somebody who is about to come.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prepare {
+    /// What `join` handed out; it is not used up.
+    pub ticket: String,
+}
 
 /// Opens a new seat.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -375,6 +385,7 @@ fn said(envelope: &Envelope) -> Result<FromPeer, Misread> {
         generation: envelope.generation.unwrap_or_default(),
     };
     Ok(match envelope.t.as_str() {
+        "prepare" => FromPeer::Prepare(body(envelope)?),
         "hello" => FromPeer::Hello(body(envelope)?),
         "resume" => FromPeer::Resume(resume(envelope)?),
         "ack" => body::<Empty>(envelope).map(|_| FromPeer::Ack)?,

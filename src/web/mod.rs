@@ -30,7 +30,7 @@ const ASSETS: &[(&str, &str)] = files!(
     "board-words.js" "board.js" "call-ladder.js" "call-tiles.js" "call-view.js" "call-words.js"
     "call.js" "chat.js" "consents.js" "countdown.js" "demo.js" "doctor-care.js"
     "doctor-claim.js" "doctor-day.js" "doctor-hours.js" "doctor-leave.js" "doctor-note.js"
-    "doctor-visit.js" "doctor-week.js" "doctor-words.js" "doctor.js" "favicon.svg"
+    "doctor-visit.js" "doctor-week.js" "doctor-words.js" "doctor.js" "doorway.js" "favicon.svg"
     "find-patient.js" "free-times.js" "grid.css" "guest-visit.js" "i18n.js" "ladder-words.js" "late.js" "media.js" "office-words.js"
     "patient-book.js" "patient-home.js" "patient-move.js" "patient-note.js" "patient-probe.js"
     "patient-signin.js" "patient-times.js" "patient-visit.js" "patient-waitlist.js" "patient.js"

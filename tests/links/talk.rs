@@ -16,6 +16,25 @@ use crate::stage::{patient_signs_in, staff_signs_in, text};
 use crate::support::Engine;
 
 const LINKS: &str = include_str!("links.js");
+/// One side of a call made by hand: the camera that the product opens, and one connection.
+const HAND: &str = "
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 640, height: 480, frameRate: 20 } });
+    let pc = null;
+    const told = async () => {
+      await pc.setLocalDescription();
+      while (pc.iceGatheringState !== 'complete') await new Promise((done) => { setTimeout(done, 5); });
+      return pc.localDescription.toJSON();
+    };
+    const begins = () => {
+      pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+      for (const track of stream.getTracks()) pc.addTrack(track, stream);
+    };
+    window.hand = {
+      offers() { begins(); return told(); },
+      async answers(offer) { begins(); await pc.setRemoteDescription(offer); return told(); },
+      hears: (answer) => pc.setRemoteDescription(answer),
+      hangsUp() { pc.close(); pc = null; },
+    };";
 /// Whatever takes longer has failed.
 pub const SECS_MAX: u64 = 90;
 
@@ -26,6 +45,8 @@ pub static ONE_LINK: Mutex<()> = Mutex::const_new(());
 pub struct Talk {
     pub patient: Page,
     pub doctor: Page,
+    /// A page more in each browser, for a call that is made by hand.
+    hands: [Page; 2],
     _browsers: [Chromium; 2],
     pub clinic: Clinic,
     pub net: Net,
@@ -56,7 +77,11 @@ impl Talk {
         let desk = browser(&net, Host::Doctor, &clinic.url).await;
         let patient = phone.page("patient", Device::Phone, "ru").await;
         let doctor = desk.page("doctor", Device::Desk, "en").await;
-        for page in [&patient, &doctor] {
+        let hands = [
+            phone.page("near", Device::Phone, "ru").await,
+            desk.page("far", Device::Desk, "en").await,
+        ];
+        for page in [&patient, &doctor, &hands[0], &hands[1]] {
             page.before(LINKS).await;
         }
         let begun = now_ms();
@@ -64,10 +89,15 @@ impl Talk {
         patient.see("#phone").await;
         let page_secs = secs(begun, now_ms());
         net.becomes(Host::Patient, LOOPBACK);
+        for page in &hands {
+            page.goto(&format!("{}/assets/favicon.svg", clinic.url)).await;
+            page.run(HAND).await;
+        }
         patient_signs_in(&patient, &clinic, &clinic.everybody("patient")[0]).await;
         Self {
             patient,
             doctor,
+            hands,
             _browsers: [phone, desk],
             clinic,
             net,
@@ -98,10 +128,46 @@ impl Talk {
 
     /// From the lobby into the room.
     pub async fn joins(&self) {
+        self.joins_after(Duration::ZERO).await;
+    }
+
+    /// From the lobby into the room, with a look at oneself on the way.
+    pub async fn joins_after(&self, look: Duration) {
         let page = &self.patient;
         page.click("#enter-waiting-room").await;
         page.wait_for("document.querySelector('#device-state')?.dataset.state === 'ok'").await;
+        rt::time::sleep(look).await;
         page.click("#join").await;
+    }
+
+    /// The same two browsers on the same lines, connected by hand: what each has to say to the
+    /// other is there at once. Seconds until both see the other.
+    pub async fn by_hand(&self) -> f64 {
+        for page in [&self.patient, &self.doctor, &self.hands[0], &self.hands[1]] {
+            assert_eq!(page.eval("document.hidden").await, false, "a page with slow clocks");
+        }
+        let [near, far] = &self.hands;
+        let begun = now_ms();
+        let offer = near.run("return hand.offers();").await;
+        let answer = far.run(&format!("return hand.answers({offer});")).await;
+        near.run(&format!("return hand.hears({answer});")).await;
+        let mut latest: f64 = 0.0;
+        for page in [near, far] {
+            let seen = format!("links.call('picture', {begun})?.picture ?? null");
+            let at = whole(&page.wait_at_most(SECS_MAX, &seen).await);
+            latest = latest.max(secs(begun, at));
+        }
+        for page in [near, far] {
+            page.run("hand.hangsUp();").await;
+        }
+        latest
+    }
+
+    /// Sends the patient back to wait.
+    pub async fn holds(&self) {
+        self.doctor.click(".hold").await;
+        self.patient.see("#call-state[data-state=waiting]").await;
+        self.doctor.see("#waiting-list .admit").await;
     }
 
     /// Lets the patient in; seconds until each side has sound and picture.
@@ -127,7 +193,7 @@ impl Talk {
             }
         }
         let [patient, doctor] = sides;
-        Began { agreed, sound: [patient.0, doctor.0], picture: [patient.1, doctor.1] }
+        Began { since, agreed, sound: [patient.0, doctor.0], picture: [patient.1, doctor.1] }
     }
 
     pub fn encounter(&self) -> String {
@@ -167,6 +233,8 @@ impl Talk {
 /// picture, the patient's first.
 #[derive(Debug, Clone, Copy)]
 pub struct Began {
+    /// From when on it is counted.
+    pub since: i64,
     pub agreed: f64,
     pub sound: [f64; 2],
     pub picture: [f64; 2],

@@ -119,17 +119,19 @@ class Room {
 
   async enter() {
     if (this.over) return this.showOver();
-    const { Call, openMedia } = await import('./call.js');
+    const { Call, openMedia, prepare } = await import('./call.js');
     if (this.gone) return undefined;
     if (!this.visit.can_join && this.visit.reason === 'too_early') return this.showEarly();
+    const doorway = prepare(this.id, 'doctor');
     const kept = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
     const wish = { mic: true, camera: true, voiceOnly: false, ...(kept?.encounter === this.id ? kept.wish : {}) };
     const { stream, problem } = await openMedia({ video: !wish.voiceOnly });
     if (this.gone) {
       stream.getTracks().forEach((track) => track.stop());
+      doorway?.close();
       return undefined;
     }
-    this.call = new Call({ encounter: this.id, side: 'doctor', zone: this.zone, media: { ...wish, stream } });
+    this.call = new Call({ encounter: this.id, side: 'doctor', zone: this.zone, doorway, media: { ...wish, stream } });
     refill(this.callPlace,
       problem && h('p', { id: 'device-problem', class: 'banner' }, t(problem === 'nocamera' ? 'dv.dark' : 'dv.silent')),
       this.call.stage.node);
