@@ -35,6 +35,8 @@ const HAND: &str = "
       hears: (answer) => pc.setRemoteDescription(answer),
       hangsUp() { pc.close(); pc = null; },
     };";
+/// A line that is too thin for a picture goes on with the voice alone.
+const PICTURE_SECS_MAX: u64 = 30;
 /// Whatever takes longer has failed.
 pub const SECS_MAX: u64 = 90;
 
@@ -177,20 +179,17 @@ impl Talk {
         self.began(pressed).await
     }
 
-    /// Waits for sound and picture of connections that were made after an instant.
+    /// Waits for sound and picture of connections that were made after an instant. What is not seen
+    /// is seen after endless time.
     pub async fn began(&self, since: i64) -> Began {
         let mut sides = [(0.0, 0.0); 2];
         let mut agreed: f64 = 0.0;
         for (side, page) in sides.iter_mut().zip([&self.patient, &self.doctor]) {
-            for step in ["agreed", "sound", "picture"] {
-                let reached = format!("links.call('{step}', {since})?.{step} ?? null");
-                let at = secs(since, whole(&page.wait_at_most(SECS_MAX, &reached).await));
-                match step {
-                    "agreed" => agreed = agreed.max(at),
-                    "sound" => side.0 = at,
-                    _ => side.1 = at,
-                }
-            }
+            let reached = |step| format!("links.call('{step}', {since})?.{step} ?? null");
+            agreed = agreed.max(happens(page, since, &reached("agreed")).await);
+            side.0 = happens(page, since, &reached("sound")).await;
+            let picture = may_happen(page, PICTURE_SECS_MAX, since, &reached("picture")).await;
+            side.1 = picture.unwrap_or(f64::INFINITY);
         }
         let [patient, doctor] = sides;
         Began { since, agreed, sound: [patient.0, doctor.0], picture: [patient.1, doctor.1] }
@@ -280,11 +279,11 @@ pub async fn happens(page: &Page, since: i64, expression: &str) -> f64 {
 
 /// As [`happens`], for what may also never happen.
 pub async fn may_happen(page: &Page, secs: u64, since: i64, expression: &str) -> Option<f64> {
-    for _ in 0..secs * 4 {
+    for _ in 0..secs * 10 {
         if let Some(at) = page.eval(expression).await.as_i64() {
             return Some(self::secs(since, at));
         }
-        rt::time::sleep(Duration::from_millis(250)).await;
+        rt::time::sleep(Duration::from_millis(100)).await;
     }
     None
 }

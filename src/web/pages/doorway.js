@@ -10,6 +10,7 @@ const TICKET_MS = 110_000;
 // A lost first packet of TCP is noticed after a second. Whoever knows how long a round trip takes sees it sooner.
 const OPEN_MS_MIN = 400;
 const ROUNDS = 3;
+const REQUESTS = 8;
 const TRIES_MAX = 4;
 const GIVE_UP_MS = 8000;
 const RENEWALS_MAX = 5;
@@ -19,6 +20,13 @@ export function socketUrl(given) {
   const url = new URL(given, location.href);
   url.protocol = url.protocol.replace('http', 'ws');
   return url.href;
+}
+
+/** How long this page's last requests waited for an answer, the quickest of them, in milliseconds. */
+function roundTrip() {
+  const waits = performance.getEntriesByType('resource').filter((one) => one.transferSize > 0).slice(-REQUESTS)
+    .map(({ requestStart, responseStart }) => responseStart - requestStart);
+  return waits.length ? Math.min(...waits) : 0;
 }
 
 export class Doorway {
@@ -52,9 +60,14 @@ export class Doorway {
     socket.onopen = mine(() => { this.heard = Date.now(); this.opened = socket; this.tell(); this.stir?.(); });
     socket.onmessage = mine(() => { this.heard = Date.now(); });
     socket.onclose = mine(() => { this.socket = null; this.failed = this.opened !== socket; this.stir?.(); });
+    // A socket that should be open by now, and is not, has lost a packet: another is quicker.
+    if (this.tries >= TRIES_MAX) return;
+    setTimeout(() => {
+      if (this.socket === socket && socket.readyState === WebSocket.CONNECTING) this.dial();
+    }, Math.max(OPEN_MS_MIN, ROUNDS * roundTrip()) * 2 ** (this.tries - 1));
   }
 
-  /** The ticket is there: so it is known where the socket is, and how long a round trip takes at most. */
+  /** The ticket is there, and says where the socket is. */
   ticketed(url) {
     if (this.closed) return;
     if (url !== this.url) {
@@ -62,18 +75,6 @@ export class Doorway {
       this.dial();
     }
     this.tell();
-    this.watch(Math.max(OPEN_MS_MIN, ROUNDS * (Date.now() - this.born)));
-  }
-
-  /** A socket that should be open by now, and is not, has lost a packet: another is quicker. */
-  watch(patience) {
-    const { socket } = this;
-    if (socket?.readyState !== WebSocket.CONNECTING || this.tries >= TRIES_MAX) return;
-    setTimeout(() => {
-      if (this.socket !== socket || socket.readyState !== WebSocket.CONNECTING) return;
-      this.dial();
-      this.watch(patience * 2);
-    }, patience);
   }
 
   /** Whoever shows the ticket may keep the socket open until they come. */
