@@ -350,15 +350,23 @@ pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG_LEN_MAX)?.into_std()
 }
 
-/// Whoever takes nothing of what was sent keeps neither the connection nor what waits for them:
-/// without this the system would ask for ever whether there is room now.
-fn let_go_of_the_deaf(connection: &dyn Any) {
+/// What a connection needs on a bad line.
+fn tune(connection: &dyn Any) {
+    let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() else { return };
+    // A short message does not wait until the one before it was acknowledged: that is a round trip.
+    let mut tuned = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
-    if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
+    {
+        let socket = socket2::SockRef::from(stream);
+        // Whoever takes nothing of what was sent keeps neither the connection nor what waits for
+        // them: without this the system would ask for ever whether there is room now.
         let limit = Duration::from_secs(UNTAKEN_SECS_MAX);
-        if socket2::SockRef::from(stream).set_tcp_user_timeout(Some(limit)).is_err() {
-            tracing::warn!("a connection has no limit for what is not taken");
-        }
+        tuned = tuned.and(socket.set_tcp_user_timeout(Some(limit)));
+        // A lone message that is lost again and again is not waited for twice as long each time.
+        tuned = tuned.and(socket.set_tcp_thin_linear_timeouts(true));
+    }
+    if tuned.is_err() {
+        tracing::warn!("a connection could not be made ready for a bad line");
     }
 }
 
@@ -378,7 +386,7 @@ pub fn start(shared: web::Data<app::App>, listener: TcpListener) -> std::io::Res
             .wrap(from_fn(frame))
             .wrap(Compress::default())
     })
-    .on_connect(|connection, _| let_go_of_the_deaf(connection))
+    .on_connect(|connection, _| tune(connection))
     .client_request_timeout(Duration::from_secs(HEAD_SECS_MAX))
     .keep_alive(Duration::from_secs(KEEP_ALIVE_SECS))
     .max_connections(CONNECTIONS_MAX)

@@ -54,6 +54,8 @@ pub struct Frame {
 /// What a peer may say.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FromPeer {
+    /// I have a ticket, and come in a while.
+    Prepare(Prepare),
     /// I have a ticket.
     Hello(Hello),
     /// I was here before.
@@ -121,6 +123,14 @@ impl FromPeer {
 
 /// The name of an edge.
 pub type Edge = String;
+
+/// Keeps a socket open for somebody who is about to come.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prepare {
+    /// What `join` handed out; it is not used up.
+    pub ticket: String,
+}
 
 /// Opens a new seat.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -422,6 +432,7 @@ fn said(letter: &Letter<'_>) -> Result<FromPeer, Misread> {
         generation: envelope.generation.unwrap_or_default(),
     };
     Ok(match envelope.t.as_ref() {
+        "prepare" => FromPeer::Prepare(body(letter)?),
         "hello" => FromPeer::Hello(body(letter)?),
         "resume" => FromPeer::Resume(resume(letter)?),
         "ack" => body::<Empty>(letter).map(|_| FromPeer::Ack)?,

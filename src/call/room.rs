@@ -438,7 +438,9 @@ impl Room {
             }
             FromPeer::Leave => self.remove(id, CloseCode::Done, LeftWhy::Left, now),
             // A second hello is a mistake; the rest is decided outside and comes back as events.
-            FromPeer::Hello(_) | FromPeer::Resume(_) => return Err(ErrorCode::BadState),
+            FromPeer::Prepare(_) | FromPeer::Hello(_) | FromPeer::Resume(_) => {
+                return Err(ErrorCode::BadState);
+            }
             FromPeer::Admit(_)
             | FromPeer::Hold(_)
             | FromPeer::Deny(_)

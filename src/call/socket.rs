@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
 use tokio::time::{Instant as Moment, sleep_until, timeout};
 
 use crate::account::SessionId;
@@ -24,7 +25,7 @@ use crate::call::message::{
 use crate::call::meter::measured;
 use crate::call::nodes::{Carriage, FarWire, Lease, Whose, carry, number, own};
 use crate::call::record::{Device, Kept, Mark};
-use crate::call::room::error;
+use crate::call::room::{error, unnumbered};
 use crate::call::seat::{self, Standing, Taken};
 use crate::call::wire::{Ended, Heard, Socketed, Wire};
 use crate::call::{farewell, place_of, remember};
@@ -34,6 +35,10 @@ use crate::encounter::{EncounterId, ParticipantId, admission, finish, guest};
 
 /// How long the first frame may take, in seconds.
 pub const HELLO_SECS_MAX: u64 = 5;
+/// How long whoever has shown a ticket may take, in seconds: as long as the ticket is good.
+const PREPARE_SECS_MAX: u64 = admission::TICKET_SECS.unsigned_abs();
+/// How often whoever has not come yet is asked whether the process stops, in seconds.
+const LOOK_SECS: u64 = 1;
 /// How long it may take until it is known who has a room, in seconds.
 const FIND_SECS_MAX: u64 = 5;
 /// How long a socket may be silent, in seconds; a client pings every five.
@@ -133,15 +138,7 @@ type Seated = (Socket, Inbox);
 
 /// From the first frame to the seat; else the code to close with, if it is ours to close.
 async fn meet<W: Wire>(app: &Arc<App>, address: &str, wire: &mut W) -> Result<Seated, Option<u16>> {
-    let first = timeout(Duration::from_secs(HELLO_SECS_MAX), wire.hear()).await;
-    let text = match first {
-        Ok(Heard::Text(text)) => text,
-        Ok(Heard::Gone) => return Err(None),
-        Ok(Heard::Broken(code)) => return Err(Some(number(code))),
-        Ok(Heard::Ping(_) | Heard::Sign) => return Err(Some(number(CloseCode::BadFrame))),
-        Err(_elapsed) => return Err(Some(number(CloseCode::HelloTimeout))),
-    };
-    let Ok(frame) = read(&text) else { return Err(Some(number(CloseCode::BadFrame))) };
+    let (text, frame) = first_frame(app, address, wire).await?;
     let restored = async {
         app.rooms.restored().await;
         Ok(())
@@ -170,6 +167,54 @@ async fn meet<W: Wire>(app: &Arc<App>, address: &str, wire: &mut W) -> Result<Se
     };
     count_knock(app, address, &refused);
     Err(refuse(wire, &refused, frame.id.as_deref()).await.map(number))
+}
+
+/// The frame that asks for a place. Whoever shows a good ticket first may take their time: they
+/// look at themselves in the mirror, and their way in is open when they press the button.
+async fn first_frame<W: Wire>(
+    app: &Arc<App>,
+    address: &str,
+    wire: &mut W,
+) -> Result<(String, Frame), Option<u16>> {
+    let now = tokio::time::Instant::now;
+    let mut prepared = None;
+    let mut dead_at = now() + Duration::from_secs(HELLO_SECS_MAX);
+    let mut budget = Budget::full(FRAMES_BURST, FRAMES_PER_SECOND);
+    loop {
+        let step = Duration::from_secs(LOOK_SECS).min(dead_at.saturating_duration_since(now()));
+        let text = match timeout(step, wire.hear()).await {
+            Ok(Heard::Text(text)) => text,
+            Ok(Heard::Gone) => return Err(None),
+            Ok(Heard::Broken(code)) => return Err(Some(number(code))),
+            Ok(Heard::Ping(_) | Heard::Sign) if prepared.is_some() => continue,
+            Ok(Heard::Ping(_) | Heard::Sign) => return Err(Some(number(CloseCode::BadFrame))),
+            Err(_elapsed) if app.rooms.is_stopping() => {
+                return Err(Some(number(CloseCode::Restart)));
+            }
+            Err(_elapsed) if now() < dead_at => continue,
+            Err(_elapsed) => return Err(Some(number(CloseCode::HelloTimeout))),
+        };
+        if !budget.spend() {
+            return Err(Some(number(CloseCode::TooSlow)));
+        }
+        let Ok(frame) = read(&text) else { return Err(Some(number(CloseCode::BadFrame))) };
+        let until = match (&frame.said, prepared) {
+            (FromPeer::Prepare(asked), None) => {
+                if let Err(refused) = app.tokens.verify_ticket(&asked.ticket, app.clock.now()) {
+                    count_knock(app, address, &refused);
+                    return Err(refuse(wire, &refused, frame.id.as_deref()).await.map(number));
+                }
+                // Whoever comes later needs another ticket, and has an old one refused.
+                now() + Duration::from_secs(PREPARE_SECS_MAX)
+            }
+            (FromPeer::Ping, Some(until)) => until,
+            _ => return Ok((text, frame)),
+        };
+        prepared = Some(until);
+        dead_at = until.min(now() + Duration::from_secs(SILENCE_SECS_MAX));
+        let pong = unnumbered("pong", None, &json!({"server_time": app.clock.now()}));
+        wire.write(pong).await.map_err(|ended| ended.map(number))?;
+    }
 }
 
 /// The place that a first frame asks for.

@@ -84,9 +84,11 @@ impl Chromium {
         Self { process, profile: std::mem::take(&mut started.profile), cdp }
     }
 
-    /// Opens an empty page that looks as `device` does and speaks `language`.
+    /// Opens an empty page that looks as `device` does and speaks `language`; in a window of its own,
+    /// since a page behind another one has slow clocks and says that nobody looks at it.
     pub async fn page(&self, name: &'static str, device: Device, language: &str) -> Page {
-        let made = self.cdp.call("", "Target.createTarget", json!({"url": "about:blank"})).await;
+        let wish = json!({"url": "about:blank", "newWindow": true});
+        let made = self.cdp.call("", "Target.createTarget", wish).await;
         let wish = json!({"targetId": made["targetId"], "flatten": true});
         let attached = self.cdp.call("", "Target.attachToTarget", wish).await;
         let session = attached["sessionId"].as_str().unwrap();

@@ -1,9 +1,13 @@
 //! How long it takes to come into a room over a bad link, again and again.
 
+use std::io::Write;
+use std::time::Duration;
+
 use crate::netsim::profile::{
     BAD_WIFI, EDGE_3G, LOOPBACK, LOSS_10, LOSS_20, Profile, SATELLITE, VILLAGE_2G,
 };
-use crate::talk::{Talk, percentile, runs, tell, whole};
+use crate::stage::text;
+use crate::talk::{Began, Talk, percentile, runs, tell, whole};
 
 #[actix_web::test]
 async fn on_one_machine_nobody_waits() {
@@ -40,31 +44,94 @@ async fn everybody_connects_when_a_fifth_is_lost() {
     joins_again_and_again(LOSS_20).await;
 }
 
-/// From the press on "join" with a new ticket and a new seat. Whoever was let in stays let in.
+/// What somebody waits for who looks at themself before they press "join".
+const LOOK: Duration = Duration::from_secs(3);
+
+/// Again and again, each time all of it: a call by hand, the press on "admit", and the press on
+/// "join" with a new ticket and seat, at once and after a look at oneself. Whoever was let in stays
+/// let in.
 async fn joins_again_and_again(profile: Profile) {
     let mut talk = Talk::prepared(profile).await;
     talk.at_the_door().await;
     let first = talk.lets_in().await;
     tell("first", profile.name, &format!("{first:.1?}"));
-    let (mut agreed, mut sound, mut picture) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut by_hand, mut admitted) = (Vec::new(), Kind::new("admit"));
+    let (mut at_once, mut looked) = (Kind::new("join, at once"), Kind::new("join, after a look"));
     for _ in 0..runs(5) {
-        talk.patient.click("#leave").await;
-        talk.doctor.see("#call-state[data-state=alone]").await;
-        talk.joins().await;
-        let pressed = whole(&talk.patient.eval("links.pressed()").await);
-        let began = talk.began(pressed).await;
-        agreed.push(began.agreed);
-        sound.push(began.sound[0].max(began.sound[1]));
-        picture.push(began.picture[0].max(began.picture[1]));
+        talk.holds().await;
+        by_hand.push(talk.by_hand().await);
+        let began = talk.lets_in().await;
+        admitted.add(&talk, began).await;
+        for (kind, look) in [(&mut at_once, Duration::ZERO), (&mut looked, LOOK)] {
+            talk.patient.click("#leave").await;
+            talk.doctor.see("#call-state[data-state=alone]").await;
+            talk.joins_after(look).await;
+            let pressed = whole(&talk.patient.eval("links.pressed()").await);
+            kind.add(&talk, talk.began(pressed).await).await;
+        }
     }
-    for (what, values) in [("offer and answer", &agreed), ("sound", &sound), ("picture", &picture)]
-    {
-        let (half, most) = (percentile(values, 50), percentile(values, 95));
-        tell(
-            "join",
-            profile.name,
-            &format!("{what} p50 {half:.1} s, p95 {most:.1} s of {values:.1?}"),
-        );
+    let limit = [50, 95].map(|percent| percentile(&by_hand, percent));
+    row(profile.name, "by hand, without a server", None, limit, None);
+    for kind in [&admitted, &at_once, &looked] {
+        kind.tell(profile.name, limit);
     }
     talk.assert_clean().await;
+}
+
+/// One kind of beginning, measured some times.
+struct Kind {
+    name: &'static str,
+    agreed: Vec<f64>,
+    sound: Vec<f64>,
+    picture: Vec<f64>,
+    /// What happened in the slowest of them, on both sides.
+    slowest: [String; 2],
+}
+
+impl Kind {
+    fn new(name: &'static str) -> Self {
+        let slowest = Default::default();
+        Self { name, agreed: Vec::new(), sound: Vec::new(), picture: Vec::new(), slowest }
+    }
+
+    async fn add(&mut self, talk: &Talk, began: Began) {
+        let picture = began.picture[0].max(began.picture[1]);
+        if self.picture.iter().all(|before| *before < picture) {
+            let story = format!("links.story({}, 200, 20000)", began.since);
+            let [patient, doctor] = [&talk.patient, &talk.doctor];
+            self.slowest = [text(&patient.eval(&story).await), text(&doctor.eval(&story).await)];
+        }
+        self.agreed.push(began.agreed);
+        self.sound.push(began.sound[0].max(began.sound[1]));
+        self.picture.push(picture);
+    }
+
+    /// Half and nineteen of twenty, and the picture beside what the line can bear.
+    fn tell(&self, profile: &str, limit: [f64; 2]) {
+        let [agreed, sound, picture] = [&self.agreed, &self.sound, &self.picture]
+            .map(|values| [50, 95].map(|percent| percentile(values, percent)));
+        tell(self.name, profile, &format!("sound {sound:.2?}, pictures {:.2?}", self.picture));
+        for (side, story) in ["patient", "doctor"].iter().zip(&self.slowest) {
+            tell("slowest", self.name, &format!("{side}: {story}"));
+        }
+        row(profile, self.name, Some(agreed), picture, Some(limit));
+    }
+}
+
+/// A line of the table that `tests/run links` shows at its end: seconds, p50 and p95, until both had
+/// the other's description, until both saw the other, and the latter in times of by hand.
+fn row(
+    profile: &str,
+    what: &str,
+    agreed: Option<[f64; 2]>,
+    picture: [f64; 2],
+    limit: Option<[f64; 2]>,
+) {
+    let pair = |pair: Option<[f64; 2]>| {
+        pair.map_or_else(String::new, |[half, most]| format!("{half:.2} / {most:.2}"))
+    };
+    let times = limit.map(|[half, most]| [picture[0] / half, picture[1] / most]);
+    let (agreed, picture, times) = (pair(agreed), pair(Some(picture)), pair(times));
+    let line = format!("{profile:<11} {what:<26} {agreed:>13} {picture:>13} {times:>13}");
+    writeln!(std::io::stdout(), "\nlinks table: {line}").unwrap();
 }

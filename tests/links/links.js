@@ -2,6 +2,8 @@
 // machine that both browsers share.
 (() => {
   const LOOK_MS = 250;
+  // While a call begins it is looked at more often.
+  const BEGIN_MS = 50;
   const calls = [];
   const heard = [];
   const samples = [];
@@ -9,12 +11,26 @@
   let pressed = 0;
   addEventListener('click', ({ isTrusted }) => { if (isTrusted) pressed = Date.now(); }, true);
 
+  /** The first picture that was decoded; what is asked for in between may be a step older. */
+  async function seen(track, tell) {
+    const own = track.clone();
+    const pictures = new MediaStreamTrackProcessor({ track: own }).readable.getReader();
+    const { value } = await pictures.read();
+    if (value) tell();
+    value?.close();
+    own.stop();
+  }
+
   const Connection = window.RTCPeerConnection;
   window.RTCPeerConnection = class RTCPeerConnection extends Connection {
     constructor(...given) {
       super(...given);
-      const call = { made: Date.now(), agreed: 0, connected: 0, sound: 0, picture: 0 };
+      const call = { made: Date.now(), agreed: 0, reached: 0, connected: 0, sound: 0, picture: 0 };
       calls.push({ pc: this, call });
+      this.addEventListener('track', ({ track }) => { if (track.kind === 'video') seen(track, () => { call.picture ||= Date.now(); }); });
+      this.addEventListener('iceconnectionstatechange', () => {
+        if (this.iceConnectionState === 'connected') call.reached ||= Date.now();
+      });
       this.addEventListener('signalingstatechange', () => {
         if (this.signalingState === 'stable' && this.remoteDescription) call.agreed ||= Date.now();
       });
@@ -38,7 +54,8 @@
     }
     send(text) {
       const { t, neg, gen, body = {} } = JSON.parse(text);
-      heard.push({ at: Date.now(), t: `to ${t}`, more: [gen, neg, ...(t === 'quality' ? [body.loss_in, body.loss_out, body.rtt, body.room] : [])].filter((one) => one !== undefined).join('/') });
+      const bytes = t === 'offer' || t === 'answer' ? [`${text.length} bytes`] : [];
+      heard.push({ at: Date.now(), t: `to ${t}`, more: [gen, neg, ...(t === 'quality' ? [body.loss_in, body.loss_out, body.rtt, body.room] : []), ...bytes].filter((one) => one !== undefined).join('/') });
       super.send(text);
     }
   };
@@ -67,7 +84,7 @@
     if (now.frames) call.picture ||= now.at;
     samples.push(now);
   }
-  (function look() { sample().catch(() => {}).finally(() => setTimeout(look, LOOK_MS)); })();
+  (function look() { sample().catch(() => {}).finally(() => setTimeout(look, calls.at(-1)?.call.picture ? LOOK_MS : BEGIN_MS)); })();
 
   window.links = {
     states, heard, samples,
@@ -108,9 +125,12 @@
     /** What happened around an instant, in seconds from it: for whoever wants to know why. */
     story(since, before, after) {
       const made = calls.flatMap(({ call }) => Object.entries(call).filter(([, at]) => at).map(([t, at]) => ({ at, t: `[${t}]` })));
+      const asked = performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/join'))
+        .flatMap(({ startTime, duration }) => [[startTime, '(asks for a ticket)'], [startTime + duration, '(has a ticket)']])
+        .map(([when, t]) => ({ at: Math.round(performance.timeOrigin + when), t }));
       const shown = states.map(({ at, state }) => ({ at, t: `<${state}>` }));
       const dull = ['candidate', 'end_of_candidates', 'pong', 'to candidate', 'to end_of_candidates', 'to ping', 'to ack', 'to media_state', 'media_state'];
-      return [...heard, ...made, ...shown].filter(({ at, t }) => at >= since - before && at < since + after && !dull.includes(t))
+      return [...heard, ...made, ...asked, ...shown].filter(({ at, t }) => at >= since - before && at < since + after && !dull.includes(t))
         .sort((one, other) => one.at - other.at).map(({ at, t, more = '' }) => `${((at - since) / 1000).toFixed(2)} ${t} ${more}`.trim()).join(', ');
     },
     /** The state that the page shows at an instant. */

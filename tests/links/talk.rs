@@ -16,6 +16,27 @@ use crate::stage::{patient_signs_in, staff_signs_in, text};
 use crate::support::Engine;
 
 const LINKS: &str = include_str!("links.js");
+/// One side of a call made by hand: the camera that the product opens, and one connection.
+const HAND: &str = "
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 640, height: 480, frameRate: 20 } });
+    let pc = null;
+    const told = async () => {
+      await pc.setLocalDescription();
+      while (pc.iceGatheringState !== 'complete') await new Promise((done) => { setTimeout(done, 5); });
+      return pc.localDescription.toJSON();
+    };
+    const begins = () => {
+      pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+      for (const track of stream.getTracks()) pc.addTrack(track, stream);
+    };
+    window.hand = {
+      offers() { begins(); return told(); },
+      async answers(offer) { begins(); await pc.setRemoteDescription(offer); return told(); },
+      hears: (answer) => pc.setRemoteDescription(answer),
+      hangsUp() { pc.close(); pc = null; },
+    };";
+/// A line that is too thin for a picture goes on with the voice alone.
+const PICTURE_SECS_MAX: u64 = 30;
 /// Whatever takes longer has failed.
 pub const SECS_MAX: u64 = 90;
 
@@ -26,6 +47,8 @@ pub static ONE_LINK: Mutex<()> = Mutex::const_new(());
 pub struct Talk {
     pub patient: Page,
     pub doctor: Page,
+    /// A page more in each browser, for a call that is made by hand.
+    hands: [Page; 2],
     _browsers: [Chromium; 2],
     pub clinic: Clinic,
     pub net: Net,
@@ -56,7 +79,11 @@ impl Talk {
         let desk = browser(&net, Host::Doctor, &clinic.url).await;
         let patient = phone.page("patient", Device::Phone, "ru").await;
         let doctor = desk.page("doctor", Device::Desk, "en").await;
-        for page in [&patient, &doctor] {
+        let hands = [
+            phone.page("near", Device::Phone, "ru").await,
+            desk.page("far", Device::Desk, "en").await,
+        ];
+        for page in [&patient, &doctor, &hands[0], &hands[1]] {
             page.before(LINKS).await;
         }
         let begun = now_ms();
@@ -64,10 +91,15 @@ impl Talk {
         patient.see("#phone").await;
         let page_secs = secs(begun, now_ms());
         net.becomes(Host::Patient, LOOPBACK);
+        for page in &hands {
+            page.goto(&format!("{}/assets/favicon.svg", clinic.url)).await;
+            page.run(HAND).await;
+        }
         patient_signs_in(&patient, &clinic, &clinic.everybody("patient")[0]).await;
         Self {
             patient,
             doctor,
+            hands,
             _browsers: [phone, desk],
             clinic,
             net,
@@ -98,10 +130,46 @@ impl Talk {
 
     /// From the lobby into the room.
     pub async fn joins(&self) {
+        self.joins_after(Duration::ZERO).await;
+    }
+
+    /// From the lobby into the room, with a look at oneself on the way.
+    pub async fn joins_after(&self, look: Duration) {
         let page = &self.patient;
         page.click("#enter-waiting-room").await;
         page.wait_for("document.querySelector('#device-state')?.dataset.state === 'ok'").await;
+        rt::time::sleep(look).await;
         page.click("#join").await;
+    }
+
+    /// The same two browsers on the same lines, connected by hand: what each has to say to the
+    /// other is there at once. Seconds until both see the other.
+    pub async fn by_hand(&self) -> f64 {
+        for page in [&self.patient, &self.doctor, &self.hands[0], &self.hands[1]] {
+            assert_eq!(page.eval("document.hidden").await, false, "a page with slow clocks");
+        }
+        let [near, far] = &self.hands;
+        let begun = now_ms();
+        let offer = near.run("return hand.offers();").await;
+        let answer = far.run(&format!("return hand.answers({offer});")).await;
+        near.run(&format!("return hand.hears({answer});")).await;
+        let mut latest: f64 = 0.0;
+        for page in [near, far] {
+            let seen = format!("links.call('picture', {begun})?.picture ?? null");
+            let at = whole(&page.wait_at_most(SECS_MAX, &seen).await);
+            latest = latest.max(secs(begun, at));
+        }
+        for page in [near, far] {
+            page.run("hand.hangsUp();").await;
+        }
+        latest
+    }
+
+    /// Sends the patient back to wait.
+    pub async fn holds(&self) {
+        self.doctor.click(".hold").await;
+        self.patient.see("#call-state[data-state=waiting]").await;
+        self.doctor.see("#waiting-list .admit").await;
     }
 
     /// Lets the patient in; seconds until each side has sound and picture.
@@ -111,23 +179,20 @@ impl Talk {
         self.began(pressed).await
     }
 
-    /// Waits for sound and picture of connections that were made after an instant.
+    /// Waits for sound and picture of connections that were made after an instant. What is not seen
+    /// is seen after endless time.
     pub async fn began(&self, since: i64) -> Began {
         let mut sides = [(0.0, 0.0); 2];
         let mut agreed: f64 = 0.0;
         for (side, page) in sides.iter_mut().zip([&self.patient, &self.doctor]) {
-            for step in ["agreed", "sound", "picture"] {
-                let reached = format!("links.call('{step}', {since})?.{step} ?? null");
-                let at = secs(since, whole(&page.wait_at_most(SECS_MAX, &reached).await));
-                match step {
-                    "agreed" => agreed = agreed.max(at),
-                    "sound" => side.0 = at,
-                    _ => side.1 = at,
-                }
-            }
+            let reached = |step| format!("links.call('{step}', {since})?.{step} ?? null");
+            agreed = agreed.max(happens(page, since, &reached("agreed")).await);
+            side.0 = happens(page, since, &reached("sound")).await;
+            let picture = may_happen(page, PICTURE_SECS_MAX, since, &reached("picture")).await;
+            side.1 = picture.unwrap_or(f64::INFINITY);
         }
         let [patient, doctor] = sides;
-        Began { agreed, sound: [patient.0, doctor.0], picture: [patient.1, doctor.1] }
+        Began { since, agreed, sound: [patient.0, doctor.0], picture: [patient.1, doctor.1] }
     }
 
     pub fn encounter(&self) -> String {
@@ -167,6 +232,8 @@ impl Talk {
 /// picture, the patient's first.
 #[derive(Debug, Clone, Copy)]
 pub struct Began {
+    /// From when on it is counted.
+    pub since: i64,
     pub agreed: f64,
     pub sound: [f64; 2],
     pub picture: [f64; 2],
@@ -212,11 +279,11 @@ pub async fn happens(page: &Page, since: i64, expression: &str) -> f64 {
 
 /// As [`happens`], for what may also never happen.
 pub async fn may_happen(page: &Page, secs: u64, since: i64, expression: &str) -> Option<f64> {
-    for _ in 0..secs * 4 {
+    for _ in 0..secs * 10 {
         if let Some(at) = page.eval(expression).await.as_i64() {
             return Some(self::secs(since, at));
         }
-        rt::time::sleep(Duration::from_millis(250)).await;
+        rt::time::sleep(Duration::from_millis(100)).await;
     }
     None
 }

@@ -4,6 +4,7 @@ import './role-words.js';
 import { t } from './i18n.js';
 import * as api from './api.js';
 import { Signal, Seat } from './signal.js';
+import { Doorway } from './doorway.js';
 import { Edge } from './peer.js';
 import { Stage } from './call-view.js';
 import { onCall } from './ui.js';
@@ -36,9 +37,17 @@ const SEEK_MS = 10_000;
 const PRESENT = ['waiting', 'admitted', 'connecting', 'connected'];
 const INSIDE = ['admitted', 'connecting', 'connected', 'reconnecting'];
 
+const join = (encounter) => () => api.call('POST', `/v1/encounters/${encounter}/join`, { body: {} }).then(({ data }) => data);
+
+/** Opens the way in while devices are opened and looked at; null for a tab that has its seat. */
+export function prepare(encounter, side) {
+  const seat = Seat.read(side);
+  return seat?.encounter === encounter && seat.sid ? null : new Doorway(join(encounter)).keep();
+}
+
 export class Call extends EventTarget {
-  /** `media` is {stream, mic, camera, voiceOnly}; `rejoin` says that this tab sat here before. */
-  constructor({ encounter, side, media, zone, appointment = null }) {
+  /** `media` is {stream, mic, camera, voiceOnly}; `doorway` is what `prepare` answered. */
+  constructor({ encounter, side, media, zone, doorway = null, appointment = null }) {
     super();
     Object.assign(this, { encounter, side, zone, appointment, stream: media.stream, roster: new Map(), edges: new Map(), me: null, over: null });
     this.wish = { mic: media.mic ?? true, camera: media.camera ?? true, voiceOnly: media.voiceOnly ?? false, saver: media.saver ?? navigator.connection?.saveData ?? false };
@@ -56,8 +65,9 @@ export class Call extends EventTarget {
     this.listens = media.listens ?? false;
     this.devices = new CallDevices(this);
     this.signal = new Signal({
-      join: () => api.call('POST', `/v1/encounters/${encounter}/join`, { body: {} }).then(({ data }) => data),
+      join: join(encounter),
       seat: this.before,
+      doorway,
       keep: () => this.remember(),
     });
     this.signal.addEventListener('joined', ({ detail }) => { this.ice = detail.ice_servers ?? []; this.me = detail.participant.id; });
@@ -220,6 +230,7 @@ export class Call extends EventTarget {
       if (detail === 'up') Object.assign(edge, { met: true, sought: 0 });
       else edge.sought ||= Date.now();
       this.draw();
+      if (detail === 'up') this.signal.calm();
       if (detail === 'up') for (const at of EARLY_MS) setTimeout(() => { if (!this.over) this.measureEdge(edge, true); }, at);
     });
     this.ladder.follow(edge);

@@ -132,7 +132,7 @@ class Room {
   /** `media` is what the check has opened. */
   async enter(media = null) {
     if (this.over) return this.showOver();
-    const { Call, openMedia } = await import('./call.js');
+    const { Call, openMedia, prepare } = await import('./call.js');
     if (this.gone) return undefined;
     if (!this.visit.can_join && this.visit.reason === 'too_early') return this.showEarly();
     const seat = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
@@ -141,14 +141,16 @@ class Room {
     // Once a day, and never in the way: a call that one comes back to is not asked about.
     if (!media && !kept && !this.entered && !triedLately()) return this.check(DeviceCheck);
     this.entered = true;
+    const doorway = prepare(this.id, 'doctor');
     const wish = { mic: true, camera: true, voiceOnly: media?.voiceOnly ?? false, ...kept?.wish };
     const stream = media?.stream ?? (await openMedia({ video: !wish.voiceOnly })).stream;
     const problem = !stream.getAudioTracks().length ? 'nomic' : !wish.voiceOnly && !stream.getVideoTracks().length ? 'nocamera' : null;
     if (this.gone) {
       stream.getTracks().forEach((track) => track.stop());
+      doorway?.close();
       return undefined;
     }
-    this.call = new Call({ encounter: this.id, side: 'doctor', zone: this.zone, media: { ...wish, stream } });
+    this.call = new Call({ encounter: this.id, side: 'doctor', zone: this.zone, doorway, media: { ...wish, stream } });
     const sight = keepInSight(this.call.stage);
     refill(this.callPlace,
       problem && h('p', { id: 'device-problem', class: 'banner' }, t(problem === 'nocamera' ? 'dv.dark' : 'dv.silent')),

@@ -112,16 +112,20 @@ async function check(visit) {
 async function enter(visit, media = null) {
   let left = false;
   onLeave(() => { left = true; });
-  const { Call, openMedia, stopMedia } = await import('./call.js');
+  const { Call, openMedia, prepare, stopMedia } = await import('./call.js');
   const kept = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
   const id = visit.encounter.id;
+  const doorway = prepare(id, 'guest');
   // Who only listens is not asked for a camera, and an interpreter only for the voice.
   const silent = visit.role === 'trainee';
   const wish = { mic: !silent, camera: true, voiceOnly: media?.voiceOnly ?? (silent || visit.role === 'interpreter'), ...(kept?.encounter === id ? kept.wish : {}) };
   const stream = media?.stream ?? (silent ? new MediaStream() : (await openMedia({ video: !wish.voiceOnly })).stream);
   const problem = silent || stream.getAudioTracks().length ? null : 'nomic';
-  if (left) return stopMedia(stream);
-  const call = new Call({ encounter: id, side: 'guest', zone: visit.time_zone, media: { ...wish, stream, listens: silent } });
+  if (left) {
+    doorway?.close();
+    return stopMedia(stream);
+  }
+  const call = new Call({ encounter: id, side: 'guest', zone: visit.time_zone, doorway, media: { ...wish, stream, listens: silent } });
   const calls = h('div', {});
   show(h('h1', { class: 'unseen' }, t('guest.title')), calls, problemBox(),
     problem === 'nomic' && h('p', { id: 'device-problem', class: 'banner' }, t('check.nomic')), call.stage.node);

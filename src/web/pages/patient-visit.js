@@ -11,6 +11,7 @@ const NOTE_POLL_S = 10;
 /** As the server has it: a line can be measured all of the day before. */
 const PROBE_AHEAD_MS = 48 * 3_600_000;
 const CARE_POLL_S = 30;
+const BEGIN_MS_MAX = 10_000;
 
 function seatedIn() {
   return JSON.parse(sessionStorage.getItem(SEAT) ?? 'null')?.encounter ?? null;
@@ -131,8 +132,14 @@ function lobby(first, note = '') {
 /* Device check */
 
 async function check(visit) {
-  const [, { DeviceCheck }] = await Promise.all([loadCall(), import('./device-check.js')]);
-  const join = button('join', t('check.join'), () => enter(visit, tried.take()), 'primary', { disabled: true });
+  const [{ prepare }, { DeviceCheck }] = await Promise.all([loadCall(), import('./device-check.js')]);
+  // Nobody sees them before they press the button; then it is one message.
+  let doorway = prepare(visit.id, 'patient');
+  const join = button('join', t('check.join'), () => {
+    const taken = { ...tried.take(), doorway };
+    doorway = null;
+    enter(visit, taken);
+  }, 'primary', { disabled: true });
   const tried = new DeviceCheck({
     opened: (problem) => {
       join.textContent = t(problem === 'nomic' ? 'check.join.anyway' : 'check.join');
@@ -140,7 +147,7 @@ async function check(visit) {
     },
   });
   show(h('h1', {}, t('check.title')), tried.above, join, tried.below, h('a', { class: 'button quiet', href: '#/', id: 'to-home' }, t('visit.home')));
-  onLeave(() => tried.close());
+  onLeave(() => { tried.close(); doorway?.close(); });
   await tried.again();
 }
 
@@ -149,18 +156,24 @@ async function check(visit) {
 /** `media` is null when a reloaded page comes back: then the devices are opened again without a question. */
 async function enter(visit, media) {
   let gone = false;
+  let doorway = media?.doorway ?? null;
   show(h('h1', { class: 'unseen' }, t('visit.title')), h('p', { class: 'loading', 'aria-busy': 'true' }, t('visit.preparing')));
   onLeave(() => { gone = true; });
   try {
-    const { Call, openMedia, stopMedia } = await loadCall();
+    const { Call, openMedia, prepare, stopMedia } = await loadCall();
+    if (!media) doorway = prepare(visit.id, 'patient');
     const kept = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
     const wish = media ? { mic: true, camera: true, voiceOnly: media.voiceOnly } : { voiceOnly: false, ...kept?.wish };
     const stream = media?.stream ?? (gone ? null : (await openMedia({ video: !wish.voiceOnly })).stream);
-    if (gone) return stopMedia(stream);
-    return sit(visit, new Call({ encounter: visit.id, side: 'patient', zone: visit.time_zone, appointment: visit.appointment?.id, media: { ...wish, stream } }));
+    if (gone) {
+      doorway?.close();
+      return stopMedia(stream);
+    }
+    return sit(visit, new Call({ encounter: visit.id, side: 'patient', doorway, zone: visit.time_zone, appointment: visit.appointment?.id, media: { ...wish, stream } }));
   } catch (error) {
     // On a bad line the code of the call may not arrive: nobody waits for it with the camera on.
     for (const track of media?.stream?.getTracks() ?? []) track.stop();
+    doorway?.close();
     if (gone) return undefined;
     lobby(visit);
     const problem = $('#problem');
@@ -189,14 +202,21 @@ function sit(visit, call) {
     }, (error) => { caring = null; throw error; });
     return caring;
   };
+  // The call has a thin line to itself until it stands, or waits.
+  let begins = true;
+  const begun = new Promise((done) => {
+    call.addEventListener('state', ({ detail }) => { if (!['connecting', 'admitted'].includes(detail)) done(); });
+    setTimeout(done, BEGIN_MS_MAX);
+  }).then(() => { begins = false; });
   // The socket says that there is something; where it is silent, a slow look finds it.
   const news = poll(async () => {
+    await begun;
     await cares();
     if (!call.over) cared.draw(await ask());
   }, CARE_POLL_S);
   const looked = () => cared?.ring.looked();
   document.addEventListener('visibilitychange', looked);
-  call.addEventListener('news', () => news.now());
+  call.addEventListener('news', () => { if (!begins) news.now(); });
   call.addEventListener('state', ({ detail }) => call.stage.node.classList.toggle('lobby', detail.startsWith('waiting')));
   onLeave(() => {
     document.body.classList.remove('in-call');

@@ -1,5 +1,5 @@
 // One edge of the call: an RTCPeerConnection, its negotiation, and the ladder that mends it.
-import { BEGIN, passing, thrifty, tune } from './rungs.js';
+import { BEGIN, passing, slim, thrifty, tune } from './rungs.js';
 import { Side } from './side.js';
 
 const PATIENCE_MS = 3000;
@@ -105,7 +105,7 @@ export class Edge extends EventTarget {
   async offer(iceRestart) {
     const { pc } = this;
     if (!pc.getTransceivers().length) {
-      for (const kind of ['audio', 'video']) pc.addTransceiver(kind, { direction: this.direction(kind) });
+      for (const kind of ['audio', 'video']) slim(pc.addTransceiver(kind, { direction: this.direction(kind) }));
     }
     await this.attach();
     if (pc.signalingState === 'have-local-offer') await pc.setLocalDescription({ type: 'rollback' });

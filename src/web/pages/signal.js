@@ -1,8 +1,8 @@
 // The signaling socket: one seat, numbered messages, and a way back after every cut.
 import { PollSocket } from './poll-socket.js';
+import { Doorway, PROTOCOL } from './doorway.js';
 import { client } from './quality.js';
 
-const PROTOCOL = 'feldsher.rtc.v1';
 const PAUSES = [0, 300, 1200, 2700, 4800, 7000];
 const JITTER_MS = 1000;
 const PING_MS = 5000;
@@ -16,6 +16,11 @@ const ACK_MS = 1000;
 const QUEUE_MAX = 40;
 // Of these only the newest word counts.
 const STATES = new Set(['presence', 'media_state', 'fallback']);
+// What the person waits for.
+const URGENT = new Set(['hello', 'resume', 'negotiate', 'negotiate_request', 'ice_restart_request', 'offer', 'answer']);
+const HASTE_MS = 3000;
+const PACE_MS_MIN = 60;
+const PACE_MS_MAX = 250;
 const CUT = 4000;
 // A socket that ends so soon has been cut by something on the way; after two of them HTTP is tried.
 const YOUNG_MS = 20_000;
@@ -38,18 +43,12 @@ export class Seat {
   static clear(side) { sessionStorage.removeItem(Seat.key(side)); }
 }
 
-/** The server may name its socket by a path alone; then it is on this very host. */
-function socketUrl(given) {
-  const url = new URL(given, location.href);
-  url.protocol = url.protocol.replace('http', 'ws');
-  return url.href;
-}
-
 export class Signal extends EventTarget {
-  /** `join` asks the API for a ticket; `seat` is what an earlier page of this tab left behind. */
-  constructor({ join, seat, keep }) {
+  /** `join` asks the API for a ticket; `seat` is what an earlier page of this tab left behind, and
+   * `doorway` what was opened before the person came. */
+  constructor({ join, seat, keep, doorway }) {
     super();
-    Object.assign(this, { join, seat: seat ?? null, keep, socket: null, linked: false, closed: false });
+    Object.assign(this, { join, seat: seat ?? null, keep, doorway: doorway ?? null, pings: [], socket: null, linked: false, closed: false });
     this.turn = 0;
     this.count = 0;
     this.refusals = 0;
@@ -67,41 +66,56 @@ export class Signal extends EventTarget {
 
   async connect() {
     clearTimeout(this.retry);
-    if (this.closed || this.socket) return;
-    let ticket = null;
+    if (this.closed || this.socket || this.entering) return;
+    if (this.seat?.sid) this.open();
+    else await this.enter();
+  }
+
+  /** A new seat: its ticket and its socket are asked for at the same time. */
+  async enter() {
+    const doorway = this.doorway ?? new Doorway(this.join, { socket: this.deaths < DEATHS_MAX });
+    this.doorway = null;
+    this.entering = doorway;
     try {
-      if (!this.seat?.sid) {
-        const joined = await this.join();
-        ticket = joined.ticket;
-        this.seat = { url: socketUrl(joined.ws_url), last_seq: 0 };
-        this.emit('joined', joined);
-      }
+      const { joined, socket, failed } = await doorway.take();
+      if (failed) this.deaths += 1;
+      this.seat = { url: doorway.url, last_seq: 0 };
+      this.emit('joined', joined);
+      if (this.closed) socket?.close();
+      else this.open(joined.ticket, socket);
     } catch (error) {
+      doorway.close();
+      this.entering = null;
       if (error.status === 0 || error.status >= 500 || error.status === 429) return this.again();
       this.close();
-      return this.emit('over', { code: error.status, error });
+      this.emit('over', { code: error.status, error });
+    } finally {
+      this.entering = null;
     }
-    if (!this.closed) this.open(ticket);
     return undefined;
   }
 
-  open(ticket) {
-    const plain = this.deaths >= DEATHS_MAX;
-    const socket = plain ? new PollSocket(this.seat.url) : new WebSocket(this.seat.url, PROTOCOL);
+  /** Takes the seat on a socket: on one that is open already, or on a new one. */
+  open(ticket = null, ready = null) {
+    const plain = !ready && this.deaths >= DEATHS_MAX;
+    const socket = ready ?? (plain ? new PollSocket(this.seat.url) : new WebSocket(this.seat.url, PROTOCOL));
     this.socket = socket;
+    this.pings = [];
     this.born = Date.now();
     this.heard = Date.now();
     clearTimeout(this.trial);
     if (plain) this.trial = setTimeout(() => this.tryASocket(), this.patience);
     const mine = (fn) => (event) => { if (this.socket === socket) fn(event); };
     setTimeout(mine(() => this.growOld()), YOUNG_MS);
-    socket.onopen = mine(() => this.raw(ticket
+    const greet = mine(() => this.raw(ticket
       ? { t: 'hello', body: { ticket, caps: ['trickle'], client: client(), tz: Intl.DateTimeFormat().resolvedOptions().timeZone } }
       : { t: 'resume', body: { sid: this.seat.sid, secret: this.seat.secret, epoch: this.seat.epoch, last_seq: this.seat.last_seq } }));
+    socket.onopen = greet;
     socket.onmessage = mine((event) => this.receive(event.data));
     socket.onclose = mine((event) => this.lost(event.code));
     clearInterval(this.beat);
     this.beat = setInterval(() => this.pulse(), PING_MS);
+    if (ready) greet();
   }
 
   /** Only what has lived long is come back to at once when it is cut; a socket has shown besides that
@@ -130,11 +144,32 @@ export class Signal extends EventTarget {
 
   pulse() {
     if (Date.now() - this.heard > (this.linked ? DEAD_MS : OPEN_MS)) return this.drop();
-    if (this.linked) {
-      this.pinged = performance.now();
-      this.raw({ t: 'ping', body: this.rtt ? { rtt: Math.round(this.rtt) } : {} });
-    }
+    if (this.linked) this.ping(performance.now());
     return undefined;
+  }
+
+  /** Pongs come in the order of the pings. */
+  ping(since = null) {
+    this.pings.push(since);
+    this.raw({ t: 'ping', body: this.rtt ? { rtt: Math.round(this.rtt) } : {} });
+  }
+
+  /** Something that somebody waits for is under way. Small frames follow it, and their answers follow
+   * what comes back: a piece that was lost is then missed by the next one, and not by a timeout that is
+   * longer each time. */
+  hasten() {
+    if (this.socket instanceof PollSocket) return;
+    this.hasty = Date.now() + HASTE_MS;
+    this.trail ??= setInterval(() => {
+      if (this.socket && Date.now() < this.hasty) this.ping();
+      else this.calm();
+    }, Math.min(PACE_MS_MAX, Math.max(PACE_MS_MIN, (this.rtt ?? 0) / 3)));
+  }
+
+  /** It has arrived. */
+  calm() {
+    clearInterval(this.trail);
+    this.trail = null;
   }
 
   lost(code) {
@@ -143,6 +178,7 @@ export class Signal extends EventTarget {
     clearInterval(this.beat);
     clearTimeout(this.acking);
     this.linked = false;
+    this.calm();
     if (this.closed) return;
     if (FINAL.has(code)) {
       this.close();
@@ -201,6 +237,9 @@ export class Signal extends EventTarget {
 
   close() {
     this.closed = true;
+    this.calm();
+    for (const doorway of [this.doorway, this.entering]) doorway?.close();
+    this.doorway = null;
     clearTimeout(this.retry);
     clearInterval(this.beat);
     clearTimeout(this.acking);
@@ -224,11 +263,16 @@ export class Signal extends EventTarget {
       this.seat.last_seq = seq;
       this.acking ??= setTimeout(() => { this.acking = null; this.raw({ t: 'ack', body: {} }); }, ACK_MS);
     }
-    if (t === 'pong') this.rtt = performance.now() - this.pinged;
+    if (t === 'pong') this.pong(this.pings.shift());
     else if (t === 'welcome' || t === 'resumed') this.seated(body);
     else if (t === 'bye') this.goodbye(body);
     if (this.seat) this.keep(this.seat);
     this.emit('message', { ...message, body });
+    if (URGENT.has(t)) this.hasten();
+  }
+
+  pong(since) {
+    if (since) this.rtt = performance.now() - since;
   }
 
   seated(body) {
@@ -260,6 +304,7 @@ export class Signal extends EventTarget {
 
   raw(message) {
     if (this.socket?.readyState !== WebSocket.OPEN) return;
+    if (URGENT.has(message.t)) this.hasten();
     this.count += 1;
     this.socket.send(JSON.stringify({ v: 1, id: `c${this.count}`, ...(this.seat?.last_seq ? { ack: this.seat.last_seq } : {}), ...message }));
   }

@@ -1,5 +1,9 @@
 //! Coming, waiting, being let in, and finding each other.
 
+use std::time::Duration;
+
+use actix_web::rt::time::sleep;
+use feldsher::call::socket::HELLO_SECS_MAX;
 use serde_json::json;
 
 use super::{Call, NOTHING, call, describe, entry, sdp, status, visit};
@@ -235,6 +239,49 @@ on_both! {
             assert_eq!(peer.hear().await["t"], "error");
             assert_eq!(peer.closed().await, Some(4401));
         }
+    }
+}
+
+on_both! {
+    async fn whoever_shows_a_ticket_first_takes_their_time_and_nobody_sees_them(world: World) {
+        let (url, visit) = (&world.house.url, visit(world).await);
+        let (mut doctor, _) = Peer::enter(&world.doctor.client, &visit).await;
+        let good = ticket(&world.asha.client, &visit).await;
+        doctor.hear_all().await;
+        let mut asha = Peer::dial(url).await;
+        asha.say("prepare", json!({"ticket": good})).await;
+        assert_eq!(asha.hear().await["t"], "pong");
+        sleep(Duration::from_secs(HELLO_SECS_MAX + 1)).await;
+        assert!(asha.lives().await, "a first frame has five seconds, this one has longer");
+        assert_eq!(kinds(&doctor.hear_all().await), NOTHING, "nobody is here");
+        asha.say("hello", json!({"ticket": good})).await;
+        let welcome = asha.hear().await;
+        assert_eq!(welcome["t"], "welcome", "the ticket was not used up");
+        assert_eq!(doctor.hear_of("peer").await["body"]["op"], "joined");
+
+        let late = ticket(&world.asha.client, &visit).await;
+        let mut two = [Peer::dial(url).await, Peer::dial(url).await];
+        for peer in &mut two {
+            peer.say("prepare", json!({"ticket": late})).await;
+            assert_eq!(peer.hear().await["t"], "pong");
+        }
+        let [mut one, mut other] = two;
+        one.say("prepare", json!({"ticket": late})).await;
+        assert_eq!(one.closed().await, Some(4400), "once is enough");
+        world.house.advance(chrono::TimeDelta::seconds(126));
+        other.say("hello", json!({"ticket": late})).await;
+        assert_eq!(other.hear_out().await.1, Some(4401), "it lives as long as any ticket");
+        let mut stranger = Peer::dial(url).await;
+        stranger.send(json!({"v": 1, "t": "prepare", "id": "p1", "body": {"ticket": "x"}})).await;
+        assert_eq!(stranger.hear().await["re"], "p1");
+        assert_eq!(stranger.closed().await, Some(4401));
+
+        let mut last = Peer::dial(url).await;
+        let fresh = ticket(&world.asha.client, &visit).await;
+        last.say("prepare", json!({"ticket": fresh})).await;
+        assert_eq!(last.hear().await["t"], "pong");
+        world.house.app.rooms.stop();
+        assert_eq!(last.closed().await, Some(1012), "nobody is waited for who has not come yet");
     }
 }
 
