@@ -13,6 +13,7 @@ mod care;
 mod chat;
 mod claim;
 mod consents;
+mod desk;
 mod everyone;
 mod guests;
 mod hours;
