@@ -206,7 +206,7 @@ impl Desk {
         page.see("#series-close").await;
         assert_eq!(self.booked(0).await.len(), before + free);
         // What did not fit goes to another time, and says so.
-        page.drawn("desk-series", true).await;
+        page.drawn("desk-series", false).await;
         page.click("#series li:nth-child(3) [data-start]").await;
         page.see("#series li:nth-child(3)[data-result=booked]").await;
         assert_eq!(self.booked(0).await.len(), before + free + 1);
@@ -323,7 +323,7 @@ async fn a_law_moves_the_clocks_and_the_desk_keeps_what_was_promised() {
     page.drawn("promises-phone", false).await;
     page.becomes(Device::Desk).await;
     page.assert_fits().await;
-    page.drawn("promises", true).await;
+    page.drawn("promises", false).await;
 
     // One key keeps a promise; the next one is under the finger.
     for (visit, to) in [(&visits[0], at(3)), (&visits[1], at(4))] {
