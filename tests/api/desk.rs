@@ -31,8 +31,8 @@ on_both! {
         let app = &world.house.app;
         let visits = [world.booked("2026-11-24T09:00:00+07:00").await, world.booked("2026-11-24T15:00:00+07:00").await];
         assert_eq!((promise::tick(app).await.unwrap(), tasks(office, "open").await.len()), (0, 0));
-        break_promise(&world, &visits[0], "2026-11-24T10:00:00+08:00");
-        break_promise(&world, &visits[1], "2026-11-24T16:00:00+08:00");
+        break_promise(world, &visits[0], "2026-11-24T10:00:00+08:00");
+        break_promise(world, &visits[1], "2026-11-24T16:00:00+08:00");
         // Every look counts them; the task is one.
         assert_eq!(promise::tick(app).await.unwrap(), 2);
         assert_eq!(promise::tick(app).await.unwrap(), 2);
@@ -66,7 +66,7 @@ on_both! {
         assert_eq!((tasks(office, "open").await.len(), tasks(office, "cancelled").await.len()), (0, 1));
 
         // Feldsher itself moves a visit by nobody's name.
-        break_promise(&world, &visits[0], "2026-11-24T12:00:00+09:00");
+        break_promise(world, &visits[0], "2026-11-24T12:00:00+09:00");
         assert_eq!(promise::tick(app).await.unwrap(), 1);
         let broken = promise::all_broken(app, |_| ()).await.unwrap();
         assert_eq!(promise::keep_all(app, broken).await.unwrap().kept.len(), 1);
@@ -79,7 +79,7 @@ on_both! {
 on_both! {
     async fn a_task_about_promises_ends_when_the_visit_is_called_off_too(world: World) {
         let visit = world.booked("2026-11-24T09:00:00+07:00").await;
-        break_promise(&world, &visit, "2026-11-24T10:00:00+08:00");
+        break_promise(world, &visit, "2026-11-24T10:00:00+08:00");
         assert_eq!(promise::tick(&world.house.app).await.unwrap(), 1);
         let office = &world.registrar.client;
         promise::recheck(&world.house.app).await.unwrap();

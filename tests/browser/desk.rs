@@ -437,7 +437,10 @@ async fn a_code_and_a_birth_date_say_whether_it_went_through_and_a_visit_has_a_n
     page.click("#lookup-do").await;
     page.see("#lookup-code[aria-invalid=true]").await;
     let (code, born) = (text(&after["code"]), birth_date(&doctor, &after).await);
-    page.write("#lookup-code", &format!("{} {}", &code[..3].to_lowercase(), &code[3..])).await;
+    // As it is read out and typed: in two parts, and small.
+    let (first, last): (String, String) =
+        (code.chars().take(3).collect(), code.chars().skip(3).collect());
+    page.write("#lookup-code", &format!("{} {last}", first.to_lowercase())).await;
     page.choose("#lookup-born", "1900-01-01").await;
     page.click("#lookup-do").await;
     page.see("#problem[data-code=not_there]").await;
