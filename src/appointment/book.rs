@@ -10,7 +10,9 @@ use utoipa::ToSchema;
 use crate::access::Facts;
 use crate::access::table::Action;
 use crate::account::AccountId;
-use crate::appointment::choice::{asker, bookable_patient, check_start, find_service, working};
+use crate::appointment::choice::{
+    asker, bookable_patient, check_followed, check_start, find_service, working,
+};
 use crate::appointment::needed::{self, HALF_DAY, Need};
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
 use crate::appointment::series::SeriesId;
@@ -75,6 +77,8 @@ pub struct BookAppointment {
     /// A second visit into a time that is taken. Staff only, where the service allows it.
     #[serde(default)]
     pub overbook: bool,
+    /// The visit of the same patient after which it is booked; it has begun.
+    pub follows: Option<AppointmentId>,
 }
 
 /// Books a visit, holds its time, or asks for it. 409 when somebody was faster;
@@ -95,6 +99,7 @@ pub(crate) fn book_of(
     let service = find_service(tx, wanted.service)?;
     let facts = Facts { organization: Some(service.organization_id), ..facts };
     check_kind(tx, wanted, &service, &facts)?;
+    check_followed(tx, wanted.follows, patient.id)?;
     let status = wanted_status(wanted);
     queue_up(tx, status, patient.id, &service)?;
     check_holds(tx, status, patient.id)?;
@@ -166,6 +171,7 @@ pub(crate) fn hold_in_place(
         resources: Vec::new(),
         priority: Some(held.priority),
         overbook: false,
+        follows: None,
     };
     let id = AppointmentId::new(tx.now);
     let visit = Visit::of(&wanted, held.service);
@@ -469,6 +475,7 @@ fn insert(
                 appointments::hold_expires_at.eq(hold_expires_at),
                 appointments::reason_sealed.eq(&reason),
                 appointments::series_id.eq(new.series),
+                appointments::follows_id.eq(wanted.follows),
                 appointments::moves.eq(0),
                 appointments::resources.eq(new.resources),
                 appointments::created_by.eq(account),

@@ -6,11 +6,12 @@ use crate::access::Facts;
 use crate::access::table::Action;
 use crate::appointment::book::BookAppointment;
 use crate::appointment::occupy::LANE;
-use crate::appointment::taken;
+use crate::appointment::{self, AppointmentId, taken};
 use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::tx::Tx;
+use crate::encounter::lifecycle::AppointmentStatus;
 use crate::organization::{self, Service, ServiceId};
 use crate::patient::{self, PatientId, PatientRow};
 use crate::practitioner::{self, PractitionerId, PractitionerRow};
@@ -92,6 +93,26 @@ pub(crate) fn check_start(tx: &Tx, start: Instant) -> Result<(), Error> {
         return Err(Error::field(&problem::IN_THE_PAST, "/start"));
     }
     Ok(())
+}
+
+/// 422 `unknown_reference` when the visit before is not there, not the caller's to see or another
+/// patient's; 409 `bad_state` when it has not begun.
+pub(crate) fn check_followed(
+    tx: &mut Tx,
+    follows: Option<AppointmentId>,
+    patient: PatientId,
+) -> Result<(), Error> {
+    let Some(before) = follows else { return Ok(()) };
+    let unknown = |error: Error| error.as_unknown_reference("/follows");
+    let row = appointment::find_row(tx, before).map_err(unknown)?;
+    tx.allow(Action::ReadAppointment, &row.facts()).map_err(unknown)?;
+    if row.patient_id != patient {
+        return Err(Error::field(&problem::UNKNOWN_REFERENCE, "/follows"));
+    }
+    match row.status {
+        AppointmentStatus::Arrived | AppointmentStatus::Fulfilled => Ok(()),
+        _ => Err(Error::from(&problem::BAD_STATE)),
+    }
 }
 
 /// How a caller is bound when booking for a patient: patients take what is offered.

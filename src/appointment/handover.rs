@@ -90,7 +90,7 @@ pub(crate) fn hand_over(
     }
     reschedule::put(tx, &row, new, to, &patient)?;
     tx.free_up(row.practitioner_id, Span { start: row.busy_from, end: row.busy_to });
-    reschedule::remember(tx, &row, (new.start, to.id), Why::Taken(because), by)
+    reschedule::remember(tx, &row, (new.start, to.id), Why::Taken(because), Some(by))
 }
 
 /// Takes what must be in hand before a visit is locked that changes hands, in the order of every

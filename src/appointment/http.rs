@@ -9,7 +9,7 @@ use crate::appointment::change::{
     CancelAppointment, DeclineAppointment, EditAppointment, MarkNoshow,
 };
 use crate::appointment::lookup::{self, Found, LookUp};
-use crate::appointment::promise::{self, BrokenFilter, BrokenPromise};
+use crate::appointment::promise::{self, BrokenFilter, ClinicPromise};
 use crate::appointment::reschedule::{self, RescheduleAppointment};
 use crate::appointment::series::{self, BookSeries, Series};
 use crate::appointment::{Appointment, AppointmentId, Filter, book, change, choice};
@@ -341,7 +341,7 @@ pub async fn mark_noshow(
     tag = "appointments", operation_id = "list_broken_promises",
     params(("id" = OrganizationId, Path), BrokenFilter),
     responses(
-        (status = 200, body = crate::base::page::Page<BrokenPromise>),
+        (status = 200, body = crate::base::page::Page<ClinicPromise>),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -376,6 +376,6 @@ pub async fn keep_promise(
     id: Path<AppointmentId>,
     nothing: Body<Empty>,
 ) -> Result<HttpResponse, Error> {
-    let answer = ctx.once(StatusCode::OK, nothing, move |tx, _| promise::keep(tx, id.0)).await;
+    let answer = ctx.once(StatusCode::OK, nothing, move |tx, _| promise::honour(tx, id.0)).await;
     with_alternatives(&ctx, id.0, answer).await
 }

@@ -164,6 +164,9 @@ pub struct Appointment {
     /// The series it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub series: Option<SeriesId>,
+    /// The visit after which it was booked (FHIR R5 previousAppointment).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follows: Option<AppointmentId>,
     /// Who and what else takes part.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub participants: Vec<Other>,
@@ -430,7 +433,8 @@ pub(crate) fn show(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error>
 type Shown = (
     (AppointmentId, String, AppointmentStatus, Instant, Instant, String, String, i32),
     (Option<Vec<u8>>, Option<Instant>, Option<Vec<u8>>),
-    (Option<CancellationCode>, Option<NoshowCause>, Option<Instant>, Option<SeriesId>),
+    (Option<CancellationCode>, Option<NoshowCause>, Option<Instant>),
+    (Option<SeriesId>, Option<AppointmentId>),
     (Mode, Priority, bool, i32, i32),
     (ServiceId, String, String),
     (PractitionerId, String),
@@ -467,8 +471,8 @@ fn shown() -> _ {
                 appointments::cancellation_code,
                 appointments::noshow_cause,
                 appointments::confirmed_at,
-                appointments::series_id,
             ),
+            (appointments::series_id, appointments::follows_id),
             (
                 appointments::mode,
                 appointments::priority,
@@ -488,7 +492,8 @@ fn assemble(tx: &Tx, row: Shown) -> Result<Appointment, Error> {
     let (
         own,
         (reason, hold_expires_at, cancellation),
-        (cancellation_code, noshow_cause, confirmed_at, series),
+        (cancellation_code, noshow_cause, confirmed_at),
+        (series, follows),
         (mode, priority, overbooked, resources, moved),
         service,
         practitioner,
@@ -521,6 +526,7 @@ fn assemble(tx: &Tx, row: Shown) -> Result<Appointment, Error> {
         overbooked,
         confirmed_at,
         series,
+        follows,
         participants: Vec::new(),
         moves: Vec::new(),
         resources,

@@ -4,6 +4,7 @@
 //! database moves the zone, instant and wall time part. The wall time is the promise: it stands
 //! on the slip of paper and in the SMS, so the instant is what is moved.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,28 +16,36 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
+use crate::appointment::reschedule::{self, Why};
 use crate::appointment::{self, Appointment, AppointmentId, occupy};
 use crate::base::app::App;
 use crate::base::column::Instant;
-use crate::base::ctx::as_system;
-use crate::base::db;
+use crate::base::ctx::{as_system, look_as_system};
+use crate::base::db::{self, among};
 use crate::base::error::Error;
 use crate::base::laws;
+use crate::base::name::Named;
 use crate::base::page::{self, Page};
 use crate::base::problem;
-use crate::base::schema::appointments;
+use crate::base::schema::{appointments, patients, practitioners};
 use crate::base::tx::Tx;
 use crate::base::zone::{self, Wall, Zone};
 use crate::encounter;
 use crate::encounter::lifecycle::AppointmentStatus;
 use crate::message;
 use crate::organization::OrganizationId;
-use crate::patient;
+use crate::patient::{self, PatientId};
+use crate::practitioner::PractitionerId;
+use crate::task::{self, TaskCode, TaskWhy};
 
 /// How many visits one look reads.
 const BATCH: i64 = 1_000;
+/// How many visits one query names.
+const IDS_MAX: usize = 1_000;
 /// How often a server looks by itself, in seconds: once a day.
 const WATCH_SECS: u64 = 24 * 60 * 60;
+/// How often it looks whether a task about promises still has one, in seconds.
+const RECHECK_SECS: u64 = 60;
 
 /// A visit whose promised local time and instant have parted.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -56,6 +65,18 @@ pub struct BrokenPromise {
     /// The instant that keeps the promise; none when the clocks jump over that time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proposed: Option<Instant>,
+}
+
+/// A broken promise as the clinic's office sees it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ClinicPromise {
+    /// The visit and its times.
+    #[serde(flatten)]
+    pub promise: BrokenPromise,
+    /// For whom.
+    pub patient: Named<PatientId>,
+    /// With whom.
+    pub practitioner: Named<PractitionerId>,
 }
 
 /// What newer laws make of a promise; `None` while it stands.
@@ -96,13 +117,40 @@ pub fn list(
     tx: &mut Tx,
     organization: OrganizationId,
     wanted: &BrokenFilter,
-) -> Result<Page<BrokenPromise>, Error> {
+) -> Result<Page<ClinicPromise>, Error> {
     tx.allow(Action::KeepPromise, &Facts::of_organization(organization))?;
     let limit = page::limit(wanted.limit)?.saturating_mul(10);
     let after: Option<Position> = page::cursor(wanted.cursor.as_deref())?;
     let (broken, next) = look(tx, Some(organization), after, limit)?;
     let next = next.and_then(|position| page::encode(&position));
-    Ok(Page { items: broken, next })
+    Ok(Page { items: named(tx, broken)?, next })
+}
+
+/// Names the two sides of each visit.
+fn named(tx: &mut Tx, broken: Vec<BrokenPromise>) -> Result<Vec<ClinicPromise>, Error> {
+    type Sides = (AppointmentId, (PatientId, String), (PractitionerId, String));
+    let ids: Vec<AppointmentId> = broken.iter().map(|visit| visit.id).collect();
+    let sides: Vec<Sides> = appointments::table
+        .inner_join(patients::table)
+        .inner_join(practitioners::table)
+        .filter(appointments::id.eq_any(ids))
+        .select((
+            appointments::id,
+            (patients::id, patients::name),
+            (practitioners::id, practitioners::name),
+        ))
+        .load(tx.conn)?;
+    let mut sides: HashMap<AppointmentId, Sides> =
+        sides.into_iter().map(|side| (side.0, side)).collect();
+    let mut items = Vec::new();
+    for promise in broken {
+        if let Some((_, patient, practitioner)) = sides.remove(&promise.id) {
+            let patient = Named { id: patient.0, name: patient.1 };
+            let practitioner = Named { id: practitioner.0, name: practitioner.1 };
+            items.push(ClinicPromise { promise, patient, practitioner });
+        }
+    }
+    Ok(items)
 }
 
 /// Where a look stands.
@@ -240,6 +288,87 @@ pub fn keep(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     Ok(kept)
 }
 
+/// As [`keep`], and leaves a move behind as every other does. The clinic's task ends with the last
+/// promise that was broken.
+pub fn honour(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
+    let before = appointment::find_row(tx, id)?;
+    let kept = keep(tx, id)?;
+    if kept.start != before.starts_at {
+        let (there, by) = ((kept.start, before.practitioner_id), tx.actor().account);
+        reschedule::remember(tx, &before, there, Why::Wish(None), by)?;
+        diesel::update(appointments::table.find(id))
+            .set(appointments::moves.eq(before.moves.saturating_add(1)))
+            .execute(tx.conn)?;
+    }
+    let clinic = before.organization_id;
+    if task::clinic::is_open(tx, clinic, TaskCode::Promises)? && stands(tx, clinic)? {
+        task::clinic::call_off(tx, clinic, TaskCode::Promises)?;
+    }
+    appointment::show(tx, id)
+}
+
+/// Whether no promise of a clinic is broken.
+fn stands(tx: &mut Tx, clinic: OrganizationId) -> Result<bool, Error> {
+    let mut after = None;
+    loop {
+        let (broken, next) = look(tx, Some(clinic), after, BATCH)?;
+        match next {
+            _ if !broken.is_empty() => return Ok(false),
+            Some(_) => after = next,
+            None => return Ok(true),
+        }
+    }
+}
+
+/// One look over the whole installation: each clinic with a broken promise has a task, and no other
+/// has. Answers how many visits there are.
+pub async fn tick(app: &Arc<App>) -> Result<usize, Error> {
+    let broken = all_broken(app, |_looked| ()).await?;
+    let visits: Vec<AppointmentId> = broken.iter().map(|visit| visit.id).collect();
+    as_system(app, move |tx| {
+        tx.allow(Action::KeepPromise, &Facts::NONE)?;
+        let mut clinics: Vec<OrganizationId> = Vec::new();
+        for some in visits.chunks(IDS_MAX) {
+            let whose = appointments::table
+                .filter(among(appointments::id, some))
+                .select(appointments::organization_id)
+                .distinct();
+            clinics.append(&mut whose.load(tx.conn)?);
+        }
+        clinics.sort_unstable();
+        clinics.dedup();
+        for clinic in task::clinic::having(tx, TaskCode::Promises)? {
+            if !clinics.contains(&clinic) {
+                task::clinic::call_off(tx, clinic, TaskCode::Promises)?;
+            }
+        }
+        for clinic in clinics {
+            task::clinic::open(tx, clinic, TaskCode::Promises, TaskWhy::Law)?;
+        }
+        Ok(visits.len())
+    })
+    .await
+}
+
+/// Ends the tasks of clinics that have moved or called off the last such visit otherwise.
+pub async fn recheck(app: &Arc<App>) -> Result<(), Error> {
+    let open = look_as_system(app, |tx| {
+        tx.allow(Action::KeepPromise, &Facts::NONE)?;
+        task::clinic::having(tx, TaskCode::Promises)
+    });
+    for clinic in open.await? {
+        as_system(app, move |tx| {
+            tx.allow(Action::KeepPromise, &Facts::NONE)?;
+            if stands(tx, clinic)? {
+                task::clinic::call_off(tx, clinic, TaskCode::Promises)?;
+            }
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
 /// How a repair of many promises went.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Repair {
@@ -260,7 +389,7 @@ pub async fn keep_all(app: &Arc<App>, mut broken: Vec<BrokenPromise>) -> Result<
     let mut repair = Repair::default();
     for visit in later.into_iter().chain(earlier) {
         let id = visit.id;
-        match as_system(app, move |tx| keep(tx, id)).await {
+        match as_system(app, move |tx| honour(tx, id)).await {
             Ok(_) => repair.kept.push(id),
             Err(Error::Refused(refusal)) => {
                 repair.left.push((visit.code, refusal.problem.code.to_owned()));
@@ -271,20 +400,24 @@ pub async fn keep_all(app: &Arc<App>, mut broken: Vec<BrokenPromise>) -> Result<
     Ok(repair)
 }
 
-/// Looks once a day, and after every start, until `stop`: staff find what a newer law has moved
-/// in the log and in the clinic's list.
+/// Looks once a day, and after every start, until `stop`: the office finds what a newer law has moved
+/// as a task, whoever runs the server in the log.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let mut rounds = tokio::time::interval(Duration::from_secs(WATCH_SECS));
+    let mut looks = tokio::time::interval(Duration::from_secs(RECHECK_SECS));
     loop {
         tokio::select! {
-            _ = rounds.tick() => match all_broken(&app, |_looked| ()).await {
-                Ok(broken) if broken.is_empty() => {}
-                Ok(broken) => tracing::warn!(
-                    visits = broken.len(), tzdb = laws::version(),
+            _ = rounds.tick() => match tick(&app).await {
+                Ok(0) => {}
+                Ok(visits) => tracing::warn!(
+                    visits, tzdb = laws::version(),
                     "newer laws have moved visits from their promised time; \
                      `feldsher tz check` names them"
                 ),
                 Err(error) => tracing::error!(%error, "promised times could not be checked"),
+            },
+            _ = looks.tick() => if let Err(error) = recheck(&app).await {
+                tracing::error!(%error, "the tasks about promised times could not be looked at");
             },
             _ = stop.changed() => return,
         }

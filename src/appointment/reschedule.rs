@@ -53,8 +53,9 @@ pub struct RescheduleAppointment {
 pub struct Move {
     /// When it was moved.
     pub at: Instant,
-    /// Who moved it.
-    pub by: Named<AccountId>,
+    /// Who moved it; left out: Feldsher itself, to keep a promised time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Named<AccountId>>,
     /// When it was to begin before.
     pub from_start: Instant,
     /// When it was to begin then.
@@ -147,7 +148,7 @@ pub(crate) fn put_elsewhere(
     encounter::replan(tx, id, practitioner.id, new.start)?;
     tx.free_up(row.practitioner_id, Span { start: row.busy_from, end: row.busy_to });
     let why = Why::Wish(wanted.reason.as_deref());
-    remember(tx, row, (new.start, practitioner.id), why, by)?;
+    remember(tx, row, (new.start, practitioner.id), why, Some(by))?;
     Ok((show(tx, id)?, patient))
 }
 
@@ -307,7 +308,7 @@ pub(super) fn remember(
     row: &Row,
     (start, practitioner): (Instant, PractitionerId),
     why: Why,
-    by: AccountId,
+    by: Option<AccountId>,
 ) -> Result<(), Error> {
     let number = row.moves.saturating_add(1);
     let (reason, because) = match why {
@@ -342,10 +343,10 @@ pub(crate) fn moves(tx: &mut Tx, id: AppointmentId) -> Result<Vec<Move>, Error> 
         (i32, Instant, Instant, Instant),
         (PractitionerId, PractitionerId),
         (Option<Vec<u8>>, Option<Because>),
-        (AccountId, String),
+        Option<(AccountId, String)>,
     );
     let lines: Vec<Line> = appointment_moves::table
-        .inner_join(accounts::table.on(accounts::id.eq(appointment_moves::moved_by)))
+        .left_join(accounts::table.on(appointment_moves::moved_by.eq(accounts::id.nullable())))
         .filter(appointment_moves::appointment_id.eq(id))
         .order(appointment_moves::number)
         .select((
@@ -357,7 +358,7 @@ pub(crate) fn moves(tx: &mut Tx, id: AppointmentId) -> Result<Vec<Move>, Error> 
             ),
             (appointment_moves::from_practitioner_id, appointment_moves::to_practitioner_id),
             (appointment_moves::reason_sealed, appointment_moves::because),
-            (accounts::id, accounts::name),
+            (accounts::id, accounts::name).nullable(),
         ))
         .load(tx.conn)?;
     let people: Vec<PractitionerId> = lines.iter().flat_map(|line| [line.1.0, line.1.1]).collect();
@@ -373,7 +374,7 @@ pub(crate) fn moves(tx: &mut Tx, id: AppointmentId) -> Result<Vec<Move>, Error> 
         let (reason, because) = why;
         Ok(Move {
             at,
-            by: Named { id: by.0, name: by.1 },
+            by: by.map(|(id, name)| Named { id, name }),
             from_start,
             to_start,
             from_practitioner: named(from),

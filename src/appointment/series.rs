@@ -13,6 +13,7 @@ use crate::base::problem;
 use crate::base::tx::Tx;
 use crate::base::zone::{self, Wall, Zone};
 use crate::organization::ServiceId;
+use crate::organization::service::Mode;
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
 use crate::schedule::slots::Slot;
@@ -42,6 +43,8 @@ pub struct BookSeries {
     pub patient: Option<PatientId>,
     /// Why, in the patient's words.
     pub reason: Option<String>,
+    /// How the visits shall be held; left out: the first way that the service names.
+    pub mode: Option<Mode>,
     /// So many weeks apart; or `every_days`.
     #[schema(minimum = 1, maximum = 13)]
     pub every_weeks: Option<u32>,
@@ -200,6 +203,7 @@ fn occurrence(
 fn is_of_one(error: &Error) -> bool {
     [
         &problem::SLOT_TAKEN,
+        &problem::DAY_FULL,
         &problem::PATIENT_BUSY,
         &problem::RESOURCE_BUSY,
         &problem::DAY_FULL,
@@ -228,11 +232,12 @@ fn try_book(
         reason: wanted.reason.clone(),
         hold: false,
         request: false,
-        mode: None,
+        mode: wanted.mode,
         location: None,
         resources: Vec::new(),
         priority: None,
         overbook: false,
+        follows: None,
     };
     if !wanted.dry_run {
         return tx.attempt(|tx| book::book_of(tx, &wish, Some(id))).map(Some);

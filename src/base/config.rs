@@ -62,6 +62,9 @@ pub struct Config {
     /// The demo command and tests say so; no file and no variable can.
     #[serde(skip)]
     pub demo: bool,
+    /// Where links in a demonstration's texts lead, since it has no public address.
+    #[serde(skip)]
+    pub demo_url: String,
 }
 
 /// `[http]`

@@ -48,6 +48,7 @@ pub fn run(demo: &Demo, file: Option<&Path>) -> anyhow::Result<()> {
     let served = wait(async {
         let listener = serve::listen(address, "--port, such as --port 8081")?;
         let url = format!("http://{}", listener.local_addr()?);
+        config.demo_url.clone_from(&url);
         let mut signals = Signals::new()?;
         let clock = Arc::new(SystemClock);
         let (app, threads) = App::open(config, Some(&directory.path), clock).await?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::base::app::App;
 use crate::base::error::Error;
-use crate::demo::region::{DOCTORS, FELDSHERS, PATIENTS, REGISTRARS};
+use crate::demo::region::{ADMINISTRATORS, DOCTORS, FELDSHERS, PATIENTS, REGISTRARS};
 
 /// The one password of the demonstration's staff. Nothing but the demonstration knows it.
 const PASSWORD: &str = "demo-of-the-taiga";
@@ -59,5 +59,7 @@ fn people() -> Vec<SignIn> {
     let doctors = DOCTORS.iter().map(|doctor| staff("doctor", doctor.name, doctor.login));
     let feldshers = FELDSHERS.iter().map(|(name, login, ..)| staff("feldsher", name, login));
     let registrars = REGISTRARS.iter().map(|(name, login, _)| staff("registrar", name, login));
-    doctors.chain(feldshers).chain(registrars).chain(patients).collect()
+    let administrators =
+        ADMINISTRATORS.iter().map(|(name, login, _)| staff("clinic_admin", name, login));
+    doctors.chain(feldshers).chain(registrars).chain(administrators).chain(patients).collect()
 }

@@ -31,6 +31,65 @@ pub const SERVICES: [(&str, &str, &str, u16); 4] = [
     ("Psychologist", "Психолог", "psychology", 40),
 ];
 
+/// A service with terms of its own, which one doctor gives besides.
+pub struct Special {
+    /// Its name in English and Russian.
+    pub name: (&'static str, &'static str),
+    /// The specialty it asks for.
+    pub specialty: &'static str,
+    /// How long a visit takes.
+    pub minutes: u16,
+    /// Kept free before and after, in minutes.
+    pub buffers: (u16, u16),
+    /// The most of them in a day.
+    pub daily_cap: u16,
+    /// What a visit needs besides.
+    pub needs: &'static [&'static str],
+    /// The login of the doctor who gives it.
+    pub doctor: &'static str,
+}
+
+/// Services that need more than two people: at the station, and with somebody who translates.
+pub const SPECIALS: [Special; 2] = [
+    Special {
+        name: ("Heart doctor with ECG", "Кардиолог с ЭКГ на пункте"),
+        specialty: "cardiology",
+        minutes: 30,
+        buffers: (5, 10),
+        daily_cap: 6,
+        needs: &["room", "device"],
+        doctor: "akhmedov",
+    },
+    Special {
+        name: ("Psychologist with an interpreter", "Психолог с переводчиком"),
+        specialty: "psychology",
+        minutes: 40,
+        buffers: (0, 10),
+        daily_cap: 4,
+        needs: &["interpreter"],
+        doctor: "polozova",
+    },
+];
+
+/// A station with what stands there: its name, the number of its village and of its clinic, and
+/// each room and device.
+pub const STATION: (&str, usize, usize, [(&str, &str); 2]) = (
+    "Sosnovka station",
+    0,
+    0,
+    [("room", "Sosnovka station, room 1"), ("device", "Sosnovka station, ECG recorder")],
+);
+
+/// Who translates: name, clinic's number, zone, languages.
+pub const INTERPRETER: (&str, usize, &str, [&str; 2]) =
+    ("Saule Akhmetova", 0, "Asia/Krasnoyarsk", ["kk", "ru"]);
+
+/// An administrator of a clinic: name, login, clinic's number.
+pub const ADMINISTRATORS: [(&str, &str, usize); 1] = [("Marina Belskaya", "belskaya", 0)];
+
+/// The specialty whose visits may be booked over: whoever is on duty sees a second one.
+pub const OVERBOOKED: &str = "general-practice";
+
 /// A doctor.
 pub struct Doctor {
     /// Their name.

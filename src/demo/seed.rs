@@ -24,8 +24,8 @@ use crate::base::seal::sha256;
 use crate::base::tx::Tx;
 use crate::base::zone::Zone;
 use crate::demo::region::{
-    CLINICS, DOCTORS, Doctor, FELDSHERS, NOTES, PATIENTS, REASONS, REGION, REGISTRARS, SERVICES,
-    VILLAGES,
+    ADMINISTRATORS, CLINICS, DOCTORS, FELDSHERS, INTERPRETER, NOTES, OVERBOOKED, PATIENTS, REASONS,
+    REGION, REGISTRARS, SERVICES, SPECIALS, STATION, VILLAGES,
 };
 use crate::encounter::finish::Finish;
 use crate::encounter::{EncounterId, ParticipantId, admission, finish, presence};
@@ -35,6 +35,7 @@ use crate::organization::{self, OrganizationId, ServiceId, member, service};
 use crate::patient;
 use crate::practitioner::{self, PractitionerId};
 use crate::record::write;
+use crate::resource;
 use crate::schedule::{self, rules};
 
 /// The mark of a database that has the region.
@@ -73,7 +74,9 @@ pub fn region(conn: &mut Conn, app: &App, password_hash: &str) -> Result<(), Err
     let founded = now.minus(TimeDelta::days(AGE_DAYS));
     let mut seed = Seed { conn, app, password_hash, now, founded };
     let (clinics, villages) = seed.places()?;
+    seed.station(&clinics, &villages)?;
     let doctors = seed.doctors(&clinics)?;
+    seed.interpreter(&clinics)?;
     seed.office(&clinics)?;
     let patients = seed.patients(&clinics, &villages)?;
     seed.past(&patients, &doctors)?;
@@ -172,14 +175,29 @@ impl Seed<'_> {
                 None => self.service(clinic, doctor.specialty)?,
             };
             offered.insert((doctor.clinic, doctor.specialty), service);
+            let mut services = vec![service];
+            for special in SPECIALS.iter().filter(|special| special.doctor == doctor.login) {
+                let (en, ru) = special.name;
+                let new = json!({
+                    "name": {"en": en, "ru": ru}, "organization": clinic,
+                    "specialty": special.specialty, "duration_minutes": special.minutes,
+                    "modes": ["video", "audio"], "resources": special.needs,
+                    "booking": {
+                        "buffer_before_minutes": special.buffers.0,
+                        "buffer_after_minutes": special.buffers.1,
+                        "daily_cap": special.daily_cap,
+                    },
+                });
+                services.push(self.found(|tx| service::create(tx, body(new)?))?.id);
+            }
             let new = json!({
                 "name": doctor.name, "kind": "doctor", "organization": clinic,
                 "specialty": doctor.specialty, "time_zone": doctor.zone,
-                "services": [service], "login": doctor.login,
+                "services": services, "languages": ["ru", "en"], "login": doctor.login,
             });
             let made = self.found(|tx| practitioner::create(tx, body(new)?))?;
             let caller = self.redeemed(made.sign_in_token)?;
-            self.hours(&caller, made.id, doctor)?;
+            self.hours(&caller, made.id, doctor.hours, doctor.weekends)?;
             staff.push(OnStaff { caller, id: made.id, service, zone: made.time_zone });
         }
         for (name, login, clinic, zone) in FELDSHERS {
@@ -202,19 +220,26 @@ impl Seed<'_> {
         let new = json!({
             "name": {"en": en, "ru": ru}, "organization": clinic, "specialty": specialty,
             "duration_minutes": minutes, "modes": ["video", "audio"],
+            "booking": {"overbook": specialty == OVERBOOKED},
         });
         Ok(self.found(|tx| service::create(tx, body(new)?))?.id)
     }
 
-    fn hours(&mut self, who: &Caller, id: PractitionerId, doctor: &Doctor) -> Result<(), Error> {
+    fn hours(
+        &mut self,
+        who: &Caller,
+        id: PractitionerId,
+        (from, to): (&str, &str),
+        weekends: bool,
+    ) -> Result<(), Error> {
         let today = self.now.utc().date_naive();
         let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
         let rules: Vec<Value> = days
             .iter()
-            .take(if doctor.weekends { 7 } else { 5 })
+            .take(if weekends { 7 } else { 5 })
             .map(|day| {
                 json!({
-                    "weekday": day, "from": doctor.hours.0, "to": doctor.hours.1,
+                    "weekday": day, "from": from, "to": to,
                     "valid_from": today.checked_sub_days(Days::new(HOURS_DAYS)),
                     "valid_to": today.checked_add_days(Days::new(HOURS_DAYS)),
                 })
@@ -224,10 +249,47 @@ impl Seed<'_> {
         self.act(who, self.founded, |tx| rules::replace(tx, id, 1, &rules).map(drop))
     }
 
+    /// Where a feldsher serves, with what stands there.
+    fn station(
+        &mut self,
+        clinics: &[OrganizationId],
+        villages: &[LocationId],
+    ) -> Result<(), Error> {
+        let (name, village, clinic, things) = STATION;
+        let (_, _, zone, latitude, longitude, link_class) = number(&VILLAGES, village)?;
+        let clinic = *number(clinics, clinic)?;
+        let place = json!({
+            "name": name, "kind": "station", "part_of": number(villages, village)?,
+            "organization": clinic, "time_zone": zone, "latitude": latitude,
+            "longitude": longitude, "link_class": link_class,
+        });
+        let place = self.found(|tx| location::create(tx, body(place)?))?;
+        for (kind, name) in things {
+            let new = json!({
+                "kind": kind, "name": name, "organization": clinic, "location": place.id,
+            });
+            self.found(|tx| resource::create(tx, &body(new)?))?;
+        }
+        Ok(())
+    }
+
+    fn interpreter(&mut self, clinics: &[OrganizationId]) -> Result<(), Error> {
+        let (name, clinic, zone, languages) = INTERPRETER;
+        let new = json!({
+            "name": name, "kind": "interpreter", "organization": number(clinics, clinic)?,
+            "time_zone": zone, "languages": languages,
+        });
+        let made = self.found(|tx| practitioner::create(tx, body(new)?))?;
+        // Whoever translates has no sign-in; the clinic knows when they are there.
+        self.hours(&Caller::System, made.id, ("07:00", "22:00"), true)
+    }
+
     fn office(&mut self, clinics: &[OrganizationId]) -> Result<(), Error> {
-        for (name, login, clinic) in REGISTRARS {
+        let registrars = REGISTRARS.map(|who| ("registrar", who));
+        let administrators = ADMINISTRATORS.map(|who| ("clinic_admin", who));
+        for (role, (name, login, clinic)) in registrars.into_iter().chain(administrators) {
             let clinic = *number(clinics, clinic)?;
-            let new = json!({"name": name, "role": "registrar", "login": login});
+            let new = json!({"name": name, "role": role, "login": login});
             let made = self.found(|tx| member::create(tx, clinic, body(new)?))?;
             self.redeemed(made.sign_in_token)?;
         }
@@ -365,6 +427,14 @@ impl Seed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_special_service_has_a_doctor_who_knows_it() {
+        for special in SPECIALS {
+            let doctor = DOCTORS.iter().find(|doctor| doctor.login == special.doctor).unwrap();
+            assert_eq!(doctor.specialty, special.specialty);
+        }
+    }
 
     #[test]
     fn every_doctor_has_a_clinic_and_a_service_and_every_village_a_clinic() {

@@ -60,7 +60,10 @@ pub struct Word {
 /// The address of a screen of the patient's page, for a text; `None` where nobody has said under
 /// which address the pages are.
 fn screen(tx: &Tx, hash: &str) -> Option<String> {
-    let base = tx.config.http.public_url.trim_end_matches('/');
+    let base = match tx.config.http.public_url.trim_end_matches('/') {
+        "" => tx.config.demo_url.as_str(),
+        base => base,
+    };
     (!base.is_empty()).then(|| format!("{base}/{hash}"))
 }
 

@@ -1,9 +1,11 @@
 //! What somebody of the clinic must still do so that nobody is forgotten: call a patient back who was
-//! not reached or not seen, or see to a visit that broke off (FHIR R4 Task).
+//! not reached or not seen, or see to a visit that broke off, or to visits that a law of time zones has
+//! moved (FHIR R4 Task).
 //!
-//! Feldsher itself opens a task, one of a kind for a visit; a person takes it and says how it ended.
-//! It is called off by itself when the two meet after all.
+//! Feldsher itself opens a task, one of a kind for a visit, or for a clinic; a person takes it and says
+//! how it ended. It is called off by itself when the two meet after all, or when nothing is left to do.
 
+pub mod clinic;
 pub mod http;
 pub mod job;
 pub mod list;
@@ -44,6 +46,8 @@ text_enum!(
         Interrupted = "interrupted",
         /// Call a patient who waited and was not seen, and find another time.
         Unseen = "unseen",
+        /// See to the clinic's visits whose promised local time a newer law has moved.
+        Promises = "promises",
     }
 );
 
@@ -78,6 +82,8 @@ text_enum!(
         Interrupted = "interrupted",
         /// The door closed while the visit was interrupted, or before it began.
         DoorClosed = "door_closed",
+        /// A law of time zones has changed.
+        Law = "law",
     }
 );
 
@@ -104,13 +110,15 @@ pub struct Task {
     pub status: TaskStatus,
     /// The clinic that must see to it.
     pub organization: Reference<OrganizationId>,
-    /// For whom.
-    #[serde(rename = "for")]
-    pub patient: Named<PatientId>,
+    /// For whom; left out, as the next two, when it is about several visits.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub patient: Option<Named<PatientId>>,
     /// About which visit.
-    pub focus: Reference<EncounterId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub focus: Option<Reference<EncounterId>>,
     /// Whose visit it is.
-    pub practitioner: Named<PractitionerId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub practitioner: Option<Named<PractitionerId>>,
     /// Who answers for it; left out: the clinic's office.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<Named<AccountId>>,
@@ -138,12 +146,12 @@ pub struct TaskRow {
     pub status: TaskStatus,
     /// The clinic.
     pub organization_id: OrganizationId,
-    /// For whom.
-    pub patient_id: PatientId,
+    /// For whom; `None`, as the next two, when it is about several visits.
+    pub patient_id: Option<PatientId>,
     /// Whose visit it is.
-    pub practitioner_id: PractitionerId,
+    pub practitioner_id: Option<PractitionerId>,
     /// About which visit.
-    pub encounter_id: EncounterId,
+    pub encounter_id: Option<EncounterId>,
     /// Who answers for it.
     pub owner_id: Option<AccountId>,
     /// Why.
@@ -166,7 +174,7 @@ impl TaskRow {
     pub fn facts(&self) -> Facts {
         Facts {
             organization: Some(self.organization_id),
-            practitioner: Some(self.practitioner_id),
+            practitioner: self.practitioner_id,
             ..Facts::NONE
         }
     }
@@ -273,12 +281,12 @@ pub(crate) fn follow(tx: &mut Tx, visit: EncounterId, act: Act) -> Result<(), Er
 
 /// Tasks that the caller may see, in the order of `ids`.
 pub(crate) fn show_all(tx: &mut Tx, ids: &[TaskId]) -> Result<Vec<Task>, Error> {
-    type Shown = (TaskRow, String, String);
+    type Shown = (TaskRow, Option<String>, Option<String>);
     let rows: Vec<Shown> = tasks::table
-        .inner_join(patients::table)
-        .inner_join(practitioners::table)
+        .left_join(patients::table)
+        .left_join(practitioners::table)
         .filter(tasks::id.eq_any(ids))
-        .select((tasks::all_columns, patients::name, practitioners::name))
+        .select((tasks::all_columns, patients::name.nullable(), practitioners::name.nullable()))
         .load(tx.conn)?;
     let owners: Vec<AccountId> = rows.iter().filter_map(|(row, ..)| row.owner_id).collect();
     let names: Vec<(AccountId, String)> = accounts::table
@@ -290,9 +298,9 @@ pub(crate) fn show_all(tx: &mut Tx, ids: &[TaskId]) -> Result<Vec<Task>, Error> 
         code: row.code,
         status: row.status,
         organization: Reference { id: row.organization_id },
-        patient: Named { id: row.patient_id, name: patient.clone() },
-        focus: Reference { id: row.encounter_id },
-        practitioner: Named { id: row.practitioner_id, name: practitioner.clone() },
+        patient: named(row.patient_id, patient),
+        focus: row.encounter_id.map(|id| Reference { id }),
+        practitioner: named(row.practitioner_id, practitioner),
         owner: row.owner_id.and_then(|owner| {
             let (id, name) = names.iter().find(|(id, _)| *id == owner)?;
             Some(Named { id: *id, name: name.clone() })
@@ -305,6 +313,10 @@ pub(crate) fn show_all(tx: &mut Tx, ids: &[TaskId]) -> Result<Vec<Task>, Error> 
     };
     let found = |id: &TaskId| rows.iter().find(|(row, ..)| row.id == *id).map(task);
     Ok(ids.iter().filter_map(found).collect())
+}
+
+fn named<I>(id: Option<I>, name: &Option<String>) -> Option<Named<I>> {
+    id.zip(name.clone()).map(|(id, name)| Named { id, name })
 }
 
 /// One task that the caller may see.

@@ -6,13 +6,14 @@ use utoipa::ToSchema;
 
 use crate::access::table::Action;
 use crate::base::column::text_enum;
+use crate::base::db::{Turn, take_turns};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::tasks;
 use crate::base::tx::{Event, Tx};
+use crate::encounter;
 use crate::encounter::finish::{self, ConvertTo};
 use crate::encounter::lifecycle::EncounterStatus;
-use crate::encounter::{self, EncounterId};
 use crate::ring;
 use crate::task::{
     Task, TaskCode, TaskId, TaskOutcome, TaskRow, TaskStatus, due_in, find_row, show,
@@ -78,12 +79,16 @@ pub fn take(tx: &mut Tx, id: TaskId, how: TakeTask) -> Result<Task, Error> {
 
 /// Says how a task went. Who was not reached stays a task, which is due again later. 409
 /// `task_taken` when it is not the caller's, 409 `bad_state` for the end of a visit that did not break
-/// off or goes on.
+/// off or goes on, and for a task that ends by itself.
 pub fn complete(tx: &mut Tx, id: TaskId, end: CompleteTask) -> Result<Task, Error> {
     let row = locked(tx, id)?;
     let me = tx.person()?.account;
     if row.owner_id != Some(me) {
         return Err(Error::from(&problem::TASK_TAKEN));
+    }
+    if row.encounter_id.is_none() {
+        // Nobody was to be reached: it ends with the last visit that it is about.
+        return Err(Error::from(&problem::BAD_STATE));
     }
     let outcome = match (end.outcome, end.convert) {
         (TaskResult::Reached, None | Some(ConvertTo::Phone)) => Some(TaskOutcome::Reached),
@@ -117,8 +122,8 @@ pub fn complete(tx: &mut Tx, id: TaskId, end: CompleteTask) -> Result<Task, Erro
                 .execute(tx.conn)?;
         }
     }
-    if let Some(to) = end.convert {
-        finish::convert_unasked(tx, row.encounter_id, to)?;
+    if let (Some(to), Some(visit)) = (end.convert, row.encounter_id) {
+        finish::convert_unasked(tx, visit, to)?;
     }
     done(tx, &row);
     show(tx, id)
@@ -127,11 +132,11 @@ pub fn complete(tx: &mut Tx, id: TaskId, end: CompleteTask) -> Result<Task, Erro
 /// Whoever works a task ends the visit only where it broke off and nobody talks: a talk is ended by
 /// its practitioner alone.
 fn check_interrupted(tx: &mut Tx, row: &TaskRow) -> Result<(), Error> {
-    let status = encounter::find_row(tx, row.encounter_id)?.status;
-    if row.code == TaskCode::Interrupted && status == EncounterStatus::Onleave {
-        Ok(())
-    } else {
-        Err(Error::from(&problem::BAD_STATE))
+    let visit = row.encounter_id.filter(|_| row.code == TaskCode::Interrupted);
+    let visit = visit.ok_or_else(|| Error::from(&problem::BAD_STATE))?;
+    match encounter::find_row(tx, visit)?.status {
+        EncounterStatus::Onleave => Ok(()),
+        _ => Err(Error::from(&problem::BAD_STATE)),
     }
 }
 
@@ -139,13 +144,19 @@ fn check_interrupted(tx: &mut Tx, row: &TaskRow) -> Result<(), Error> {
 fn locked(tx: &mut Tx, id: TaskId) -> Result<TaskRow, Error> {
     let row = find_row(tx, id)?;
     tx.allow(Action::WorkTask, &row.facts())?;
-    encounter::lock_row(tx, row.encounter_id)?;
+    match row.encounter_id {
+        Some(visit) => {
+            encounter::lock_row(tx, visit)?;
+        }
+        None => take_turns(tx.conn, &[Turn::Alone(row.organization_id.0)])?,
+    }
     let row = find_row(tx, id)?;
     if row.is_open() { Ok(row) } else { Err(Error::from(&problem::TASK_OVER)) }
 }
 
 fn done(tx: &mut Tx, row: &TaskRow) {
-    let visit: EncounterId = row.encounter_id;
-    tx.tell(Event::CareMoved(visit));
+    if let Some(visit) = row.encounter_id {
+        tx.tell(Event::CareMoved(visit));
+    }
     tx.record(Action::WorkTask, "Task", row.id.0, &row.facts());
 }

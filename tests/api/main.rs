@@ -14,6 +14,7 @@ mod chat;
 mod claim;
 mod consents;
 mod corrections;
+mod desk;
 mod everyone;
 mod guests;
 mod hours;

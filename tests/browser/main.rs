@@ -20,6 +20,8 @@ mod office;
 mod page;
 mod probe;
 mod relay;
+mod reception;
+mod setup;
 mod signal;
 mod slow;
 mod stage;

@@ -335,6 +335,8 @@ CREATE TABLE appointments (
   noshow_cause text CHECK (noshow_cause IN ('patient', 'link', 'practitioner', 'clinic')),
   confirmed_at timestamptz,
   series_id uuid,
+  -- The visit after which it was booked.
+  follows_id uuid REFERENCES appointments (id),
   moves integer NOT NULL,
   resources integer NOT NULL,
   created_by uuid NOT NULL REFERENCES accounts (id),
@@ -367,7 +369,8 @@ CREATE TABLE appointment_moves (
   from_practitioner_id uuid NOT NULL REFERENCES practitioners (id),
   to_practitioner_id uuid NOT NULL REFERENCES practitioners (id),
   reason_sealed bytea,
-  moved_by uuid NOT NULL REFERENCES accounts (id),
+  -- NULL: Feldsher itself, to keep a promised time that a law of time zones had moved.
+  moved_by uuid REFERENCES accounts (id),
   moved_at timestamptz NOT NULL,
   because text CHECK (because IN ('in_visit', 'absent', 'late', 'not_here')),
   UNIQUE (appointment_id, number),
@@ -709,15 +712,16 @@ CREATE TABLE call_events (
 -- Somebody of the clinic must see to it that a person is not forgotten (FHIR R4 Task).
 CREATE TABLE tasks (
   id uuid NOT NULL PRIMARY KEY,
-  code text NOT NULL CHECK (code IN ('callback', 'interrupted', 'unseen')),
+  code text NOT NULL CHECK (code IN ('callback', 'interrupted', 'unseen', 'promises')),
   status text NOT NULL CHECK (status IN ('requested', 'accepted', 'in-progress', 'completed', 'cancelled')),
   organization_id uuid NOT NULL REFERENCES organizations (id),
-  patient_id uuid NOT NULL REFERENCES patients (id),
-  practitioner_id uuid NOT NULL REFERENCES practitioners (id),
-  encounter_id uuid NOT NULL REFERENCES encounters (id),
+  -- The visit that it is about; NULL: it is about several.
+  patient_id uuid REFERENCES patients (id),
+  practitioner_id uuid REFERENCES practitioners (id),
+  encounter_id uuid REFERENCES encounters (id),
   -- Who answers for it; NULL: the clinic's office.
   owner_id uuid REFERENCES accounts (id),
-  why text NOT NULL CHECK (why IN ('no_answer', 'no_telephone', 'interrupted', 'door_closed')),
+  why text NOT NULL CHECK (why IN ('no_answer', 'no_telephone', 'interrupted', 'door_closed', 'law')),
   -- How often the person was called and not reached.
   attempts integer NOT NULL CHECK (attempts >= 0),
   outcome text CHECK (outcome IN ('reached', 'moved', 'deferred')),
@@ -725,10 +729,15 @@ CREATE TABLE tasks (
   created_at timestamptz NOT NULL,
   updated_at timestamptz NOT NULL,
   CHECK ((status = 'completed') = (outcome IS NOT NULL)),
-  CHECK (status NOT IN ('accepted', 'in-progress', 'completed') OR owner_id IS NOT NULL)
+  CHECK (status NOT IN ('accepted', 'in-progress', 'completed') OR owner_id IS NOT NULL),
+  CHECK ((code = 'promises') = (why = 'law')),
+  CHECK ((code = 'promises') = (encounter_id IS NULL) AND (encounter_id IS NULL) = (patient_id IS NULL)
+    AND (encounter_id IS NULL) = (practitioner_id IS NULL))
 );
 CREATE UNIQUE INDEX tasks_one_open ON tasks (encounter_id, code)
   WHERE status IN ('requested', 'accepted', 'in-progress');
+CREATE UNIQUE INDEX tasks_one_of_clinic ON tasks (organization_id, code)
+  WHERE encounter_id IS NULL AND status IN ('requested', 'accepted', 'in-progress');
 CREATE INDEX tasks_by_organization ON tasks (organization_id, status, due_at, id);
 CREATE INDEX tasks_by_practitioner ON tasks (practitioner_id, status, due_at, id);
 
@@ -1076,8 +1085,9 @@ CREATE TRIGGER occupancies_in_place BEFORE UPDATE ON occupancies FOR EACH ROW
     OR (NEW.lane <> OLD.lane AND OLD.resource_kind <> 'practitioner'))
   EXECUTE FUNCTION refuse('occupancy_kept');
 CREATE TRIGGER appointments_in_place BEFORE UPDATE ON appointments FOR EACH ROW
-  WHEN ((NEW.id, NEW.code, NEW.created_by, NEW.created_at, NEW.priority, NEW.resources, NEW.series_id)
-    IS DISTINCT FROM (OLD.id, OLD.code, OLD.created_by, OLD.created_at, OLD.priority, OLD.resources, OLD.series_id))
+  WHEN ((NEW.id, NEW.code, NEW.created_by, NEW.created_at, NEW.priority, NEW.resources, NEW.series_id, NEW.follows_id)
+    IS DISTINCT FROM
+    (OLD.id, OLD.code, OLD.created_by, OLD.created_at, OLD.priority, OLD.resources, OLD.series_id, OLD.follows_id))
   EXECUTE FUNCTION refuse('appointment_kept');
 -- What has ended stays so; only that somebody did not come can have been a mistake, or that the
 -- practitioner is away.

@@ -334,6 +334,8 @@ CREATE TABLE appointments (
   noshow_cause TEXT CHECK (noshow_cause IN ('patient', 'link', 'practitioner', 'clinic')),
   confirmed_at INTEGER,
   series_id BLOB CHECK (length(series_id) = 16),
+  -- The visit after which it was booked.
+  follows_id BLOB CHECK (length(follows_id) = 16) REFERENCES appointments (id),
   moves INTEGER NOT NULL,
   resources INTEGER NOT NULL,
   created_by BLOB NOT NULL CHECK (length(created_by) = 16) REFERENCES accounts (id),
@@ -366,7 +368,8 @@ CREATE TABLE appointment_moves (
   from_practitioner_id BLOB NOT NULL CHECK (length(from_practitioner_id) = 16) REFERENCES practitioners (id),
   to_practitioner_id BLOB NOT NULL CHECK (length(to_practitioner_id) = 16) REFERENCES practitioners (id),
   reason_sealed BLOB,
-  moved_by BLOB NOT NULL CHECK (length(moved_by) = 16) REFERENCES accounts (id),
+  -- NULL: Feldsher itself, to keep a promised time that a law of time zones had moved.
+  moved_by BLOB CHECK (length(moved_by) = 16) REFERENCES accounts (id),
   moved_at INTEGER NOT NULL,
   because TEXT CHECK (because IN ('in_visit', 'absent', 'late', 'not_here')),
   UNIQUE (appointment_id, number),
@@ -676,15 +679,16 @@ CREATE TABLE call_events (
 -- Somebody of the clinic must see to it that a person is not forgotten (FHIR R4 Task).
 CREATE TABLE tasks (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
-  code TEXT NOT NULL CHECK (code IN ('callback', 'interrupted', 'unseen')),
+  code TEXT NOT NULL CHECK (code IN ('callback', 'interrupted', 'unseen', 'promises')),
   status TEXT NOT NULL CHECK (status IN ('requested', 'accepted', 'in-progress', 'completed', 'cancelled')),
   organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
-  patient_id BLOB NOT NULL CHECK (length(patient_id) = 16) REFERENCES patients (id),
-  practitioner_id BLOB NOT NULL CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
-  encounter_id BLOB NOT NULL CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
+  -- The visit that it is about; NULL: it is about several.
+  patient_id BLOB CHECK (length(patient_id) = 16) REFERENCES patients (id),
+  practitioner_id BLOB CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
+  encounter_id BLOB CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
   -- Who answers for it; NULL: the clinic's office.
   owner_id BLOB CHECK (length(owner_id) = 16) REFERENCES accounts (id),
-  why TEXT NOT NULL CHECK (why IN ('no_answer', 'no_telephone', 'interrupted', 'door_closed')),
+  why TEXT NOT NULL CHECK (why IN ('no_answer', 'no_telephone', 'interrupted', 'door_closed', 'law')),
   -- How often the person was called and not reached.
   attempts INTEGER NOT NULL CHECK (attempts >= 0),
   outcome TEXT CHECK (outcome IN ('reached', 'moved', 'deferred')),
@@ -692,10 +696,15 @@ CREATE TABLE tasks (
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL,
   CHECK ((status = 'completed') = (outcome IS NOT NULL)),
-  CHECK (status NOT IN ('accepted', 'in-progress', 'completed') OR owner_id IS NOT NULL)
+  CHECK (status NOT IN ('accepted', 'in-progress', 'completed') OR owner_id IS NOT NULL),
+  CHECK ((code = 'promises') = (why = 'law')),
+  CHECK ((code = 'promises') = (encounter_id IS NULL) AND (encounter_id IS NULL) = (patient_id IS NULL)
+    AND (encounter_id IS NULL) = (practitioner_id IS NULL))
 ) STRICT;
 CREATE UNIQUE INDEX tasks_one_open ON tasks (encounter_id, code)
   WHERE status IN ('requested', 'accepted', 'in-progress');
+CREATE UNIQUE INDEX tasks_one_of_clinic ON tasks (organization_id, code)
+  WHERE encounter_id IS NULL AND status IN ('requested', 'accepted', 'in-progress');
 CREATE INDEX tasks_by_organization ON tasks (organization_id, status, due_at, id);
 CREATE INDEX tasks_by_practitioner ON tasks (practitioner_id, status, due_at, id);
 
@@ -1232,7 +1241,7 @@ CREATE TRIGGER appointments_in_place BEFORE UPDATE ON appointments
 WHEN NEW.rowid <> OLD.rowid OR NEW.id <> OLD.id OR NEW.code <> OLD.code
   OR NEW.created_by <> OLD.created_by OR NEW.created_at <> OLD.created_at
   OR NEW.priority <> OLD.priority OR NEW.resources <> OLD.resources
-  OR NEW.series_id IS NOT OLD.series_id BEGIN
+  OR NEW.series_id IS NOT OLD.series_id OR NEW.follows_id IS NOT OLD.follows_id BEGIN
   SELECT RAISE(ABORT, 'appointment_kept');
 END;
 CREATE TRIGGER appointments_kept BEFORE DELETE ON appointments BEGIN SELECT RAISE(ABORT, 'appointment_kept'); END;
@@ -1254,7 +1263,8 @@ CREATE TRIGGER tasks_not_replaced BEFORE INSERT ON tasks BEGIN
     OR EXISTS (SELECT 1 FROM tasks WHERE rowid = NEW.rowid);
   -- An open one that is there already is left, as ON CONFLICT DO NOTHING would.
   SELECT RAISE(IGNORE) WHERE NEW.status IN ('requested', 'accepted', 'in-progress') AND EXISTS (SELECT 1 FROM tasks
-    WHERE encounter_id = NEW.encounter_id AND code = NEW.code AND status IN ('requested', 'accepted', 'in-progress'));
+    WHERE code = NEW.code AND status IN ('requested', 'accepted', 'in-progress') AND (encounter_id = NEW.encounter_id
+      OR (encounter_id IS NULL AND NEW.encounter_id IS NULL AND organization_id = NEW.organization_id)));
 END;
 CREATE TRIGGER rings_ended BEFORE UPDATE ON rings WHEN OLD.state IN ('answered', 'called_back', 'gone')
   OR NEW.id IS NOT OLD.id

@@ -150,6 +150,9 @@ export const redeem = async (token, password) => take((await once('POST', '/v1/a
 /** An offer is answered with a code and a birth date, signed in or not. */
 export const answerOffer = async (body) => (await once('POST', '/v1/offers/answer', body, {})).data;
 
+/** Whether a visit is booked: its code and a birth date, signed in or not. */
+export const lookUp = async (body) => (await once('POST', '/v1/appointments/lookup', body, {})).data;
+
 /** Signing out is said to the server, but a dead link must not keep a person signed in here. */
 export async function signOut() {
   try { await call('POST', '/v1/auth/logout', { body: {} }); } catch { /* the session dies with its tokens */ }

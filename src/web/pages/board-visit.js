@@ -15,7 +15,7 @@ export function openVisit(board, visit, column) {
   const facts = h('dl', { class: 'facts', id: 'visit-facts' });
   const fact = (name, ...value) => put(facts, h('dt', {}, name), h('dd', {}, value));
   fact(t('grid.doctor'), column.title);
-  fact(t('visit.service'), visit.service.name);
+  fact(t('visit.service'), `${visit.service.name} · ${t(`mode.${visit.mode}`)}`);
   fact(t('board.time', { zone: cityOf(zone) }), `${clock(visit.start, zone)}–${clock(visit.end, zone)}`);
   fact(t('board.there', { zone: cityOf(visit.time_zone) }), patientClock(visit));
   fact(t('home.code'), h('span', { class: 'code' }, visit.code));
@@ -39,6 +39,12 @@ export function openVisit(board, visit, column) {
     refill(phone, patient.phone ? h('a', { href: `tel:${patient.phone}`, id: 'visit-phone' }, patient.phone) : '—');
   };
   api.get(`/v1/patients/${visit.patient.id}`).then(known, () => known({}));
+  // Whatever else the visit takes: a room, a device, who sits beside the patient, who translates.
+  const others = h('dd', { id: 'visit-others' }, '…');
+  put(facts, h('dt', {}, t('visit.others')), others);
+  const whole = ({ participants = [] }) => refill(others, participants.length
+    ? h('ul', { class: 'plain' }, participants.map((one) => h('li', { data: { kind: one.kind } }, `${t(`kind.${one.kind}`)}: ${one.name}`))) : '—');
+  api.get(`/v1/appointments/${visit.id}`).then(whole, () => whole({}));
 
   const path = (act) => `/v1/appointments/${visit.id}/${act}`;
   const doing = (act, body, words) => (event) => window.busy(event.currentTarget, async () => {
@@ -56,6 +62,9 @@ export function openVisit(board, visit, column) {
   });
   const waits = visit.encounter_status === 'planned' || visit.encounter_status === 'arrived';
 
+  // Whoever is in the room has come: the server knows, and says so.
+  const undoable = (visit.status === 'noshow' || (visit.status === 'arrived' && visit.encounter_status === 'arrived')) && dayKey(now(), visit.time_zone) <= dayKey(visit.start, visit.time_zone);
+
   function all() {
     refill(acts, h('div', { class: 'row' },
       MOVABLE(visit) && button('visit-move', t('visit.move'), () => {
@@ -71,7 +80,7 @@ export function openVisit(board, visit, column) {
       }, 'second'),
       visit.status === 'booked' && !visit.confirmed_at && button('visit-attend', t('visit.attend'), doing('attend', {}, 'done.attend'), 'second'),
       ['booked', 'arrived'].includes(visit.status) && waits && begun && button('visit-noshow', t('visit.noshow'), () => ask('noshow'), 'danger'),
-      visit.status === 'noshow' && dayKey(now(), visit.time_zone) <= dayKey(visit.start, visit.time_zone) && button('visit-undo', t('visit.undo'), doing('undo', {}, 'done.undone'), 'second'),
+      undoable && button('visit-undo', t(visit.status === 'noshow' ? 'visit.undo' : 'visit.undo.arrived'), doing('undo', {}, 'done.undone'), 'second'),
       ['proposed', 'pending', 'booked', 'arrived'].includes(visit.status) && waits && !visit.offered && button('visit-cancel', t('visit.cancel'), () => ask('cancel'), 'danger')),
     visit.encounter_status !== 'planned' && button('visit-call', t('visit.call'), showCall, 'quiet'),
     visit.offered && h('p', { class: 'hint' }, t('visit.offered')));

@@ -10,13 +10,17 @@ import { board } from './board-day.js';
 
 const ROLES = ['registrar', 'clinic_admin', 'feldsher'];
 const CLINIC = 'feldsher.board.clinic';
-const TABS = ['', 'tasks', 'waitlist', 'closures'];
+const TABS = ['', 'tasks', 'waitlist', 'closures', 'setup'];
+/** What only a clinic's administrator is shown. */
+const ADMIN = 'clinic_admin';
 const TASKS_POLL_S = 20;
 const state = { me: null, clinic: null, clinics: [], zone: null, many: null, choose: null, waiting: null, tasks: null, toDo: null };
 
 const routes = [
   [/^#\/waitlist(?:\/([\w-]+))?$/, atClinic(async (...of) => (await import('./board-waitlist.js')).waitlist(...of))],
   [/^#\/tasks$/, atClinic(async (...of) => (await import('./board-tasks.js')).tasks(...of))],
+  [/^#\/setup$/, atClinic(async (...of) => (await import('./board-setup.js')).setup(...of))],
+  [/^#\/promises$/, atClinic(async (...of) => (await import('./board-promises.js')).promises(...of))],
   [/^#\/closures$/, atClinic(async (...of) => (await import('./board-closures.js')).closures(...of))],
   [/^#\/closures\/([\w-]+)$/, atClinic(async (...of) => (await import('./board-closures.js')).closure(...of))],
   [/^#\/day\/(\d{4}-\d\d-\d\d)\/([\w-]+)$/, atClinic(board)],
@@ -47,8 +51,9 @@ function atClinic(open) {
 
 /** The office's screens, with how many wait for a time. */
 function tabs() {
-  const here = /^#\/(tasks|waitlist|closures|week|hours|leave)/.exec(location.hash)?.[1] ?? '';
-  refill($('#office'), TABS.map((name) => h('a', { href: `#/${name}`, class: 'tab', 'aria-current': name === here ? 'page' : null },
+  const here = /^#\/(tasks|waitlist|closures|setup|week|hours|leave|promises)/.exec(location.hash)?.[1]?.replace('promises', 'tasks') ?? '';
+  const runs = state.me.memberships.some((one) => one.organization.id === state.clinic.id && one.role === ADMIN);
+  refill($('#office'), TABS.filter((name) => name !== 'setup' || runs).map((name) => h('a', { href: `#/${name}`, class: 'tab', 'aria-current': name === here ? 'page' : null },
     t(`office.${name || 'day'}`),
     name === 'tasks' && [h('span', { id: 'to-do', class: 'tag urgent', 'aria-hidden': 'true' }), h('span', { id: 'to-do-words', class: 'unseen' })],
     name === 'waitlist' && [h('span', { id: 'waiting', class: 'tag', 'aria-hidden': 'true' }), h('span', { id: 'waiting-words', class: 'unseen' })])));

@@ -1,6 +1,6 @@
 // One visit at the doctor's desk: the call beside the note, the door beside the call.
 import { t } from './i18n.js';
-import { $, show, h, refill, arrange, button, busy, problemBox, poll, onLeave, words, asking } from './ui.js';
+import { $, show, h, put, refill, arrange, button, busy, problemBox, poll, onLeave, words, asking } from './ui.js';
 import * as api from './api.js';
 import { clock, date, namedDay, dayKey, waitingFor, trustServerTime } from './time.js';
 import { NoteEditor, pastNotes } from './doctor-note.js';
@@ -64,7 +64,9 @@ class Room {
     this.care = careBox({ encounter: this.id, zone: this.zone, present: () => this.present(), guest: (id) => this.isGuest(id) });
     this.chat = chatPanel({ encounter: this.id, side: 'doctor', zone: this.zone });
     this.consents = consentsCard({ encounter: this.id, zone: this.zone, side: 'doctor' });
-    const { People } = await import('./people.js');
+    this.appointment = appointment;
+    const [{ People }, follow] = await Promise.all([import('./people.js'), import('./doctor-followup.js')]);
+    this.follow = follow;
     this.people = new People({ path: this.path, clinic: this.me.practitioner.organization.id, conducts: true, looks, refused: (error) => this.askFirst(error), changed: () => { this.doorMark = ''; return this.watch ? this.watch.now() : this.people.look(); } });
     this.people.node.hidden = this.over;
     const left = h('div', { class: 'stack sticky' }, this.doorBox, this.callPlace, problemBox(), this.care.node, this.people.node, this.consents.node, this.chat.node, this.ends);
@@ -74,6 +76,7 @@ class Room {
         h('div', {}, h('h1', { id: 'patient-name' }, found.patient.name), this.about(patient)),
         h('div', { class: 'row' }, h('a', { class: 'button quiet', href: `#/timeline/${this.id}`, id: 'to-timeline' }, t('dv.timeline')),
           h('a', { class: 'button quiet', href: '#/', id: 'back' }, t('dv.back')))),
+      follow.followsLine(appointment, this.zone),
       appointment.reason && h('p', { id: 'visit-reason', class: 'card' }, h('span', { class: 'hint' }, t('dv.reason')), appointment.reason),
       h('div', { class: 'columns' }, left, right));
     onLeave(() => this.close());
@@ -180,6 +183,7 @@ class Room {
     const text = this.visit.status === 'cancelled' ? t('dv.cancelled')
       : t('dv.finished', { outcome: t(`outcome.${this.visit.outcome ?? 'completed'}`).toLowerCase() });
     refill(this.callPlace, h('p', { id: 'visit-finished', class: 'good', role: 'status', data: { outcome: this.visit.outcome ?? '' } }, text));
+    this.drawFollow();
     this.doorBox.hidden = true;
     this.people.node.hidden = true;
     this.watch?.stop();
@@ -326,6 +330,13 @@ class Room {
     };
     if (!this.holds.has(id)) this.holds.set(id, h('button', { type: 'button', class: 'second hold', data: { participant: id }, on: { click: press } }));
     return this.holds.get(id);
+  }
+
+  /** A visit that took place can have a next one. */
+  drawFollow() {
+    if (this.visit.status !== 'finished' || !this.appointment.id || this.appointment.practitioner.id !== this.me.practitioner?.id) return;
+    this.next ??= this.follow.followUp({ appointment: this.appointment, zone: this.zone });
+    put(this.callPlace, this.next);
   }
 
   finishForm() {

@@ -1,10 +1,15 @@
 // The start: visits to come, visits that were, and the way to a new one.
-import { t } from './i18n.js';
+import { t, learn } from './i18n.js';
 import { show, h, put, button, busy, poll, onLeave, problemBox, say, refill, field, $ } from './ui.js';
 import * as api from './api.js';
 import { date, clock, dateTime, wallClock, now, rfc3339 } from './time.js';
 import { whenLine, whenOf } from './patient-times.js';
 import { myWishes, besideOffers, wishCards, earlier } from './patient-waitlist.js';
+
+learn({
+  'home.follows': ['Повторный после приёма {when}', 'Follow-up of the visit of {when}'],
+  'home.followed': ['Повторный приём: {when}', 'Follow-up: {when}'],
+});
 
 const LIVE = ['proposed', 'pending', 'booked', 'arrived'];
 const MOVABLE = ['proposed', 'pending', 'booked'];
@@ -57,9 +62,9 @@ function draw(list, { visits, notes, wishes }, me) {
   refill(list,
     wishCards(wishes, me, () => home(me)),
     h('h2', {}, t('home.upcoming')),
-    upcoming.length ? h('div', { id: 'upcoming', class: 'stack' }, upcoming.map((visit) => coming(visit, me))) : h('p', { id: 'no-visits', class: 'lead' }, t('home.none')),
+    upcoming.length ? h('div', { id: 'upcoming', class: 'stack' }, upcoming.map((visit) => coming(visit, me, visits))) : h('p', { id: 'no-visits', class: 'lead' }, t('home.none')),
     past.length > 0 && h('h2', {}, t('home.past')),
-    past.length > 0 && h('div', { id: 'past', class: 'stack' }, past.map((visit) => gone(visit, notes.get(visit.encounter?.id)))));
+    past.length > 0 && h('div', { id: 'past', class: 'stack' }, past.map((visit) => gone(visit, notes.get(visit.encounter?.id), visits))));
 }
 
 const facts = (visit) => ({ appointment: visit.id, encounter: visit.encounter?.id ?? '', status: visit.status, start: visit.start });
@@ -69,7 +74,15 @@ function tag(visit) {
   return h('span', { class: 'tag', data: { status } }, t(`status.${status}`));
 }
 
-function coming(visit, me) {
+/** Visits that belong together say so on both. */
+const follows = (visit, all) => {
+  const before = all.find((one) => one.id === visit.follows);
+  return before && h('p', { class: 'hint follows' }, t('home.follows', { when: date(before.start, before.time_zone) }));
+};
+const followed = (visit, all) => all.filter((one) => one.follows === visit.id && LIVE.includes(one.status))
+  .map((one) => h('p', { class: 'hint followed' }, t('home.followed', { when: whenOf(one) })));
+
+function coming(visit, me, all) {
   const card = h('article', { class: 'card', data: facts(visit) });
   const running = OPEN.includes(visit.encounter?.status);
   if (running) card.classList.add('live');
@@ -77,6 +90,7 @@ function coming(visit, me) {
   return put(card,
     whenLine(visit),
     h('p', {}, `${visit.service.name} · ${visit.practitioner.name}`),
+    follows(visit, all),
     h('p', { class: 'spread' },
       h('span', { class: 'hint' }, `${t('home.code')} `, h('span', { class: 'code' }, visit.code)), tag(visit)),
     standing(visit, again),
@@ -140,11 +154,12 @@ async function toCalendar(visit) {
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
-function gone(visit, note) {
+function gone(visit, note, all) {
   const why = visit.status === 'cancelled' && visit.cancellation_code ? t(`cancelled.${visit.cancellation_code}`) : '';
   return h('article', { class: 'card', data: facts(visit) },
     h('p', { class: 'spread' }, h('strong', {}, `${date(visit.start, visit.time_zone)}, ${wallClock(visit.local_start)}`), tag(visit)),
     h('p', {}, `${visit.service.name} · ${visit.practitioner.name}`),
+    follows(visit, all), followed(visit, all),
     h('p', { class: 'hint' }, `${t('home.code')} `, h('span', { class: 'code small' }, visit.code)),
     (why || visit.cancellation_reason) && h('p', { class: 'hint' }, [why, visit.cancellation_reason].filter(Boolean).join(' · ')),
     note && h('a', { class: 'button second read-note', href: `#/note/${note.id}` }, t('home.note')),

@@ -28,7 +28,8 @@ function phoneScreen(done, note) {
     field('phone', t('signin.phone'), { type: 'tel', inputmode: 'tel', autocomplete: 'tel', required: true }, t('signin.phone.hint')),
     problemBox(),
     h('button', { id: 'send-code', class: 'primary', type: 'submit' }, t('signin.send')));
-  show(h('h1', {}, t('signin.title')), note && h('p', { class: 'banner', role: 'status' }, note), h('p', { class: 'lead' }, t('signin.lead')), form);
+  show(h('h1', {}, t('signin.title')), note && h('p', { class: 'banner', role: 'status' }, note), h('p', { class: 'lead' }, t('signin.lead')), form,
+    h('a', { class: 'button quiet', id: 'look-up', href: '#/status' }, t('lookup.title')));
   keepDraft($('#phone'), 'phone');
   form.addEventListener('submit', (event) => {
     event.preventDefault();

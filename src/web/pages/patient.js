@@ -10,6 +10,7 @@ const state = { me: null };
 // Each screen is fetched when it is first needed: signing in must not wait for the rest.
 const routes = [
   [/^#offer=(\w+)$/, async (code) => (await import('./patient-waitlist.js')).offerScreen(code, toHome)],
+  [/^#\/status$/, async () => (await import('./patient-lookup.js')).lookupScreen()],
   [/^#\/book$/, async () => (await import('./patient-book.js')).book(state.me)],
   [/^#\/visit\/([\w-]+)$/, async (id) => (await import('./patient-visit.js')).visit(id)],
   [/^#\/probe\/([\w-]+)$/, async (id) => (await import('./patient-probe.js')).probeScreen(id)],
@@ -29,8 +30,8 @@ function notPatient() {
 /** The visit in which this tab was sitting when it was reloaded. */
 const seatedIn = () => JSON.parse(sessionStorage.getItem('feldsher.seat.patient') ?? 'null')?.encounter ?? null;
 
-/** The link from an SMS works without signing in. */
-const isOffer = () => location.hash.startsWith('#offer=');
+/** The link from an SMS works without signing in, and so does the question whether a visit is booked. */
+const isOpen = () => location.hash.startsWith('#offer=') || location.hash === '#/status';
 
 function toHome() {
   history.replaceState(null, '', '/');
@@ -38,7 +39,7 @@ function toHome() {
 }
 
 async function route() {
-  if (!state.me && !isOffer()) return;
+  if (!state.me && !isOpen()) return;
   await openScreen(routes, failed);
 }
 
@@ -57,7 +58,7 @@ function signedOut(note) {
 }
 
 async function start() {
-  if (isOffer()) return route();
+  if (isOpen()) return route();
   if (!api.hasSession()) return signedOut();
   try {
     state.me = await api.get('/v1/me');
@@ -85,7 +86,8 @@ out.addEventListener('click', async () => {
   history.replaceState(null, '', '/');
   signedOut();
 });
-window.addEventListener('hashchange', route);
+// From a screen that asks for nobody, the way leads to the sign-in.
+window.addEventListener('hashchange', ({ oldURL }) => (state.me || !oldURL.endsWith('#/status') ? route() : start()));
 start();
 // Once the first screen stands, the next ones come on their own, so that a weak link does not stop in between.
 const idle = window.requestIdleCallback ?? ((fn) => setTimeout(fn, 1500));

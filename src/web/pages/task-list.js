@@ -16,6 +16,9 @@ learn({
   'tasks.code.callback': ['Перезвонить', 'Call back'],
   'tasks.code.interrupted': ['Приём прервался', 'Visit broke off'],
   'tasks.code.unseen': ['Ждал(а), и приём не начался', 'Waited, and the visit did not begin'],
+  'tasks.code.promises': ['Обещанное время сдвинулось', 'Promised times have moved'],
+  'tasks.why.law': ['закон перевёл часы', 'a law has moved the clocks'],
+  'tasks.promises': ['Показать приёмы', 'Show the visits'],
   'tasks.why.no_answer': ['не ответил(а) на вызов', 'did not answer'],
   'tasks.why.no_telephone': ['не ответил(а), SMS отправить некуда', 'did not answer, and there is no number for a text'],
   'tasks.why.interrupted': ['давно не на связи', 'not connected for a while'],
@@ -81,6 +84,7 @@ export function taskList({ me, zone, again, visits = false }) {
     if (!mine || !taken) {
       put(acts, h('button', { type: 'button', class: 'primary take', on: { click: take(taken) } }, t(taken ? 'tasks.over' : 'tasks.take')));
     }
+    if (!task.focus) return several(task, acts, late);
     if (mine && taken) put(acts, ends(task));
     const phone = h('span', {});
     put(acts, h('button', { type: 'button', class: 'quiet phone', on: { click: (event) => busy(event.currentTarget, async () => {
@@ -96,6 +100,18 @@ export function taskList({ me, zone, again, visits = false }) {
           t('tasks.with', { name: task.practitioner.name }),
           task.owner ? t('tasks.owner', { name: task.owner.name }) : t('tasks.owner.none'),
           task.attempts ? t('tasks.attempts', { n: task.attempts }) : ''].filter(Boolean).join(' · '))),
+      acts);
+  }
+
+  /** A task about several visits leads to them, and ends with the last. */
+  function several(task, acts, late) {
+    put(acts, h('a', { class: 'button second', href: `/board#/${task.code}` }, t(`tasks.${task.code}`)));
+    return h('li', { class: `entry task ${late ? 'waiting' : ''}`, data: { task: task.id, code: task.code, status: task.status } },
+      h('time', {}, clock(task.due_at, zone)),
+      h('div', {},
+        h('p', {}, h('strong', {}, t(`tasks.code.${task.code}`))),
+        h('p', { class: 'hint' }, [t(`tasks.why.${task.why}`), t(late ? 'tasks.late' : 'tasks.due', { time: when(task.due_at) }),
+          task.owner ? t('tasks.owner', { name: task.owner.name }) : t('tasks.owner.none')].join(' · '))),
       acts);
   }
 

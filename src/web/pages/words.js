@@ -51,6 +51,8 @@ learn({
   'signin.expired': ['Срок кода вышел. Попросите новый.', 'The code has expired. Ask for a new one.'],
   'signin.change': ['Другой номер', 'Use another number'],
 
+  'lookup.title': ['Прошла ли запись?', 'Did my booking go through?'],
+
   'home.hello': ['Здравствуйте, {name}', 'Hello, {name}'],
   'home.book': ['Записаться к врачу', 'Book a visit'],
   'home.upcoming': ['Ваши приёмы', 'Your visits'],

@@ -1,0 +1,74 @@
+//! Tasks about several visits of a clinic: one of a kind is open at a time, and it is called off when
+//! nothing is left to do.
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+
+use crate::base::db::{Each, Turn, take_turns};
+use crate::base::error::Error;
+use crate::base::schema::tasks;
+use crate::base::tx::Tx;
+use crate::organization::OrganizationId;
+use crate::task::{OPEN, TaskCode, TaskId, TaskStatus, TaskWhy};
+
+/// How soon it is due, in hours.
+const DUE_HOURS: i64 = 24;
+
+/// Opens a clinic's task, unless there is one of its kind. The caller has made the access decision.
+pub(crate) fn open(
+    tx: &mut Tx,
+    clinic: OrganizationId,
+    code: TaskCode,
+    why: TaskWhy,
+) -> Result<(), Error> {
+    Each(
+        diesel::insert_into(tasks::table)
+            .values((
+                tasks::id.eq(TaskId::new(tx.now)),
+                tasks::code.eq(code),
+                tasks::status.eq(TaskStatus::Requested),
+                tasks::organization_id.eq(clinic),
+                tasks::why.eq(why),
+                tasks::attempts.eq(0),
+                tasks::due_at.eq(tx.now.plus(TimeDelta::hours(DUE_HOURS))),
+                tasks::created_at.eq(tx.now),
+                tasks::updated_at.eq(tx.now),
+            ))
+            .on_conflict_do_nothing(),
+    )
+    .execute(tx.conn)?;
+    Ok(())
+}
+
+/// Which clinics have an open task of a kind. The caller has made the access decision.
+pub(crate) fn having(tx: &mut Tx, code: TaskCode) -> Result<Vec<OrganizationId>, Error> {
+    let open = tasks::table
+        .filter(tasks::encounter_id.is_null())
+        .filter(tasks::code.eq(code))
+        .filter(tasks::status.eq_any(OPEN));
+    Ok(open.select(tasks::organization_id).load(tx.conn)?)
+}
+
+/// Whether a clinic has one. Index: tasks_one_of_clinic.
+pub(crate) fn is_open(tx: &mut Tx, clinic: OrganizationId, code: TaskCode) -> Result<bool, Error> {
+    let open = tasks::table
+        .filter(tasks::organization_id.eq(clinic))
+        .filter(tasks::code.eq(code))
+        .filter(tasks::encounter_id.is_null())
+        .filter(tasks::status.eq_any(OPEN));
+    Ok(diesel::select(diesel::dsl::exists(open)).get_result(tx.conn)?)
+}
+
+/// Calls a clinic's task off: nothing is left to do. The caller has made the access decision.
+pub(crate) fn call_off(tx: &mut Tx, clinic: OrganizationId, code: TaskCode) -> Result<(), Error> {
+    take_turns(tx.conn, &[Turn::Alone(clinic.0)])?;
+    let open = tasks::table
+        .filter(tasks::organization_id.eq(clinic))
+        .filter(tasks::code.eq(code))
+        .filter(tasks::encounter_id.is_null())
+        .filter(tasks::status.eq_any(OPEN));
+    diesel::update(open)
+        .set((tasks::status.eq(TaskStatus::Cancelled), tasks::updated_at.eq(tx.now)))
+        .execute(tx.conn)?;
+    Ok(())
+}
