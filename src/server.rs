@@ -103,6 +103,7 @@ fn place_routes(api: &mut ServiceConfig) {
         .service(patient::http::create_patient)
         .service(patient::http::list_patients)
         .service(patient::http::find_patient)
+        .service(patient::http::edit_patient)
         .service(patient::http::enable_patient);
 }
 

@@ -82,6 +82,8 @@ actions! {
     ReadPhone "patient.read_phone" [Myself, Doctor, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
     /// Register a patient.
     CreatePatient "patient.create" [Feldsher, Registrar, ClinicAdmin];
+    /// Change what is known of a patient.
+    EditPatient "patient.edit" [Myself, Treats, Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
     /// Let a patient's number sign in again that too many wrong codes have shut.
     EnablePatient "patient.enable" [Feldsher, Registrar, ClinicAdmin] sight ReadPatient;
 

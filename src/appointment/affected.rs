@@ -1,18 +1,19 @@
-//! What the absence of a practitioner does to visits: which it hits, how they are called off for
+//! What the absence of a practitioner, or of a helper, does to visits: which it hits, how they are called off for
 //! it and brought back, and how a time is held in place of one. Every function here is for a deed
 //! that has decided on access itself.
 
+use chrono::TimeDelta;
 use diesel::prelude::*;
 
 use crate::account::AccountId;
-use crate::appointment::occupy;
-use crate::appointment::taken::VISIT_HOURS_MAX;
+use crate::appointment::occupy::{self, ResourceKind};
+use crate::appointment::taken::OCCUPIED_HOURS_MAX;
 use crate::appointment::{AppointmentId, CancellationCode, Priority, find_row, sealed};
-use crate::base::column::Instant;
+use crate::base::column::{Instant, Uuid};
 use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::problem;
-use crate::base::schema::{appointments, patients};
+use crate::base::schema::{appointments, occupancies, patients};
 use crate::base::tx::Tx;
 use crate::encounter;
 use crate::encounter::lifecycle::{Act, AppointmentStatus};
@@ -81,8 +82,9 @@ fn affected() -> _ {
     ))
 }
 
-/// The visits of a practitioner that touch a range and are not over, the first `most` by start:
-/// booked, begun, or held and not yet dead. Index: appointments_by_practitioner.
+/// The visits in which a practitioner takes part, also as feldsher or interpreter of somebody else,
+/// that touch a range and are not over, the first `most` by start: booked, begun, or held and not
+/// yet dead. Index: occupancies_live.
 pub fn within(
     tx: &mut Tx,
     practitioner: PractitionerId,
@@ -91,8 +93,14 @@ pub fn within(
 ) -> Result<Vec<Affected>, Error> {
     use AppointmentStatus::{Arrived, Booked};
     let visits = affected()
-        .filter(appointments::practitioner_id.eq(practitioner))
-        .filter(appointments::starts_at.gt(from.minus(chrono::TimeDelta::hours(VISIT_HOURS_MAX))))
+        .inner_join(occupancies::table.on(occupancies::appointment_id.eq(appointments::id)))
+        .filter(occupancies::resource_id.eq(Uuid(practitioner.0)))
+        // An urgent visit has two rows: the first lane knows all but second visits.
+        .filter(among(occupancies::lane, vec![LANE, SECOND_LANE]))
+        .filter(occupancies::lane.eq(LANE).or(appointments::overbooked))
+        .filter(occupancies::live)
+        .filter(occupancies::starts_at.gt(from.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX))))
+        .filter(occupancies::starts_at.lt(to))
         .filter(appointments::starts_at.lt(to))
         .filter(appointments::ends_at.gt(from))
         .filter(

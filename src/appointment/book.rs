@@ -13,9 +13,10 @@ use crate::account::AccountId;
 use crate::appointment::choice::{
     asker, bookable_patient, check_followed, check_start, find_service, working,
 };
-use crate::appointment::needed::{self, HALF_DAY, Need};
+use crate::appointment::needed::{self, HALF_DAY, Look, Taken};
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
 use crate::appointment::series::SeriesId;
+use crate::appointment::supply::Sought;
 use crate::appointment::taken;
 use crate::appointment::{
     self, Appointment, AppointmentId, Priority, check_reason, hours, minutes, sealed,
@@ -38,6 +39,7 @@ use crate::patient::{PatientId, PatientRow};
 use crate::practitioner::{PractitionerId, PractitionerRow};
 use crate::schedule::free::Asker;
 use crate::schedule::leave;
+use crate::schedule::wall_clock::Span;
 use crate::waitlist::{self, follow};
 
 /// No O, 0, I, 1, L, U: a code is read out on a bad line.
@@ -66,8 +68,9 @@ pub struct BookAppointment {
     pub request: bool,
     /// How the visit shall be held; left out: the first way that the service names.
     pub mode: Option<Mode>,
-    /// Where the rooms and devices that the service needs shall be; left out: where the patient
-    /// lives. What is not there is taken from the rest of the clinic.
+    /// Where the patient shall be seen: the room, the device and the feldsher that the service
+    /// needs must be there. Left out: where the patient lives, or else wherever the clinic has all
+    /// of it at one place.
     pub location: Option<LocationId>,
     /// Which rooms, devices, feldshers and interpreters; left out: whichever are free.
     #[serde(default)]
@@ -113,11 +116,11 @@ pub(crate) fn book_of(
         }
         _ => None,
     };
-    let candidates = candidates(tx, &service, wanted, patient.id, visit)?;
+    let mut candidates = candidates(tx, &service, wanted, patient.id, visit)?;
+    let look = look_around(tx, &service, wanted, &patient, visit, &mut candidates)?;
     let practitioner = take_people(tx, id, &candidates, &patient, visit)?;
-    let resources = take_others(tx, id, &service, wanted, &patient, visit)?;
-    let row =
-        New { id, status, mode, series, resources, practitioner, patient: &patient, by: None };
+    let others = take_others(tx, id, wanted, look, practitioner)?;
+    let row = New { id, status, mode, series, others, practitioner, patient: &patient, by: None };
     insert(tx, &row, wanted, &service, visit)?;
     encounter::plan(tx, id, patient.id, practitioner.id, service.organization_id, visit.start)?;
     let booked = appointment::show(tx, id)?;
@@ -146,6 +149,8 @@ pub(crate) struct InPlace<'a> {
     pub until: Instant,
     /// What binds the start.
     pub asker: Asker,
+    /// Where the patient shall be seen; `None`: near where they live.
+    pub location: Option<LocationId>,
     /// On whose account; `None`: the caller's.
     pub by: Option<AccountId>,
 }
@@ -167,7 +172,7 @@ pub(crate) fn hold_in_place(
         hold: true,
         request: false,
         mode: Some(held.mode),
-        location: None,
+        location: held.location,
         resources: Vec::new(),
         priority: Some(held.priority),
         overbook: false,
@@ -177,13 +182,14 @@ pub(crate) fn hold_in_place(
     let visit = Visit::of(&wanted, held.service);
     let taken = tx.attempt(|tx| {
         let when = (visit.start, held.asker);
-        let candidates = working(tx, held.service, Some(practitioner), when)?;
+        let mut candidates = working(tx, held.service, Some(practitioner), when)?;
+        let look = look_around(tx, held.service, &wanted, held.patient, visit, &mut candidates)?;
         let practitioner = take_people(tx, id, &candidates, held.patient, visit)?;
-        let resources = take_others(tx, id, held.service, &wanted, held.patient, visit)?;
+        let others = take_others(tx, id, &wanted, look, practitioner)?;
         let (status, series) = (AppointmentStatus::Pending, None);
         let (mode, patient) = (held.mode, held.patient);
         let by = held.by;
-        let row = New { id, status, mode, series, resources, practitioner, patient, by };
+        let row = New { id, status, mode, series, others, practitioner, patient, by };
         insert(tx, &row, &wanted, held.service, visit)?;
         let clinic = held.service.organization_id;
         encounter::plan(tx, id, patient.id, practitioner.id, clinic, visit.start)?;
@@ -377,21 +383,42 @@ fn take_people<'a>(
     Ok(chosen)
 }
 
-fn take_others(
+/// Looks who and what else the visit could have, and leaves those candidates out for whom
+/// somebody or something is missing. 409 `resource_busy` when that is so for all.
+fn look_around(
     tx: &mut Tx,
-    id: AppointmentId,
     service: &Service,
     wanted: &BookAppointment,
     patient: &PatientRow,
     visit: Visit,
-) -> Result<i32, Error> {
+    candidates: &mut Vec<PractitionerRow>,
+) -> Result<Option<Look>, Error> {
     if let Some(location) = wanted.location {
         location::zone(tx, location).map_err(|error| error.as_unknown_reference("/location"))?;
     }
-    let location = wanted.location.unwrap_or(patient.location_id);
-    let named = wanted.resources.as_slice();
-    let need = Need { start: visit.start, end: visit.end, location, named };
-    needed::take(tx, id, service, need)
+    let sought = Sought { named: &wanted.resources, ..Sought::of(patient, wanted.location) };
+    let span = Span { start: visit.start, end: visit.end };
+    let look = needed::look(tx, service, &sought, span)?;
+    if let Some(look) = &look {
+        candidates.retain(|practitioner| look.serves(practitioner));
+        if candidates.is_empty() {
+            return Err(Error::from(&problem::RESOURCE_BUSY));
+        }
+    }
+    Ok(look)
+}
+
+fn take_others(
+    tx: &mut Tx,
+    id: AppointmentId,
+    wanted: &BookAppointment,
+    look: Option<Look>,
+    practitioner: &PractitionerRow,
+) -> Result<Taken, Error> {
+    match look {
+        Some(look) => needed::take(tx, id, &look, practitioner),
+        None => Ok(Taken { count: 0, location: wanted.location }),
+    }
 }
 
 /// Who works then and offers the service; with any doctor, the least busy of the day first.
@@ -428,7 +455,7 @@ struct New<'a> {
     status: AppointmentStatus,
     mode: Mode,
     series: Option<SeriesId>,
-    resources: i32,
+    others: Taken,
     practitioner: &'a PractitionerRow,
     patient: &'a PatientRow,
     by: Option<AccountId>,
@@ -470,6 +497,7 @@ fn insert(
                 appointments::priority.eq(visit.priority),
                 appointments::overbooked.eq(visit.overbook),
                 appointments::mode.eq(new.mode),
+                appointments::location_id.eq(new.others.location),
                 appointments::time_zone.eq(zone.to_string()),
                 appointments::local_start.eq(zone::local(visit.start, zone)),
                 appointments::hold_expires_at.eq(hold_expires_at),
@@ -477,7 +505,7 @@ fn insert(
                 appointments::series_id.eq(new.series),
                 appointments::follows_id.eq(wanted.follows),
                 appointments::moves.eq(0),
-                appointments::resources.eq(new.resources),
+                appointments::resources.eq(new.others.count),
                 appointments::created_by.eq(account),
                 appointments::created_at.eq(tx.now),
                 appointments::updated_at.eq(tx.now),

@@ -1,12 +1,11 @@
 //! What a booking can be made of: for whom, for what, with whom then, and what is free instead.
 
-use chrono::TimeDelta;
-
 use crate::access::Facts;
 use crate::access::table::Action;
+use crate::appointment::AppointmentId;
 use crate::appointment::book::BookAppointment;
-use crate::appointment::occupy::LANE;
-use crate::appointment::{self, AppointmentId, taken};
+use crate::appointment;
+use crate::appointment::supply::Sought;
 use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::problem;
@@ -22,13 +21,14 @@ use crate::schedule::slots::Slot;
 /// How many free times a refusal proposes.
 const ALTERNATIVES: usize = 3;
 
-/// The next times that are free for both the patient and the doctor, or any doctor, whom a
-/// refused booking asked for. It is a deed of its own, so that those who came second do not keep
-/// the database's writer from those who come next.
+/// The next times that are free for the patient, for the doctor, or any doctor, whom a refused
+/// booking asked for, and for all that the service needs. It is a deed of its own, so that those
+/// who came second do not keep the database's writer from those who come next.
 pub fn alternatives(tx: &mut Tx, wanted: &BookAppointment) -> Result<Vec<Slot>, Error> {
     let (patient, _) = bookable_patient(tx, wanted.patient)?;
     let service = find_service(tx, wanted.service)?;
-    free_after(tx, &service, wanted.practitioner, &patient, wanted.start)
+    let sought = Sought { named: &wanted.resources, ..Sought::of(&patient, wanted.location) };
+    free_for(tx, &service, wanted.practitioner, &sought, wanted.start)
 }
 
 /// The next times that are free for a patient and a doctor, or any doctor; for a deed that has
@@ -40,16 +40,21 @@ pub(crate) fn free_after(
     patient: &PatientRow,
     after: Instant,
 ) -> Result<Vec<Slot>, Error> {
+    free_for(tx, service, practitioner, &Sought::of(patient, None), after)
+}
+
+/// As [`free_after`], with a word on where, with what, or instead of which visit.
+pub(crate) fn free_for(
+    tx: &mut Tx,
+    service: &Service,
+    practitioner: Option<PractitionerId>,
+    sought: &Sought,
+    after: Instant,
+) -> Result<Vec<Slot>, Error> {
     let after = after.max(tx.now);
-    // A day more: a free time may begin at the very end of what is looked at.
-    let end = after.plus(TimeDelta::days(schedule::AHEAD_DAYS_MAX + 1));
-    let busy = taken::of_people(tx, &[patient.id.0], &[LANE], (after, end))?;
-    let zone = patient.time_zone;
-    let mut slots = schedule::next_free(tx, service, practitioner, after, zone, ALTERNATIVES * 8)?;
-    slots
-        .retain(|slot| !busy.iter().any(|(.., start, end)| *start < slot.end && slot.start < *end));
-    slots.truncate(ALTERNATIVES);
-    Ok(slots)
+    let patient = sought.patient.ok_or(Error::Internal("alternatives for nobody"))?;
+    let when = (after, patient.time_zone, ALTERNATIVES);
+    schedule::next_free_for(tx, service, practitioner, sought, when)
 }
 
 /// A service that is asked for; 422 `unknown_reference` when it is not there.
@@ -127,13 +132,24 @@ pub(crate) fn working(
     tx: &mut Tx,
     service: &Service,
     wanted: Option<PractitionerId>,
-    (start, asker): (Instant, Asker),
+    when: (Instant, Asker),
+) -> Result<Vec<PractitionerRow>, Error> {
+    working_for(tx, service, wanted, when, None)
+}
+
+/// As [`working`], for a visit that is moved: it does not count among the visits of its day.
+pub(crate) fn working_for(
+    tx: &mut Tx,
+    service: &Service,
+    wanted: Option<PractitionerId>,
+    when: (Instant, Asker),
+    moving: Option<AppointmentId>,
 ) -> Result<Vec<PractitionerRow>, Error> {
     let mut offering = practitioner::of_service(tx, service.id, wanted)?;
     if wanted.is_some() && offering.is_empty() {
         return Err(Error::field(&problem::UNKNOWN_REFERENCE, "/practitioner"));
     }
-    let working = schedule::who_works(tx, service, &offering, start, asker)?;
+    let working = schedule::who_works(tx, service, &offering, when, moving)?;
     offering.retain(|practitioner| working.contains(&practitioner.id));
     Ok(offering)
 }

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 
 use crate::account::AccountId;
 use crate::appointment::choice::find_service;
-use crate::appointment::needed::{self, Need};
+use crate::appointment::needed;
 use crate::appointment::occupy::{LANE, SECOND_LANE};
 use crate::appointment::reschedule::{self, Times, Why};
 use crate::appointment::taken::{self, OCCUPIED_HOURS_MAX};
@@ -84,9 +84,8 @@ pub(crate) fn hand_over(
     give_back_the_rest(tx, to.id)?;
     let new = Times { busy_from: tx.now, ..Times::of(&row, tx.now) };
     if row.resources > 0 {
-        let need =
-            Need { start: new.start, end: new.end, location: patient.location_id, named: &[] };
-        needed::exchange(tx, id, &service, (row.starts_at, row.ends_at), need)?;
+        let there = Span { start: new.start, end: new.end };
+        needed::exchange(tx, &row, &service, &patient, (there, to))?;
     }
     reschedule::put(tx, &row, new, to, &patient)?;
     tx.free_up(row.practitioner_id, Span { start: row.busy_from, end: row.busy_to });

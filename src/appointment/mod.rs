@@ -14,6 +14,7 @@ pub mod occupy;
 pub mod promise;
 pub mod reschedule;
 pub mod series;
+pub(crate) mod supply;
 pub mod taken;
 
 use chrono::TimeDelta;
@@ -38,6 +39,7 @@ use crate::base::schema::{
 use crate::base::tx::Tx;
 use crate::encounter::EncounterId;
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
+use crate::location::{self, LocationId};
 use crate::organization::service::Mode;
 use crate::organization::{OrganizationId, ServiceId};
 use crate::patient::PatientId;
@@ -154,6 +156,10 @@ pub struct Appointment {
     pub noshow_cause: Option<NoshowCause>,
     /// How it shall be held.
     pub mode: Mode,
+    /// Where the patient is seen, and its room, device and feldsher are; left out: nothing of the
+    /// visit is bound to a place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<Named<LocationId>>,
     /// How soon it must be.
     pub priority: Priority,
     /// Whether it is the second visit in a time that was taken.
@@ -173,6 +179,8 @@ pub struct Appointment {
     /// Where it was before, the first move first. Not in lists.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub moves: Vec<Move>,
+    #[serde(skip)]
+    location_id: Option<LocationId>,
     #[serde(skip)]
     resources: i32,
     #[serde(skip)]
@@ -206,6 +214,8 @@ pub struct Row {
     pub busy_from: Instant,
     /// Until when.
     pub busy_to: Instant,
+    /// Where the patient is seen, if that is known.
+    pub location_id: Option<LocationId>,
     /// How soon it must be.
     pub priority: Priority,
     /// How many others take part.
@@ -269,6 +279,7 @@ pub fn find_row(tx: &mut Tx, id: AppointmentId) -> Result<Row, Error> {
             appointments::service_id,
             appointments::busy_from,
             appointments::busy_to,
+            appointments::location_id,
             appointments::priority,
             appointments::resources,
             appointments::moves,
@@ -386,6 +397,7 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Appointment>, Error> {
             visit.into_iter().for_each(|visit| visit.participants.push(other.clone()));
         }
     }
+    name_places(tx, &mut items)?;
     offer::mark(tx, &mut items)?;
     Ok(Page { items, next: page.next })
 }
@@ -424,10 +436,23 @@ pub(crate) fn show(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error>
         let others = needed::of_visits(tx, &[id])?;
         found.participants = others.into_iter().map(|(_, other)| other).collect();
     }
+    name_places(tx, std::slice::from_mut(&mut found))?;
     if found.moved > 0 {
         found.moves = reschedule::moves(tx, id)?;
     }
     Ok(found)
+}
+
+/// Says of some visits where they are.
+fn name_places(tx: &mut Tx, visits: &mut [Appointment]) -> Result<(), Error> {
+    let mut places: Vec<LocationId> = visits.iter().filter_map(|visit| visit.location_id).collect();
+    places.sort_unstable();
+    places.dedup();
+    let names = location::names(tx, places)?;
+    for visit in visits {
+        visit.location = names.iter().find(|place| Some(place.id) == visit.location_id).cloned();
+    }
+    Ok(())
 }
 
 type Shown = (
@@ -435,7 +460,7 @@ type Shown = (
     (Option<Vec<u8>>, Option<Instant>, Option<Vec<u8>>),
     (Option<CancellationCode>, Option<NoshowCause>, Option<Instant>),
     (Option<SeriesId>, Option<AppointmentId>),
-    (Mode, Priority, bool, i32, i32),
+    (Mode, Option<LocationId>, Priority, bool, i32, i32),
     (ServiceId, String, String),
     (PractitionerId, String),
     (PatientId, String),
@@ -475,6 +500,7 @@ fn shown() -> _ {
             (appointments::series_id, appointments::follows_id),
             (
                 appointments::mode,
+                appointments::location_id,
                 appointments::priority,
                 appointments::overbooked,
                 appointments::resources,
@@ -494,7 +520,7 @@ fn assemble(tx: &Tx, row: Shown) -> Result<Appointment, Error> {
         (reason, hold_expires_at, cancellation),
         (cancellation_code, noshow_cause, confirmed_at),
         (series, follows),
-        (mode, priority, overbooked, resources, moved),
+        (mode, location_id, priority, overbooked, resources, moved),
         service,
         practitioner,
         patient,
@@ -522,6 +548,7 @@ fn assemble(tx: &Tx, row: Shown) -> Result<Appointment, Error> {
         cancellation_code,
         noshow_cause,
         mode,
+        location: None,
         priority,
         overbooked,
         confirmed_at,
@@ -529,6 +556,7 @@ fn assemble(tx: &Tx, row: Shown) -> Result<Appointment, Error> {
         follows,
         participants: Vec::new(),
         moves: Vec::new(),
+        location_id,
         resources,
         moved,
         version,

@@ -6,23 +6,25 @@ use diesel::prelude::*;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::appointment::AppointmentId;
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind};
+use crate::appointment::supply::{self, Busy, Duty, Moving, Sought, Supply};
+use crate::appointment::{AppointmentId, Row};
 use crate::base::column::{self, Instant};
 use crate::base::db::among;
 use crate::base::error::Error;
+use crate::base::name::Named;
 use crate::base::problem;
-use crate::base::schema::{occupancies, practitioners, resources};
+use crate::base::schema::{appointments, locations, occupancies, practitioners, resources};
 use crate::base::tx::Tx;
 use crate::location::LocationId;
-use crate::organization::Service;
 use crate::organization::terms::NeededResource;
-use crate::practitioner::{self, PractitionerId, PractitionerKind};
-use crate::resource::{self, PhysicalKind};
-use crate::schedule;
+use crate::organization::{self, Service};
+use crate::patient::{self, PatientRow};
+use crate::practitioner::{self, PractitionerId, PractitionerRow};
+use crate::schedule::wall_clock::Span;
 
 /// Somebody or something else that takes part in a visit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Other {
     /// As what.
     pub kind: ResourceKind,
@@ -30,103 +32,123 @@ pub struct Other {
     pub id: uuid::Uuid,
     /// The name.
     pub name: String,
+    /// Where a room or a device is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<Named<LocationId>>,
 }
 
-/// Where and when the others are needed, and which of them were named.
-#[derive(Debug, Clone, Copy)]
-pub struct Need<'a> {
-    /// When the visit begins.
-    pub start: Instant,
-    /// When it ends.
-    pub end: Instant,
-    /// Where, if it can be there.
-    pub location: LocationId,
-    /// These and no others.
-    pub named: &'a [uuid::Uuid],
+/// Who and what else could take part in a visit, as it is known before anything is taken.
+#[derive(Debug)]
+pub(crate) struct Look {
+    supply: Supply,
+    duty: Duty,
+    busy: Busy,
+    visit: Span,
 }
 
-/// Takes one of each kind that the service needs. Returns how many. 409 `resource_busy` when all
-/// of a kind are taken; 422 `unknown_reference` when a named one is none of those needed.
-pub fn take(tx: &mut Tx, id: AppointmentId, service: &Service, need: Need) -> Result<i32, Error> {
-    let mut kinds = service.resources()?;
-    // One order for all, so that nobody waits in a circle.
-    kinds.sort_unstable();
-    let mut known = vec![false; need.named.len()];
+/// What was taken.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Taken {
+    /// How many.
+    pub count: i32,
+    /// Where.
+    pub location: Option<LocationId>,
+}
+
+/// Looks who and what else could take part in a visit; `None` when it needs nobody and nothing.
+/// 422 `unknown_reference` when a named one is none of those needed.
+pub(crate) fn look(
+    tx: &mut Tx,
+    service: &Service,
+    sought: &Sought,
+    visit: Span,
+) -> Result<Option<Look>, Error> {
+    let supply = Supply::of(tx, service, sought, visit)?;
+    let unknown = supply.as_ref().map_or(sought.named.first().map(|_| 0), |one| one.unknown);
+    if let Some(at) = unknown {
+        let pointer = format!("/resources/{at}");
+        return Err(Error::field(&problem::UNKNOWN_REFERENCE, &pointer));
+    }
+    let Some(supply) = supply else { return Ok(None) };
+    let duty = supply.duty(visit);
+    let busy = supply::busy(tx, &supply.ids(), (visit.start, visit.end), sought.moving)?;
+    Ok(Some(Look { supply, duty, busy, visit }))
+}
+
+impl Look {
+    /// Whether there is one of each kind for a visit with a practitioner.
+    pub(crate) fn serves(&self, practitioner: &PractitionerRow) -> bool {
+        self.sites(practitioner).next().is_some()
+    }
+
+    fn sites<'a>(&'a self, with: &'a PractitionerRow) -> impl Iterator<Item = usize> + 'a {
+        self.supply.serving(self.visit, with, (&self.duty, &self.busy))
+    }
+
+    /// What of a kind is free at a site, the least used of the day first.
+    fn choice(
+        &self,
+        tx: &mut Tx,
+        (site, kind): (usize, NeededResource),
+        with: &PractitionerRow,
+    ) -> Result<Vec<uuid::Uuid>, Error> {
+        let known = (&self.duty, &self.busy);
+        let mut found = self.supply.free_at(site, kind, self.visit, with, known);
+        if found.len() > 1 {
+            let loads = loads(tx, &found, self.visit.start)?;
+            found.sort_by_key(|id| {
+                let load = loads.iter().find(|(resource, _)| resource == id);
+                (load.map_or(0, |(_, visits)| *visits), *id)
+            });
+        }
+        Ok(found)
+    }
+
+    fn claim(&self, kind: NeededResource, resource: uuid::Uuid) -> Claim {
+        let Span { start: from, end: to } = self.visit;
+        Claim { kind: occupied_as(kind), resource, lane: LANE, from, to }
+    }
+}
+
+/// Takes one of each kind, all at one place. 409 `resource_busy` when all of a kind are taken.
+pub(crate) fn take(
+    tx: &mut Tx,
+    id: AppointmentId,
+    look: &Look,
+    practitioner: &PractitionerRow,
+) -> Result<Taken, Error> {
+    for site in look.sites(practitioner) {
+        match tx.attempt(|tx| take_at(tx, id, look, (site, practitioner))) {
+            Ok(count) => return Ok(Taken { count, location: look.supply.location(site) }),
+            // Somebody was faster: the next place.
+            Err(error) if error.is(&problem::RESOURCE_BUSY) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::from(&problem::RESOURCE_BUSY))
+}
+
+fn take_at(
+    tx: &mut Tx,
+    id: AppointmentId,
+    look: &Look,
+    (site, practitioner): (usize, &PractitionerRow),
+) -> Result<i32, Error> {
     let mut count = 0;
-    for kind in kinds {
-        let candidates = candidates(tx, service, kind, &need)?;
-        let named: Vec<uuid::Uuid> = need
-            .named
-            .iter()
-            .zip(&mut known)
-            .filter(|(named, _)| candidates.contains(named))
-            .map(|(named, known)| {
-                *known = true;
-                *named
-            })
-            .collect();
-        let choice = if named.is_empty() { candidates } else { named };
-        if !take_first(tx, id, kind, &choice, &need)? {
+    for kind in look.supply.needed() {
+        let mut taken = false;
+        for resource in look.choice(tx, (site, kind), practitioner)? {
+            taken = occupy::take(tx, id, look.claim(kind, resource))?;
+            if taken {
+                break;
+            }
+        }
+        if !taken {
             return Err(Error::from(&problem::RESOURCE_BUSY));
         }
         count += 1;
     }
-    if let Some(at) = known.iter().position(|known| !known) {
-        let pointer = format!("/resources/{at}");
-        return Err(Error::field(&problem::UNKNOWN_REFERENCE, &pointer));
-    }
     Ok(count)
-}
-
-fn take_first(
-    tx: &mut Tx,
-    id: AppointmentId,
-    kind: NeededResource,
-    choice: &[uuid::Uuid],
-    need: &Need,
-) -> Result<bool, Error> {
-    for resource in choice {
-        let claim = claim(occupied_as(kind), *resource, need);
-        if occupy::take(tx, id, claim)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn claim(kind: ResourceKind, resource: uuid::Uuid, need: &Need) -> Claim {
-    Claim { kind, resource, lane: LANE, from: need.start, to: need.end }
-}
-
-/// Those of a kind that the clinic has, and people of that kind who work then: those at the place
-/// first, then the least used of the day.
-fn candidates(
-    tx: &mut Tx,
-    service: &Service,
-    kind: NeededResource,
-    need: &Need,
-) -> Result<Vec<uuid::Uuid>, Error> {
-    let clinic = service.organization_id;
-    let mut found: Vec<(bool, uuid::Uuid)> = match physical(kind) {
-        Some(kind) => resource::of_kind(tx, clinic, kind)?
-            .into_iter()
-            .map(|(id, place)| (place != need.location, id.0))
-            .collect(),
-        None => {
-            let people = practitioner::of_kind(tx, clinic, profession(kind))?;
-            let working = schedule::on_duty(tx, &people, service, (need.start, need.end))?;
-            working.into_iter().map(|id| (false, id.0)).collect()
-        }
-    };
-    if found.len() > 1 {
-        let ids: Vec<uuid::Uuid> = found.iter().map(|(_, id)| *id).collect();
-        let loads = loads(tx, &ids, need.start)?;
-        found.sort_by_key(|(elsewhere, id)| {
-            let load = loads.iter().find(|(resource, _)| resource == id);
-            (*elsewhere, load.map_or(0, |(_, visits)| *visits), *id)
-        });
-    }
-    Ok(found.into_iter().map(|(_, id)| id).collect())
 }
 
 /// How many visits each of some rooms, devices or people has within twelve hours of `start`.
@@ -148,21 +170,6 @@ fn loads(
     Ok(counted.into_iter().map(|(id, visits)| (id.0, visits)).collect())
 }
 
-fn physical(kind: NeededResource) -> Option<PhysicalKind> {
-    match kind {
-        NeededResource::Room => Some(PhysicalKind::Room),
-        NeededResource::Device => Some(PhysicalKind::Device),
-        NeededResource::Feldsher | NeededResource::Interpreter => None,
-    }
-}
-
-fn profession(kind: NeededResource) -> PractitionerKind {
-    match kind {
-        NeededResource::Interpreter => PractitionerKind::Interpreter,
-        _ => PractitionerKind::Feldsher,
-    }
-}
-
 fn occupied_as(kind: NeededResource) -> ResourceKind {
     match kind {
         NeededResource::Room => ResourceKind::Room,
@@ -172,51 +179,126 @@ fn occupied_as(kind: NeededResource) -> ResourceKind {
     }
 }
 
+/// Before a visit is moved: whatever is taken at the new time gives its part to another of its
+/// kind at the same place that is free both then and now. 409 `resource_busy` when there is none.
+pub(crate) fn exchange(
+    tx: &mut Tx,
+    row: &Row,
+    service: &Service,
+    patient: &PatientRow,
+    (visit, practitioner): (Span, &PractitionerRow),
+) -> Result<(), Error> {
+    let now = Moving::of(row);
+    let sought = Sought { moving: Some(now), ..Sought::of(patient, row.location_id) };
+    // A service that needs less than before lets what a visit has be.
+    let Some(look) = look(tx, service, &sought, visit)? else { return Ok(()) };
+    let held = supply::held(tx, row.id)?;
+    let is_held = |id: &uuid::Uuid| held.iter().any(|(_, other)| other == id);
+    for site in look.sites(practitioner) {
+        let mut changes = Vec::new();
+        let mut missing = false;
+        for (kind, resource) in &held {
+            let Some(needed) = needed_as(*kind) else { continue };
+            let mut choice = look.choice(tx, (site, needed), practitioner)?;
+            // What it has comes first; what it has of another kind is not free.
+            choice.retain(|id| id == resource || !is_held(id));
+            choice.sort_by_key(|id| id != resource);
+            let mut found = None;
+            for id in choice {
+                let then = look.claim(needed, id);
+                let Span { start: from, end: to } = now.span;
+                let is_free = occupy::is_free(tx, row.id, &then)?
+                    && (id == *resource
+                        || occupy::is_free(tx, row.id, &Claim { from, to, ..then })?);
+                if is_free {
+                    found = Some(id);
+                    break;
+                }
+            }
+            match found {
+                Some(id) if id == *resource => {}
+                Some(id) => changes.push((*resource, id)),
+                None => missing = true,
+            }
+        }
+        if !missing {
+            for (from, to) in changes {
+                give(tx, row.id, from, to)?;
+            }
+            return Ok(());
+        }
+    }
+    Err(Error::from(&problem::RESOURCE_BUSY))
+}
+
 fn needed_as(kind: ResourceKind) -> Option<NeededResource> {
     NeededResource::ALL.iter().copied().find(|needed| occupied_as(*needed) == kind)
 }
 
-/// Before a visit is moved: whatever is taken at the new time gives its part to another of its
-/// kind that is free both then and now. 409 `resource_busy` when there is none.
-pub fn exchange(
-    tx: &mut Tx,
-    id: AppointmentId,
-    service: &Service,
-    old: (Instant, Instant),
-    new: Need,
-) -> Result<(), Error> {
-    let held: Vec<(ResourceKind, column::Uuid)> = occupancies::table
+/// Gives the part of one to another of its kind.
+fn give(tx: &mut Tx, id: AppointmentId, from: uuid::Uuid, to: uuid::Uuid) -> Result<(), Error> {
+    let row = occupancies::table
         .filter(occupancies::appointment_id.eq(id))
-        .filter(occupancies::resource_kind.ne(ResourceKind::Practitioner))
-        .filter(occupancies::resource_kind.ne(ResourceKind::Patient))
-        .order(occupancies::resource_kind)
-        .select((occupancies::resource_kind, occupancies::resource_id))
-        .load(tx.conn)?;
-    for (kind, column::Uuid(resource)) in held {
-        let Some(needed) = needed_as(kind) else { continue };
-        let candidates = candidates(tx, service, needed, &new)?;
-        let wanted = claim(kind, resource, &new);
-        if candidates.contains(&resource) && occupy::is_free(tx, id, &wanted)? {
-            continue;
-        }
-        let mut other = None;
-        for candidate in candidates.into_iter().filter(|candidate| *candidate != resource) {
-            let then = claim(kind, candidate, &new);
-            let now = Claim { from: old.0, to: old.1, ..then };
-            if occupy::is_free(tx, id, &then)? && occupy::is_free(tx, id, &now)? {
-                other = Some(candidate);
-                break;
+        .filter(occupancies::resource_id.eq(column::Uuid(from)));
+    diesel::update(row).set(occupancies::resource_id.eq(column::Uuid(to))).execute(tx.conn)?;
+    Ok(())
+}
+
+/// Who could take the part of somebody who cannot help in a visit, at its time and place, the
+/// least used of the day first; nobody when they do not help there.
+pub(crate) fn replacements(
+    tx: &mut Tx,
+    row: &Row,
+    from: uuid::Uuid,
+) -> Result<(Option<Claim>, Vec<uuid::Uuid>), Error> {
+    let held = supply::held(tx, row.id)?;
+    let kind = held.iter().find(|(_, id)| *id == from).and_then(|(kind, _)| needed_as(*kind));
+    let Some(kind) = kind else { return Ok((None, Vec::new())) };
+    let service = organization::find_service(tx, row.service_id)?;
+    let patient = patient::find_row(tx, row.patient_id)?;
+    let practitioner = practitioner::find_row(tx, row.practitioner_id)?;
+    let now = Moving::of(row);
+    let sought = Sought { moving: Some(now), ..Sought::of(&patient, row.location_id) };
+    let Some(look) = look(tx, &service, &sought, now.span)? else { return Ok((None, Vec::new())) };
+    let mut found = Vec::new();
+    for site in look.supply.all_sites() {
+        for id in look.choice(tx, (site, kind), &practitioner)? {
+            if id != from && !found.contains(&id) {
+                found.push(id);
             }
         }
-        let other = other.ok_or_else(|| Error::from(&problem::RESOURCE_BUSY))?;
-        let row = occupancies::table
-            .filter(occupancies::appointment_id.eq(id))
-            .filter(occupancies::resource_id.eq(column::Uuid(resource)));
-        diesel::update(row)
-            .set(occupancies::resource_id.eq(column::Uuid(other)))
-            .execute(tx.conn)?;
     }
-    Ok(())
+    Ok((Some(look.claim(kind, from)), found))
+}
+
+/// Gives the part of somebody who cannot help in a visit to another, in place: to whom is named, or
+/// to whoever is free. 409 `bad_state` when they do not help there, `resource_busy` when nobody, or
+/// not the one who is named, can. The caller has made the access decision.
+pub(crate) fn replace(
+    tx: &mut Tx,
+    row: &Row,
+    from: uuid::Uuid,
+    to: Option<uuid::Uuid>,
+) -> Result<uuid::Uuid, Error> {
+    let (part, found) = replacements(tx, row, from)?;
+    let part = part.ok_or_else(|| Error::from(&problem::BAD_STATE))?;
+    for id in found.into_iter().filter(|id| to.is_none_or(|to| to == *id)) {
+        if occupy::is_free(tx, row.id, &Claim { resource: id, ..part })? {
+            tx.attempt(|tx| give(tx, row.id, from, id))?;
+            let changed = diesel::update(
+                appointments::table
+                    .filter(appointments::id.eq(row.id))
+                    .filter(appointments::version.eq(row.version)),
+            )
+            .set((
+                appointments::updated_at.eq(tx.now),
+                appointments::version.eq(row.version.saturating_add(1)),
+            ))
+            .execute(tx.conn)?;
+            return if changed == 0 { Err(Error::from(&problem::CONFLICT)) } else { Ok(id) };
+        }
+    }
+    Err(Error::from(&problem::RESOURCE_BUSY))
 }
 
 /// Who and what else takes part in some visits.
@@ -233,18 +315,21 @@ pub fn of_visits(
         .select((occupancies::appointment_id, occupancies::resource_kind, occupancies::resource_id))
         .load(tx.conn)?;
     let ids: Vec<column::Uuid> = lines.iter().map(|(_, _, id)| *id).collect();
-    let mut names: Vec<(column::Uuid, String)> = resources::table
+    let things: Vec<(column::Uuid, String, LocationId, String)> = resources::table
+        .inner_join(locations::table.on(locations::id.eq(resources::location_id)))
         .filter(among(resources::id, ids.clone()))
-        .select((resources::id, resources::name))
+        .select((resources::id, resources::name, locations::id, locations::name))
         .load(tx.conn)?;
     let people: Vec<(PractitionerId, String)> = practitioners::table
         .filter(among(practitioners::id, ids))
         .select((practitioners::id, practitioners::name))
         .load(tx.conn)?;
-    names.extend(people.into_iter().map(|(id, name)| (column::Uuid(id.0), name)));
-    let name = |id| names.iter().find(|(other, _)| *other == id).map(|(_, name)| name.clone());
     let others = lines.into_iter().map(|(visit, kind, id)| {
-        (visit, Other { kind, id: id.0, name: name(id).unwrap_or_default() })
+        let thing = things.iter().find(|(other, ..)| *other == id);
+        let person = people.iter().find(|(other, _)| other.0 == id.0);
+        let name = thing.map(|(_, name, ..)| name).or(person.map(|(_, name)| name));
+        let location = thing.map(|(_, _, place, name)| Named { id: *place, name: name.clone() });
+        (visit, Other { kind, id: id.0, name: name.cloned().unwrap_or_default(), location })
     });
     Ok(others.collect())
 }

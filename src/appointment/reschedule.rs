@@ -7,9 +7,10 @@ use utoipa::ToSchema;
 use crate::access::table::Action;
 use crate::account::AccountId;
 use crate::appointment::change::is_offered;
-use crate::appointment::choice::{self, check_start, find_service, free_after, working};
-use crate::appointment::needed::{self, Need};
+use crate::appointment::choice::{self, check_start, find_service, free_for, working_for};
+use crate::appointment::needed;
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
+use crate::appointment::supply::{Moving, Sought};
 use crate::appointment::{
     Appointment, AppointmentId, Priority, Row, check_reason, find_row, lock, sealed, show, unsealed,
 };
@@ -128,7 +129,8 @@ pub(crate) fn put_elsewhere(
     let service = find_service(tx, row.service_id)?;
     let new = Times::of(row, wanted.start);
     let practitioner = wanted.practitioner.unwrap_or(row.practitioner_id);
-    let working = working(tx, &service, Some(practitioner), (new.start, asker))?;
+    let when = (new.start, asker);
+    let working = working_for(tx, &service, Some(practitioner), when, Some(id))?;
     let practitioner =
         working.first().ok_or_else(|| Error::field(&problem::OUTSIDE_HOURS, "/start"))?;
     let patient = patient::find_row(tx, row.patient_id)?;
@@ -140,9 +142,8 @@ pub(crate) fn put_elsewhere(
     }
     let row = &step_back(tx, row)?;
     if row.resources > 0 {
-        let need =
-            Need { start: new.start, end: new.end, location: patient.location_id, named: &[] };
-        needed::exchange(tx, id, &service, (row.starts_at, row.ends_at), need)?;
+        let there = Span { start: new.start, end: new.end };
+        needed::exchange(tx, row, &service, &patient, (there, practitioner))?;
     }
     put(tx, row, new, practitioner, &patient)?;
     encounter::replan(tx, id, practitioner.id, new.start)?;
@@ -167,7 +168,9 @@ pub fn alternatives(
         .map_or(row.starts_at.minus(chrono::TimeDelta::microseconds(1)), |wanted| wanted.start);
     let practitioner = wanted.and_then(|wanted| wanted.practitioner);
     let practitioner = practitioner.unwrap_or(row.practitioner_id);
-    free_after(tx, &service, Some(practitioner), &patient, after)
+    let moving = (!row.is_dead(tx.now)).then(|| Moving::of(&row));
+    let sought = Sought { moving, ..Sought::of(&patient, row.location_id) };
+    free_for(tx, &service, Some(practitioner), &sought, after)
 }
 
 /// The new times of a visit: as long as it was, with the same buffers.

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::access::Scope;
 use crate::access::table::Action;
 use crate::appointment::AppointmentId;
-use crate::appointment::occupy::LANE;
+use crate::appointment::occupy::{LANE, SECOND_LANE};
 use crate::base::column::{self, Instant};
 use crate::base::db::among;
 use crate::base::error::Error;
@@ -34,23 +34,10 @@ const BUFFER_HOURS_MAX: i64 = 2;
 /// How many visits an absence names.
 const HITS_MAX: i64 = 100;
 
-/// The time that visits, with their buffers, take of some practitioners within a range, also as
-/// feldsher or interpreter of somebody else's visit; second visits in a time that is taken take
-/// none, nor do holds that have run out. Makes no access decision.
-pub fn by_visits(
-    tx: &mut Tx,
-    practitioners: &[PractitionerId],
-    from: Instant,
-    to: Instant,
-) -> Result<Vec<(PractitionerId, Instant, Instant)>, Error> {
-    let ids: Vec<uuid::Uuid> = practitioners.iter().map(|id| id.0).collect();
-    let taken = of_people(tx, &ids, &[LANE], (from, to))?;
-    Ok(taken.into_iter().map(|(id, _, from, to)| (PractitionerId(id), from, to)).collect())
-}
-
-/// What is taken of some people's time within a range, in some lanes, and by which visit; holds
-/// that have run out take none. Makes no access decision. The index alone answers this; a join
-/// would fetch a row for every visit. Index: occupancies_live.
+/// What visits, with their buffers, take of some people's time within a range, in some lanes, also
+/// as feldsher or interpreter of somebody else's visit, and of rooms and devices; and which visit
+/// it is. Holds that have run out take none. Makes no access decision. The index alone answers
+/// this; a join would fetch a row for every visit. Index: occupancies_live.
 pub fn of_people(
     tx: &mut Tx,
     people: &[uuid::Uuid],
@@ -105,7 +92,7 @@ pub fn of_service(
     practitioners: &[PractitionerId],
     service: ServiceId,
     (from, to): (Instant, Instant),
-) -> Result<Vec<(PractitionerId, Instant)>, Error> {
+) -> Result<Vec<(AppointmentId, PractitionerId, Instant)>, Error> {
     use AppointmentStatus::{Cancelled, Noshow};
     let visits = appointments::table
         .filter(among(appointments::practitioner_id, practitioners.to_vec()))
@@ -115,7 +102,7 @@ pub fn of_service(
         .filter(appointments::status.ne(Cancelled))
         .filter(appointments::status.ne(Noshow))
         .filter(is_kept(tx.now))
-        .select((appointments::practitioner_id, appointments::starts_at));
+        .select((appointments::id, appointments::practitioner_id, appointments::starts_at));
     Ok(visits.load(tx.conn)?)
 }
 
@@ -150,7 +137,7 @@ pub fn seen_by(tx: &mut Tx, patient: PatientId) -> Result<Vec<PractitionerId>, E
         .load(tx.conn)?)
 }
 
-/// A visit that an absence hits.
+/// A visit that an absence hits, or a room that is out of use.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Hit {
     /// The appointment.
@@ -167,36 +154,61 @@ pub struct Hit {
     pub patient: Named<PatientId>,
 }
 
-/// The visits to come of a practitioner within a range that the caller may see: the first hundred
-/// by start, and how many there are. Index: appointments_by_practitioner.
+/// The visits to come within a range in which a practitioner takes part, also as feldsher or
+/// interpreter of somebody else, and that the caller may see: the first hundred by start, and how
+/// many there are. Index: occupancies_live.
 pub fn hits(
     tx: &mut Tx,
     practitioner: PractitionerId,
     from: Instant,
     to: Instant,
 ) -> Result<(Vec<Hit>, i64), Error> {
-    use AppointmentStatus::{Arrived, Booked};
-    let Scope { all, patient, practitioner: own, organizations } =
-        tx.scope(Action::ReadAppointment)?;
+    let own = tx.scope(Action::ReadAppointment)?.practitioner == Some(practitioner);
+    hits_of(tx, practitioner.0, (from, to), own)
+}
+
+/// As [`hits`], of a room or a device, from now on.
+pub fn hits_of_thing(tx: &mut Tx, thing: uuid::Uuid) -> Result<(Vec<Hit>, i64), Error> {
     let now = tx.now;
+    hits_of(tx, thing, (now, Instant::MAX), false)
+}
+
+fn hits_of(
+    tx: &mut Tx,
+    resource: uuid::Uuid,
+    (from, to): (Instant, Instant),
+    own: bool,
+) -> Result<(Vec<Hit>, i64), Error> {
+    use AppointmentStatus::{Arrived, Booked};
+    let Scope { all, patient, practitioner, organizations } = tx.scope(Action::ReadAppointment)?;
+    let now = tx.now;
+    let first = from.max(now);
     let hit = || {
+        let holding = occupancies::table
+            .filter(occupancies::resource_id.eq(column::Uuid(resource)))
+            .filter(among(occupancies::lane, vec![LANE, SECOND_LANE]))
+            .filter(occupancies::live)
+            .filter(occupancies::starts_at.gt(first.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX))))
+            .filter(occupancies::starts_at.lt(to))
+            .select(occupancies::appointment_id);
         let mut hit = appointments::table
             .inner_join(patients::table)
-            .filter(appointments::practitioner_id.eq(practitioner))
-            .filter(appointments::starts_at.ge(earliest(from)))
+            .filter(appointments::id.eq_any(holding))
             .filter(appointments::starts_at.lt(to))
-            .filter(appointments::ends_at.gt(from.max(now)))
+            .filter(appointments::ends_at.gt(first))
             .filter(
                 appointments::status
                     .eq_any([Booked, Arrived])
                     .or(appointments::hold_expires_at.gt(now)),
             )
             .into_boxed();
-        if !all && own != Some(practitioner) {
-            let none = PatientId(uuid::Uuid::nil());
+        if !all && !own {
+            let (nobody, no_one) =
+                (PatientId(uuid::Uuid::nil()), PractitionerId(uuid::Uuid::nil()));
             hit = hit.filter(
                 appointments::patient_id
-                    .eq(patient.unwrap_or(none))
+                    .eq(patient.unwrap_or(nobody))
+                    .or(appointments::practitioner_id.eq(practitioner.unwrap_or(no_one)))
                     .or(appointments::organization_id.eq_any(organizations.clone())),
             );
         }

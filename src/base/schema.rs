@@ -164,6 +164,8 @@ diesel::table! {
         name_folded -> Text,
         birth_date -> Date,
         time_zone -> Text,
+        languages -> Text,
+        version -> Integer,
         created_at -> Moment,
     }
 }
@@ -373,6 +375,7 @@ diesel::table! {
         priority -> Text,
         overbooked -> Bool,
         mode -> Text,
+        location_id -> Nullable<Uid>,
         time_zone -> Text,
         local_start -> Text,
         hold_expires_at -> Nullable<Moment>,
@@ -424,6 +427,7 @@ diesel::table! {
         from_starts_at -> Moment,
         to_practitioner_id -> Nullable<Uid>,
         to_starts_at -> Nullable<Moment>,
+        to_helper_id -> Nullable<Uid>,
         expires_at -> Nullable<Moment>,
         decided_by -> Uid,
         decided_at -> Moment,

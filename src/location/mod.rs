@@ -220,6 +220,26 @@ pub fn names(tx: &mut Tx, ids: Vec<LocationId>) -> Result<Vec<Named<LocationId>>
     Ok(found.into_iter().map(|(id, name)| Named { id, name }).collect())
 }
 
+/// The most levels of places that lie in one another.
+const LEVELS_MAX: usize = 8;
+
+/// A place and all that lies in it. Makes no access decision. Index: locations_by_part_of.
+pub(crate) fn within(tx: &mut Tx, id: LocationId) -> Result<Vec<LocationId>, Error> {
+    let (mut all, mut level) = (vec![id], vec![id]);
+    for _ in 0..LEVELS_MAX {
+        level = locations::table
+            .filter(among(locations::part_of, level.iter().copied().map(Some).collect::<Vec<_>>()))
+            .select(locations::id)
+            .load(tx.conn)?;
+        level.retain(|place| !all.contains(place));
+        if level.is_empty() {
+            break;
+        }
+        all.extend(&level);
+    }
+    Ok(all)
+}
+
 /// What the clocks of a place go by; where a place is no secret to those who are signed in.
 /// 404 when there is none.
 pub fn zone(tx: &mut Tx, id: LocationId) -> Result<Zone, Error> {

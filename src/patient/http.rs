@@ -1,13 +1,13 @@
 //! Patients over HTTP.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, get, post};
+use actix_web::{HttpResponse, get, patch, post};
 
 use crate::base::body::{Body, Empty, Path, Query};
 use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
 use crate::base::page::Page;
-use crate::patient::{Filter, NewPatient, Patient, PatientId};
+use crate::patient::{EditPatient, Filter, NewPatient, Patient, PatientId};
 
 /// Registers a patient.
 #[utoipa::path(
@@ -49,6 +49,29 @@ pub async fn list_patients(ctx: Ctx, filter: Query<Filter>) -> Result<HttpRespon
 #[get("/v1/patients/{id}")]
 pub async fn find_patient(ctx: Ctx, id: Path<PatientId>) -> Result<HttpResponse, Error> {
     ctx::ok(&ctx.read(move |tx| super::find(tx, id.0)).await?)
+}
+
+/// Changes a patient.
+#[utoipa::path(
+    tag = "patients", operation_id = "edit_patient", request_body = EditPatient,
+    params(("id" = PatientId, Path), ("If-Match" = String, Header)),
+    responses(
+        (status = 200, body = Patient),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 412, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 428, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[patch("/v1/patients/{id}")]
+pub async fn edit_patient(
+    ctx: Ctx,
+    id: Path<PatientId>,
+    change: Body<EditPatient>,
+) -> Result<HttpResponse, Error> {
+    let version = ctx.if_match()?;
+    let edited = ctx.write(move |tx| super::edit(tx, id.0, version, &change.value)).await?;
+    ctx::ok(&edited)
 }
 
 /// Lets a patient's number sign in again that too many wrong codes have shut.

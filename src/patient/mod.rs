@@ -27,7 +27,7 @@ use crate::base::tx::Tx;
 use crate::base::zone::{self, Zone};
 use crate::location::{self, LinkClass, LocationId, LocationKind, LocationRow};
 use crate::organization::{self, OrganizationId};
-use crate::practitioner::PractitionerId;
+use crate::practitioner::{self, PractitionerId, SpokenLanguage};
 
 id!(
     /// A patient (FHIR Patient).
@@ -65,6 +65,10 @@ pub struct Patient {
     pub organization: Named<OrganizationId>,
     /// The IANA zone of the clocks where they live.
     pub time_zone: Zone,
+    /// The languages they speak (FHIR Patient.communication); empty when nobody has said.
+    pub languages: Vec<String>,
+    /// Counts the changes; the `ETag`.
+    pub version: i32,
     /// How to call them: for themselves and their clinic only. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
@@ -90,6 +94,9 @@ pub struct NewPatient {
     pub organization: OrganizationId,
     /// The language of messages to that phone; left out: the caller's.
     pub language: Option<Language>,
+    /// The languages they speak; left out: nobody has said.
+    #[serde(default)]
+    pub languages: Vec<SpokenLanguage>,
 }
 
 /// Registers a patient of the clinic and makes the key of their record.
@@ -102,6 +109,7 @@ pub fn create(tx: &mut Tx, new: NewPatient) -> Result<Patient, Error> {
     if !may_be_born(new.birth_date, today) {
         return Err(Error::field(&problem::INVALID_BODY, "/birth_date"));
     }
+    let languages = spoken(&new.languages)?;
     let account = make_account(tx, &new)?;
     let id = PatientId::new(tx.now);
     diesel::insert_into(patients::table)
@@ -114,12 +122,47 @@ pub fn create(tx: &mut Tx, new: NewPatient) -> Result<Patient, Error> {
             patients::name_folded.eq(new.name.folded()),
             patients::birth_date.eq(new.birth_date),
             patients::time_zone.eq(home.time_zone),
+            patients::languages.eq(languages),
             patients::created_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
     make_key(tx, id)?;
     let facts = Facts { organization: Some(new.organization), patient: Some(id), ..Facts::NONE };
     tx.record(Action::CreatePatient, "Patient", id.0, &facts);
+    show(tx, id, &facts)
+}
+
+/// The column's form; nobody must say what a patient speaks.
+fn spoken(languages: &[SpokenLanguage]) -> Result<String, Error> {
+    if languages.is_empty() { Ok(String::new()) } else { practitioner::written(languages) }
+}
+
+/// What can be changed about a patient.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EditPatient {
+    /// The languages they speak; none: nobody knows.
+    pub languages: Vec<SpokenLanguage>,
+}
+
+/// Changes a patient. 412 when somebody has done so meanwhile.
+pub fn edit(
+    tx: &mut Tx,
+    id: PatientId,
+    version: i32,
+    change: &EditPatient,
+) -> Result<Patient, Error> {
+    let facts = facts(tx, id)?;
+    tx.allow(Action::EditPatient, &facts)?;
+    let languages = spoken(&change.languages)?;
+    let row = patients::table.filter(patients::id.eq(id)).filter(patients::version.eq(version));
+    let changed = diesel::update(row)
+        .set((patients::languages.eq(languages), patients::version.eq(version.saturating_add(1))))
+        .execute(tx.conn)?;
+    if changed == 0 {
+        return Err(Error::from(&problem::STALE_VERSION));
+    }
+    tx.record(Action::EditPatient, "Patient", id.0, &facts);
     show(tx, id, &facts)
 }
 
@@ -308,6 +351,19 @@ pub struct PatientRow {
     pub name: String,
     /// The zone of the clocks where they live.
     pub time_zone: Zone,
+    /// The languages they speak, as the column has them.
+    languages: String,
+}
+
+impl PatientRow {
+    /// The codes of the languages they speak; none when nobody has said.
+    pub(crate) fn languages(&self) -> Vec<String> {
+        listed(&self.languages)
+    }
+}
+
+fn listed(languages: &str) -> Vec<String> {
+    languages.split_whitespace().map(str::to_owned).collect()
 }
 
 /// The row of a patient; the caller has made the access decision. 404 when there is none.
@@ -319,6 +375,7 @@ pub fn find_row(tx: &mut Tx, id: PatientId) -> Result<PatientRow, Error> {
         patients::location_id,
         patients::name,
         patients::time_zone,
+        patients::languages,
     ));
     direct!(tx.conn, |conn| row.get_result(conn))
         .optional()?
@@ -345,19 +402,26 @@ pub fn facts_of(tx: &mut Tx, row: &PatientRow) -> Result<Facts, Error> {
     Ok(Facts { organization: Some(organization), patient: Some(id), treats, ..Facts::NONE })
 }
 
-type Shown = ((PatientId, String, NaiveDate, Zone), Home, (OrganizationId, String));
+type Shown = ((PatientId, String, NaiveDate, Zone, String, i32), Home, (OrganizationId, String));
 
 #[diesel::dsl::auto_type(no_type_alias)]
 fn shown() -> _ {
     patients::table.inner_join(locations::table).inner_join(organizations::table).select((
-        (patients::id, patients::name, patients::birth_date, patients::time_zone),
+        (
+            patients::id,
+            patients::name,
+            patients::birth_date,
+            patients::time_zone,
+            patients::languages,
+            patients::version,
+        ),
         (locations::id, locations::name, locations::link_class),
         (organizations::id, organizations::name),
     ))
 }
 
 fn assemble((own, location, clinic): Shown) -> Patient {
-    let (id, name, birth_date, time_zone) = own;
+    let (id, name, birth_date, time_zone, languages, version) = own;
     Patient {
         id,
         name,
@@ -365,6 +429,8 @@ fn assemble((own, location, clinic): Shown) -> Patient {
         location,
         organization: Named { id: clinic.0, name: clinic.1 },
         time_zone,
+        languages: listed(&languages),
+        version,
         phone: None,
         phone_ending: None,
     }

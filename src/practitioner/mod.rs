@@ -47,7 +47,7 @@ text_enum!(
 
 /// The most services of one practitioner.
 const SERVICES_MAX: usize = 50;
-/// The most languages of one practitioner.
+/// The most languages of one person.
 const LANGUAGES_MAX: usize = 20;
 
 /// A language that somebody speaks: its primary code (BCP 47), such as `ru` or `kk`.
@@ -237,8 +237,8 @@ fn check_services(
     }
 }
 
-/// The column's form: each code once, in the order given.
-fn written(languages: &[SpokenLanguage]) -> Result<String, Error> {
+/// The column's form: each code once, in the order given; one to twenty.
+pub(crate) fn written(languages: &[SpokenLanguage]) -> Result<String, Error> {
     if languages.is_empty() || languages.len() > LANGUAGES_MAX {
         return Err(Error::field(&problem::INVALID_BODY, "/languages"));
     }
@@ -342,7 +342,17 @@ pub struct PractitionerRow {
 impl PractitionerRow {
     /// Whether they speak a language with patients.
     pub fn speaks(&self, language: &SpokenLanguage) -> bool {
-        self.languages.split_whitespace().any(|code| code == language.as_str())
+        self.speaks_code(language.as_str())
+    }
+
+    /// Whether they speak the language of a code.
+    pub(crate) fn speaks_code(&self, language: &str) -> bool {
+        self.spoken().any(|code| code == language)
+    }
+
+    /// The codes of the languages they speak.
+    pub(crate) fn spoken(&self) -> impl Iterator<Item = &str> {
+        self.languages.split_whitespace()
     }
 }
 

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, get, patch, post};
 use crate::base::body::{Body, Path, Query};
 use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
-use crate::resource::{EditResource, Filter, NewResource, Resource, ResourceId};
+use crate::resource::{EditResource, EditedResource, Filter, NewResource, Resource, ResourceId};
 
 /// Adds a room or a device to a clinic.
 #[utoipa::path(
@@ -34,7 +34,7 @@ pub async fn list_resources(ctx: Ctx, filter: Query<Filter>) -> Result<HttpRespo
     tag = "resources", operation_id = "edit_resource", request_body = EditResource,
     params(("id" = ResourceId, Path), ("If-Match" = String, Header)),
     responses(
-        (status = 200, body = Resource),
+        (status = 200, body = EditedResource),
         (status = 412, body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
+use crate::appointment::taken::{self, Hit};
 use crate::base::column::{id, text_enum};
 use crate::base::error::Error;
 use crate::base::name::{Name, Named};
@@ -50,6 +51,20 @@ pub struct Resource {
     pub active: bool,
     /// Counts the changes; the `ETag`.
     pub version: i32,
+}
+
+/// A room or a device, and the visits that a change of it hits.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct EditedResource {
+    /// As it is now.
+    #[serde(flatten)]
+    pub resource: Resource,
+    /// When it is out of use now, or elsewhere: the first 100 visits to come that hold it and that
+    /// the caller may see, by start. They keep it until they are moved; a move, also to the same
+    /// time, gives them another one.
+    pub affected: Vec<Hit>,
+    /// How many there are.
+    pub affected_count: i64,
 }
 
 /// A room or a device to be added.
@@ -108,13 +123,14 @@ pub struct EditResource {
     pub active: Option<bool>,
 }
 
-/// Changes a room or a device. 412 when somebody has changed it meanwhile.
+/// Changes a room or a device. Names the visits that it fails when it is out of use, or elsewhere.
+/// 412 when somebody has changed it meanwhile.
 pub fn edit(
     tx: &mut Tx,
     id: ResourceId,
     version: i32,
     change: &EditResource,
-) -> Result<Resource, Error> {
+) -> Result<EditedResource, Error> {
     let before = show(tx, id)?;
     let facts = Facts::of_organization(before.organization.id);
     tx.allow(Action::EditResource, &facts)?;
@@ -134,7 +150,11 @@ pub fn edit(
         return Err(Error::from(&problem::STALE_VERSION));
     }
     tx.record(Action::EditResource, "Resource", id.0, &facts);
-    show(tx, id)
+    let resource = show(tx, id)?;
+    let fails = !resource.active || resource.location.id != before.location.id;
+    let (affected, affected_count) =
+        if fails { taken::hits_of_thing(tx, id.0)? } else { (Vec::new(), 0) };
+    Ok(EditedResource { resource, affected, affected_count })
 }
 
 /// Which rooms and devices a list shall hold.

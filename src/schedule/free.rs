@@ -60,6 +60,14 @@ pub struct Hours {
     pub absent: Vec<Span>,
 }
 
+impl Hours {
+    /// Where their hours are kept, each as often as it is said; `None`: no place was said.
+    pub fn places(&self) -> impl Iterator<Item = Option<LocationId>> + '_ {
+        let extra = self.extra.iter().map(|window| window.location);
+        self.rules.iter().map(|rule| rule.location).chain(extra)
+    }
+}
+
 /// What a start must keep to.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
@@ -212,7 +220,7 @@ impl Plan {
 
     /// Whether all of a span is working time.
     fn covers(&self, span: Span) -> bool {
-        self.working().iter().any(|piece| piece.start <= span.start && span.end <= piece.end)
+        covers(&self.working(), span)
     }
 
     /// All of the working time as disjoint spans.
@@ -315,9 +323,24 @@ pub fn working(hours: &Hours, clock: &WallClock, service: ServiceId, range: Span
     Plan::of(hours, clock, service, range).working()
 }
 
-/// Whether somebody works all through a span in which they help with a service.
-pub fn is_on_duty(hours: &Hours, clock: &WallClock, service: ServiceId, span: Span) -> bool {
-    Plan::of(hours, clock, service, span).covers(span)
+/// As [`working`], of whoever helps with a service, where they are at some place or have said none.
+pub fn working_at(
+    hours: &Hours,
+    clock: &WallClock,
+    service: ServiceId,
+    range: Span,
+    is_there: &dyn Fn(LocationId) -> bool,
+) -> Vec<Span> {
+    let mut plan = Plan::of(hours, clock, service, range);
+    let is_there = |window: &Window| window.location.is_none_or(is_there);
+    plan.extra.retain(is_there);
+    plan.weekly.retain(is_there);
+    plan.working()
+}
+
+/// Whether one of disjoint spans holds all of another.
+pub fn covers(spans: &[Span], span: Span) -> bool {
+    spans.iter().any(|piece| piece.start <= span.start && span.end <= piece.end)
 }
 
 /// Whether a start lies after the notice and within the horizon.
@@ -337,7 +360,7 @@ fn is_full(hours: &Hours, terms: &Terms, taken: &Taken, start: Instant) -> bool 
 }
 
 /// Whether nothing of disjoint spans, by start, overlaps a span.
-fn is_clear(spans: &[Span], span: Span) -> bool {
+pub fn is_clear(spans: &[Span], span: Span) -> bool {
     // Only the first that ends later can be in the way.
     let next = spans.partition_point(|other| other.end <= span.start);
     spans.get(next).is_none_or(|other| !other.overlaps(span))

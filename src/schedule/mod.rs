@@ -20,7 +20,8 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use crate::appointment::taken;
+use crate::appointment::supply::{Sought, Where};
+use crate::appointment::{AppointmentId, taken};
 use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::problem;
@@ -51,9 +52,21 @@ pub fn next_free(
     zone: Zone,
     count: usize,
 ) -> Result<Vec<Slot>, Error> {
+    let sought = Sought { patient: None, place: Where::Anywhere, named: &[], moving: None };
+    next_free_for(tx, service, practitioner, &sought, (after, zone, count))
+}
+
+/// As [`next_free`], of those times only at which somebody can be seen where they shall be.
+pub(crate) fn next_free_for(
+    tx: &mut Tx,
+    service: &Service,
+    practitioner: Option<PractitionerId>,
+    sought: &Sought,
+    (after, zone, count): (Instant, Zone, usize),
+) -> Result<Vec<Slot>, Error> {
     let offering = practitioner::of_service(tx, service.id, practitioner)?;
     let end = after.plus(TimeDelta::days(AHEAD_DAYS_MAX));
-    let mut search = Search::of(tx, Span { start: after, end }, Some(zone));
+    let mut search = Search::of(tx, Span { start: after, end }, Some(zone), sought);
     for practitioner in offering {
         search.ask(tx, service, practitioner);
     }
@@ -71,7 +84,8 @@ pub(crate) fn free_within(
     (most, is_useful): (usize, &dyn Fn(PractitionerId, Span) -> bool),
 ) -> Result<Vec<(PractitionerId, Span)>, Error> {
     let offering = practitioner::of_service(tx, service.id, practitioner)?;
-    let mut search = Search::of(tx, range, None);
+    let sought = Sought { patient: None, place: Where::Anywhere, named: &[], moving: None };
+    let mut search = Search::of(tx, range, None, &sought);
     for practitioner in offering {
         search.ask(tx, service, practitioner);
     }
@@ -81,15 +95,15 @@ pub(crate) fn free_within(
 
 /// Who of some practitioners of a service could begin a visit at `start`; for a deed that has
 /// decided on access itself. Whether their time is taken does not matter here, but for a cap of
-/// visits per day. When nobody could, the refusal says what is nearest to a start that one can
+/// visits per day, in which a visit that is `moving` counts for nothing. When nobody could, the refusal says what is nearest to a start that one can
 /// book: 422 `service_inactive`, `outside_hours`, `too_far`, `too_soon` or `off_grid`, or
 /// 409 `day_full`.
 pub fn who_works(
     tx: &mut Tx,
     service: &Service,
     offering: &[PractitionerRow],
-    start: Instant,
-    asker: Asker,
+    (start, asker): (Instant, Asker),
+    moving: Option<AppointmentId>,
 ) -> Result<Vec<PractitionerId>, Error> {
     if !service.active {
         return Err(Error::field(&problem::SERVICE_INACTIVE, "/service"));
@@ -113,33 +127,12 @@ pub fn who_works(
     }
     if terms.daily_cap > 0 && asker != Asker::Triage {
         let before = working.len();
-        working = below_cap(tx, &terms, &diaries, working, start)?;
+        working = below_cap(tx, &terms, &diaries, working, (start, moving))?;
         if working.len() < before {
             nearest = Refusal::DayFull;
         }
     }
     if working.is_empty() { Err(refused(nearest)) } else { Ok(working) }
-}
-
-/// Who of some practitioners works all through a visit in which they help, as a feldsher or an
-/// interpreter; for a deed that has decided on access itself.
-pub fn on_duty(
-    tx: &mut Tx,
-    practitioners: &[PractitionerRow],
-    service: &Service,
-    (start, end): (Instant, Instant),
-) -> Result<Vec<PractitionerId>, Error> {
-    let visit = Span { start, end };
-    let all: Vec<&PractitionerRow> = practitioners.iter().collect();
-    let diaries = diaries_of(tx, &all, visit)?;
-    let mut working: Vec<PractitionerId> = all.iter().map(|one| one.id).collect();
-    working.retain(|practitioner| {
-        diaries.get(practitioner).is_some_and(|diary| {
-            let clock = WallClock::of(diary.hours.zone, visit);
-            free::is_on_duty(&diary.hours, &clock, service.id, visit)
-        })
-    });
-    Ok(working)
 }
 
 /// When some practitioners work for a service within a range, visits aside; for a deed that has
@@ -166,14 +159,14 @@ fn below_cap(
     terms: &Terms,
     diaries: &HashMap<PractitionerId, Arc<Diary>>,
     mut working: Vec<PractitionerId>,
-    start: Instant,
+    (start, moving): (Instant, Option<AppointmentId>),
 ) -> Result<Vec<PractitionerId>, Error> {
     working.sort_unstable();
     for practitioner in &working {
         practitioner::lock(tx, *practitioner)?;
     }
     let visit = Span { start, end: start.plus(terms.duration) };
-    let days = days_of(tx, &working, terms, diaries, visit)?;
+    let days = days_of(tx, &working, terms, diaries, (visit, moving))?;
     working.retain(|practitioner| {
         let Some(diary) = diaries.get(practitioner) else { return false };
         let day = zone::wall(start, diary.hours.zone).date_naive();
@@ -216,7 +209,7 @@ fn terms(tx: &Tx, service: &Service) -> Terms {
 
 /// What has been said of the time of some practitioners near a range: out of memory, or five
 /// queries.
-fn diaries_of(
+pub(crate) fn diaries_of(
     tx: &mut Tx,
     practitioners: &[&PractitionerRow],
     range: Span,
@@ -282,19 +275,21 @@ fn grouped<K: Eq + Hash, V>(rows: impl IntoIterator<Item = (K, V)>) -> HashMap<K
 
 type Days = HashMap<chrono::NaiveDate, i32>;
 
-/// How many visits of a service some practitioners have on the local days that touch a range.
+/// How many visits of a service, but for one that is moved, some practitioners have on the local
+/// days that touch a range.
 fn days_of(
     tx: &mut Tx,
     practitioners: &[PractitionerId],
     terms: &Terms,
     diaries: &HashMap<PractitionerId, Arc<Diary>>,
-    range: Span,
+    (range, moving): (Span, Option<AppointmentId>),
 ) -> Result<HashMap<PractitionerId, Days>, Error> {
     let margin = TimeDelta::days(LOCAL_DAYS);
     let around = (range.start.minus(margin), range.end.plus(margin));
     let visits = taken::of_service(tx, practitioners, terms.service, around)?;
     let mut days: HashMap<PractitionerId, Days> = HashMap::new();
-    for (practitioner, start) in visits {
+    let others = visits.into_iter().filter(|(visit, ..)| Some(*visit) != moving);
+    for (_, practitioner, start) in others {
         if let Some(diary) = diaries.get(&practitioner) {
             let day = zone::wall(start, diary.hours.zone).date_naive();
             *days.entry(practitioner).or_default().entry(day).or_default() += 1;

@@ -1,11 +1,14 @@
 //! How free times are found: starts follow from working time, which is in memory as a rule, and
-//! visits are asked for only as far as the starts reach that a page can show.
+//! visits are asked for only as far as the starts reach that a page can show: those of the
+//! practitioners, of the patient when one is named, and of all that a service needs besides, with
+//! one question.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 
+use crate::appointment::supply::{self, Busy, Duty, Moving, Sought, Supply, Where};
 use crate::appointment::taken;
 use crate::base::column::Instant;
 use crate::base::error::Error;
@@ -19,7 +22,7 @@ use crate::schedule::diary::{Day, Diary};
 use crate::schedule::free::{self, Taken, Terms};
 use crate::schedule::slots::PartOfDay;
 use crate::schedule::wall_clock::{Span, WallClock};
-use crate::schedule::{days_of, diaries_of, grouped, terms};
+use crate::schedule::{days_of, diaries_of, terms};
 
 /// So many starts are looked at first for each free time that is wanted, and then twice as many
 /// again and again.
@@ -65,6 +68,13 @@ pub(crate) struct Search {
     pub(super) zone: Option<Zone>,
     part_of_day: Option<PartOfDay>,
     location: Option<LocationId>,
+    /// Who shall be seen.
+    patient: Option<PatientRow>,
+    /// Where.
+    place: Where,
+    /// With which rooms, devices and people.
+    named: Vec<uuid::Uuid>,
+    moving: Option<Moving>,
     services: HashMap<ServiceId, (Terms, Service)>,
     candidates: Vec<Candidate>,
 }
@@ -74,19 +84,33 @@ struct Run<'a> {
     diaries: HashMap<PractitionerId, Arc<Diary>>,
     /// The clocks that tell the part of the day; empty when none is asked for.
     clocks: HashMap<Zone, WallClock>,
+    /// What the clinics have of what services need; those that need nothing are left out.
+    supplies: HashMap<ServiceId, Supply>,
     after: Option<Position>,
     is_useful: &'a dyn Fn(PractitionerId, Span) -> bool,
 }
 
+/// What is known of the time around some starts.
+struct Around {
+    taken: HashMap<(PractitionerId, ServiceId), Taken>,
+    /// What visits take of patient, rooms, devices and people.
+    busy: Busy,
+    duties: HashMap<ServiceId, Duty>,
+}
+
 impl Search {
-    /// Free times that begin within `range` and after now.
-    pub(crate) fn of(tx: &Tx, range: Span, zone: Option<Zone>) -> Self {
+    /// Free times that begin within `range` and after now, at which somebody can be seen.
+    pub(crate) fn of(tx: &Tx, range: Span, zone: Option<Zone>, sought: &Sought) -> Self {
         let start = range.start.max(tx.now);
         Self {
             range: Span { start, end: range.end },
             zone,
             part_of_day: None,
             location: None,
+            patient: sought.patient.cloned(),
+            place: sought.place,
+            named: sought.named.to_vec(),
+            moving: sought.moving,
             services: HashMap::new(),
             candidates: Vec::new(),
         }
@@ -167,8 +191,9 @@ impl Search {
             start: self.range.start,
             end: self.range.end.plus(duration.unwrap_or_default()),
         };
-        let run =
-            Run { diaries: diaries_of(tx, &all, whole)?, clocks: self.clocks(), after, is_useful };
+        let diaries = diaries_of(tx, &all, whole)?;
+        let (clocks, supplies) = (self.clocks(), self.supplies(tx, whole)?);
+        let run = Run { diaries, clocks, supplies, after, is_useful };
         let mut found = Vec::new();
         for rank in [0, 1] {
             if after.is_none_or(|(before, ..)| before <= rank) && found.len() < most {
@@ -177,6 +202,18 @@ impl Search {
         }
         found.truncate(most);
         Ok(found)
+    }
+
+    fn supplies(&self, tx: &mut Tx, range: Span) -> Result<HashMap<ServiceId, Supply>, Error> {
+        let patient = self.patient.as_ref();
+        let sought = Sought { patient, place: self.place, named: &self.named, moving: self.moving };
+        let mut supplies = HashMap::new();
+        for (_, service) in self.services.values() {
+            if let Some(supply) = Supply::of(tx, service, &sought, range)? {
+                supplies.insert(service.id, supply);
+            }
+        }
+        Ok(supplies)
     }
 
     fn clocks(&self) -> HashMap<Zone, WallClock> {
@@ -254,30 +291,37 @@ impl Search {
         }
     }
 
-    /// Leaves out what visits take.
+    /// Leaves out what visits take, and where somebody or something is missing.
     fn keep_free(&self, tx: &mut Tx, run: &Run<'_>, starts: &mut Vec<Free>) -> Result<(), Error> {
-        let taken = self.taken(tx, run, starts)?;
+        let around = self.around(tx, run, starts)?;
+        let elsewhere = self.patient.as_ref().and_then(|patient| around.busy.get(&patient.id.0));
         starts.retain(|free| {
             let (_, start, _, practitioner, service) = free.position;
             let diary = run.diaries.get(&practitioner);
             let terms = self.services.get(&service).map(|(terms, _)| terms);
-            match (diary, terms, taken.get(&(practitioner, service))) {
+            let is_free = match (diary, terms, around.taken.get(&(practitioner, service))) {
                 (Some(diary), Some(terms), Some(taken)) => {
                     free::is_free(&diary.hours, terms, taken, start)
                 }
                 _ => false,
-            }
+            };
+            is_free
+                && elsewhere.is_none_or(|taken| free::is_clear(taken, free.span))
+                && self.is_served(run, &around, free)
         });
         Ok(())
     }
 
+    /// Whether one of each kind that the service needs is free at one place.
+    fn is_served(&self, run: &Run<'_>, around: &Around, free: &Free) -> bool {
+        let Some((service, practitioner)) = self.of_free(free) else { return false };
+        let Some(supply) = run.supplies.get(&service.id) else { return true };
+        let Some(duty) = around.duties.get(&service.id) else { return false };
+        supply.serving(free.span, practitioner, (duty, &around.busy)).next().is_some()
+    }
+
     /// What visits take of the time around some starts.
-    fn taken(
-        &self,
-        tx: &mut Tx,
-        run: &Run<'_>,
-        starts: &[Free],
-    ) -> Result<HashMap<(PractitionerId, ServiceId), Taken>, Error> {
+    fn around(&self, tx: &mut Tx, run: &Run<'_>, starts: &[Free]) -> Result<Around, Error> {
         let mut keys: Vec<(PractitionerId, ServiceId)> =
             starts.iter().map(|free| (free.position.3, free.position.4)).collect();
         keys.sort_unstable();
@@ -286,27 +330,33 @@ impl Search {
         ids.dedup();
         let begins = starts.iter().map(|free| free.span.start);
         let (Some(first), Some(last)) = (begins.clone().min(), begins.max()) else {
-            return Ok(HashMap::new());
+            return Ok(Around { taken: HashMap::new(), busy: Busy::new(), duties: HashMap::new() });
         };
         let reach = |of: fn(&Terms) -> TimeDelta| {
             self.services.values().map(|(terms, _)| of(terms)).max().unwrap_or_default()
         };
         let from = first.minus(reach(|terms| terms.before));
         let to = last.plus(reach(|terms| terms.duration + terms.after));
-        let busy = taken::by_visits(tx, &ids, from, to)?.into_iter();
-        let busy = grouped(busy.map(|(who, start, end)| (who, Span { start, end })));
+        let mut asked: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
+        asked.extend(self.patient.as_ref().map(|patient| patient.id.0));
+        asked.extend(run.supplies.values().flat_map(Supply::ids));
+        let busy = supply::busy(tx, &asked, (from, to), self.moving)?;
         let part = Span { start: first, end: last.plus(TimeDelta::microseconds(1)) };
         let mut days = HashMap::new();
+        let moving = self.moving.map(|moving| moving.id);
         for (terms, service) in self.services.values().filter(|(terms, _)| terms.daily_cap > 0) {
-            for (practitioner, visits) in days_of(tx, &ids, terms, &run.diaries, part)? {
+            for (practitioner, visits) in days_of(tx, &ids, terms, &run.diaries, (part, moving))? {
                 days.insert((practitioner, service.id), visits);
             }
         }
         let taken = |key: (PractitionerId, ServiceId)| {
-            let busy = busy.get(&key.0).map(|spans| free::merged(spans)).unwrap_or_default();
+            let busy = busy.get(&key.0.0).cloned().unwrap_or_default();
             (key, Taken { busy, days: days.remove(&key).unwrap_or_default() })
         };
-        Ok(keys.into_iter().map(taken).collect())
+        let taken = keys.into_iter().map(taken).collect();
+        let work = Span { start: first, end: to };
+        let duties = run.supplies.iter().map(|(id, supply)| (*id, supply.duty(work))).collect();
+        Ok(Around { taken, busy, duties })
     }
 }
 

@@ -6,6 +6,8 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
+use crate::appointment::supply::{Moving, Sought, Where};
+use crate::appointment::{self, AppointmentId, Row};
 use crate::base::column::{Instant, text_enum};
 use crate::base::error::Error;
 use crate::base::name::Named;
@@ -109,8 +111,14 @@ pub struct SlotFilter {
     pub part_of_day: Option<PartOfDay>,
     /// The place whose local time is shown; left out: the patient's.
     pub location: Option<LocationId>,
-    /// For whom; left out: the caller.
+    /// For whom; left out: the caller. Only times at which they have no other visit.
     pub patient: Option<PatientId>,
+    /// Where they shall be seen, and so where the room, the device and the feldsher must be that
+    /// the service needs; left out: wherever the clinic has all of it at one place.
+    pub visit_location: Option<LocationId>,
+    /// For this visit, which shall be moved: what it takes now counts as free, and its patient and
+    /// place are meant.
+    pub moving: Option<AppointmentId>,
     /// Which come first; left out: those that begin first.
     pub order: Option<SlotOrder>,
     /// Only the first.
@@ -134,9 +142,15 @@ pub fn list(tx: &mut Tx, wanted: &SlotFilter) -> Result<Page<Slot>, Error> {
     if offering.is_empty() && wanted.practitioner.is_some() {
         return Err(Error::field(&problem::UNKNOWN_REFERENCE, "/practitioner"));
     }
-    let patient = patient_of(tx, wanted.patient)?;
+    let moved = wanted.moving.map(|id| movable(tx, id)).transpose()?;
+    let patient = match &moved {
+        Some(row) => Some(patient::find_row(tx, row.patient_id)?),
+        None => patient_of(tx, wanted.patient)?,
+    };
     let zone = shown_zone(tx, wanted.location, patient.as_ref())?;
-    let mut search = Search::of(tx, range, zone);
+    let there = wanted.visit_location.or(moved.and_then(|row| row.location_id));
+    let sought = sought(tx, patient.as_ref(), there, moved.as_ref())?;
+    let mut search = Search::of(tx, range, zone, &sought);
     search.narrow(wanted.part_of_day, wanted.practitioner_location);
     for (service, practitioner) in offering {
         let is_asked = wanted.language.as_ref().is_none_or(|code| practitioner.speaks(code));
@@ -204,6 +218,29 @@ fn patient_of(tx: &mut Tx, wanted: Option<PatientId>) -> Result<Option<PatientRo
     let facts = patient::facts_of(tx, &row)?;
     tx.allow(Action::Book, &facts).map_err(unknown)?;
     Ok(Some(row))
+}
+
+/// A visit that the caller may move.
+fn movable(tx: &mut Tx, id: AppointmentId) -> Result<Row, Error> {
+    let unknown = |error: Error| error.as_unknown_reference("/moving");
+    let row = appointment::find_row(tx, id).map_err(unknown)?;
+    tx.allow(Action::MoveAppointment, &row.facts()).map_err(unknown)?;
+    Ok(row)
+}
+
+/// Who shall be seen, and where.
+fn sought<'a>(
+    tx: &mut Tx,
+    patient: Option<&'a PatientRow>,
+    there: Option<LocationId>,
+    moved: Option<&Row>,
+) -> Result<Sought<'a>, Error> {
+    if let Some(there) = there {
+        location::zone(tx, there).map_err(|error| error.as_unknown_reference("/visit_location"))?;
+    }
+    let near = patient.map_or(Where::Anywhere, |patient| Where::Near(patient.location_id));
+    let place = there.map_or(near, Where::At);
+    Ok(Sought { patient, place, named: &[], moving: moved.map(Moving::of) })
 }
 
 /// The zone in which times are shown to the caller; `None`: each practitioner's own.

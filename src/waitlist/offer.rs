@@ -22,6 +22,7 @@ use crate::base::tx::Tx;
 use crate::base::zone::Zone;
 use crate::encounter::lifecycle::AppointmentStatus;
 use crate::message::waitlist as message;
+use crate::organization::terms::NeededResource;
 use crate::organization::{self, Service, ServiceId};
 use crate::patient::{self, PatientId, PatientRow};
 use crate::practitioner::PractitionerId;
@@ -41,6 +42,8 @@ const LEAST_MINUTES: i64 = 10;
 const LAPSES_MAX: i32 = 3;
 /// How many free times are looked at, and so tried at most.
 const LOOK_AT: usize = 200;
+/// So many times are tried for one person of those that may be free for another.
+const VAIN_MAX: usize = 10;
 /// A visit that reaches into a freed time begins at most so long before it, in hours.
 const REACH_HOURS: i64 = 12;
 
@@ -147,17 +150,22 @@ pub(crate) fn fill(
     let service = organization::find_service(tx, service)?;
     let queue = queue(tx, service.id)?;
     let mut free = wanted_times(tx, &service, &queue, within)?;
+    // Who translates for one cannot for another: a time that one cannot have suits the next.
+    let is_personal = service.resources()?.contains(&NeededResource::Interpreter);
     let mut made = 0_usize;
     for waiting in &queue {
-        loop {
+        let mut in_vain: Vec<(PractitionerId, Span)> = Vec::new();
+        while in_vain.len() < VAIN_MAX {
             let suits = |place: &(PractitionerId, Span)| {
                 let until = waiting.wish.deadline(place.0, place.1);
-                until.map(|until| (place.0, place.1, until))
+                until.filter(|_| !in_vain.contains(place)).map(|until| (place.0, place.1, until))
             };
             let Some((practitioner, visit, until)) = free.iter().find_map(suits) else { break };
             let tried = offer(tx, &service, waiting, (practitioner, visit), until)?;
             // What could not be held is left out for everybody: the next look tries it again.
-            if tried != Tried::Busy {
+            if tried == Tried::Gone && is_personal {
+                in_vain.push((practitioner, visit));
+            } else if tried != Tried::Busy {
                 free.retain(|(other, span)| *other != practitioner || !span.overlaps(visit));
             }
             made = made.saturating_add(usize::from(tried == Tried::Made));
@@ -355,6 +363,7 @@ fn offer(
         mode,
         until,
         asker: Asker::Patient,
+        location: waiting.visit.and_then(|visit| visit.location_id),
         by: Some(waiting.row.created_by),
     };
     let Some(held) = book::hold_in_place(tx, held, practitioner, visit.start)? else {

@@ -18,7 +18,8 @@ const NINE_40: &str = "2026-11-24T09:40:00+07:00";
 
 /// Complete absences in which a visit lies that has no outcome.
 const UNSETTLED: &str = "SELECT count(*) AS n FROM absences a JOIN appointments v
-    ON v.practitioner_id = a.practitioner_id WHERE a.status = 'complete'
+    ON EXISTS (SELECT 1 FROM occupancies t WHERE t.appointment_id = v.id AND t.live
+        AND t.resource_id = a.practitioner_id) WHERE a.status = 'complete'
     AND v.status IN ('booked', 'arrived') AND v.starts_at < a.ends_at AND v.ends_at > a.starts_at
     AND NOT EXISTS (SELECT 1 FROM absence_outcomes o WHERE o.absence_id = a.id
         AND o.appointment_id = v.id AND o.outcome = 'offered')";
@@ -560,5 +561,101 @@ on_both! {
         assert_eq!(world.asha.client.get(&visit(&off)).await.expect(200)["status"], "booked");
         let back = world.boris.client.get(&visit(&moved)).await.expect(200);
         assert_eq!(back["practitioner"]["id"], json!(world.doctor.id));
+    }
+}
+
+/// The short service needs a feldsher; these work on Tuesdays from nine to five.
+async fn needs_a_feldsher(world: &World, feldshers: &[&str]) {
+    let path = format!("/v1/healthcare-services/{}", world.service);
+    let change = json!({"resources": ["feldsher"]});
+    world.admin.client.edit(Method::PATCH, &path, 1, &change).await.expect(200);
+    for feldsher in feldshers {
+        works_on_tuesdays(world, feldsher).await;
+    }
+}
+
+async fn second_feldsher(world: &World) -> String {
+    let body = json!({"name": "Клим Второй", "kind": "feldsher", "organization": world.clinic,
+        "time_zone": ZONE});
+    id(&made(&world.admin.client, "/v1/practitioners", body).await).to_owned()
+}
+
+fn helper(visit: &Value) -> &Value {
+    &visit["participants"][0]["id"]
+}
+
+on_both! {
+    async fn the_absence_of_a_helper_is_open_until_another_helps(world: World) {
+        let ill = &world.feldsher.id;
+        needs_a_feldsher(world, &[ill]).await;
+        let helped = world.booked(NINE).await;
+        assert_eq!(helper(&helped), &json!(ill));
+        let path = format!("/v1/practitioners/{ill}/absences");
+        let day = json!({"from": "2026-11-24T00:00:00+07:00", "to": "2026-11-25T00:00:00+07:00"});
+        let registrar = &world.registrar.client;
+        let absence = registrar.once(&path, &key(), &day).await.expect(201);
+        assert_eq!((&absence["status"], &absence["affected_count"]), (&json!("open"), &json!(1)));
+        assert_eq!(absence["affected"][0]["code"], helped["code"]);
+        let open = read(registrar, &absence).await;
+        assert_eq!((&open["open_count"], &open["visits"][0]["helps"]), (&json!(1), &json!(true)));
+        assert_eq!(complete(registrar, &absence).await.refused(409), "visits_open");
+        let attack = "UPDATE absences SET status = 'complete'";
+        assert!(world.house.execute(attack).unwrap_err().contains("visits_open"));
+
+        // There is nobody else yet, then somebody who is named, and must be free.
+        let another = json!([{"appointment": helped["id"], "outcome": "replaced"}]);
+        let refused = decide(registrar, &absence, another.clone()).await;
+        assert_eq!(refused.refused(409), "resource_busy");
+        assert_eq!(refused.body["appointment"], helped["id"]);
+        let second = second_feldsher(world).await;
+        works_on_tuesdays(world, &second).await;
+        let mut named = another.clone();
+        named[0]["helper"] = json!(world.colleague.id);
+        assert_eq!(decide(registrar, &absence, named.clone()).await.refused(409), "resource_busy");
+        named[0]["helper"] = json!(second);
+        let settled = decide(registrar, &absence, named).await.expect(200);
+        let visit_there = &settled["visits"][0];
+        assert_eq!((&visit_there["outcome"], &settled["open_count"]), (&json!("replaced"), &json!(0)));
+        assert_eq!(visit_there["helper"]["name"], "Клим Второй");
+        assert_eq!(complete(registrar, &absence).await.expect(200)["status"], "complete");
+        let now = world.asha.client.get(&visit(&helped)).await.expect(200);
+        for same in ["code", "start", "practitioner", "status"] {
+            assert_eq!(now[same], helped[same], "{same}");
+        }
+        assert_eq!(helper(&now), &json!(second));
+        assert_eq!(world.house.count(UNSETTLED), 0);
+        assert_eq!(world.house.count(OVERLAPS), 0);
+        // Only who helps is replaced so.
+        let absence = away_on_tuesday(world).await;
+        assert_eq!(decide(registrar, &absence, another).await.refused(422), "invalid_body");
+    }
+}
+
+async fn works_on_tuesdays(world: &World, feldsher: &str) {
+    let rules = json!({"rules": [{"weekday": "tue", "from": "09:00", "to": "17:00"}]});
+    let path = format!("/v1/practitioners/{feldsher}/schedule");
+    world.registrar.client.edit(Method::PUT, &path, 1, &rules).await.expect(200);
+}
+
+on_both! {
+    async fn a_plan_for_a_feldsher_who_is_ill_lets_another_help_and_can_be_taken_back(world: World) {
+        let ill = &world.feldsher.id;
+        needs_a_feldsher(world, &[ill]).await;
+        let helped = world.booked(NINE).await;
+        let second = second_feldsher(world).await;
+        works_on_tuesdays(world, &second).await;
+        let registrar = &world.registrar.client;
+        let path = format!("/v1/practitioners/{ill}/illness-plans");
+        let day = json!({"from": "2026-11-24T00:00:00+07:00", "to": "2026-11-24T23:59:00+07:00"});
+        let plan = registrar.once(&path, &key(), &day).await.expect(201);
+        let one = proposal(&plan, &helped);
+        assert_eq!((&one["act"], &one["why"]), (&json!("replace"), &json!(["another_helper"])));
+        act(registrar, &plan, "apply").await.expect(200);
+        let now = world.asha.client.get(&visit(&helped)).await.expect(200);
+        assert_eq!((helper(&now), &now["start"]), (&json!(second), &helped["start"]));
+        assert_eq!(world.house.count(UNSETTLED), 0);
+        assert_eq!(act(registrar, &plan, "undo").await.expect(200)["status"], "undone");
+        let back = world.asha.client.get(&visit(&helped)).await.expect(200);
+        assert_eq!(helper(&back), &json!(ill));
     }
 }

@@ -419,3 +419,22 @@ on_both! {
         moves(&world.registrar.client, &booked, "2026-11-24T11:10:00+07:00").await.expect(200);
     }
 }
+
+on_both! {
+    async fn a_visit_that_is_moved_does_not_fill_its_own_day(world: World) {
+        with_terms(world, json!({"booking": {"daily_cap": 1}})).await;
+        let booked = world.booked(TUESDAY_9).await;
+        let wish = json!({"service": world.service, "practitioner": world.doctor.id, "start": "2026-11-24T10:00:00+07:00"});
+        assert_eq!(books(&world.boris.client, &wish).await.refused(409), "day_full");
+        let moved = moves(&world.asha.client, &booked, "2026-11-24T09:20:00+07:00").await.expect(200);
+        assert_eq!(moved["start"], "2026-11-24T02:20:00Z");
+        // Nor does it hide the other times of that day.
+        let day = "from=2026-11-24T00:00:00%2B07:00&to=2026-11-25T00:00:00%2B07:00";
+        let id = booked["id"].as_str().unwrap();
+        let path = format!("/v1/slots?service={}&{day}&limit=1&moving={id}", world.service);
+        let free = world.asha.client.get(&path).await.expect(200);
+        assert_eq!(free["items"][0]["start"], "2026-11-24T02:00:00Z");
+        let path = format!("/v1/slots?service={}&{day}&limit=1", world.service);
+        assert_eq!(world.boris.client.get(&path).await.expect(200)["items"], json!([]));
+    }
+}

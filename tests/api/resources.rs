@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::on_both;
-use crate::support::world::made;
+use crate::support::world::{ZONE, made, practitioner};
 use crate::support::{Answer, Client, Engine, World, key};
 
 const TUESDAY_9: &str = "2026-11-24T09:00:00+07:00";
@@ -53,6 +53,51 @@ fn others(visit: &Value) -> Vec<(String, String)> {
     let others = visit["participants"].as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     others.iter().map(|other| (text(&other["kind"]), text(&other["id"]))).collect()
+}
+
+/// Works from nine to five on Tuesdays, at a place.
+async fn works_at(world: &World, practitioner: &str, version: i64, places: &[&str]) {
+    let hours = [("09:00", "13:00"), ("13:00", "17:00")];
+    let rules: Vec<Value> = places
+        .iter()
+        .zip(hours)
+        .map(|(place, (from, to))| json!({"weekday": "tue", "from": from, "to": to, "location": place}))
+        .collect();
+    let path = format!("/v1/practitioners/{practitioner}/schedule");
+    let body = json!({ "rules": rules });
+    world.registrar.client.edit(Method::PUT, &path, version, &body).await.expect(200);
+}
+
+/// Another doctor of the clinic who gives the short service.
+async fn second_doctor(world: &World) -> String {
+    let services = [world.service.as_str()];
+    let (house, admin) = (&world.house, &world.admin.client);
+    let name = "Зинаида Вторая";
+    let second = practitioner(house, admin, &world.clinic, name, "doctor", "vtoraya", &services);
+    let second = second.await.id;
+    works(world, &second).await;
+    second
+}
+
+/// Somebody who translates, in the usual hours.
+async fn interpreter(world: &World, name: &str, languages: &[&str]) -> String {
+    let body = json!({"name": name, "kind": "interpreter", "organization": world.clinic,
+        "time_zone": ZONE, "languages": languages});
+    let made = made(&world.admin.client, "/v1/practitioners", body).await;
+    let id = made["id"].as_str().unwrap().to_owned();
+    works(world, &id).await;
+    id
+}
+
+async fn slots(client: &Client, query: &str) -> Vec<Value> {
+    let path = format!(
+        "/v1/slots?from=2026-11-24T00:00:00%2B07:00&to=2026-11-25T00:00:00%2B07:00&{query}"
+    );
+    client.get(&path).await.expect(200)["items"].as_array().unwrap().clone()
+}
+
+fn starts(slots: &[Value]) -> Vec<&str> {
+    slots.iter().map(|slot| &slot["local_start"].as_str().unwrap()[11..16]).collect()
 }
 
 on_both! {
@@ -210,5 +255,172 @@ on_both! {
             "time_zone": "Asia/Krasnoyarsk", "login": "tolmach"});
         let refused = world.admin.client.once("/v1/practitioners", &key(), &body).await;
         assert_eq!(refused.refused(422), "invalid_body");
+    }
+}
+
+on_both! {
+    async fn what_is_offered_has_all_that_the_service_needs(world: World) {
+        needs(world, json!(["room"])).await;
+        resource(world, "room", "Кабинет", &world.village).await;
+        let second = second_doctor(world).await;
+        books(&world.asha.client, &world.wish(TUESDAY_9)).await.expect(201);
+        // The second doctor is free at nine, and the room is not.
+        let query = format!("service={}&practitioner={second}", world.service);
+        let listed = slots(&world.boris.client, &format!("{query}&limit=2")).await;
+        assert_eq!(starts(&listed), ["09:20", "09:40"]);
+        let first = slots(&world.boris.client, &format!("{query}&first=true")).await;
+        assert_eq!(starts(&first), ["09:20"]);
+        let mut wish = world.wish(TUESDAY_9);
+        wish["practitioner"] = json!(second);
+        let refused = books(&world.boris.client, &wish).await;
+        assert_eq!(refused.refused(409), "resource_busy");
+        let free = refused.body["alternatives"].as_array().unwrap().clone();
+        assert_eq!(starts(&free), ["09:20", "09:40", "10:00"]);
+        wish["start"] = free[0]["start"].clone();
+        books(&world.boris.client, &wish).await.expect(201);
+    }
+}
+
+on_both! {
+    async fn nobody_is_offered_a_time_at_which_they_have_another_visit(world: World) {
+        let second = second_doctor(world).await;
+        let booked = books(&world.asha.client, &world.wish(TUESDAY_9)).await.expect(201);
+        let query = format!("service={}&practitioner={second}", world.service);
+        let own = slots(&world.asha.client, &format!("{query}&first=true")).await;
+        assert_eq!(starts(&own), ["09:20"]);
+        let registrar = &world.registrar.client;
+        let of = |patient: &str| format!("{query}&first=true&patient={patient}");
+        assert_eq!(starts(&slots(registrar, &of(&world.asha.id)).await), ["09:20"]);
+        assert_eq!(starts(&slots(registrar, &of(&world.boris.id)).await), ["09:00"]);
+        // For the visit itself its own time is free, with whoever is.
+        let id = booked["id"].as_str().unwrap();
+        let moving = format!("service={}&limit=2&moving={id}", world.service);
+        let free = slots(registrar, &moving).await;
+        assert_eq!(starts(&free), ["09:00", "09:00"]);
+        let path = format!("/v1/slots?{moving}");
+        assert_eq!(world.boris.client.get(&path).await.refused(422), "unknown_reference");
+        let with = json!({"start": TUESDAY_9, "practitioner": second});
+        registrar.once(&format!("/v1/appointments/{id}/reschedule"), &key(), &with).await.expect(200);
+    }
+}
+
+on_both! {
+    async fn room_device_and_feldsher_are_at_the_place_of_the_visit(world: World) {
+        needs(world, json!(["room", "feldsher"])).await;
+        let far = elsewhere(world).await;
+        let room = resource(world, "room", "Кабинет", &world.village).await;
+        works_at(world, &world.feldsher.id, 1, &[&far]).await;
+        let mut wish = world.wish(TUESDAY_9);
+        // The room is in the village and the feldsher is not: no place has both.
+        for location in [Value::Null, json!(world.village), json!(far)] {
+            wish["location"] = location;
+            let refused = books(&world.asha.client, &wish).await;
+            assert_eq!(refused.refused(409), "resource_busy");
+            assert_eq!(refused.body["alternatives"], json!([]));
+        }
+        // In the village from one o'clock on.
+        works_at(world, &world.feldsher.id, 2, &[&far, &world.village]).await;
+        wish["location"] = json!(world.village);
+        let refused = books(&world.asha.client, &wish).await;
+        assert_eq!(refused.refused(409), "resource_busy");
+        let free = refused.body["alternatives"].as_array().unwrap().clone();
+        assert_eq!(starts(&free), ["13:00", "13:20", "13:40"]);
+        let there = format!("service={}&first=true&visit_location={}", world.service, world.village);
+        assert_eq!(starts(&slots(&world.asha.client, &there).await), ["13:00"]);
+        wish["start"] = free[0]["start"].clone();
+        let booked = books(&world.asha.client, &wish).await.expect(201);
+        assert_eq!(booked["location"]["id"], json!(world.village));
+        let at = booked["participants"].as_array().unwrap();
+        let held = at.iter().find(|other| other["id"] == json!(room)).unwrap();
+        assert_eq!(held["location"], json!({"id": world.village, "name": "Кедровка"}));
+        // It stays there when it is moved, though another room is free elsewhere.
+        resource(world, "room", "Далёкий", &far).await;
+        let path = format!("/v1/appointments/{}/reschedule", booked["id"].as_str().unwrap());
+        let refused = world.asha.client.post(&path, &json!({"start": TUESDAY_920})).await;
+        assert_eq!(refused.refused(409), "resource_busy");
+        let alternatives = refused.body["alternatives"].as_array().unwrap();
+        assert_eq!(starts(alternatives), ["13:00", "13:20", "13:40"]);
+        // Who has said no place is seen where all of it is, all at one place.
+        wish["location"] = Value::Null;
+        wish["start"] = json!(TUESDAY_940);
+        let booked = books(&world.boris.client, &wish).await.expect(201);
+        assert_eq!(booked["location"]["id"], json!(far));
+    }
+}
+
+on_both! {
+    async fn what_lies_in_a_place_is_at_that_place(world: World) {
+        needs(world, json!(["room"])).await;
+        let body = json!({"name": "ФАП", "kind": "station", "organization": world.clinic,
+            "part_of": world.village, "time_zone": ZONE, "link_class": "4g"});
+        let station = made(&world.admin.client, "/v1/locations", body).await;
+        let room = resource(world, "room", "Кабинет", station["id"].as_str().unwrap()).await;
+        let mut wish = world.wish(TUESDAY_9);
+        wish["location"] = json!(world.village);
+        let booked = books(&world.asha.client, &wish).await.expect(201);
+        assert_eq!(others(&booked)[0].1, room);
+        assert_eq!(booked["participants"][0]["location"]["name"], "ФАП");
+    }
+}
+
+on_both! {
+    async fn an_interpreter_speaks_with_both_sides(world: World) {
+        needs(world, json!(["interpreter"])).await;
+        let doctor = format!("/v1/practitioners/{}", world.doctor.id);
+        let russian = json!({"languages": ["ru"]});
+        world.admin.client.edit(Method::PATCH, &doctor, 1, &russian).await.expect(200);
+        let second = second_doctor(world).await;
+        let path = format!("/v1/practitioners/{second}");
+        world.admin.client.edit(Method::PATCH, &path, 1, &json!({"languages": ["kk"]})).await.expect(200);
+        let other = interpreter(world, "Иная", &["ru", "tt"]).await;
+        let evenki = interpreter(world, "Эвенкийская", &["ru", "evn"]).await;
+        let path = format!("/v1/patients/{}", world.asha.id);
+        let asha = world.asha.client.get(&path).await.expect(200);
+        assert_eq!((&asha["languages"], &asha["version"]), (&json!([]), &json!(1)));
+        let spoken = json!({"languages": ["ru", "evn"]});
+        let asha = world.registrar.client.edit(Method::PATCH, &path, 1, &spoken).await.expect(200);
+        assert_eq!((&asha["languages"], &asha["version"]), (&json!(["ru", "evn"]), &json!(2)));
+        let stale = world.registrar.client.edit(Method::PATCH, &path, 1, &spoken).await;
+        assert_eq!(stale.refused(412), "stale_version");
+        for start in [TUESDAY_9, TUESDAY_920] {
+            let booked = books(&world.asha.client, &world.wish(start)).await.expect(201);
+            assert_eq!(others(&booked), [("interpreter".to_owned(), evenki.clone())]);
+        }
+        // Nobody has said what Boris speaks: whoever is free translates for him.
+        let second_wish = json!({"service": world.service, "practitioner": second, "start": TUESDAY_9});
+        assert_eq!(books(&world.boris.client, &second_wish).await.refused(409), "resource_busy");
+        let third = interpreter(world, "Казахская", &["kk", "en"]).await;
+        let booked = books(&world.boris.client, &second_wish).await.expect(201);
+        assert_eq!(others(&booked)[0].1, third, "the second doctor speaks no Russian");
+        // Nobody stands between the second doctor and her.
+        let query = format!("service={}&practitioner={second}&patient={}", world.service, world.asha.id);
+        assert_eq!(slots(&world.registrar.client, &query).await, [] as [Value; 0]);
+        let query = format!("service={}&first=true", world.service);
+        let free = slots(&world.asha.client, &query).await;
+        assert_eq!(free[0]["practitioner"]["id"], json!(world.doctor.id));
+        assert_eq!(starts(&free), ["09:40"]);
+        assert_ne!(other, third);
+    }
+}
+
+on_both! {
+    async fn a_room_that_is_out_of_use_names_the_visits_that_hold_it(world: World) {
+        needs(world, json!(["room"])).await;
+        let first = resource(world, "room", "Первый", &world.village).await;
+        let booked = books(&world.asha.client, &world.wish(TUESDAY_9)).await.expect(201);
+        let path = format!("/v1/resources/{first}");
+        let renamed = json!({"name": "Бывший первый"});
+        let edited = world.admin.client.edit(Method::PATCH, &path, 1, &renamed).await.expect(200);
+        assert_eq!((&edited["name"], &edited["affected_count"]), (&renamed["name"], &json!(0)));
+        let off = json!({"active": false});
+        let edited = world.admin.client.edit(Method::PATCH, &path, 2, &off).await.expect(200);
+        assert_eq!(edited["affected_count"], 1);
+        assert_eq!(edited["affected"][0]["code"], booked["code"]);
+        // A move, also to the same time, gives it another room.
+        let second = resource(world, "room", "Второй", &world.village).await;
+        let path = format!("/v1/appointments/{}/reschedule", booked["id"].as_str().unwrap());
+        let same = json!({"start": TUESDAY_9});
+        let moved = world.registrar.client.once(&path, &key(), &same).await.expect(200);
+        assert_eq!(others(&moved), [("room".to_owned(), second)]);
     }
 }

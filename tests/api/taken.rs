@@ -39,12 +39,12 @@ on_both! {
         let late = (at("2026-11-24T11:40:00Z"), at("2026-11-24T11:50:00Z"));
         let (own, all) = as_system(&world.house.app, move |tx| {
             tx.allow(Action::SignIn, &Facts::NONE)?;
-            let own = taken::by_visits(tx, &[who], late.0, late.1)?;
+            let own = taken::of_people(tx, &[who.0], &[LANE], late)?;
             Ok((own, taken::of_people(tx, &[who.0], &[LANE, SECOND_LANE], late)?))
         }).await.unwrap();
         let (from, to) = (at("2026-11-24T00:00:00Z"), at("2026-11-24T12:00:00Z"));
-        assert_eq!(own, [(who, from, to)]);
         let visit = booked["id"].as_str().unwrap().parse().unwrap();
+        assert_eq!(own, [(who.0, visit, from, to)]);
         assert_eq!(all, [(who.0, visit, from, to)]);
     }
 }

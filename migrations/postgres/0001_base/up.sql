@@ -138,6 +138,9 @@ CREATE TABLE patients (
   name_folded text COLLATE "C" NOT NULL,
   birth_date date NOT NULL,
   time_zone text NOT NULL,
+  -- Codes of the languages they speak, space between; empty: nobody has said.
+  languages text NOT NULL DEFAULT '',
+  version integer NOT NULL DEFAULT 1,
   created_at timestamptz NOT NULL
 );
 CREATE INDEX patients_by_organization ON patients (organization_id, name_folded, id);
@@ -323,6 +326,8 @@ CREATE TABLE appointments (
   priority text NOT NULL CHECK (priority IN ('routine', 'urgent', 'asap', 'stat')),
   overbooked boolean NOT NULL,
   mode text NOT NULL CHECK (mode IN ('video', 'audio', 'phone', 'chat', 'deferred')),
+  -- Where the patient is seen, and so where its room, device and feldsher are.
+  location_id uuid REFERENCES locations (id),
   time_zone text NOT NULL,
   local_start text NOT NULL,
   hold_expires_at timestamptz,
@@ -382,17 +387,20 @@ CREATE INDEX appointment_moves_taken ON appointment_moves (moved_at) WHERE becau
 CREATE TABLE absence_outcomes (
   absence_id uuid NOT NULL REFERENCES absences (id),
   appointment_id uuid NOT NULL REFERENCES appointments (id),
-  outcome text NOT NULL CHECK (outcome IN ('moved', 'offered', 'cancelled')),
+  outcome text NOT NULL CHECK (outcome IN ('moved', 'offered', 'cancelled', 'replaced')),
   from_practitioner_id uuid NOT NULL REFERENCES practitioners (id),
   from_starts_at timestamptz NOT NULL,
   to_practitioner_id uuid REFERENCES practitioners (id),
   to_starts_at timestamptz,
+  -- Who helps in place of the one who is away.
+  to_helper_id uuid REFERENCES practitioners (id),
   expires_at timestamptz,
   decided_by uuid NOT NULL REFERENCES accounts (id),
   decided_at timestamptz NOT NULL,
   PRIMARY KEY (absence_id, appointment_id),
   CHECK ((outcome = 'moved') = (to_practitioner_id IS NOT NULL)),
   CHECK ((outcome = 'moved') = (to_starts_at IS NOT NULL)),
+  CHECK ((outcome = 'replaced') = (to_helper_id IS NOT NULL)),
   CHECK ((outcome = 'offered') = (expires_at IS NOT NULL))
 );
 CREATE INDEX absence_outcomes_by_appointment ON absence_outcomes (appointment_id);
@@ -430,7 +438,7 @@ CREATE INDEX illness_plans_by_absence ON illness_plans (absence_id);
 CREATE TABLE illness_proposals (
   plan_id uuid NOT NULL REFERENCES illness_plans (id),
   appointment_id uuid NOT NULL REFERENCES appointments (id),
-  act text NOT NULL CHECK (act IN ('move', 'offer', 'cancel', 'keep')),
+  act text NOT NULL CHECK (act IN ('move', 'replace', 'offer', 'cancel', 'keep')),
   practitioner_id uuid REFERENCES practitioners (id),
   starts_at timestamptz,
   from_starts_at timestamptz NOT NULL,
@@ -1101,15 +1109,17 @@ CREATE TRIGGER appointments_kept BEFORE DELETE ON appointments FOR EACH ROW EXEC
 CREATE TRIGGER appointment_moves_frozen BEFORE UPDATE ON appointment_moves FOR EACH ROW EXECUTE FUNCTION refuse('move_kept');
 CREATE TRIGGER appointment_moves_kept BEFORE DELETE ON appointment_moves FOR EACH ROW EXECUTE FUNCTION refuse('move_kept');
 
--- An absence is complete only while each of its visits has an outcome: one that still lies in it
--- has been offered other times. What says so is not taken away as long as that holds.
+-- An absence is complete only while each of its visits has an outcome, also of those in which the
+-- one who is away only helps: one that still lies in it has been offered other times. What says so
+-- is not taken away as long as that holds.
 CREATE FUNCTION absences_complete() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF EXISTS (SELECT 1 FROM appointments a WHERE a.practitioner_id = NEW.practitioner_id
-      AND a.status IN ('booked', 'arrived') AND a.starts_at < NEW.ends_at AND a.ends_at > NEW.starts_at
-      AND a.starts_at >= NEW.starts_at - interval '8 hours' AND NOT EXISTS (
-        SELECT 1 FROM absence_outcomes o WHERE o.absence_id = NEW.id
-          AND o.appointment_id = a.id AND o.outcome = 'offered')) THEN
+  IF EXISTS (SELECT 1 FROM occupancies o JOIN appointments a ON a.id = o.appointment_id
+      WHERE o.resource_id = NEW.practitioner_id AND o.lane IN (0, 1) AND o.live
+        AND o.starts_at > NEW.starts_at - interval '12 hours' AND o.starts_at < NEW.ends_at
+        AND a.status IN ('booked', 'arrived') AND a.starts_at < NEW.ends_at AND a.ends_at > NEW.starts_at
+        AND NOT EXISTS (SELECT 1 FROM absence_outcomes d WHERE d.absence_id = NEW.id
+          AND d.appointment_id = a.id AND d.outcome = 'offered')) THEN
     RAISE EXCEPTION USING MESSAGE = 'visits_open', ERRCODE = 'FD001';
   END IF;
   RETURN NEW;
@@ -1126,8 +1136,9 @@ END $$;
 CREATE TRIGGER absence_outcomes_first BEFORE INSERT ON absence_outcomes FOR EACH ROW EXECUTE FUNCTION absence_outcomes_first();
 CREATE FUNCTION absence_outcomes_kept() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF EXISTS (SELECT 1 FROM appointments a JOIN absences b ON b.practitioner_id = a.practitioner_id
-      WHERE a.id = OLD.appointment_id AND b.id = OLD.absence_id AND b.status = 'complete'
+  IF EXISTS (SELECT 1 FROM absences b JOIN occupancies o ON o.resource_id = b.practitioner_id
+      JOIN appointments a ON a.id = o.appointment_id
+      WHERE a.id = OLD.appointment_id AND b.id = OLD.absence_id AND o.live AND b.status = 'complete'
         AND a.status IN ('booked', 'arrived') AND a.starts_at < b.ends_at AND a.ends_at > b.starts_at) THEN
     RAISE EXCEPTION USING MESSAGE = 'visits_open', ERRCODE = 'FD001';
   END IF;

@@ -137,6 +137,9 @@ CREATE TABLE patients (
   name_folded TEXT NOT NULL,
   birth_date TEXT NOT NULL,
   time_zone TEXT NOT NULL,
+  -- Codes of the languages they speak, space between; empty: nobody has said.
+  languages TEXT NOT NULL DEFAULT '',
+  version INTEGER NOT NULL DEFAULT 1,
   created_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX patients_by_organization ON patients (organization_id, name_folded, id);
@@ -322,6 +325,8 @@ CREATE TABLE appointments (
   priority TEXT NOT NULL CHECK (priority IN ('routine', 'urgent', 'asap', 'stat')),
   overbooked INTEGER NOT NULL,
   mode TEXT NOT NULL CHECK (mode IN ('video', 'audio', 'phone', 'chat', 'deferred')),
+  -- Where the patient is seen, and so where its room, device and feldsher are.
+  location_id BLOB CHECK (length(location_id) = 16) REFERENCES locations (id),
   time_zone TEXT NOT NULL,
   local_start TEXT NOT NULL,
   hold_expires_at INTEGER,
@@ -381,17 +386,20 @@ CREATE INDEX appointment_moves_taken ON appointment_moves (moved_at) WHERE becau
 CREATE TABLE absence_outcomes (
   absence_id BLOB NOT NULL CHECK (length(absence_id) = 16) REFERENCES absences (id),
   appointment_id BLOB NOT NULL CHECK (length(appointment_id) = 16) REFERENCES appointments (id),
-  outcome TEXT NOT NULL CHECK (outcome IN ('moved', 'offered', 'cancelled')),
+  outcome TEXT NOT NULL CHECK (outcome IN ('moved', 'offered', 'cancelled', 'replaced')),
   from_practitioner_id BLOB NOT NULL CHECK (length(from_practitioner_id) = 16) REFERENCES practitioners (id),
   from_starts_at INTEGER NOT NULL,
   to_practitioner_id BLOB CHECK (length(to_practitioner_id) = 16) REFERENCES practitioners (id),
   to_starts_at INTEGER,
+  -- Who helps in place of the one who is away.
+  to_helper_id BLOB CHECK (length(to_helper_id) = 16) REFERENCES practitioners (id),
   expires_at INTEGER,
   decided_by BLOB NOT NULL CHECK (length(decided_by) = 16) REFERENCES accounts (id),
   decided_at INTEGER NOT NULL,
   PRIMARY KEY (absence_id, appointment_id),
   CHECK ((outcome = 'moved') = (to_practitioner_id IS NOT NULL)),
   CHECK ((outcome = 'moved') = (to_starts_at IS NOT NULL)),
+  CHECK ((outcome = 'replaced') = (to_helper_id IS NOT NULL)),
   CHECK ((outcome = 'offered') = (expires_at IS NOT NULL))
 ) STRICT;
 CREATE INDEX absence_outcomes_by_appointment ON absence_outcomes (appointment_id);
@@ -429,7 +437,7 @@ CREATE INDEX illness_plans_by_absence ON illness_plans (absence_id);
 CREATE TABLE illness_proposals (
   plan_id BLOB NOT NULL CHECK (length(plan_id) = 16) REFERENCES illness_plans (id),
   appointment_id BLOB NOT NULL CHECK (length(appointment_id) = 16) REFERENCES appointments (id),
-  act TEXT NOT NULL CHECK (act IN ('move', 'offer', 'cancel', 'keep')),
+  act TEXT NOT NULL CHECK (act IN ('move', 'replace', 'offer', 'cancel', 'keep')),
   practitioner_id BLOB CHECK (length(practitioner_id) = 16) REFERENCES practitioners (id),
   starts_at INTEGER,
   from_starts_at INTEGER NOT NULL,
@@ -1084,40 +1092,45 @@ END;
 CREATE TRIGGER appointment_moves_frozen BEFORE UPDATE ON appointment_moves BEGIN SELECT RAISE(ABORT, 'move_kept'); END;
 CREATE TRIGGER appointment_moves_kept BEFORE DELETE ON appointment_moves BEGIN SELECT RAISE(ABORT, 'move_kept'); END;
 
--- An absence is complete only while each of its visits has an outcome: one that still lies in it
--- has been offered other times. What says so is not taken away as long as that holds.
+-- An absence is complete only while each of its visits has an outcome, also of those in which the
+-- one who is away only helps: one that still lies in it has been offered other times. What says so
+-- is not taken away as long as that holds.
 CREATE TRIGGER absences_complete_insert BEFORE INSERT ON absences WHEN NEW.status = 'complete' BEGIN
   SELECT RAISE(ABORT, 'visits_open') WHERE EXISTS (
-    SELECT 1 FROM appointments WHERE practitioner_id = NEW.practitioner_id
-      AND status IN ('booked', 'arrived') AND starts_at < NEW.ends_at AND ends_at > NEW.starts_at
-      AND starts_at >= NEW.starts_at - 28800000000 AND NOT EXISTS (
-        SELECT 1 FROM absence_outcomes WHERE absence_id = NEW.id
-          AND appointment_id = appointments.id AND outcome = 'offered'));
+    SELECT 1 FROM occupancies o JOIN appointments a ON a.id = o.appointment_id
+    WHERE o.resource_id = NEW.practitioner_id AND o.lane IN (0, 1) AND o.live
+      AND o.starts_at > NEW.starts_at - 43200000000 AND o.starts_at < NEW.ends_at
+      AND a.status IN ('booked', 'arrived') AND a.starts_at < NEW.ends_at AND a.ends_at > NEW.starts_at
+      AND NOT EXISTS (SELECT 1 FROM absence_outcomes WHERE absence_id = NEW.id
+        AND appointment_id = a.id AND outcome = 'offered'));
 END;
 CREATE TRIGGER absences_complete_update BEFORE UPDATE ON absences WHEN NEW.status = 'complete' BEGIN
   SELECT RAISE(ABORT, 'visits_open') WHERE EXISTS (
-    SELECT 1 FROM appointments WHERE practitioner_id = NEW.practitioner_id
-      AND status IN ('booked', 'arrived') AND starts_at < NEW.ends_at AND ends_at > NEW.starts_at
-      AND starts_at >= NEW.starts_at - 28800000000 AND NOT EXISTS (
-        SELECT 1 FROM absence_outcomes WHERE absence_id = NEW.id
-          AND appointment_id = appointments.id AND outcome = 'offered'));
+    SELECT 1 FROM occupancies o JOIN appointments a ON a.id = o.appointment_id
+    WHERE o.resource_id = NEW.practitioner_id AND o.lane IN (0, 1) AND o.live
+      AND o.starts_at > NEW.starts_at - 43200000000 AND o.starts_at < NEW.ends_at
+      AND a.status IN ('booked', 'arrived') AND a.starts_at < NEW.ends_at AND a.ends_at > NEW.starts_at
+      AND NOT EXISTS (SELECT 1 FROM absence_outcomes WHERE absence_id = NEW.id
+        AND appointment_id = a.id AND outcome = 'offered'));
 END;
 CREATE TRIGGER absence_outcomes_first BEFORE INSERT ON absence_outcomes BEGIN
   SELECT RAISE(ABORT, 'visits_open') WHERE (SELECT status FROM absences WHERE id = NEW.absence_id) = 'complete';
 END;
 CREATE TRIGGER absence_outcomes_stay BEFORE UPDATE ON absence_outcomes BEGIN
   SELECT RAISE(ABORT, 'visits_open') WHERE EXISTS (
-    SELECT 1 FROM appointments JOIN absences ON absences.practitioner_id = appointments.practitioner_id
-    WHERE appointments.id = OLD.appointment_id AND absences.id = OLD.absence_id
-      AND absences.status = 'complete' AND appointments.status IN ('booked', 'arrived')
-      AND appointments.starts_at < absences.ends_at AND appointments.ends_at > absences.starts_at);
+    SELECT 1 FROM absences b JOIN occupancies o ON o.resource_id = b.practitioner_id
+      JOIN appointments a ON a.id = o.appointment_id
+    WHERE b.id = OLD.absence_id AND a.id = OLD.appointment_id AND o.live
+      AND b.status = 'complete' AND a.status IN ('booked', 'arrived')
+      AND a.starts_at < b.ends_at AND a.ends_at > b.starts_at);
 END;
 CREATE TRIGGER absence_outcomes_kept BEFORE DELETE ON absence_outcomes BEGIN
   SELECT RAISE(ABORT, 'visits_open') WHERE EXISTS (
-    SELECT 1 FROM appointments JOIN absences ON absences.practitioner_id = appointments.practitioner_id
-    WHERE appointments.id = OLD.appointment_id AND absences.id = OLD.absence_id
-      AND absences.status = 'complete' AND appointments.status IN ('booked', 'arrived')
-      AND appointments.starts_at < absences.ends_at AND appointments.ends_at > absences.starts_at);
+    SELECT 1 FROM absences b JOIN occupancies o ON o.resource_id = b.practitioner_id
+      JOIN appointments a ON a.id = o.appointment_id
+    WHERE b.id = OLD.absence_id AND a.id = OLD.appointment_id AND o.live
+      AND b.status = 'complete' AND a.status IN ('booked', 'arrived')
+      AND a.starts_at < b.ends_at AND a.ends_at > b.starts_at);
 END;
 
 -- A wish that has ended stays so, whose it is never changes, and it is offered exactly while an

@@ -7,7 +7,7 @@ use crate::access::Facts;
 use crate::access::table::Action;
 use crate::appointment::affected::{self, Affected};
 use crate::appointment::reschedule::{RescheduleAppointment, put_elsewhere};
-use crate::appointment::{self, AppointmentId};
+use crate::appointment::{self, AppointmentId, needed};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::illness_plans;
@@ -15,6 +15,7 @@ use crate::base::tx::Tx;
 use crate::encounter::lifecycle::AppointmentStatus;
 use crate::message::outbox;
 use crate::patient::PatientId;
+use crate::practitioner::PractitionerId;
 use crate::schedule::absence::{self, AbsenceStatus};
 use crate::schedule::free::Asker;
 use crate::schedule::leave::assign::Place;
@@ -97,6 +98,7 @@ fn settle_all(
             (Act::Move, Some(practitioner), Some(start)) => {
                 Deed::Move(Place { practitioner, start })
             }
+            (Act::Replace, ..) => Deed::Replace(None),
             (Act::Offer, ..) => Deed::Offer,
             (Act::Cancel, ..) => Deed::CallOff,
             _ => continue,
@@ -152,7 +154,7 @@ pub fn undo(tx: &mut Tx, id: PlanId) -> Result<IllnessPlan, Error> {
         if offered && one.outcome == Outcome::Moved {
             let code = "offer_taken";
             conflicts.push(PlanConflict { appointment: one.appointment, code });
-        } else if let Err(error) = tx.attempt(|tx| put_back(tx, one, &facts)) {
+        } else if let Err(error) = tx.attempt(|tx| put_back(tx, one, plan.practitioner, &facts)) {
             conflicts.push(match conflict(one.appointment, error)? {
                 PlanConflict { appointment, code: "conflict" } => {
                     PlanConflict { appointment, code: "changed_meanwhile" }
@@ -175,11 +177,22 @@ pub fn undo(tx: &mut Tx, id: PlanId) -> Result<IllnessPlan, Error> {
 }
 
 /// Puts a visit back where it was before the plan.
-fn put_back(tx: &mut Tx, was: &OutcomeRow, facts: &Facts) -> Result<(), Error> {
+fn put_back(
+    tx: &mut Tx,
+    was: &OutcomeRow,
+    ill: PractitionerId,
+    facts: &Facts,
+) -> Result<(), Error> {
     let row = appointment::find_row(tx, was.appointment)?;
     let patient = Facts { patient: Some(row.patient_id), ..*facts };
     match was.outcome {
         Outcome::Offered => return Ok(()),
+        Outcome::Replaced => {
+            let there = (row.practitioner_id, row.starts_at);
+            let helper = was.to_helper.filter(|_| there == (was.from_practitioner, was.from_start));
+            let helper = helper.ok_or_else(|| Error::from(&problem::CONFLICT))?;
+            needed::replace(tx, &row, helper.0, Some(ill.0))?;
+        }
         Outcome::Cancelled => {
             affected::reinstate(tx, was.appointment)?;
         }

@@ -34,6 +34,10 @@ text_enum!(
         OtherZone = "other_zone",
         /// Of those who could, they have least to do.
         LeastLoad = "least_load",
+        /// Another feldsher or interpreter is free at its time and place.
+        AnotherHelper = "another_helper",
+        /// There is no other feldsher or interpreter for it.
+        NoHelper = "no_other_helper",
         /// Nobody else gives this service.
         NobodyElse = "nobody_else",
         /// Nobody is free on that day.

@@ -1,6 +1,7 @@
 //! Leave and illness: what becomes of the visits that an absence hits.
 //!
-//! Each is moved, is offered other times, or is called off; until then the absence is open.
+//! Each is moved, is offered other times, or is called off, or another takes the part of a helper;
+//! until then the absence is open.
 //! "The doctor is ill" proposes all of it at once ([`plan`]): a preview first, then one step, and
 //! ten minutes in which that step can be taken back.
 
@@ -44,6 +45,8 @@ text_enum!(
     Outcome {
         /// It has another time or another practitioner, and kept its code and link.
         Moved = "moved",
+        /// Somebody else helps in place of the feldsher or interpreter who is away; all else stays.
+        Replaced = "replaced",
         /// Its patient has other times to choose from.
         Offered = "offered",
         /// It was called off, and its patient told.
@@ -75,6 +78,7 @@ pub(crate) struct OutcomeRow {
     pub from_start: Instant,
     pub to_practitioner: Option<PractitionerId>,
     pub to_start: Option<Instant>,
+    pub to_helper: Option<PractitionerId>,
     pub expires_at: Option<Instant>,
     pub decided_by: AccountId,
 }
@@ -92,6 +96,11 @@ pub struct HitVisit {
     pub priority: Priority,
     /// With whom it is now.
     pub practitioner: Named<PractitionerId>,
+    /// Whether the one who is away only helps there, as feldsher or interpreter.
+    pub helps: bool,
+    /// Who helps instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub helper: Option<Named<PractitionerId>>,
     /// When it begins now.
     pub start: Instant,
     /// The promised local time of it.
@@ -222,6 +231,7 @@ type OutcomeColumns = (
     absence_outcomes::from_starts_at,
     absence_outcomes::to_practitioner_id,
     absence_outcomes::to_starts_at,
+    absence_outcomes::to_helper_id,
     absence_outcomes::expires_at,
     absence_outcomes::decided_by,
 );
@@ -232,6 +242,7 @@ pub(crate) const OUTCOME: OutcomeColumns = (
     absence_outcomes::from_starts_at,
     absence_outcomes::to_practitioner_id,
     absence_outcomes::to_starts_at,
+    absence_outcomes::to_helper_id,
     absence_outcomes::expires_at,
     absence_outcomes::decided_by,
 );
@@ -277,6 +288,11 @@ pub(crate) fn show(tx: &mut Tx, absence: &AbsenceRow) -> Result<SettledAbsence, 
         let decided = outcomes.iter().find(|row| row.appointment == visit.id);
         let decided = decided.filter(|_| !undecided.contains(&visit.id));
         let practitioner = names.of(tx, visit.practitioner)?;
+        let conducts = decided.map_or(visit.practitioner, |row| row.from_practitioner);
+        let helper = match decided.and_then(|row| row.to_helper) {
+            Some(helper) => Some(names.of(tx, helper)?),
+            None => None,
+        };
         let own = offered.iter().filter(|(id, _)| *id == visit.id);
         let own = own.filter(|_| decided.is_some_and(|row| row.outcome == Outcome::Offered));
         shown.push(HitVisit {
@@ -285,6 +301,8 @@ pub(crate) fn show(tx: &mut Tx, absence: &AbsenceRow) -> Result<SettledAbsence, 
             status: visit.status,
             priority: visit.priority,
             practitioner,
+            helps: conducts != absence.practitioner_id,
+            helper,
             start: visit.start,
             local_start: visit.local_start,
             time_zone: visit.time_zone,

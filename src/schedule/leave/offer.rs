@@ -18,6 +18,7 @@ use crate::appointment::affected::{self, Affected};
 use crate::appointment::answer::{AnsweredOffer, NamelessTime};
 use crate::appointment::book::{self, InPlace};
 use crate::appointment::reschedule::{RescheduleAppointment, put_elsewhere};
+use crate::appointment::supply::Sought;
 use crate::appointment::{self, Appointment, AppointmentId, Row};
 use crate::base::app::App;
 use crate::base::column::Instant;
@@ -90,14 +91,17 @@ pub(crate) fn make(tx: &mut Tx, absence: AbsenceId, visit: &Affected) -> Result<
     let patient = patient::find_row(tx, visit.patient)?;
     let earliest = tx.now.plus(TimeDelta::minutes(NOTICE_MINUTES));
     let zone = patient.time_zone;
-    let free = schedule::next_free(tx, &service, None, earliest, zone, LOOK_AT)?;
+    let location = appointment::find_row(tx, visit.id)?.location_id;
+    let sought = Sought::of(&patient, location);
+    let when = (earliest, zone, LOOK_AT);
+    let free = schedule::next_free_for(tx, &service, None, &sought, when)?;
     let Some(first) = free.first() else { return Err(Error::from(&problem::NOTHING_TO_OFFER)) };
     let deadline = tx.now.plus(TimeDelta::hours(i64::from(tx.config.booking.offer_hours)));
     let until = deadline.min(first.start.minus(TimeDelta::minutes(ANSWER_MINUTES)));
     let (priority, mode) = (visit.priority, visit.mode);
     let (asker, by) = (Asker::Triage, None);
     let (service, patient) = (&service, &patient);
-    let held = InPlace { service, patient, priority, mode, until, asker, by };
+    let held = InPlace { service, patient, priority, mode, until, asker, location, by };
     let mut chosen: Vec<(Instant, AppointmentId)> = Vec::new();
     let mut tried: Vec<(Instant, PractitionerId)> = Vec::new();
     for apart in [TimeDelta::hours(APART_HOURS), TimeDelta::minutes(1)] {

@@ -46,6 +46,8 @@ text_enum!(
     Act {
         /// Puts it to another practitioner or time.
         Move = "move",
+        /// Lets somebody else help in place of the one who is ill.
+        Replace = "replace",
         /// Lets its patient choose among times that are held.
         Offer = "offer",
         /// Calls it off.

@@ -7,17 +7,17 @@ use std::collections::HashMap;
 use chrono::{NaiveTime, TimeDelta};
 
 use crate::account;
-use crate::appointment::AppointmentId;
 use crate::appointment::affected::Affected;
 use crate::appointment::occupy::{LANE, SECOND_LANE};
-use crate::appointment::taken;
+use crate::appointment::{self, AppointmentId, needed, taken};
 use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::tx::Tx;
 use crate::base::zone::{self, Wall, Zone};
 use crate::encounter::lifecycle::AppointmentStatus;
 use crate::organization::{self, ServiceId};
-use crate::practitioner::{self, PractitionerId, PractitionerRow, SpokenLanguage};
+use crate::patient;
+use crate::practitioner::{self, PractitionerId, PractitionerRow};
 use crate::schedule::leave::assign::{self, Candidate, Place, StandIn, Visit, Why};
 use crate::schedule::leave::plan::Act;
 use crate::schedule::wall_clock::Span;
@@ -47,8 +47,15 @@ pub(crate) fn propose(
     until: Instant,
     visits: &[Affected],
 ) -> Result<Vec<Proposed>, Error> {
-    let booked: Vec<&Affected> =
-        visits.iter().filter(|visit| visit.status == AppointmentStatus::Booked).collect();
+    let is_booked = |visit: &&Affected| visit.status == AppointmentStatus::Booked;
+    let (booked, helped): (Vec<&Affected>, Vec<&Affected>) =
+        visits.iter().filter(is_booked).partition(|visit| visit.practitioner == ill.id);
+    let mut helpable = HashMap::new();
+    for visit in helped {
+        let row = appointment::find_row(tx, visit.id)?;
+        let (_, others) = needed::replacements(tx, &row, ill.id.0)?;
+        helpable.insert(visit.id, !others.is_empty());
+    }
     let givers = givers(tx, ill, &booked)?;
     let asked = asked(tx, ill, &booked, &givers)?;
     let candidates = candidates(tx, &givers, &asked)?;
@@ -59,6 +66,10 @@ pub(crate) fn propose(
     for visit in visits {
         let given = given.iter().find(|given| given.visit == visit.id);
         let (act, place, mut why) = match given {
+            None if helpable.get(&visit.id) == Some(&true) => {
+                (Act::Replace, None, vec![Why::AnotherHelper])
+            }
+            None if helpable.contains_key(&visit.id) => (Act::Cancel, None, vec![Why::NoHelper]),
             None if visit.status == AppointmentStatus::Arrived => {
                 (Act::Keep, None, vec![Why::HasBegun])
             }
@@ -132,17 +143,12 @@ fn asked(
     };
     let mut asked = Vec::with_capacity(visits.len());
     for (visit, day) in visits.iter().zip(days) {
-        let language = match visit.account {
-            Some(account) => Some(account::contact(tx, account)?.language),
-            None => None,
-        };
-        let language: Option<SpokenLanguage> =
-            language.and_then(|language| language.to_string().parse().ok());
+        let languages = spoken(tx, visit)?;
         let offering = givers.get(&visit.service).map_or(&[][..], Vec::as_slice);
         let hours = hours.get(&visit.service);
         let stand_ins = offering.iter().map(|one| StandIn {
             practitioner: one.id,
-            same_language: language.as_ref().is_some_and(|language| one.speaks(language)),
+            same_language: languages.iter().any(|code| one.speaks_code(code)),
             same_zone: shows_the_same(one.time_zone, ill.time_zone, visit.start),
             hours: hours.and_then(|hours| hours.get(&one.id)).cloned().unwrap_or_default(),
         });
@@ -163,6 +169,17 @@ fn asked(
         });
     }
     Ok(asked)
+}
+
+/// What the patient of a visit speaks; as long as nobody has said, the language of texts to them.
+fn spoken(tx: &mut Tx, visit: &Affected) -> Result<Vec<String>, Error> {
+    let languages = patient::find_row(tx, visit.patient)?.languages();
+    match visit.account {
+        Some(account) if languages.is_empty() => {
+            Ok(vec![account::contact(tx, account)?.language.to_string()])
+        }
+        _ => Ok(languages),
+    }
 }
 
 fn candidates(

@@ -1,4 +1,4 @@
-//! Deciding what becomes of a visit that an absence hits: the same three ways, one by one or by a
+//! Deciding what becomes of a visit that an absence hits: the same ways, one by one or by a
 //! plan. Whoever calls has decided on access.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use crate::access::table::Action;
 use crate::account::AccountId;
 use crate::appointment::affected::{self, Affected};
 use crate::appointment::reschedule::{RescheduleAppointment, put_elsewhere};
-use crate::appointment::{self, AppointmentId, check_reason};
+use crate::appointment::{self, AppointmentId, check_reason, needed};
 use crate::base::column::Instant;
 use crate::base::db::{Turn, take_turns};
 use crate::base::error::Error;
@@ -44,6 +44,8 @@ pub struct DecideOutcome {
     pub practitioner: Option<PractitionerId>,
     /// When, when it is moved; left out: at the same time.
     pub start: Option<Instant>,
+    /// Who helps instead, when another shall; left out: whoever is free.
+    pub helper: Option<PractitionerId>,
     /// Why it is moved or called off, in the caller's words.
     pub reason: Option<String>,
 }
@@ -88,7 +90,15 @@ pub fn decide(
         if names_a_place != (one.outcome == Outcome::Moved) {
             return Err(Error::field(&problem::INVALID_BODY, &pointer("outcome")));
         }
+        let helps = visit.practitioner != absence.practitioner_id;
+        if one.outcome == Outcome::Replaced && !helps {
+            return Err(Error::field(&problem::INVALID_BODY, &pointer("outcome")));
+        }
+        if one.helper.is_some() && one.outcome != Outcome::Replaced {
+            return Err(Error::field(&problem::INVALID_BODY, &pointer("helper")));
+        }
         let deed = match one.outcome {
+            Outcome::Replaced => Deed::Replace(one.helper),
             Outcome::Moved => Deed::Move(Place {
                 practitioner: one.practitioner.unwrap_or(visit.practitioner),
                 start: one.start.unwrap_or(visit.start),
@@ -126,6 +136,8 @@ pub(crate) fn take_all_turns(
 pub(crate) enum Deed {
     /// It is put there.
     Move(Place),
+    /// Somebody else helps, whoever is named or free.
+    Replace(Option<PractitionerId>),
     /// Its patient chooses.
     Offer,
     /// It is called off.
@@ -141,12 +153,19 @@ pub(crate) fn settle(
     deed: Deed,
     reason: Option<&str>,
     by: AccountId,
-) -> Result<News, Error> {
+) -> Result<Option<News>, Error> {
     offer::withdraw(tx, visit.id)?;
     diesel::delete(absence_outcomes::table.find((absence.id, visit.id))).execute(tx.conn)?;
     let row = appointment::find_row(tx, visit.id)?;
     let (mut start, mut local_start) = (visit.start, visit.local_start.clone());
+    let mut helper = None;
     let (outcome, place, expires_at, fate, action) = match deed {
+        Deed::Replace(to) => {
+            let away = absence.practitioner_id.0;
+            let to = needed::replace(tx, &row, away, to.map(|to| to.0))?;
+            helper = Some(PractitionerId(to));
+            (Outcome::Replaced, None, None, None, Action::SettleLeave)
+        }
         Deed::Move(place) => {
             let to = RescheduleAppointment {
                 start: place.start,
@@ -157,16 +176,17 @@ pub(crate) fn settle(
             let (moved, _) = put_elsewhere(tx, &row, &to, (by, Asker::Triage))?;
             (start, local_start) = (moved.start, moved.local_start);
             let action = Action::MoveAppointment;
-            (Outcome::Moved, Some(place), None, Fate::Moved, action)
+            (Outcome::Moved, Some(place), None, Some(Fate::Moved), action)
         }
         Deed::Offer => {
             let until = offer::make(tx, absence.id, visit)?;
             let action = Action::SettleLeave;
-            (Outcome::Offered, None, Some(until), Fate::Offered(until), action)
+            (Outcome::Offered, None, Some(until), Some(Fate::Offered(until)), action)
         }
         Deed::CallOff => {
             affected::call_off(tx, visit.id, reason)?;
-            (Outcome::Cancelled, None, None, Fate::CalledOff, Action::CancelAppointment)
+            let action = Action::CancelAppointment;
+            (Outcome::Cancelled, None, None, Some(Fate::CalledOff), action)
         }
     };
     diesel::insert_into(absence_outcomes::table)
@@ -178,6 +198,7 @@ pub(crate) fn settle(
             absence_outcomes::from_starts_at.eq(visit.start),
             absence_outcomes::to_practitioner_id.eq(place.map(|place| place.practitioner)),
             absence_outcomes::to_starts_at.eq(place.map(|place| place.start)),
+            absence_outcomes::to_helper_id.eq(helper),
             absence_outcomes::expires_at.eq(expires_at),
             absence_outcomes::decided_by.eq(by),
             absence_outcomes::decided_at.eq(tx.now),
@@ -185,7 +206,8 @@ pub(crate) fn settle(
         .execute(tx.conn)?;
     tx.record(action, "Appointment", visit.id.0, &row.facts());
     let code = visit.code.clone();
-    Ok(News { appointment: visit.id, code, start, local_start, fate })
+    // Who helps is no news to a patient: time, place and doctor are as promised.
+    Ok(fate.map(|fate| News { appointment: visit.id, code, start, local_start, fate }))
 }
 
 /// What each patient shall hear, together.
@@ -193,7 +215,8 @@ pub(crate) fn settle(
 pub(crate) struct Told(BTreeMap<PatientId, (Option<AccountId>, Vec<News>)>);
 
 impl Told {
-    pub(crate) fn add(&mut self, visit: &Affected, news: News) {
+    pub(crate) fn add(&mut self, visit: &Affected, news: Option<News>) {
+        let Some(news) = news else { return };
         let of_patient = self.0.entry(visit.patient);
         of_patient.or_insert_with(|| (visit.account, Vec::new())).1.push(news);
     }

@@ -94,7 +94,7 @@ function preview(board, first) {
     const where = h('div', { class: 'where' });
     const code = conflicts.get(id);
     const choice = h('select', { id: `act-${id}`, 'aria-label': t('plan.act', { patient: one.patient.name }), on: { change: () => change(one, choice, where) } },
-      ACTS.map((act) => h('option', { value: act, selected: act === one.act }, t(`plan.${act}`))));
+      (one.act === 'replace' ? ['replace', ...ACTS] : ACTS).map((act) => h('option', { value: act, selected: act === one.act }, t(`plan.${act}`))));
     const there = (instant) => t('grid.there', { time: clock(instant, one.time_zone) });
     return h('li', { data: { appointment: id, act: one.act, conflict: code ?? '' } },
       h('div', { class: 'spread' }, h('span', {}, h('strong', {}, `${clock(one.from_start, zone)} ${one.patient.name}`), h('span', { class: 'hint' }, ` · ${there(one.from_start)} · ${one.code}`)), choice),
@@ -107,7 +107,7 @@ function preview(board, first) {
   async function change(one, choice, where) {
     if (choice.value !== 'move') return window.busy(choice, () => edit({ appointment: one.appointment, act: choice.value }));
     return window.busy(choice, async () => {
-      const slots = await timesNear({ appointment: one.appointment, patient: one.patient.id, at: one.from_start });
+      const slots = await timesNear({ appointment: one.appointment, at: one.from_start });
       const pick = h('select', { id: `where-${one.appointment}`, 'aria-label': t('plan.where') }, slots.map((slot, at) => h('option', { value: at }, slotWords(slot, zone))));
       refill(where, slots.length ? h('div', { class: 'inline' }, pick, button(`take-${one.appointment}`, t('plan.take'), (event) => window.busy(event.currentTarget, () => {
         const slot = slots[Number(pick.value)];

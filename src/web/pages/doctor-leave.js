@@ -45,7 +45,7 @@ export async function settle(id, of) {
       h('div', { class: 'spread' }, h('strong', {}, visit.patient.name), h('span', { class: 'code small' }, visit.code)),
       h('p', { class: 'hint' }, at(visit.from_start, visit.time_zone)));
     if (visit.outcome) {
-      const words = { where: `${visit.practitioner.name}, ${longDay(visit.start, zone)}, ${clock(visit.start, zone)}`, until: visit.expires_at ? dateTime(visit.expires_at, zone) : '' };
+      const words = { where: `${visit.practitioner.name}, ${longDay(visit.start, zone)}, ${clock(visit.start, zone)}`, until: visit.expires_at ? dateTime(visit.expires_at, zone) : '', who: visit.helper?.name ?? '' };
       put(node, h('p', { class: 'outcome' }, t(`settle.did.${visit.outcome}`, words)),
         visit.offered?.length > 0 && h('p', { class: 'hint' }, visit.offered.map((time) => slotWords(time, zone)).join(' · ')));
       return node;
@@ -59,7 +59,7 @@ export async function settle(id, of) {
     const problem = problemBox(`problem-${visit.id}`);
     const go = button(`settle-${visit.id}`, t('settle.do'), (event) => busy(event.currentTarget, act, problem), 'second', { disabled: true });
     const outcome = h('select', { id: `outcome-${visit.id}`, class: 'outcome-choice', 'aria-label': t('settle.what', { patient: visit.patient.name }), on: { change: () => change().catch((error) => tell(problem, error)) } },
-      h('option', { value: '' }, t('settle.choose')), OUTCOMES.map((one) => h('option', { value: one }, t(`settle.${one}`))));
+      h('option', { value: '' }, t('settle.choose')), (visit.helps ? ['replaced', ...OUTCOMES] : OUTCOMES).map((one) => h('option', { value: one }, t(`settle.${one}`))));
     let slots = [];
     let where = null;
     const message = h('input', { id: `message-${visit.id}`, maxlength: 500 });
@@ -73,7 +73,7 @@ export async function settle(id, of) {
       if (what === 'moved') {
         refill(more, h('p', { class: 'hint' }, t('loading')));
         // The same time with somebody else comes first, then what is nearest to it.
-        slots = await timesNear({ appointment: visit.id, patient: visit.patient.id, at: visit.from_start });
+        slots = await timesNear({ appointment: visit.id, at: visit.from_start });
         if (outcome.value !== 'moved') return;
         if (!slots.length) {
           refill(more, h('p', { class: 'hint bad' }, t('book.noslots')));
@@ -82,13 +82,13 @@ export async function settle(id, of) {
         where = h('select', { id: `where-${visit.id}`, 'aria-label': t('plan.where') }, slots.map((slot, number) => h('option', { value: number }, slotWords(slot, zone))));
         refill(more, where);
       }
-      if (what && what !== 'offered') put(more, h('label', { class: 'small-label', for: message.id }, t('settle.message')), message);
+      if (what === 'moved' || what === 'cancelled') put(more, h('label', { class: 'small-label', for: message.id }, t('settle.message')), message);
       go.disabled = !what;
     }
 
     async function act() {
       const slot = where ? slots[Number(where.value)] : null;
-      const words = outcome.value === 'offered' ? '' : message.value.trim();
+      const words = ['moved', 'cancelled'].includes(outcome.value) ? message.value.trim() : '';
       const one = {
         appointment: visit.id, outcome: outcome.value,
         ...(slot ? { practitioner: slot.practitioner.id, start: slot.start } : {}), ...(words ? { reason: words } : {}),

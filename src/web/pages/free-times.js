@@ -5,10 +5,10 @@ import { clock, longDay, now, rfc3339 } from './time.js';
 const HOUR_MS = 3_600_000;
 
 /** Up to a hundred free times of a visit's service, nearest to `at` first; the next days' too. */
-export async function timesNear({ appointment, patient, at }) {
+export async function timesNear({ appointment, at }) {
   const { service } = await api.get(`/v1/appointments/${appointment}`);
   const find = (from, to, limit) => api.items(api.query('/v1/slots', {
-    service: service.id, patient, from: rfc3339(from), to: rfc3339(to), limit,
+    service: service.id, moving: appointment, from: rfc3339(from), to: rfc3339(to), limit,
   }));
   const begin = Math.max(+now(), Date.parse(at) - 4 * HOUR_MS);
   const later = begin + 24 * HOUR_MS;

@@ -21,7 +21,7 @@ function times(order) {
   const above = h('div', { class: 'card', id: 'present' }, h('p', { class: 'hint' }, t('move.now')), whenLine(visit), h('p', {}, visit.practitioner.name),
     h('p', { class: 'hint' }, t('move.stays')));
   return timesScreen(
-    { title: t('move.when'), lead: visit.service.name, above, service: visit.service.id, practitioner: visit.practitioner.id, me },
+    { title: t('move.when'), lead: visit.service.name, above, service: visit.service.id, practitioner: visit.practitioner.id, moving: visit.id, me },
     { choose: (slot) => confirm(order, slot), back: () => { location.hash = '#/'; }, memory });
 }
 

@@ -43,7 +43,7 @@ export function slotChoices(slots, choose) {
 }
 
 /**
- * Shows the screen. `of`: {title, lead, above, service, practitioner (first in the list), me};
+ * Shows the screen. `of`: {title, lead, above, service, practitioner (first in the list), moving (the visit), me};
  * `below` stands under the times; `memory` keeps what was chosen here when the person comes back from the next screen.
  */
 export async function timesScreen(of, { choose, back, below = null, memory = {} }) {
@@ -61,7 +61,7 @@ export async function timesScreen(of, { choose, back, below = null, memory = {} 
   onLeave(() => { gone = true; });
 
   const find = (values) => api.items(api.query('/v1/slots', {
-    service: of.service, location: me.patient.location?.id, practitioner: memory.doctor, part_of_day: memory.part, ...values,
+    service: of.service, location: me.patient.location?.id, practitioner: memory.doctor, part_of_day: memory.part, moving: of.moving, ...values,
   }));
   const between = (from, to, limit) => find({ from: rfc3339(from), to: rfc3339(to), limit });
 

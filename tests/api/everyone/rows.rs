@@ -205,6 +205,11 @@ pub fn rows() -> Vec<Row> {
             .see(EVERYONE),
         row("GET", "/v1/patients").may(EVERYONE).lists("patient", VISIBLE),
         row("GET", "/v1/patients/{id}").of("patient").may(VISIBLE),
+        row("PATCH", "/v1/patients/{id}")
+            .of("patient")
+            .body(|_| json!({"languages": ["ru", "evn"]}))
+            .version(1)
+            .may(VISIBLE),
         row("POST", "/v1/patients/{id}/enable").of("patient").may(OFFICE).see(BOTH),
         row("GET", "/v1/patients/{id}/notes").of("patient").may(BOTH),
         Row {
