@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use diesel::prelude::*;
 
 use crate::account::AccountId;
-use crate::appointment::occupy::{self, ResourceKind};
+use crate::appointment::occupy::{self, LANE, SECOND_LANE};
 use crate::appointment::taken::OCCUPIED_HOURS_MAX;
 use crate::appointment::{AppointmentId, CancellationCode, Priority, find_row, sealed};
 use crate::base::column::{Instant, Uuid};

@@ -2,9 +2,9 @@
 
 use crate::access::Facts;
 use crate::access::table::Action;
+use crate::appointment;
 use crate::appointment::AppointmentId;
 use crate::appointment::book::BookAppointment;
-use crate::appointment;
 use crate::appointment::supply::Sought;
 use crate::base::column::Instant;
 use crate::base::error::Error;
