@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::chromium::Chromium;
 use crate::clinic::{Clinic, Person};
+use crate::ladder::FORGE;
 use crate::page::{Device, Page, quoted};
 use crate::relay::book;
 use crate::stage::{patient_signs_in, staff_signs_in, text};
@@ -20,6 +21,9 @@ async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
     let patient = browsers[0].page("patient", Device::Phone, "ru").await;
     let doctor = browsers[1].page("doctor", Device::Desk, "en").await;
     let third = browsers[2].page("interpreter", Device::Phone, "ru").await;
+    for page in [&patient, &doctor, &third] {
+        page.before(FORGE).await;
+    }
 
     patient_signs_in(&patient, &clinic, &clinic.everybody("patient")[0]).await;
     let visit = book(&patient).await;

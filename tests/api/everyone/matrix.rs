@@ -37,10 +37,11 @@ struct Ledger {
 
 impl Ledger {
     fn of(world: &World) -> Self {
-        // The last ones are written when time comes to it: what a room remembers of a call, and
-        // which node has a room.
+        // The last ones are written when time comes to it: what a room remembers of a call, which
+        // node has a room, and what came of looking at a calendar elsewhere.
         let outside = "'audit_heads', 'audit_events', 'idempotency_keys', 'rate_counters',
-            'rtc_nodes', 'rtc_rooms', 'rtc_posts', 'call_marks', 'call_minutes'";
+            'rtc_nodes', 'rtc_rooms', 'rtc_posts', 'call_marks', 'call_minutes',
+            'external_calendars', 'external_busy'";
         let sql = match world.house.engine {
             Engine::Sqlite => format!(
                 "SELECT group_concat('SELECT ''' || name || ''' || coalesce(group_concat(' ||
