@@ -602,19 +602,3 @@ fn error_code(refused: &Error) -> ErrorCode {
         _ => ErrorCode::Internal,
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The size of what a function makes, without calling it.
-    fn made<A, B, C, M>(_maker: impl FnOnce(A, B, C) -> M) -> usize {
-        size_of::<M>()
-    }
-
-    #[test]
-    fn a_socket_that_only_sits_keeps_little() {
-        let size = made(serve::<Socketed>);
-        assert!(size <= 2560, "{size} bytes for every open socket");
-    }
-}
