@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::on_both;
-use crate::support::world::{ZONE, made, practitioner};
+use crate::support::world::{ZONE, made, member, practitioner};
 use crate::support::{Answer, Client, Engine, World, key};
 
 const TUESDAY_9: &str = "2026-11-24T09:00:00+07:00";
@@ -408,12 +408,15 @@ on_both! {
         needs(world, json!(["room"])).await;
         let first = resource(world, "room", "Первый", &world.village).await;
         let booked = books(&world.asha.client, &world.wish(TUESDAY_9)).await.expect(201);
+        let (house, admin) = (&world.house, &world.admin.client);
+        let chief = member(house, admin, &world.clinic, "Ирина Главная", "clinic_admin", "glavnaya");
+        let chief = chief.await.client;
         let path = format!("/v1/resources/{first}");
         let renamed = json!({"name": "Бывший первый"});
-        let edited = world.admin.client.edit(Method::PATCH, &path, 1, &renamed).await.expect(200);
+        let edited = chief.edit(Method::PATCH, &path, 1, &renamed).await.expect(200);
         assert_eq!((&edited["name"], &edited["affected_count"]), (&renamed["name"], &json!(0)));
         let off = json!({"active": false});
-        let edited = world.admin.client.edit(Method::PATCH, &path, 2, &off).await.expect(200);
+        let edited = chief.edit(Method::PATCH, &path, 2, &off).await.expect(200);
         assert_eq!(edited["affected_count"], 1);
         assert_eq!(edited["affected"][0]["code"], booked["code"]);
         // A move, also to the same time, gives it another room.
