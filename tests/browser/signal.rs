@@ -44,10 +44,10 @@ async fn what_is_said_while_the_socket_is_away_arrives_once_and_in_order() {
     page.see("#phone").await;
     page.run(STAGE).await;
     page.wait_for(&sockets(1)).await;
+    page.run("signal.send('admit', { number: 0 }); window.sockets[0].comes();").await;
+    page.wait_for("window.sockets[0].said.length === 1").await;
     page.run(
         "const [first] = window.sockets;
-         signal.send('admit', { number: 0 });
-         first.comes();
          first.says('welcome', { sid: 'sid', secret: 'secret', epoch: 1 }, 1);
          signal.send('admit', { number: 1 });
          first.breaks();

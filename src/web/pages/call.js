@@ -277,8 +277,10 @@ export class Call extends EventTarget {
   draw() {
     this.ladder.draw();
     this.stage.local(this.stream, this.wish);
-    this.stage.tiles.draw(this.others());
-    this.stage.node.classList.toggle('with-remote', this.edges.size > 0);
+    // Whoever waits sees nobody yet, and their own picture has the room.
+    const others = INSIDE.includes(this.roster.get(this.me)?.state) ? this.others() : [];
+    this.stage.tiles.draw(others);
+    this.stage.node.classList.toggle('with-remote', others.length > 0);
     const [name, values = {}] = this.verdict();
     this.stage.state(name.split('.')[0], t(`call.${name}`, values));
     const waits = name.startsWith('waiting') && this.place;
