@@ -208,8 +208,6 @@ fn is_of_one(error: &Error) -> bool {
         &problem::RESOURCE_BUSY,
         &problem::DAY_FULL,
         &problem::OUTSIDE_HOURS,
-        &problem::OFF_GRID,
-        &problem::IN_THE_PAST,
         &problem::TOO_SOON,
         &problem::TOO_FAR,
     ]
