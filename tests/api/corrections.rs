@@ -124,7 +124,7 @@ on_both! {
             }
         };
         let service = json!({"organization": world.clinic, "name": {"en": "Heart", "ru": "Сердце"},
-            "specialty": "cardiology", "duration_minutes": 30});
+            "specialty": "cardiology", "duration_minutes": 30, "modes": ["video"]});
         let service = made(admin, "/v1/healthcare-services", service).await;
         let found = |service: &Value| format!(
             "/v1/slots?service={}&from=2026-11-24T00:00:00Z&to=2026-11-25T00:00:00Z&limit=1",

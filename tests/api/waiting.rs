@@ -89,7 +89,7 @@ fn texts(world: &World, to: &str, words: &str) -> usize {
 
 on_both! {
     async fn who_was_told_to_come_later_finds_the_door_open_then_and_is_not_thrown_out(world: World) {
-        let visit = books(world, &world.asha, &monday("09:40")).await;
+        let visit = books(world, &world.asha, "09:40").await;
         let path = format!("/v1/encounters/{}", encounter_of(&visit));
         let closes_at = async |client: &Client| client.get(&path).await.expect(200)["closes_at"].clone();
         assert_eq!(closes_at(&world.asha.client).await, utc("10:30"));
@@ -112,7 +112,7 @@ on_both! {
 
 on_both! {
     async fn who_is_told_that_it_is_on_time_again_finds_the_door_as_planned(world: World) {
-        let visit = books(world, &world.asha, &monday("09:40")).await;
+        let visit = books(world, &world.asha, "09:40").await;
         let path = format!("/v1/encounters/{}", encounter_of(&visit));
         is_late(&world.doctor.client, &world.doctor.id, json!({"minutes": 180})).await;
         is_late(&world.doctor.client, &world.doctor.id, json!({"minutes": 0})).await;

@@ -411,10 +411,7 @@ pub fn rows() -> Vec<Row> {
             .of("unwanted")
             .may(PLANNERS)
             .see(&[Asha, Feldsher]),
-        row("POST", "/v1/appointments/{id}/attend")
-            .of("planned")
-            .may(&[Doctor, Feldsher, Registrar, Chief])
-            .see(&[Asha]),
+        row("POST", "/v1/appointments/{id}/attend").of("planned").may(VISIBLE),
         row("POST", "/v1/appointments/{id}/reschedule")
             .of("planned")
             .body(|_| json!({"start": "2026-11-25T04:00:00Z"}))
