@@ -69,7 +69,7 @@ impl Engine {
                 let mut tries = 0;
                 while let Err(error) = conn.batch_execute(&sql) {
                     tries += 1;
-                    assert!(tries < 100, "{error}");
+                    assert!(tries < 600, "{error}");
                     std::thread::sleep(std::time::Duration::from_millis(100));
                 }
             });

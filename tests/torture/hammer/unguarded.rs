@@ -50,7 +50,13 @@ fn nothing_follows(engine: Engine) -> String {
 async fn shows(engine: Engine) {
     let (whole, stage) = Stage::set(engine).await;
     let mut guards = Vec::new();
-    for kind in ["practitioner", "patient", "room", "feldsher", "interpreter"] {
+    // Who is free is asked before a room or a helper is taken, and SQLite has one writer: there the
+    // asking alone keeps them apart. Two who ask at once need the guard.
+    let kinds: &[&str] = match engine {
+        Engine::Sqlite => &["practitioner", "patient"],
+        Engine::Postgres => &["practitioner", "patient", "room", "feldsher", "interpreter"],
+    };
+    for kind in kinds {
         let left_out = format!("resource_kind = '{kind}'");
         guards.push((overlaps_refused_but(engine, &left_out), vec![format!("{kind}: ")], None));
     }
