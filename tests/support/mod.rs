@@ -173,7 +173,7 @@ impl House {
 
     /// The newest SMS to a number that says `words`.
     pub async fn sms_with(&self, to: &str, words: &str) -> String {
-        for _ in 0..400 {
+        for _ in 0..1600 {
             let sent = self.app.inbox.newest_first();
             let found = sent.into_iter().find(|sms| sms.to == to && sms.text.contains(words));
             if let Some(sms) = found {
