@@ -147,7 +147,12 @@ pub fn reinstate(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
     if row.cancellation_code != Some(CancellationCode::Leave) {
         return Err(Error::from(&problem::BAD_STATE));
     }
-    occupy::bury_the_dead(tx, id, chrono::TimeDelta::zero())?;
+    stand_again(tx, id)
+}
+
+/// Books again what was called off, whoever did so. 409 `slot_taken` when its time was given away.
+pub(super) fn stand_again(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
+    occupy::bury_the_dead(tx, id, TimeDelta::zero())?;
     tx.attempt(|tx| encounter::advance(tx, id, Act::Reinstate, None))?;
     diesel::update(appointments::table.find(id))
         .set(appointments::cancellation_sealed.eq(None::<Vec<u8>>))

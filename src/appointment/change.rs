@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use crate::access::table::Action;
 use crate::appointment::{
-    Appointment, AppointmentId, CancellationCode, NoshowCause, Row, check_reason, find_row, lock,
-    occupy, sealed, show,
+    Appointment, AppointmentId, CancellationCode, NoshowCause, Row, affected, check_reason,
+    find_row, lock, occupy, sealed, show,
 };
 use crate::base::error::Error;
 use crate::base::problem;
@@ -206,11 +206,7 @@ fn bring_back(tx: &mut Tx, row: &Row) -> Result<Appointment, Error> {
     if tx.now >= row.starts_at {
         return Err(Error::from(&problem::TOO_LATE));
     }
-    occupy::bury_the_dead(tx, id, TimeDelta::zero())?;
-    tx.attempt(|tx| encounter::advance(tx, id, Act::Reinstate, None))?;
-    diesel::update(appointments::table.find(id))
-        .set(appointments::cancellation_sealed.eq(None::<Vec<u8>>))
-        .execute(tx.conn)?;
+    affected::stand_again(tx, id)?;
     tx.record(Action::UndoAppointment, "Appointment", id.0, &row.facts());
     let booked = show(tx, id)?;
     let account = patient::find_row(tx, row.patient_id)?.account_id;

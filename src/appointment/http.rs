@@ -376,6 +376,6 @@ pub async fn keep_promise(
     id: Path<AppointmentId>,
     nothing: Body<Empty>,
 ) -> Result<HttpResponse, Error> {
-    let answer = ctx.once(StatusCode::OK, nothing, move |tx, _| promise::honour(tx, id.0)).await;
+    let answer = ctx.once(StatusCode::OK, nothing, move |tx, _| promise::keep(tx, id.0)).await;
     with_alternatives(&ctx, id.0, answer).await
 }

@@ -228,7 +228,8 @@ pub async fn all_broken(
 }
 
 /// Moves a visit to the instant at which its promised local time is shown, and tells both sides.
-/// A promise that stands is left alone. 409 `slot_taken` when somebody is busy then, 410 `hold_over`
+/// A promise that stands is left alone; one that is kept leaves a move behind, and with the last one
+/// the clinic's task ends. 409 `slot_taken` when somebody is busy then, 410 `hold_over`
 /// of a held time that has run out, 422 `time_in_gap` when the clocks jump over that time.
 pub fn keep(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     let row = appointment::find_row(tx, id)?;
@@ -238,6 +239,7 @@ pub fn keep(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
         .select((appointments::time_zone, appointments::local_start))
         .get_result(tx.conn)?;
     let Some(proposed) = parted(row.starts_at, zone, read_local(&promised)?) else {
+        end_open_task(tx, row.organization_id)?;
         return appointment::show(tx, id);
     };
     let is_ahead = matches!(
@@ -268,6 +270,7 @@ pub fn keep(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
         appointments::busy_from.eq(shifted(row.busy_from)),
         appointments::busy_to.eq(shifted(row.busy_to)),
         appointments::local_start.eq(zone::local(start, zone)),
+        appointments::moves.eq(row.moves.saturating_add(1)),
         appointments::updated_at.eq(tx.now),
         appointments::version.eq(row.version.saturating_add(1)),
     ))
@@ -280,31 +283,30 @@ pub fn keep(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
         }
         Err(error) => return Err(error.into()),
     }
+    let (there, by) = ((start, row.practitioner_id), tx.actor().account);
+    reschedule::remember(tx, &row, there, Why::Wish(None), by)?;
     encounter::replan(tx, id, row.practitioner_id, start)?;
     tx.record(Action::KeepPromise, "Appointment", id.0, &row.facts());
     let kept = appointment::show(tx, id)?;
     let account = patient::find_row(tx, row.patient_id)?.account_id;
     message::keep_promise(tx, &kept, account)?;
+    end_open_task(tx, row.organization_id)?;
     Ok(kept)
 }
 
-/// As [`keep`], and leaves a move behind as every other does. The clinic's task ends with the last
-/// promise that was broken.
-pub fn honour(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
-    let before = appointment::find_row(tx, id)?;
-    let kept = keep(tx, id)?;
-    if kept.start != before.starts_at {
-        let (there, by) = ((kept.start, before.practitioner_id), tx.actor().account);
-        reschedule::remember(tx, &before, there, Why::Wish(None), by)?;
-        diesel::update(appointments::table.find(id))
-            .set(appointments::moves.eq(before.moves.saturating_add(1)))
-            .execute(tx.conn)?;
+fn end_open_task(tx: &mut Tx, clinic: OrganizationId) -> Result<(), Error> {
+    if task::clinic::is_open(tx, clinic, TaskCode::Promises)? {
+        end_task(tx, clinic)?;
     }
-    let clinic = before.organization_id;
-    if task::clinic::is_open(tx, clinic, TaskCode::Promises)? && stands(tx, clinic)? {
+    Ok(())
+}
+
+/// Ends the clinic's task when none of its promises is broken any more.
+fn end_task(tx: &mut Tx, clinic: OrganizationId) -> Result<(), Error> {
+    if stands(tx, clinic)? {
         task::clinic::call_off(tx, clinic, TaskCode::Promises)?;
     }
-    appointment::show(tx, id)
+    Ok(())
 }
 
 /// Whether no promise of a clinic is broken.
@@ -359,10 +361,7 @@ pub async fn recheck(app: &Arc<App>) -> Result<(), Error> {
     for clinic in open.await? {
         as_system(app, move |tx| {
             tx.allow(Action::KeepPromise, &Facts::NONE)?;
-            if stands(tx, clinic)? {
-                task::clinic::call_off(tx, clinic, TaskCode::Promises)?;
-            }
-            Ok(())
+            end_task(tx, clinic)
         })
         .await?;
     }
@@ -389,7 +388,7 @@ pub async fn keep_all(app: &Arc<App>, mut broken: Vec<BrokenPromise>) -> Result<
     let mut repair = Repair::default();
     for visit in later.into_iter().chain(earlier) {
         let id = visit.id;
-        match as_system(app, move |tx| honour(tx, id)).await {
+        match as_system(app, move |tx| keep(tx, id)).await {
             Ok(_) => repair.kept.push(id),
             Err(Error::Refused(refusal)) => {
                 repair.left.push((visit.code, refusal.problem.code.to_owned()));

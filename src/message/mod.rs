@@ -119,11 +119,8 @@ pub fn tell_declined(
     declined: &Appointment,
     patient: Option<AccountId>,
 ) -> Result<(), Error> {
-    let Some(account) = patient else { return Ok(()) };
-    let contact = account::contact(tx, account)?;
-    let Some(phone) = contact.phone else { return Ok(()) };
-    let text = text::declined(contact.language, &declined.code);
-    queue(tx, &phone, &text, &format!("declined|{}", declined.id), news_life(tx, declined))
+    let words = |language| text::declined(language, &declined.code);
+    tell_end(tx, declined, patient, words, &format!("declined|{}", declined.id))
 }
 
 /// The SMS that tells that a visit was called off, and not by the patient. The caller has made the
@@ -133,17 +130,25 @@ pub fn tell_called_off(
     cancelled: &Appointment,
     patient: Option<AccountId>,
 ) -> Result<(), Error> {
-    let Some(account) = patient else { return Ok(()) };
-    let contact = account::contact(tx, account)?;
-    let Some(phone) = contact.phone else { return Ok(()) };
     let start = promise::told(&cancelled.local_start)?;
-    let text = text::away(contact.language, &start, &cancelled.code);
+    let words = |language| text::away(language, &start, &cancelled.code);
     let key = format!("cancelled|{}|{}", cancelled.id, cancelled.version);
-    queue(tx, &phone, &text, &key, news_life(tx, cancelled))
+    tell_end(tx, cancelled, patient, words, &key)
 }
 
-fn news_life(tx: &Tx, visit: &Appointment) -> TimeDelta {
-    visit.start.since(tx.now).max(TimeDelta::hours(NEWS_HOURS_MIN))
+/// Tells whoever has a telephone that a visit will not be.
+fn tell_end(
+    tx: &mut Tx,
+    visit: &Appointment,
+    account: Option<AccountId>,
+    words: impl FnOnce(Language) -> String,
+    key: &str,
+) -> Result<(), Error> {
+    let Some(account) = account else { return Ok(()) };
+    let contact = account::contact(tx, account)?;
+    let Some(phone) = contact.phone else { return Ok(()) };
+    let life = visit.start.since(tx.now).max(TimeDelta::hours(NEWS_HOURS_MIN));
+    queue(tx, &phone, &words(contact.language), key, life)
 }
 
 /// How a text says when a visit begins: language, time on the reader's clock, booking code.
