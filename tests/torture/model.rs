@@ -31,7 +31,7 @@ use feldsher::base::ctx::as_system;
 use feldsher::base::db::{Conn, Threads};
 use feldsher::base::error::Error;
 use feldsher::base::schema::{absences, appointments, extra_hours, waitlist_entries};
-use feldsher::base::tx::Tx;
+use feldsher::base::tx::{Sees, Tx};
 use feldsher::encounter::lifecycle::AppointmentStatus;
 use feldsher::practitioner::PractitionerId;
 use feldsher::schedule::absence::{self, AbsenceId};
@@ -143,7 +143,7 @@ impl Game<'_> {
             Step::Undo { visit } => self.undo(*visit),
             Step::Move { visit, doctor, tick } => self.put(*visit, *doctor, *tick),
             Step::Leave { worker, tick, ticks } => self.leave(*worker, (*tick, *ticks)),
-            Step::Settle { absence, hit, fate } => self.settle(*absence, *hit, fate),
+            Step::Settle { hit, fate } => self.settle(*hit, fate),
             Step::Complete { absence } => self.complete(*absence),
             Step::Choose { visit, number } => self.choose(*visit, *number),
             Step::Return { absence } => self.come_back(*absence),
@@ -175,8 +175,9 @@ impl Game<'_> {
             return Err(format!("two take one time: {clash:?}"));
         }
         // One service after the other; for a patient now and then.
-        let patient = (number % 3 == 0).then_some(number % PATIENTS);
-        seen::offered(stage, self.conn, &self.model, (number % SERVICES.len(), patient))
+        let patient = (number % 3 == 0).then_some(number / 3 % PATIENTS);
+        let asked = (number % SERVICES.len(), patient, Sees::Latest);
+        seen::offered(stage, self.conn, &self.model, asked)
     }
 
     /// What ended by itself while nobody did anything.
@@ -317,6 +318,19 @@ impl Theatre {
         kept.expect("room in the queue").expect("the piece is kept")
     }
 
+    /// Whether what is offered is also right for those who only read, out of what the process
+    /// remembers.
+    async fn look(&self, model: &Model) -> Result<(), Wrong> {
+        let (stage, model) = (self.stage.clone(), model.clone());
+        let look = move |conn: &mut Conn| {
+            let offered =
+                |service| seen::offered(&stage, conn, &model, (service, None, Sees::Snapshot));
+            Ok::<_, Error>((0..SERVICES.len()).try_for_each(offered))
+        };
+        let seen = self.stage.app.as_ref().unwrap().db.read(look).await;
+        seen.expect("room in the queue").expect("a look")
+    }
+
     /// Plays a sequence and calls everything off again. Says what went wrong, and after how many
     /// steps.
     async fn verdict(
@@ -339,6 +353,9 @@ impl Theatre {
                 (Record { model, made, steps: number, swept: false }, wrong)
             });
             (record, wrong) = played.await;
+            if wrong.is_none() {
+                wrong = self.look(&record.model).await.err();
+            }
             if wrong.is_some() {
                 break;
             }

@@ -105,7 +105,7 @@ impl Words {
                {start}, {end}, {start}, {end}, 'routine', {overbooked}, 'video', 0, 4, 'UTC',
                '2027-01-05T10:00:00+00:00', (SELECT id FROM accounts ORDER BY id LIMIT 1), {now},
                {now}, 1
-             FROM healthcare_services ORDER BY id LIMIT 1;",
+             FROM healthcare_services ORDER BY healthcare_services.id LIMIT 1;",
             id = self.visit(*number),
             practitioner = of("practitioner"),
             patient = of("patient"),

@@ -73,11 +73,15 @@ impl Game<'_> {
         }
     }
 
-    pub fn settle(&mut self, absence: usize, hit: usize, fate: &Fate) -> Result<(), Wrong> {
-        let Some(at) = nth(&self.model.absences, absence) else { return Ok(()) };
-        let Absence { worker, range, .. } = self.model.absences[&at].clone();
-        let hits = self.model.hit(worker, range);
-        let Some(visit) = hit.checked_rem(hits.len()).map(|nth| hits[nth]) else { return Ok(()) };
+    pub fn settle(&mut self, hit: usize, fate: &Fate) -> Result<(), Wrong> {
+        let hits = self.model.absences.iter().flat_map(|(number, absence)| {
+            let hits = self.model.hit(absence.worker, absence.range).into_iter();
+            hits.map(|visit| (*number, visit))
+        });
+        let hits: Vec<(usize, usize)> = hits.collect();
+        let Some(nth) = hit.checked_rem(hits.len()) else { return Ok(()) };
+        let (at, visit) = hits[nth];
+        let worker = self.model.absences[&at].worker;
         let expected = self.fate(worker, visit, fate);
         let (id, from) = (self.made.absences[&at], self.model.visits[&visit].place.clone());
         let mut outcome = json!({"appointment": self.made.visits[&visit], "outcome": name(fate)});

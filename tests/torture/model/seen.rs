@@ -11,6 +11,7 @@ use feldsher::base::db::Conn;
 use feldsher::base::schema::{
     appointments, occupancies, offered_times, waitlist_entries, waitlist_offers,
 };
+use feldsher::base::tx::Sees;
 use feldsher::practitioner::PractitionerId;
 use feldsher::schedule::slots::{self, SlotFilter};
 use feldsher::waitlist::{EntryId, VacancyStatus, WaitStatus};
@@ -262,7 +263,7 @@ pub fn offered(
     stage: &Stage,
     conn: &mut Conn,
     model: &Model,
-    (service, patient): (usize, Option<usize>),
+    (service, patient, sees): (usize, Option<usize>, Sees),
 ) -> Result<(), Wrong> {
     let wanted: SlotFilter = serde_json::from_value(json!({
         "service": stage.services[service], "limit": 100,
@@ -271,7 +272,7 @@ pub fn offered(
     }))
     .unwrap();
     let page = stage
-        .deed(conn, model, |tx| slots::list(tx, &wanted))?
+        .deed_that(sees, conn, model, |tx| slots::list(tx, &wanted))?
         .map_err(|code| format!("free times are refused with {code}"))?;
     let mut found: Vec<(i64, usize)> = page
         .items

@@ -13,7 +13,7 @@ use feldsher::base::column::Instant;
 use feldsher::base::db::Conn;
 use feldsher::base::error::Error;
 use feldsher::base::language::Language;
-use feldsher::base::tx::Tx;
+use feldsher::base::tx::{Sees, Tx};
 use feldsher::organization::ServiceId;
 use feldsher::patient::PatientId;
 use feldsher::practitioner::PractitionerId;
@@ -165,17 +165,29 @@ impl Stage {
         }
     }
 
-    /// A deed in a transaction of its own, within the one of the whole sequence: done, or refused
-    /// with a code. An error is our own mistake.
+    /// A deed in a transaction of its own, within the one of the whole piece: done, or refused with
+    /// a code. An error is our own mistake.
     pub fn deed<T>(
         &self,
         conn: &mut Conn,
         model: &Model,
         deed: impl FnOnce(&mut Tx) -> Result<T, Error>,
     ) -> Result<Result<T, String>, String> {
+        self.deed_that(Sees::Latest, conn, model, deed)
+    }
+
+    /// As [`Stage::deed`], of one that may only read, and so may read out of memory.
+    pub fn deed_that<T>(
+        &self,
+        sees: Sees,
+        conn: &mut Conn,
+        model: &Model,
+        deed: impl FnOnce(&mut Tx) -> Result<T, Error>,
+    ) -> Result<Result<T, String>, String> {
         let (now, caller) = (self.now(model), self.registrar.clone());
         let done = conn.transaction(|conn| {
-            let mut tx = Tx::new(conn, self.app.as_ref().unwrap(), now, caller, Language::English);
+            let tx = Tx::new(conn, self.app.as_ref().unwrap(), now, caller, Language::English);
+            let mut tx = tx.seeing(sees);
             let value = deed(&mut tx)?;
             tx.end()?;
             Ok(value)

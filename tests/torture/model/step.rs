@@ -40,7 +40,6 @@ pub enum Step {
     },
     /// Says what becomes of a visit that a leave hits.
     Settle {
-        absence: usize,
         hit: usize,
         fate: Fate,
     },
@@ -110,15 +109,15 @@ fn step() -> impl Strategy<Value = Step> {
     let doctor = || prop::option::of(0..DOCTORS);
     let service = || 0..SERVICES.len();
     let visit = || 0..30_usize;
-    let leave = || (tick(), 1..8_i64);
+    let leave = || (tick(), 1..14_i64);
     let fate = prop_oneof![
         3 => (doctor(), tick()).prop_map(|(doctor, tick)| Fate::Moved { doctor, tick }),
-        1 => Just(Fate::Replaced),
+        2 => Just(Fate::Replaced),
         3 => Just(Fate::Offered),
         2 => Just(Fate::CalledOff),
     ];
     let visits = prop_oneof![
-        10 => (service(), doctor(), 0..PATIENTS, tick(), any::<bool>()).prop_map(
+        12 => (service(), doctor(), 0..PATIENTS, tick(), any::<bool>()).prop_map(
             |(service, doctor, patient, tick, hold)| {
                 Step::Book { service, doctor, patient, tick, hold }
             },
@@ -132,15 +131,14 @@ fn step() -> impl Strategy<Value = Step> {
     let leaves = prop_oneof![
         2 => (0..WORKERS, leave())
             .prop_map(|(worker, (tick, ticks))| Step::Leave { worker, tick, ticks }),
-        4 => (0..4_usize, 0..4_usize, fate)
-            .prop_map(|(absence, hit, fate)| Step::Settle { absence, hit, fate }),
+        5 => (0..12_usize, fate).prop_map(|(hit, fate)| Step::Settle { hit, fate }),
         2 => (0..4_usize).prop_map(|absence| Step::Complete { absence }),
         2 => (0..4_usize, 1..=i32::try_from(TIMES_MAX).unwrap())
             .prop_map(|(visit, number)| Step::Choose { visit, number }),
         1 => (0..4_usize).prop_map(|absence| Step::Return { absence }),
-        1 => (0..DOCTORS, leave())
+        2 => (0..DOCTORS, leave())
             .prop_map(|(doctor, (tick, ticks))| Step::Plan { doctor, tick, ticks }),
-        1 => Just(Step::TakeBack),
+        2 => Just(Step::TakeBack),
         1 => (0..WORKERS, -6..DAY_TICKS - 4, 2..8_i64)
             .prop_map(|(worker, tick, ticks)| Step::Extra { worker, tick, ticks }),
         1 => (0..4_usize).prop_map(|extra| Step::Less { extra }),

@@ -42,7 +42,8 @@ impl Game<'_> {
     }
 
     pub fn confirm(&mut self, visit: usize) -> Result<(), Wrong> {
-        let Some(at) = nth(&self.model.visits, visit) else { return Ok(()) };
+        let likely = |visit: &Visit| matches!(visit.standing, Standing::Held { .. });
+        let Some(at) = self.pick(visit, likely) else { return Ok(()) };
         let (id, expected) = (self.made.visits[&at], self.model.confirm(at));
         let done = self.deed(|tx| change::confirm(tx, id))?;
         expect(expected, &done)?;
@@ -53,12 +54,12 @@ impl Game<'_> {
     }
 
     pub fn cancel(&mut self, visit: usize) -> Result<(), Wrong> {
-        let Some(at) = nth(&self.model.visits, visit) else { return Ok(()) };
+        let now = self.model.now;
+        let Some(at) = self.pick(visit, |visit| visit.is_live(now)) else { return Ok(()) };
         let id = self.made.visits[&at];
         let why = CancelAppointment::default();
         let done = self.deed(|tx| change::cancel(tx, id, &why))?;
         expect(Ok::<_, &str>(()), &done)?;
-        let now = self.model.now;
         let visit = self.visit(at);
         let was_called_off = matches!(visit.standing, Standing::Cancelled { .. });
         visit.standing = match visit.standing {
@@ -74,7 +75,8 @@ impl Game<'_> {
     }
 
     pub fn undo(&mut self, visit: usize) -> Result<(), Wrong> {
-        let Some(at) = nth(&self.model.visits, visit) else { return Ok(()) };
+        let likely = |visit: &Visit| visit.standing == Standing::Cancelled { can_return: true };
+        let Some(at) = self.pick(visit, likely) else { return Ok(()) };
         let (id, expected) = (self.made.visits[&at], self.model.undo(at));
         let done = self.deed(|tx| change::undo(tx, id))?;
         expect(expected, &done)?;
@@ -85,7 +87,8 @@ impl Game<'_> {
     }
 
     pub fn put(&mut self, visit: usize, doctor: Option<usize>, tick: i64) -> Result<(), Wrong> {
-        let Some(at) = nth(&self.model.visits, visit) else { return Ok(()) };
+        let now = self.model.now;
+        let Some(at) = self.pick(visit, |visit| visit.is_live(now)) else { return Ok(()) };
         let wanted: RescheduleAppointment = serde_json::from_value(json!({
             "start": self.stage.at(tick),
             "practitioner": doctor.map(|doctor| self.stage.workers[doctor]),
@@ -103,6 +106,16 @@ impl Game<'_> {
             self.visit(at).place = place;
         }
         Ok(())
+    }
+
+    /// One of the visits: mostly of those with whom something can be done, and else of all.
+    fn pick(&self, visit: usize, likely: impl Fn(&Visit) -> bool) -> Option<usize> {
+        let visits = self.model.visits.iter().filter(|(_, visit)| likely(visit));
+        let likely: Vec<usize> = visits.map(|(number, _)| *number).collect();
+        match visit.checked_rem(likely.len()).filter(|_| visit % 4 != 0) {
+            Some(nth) => Some(likely[nth]),
+            None => nth(&self.model.visits, visit),
+        }
     }
 
     pub fn visit(&mut self, at: usize) -> &mut Visit {
