@@ -48,7 +48,7 @@ use crate::support::Engine;
 use crate::support::engine::Database;
 
 /// Sequences per engine; `TEST_SEQUENCES` asks for another number.
-const SEQUENCES: usize = 12;
+const SEQUENCES: usize = 10;
 const STEPS: usize = 50;
 /// No sequence goes on into the night before its day, in minutes since it began.
 const LATEST: i64 = 600;
@@ -216,6 +216,14 @@ impl Game<'_> {
     }
 }
 
+/// A busy machine can leave the model alone for longer than PostgreSQL lets a transaction rest.
+fn be_patient(conn: &mut Conn) -> Result<(), Error> {
+    if let Conn::Postgres(conn) = conn {
+        diesel::sql_query("SET LOCAL idle_in_transaction_session_timeout = 0").execute(conn)?;
+    }
+    Ok(())
+}
+
 /// Calls everything off, whoever made it, so that the next sequence finds nothing.
 fn clear(stage: &Stage, conn: &mut Conn, model: &Model) -> Result<(), Wrong> {
     let text = |error: diesel::result::Error| error.to_string();
@@ -313,7 +321,10 @@ impl Theatre {
         piece: impl FnOnce(&Stage, &mut Conn) -> T + Clone + Send + 'static,
     ) -> T {
         let stage = self.stage.clone();
-        let piece = move |conn: &mut Conn| Ok::<T, Error>(piece(&stage, conn));
+        let piece = move |conn: &mut Conn| {
+            be_patient(conn)?;
+            Ok::<T, Error>(piece(&stage, conn))
+        };
         let kept = self.stage.app.as_ref().unwrap().db.write(piece).await;
         kept.expect("room in the queue").expect("the piece is kept")
     }
@@ -323,6 +334,7 @@ impl Theatre {
     async fn look(&self, model: &Model) -> Result<(), Wrong> {
         let (stage, model) = (self.stage.clone(), model.clone());
         let look = move |conn: &mut Conn| {
+            be_patient(conn)?;
             let offered =
                 |service| seen::offered(&stage, conn, &model, (service, None, Sees::Snapshot));
             Ok::<_, Error>((0..SERVICES.len()).try_for_each(offered))
