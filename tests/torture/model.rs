@@ -421,10 +421,12 @@ impl Theatre {
             steps.truncate(last + 1);
             let steps = self.shortest(&hours, steps).await;
             let shortest = self.verdict(&hours, &steps).await.1;
+            let lines: Vec<String> = steps.iter().map(|step| format!("  {step:?}")).collect();
             panic!(
                 "sequence {number} goes wrong: {wrong}\nthe shortest that does: {shortest:?}\n\
-                 hours {hours:?}\n{steps:#?}\n\
-                 again: TEST_SEED={seed} TEST_SEQUENCE={number} tests/run torture model"
+                 hours {hours:?}\n{}\n\
+                 again: TEST_SEED={seed} TEST_SEQUENCE={number} tests/run torture model",
+                lines.join("\n")
             );
         }
         counts
