@@ -175,7 +175,7 @@ impl Game<'_> {
             return Err(format!("two take one time: {clash:?}"));
         }
         // One service after the other; for a patient now and then.
-        let patient = (number % 3 == 0).then_some(number / 3 % PATIENTS);
+        let patient = number.is_multiple_of(3).then_some(number / 3 % PATIENTS);
         let asked = (number % SERVICES.len(), patient, Sees::Latest);
         seen::offered(stage, self.conn, &self.model, asked)
     }

@@ -112,7 +112,7 @@ impl Game<'_> {
     fn pick(&self, visit: usize, likely: impl Fn(&Visit) -> bool) -> Option<usize> {
         let visits = self.model.visits.iter().filter(|(_, visit)| likely(visit));
         let likely: Vec<usize> = visits.map(|(number, _)| *number).collect();
-        match visit.checked_rem(likely.len()).filter(|_| visit % 4 != 0) {
+        match visit.checked_rem(likely.len()).filter(|_| !visit.is_multiple_of(4)) {
             Some(nth) => Some(likely[nth]),
             None => nth(&self.model.visits, visit),
         }
