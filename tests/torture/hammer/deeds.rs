@@ -32,11 +32,11 @@ impl Dice {
         usize::try_from(self.below(u64::try_from(length).unwrap())).unwrap()
     }
 
-    fn of<'a, T>(&self, items: &'a [T]) -> &'a T {
+    pub fn of<'a, T>(&self, items: &'a [T]) -> &'a T {
         &items[self.index(items.len())]
     }
 
-    fn chance(&self, percent: u64) -> bool {
+    pub fn chance(&self, percent: u64) -> bool {
         self.below(100) < percent
     }
 }
@@ -62,6 +62,10 @@ pub struct Hammer<'a> {
     favourite: Option<Op>,
     pub tally: RefCell<Tally>,
     pub ledger: RefCell<Ledger>,
+    /// Who waits: by whom they were put on the list, and which wish it is.
+    pub wishes: RefCell<Vec<(usize, Value)>>,
+    /// How many visits were booked in series.
+    pub in_series: Cell<u64>,
     /// Bookings that were done: by whom, under which key, what, which visit came of it.
     repeats: RefCell<Vec<(usize, String, Value, Value)>>,
 }
@@ -90,6 +94,8 @@ impl<'a> Hammer<'a> {
             favourite,
             tally: RefCell::default(),
             ledger: RefCell::default(),
+            wishes: RefCell::default(),
+            in_series: Cell::new(0),
             repeats: RefCell::default(),
         }
     }
@@ -108,17 +114,21 @@ impl<'a> Hammer<'a> {
 }
 
 impl Line<'_> {
-    fn me(&self) -> (&Signed, Client) {
+    pub fn slot(&self) -> i64 {
+        self.hammer.slot()
+    }
+
+    pub fn me(&self) -> (&Signed, Client) {
         let signed = &self.hammer.people[self.person];
         (signed, self.http.with_token(&signed.token.borrow()))
     }
 
-    fn note(&self, op: Op, answer: &Answer) -> bool {
+    pub fn note(&self, op: Op, answer: &Answer) -> bool {
         self.hammer.tally.borrow_mut().note(op, answer);
         answer.status.is_success()
     }
 
-    async fn post(&self, op: Op, path: &str, body: &Value) -> Option<Value> {
+    pub async fn post(&self, op: Op, path: &str, body: &Value) -> Option<Value> {
         let answer = self.me().1.once(path, &key(), body).await;
         self.note(op, &answer).then_some(answer.body)
     }
@@ -129,7 +139,7 @@ impl Line<'_> {
     }
 
     /// One of the visits that may be live and that this client may change, if a few looks find one.
-    fn any(&self, wanted: impl Fn(&Known) -> bool) -> Option<Known> {
+    pub fn any(&self, wanted: impl Fn(&Known) -> bool) -> Option<Known> {
         let hammer = self.hammer;
         let ledger = hammer.ledger.borrow();
         let own = &hammer.people[self.person].patient;
@@ -151,8 +161,11 @@ impl Line<'_> {
             return self.book(favourite).await;
         }
         match self.hammer.dice.below(100) {
-            0..8 => self.search().await,
-            8..26 => self.book(Op::Book).await,
+            0..7 => self.search().await,
+            7..9 => self.wish().await,
+            9..12 => self.answer().await,
+            12..13 if staff => self.series().await,
+            13..26 => self.book(Op::Book).await,
             26..36 => self.book(Op::BookAny).await,
             36..43 => self.book(Op::Hold).await,
             43..47 => self.book(Op::Ask).await,
@@ -163,7 +176,8 @@ impl Line<'_> {
             62..65 if staff => self.simple(Op::Reply, |known| known.status == "proposed").await,
             65..67 if staff => self.simple(Op::Attend, |known| known.status == "booked").await,
             67..79 => self.put_elsewhere().await,
-            79..92 => self.simple(Op::Cancel, |_| true).await,
+            79..91 => self.call_off().await,
+            91..92 if staff => self.fall_ill().await,
             92..93 if staff => self.leave().await,
             93..95 => self.look_up().await,
             95..97 => drop(self.get(Op::List, "/v1/appointments?limit=20").await),
@@ -191,7 +205,7 @@ impl Line<'_> {
     }
 
     /// Patients book for themselves, staff for anybody.
-    fn for_somebody(&self, mut wish: Value) -> Value {
+    pub fn for_somebody(&self, mut wish: Value) -> Value {
         if self.me().0.patient.is_none() {
             wish["patient"] = json!(self.hammer.dice.of(&self.hammer.stage.patients));
         }
@@ -258,19 +272,13 @@ impl Line<'_> {
 
     async fn simple(&self, op: Op, wanted: impl Fn(&Known) -> bool) {
         let Some(known) = self.any(wanted) else { return };
-        let (verb, body) = match op {
+        let how = match op {
             Op::Confirm => ("confirm", json!({})),
             Op::Reply if self.hammer.dice.chance(60) => ("accept", json!({})),
             Op::Reply => ("decline", json!({"reason": "занято"})),
-            Op::Attend => ("attend", json!({})),
-            _ => ("cancel", json!({})),
+            _ => ("attend", json!({})),
         };
-        let path = format!("/v1/appointments/{}/{verb}", known.id);
-        match self.post(op, &path, &body).await {
-            Some(visit) => self.hammer.ledger.borrow_mut().note(&visit),
-            // It is over, or its time ran out.
-            None => self.hammer.ledger.borrow_mut().close(&known.id),
-        }
+        self.change(op, &known, how).await;
     }
 
     async fn put_elsewhere(&self) {

@@ -82,6 +82,26 @@ pub fn judge(database: &Database, stage: &Stage) -> Vec<String> {
          (SELECT count(*) FROM encounters e WHERE e.appointment_id = v.id) <> 1"
             .to_owned(),
     ));
+    questions.push((
+        "wishes with an offer that are not offered one, or the other way round".to_owned(),
+        "SELECT count(*) AS n FROM waitlist_entries e WHERE (e.status = 'offered') <> EXISTS
+         (SELECT 1 FROM waitlist_offers o WHERE o.entry_id = e.id AND o.status = 'standing')"
+            .to_owned(),
+    ));
+    questions.push((
+        "times that are offered to two who wait".to_owned(),
+        "SELECT count(*) AS n FROM waitlist_offers a JOIN waitlist_offers b
+         ON a.practitioner_id = b.practitioner_id AND a.starts_at = b.starts_at AND a.id < b.id
+         WHERE a.status = 'standing' AND b.status = 'standing'"
+            .to_owned(),
+    ));
+    questions.push((
+        "times that are held in place of a visit without a word of it".to_owned(),
+        "SELECT count(*) AS n FROM offered_times t WHERE NOT EXISTS
+         (SELECT 1 FROM absence_outcomes d WHERE d.absence_id = t.absence_id
+          AND d.appointment_id = t.appointment_id AND d.outcome = 'offered')"
+            .to_owned(),
+    ));
     for (number, service) in stage.services.iter().enumerate() {
         let needs: Vec<String> = service.needs.iter().map(|kind| format!("'{kind}'")).collect();
         let id = literal(stage.engine, &service.id);

@@ -32,6 +32,13 @@ pub enum Op {
     Choose,
     Complete,
     Return,
+    Undo,
+    Wish,
+    Answer,
+    Series,
+    Plan,
+    Apply,
+    TakeBack,
     LookUp,
     List,
     Show,
@@ -104,6 +111,13 @@ impl Op {
             ),
             Self::Complete => (&["visits_open"], 20),
             Self::Return => (&["visits_open"], 50),
+            Self::Undo => (&["slot_taken", "bad_state", "conflict"], 20),
+            Self::Wish => (&["already_exists", "too_many_wishes"], 10),
+            Self::Answer => (&["offer_over", "bad_state", "conflict"], 10),
+            Self::Series => (&["slot_taken", "patient_busy", "resource_busy", "outside_hours"], 50),
+            Self::Plan => (&[], 100),
+            Self::Apply => (&["plan_conflicts", "conflict"], 10),
+            Self::TakeBack => (&["plan_conflicts", "conflict"], 10),
             Self::LookUp => (&["too_many_attempts"], 2),
         }
     }
@@ -221,7 +235,13 @@ impl Ledger {
                 self.open.push(known.id.clone());
                 self.visits.insert(known.id.clone(), known);
             }
-            Some(before) if before.version <= known.version => *before = known,
+            Some(before) if before.version <= known.version => {
+                // What was called off stands again.
+                if before.status == "cancelled" && known.status != "cancelled" {
+                    self.open.push(known.id.clone());
+                }
+                *before = known;
+            }
             Some(_) => {}
         }
     }

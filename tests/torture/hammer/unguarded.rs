@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use crate::hammer::guards::{nothing_follows, overlaps_refused_but};
 use crate::hammer::stage::Stage;
 use crate::hammer::tally::Op;
 use crate::hammer::{Until, say, strike};
@@ -11,53 +12,12 @@ use crate::support::Engine;
 /// More than enough for what is missing to show.
 const OPERATIONS: u64 = 3000;
 
-/// Guards against overlaps for all that is not left out.
-fn overlaps_refused_but(engine: Engine, left_out: &str) -> String {
-    match engine {
-        Engine::Postgres => format!(
-            "ALTER TABLE occupancies DROP CONSTRAINT resource_busy;
-             ALTER TABLE occupancies ADD CONSTRAINT resource_busy EXCLUDE USING gist
-               (resource_id WITH =, lane WITH =, tstzrange(starts_at, ends_at) WITH &&)
-               WHERE (live AND NOT ({left_out}));"
-        ),
-        Engine::Sqlite => {
-            let mut sql = String::new();
-            for (name, when) in [("insert", "INSERT"), ("update", "UPDATE")] {
-                let but =
-                    if name == "update" { "AND appointment_id <> OLD.appointment_id" } else { "" };
-                sql += &format!(
-                    "DROP TRIGGER occupancies_no_overlap_{name};
-                     CREATE TRIGGER occupancies_no_overlap_{name} BEFORE {when} ON occupancies
-                     WHEN NEW.live AND NOT (NEW.{left_out}) BEGIN
-                       SELECT RAISE(ABORT, 'resource_busy') WHERE EXISTS (
-                         SELECT 1 FROM occupancies WHERE resource_id = NEW.resource_id
-                           AND lane = NEW.lane AND live AND starts_at < NEW.ends_at
-                           AND ends_at > NEW.starts_at {but} AND NOT ({left_out}));
-                     END;"
-                );
-            }
-            sql
-        }
-    }
-}
-
-/// Visits end, move and begin, and what they take stays where it was.
-fn nothing_follows(engine: Engine) -> String {
-    let on = if engine == Engine::Postgres { " ON appointments" } else { "" };
-    format!("DROP TRIGGER appointments_follow{on};")
-}
-
 async fn shows(engine: Engine) {
     let (whole, stage) = Stage::set(engine).await;
     let mut guards = Vec::new();
-    // Who is free is asked before a room or a helper is taken, and SQLite has one writer: there the
-    // asking alone keeps them apart. Two who ask at once need the guard; helpers are taken as rooms
-    // are, and asked for too seldom here to wait for.
-    let kinds: &[&str] = match engine {
-        Engine::Sqlite => &["practitioner", "patient"],
-        Engine::Postgres => &["practitioner", "patient", "room"],
-    };
-    for kind in kinds {
+    // Whoever takes a room or a helper asks before who is free, and so only two who ask at the same
+    // moment need the guard: too rare to wait for. `guards` shows those, and each other one alone.
+    for kind in ["practitioner", "patient"] {
         let left_out = format!("resource_kind = '{kind}'");
         guards.push((overlaps_refused_but(engine, &left_out), vec![format!("{kind}: ")], None));
     }

@@ -2,84 +2,105 @@
 
 use std::collections::BTreeMap;
 
-use proptest::prelude::*;
-
 /// Times are multiples of this, from the opening on.
 pub const TICK_MINUTES: i64 = 10;
+/// The weekly hours lie within so many.
 pub const DAY_TICKS: i64 = 48;
-pub const VISIT_TICKS: i64 = 2;
-/// Kept free after each visit.
-pub const BUFFER_TICKS: i64 = 1;
+/// Nobody works outside of this, whatever extra hours are said.
+pub const REACH: Range = (-12, 80);
 pub const HOLD_MINUTES: i64 = 10;
 pub const HOLDS_MAX: usize = 3;
+/// How long a patient may choose among the times that are held in place of a visit.
+pub const OFFER_MINUTES: i64 = 60;
+/// How long a plan can be taken back.
+pub const UNDO_MINUTES: i64 = 10;
+/// So many times at most are held in place of a visit.
+pub const TIMES_MAX: usize = 3;
+/// Doctors are the first of those who work, interpreters the others.
 pub const DOCTORS: usize = 2;
+pub const WORKERS: usize = 4;
+pub const ROOMS: usize = 2;
 pub const PATIENTS: usize = 3;
 /// So many others only wait.
 pub const WAITERS: usize = 3;
 
-#[derive(Debug, Clone)]
-pub enum Step {
-    Book {
-        doctor: Option<usize>,
-        patient: usize,
-        tick: i64,
-        hold: bool,
-    },
-    Confirm {
-        visit: usize,
-    },
-    Cancel {
-        visit: usize,
-    },
-    Move {
-        visit: usize,
-        doctor: Option<usize>,
-        tick: i64,
-    },
-    Leave {
-        doctor: usize,
-        tick: i64,
-        ticks: i64,
-    },
-    Return {
-        absence: usize,
-    },
-    Wait {
-        minutes: i64,
-    },
-    /// A patient who does not book comes onto the waiting list.
-    Wish {
-        doctor: Option<usize>,
-        who: usize,
-    },
-    /// Somebody on the list takes what is held for them, or leaves it.
-    Answer {
-        wish: usize,
-        accept: bool,
-    },
-    /// The process ends and another one opens the same database.
-    Restart,
+/// What can be booked.
+#[derive(Clone, Copy)]
+pub struct Service {
+    pub visit: i64,
+    /// Kept free of the doctor's time before and after.
+    pub before: i64,
+    pub after: i64,
+    /// Whether it needs a room and an interpreter.
+    pub is_helped: bool,
 }
 
-pub fn step() -> impl Strategy<Value = Step> {
-    let tick = -2..DAY_TICKS + 2;
-    let doctor = || prop::option::of(0..DOCTORS);
-    prop_oneof![
-        8 => (doctor(), 0..PATIENTS, tick.clone(), any::<bool>())
-            .prop_map(|(doctor, patient, tick, hold)| Step::Book { doctor, patient, tick, hold }),
-        3 => (0..30_usize).prop_map(|visit| Step::Confirm { visit }),
-        2 => (0..30_usize).prop_map(|visit| Step::Cancel { visit }),
-        4 => (0..30_usize, doctor(), tick.clone())
-            .prop_map(|(visit, doctor, tick)| Step::Move { visit, doctor, tick }),
-        1 => (0..DOCTORS, tick, 1..8_i64)
-            .prop_map(|(doctor, tick, ticks)| Step::Leave { doctor, tick, ticks }),
-        1 => (0..4_usize).prop_map(|absence| Step::Return { absence }),
-        3 => (1..8_i64).prop_map(|minutes| Step::Wait { minutes }),
-        3 => (doctor(), 0..WAITERS).prop_map(|(doctor, who)| Step::Wish { doctor, who }),
-        2 => (0..WAITERS, any::<bool>())
-            .prop_map(|(wish, accept)| Step::Answer { wish, accept }),
-        1 => Just(Step::Restart),
-    ]
+pub const SERVICES: [Service; 2] = [
+    Service { visit: 2, before: 0, after: 1, is_helped: false },
+    Service { visit: 3, before: 1, after: 0, is_helped: true },
+];
+
+pub type Range = (i64, i64);
+
+pub fn overlap(a: Range, b: Range) -> bool {
+    a.0 < b.1 && b.0 < a.1
+}
+
+/// Whose time it is, or of what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Who {
+    Worker(usize),
+    Patient(usize),
+    Room(usize),
+}
+
+/// Who and what helps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Aids {
+    Nobody,
+    /// A room and an interpreter.
+    These(usize, usize),
+    /// One of each, as will be seen.
+    OneOf(Vec<usize>, Vec<usize>),
+}
+
+/// Where something lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub service: usize,
+    pub doctor: usize,
+    pub patient: usize,
+    pub tick: i64,
+    pub aids: Aids,
+}
+
+impl Place {
+    pub fn span(&self) -> Range {
+        (self.tick, self.tick + SERVICES[self.service].visit)
+    }
+
+    /// What it takes of the doctor's time.
+    pub fn busy(&self) -> Range {
+        let Service { before, after, .. } = SERVICES[self.service];
+        (self.tick - before, self.span().1 + after)
+    }
+
+    /// Whose time it takes, and when.
+    pub fn takes(&self) -> Vec<(Who, Range)> {
+        let mut takes = vec![
+            (Who::Worker(self.doctor), self.busy()),
+            (Who::Patient(self.patient), self.span()),
+        ];
+        if let Aids::These(room, helper) = self.aids {
+            takes.extend([(Who::Room(room), self.span()), (Who::Worker(helper), self.span())]);
+        }
+        takes
+    }
+
+    /// Whether somebody takes part.
+    pub fn needs(&self, worker: usize) -> bool {
+        self.doctor == worker || matches!(self.aids, Aids::These(_, helper) if helper == worker)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,17 +109,18 @@ pub enum Standing {
         until: i64,
     },
     Booked,
-    Cancelled,
+    /// Called off: with a way back, or because of a leave or before it was booked.
+    Cancelled {
+        can_return: bool,
+    },
     /// Called off after the hold had run out: whether it counts as the one or the other depends
     /// on whether somebody needed the time in between.
     Lapsed,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visit {
-    pub doctor: usize,
-    pub patient: usize,
-    pub tick: i64,
+    pub place: Place,
     pub standing: Standing,
 }
 
@@ -107,146 +129,324 @@ impl Visit {
         match self.standing {
             Standing::Held { until } => until > now,
             Standing::Booked => true,
-            Standing::Cancelled | Standing::Lapsed => false,
+            Standing::Cancelled { .. } | Standing::Lapsed => false,
         }
     }
 }
 
 /// A time that is held for somebody who waits; `until` in minutes since the beginning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    pub doctor: usize,
-    pub tick: i64,
+    pub place: Place,
     pub until: i64,
 }
 
 /// Somebody who waits: with whom, which times they have been asked about, what is held for them.
 #[derive(Debug, Clone)]
 pub struct Waiting {
+    /// When they came, in minutes.
+    pub since: i64,
+    pub service: usize,
     pub patient: usize,
     pub doctor: Option<usize>,
     pub asked: Vec<(usize, i64)>,
+    /// What is held, also when nobody answered in time and nothing has ended it yet.
     pub offer: Option<Held>,
+}
+
+/// What became of a visit that a leave hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Moved,
+    Replaced,
+    Cancelled,
+    Offered { until: i64 },
+}
+
+/// The same, and where the visit was.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    pub outcome: Outcome,
+    pub from: Place,
+}
+
+/// A leave, with what was decided by visit.
+#[derive(Debug, Clone)]
+pub struct Absence {
+    pub worker: usize,
+    pub range: Range,
+    pub decided: BTreeMap<usize, Decided>,
+}
+
+/// Times that are held in place of a visit, as they are numbered; none, when they are yet to be
+/// seen.
+#[derive(Debug, Clone)]
+pub struct Instead {
+    pub until: i64,
+    pub times: Vec<Place>,
+    /// Nothing else was put anywhere at that moment: what is not held was not free.
+    pub is_alone: bool,
 }
 
 /// What should be; times in ticks, `now` in minutes since the beginning.
 #[derive(Debug, Default, Clone)]
 pub struct Model {
     pub now: i64,
+    /// The weekly hours of this day, by worker.
+    pub hours: Vec<Vec<Range>>,
+    pub extra: BTreeMap<usize, (usize, Range)>,
+    pub absences: BTreeMap<usize, Absence>,
     pub visits: BTreeMap<usize, Visit>,
+    /// By visit.
+    pub instead: BTreeMap<usize, Instead>,
     pub waiting: BTreeMap<usize, Waiting>,
-    /// How many times were held for those who wait, and how many of them were taken.
-    pub held_and_taken: (usize, usize),
-    pub absences: BTreeMap<usize, (usize, i64, i64)>,
-}
-
-pub fn overlap(a: (i64, i64), b: (i64, i64)) -> bool {
-    a.0 < b.1 && b.0 < a.1
 }
 
 impl Model {
-    pub fn works(&self, doctor: usize, tick: i64) -> bool {
-        let visit = (tick, tick + VISIT_TICKS);
-        visit.0 >= 0
-            && visit.1 <= DAY_TICKS
-            && !self
-                .absences
-                .values()
-                .any(|(who, from, to)| *who == doctor && overlap(visit, (*from, *to)))
+    /// All that takes time, but for one visit.
+    pub fn taken(&self, but: Option<usize>) -> Vec<&Place> {
+        let visits = self
+            .visits
+            .iter()
+            .filter(|(id, visit)| Some(**id) != but && visit.is_live(self.now))
+            .map(|(_, visit)| &visit.place);
+        let instead =
+            self.instead.values().filter(|held| held.until > self.now).flat_map(|held| &held.times);
+        let waiting = self.waiting.values().filter_map(|waiting| waiting.offer.as_ref());
+        let waiting = waiting.filter(|held| held.until > self.now).map(|held| &held.place);
+        visits.chain(instead).chain(waiting).collect()
     }
 
-    pub fn doctor_is_free(&self, doctor: usize, tick: i64, but: Option<usize>) -> bool {
-        let wanted = (tick, tick + VISIT_TICKS + BUFFER_TICKS);
-        let mut held = self.waiting.values().filter_map(|waiting| waiting.offer);
-        let is_held = held.any(|held| {
-            held.until > self.now
-                && held.doctor == doctor
-                && overlap(wanted, (held.tick, held.tick + VISIT_TICKS + BUFFER_TICKS))
-        });
-        !is_held
-            && !self.visits.iter().any(|(id, visit)| {
-                Some(*id) != but
-                    && visit.doctor == doctor
-                    && visit.is_live(self.now)
-                    && overlap(wanted, (visit.tick, visit.tick + VISIT_TICKS + BUFFER_TICKS))
-            })
+    pub fn is_free(&self, who: Who, range: Range, but: Option<usize>) -> bool {
+        let takes = |place: &&Place| {
+            place.takes().into_iter().any(|(other, taken)| other == who && overlap(taken, range))
+        };
+        !self.taken(but).iter().any(takes)
     }
 
-    pub fn patient_is_free(&self, patient: usize, tick: i64, but: Option<usize>) -> bool {
-        let wanted = (tick, tick + VISIT_TICKS);
-        !self.visits.iter().any(|(id, visit)| {
-            Some(*id) != but
-                && visit.patient == patient
-                && visit.is_live(self.now)
-                && overlap(wanted, (visit.tick, visit.tick + VISIT_TICKS))
+    fn windows(&self, worker: usize) -> impl Iterator<Item = Range> + '_ {
+        let extra = self.extra.values().filter(move |(who, _)| *who == worker);
+        self.hours[worker].iter().copied().chain(extra.map(|(_, range)| *range))
+    }
+
+    fn is_away(&self, worker: usize, range: Range) -> bool {
+        let mut own = self.absences.values().filter(|absence| absence.worker == worker);
+        own.any(|absence| overlap(absence.range, range))
+    }
+
+    /// Whether somebody works through all of a range.
+    pub fn works(&self, worker: usize, range: Range) -> bool {
+        let works = |tick| self.windows(worker).any(|(from, to)| from <= tick && tick < to);
+        (range.0..range.1).all(works) && !self.is_away(worker, range)
+    }
+
+    /// Whether a visit could be offered there, were nothing else in the way.
+    pub fn could_begin(&self, doctor: usize, service: usize, tick: i64) -> bool {
+        let span = (tick, tick + SERVICES[service].visit);
+        self.is_on_grid(doctor, service, tick) && !self.is_away(doctor, span)
+    }
+
+    fn is_on_grid(&self, doctor: usize, service: usize, tick: i64) -> bool {
+        let long = SERVICES[service].visit;
+        self.windows(doctor).any(|(from, to)| {
+            from <= tick && tick + long <= to && (tick - from).rem_euclid(long) == 0
         })
     }
 
-    /// With whom a visit could be booked, or why not.
+    /// Who and what could help then; nothing, when a room or an interpreter is missing.
+    pub fn aids(&self, service: usize, tick: i64, but: Option<usize>) -> Option<Aids> {
+        let Service { visit, is_helped, .. } = SERVICES[service];
+        if !is_helped {
+            return Some(Aids::Nobody);
+        }
+        let span = (tick, tick + visit);
+        let rooms: Vec<usize> =
+            (0..ROOMS).filter(|room| self.is_free(Who::Room(*room), span, but)).collect();
+        let helpers: Vec<usize> = (DOCTORS..WORKERS)
+            .filter(|helper| self.works(*helper, span))
+            .filter(|helper| self.is_free(Who::Worker(*helper), span, but))
+            .collect();
+        (!rooms.is_empty() && !helpers.is_empty()).then_some(Aids::OneOf(rooms, helpers))
+    }
+
+    /// With whom a visit could be booked, and with what, or why not.
     pub fn book(
         &self,
+        (service, patient, tick): (usize, usize, i64),
         doctor: Option<usize>,
-        patient: usize,
-        tick: i64,
         hold: bool,
-    ) -> Result<Vec<usize>, &'static str> {
+    ) -> Result<(Vec<usize>, Aids), &'static str> {
         let held = |visit: &&Visit| {
-            visit.patient == patient
+            visit.place.patient == patient
                 && matches!(visit.standing, Standing::Held { until } if until > self.now)
         };
         if hold && self.visits.values().filter(held).count() >= HOLDS_MAX {
             return Err("too_many_holds");
         }
-        let asked = doctor.map_or((0..DOCTORS).collect(), |doctor| vec![doctor]);
-        let working: Vec<usize> =
-            asked.into_iter().filter(|doctor| self.works(*doctor, tick)).collect();
-        if working.is_empty() {
+        let wanted = Place { service, doctor: 0, patient, tick, aids: Aids::Nobody };
+        let mut doctors = doctor.map_or((0..DOCTORS).collect(), |doctor| vec![doctor]);
+        doctors.retain(|doctor| self.works(*doctor, wanted.span()));
+        if doctors.is_empty() {
             return Err("outside_hours");
         }
-        let free: Vec<usize> =
-            working.into_iter().filter(|doctor| self.doctor_is_free(*doctor, tick, None)).collect();
-        if free.is_empty() {
+        let aids = self.aids(service, tick, None).ok_or("resource_busy")?;
+        doctors.retain(|doctor| self.is_free(Who::Worker(*doctor), wanted.busy(), None));
+        if doctors.is_empty() {
             return Err("slot_taken");
         }
-        if self.patient_is_free(patient, tick, None) { Ok(free) } else { Err("patient_busy") }
+        if !self.is_free(Who::Patient(patient), wanted.span(), None) {
+            return Err("patient_busy");
+        }
+        Ok((doctors, aids))
     }
 
+    /// Where a visit would lie after a move, or why it cannot be moved.
     pub fn reschedule(
         &self,
         id: usize,
         doctor: Option<usize>,
         tick: i64,
-    ) -> Result<usize, &'static str> {
-        let visit = &self.visits[&id];
-        match visit.standing {
-            Standing::Cancelled => return Err("bad_state"),
+    ) -> Result<Place, &'static str> {
+        let Visit { place, standing } = &self.visits[&id];
+        match standing {
+            Standing::Cancelled { .. } => return Err("bad_state"),
             Standing::Lapsed => return Err("bad_state or hold_over"),
-            Standing::Held { until } if until <= self.now => return Err("hold_over"),
+            Standing::Held { until } if *until <= self.now => return Err("hold_over"),
             Standing::Held { .. } | Standing::Booked => {}
         }
-        let doctor = doctor.unwrap_or(visit.doctor);
-        if !self.works(doctor, tick) {
+        let doctor = doctor.unwrap_or(place.doctor);
+        let there = Place { doctor, tick, ..place.clone() };
+        if !self.works(doctor, there.span()) {
             return Err("outside_hours");
         }
-        if !self.patient_is_free(visit.patient, tick, Some(id)) {
+        let aids = self.exchanged(id, tick).ok_or("resource_busy")?;
+        if !self.is_free(Who::Patient(place.patient), there.span(), Some(id)) {
             return Err("patient_busy");
         }
-        if self.doctor_is_free(doctor, tick, Some(id)) { Ok(doctor) } else { Err("slot_taken") }
+        if !self.is_free(Who::Worker(doctor), there.busy(), Some(id)) {
+            return Err("slot_taken");
+        }
+        Ok(Place { aids, ..there })
+    }
+
+    /// Who and what helps in a visit after a move: whoever does now, if they can, otherwise one who
+    /// is free both then and now.
+    fn exchanged(&self, id: usize, tick: i64) -> Option<Aids> {
+        let place = &self.visits[&id].place;
+        let Aids::These(room, helper) = place.aids else { return Some(Aids::Nobody) };
+        let Some(Aids::OneOf(rooms, helpers)) = self.aids(place.service, tick, Some(id)) else {
+            return None;
+        };
+        let is_free_now = |who| self.is_free(who, place.span(), Some(id));
+        let rooms = match rooms.contains(&room) {
+            true => vec![room],
+            false => rooms.into_iter().filter(|one| is_free_now(Who::Room(*one))).collect(),
+        };
+        let helpers = match helpers.contains(&helper) {
+            true => vec![helper],
+            false => helpers.into_iter().filter(|one| is_free_now(Who::Worker(*one))).collect(),
+        };
+        (!rooms.is_empty() && !helpers.is_empty()).then_some(Aids::OneOf(rooms, helpers))
+    }
+
+    /// Who could help in place of somebody.
+    pub fn replacements(&self, id: usize) -> Vec<usize> {
+        let Visit { place, .. } = &self.visits[&id];
+        match (&place.aids, self.aids(place.service, place.tick, Some(id))) {
+            (Aids::These(_, helper), Some(Aids::OneOf(_, helpers))) => {
+                helpers.into_iter().filter(|other| other != helper).collect()
+            }
+            // Their room is theirs, so only interpreters can be missing.
+            _ => Vec::new(),
+        }
     }
 
     pub fn confirm(&self, id: usize) -> Result<(), &'static str> {
         match self.visits[&id].standing {
             Standing::Booked => Ok(()),
             Standing::Held { until } if until > self.now => Ok(()),
-            Standing::Held { .. } | Standing::Cancelled | Standing::Lapsed => Err("hold_over"),
+            Standing::Held { .. } | Standing::Cancelled { .. } | Standing::Lapsed => {
+                Err("hold_over")
+            }
         }
     }
 
-    /// The starts that are offered for a doctor: every twenty minutes of the working day.
-    pub fn offered(&self, doctor: usize) -> Vec<i64> {
-        (0..DAY_TICKS)
-            .step_by(usize::try_from(VISIT_TICKS).unwrap())
-            .filter(|tick| self.works(doctor, *tick) && self.doctor_is_free(doctor, *tick, None))
+    /// Whether what was called off can stand again: nobody asks who works then, it was promised.
+    pub fn undo(&self, id: usize) -> Result<(), &'static str> {
+        let Visit { place, standing } = &self.visits[&id];
+        if *standing != (Standing::Cancelled { can_return: true }) {
+            return Err("bad_state");
+        }
+        if self.fits(place, Some(id)) { Ok(()) } else { Err("slot_taken") }
+    }
+
+    /// Whether nothing else takes any of the time.
+    pub fn fits(&self, place: &Place, but: Option<usize>) -> bool {
+        place.takes().into_iter().all(|(who, range)| self.is_free(who, range, but))
+    }
+
+    /// The starts that are offered for a doctor and a service, by trying every one.
+    pub fn offered(&self, doctor: usize, service: usize, patient: Option<usize>) -> Vec<i64> {
+        let place = |tick| Place { service, doctor, patient: 0, tick, aids: Aids::Nobody };
+        (REACH.0..REACH.1)
+            .filter(|tick| self.could_begin(doctor, service, *tick))
+            .filter(|tick| self.is_free(Who::Worker(doctor), place(*tick).busy(), None))
+            .filter(|tick| {
+                let span = place(*tick).span();
+                patient.is_none_or(|patient| self.is_free(Who::Patient(patient), span, None))
+            })
+            .filter(|tick| self.aids(service, *tick, None).is_some())
             .collect()
+    }
+
+    /// The visits that a leave hits: of whoever conducts or helps, booked or held.
+    pub fn hit(&self, worker: usize, range: Range) -> Vec<usize> {
+        let is_hit = |visit: &Visit| {
+            visit.is_live(self.now)
+                && visit.place.needs(worker)
+                && overlap(visit.place.span(), range)
+        };
+        self.visits.iter().filter(|(_, visit)| is_hit(visit)).map(|(id, _)| *id).collect()
+    }
+
+    /// All that lies in a leave: those visits, and times that are held for others.
+    pub fn inside(&self, worker: usize, range: Range) -> Vec<&Place> {
+        let is_inside = |place: &&Place| place.needs(worker) && overlap(place.span(), range);
+        self.taken(None).into_iter().filter(is_inside).collect()
+    }
+
+    /// Whether each visit in a leave has an outcome.
+    pub fn complete(&self, absence: usize) -> Result<(), &'static str> {
+        let Absence { worker, range, decided } = &self.absences[&absence];
+        let is_offered = |id: &usize| {
+            decided.get(id).is_some_and(|one| match one.outcome {
+                Outcome::Offered { until } => until > self.now,
+                _ => false,
+            })
+        };
+        let hit = self.hit(*worker, *range);
+        let all_decided = hit.iter().all(is_offered);
+        // Times that are held for others have no outcome here.
+        let nothing_else = self.inside(*worker, *range).len() == hit.len();
+        if all_decided && nothing_else { Ok(()) } else { Err("visits_open") }
+    }
+
+    /// Two that take the same time, which nobody may.
+    pub fn clash(&self) -> Option<(Place, Place)> {
+        let taken = self.taken(None);
+        for (at, one) in taken.iter().enumerate() {
+            let in_the_way = |other: &&&Place| {
+                one.takes().into_iter().any(|(who, range)| {
+                    other
+                        .takes()
+                        .into_iter()
+                        .any(|(whom, taken)| who == whom && overlap(range, taken))
+                })
+            };
+            if let Some(other) = taken.iter().skip(at + 1).find(in_the_way) {
+                return Some(((*one).clone(), (*other).clone()));
+            }
+        }
+        None
     }
 }

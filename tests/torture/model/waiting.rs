@@ -1,187 +1,249 @@
 //! The waiting list beside the model: what is held for those who wait is seen, not foretold, and
 //! must keep to the rules that everybody can read.
 
-use feldsher::appointment::Appointment;
-use feldsher::base::db::Conn;
-use feldsher::base::error::Error;
 use feldsher::waitlist::answer;
 use feldsher::waitlist::join::{self, JoinWaitlist};
-use feldsher::waitlist::{self, Entry, WaitStatus};
+use feldsher::waitlist::{EntryId, WaitStatus};
 use serde_json::json;
 
 use super::intervals::{
-    DAY_TICKS, DOCTORS, Held, Model, PATIENTS, Standing, Step, VISIT_TICKS, Visit, Waiting,
+    Aids, DOCTORS, Held, Model, PATIENTS, Place, REACH, SERVICES, Standing, Visit, Waiting, Who,
 };
-use super::{Made, Stage, expect, nth};
+use super::seen::Seen;
+use super::step::Step;
+use super::{Game, Wrong, expect, nth};
 
-/// Somebody comes onto the list.
-pub fn wish(
-    stage: &Stage,
-    conn: &mut Conn,
-    (model, made): (&mut Model, &mut Made),
-    number: usize,
-    (doctor, who): (Option<usize>, usize),
-) -> Result<Result<(), String>, Error> {
-    let patient = PATIENTS + who;
-    let wanted: JoinWaitlist = serde_json::from_value(json!({
-        "service": stage.service, "patient": stage.patients[patient],
-        "practitioner": doctor.map(|doctor| stage.doctors[doctor]),
-        "earliest": stage.at(0), "latest": stage.at(DAY_TICKS), "notice_minutes": 0,
-    }))
-    .unwrap();
-    let expected = match model.waiting.values().any(|waiting| waiting.patient == patient) {
-        true => Err("already_exists"),
-        false => Ok(()),
-    };
-    let done: Result<Entry, String> = stage.deed(conn, model, |tx| join::join(tx, &wanted))?;
-    if let Err(wrong) = expect(expected, &done) {
-        return Ok(Err(wrong));
-    }
-    if let Ok(entry) = done {
-        let waiting = Waiting { patient, doctor, asked: Vec::new(), offer: None };
-        model.waiting.insert(number, waiting);
-        made.wishes.insert(number, entry.id);
-    }
-    Ok(Ok(()))
-}
+/// So many offers in a row that nobody answered end a wish.
+const LAPSES_MAX: i32 = 3;
 
-/// Somebody takes what is held for them, or leaves it.
-pub fn answer(
-    stage: &Stage,
-    conn: &mut Conn,
-    (model, made): (&mut Model, &mut Made),
-    number: usize,
-    (wish, accept): (usize, bool),
-) -> Result<Result<(), String>, Error> {
-    let Some(at) = nth(&model.waiting, wish) else { return Ok(Ok(())) };
-    let id = made.wishes[&at];
-    let held = model.waiting[&at].offer.filter(|held| held.until > model.now);
-    let expected = held.ok_or("offer_over or bad_state");
-    if !accept {
-        let done = stage.deed(conn, model, |tx| answer::decline(tx, id))?;
-        if let Err(wrong) = expect(expected, &done) {
-            return Ok(Err(wrong));
-        }
-        if let Ok(held) = expected {
-            let waiting = model.waiting.get_mut(&at).unwrap();
-            waiting.asked.push((held.doctor, held.tick));
-            waiting.offer = None;
-        }
-        return Ok(Ok(()));
-    }
-    let done: Result<Appointment, String> = stage.deed(conn, model, |tx| answer::accept(tx, id))?;
-    if let Err(wrong) = expect(expected, &done) {
-        return Ok(Err(wrong));
-    }
-    if let (Ok(held), Ok(visit)) = (expected, done) {
-        let Held { doctor, tick, .. } = held;
-        let patient = model.waiting.remove(&at).unwrap().patient;
-        let standing = Standing::Booked;
-        model.visits.insert(number, Visit { doctor, patient, tick, standing });
-        made.visits.insert(number, visit.id);
-        model.held_and_taken.1 += 1;
-    }
-    Ok(Ok(()))
-}
-
-/// Sees what is held for whom after a step, and whether that may be.
-pub fn watch(
-    stage: &Stage,
-    conn: &mut Conn,
-    (before, model): (&Model, &mut Model),
-    made: &Made,
-    step: &Step,
-) -> Result<Result<(), String>, Error> {
-    let mut idle = Vec::new();
-    let mut fresh = Vec::new();
-    for number in model.waiting.keys().copied().collect::<Vec<_>>() {
-        let id = made.wishes[&number];
-        let entry = match stage.deed(conn, model, |tx| waitlist::find(tx, id))? {
-            Ok(entry) => entry,
-            Err(code) => return Ok(Err(format!("a wish is refused with {code}"))),
+impl Game<'_> {
+    /// Somebody comes onto the list.
+    pub fn wish(&mut self, service: usize, doctor: Option<usize>, who: usize) -> Result<(), Wrong> {
+        let (stage, patient) = (self.stage, PATIENTS + who);
+        let wanted: JoinWaitlist = serde_json::from_value(json!({
+            "service": stage.services[service], "patient": stage.patients[patient],
+            "practitioner": doctor.map(|doctor| stage.workers[doctor]),
+            "earliest": stage.at(REACH.0), "latest": stage.at(REACH.1), "notice_minutes": 0,
+        }))
+        .unwrap();
+        let waits = |waiting: &Waiting| (waiting.service, waiting.patient) == (service, patient);
+        let expected = match self.model.waiting.values().any(waits) {
+            true => Err("already_exists"),
+            false => Ok(()),
         };
-        match entry.status {
-            WaitStatus::Waiting => idle.push(number),
-            WaitStatus::Offered => {}
-            WaitStatus::Expired if entry.lapses >= 3 => {
-                model.waiting.remove(&number);
+        let done = self.deed(|tx| join::join(tx, &wanted))?;
+        expect(expected, &done)?;
+        if let Ok(entry) = done {
+            let since = self.model.now;
+            let (asked, offer) = (Vec::new(), None);
+            let waiting = Waiting { since, service, patient, doctor, asked, offer };
+            self.model.waiting.insert(self.number, waiting);
+            self.made.wishes.insert(self.number, entry.id);
+        }
+        Ok(())
+    }
+
+    /// Somebody takes what is held for them, or leaves it.
+    pub fn answer(&mut self, wish: usize, accept: bool) -> Result<(), Wrong> {
+        let Some(at) = nth(&self.model.waiting, wish) else { return Ok(()) };
+        let id = self.made.wishes[&at];
+        let held = self.model.waiting[&at].offer.clone();
+        let held = held.filter(|held| held.until > self.model.now);
+        let expected = held.ok_or("offer_over or bad_state");
+        if !accept {
+            let done = self.deed(|tx| answer::decline(tx, id))?;
+            expect(expected.as_ref().map_err(|code| *code), &done)?;
+            if let Ok(held) = expected {
+                let waiting = self.waiting(at);
+                waiting.asked.push((held.place.doctor, held.place.tick));
+                waiting.offer = None;
+            }
+            return Ok(());
+        }
+        // Their hours can have changed since.
+        let expected = expected.and_then(|held| {
+            let works = self.model.works(held.place.doctor, held.place.span());
+            if works { Ok(held) } else { Err("offer_over") }
+        });
+        let done = self.deed(|tx| answer::accept(tx, id))?;
+        expect(expected.as_ref().map_err(|code| *code), &done)?;
+        if let (Ok(held), Ok(visit)) = (expected, done) {
+            self.model.waiting.remove(&at);
+            let visited = Visit { place: held.place, standing: Standing::Booked };
+            self.model.visits.insert(self.number, visited);
+            self.made.visits.insert(self.number, visit.id);
+            self.made.counts.taken += 1;
+        }
+        Ok(())
+    }
+
+    pub fn withdraw(&mut self, wish: usize) -> Result<(), Wrong> {
+        let Some(at) = nth(&self.model.waiting, wish) else { return Ok(()) };
+        let id = self.made.wishes[&at];
+        let done = self.deed(|tx| join::withdraw(tx, id))?;
+        expect(Ok::<_, &str>(()), &done)?;
+        self.model.waiting.remove(&at);
+        Ok(())
+    }
+
+    fn waiting(&mut self, at: usize) -> &mut Waiting {
+        self.model.waiting.get_mut(&at).expect("a wish of the model")
+    }
+
+    /// Sees what is held for whom after a step, and whether that may be.
+    pub fn watch(&mut self, seen: &Seen, before: &Model, step: &Step) -> Result<(), Wrong> {
+        let mut idle = Vec::new();
+        let mut fresh = Vec::new();
+        for number in self.model.waiting.keys().copied().collect::<Vec<_>>() {
+            let wish = seen.wish(self.made.wishes[&number])?;
+            match wish.status {
+                WaitStatus::Waiting => idle.push(number),
+                WaitStatus::Offered => {}
+                WaitStatus::Expired if wish.lapses >= LAPSES_MAX => {
+                    self.model.waiting.remove(&number);
+                    self.made.counts.unanswered += 1;
+                    continue;
+                }
+                other => return Err(format!("wish {number} is {other}")),
+            }
+            let now = self.model.now;
+            let waiting = &self.model.waiting[&number];
+            let (service, patient) = (waiting.service, waiting.patient);
+            let old = waiting.offer.clone();
+            let is_old = |old: &Held| {
+                wish.offer.is_some_and(|new| {
+                    let there = (self.stage.worker(new.doctor), self.stage.tick(new.start));
+                    there == (old.place.doctor, old.place.tick)
+                        && self.stage.minute(new.until) == old.until
+                })
+            };
+            if old.as_ref().is_some_and(is_old) {
                 continue;
             }
-            other => return Ok(Err(format!("a wish is {other}"))),
-        }
-        let held = entry.offer.map(|offer| Held {
-            doctor: stage.doctors.iter().position(|id| *id == offer.practitioner.id).unwrap(),
-            tick: stage.tick(offer.start),
-            until: offer.expires_at.since(stage.begin).num_minutes(),
-        });
-        let held = held.filter(|held| held.until > model.now);
-        let old = model.waiting[&number].offer;
-        if held != old {
             if let Some(old) = old {
-                if old.until <= model.now {
-                    model.waiting.get_mut(&number).unwrap().asked.push((old.doctor, old.tick));
-                } else if model.works(old.doctor, old.tick) {
-                    return Ok(Err(format!("what was held for somebody is gone: {old:?}")));
+                if old.until > now {
+                    return Err(format!("what was held for wish {number} is gone: {old:?}"));
                 }
+                self.waiting(number).asked.push((old.place.doctor, old.place.tick));
+                self.made.counts.lapsed += 1;
             }
-            fresh.extend(held.map(|held| (number, held)));
+            let mut offer = None;
+            if let Some(new) = wish.offer {
+                let time = (new.held, new.doctor, new.start);
+                let place = seen.place(self.stage, (service, patient), time)?;
+                offer = Some(Held { place, until: self.stage.minute(new.until) });
+                fresh.push(number);
+            }
+            self.waiting(number).offer = offer;
         }
-        model.waiting.get_mut(&number).unwrap().offer = held;
+        self.made.counts.held += fresh.len();
+        for number in fresh {
+            self.may_be_held(number, &idle)?;
+        }
+        self.nobody_waits_beside(before, &idle, step)
     }
-    model.held_and_taken.0 += fresh.len();
-    let may_be = fresh.iter().try_for_each(|(number, held)| fits(model, *number, *held, &idle));
-    Ok(may_be.and_then(|()| nobody_waits_beside(before, model, &idle, step)))
-}
 
-fn fits(model: &Model, number: usize, held: Held, idle: &[usize]) -> Result<(), String> {
-    let Held { doctor, tick, .. } = held;
-    let mut others = model.clone();
-    others.waiting.get_mut(&number).unwrap().offer = None;
-    if !others.offered(doctor).contains(&tick) || !others.suits(number, doctor, tick) {
-        return Err(format!("wish {number} has {held:?}, which is not free or does not suit"));
+    /// Whose turn it is: whoever has waited longest.
+    fn turn(&self, wish: usize) -> (i64, EntryId) {
+        (self.model.waiting[&wish].since, self.made.wishes[&wish])
     }
-    let longer = idle.iter().find(|other| **other < number && others.suits(**other, doctor, tick));
-    longer.map_or(Ok(()), |longer| {
-        Err(format!("wish {longer} waits longer than {number} for {held:?}"))
-    })
-}
 
-/// What was freed, or was free when somebody came, is held for whom it suits.
-fn nobody_waits_beside(
-    before: &Model,
-    model: &Model,
-    idle: &[usize],
-    step: &Step,
-) -> Result<(), String> {
-    let ended = |doctor: usize| {
-        before.visits.iter().any(|(id, visit)| {
-            visit.doctor == doctor
-                && visit.is_live(before.now)
-                && !model.visits[id].is_live(model.now)
-        })
-    };
-    for doctor in 0..DOCTORS {
-        let is_filled = match step {
-            Step::Wish { .. } => before.waiting.len() < model.waiting.len(),
-            Step::Cancel { .. } => ended(doctor),
+    fn may_be_held(&self, number: usize, idle: &[usize]) -> Result<(), Wrong> {
+        let mut others = self.model.clone();
+        let offer = others.waiting.get_mut(&number).expect("a wish of the model").offer.take();
+        let Some(Held { place, until }) = offer else { return Ok(()) };
+        let aids = match (&place.aids, others.aids(place.service, place.tick, None)) {
+            (Aids::Nobody, Some(Aids::Nobody)) => true,
+            (Aids::These(room, helper), Some(Aids::OneOf(rooms, helpers))) => {
+                rooms.contains(room) && helpers.contains(helper)
+            }
             _ => false,
         };
-        for tick in model.offered(doctor).into_iter().filter(|_| is_filled) {
-            if let Some(number) = idle.iter().find(|number| model.suits(**number, doctor, tick)) {
-                return Err(format!("wish {number} waits beside {tick} of doctor {doctor}"));
+        let is_free = others.offered(place.doctor, place.service, None).contains(&place.tick);
+        if until <= self.model.now
+            || !aids
+            || !is_free
+            || !others.suits(number, place.doctor, place.tick)
+        {
+            return Err(format!("wish {number} has {place:?}, which is not free or does not suit"));
+        }
+        let is_passed_over = |other: &&usize| {
+            self.model.waiting[other].service == place.service
+                && self.turn(**other) < self.turn(number)
+                && others.suits(**other, place.doctor, place.tick)
+        };
+        idle.iter().find(is_passed_over).map_or(Ok(()), |longer| {
+            Err(format!("wish {longer} waits longer than {number} for {place:?}"))
+        })
+    }
+
+    /// What was freed, or was free when somebody came, is held for whom it suits.
+    fn nobody_waits_beside(
+        &self,
+        before: &Model,
+        idle: &[usize],
+        step: &Step,
+    ) -> Result<(), Wrong> {
+        let model = &self.model;
+        let ended = |doctor: usize| {
+            let now = model.taken(None);
+            let is_gone = |place: &&Place| {
+                let same = |other: &&Place| {
+                    (other.doctor, other.tick, other.service, other.patient)
+                        == (place.doctor, place.tick, place.service, place.patient)
+                };
+                place.doctor == doctor && !now.iter().any(same)
+            };
+            before.taken(None).iter().any(is_gone)
+        };
+        // What nobody answered is nobody's until that has been noticed.
+        let over: Vec<(usize, i64)> = model
+            .waiting
+            .values()
+            .filter_map(|waiting| waiting.offer.as_ref())
+            .filter(|held| held.until <= model.now)
+            .map(|held| (held.place.doctor, held.place.tick))
+            .collect();
+        for (doctor, service) in
+            (0..DOCTORS).flat_map(|doctor| (0..SERVICES.len()).map(move |one| (doctor, one)))
+        {
+            let is_filled = match step {
+                Step::Wish { service: wished, .. } => {
+                    *wished == service && before.waiting.len() < model.waiting.len()
+                }
+                Step::Sweep => true,
+                Step::Cancel { .. }
+                | Step::Move { .. }
+                | Step::Settle { .. }
+                | Step::Choose { .. }
+                | Step::Answer { .. }
+                | Step::Withdraw { .. } => ended(doctor),
+                _ => false,
+            };
+            if !is_filled {
+                continue;
+            }
+            let free = model.offered(doctor, service, None).into_iter();
+            for tick in free.filter(|tick| !over.contains(&(doctor, *tick))) {
+                let waits = |number: &&usize| {
+                    model.waiting[number].service == service && model.suits(**number, doctor, tick)
+                };
+                if let Some(number) = idle.iter().find(waits) {
+                    return Err(format!("wish {number} waits beside {tick} of doctor {doctor}"));
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 impl Model {
     /// Whether a time would suit somebody who waits, were it free.
     fn suits(&self, number: usize, doctor: usize, tick: i64) -> bool {
         let waiting = &self.waiting[&number];
+        let span = (tick, tick + SERVICES[waiting.service].visit);
         waiting.doctor.is_none_or(|wanted| wanted == doctor)
             && !waiting.asked.contains(&(doctor, tick))
-            && tick + VISIT_TICKS <= DAY_TICKS
-            && self.patient_is_free(waiting.patient, tick, None)
+            && self.is_free(Who::Patient(waiting.patient), span, None)
     }
 }
