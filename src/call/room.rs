@@ -6,7 +6,6 @@
 
 mod rungs;
 #[cfg(test)]
-#[path = "room_sim.rs"]
 mod sim;
 mod telling;
 #[cfg(test)]
@@ -232,6 +231,10 @@ impl Room {
     }
 
     fn enter(&mut self, guest: Guest, line: LineId, credentials: &Credentials, now: Instant) {
+        // Of two seats that were taken at once the later one may be heard of first, and it counts.
+        if self.seat(guest.id).is_some_and(|seat| seat.sid > credentials.sid) {
+            return self.effects.push(Effect::Close(line, CloseCode::Superseded));
+        }
         let guest = self.as_decided(guest, now);
         self.place = guest.place.or(self.place);
         let id = guest.id;
@@ -461,9 +464,10 @@ impl Room {
     }
 
     fn decide(&mut self, id: ParticipantId, (admission, rev): (Admission, i32), now: Instant) {
-        // Of two words that were committed one after the other the second may be told first.
+        // Of two words that were committed one after the other the second may be told first; and
+        // whoever sat down after a word, as after being turned away, has it behind them.
         let heard = self.decided.iter().any(|(decided, _, at)| *decided == id && *at > rev);
-        if heard || self.seat(id).is_some_and(|seat| seat.guest.party.rev > rev) {
+        if heard || self.seat(id).is_some_and(|seat| seat.guest.party.rev >= rev) {
             return;
         }
         let admitted = admission == Admission::Admitted;
