@@ -235,15 +235,17 @@ impl Room {
         if self.seat(guest.id).is_some_and(|seat| seat.sid > credentials.sid) {
             return self.effects.push(Effect::Close(line, CloseCode::Superseded));
         }
+        let id = guest.id;
+        // First: what is news to the room about who takes part is not for the seat that ends here.
+        let old = self.take_out(id);
+        let came = if old.is_some() { PeerChange::State } else { PeerChange::Joined };
+        if let Some(old) = old {
+            self.supersede(old.line);
+        }
         let guest = self.as_decided(guest, now);
         self.place = guest.place.or(self.place);
-        let id = guest.id;
-        let came = if self.seat(id).is_some() { PeerChange::State } else { PeerChange::Joined };
         if self.over || (came == PeerChange::Joined && !self.has_place(&guest)) {
             return self.turn_away(id, line, credentials);
-        }
-        if let Some(old) = self.take_out(id) {
-            self.supersede(old.line);
         }
         self.seats.push(Seat::new(guest, credentials, Line::Up(line), Mailbox::default()));
         self.tell_welcome(id, credentials, now);
