@@ -466,20 +466,22 @@ impl Room {
     }
 
     fn decide(&mut self, id: ParticipantId, (admission, rev): (Admission, i32), now: Instant) {
-        // Of two words that were committed one after the other the second may be told first; and
-        // whoever sat down after a word, as after being turned away, has it behind them.
-        let heard = self.decided.iter().any(|(decided, _, at)| *decided == id && *at > rev);
-        if heard || self.seat(id).is_some_and(|seat| seat.guest.party.rev >= rev) {
+        // Of two words that were committed one after the other the second may be told first.
+        if self.decided.iter().any(|(decided, _, at)| *decided == id && *at > rev) {
             return;
         }
         let admitted = admission == Admission::Admitted;
+        self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
+        self.decided.retain(|(decided, ..)| *decided != id);
+        self.decided.push((id, admitted, rev));
+        // Whoever sat down after a word, as after being turned away, has it behind them.
+        if self.seat(id).is_some_and(|seat| seat.guest.party.rev >= rev) {
+            return;
+        }
         if admitted {
             // Their turn has come: what was known of the wait is over.
             self.place = None;
         }
-        self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
-        self.decided.retain(|(decided, ..)| *decided != id);
-        self.decided.push((id, admitted, rev));
         let Some(seat) = self.seat_mut(id) else { return };
         let stays = matches!(admission, Admission::Admitted | Admission::Held);
         if seat.guest.admitted == admitted && stays {
