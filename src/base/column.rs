@@ -231,6 +231,13 @@ impl Uuid {
         let time = uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos);
         Self(uuid::Uuid::new_v7(time))
     }
+
+    /// The time part of a UUIDv7, in whole milliseconds; `None` for another kind.
+    pub fn made_at(self) -> Option<Instant> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        let time = DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)?;
+        Some(Instant::from_utc(time))
+    }
 }
 
 impl ToSql<sql::Uid, Pg> for Uuid {

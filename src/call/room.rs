@@ -6,7 +6,6 @@
 
 mod rungs;
 #[cfg(test)]
-#[path = "room_sim.rs"]
 mod sim;
 mod telling;
 #[cfg(test)]
@@ -232,15 +231,21 @@ impl Room {
     }
 
     fn enter(&mut self, guest: Guest, line: LineId, credentials: &Credentials, now: Instant) {
+        // Of two seats that were taken at once the later one may be heard of first, and it counts.
+        if self.seat(guest.id).is_some_and(|seat| seat.sid > credentials.sid) {
+            return self.effects.push(Effect::Close(line, CloseCode::Superseded));
+        }
+        let id = guest.id;
+        // First: what is news to the room about who takes part is not for the seat that ends here.
+        let old = self.take_out(id);
+        let came = if old.is_some() { PeerChange::State } else { PeerChange::Joined };
+        if let Some(old) = old {
+            self.supersede(old.line);
+        }
         let guest = self.as_decided(guest, now);
         self.place = guest.place.or(self.place);
-        let id = guest.id;
-        let came = if self.seat(id).is_some() { PeerChange::State } else { PeerChange::Joined };
         if self.over || (came == PeerChange::Joined && !self.has_place(&guest)) {
             return self.turn_away(id, line, credentials);
-        }
-        if let Some(old) = self.take_out(id) {
-            self.supersede(old.line);
         }
         self.seats.push(Seat::new(guest, credentials, Line::Up(line), Mailbox::default()));
         self.tell_welcome(id, credentials, now);
@@ -462,18 +467,21 @@ impl Room {
 
     fn decide(&mut self, id: ParticipantId, (admission, rev): (Admission, i32), now: Instant) {
         // Of two words that were committed one after the other the second may be told first.
-        let heard = self.decided.iter().any(|(decided, _, at)| *decided == id && *at > rev);
-        if heard || self.seat(id).is_some_and(|seat| seat.guest.party.rev > rev) {
+        if self.decided.iter().any(|(decided, _, at)| *decided == id && *at > rev) {
             return;
         }
         let admitted = admission == Admission::Admitted;
+        self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
+        self.decided.retain(|(decided, ..)| *decided != id);
+        self.decided.push((id, admitted, rev));
+        // Whoever sat down after a word, as after being turned away, has it behind them.
+        if self.seat(id).is_some_and(|seat| seat.guest.party.rev >= rev) {
+            return;
+        }
         if admitted {
             // Their turn has come: what was known of the wait is over.
             self.place = None;
         }
-        self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
-        self.decided.retain(|(decided, ..)| *decided != id);
-        self.decided.push((id, admitted, rev));
         let Some(seat) = self.seat_mut(id) else { return };
         let stays = matches!(admission, Admission::Admitted | Admission::Held);
         if seat.guest.admitted == admitted && stays {

@@ -630,6 +630,27 @@ fn whoever_is_turned_away_hears_it_and_is_gone() {
 }
 
 #[test]
+fn a_word_that_is_told_late_or_twice_does_not_reach_who_has_come_again_since() {
+    let (mut story, _, _) = Story::in_call();
+    story.decide(ASHA, Admission::Denied);
+    let again = story.enter(ASHA);
+    story.apply(Event::Decided(id(ASHA), Admission::Denied, story.party.rev));
+    assert_eq!(story.hear(again), ["welcome", "waiting"]);
+    assert!(!story.closed.contains_key(&again));
+}
+
+#[test]
+fn of_two_seats_taken_at_once_the_later_one_counts_whichever_is_heard_of_first() {
+    let mut story = Story::begin();
+    let newer = story.enter(ASHA);
+    let (guest, line) = (story.guest(ASHA), story.new_line());
+    let older = Credentials { sid: Uuid::from_u128(1), ..story.credentials(ASHA) };
+    story.apply(Event::Enter(guest, line, older));
+    assert_eq!(story.closed, BTreeMap::from([(line, CloseCode::Superseded)]));
+    assert_eq!(story.room.seated(newer), Some(id(ASHA)));
+}
+
+#[test]
 fn a_word_said_while_somebody_is_between_two_sockets_is_not_lost() {
     let mut story = Story::begin();
     story.apply(Event::Decided(id(ASHA), Admission::Admitted, 1));

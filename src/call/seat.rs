@@ -3,6 +3,7 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::TimeDelta;
 use diesel::prelude::*;
 
 use crate::access::table::Action;
@@ -66,7 +67,7 @@ pub fn take(tx: &mut Tx, ticket: &TicketClaims) -> Result<Taken, Error> {
     check_open(tx, ticket.encounter)?;
     check_lock(&row, &find_participant(tx, ticket.encounter, ticket.participant)?)?;
     stand_up(tx, ticket.participant)?;
-    let sid = column::Uuid::new(tx.now);
+    let sid = next_sid(tx, ticket.participant)?;
     let secret = URL_SAFE_NO_PAD.encode(random::<32>()?);
     diesel::insert_into(rtc_sessions::table)
         .values((
@@ -285,12 +286,29 @@ pub fn left_behind(
     let seats: Vec<Row> = seats.load(tx.conn)?;
     let mut restored = Vec::new();
     for (sid, encounter, participant, session, epoch) in seats {
+        // Read first: a decision in between is then newer than what the seat has heard, and counts.
+        let party = party::of(tx, encounter)?;
         let found = find_participant(tx, encounter, participant)?;
-        let guest = seated(tx, found)?;
+        let guest = Guest { party, ..seated(tx, found)? };
         let credentials = Credentials { sid: sid.0, secret: None, epoch, session };
         restored.push((encounter, guest, credentials));
     }
     Ok(restored)
+}
+
+/// A name for a seat that is above those of every earlier seat of the participant: a room hears of
+/// seats late and in another order, and the higher name is the later seat, whatever the clocks of
+/// the processes say. The visit is locked.
+fn next_sid(tx: &mut Tx, id: ParticipantId) -> Result<column::Uuid, Error> {
+    let latest: Option<column::Uuid> = rtc_sessions::table
+        .filter(rtc_sessions::participant_id.eq(id))
+        .order(rtc_sessions::id.desc())
+        .select(rtc_sessions::id)
+        .first(tx.conn)
+        .optional()?;
+    let after =
+        latest.and_then(|latest| latest.made_at()).map(|at| at.plus(TimeDelta::milliseconds(1)));
+    Ok(column::Uuid::new(after.map_or(tx.now, |after| after.max(tx.now))))
 }
 
 fn stand_up(tx: &mut Tx, id: ParticipantId) -> Result<(), Error> {

@@ -53,8 +53,15 @@ pub struct Chromium {
 impl Chromium {
     /// Starts a browser and waits until it listens.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// As [`Chromium::start`], with some flags more.
+    pub async fn start_with(flags: &[&str]) -> Self {
         let here = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Self::start_by(Command::new(program()), here).await
+        let mut command = Command::new(program());
+        command.args(flags);
+        Self::start_by(command, here).await
     }
 
     /// As [`Chromium::start`], where `command` starts it elsewhere and `reach` says by which

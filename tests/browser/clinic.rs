@@ -24,6 +24,8 @@ pub struct Clinic {
     people: Vec<Value>,
     sms: String,
     process: Child,
+    /// A second process on the same database, and where it is reached.
+    beside: Option<(Child, String)>,
     engine: Engine,
     database: Database,
     settings: Vec<(&'static str, String)>,
@@ -48,7 +50,8 @@ impl Clinic {
         let database = engine.create();
         let (process, said) = start(engine, &database, &settings, "0").await;
         Self {
-            url: said["url"].as_str().unwrap().trim_end_matches('/').to_owned(),
+            url: url_of(&said),
+            beside: None,
             people: said["people"].as_array().unwrap().clone(),
             sms: said["sms"].as_str().unwrap().to_owned(),
             process,
@@ -70,6 +73,20 @@ impl Clinic {
         let (process, said) = start(self.engine, &self.database, &self.settings, &port).await;
         self.process = process;
         assert_eq!(said["url"], *self.url);
+    }
+
+    /// Starts a second process on the same database; its address.
+    pub async fn start_another(&mut self) -> String {
+        let (process, said) = start(self.engine, &self.database, &self.settings, "0").await;
+        let url = url_of(&said);
+        self.beside = Some((process, url.clone()));
+        url
+    }
+
+    /// Kills the first of two processes; from now on the second is the clinic.
+    pub fn kill_the_first(&mut self) {
+        self.kill();
+        (self.process, self.url) = self.beside.take().expect("another");
     }
 
     pub fn client(&self) -> Client {
@@ -157,6 +174,10 @@ impl Drop for Clinic {
         // Fails only when it has ended already.
         drop(self.process.kill());
         drop(self.process.wait());
+        if let Some((process, _)) = &mut self.beside {
+            drop(process.kill());
+            drop(process.wait());
+        }
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.database.directory().join("stderr.log"));
             let log = log.unwrap_or_default();
@@ -165,6 +186,10 @@ impl Drop for Clinic {
             println!("--- the server's last words:\n{}", lines[last..].join("\n"));
         }
     }
+}
+
+fn url_of(said: &Value) -> String {
+    said["url"].as_str().unwrap().trim_end_matches('/').to_owned()
 }
 
 /// Starts the demo, and waits for what it says when it listens.

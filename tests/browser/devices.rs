@@ -56,6 +56,9 @@ async fn devices_are_tried_chosen_changed_and_replaced_when_they_go_away() {
     doctor.click("#waiting-list .admit").await;
     for page in [&patient, &doctor] {
         page.see("#call-state[data-state=in_call]").await;
+    }
+    who_began_with_the_voice_alone_turns_the_camera_on(&patient, &doctor).await;
+    for page in [&patient, &doctor] {
         media_flows(page).await;
         page.assert_fits().await;
     }
@@ -100,6 +103,8 @@ async fn the_patient_chooses(page: &Page) {
     page.see("#tone-said").await;
     page.assert_fits().await;
     page.drawn("patient-check-devices", false).await;
+    page.click("#voice-only").await;
+    page.wait_for(&format!("{preview}?.getVideoTracks().length === 0")).await;
     page.see("#device-state[data-state=ok]").await;
 }
 
@@ -118,6 +123,23 @@ async fn the_doctor_tries_once(page: &Page, encounter: &str) {
     page.click(&format!("#waiting-room [data-encounter={}] .open-visit", quoted(encounter))).await;
     page.see("#waiting-list .admit").await;
     page.see("#stage").await;
+}
+
+/// No camera was open, and the connection stands: it stays the same one.
+async fn who_began_with_the_voice_alone_turns_the_camera_on(patient: &Page, doctor: &Page) {
+    let heard = "watched.media().then(({ audio, frames }) => audio > 0 && frames === 0)";
+    doctor.wait_for(heard).await;
+    let made = "watched.connections.length";
+    let before = doctor.eval(made).await;
+    assert_eq!(patient.eval(&format!("{OWN}.getVideoTracks().length")).await, 0);
+    patient.wait_for("document.querySelector('#camera').ariaPressed === 'false'").await;
+    patient.click("#camera").await;
+    patient.see("#call-device[data-state=taken]").await;
+    patient.wait_for("document.querySelector('#camera').ariaPressed === 'true'").await;
+    patient.wait_for("document.querySelector('#audio-only').ariaPressed === 'false'").await;
+    patient.see("#local-video").await;
+    doctor.wait_for("watched.media().then(({ frames }) => frames > 0)").await;
+    assert_eq!(doctor.eval(made).await, before);
 }
 
 async fn the_choice_is_kept_and_changed(page: &Page) {

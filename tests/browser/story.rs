@@ -25,6 +25,13 @@ const OBJECTIVE: &str = "Speaks in full sentences, breathing quiet. Seen by vide
 const ASSESSMENT: &str = "Acute bronchitis, mild.";
 const PLAN: &str = "Tea, rest, salbutamol when needed. Come again in seven days.";
 
+/// The page takes its connection for broken.
+const BREAK: &str = "
+    const pc = watched.connections.findLast((one) => one.connectionState === 'connected');
+    Object.defineProperty(pc, 'connectionState', { value: 'failed', configurable: true });
+    pc.dispatchEvent(new Event('connectionstatechange'));
+    delete pc.connectionState;";
+
 #[actix_web::test]
 async fn a_village_patient_books_talks_and_reads_the_signed_note_on_sqlite() {
     whole_story(Engine::Sqlite).await;
@@ -38,12 +45,13 @@ async fn a_village_patient_books_talks_and_reads_the_signed_note_on_postgres() {
 async fn whole_story(engine: Engine) {
     let _alone = ONE_STORY.lock().await;
     let clinic = Clinic::open(engine).await;
-    let wire = Wire::to(&clinic.url);
+    let (wire, desk_wire) = (Wire::to(&clinic.url), Wire::to(&clinic.url));
     let (phone, desk) = (Chromium::start().await, Chromium::start().await);
     let patient = phone.page("patient", Device::Phone, "ru").await;
     let doctor = desk.page("doctor", Device::Desk, "en").await;
     let person = clinic.everybody("patient").remove(0);
-    let mut told = Told { clinic, wire, patient, doctor, person, visit: Value::Null, engine };
+    let mut told =
+        Told { clinic, wire, desk_wire, patient, doctor, person, visit: Value::Null, engine };
 
     told.the_patient_signs_in().await;
     told.the_patient_books().await;
@@ -52,6 +60,10 @@ async fn whole_story(engine: Engine) {
     told.a_reload_comes_back_to_the_same_seat().await;
     told.a_cut_line_does_not_touch_sound_and_picture().await;
     told.a_killed_server_does_not_touch_them_either().await;
+    if engine == Engine::Postgres {
+        told.of_two_processes_the_one_that_has_the_room_is_killed().await;
+        told.what_breaks_after_that_is_mended().await;
+    }
     told.the_doctor_leaves_and_returns().await;
     told.the_doctor_writes().await;
     told.a_reload_of_the_doctors_page_loses_no_word().await;
@@ -67,6 +79,8 @@ async fn whole_story(engine: Engine) {
 struct Told {
     clinic: Clinic,
     wire: Wire,
+    /// The doctor's.
+    desk_wire: Wire,
     patient: Page,
     doctor: Page,
     person: Person,
@@ -156,7 +170,7 @@ impl Told {
     async fn the_doctor_finds_the_visit(&self) {
         let who = self.their_doctor();
         let page = &self.doctor;
-        page.goto(&format!("{}/doctor", self.clinic.url)).await;
+        page.goto(&format!("{}/doctor", self.desk_wire.url())).await;
         page.see("#login").await;
         self.picture(page, "doctor-sign-in").await;
         page.write("#login", &who.login).await;
@@ -264,6 +278,43 @@ impl Told {
         self.both_talk().await;
         self.the_seats_are_the_same(&seats).await;
         self.nothing_was_lost(&media).await;
+    }
+
+    /// A browser at each process; the doctor's has the room.
+    async fn of_two_processes_the_one_that_has_the_room_is_killed(&mut self) {
+        let (seats, media) = (self.seats().await, self.media().await);
+        let other = self.clinic.start_another().await;
+        self.wire.lead_to(&other);
+        self.wire.cut();
+        state(&self.patient, "reconnecting").await;
+        self.wire.mend();
+        self.both_talk().await;
+        self.the_seats_are_the_same(&seats).await;
+        let seats = self.seats().await;
+        self.clinic.kill_the_first();
+        state(&self.doctor, "reconnecting").await;
+        for page in [&self.patient, &self.doctor] {
+            media_flows(page).await;
+        }
+        self.desk_wire.lead_to(&other);
+        let sides = [("patient", &self.patient), ("doctor", &self.doctor)];
+        for ((side, page), seat) in sides.into_iter().zip(&seats) {
+            let epoch = format!("JSON.parse(sessionStorage.getItem('feldsher.seat.{side}')).epoch");
+            page.wait_for(&format!("{epoch} > {}", seat["epoch"])).await;
+        }
+        self.both_talk().await;
+        self.the_seats_are_the_same(&seats).await;
+        self.nothing_was_lost(&media).await;
+    }
+
+    /// A process that has taken a room over counts negotiations from another number: whoever asks it
+    /// for one must have learned that.
+    async fn what_breaks_after_that_is_mended(&self) {
+        let name = "/a=ice-ufrag:(\\S+)/.exec(watched.connections.at(-1).remoteDescription.sdp)[1]";
+        let before = self.patient.eval(name).await;
+        self.patient.run(BREAK).await;
+        self.patient.wait_for(&format!("{name} !== {before}")).await;
+        self.both_talk().await;
     }
 
     async fn media(&self) -> [Value; 2] {

@@ -12,26 +12,32 @@ pub struct Wire {
     state: Arc<State>,
 }
 
-#[derive(Default)]
 struct State {
     dead: AtomicBool,
+    server: Mutex<SocketAddr>,
     open: Mutex<Vec<TcpStream>>,
+}
+
+fn address_of(url: &str) -> SocketAddr {
+    url.trim_start_matches("http://").trim_end_matches('/').parse().expect("an address")
 }
 
 impl Wire {
     /// Lays a wire to the server at `url`.
     pub fn to(url: &str) -> Self {
-        let server: SocketAddr =
-            url.trim_start_matches("http://").trim_end_matches('/').parse().expect("an address");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::<State>::default();
+        let state = Arc::new(State {
+            dead: AtomicBool::new(false),
+            server: Mutex::new(address_of(url)),
+            open: Mutex::default(),
+        });
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
                 // A dead wire takes the call and says nothing but goodbye.
                 if !shared.dead.load(Ordering::SeqCst) {
-                    shared.carry(near, server);
+                    shared.carry(near);
                 }
             }
         });
@@ -51,13 +57,19 @@ impl Wire {
         }
     }
 
+    /// What comes over it from now on goes to another server, as a balancer sends it.
+    pub fn lead_to(&self, url: &str) {
+        *self.state.server.lock().unwrap() = address_of(url);
+    }
+
     pub fn mend(&self) {
         self.state.dead.store(false, Ordering::SeqCst);
     }
 }
 
 impl State {
-    fn carry(&self, near: TcpStream, server: SocketAddr) {
+    fn carry(&self, near: TcpStream) {
+        let server = *self.server.lock().unwrap();
         let Ok(far) = TcpStream::connect(server) else { return };
         let mut open = self.open.lock().unwrap();
         open.push(near.try_clone().unwrap());

@@ -19,7 +19,7 @@ async fn a_seat_is_back_at_once_when_the_network_returns() {
         talk.doctor.click("#mic").await;
         let plugged = now_ms();
         talk.net.plug(Host::Patient);
-        back(&talk, plugged, &format!("unplugged for {outage} s")).await;
+        back(&talk, plugged, (3.0, 10.0), &format!("unplugged for {outage} s")).await;
         assert_eq!(talk.seats().await, seats);
     }
     talk.assert_clean().await;
@@ -39,13 +39,14 @@ async fn a_seat_is_back_soon_when_a_silent_network_returns() {
         talk.doctor.click("#mic").await;
         let clear = now_ms();
         talk.net.black(Host::Patient, false);
-        back(&talk, clear, &format!("silent for {outage} s")).await;
+        back(&talk, clear, (12.0, 20.0), &format!("silent for {outage} s")).await;
         assert_eq!(talk.seats().await, seats);
     }
     talk.assert_clean().await;
 }
 
-async fn back(talk: &Talk, since: i64, what: &str) {
+/// The seat and the sound are back within so many seconds.
+async fn back(talk: &Talk, since: i64, (seat_secs, sound_secs): (f64, f64), what: &str) {
     // Over a new socket or, after a short silence, still over the old one.
     let seat = format!(
         "links.heard.find(({{ at, t }}) => at >= {since} && (t === 'resumed' || t === 'pong' || t === 'media_state'))?.at ?? null"
@@ -62,4 +63,6 @@ async fn back(talk: &Talk, since: i64, what: &str) {
         talk.profile.name,
         &format!("{what}: seat {seat:.2} s, sound {sounds:.2?} s\n    {story}"),
     );
+    assert!(seat <= seat_secs, "{what}: the seat after {seat} s");
+    assert!(sounds.iter().all(|sound| *sound <= sound_secs), "{what}: sound after {sounds:?} s");
 }

@@ -10,8 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use feldsher::base::clock::{Clock, SystemClock};
 use feldsher::base::config::{Config, Secret};
+use feldsher::base::seal::sha256;
 use feldsher::call::ice;
 use feldsher::call::relay::client::Client;
 use feldsher::call::relay::trouble::Trouble;
@@ -92,6 +95,18 @@ impl Coturn {
     /// `stranger`. Nobody else trusts them.
     pub fn certificate(&self, name: &str) -> PathBuf {
         self.directory.join(name).with_extension("pem")
+    }
+
+    /// The print of the key that its certificate is for, as Chromium takes it: SHA-256 in base64.
+    pub fn print_of_key(&self) -> String {
+        let read = Command::new("openssl")
+            .args(["x509", "-noout", "-pubkey", "-in"])
+            .arg(self.certificate("cert"))
+            .output()
+            .expect("openssl reads a certificate");
+        let pem = String::from_utf8(read.stdout).unwrap();
+        let key: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        STANDARD.encode(sha256(&STANDARD.decode(key).unwrap()))
     }
 
     /// What it has written down so far.

@@ -294,3 +294,7 @@ async fn next(channel: Option<&Arc<dyn DataChannel>>) -> Option<DataChannelEvent
         None => pending().await,
     }
 }
+
+#[cfg(test)]
+#[path = "echo_tests.rs"]
+mod tests;

@@ -66,6 +66,16 @@ export class CallDevices {
     });
   }
 
+  /** What was not opened before: whoever began with the voice alone turns the camera on. */
+  turnOn(media) {
+    return this.inTurn(async () => {
+      if (this.track(media)) return;
+      const track = await this.take(media);
+      this.tell(track ? 'taken' : 'absent', media, track);
+      await this.picker.draw();
+    });
+  }
+
   /** A device was pulled out, or the browser took it away: another speaks for it, and the person is told. */
   async lost(track) {
     if (this.track(track.kind) !== track) return;

@@ -59,15 +59,17 @@ export class Stage {
     if (appointment) this.move.href = `#/move/${appointment}`;
   }
 
-  local(stream, { mic, camera, voiceOnly }) {
+  /** `maySee`: whether there is anybody to whom a picture could go. */
+  local(stream, { mic, camera, voiceOnly }, maySee) {
     if (this.self.srcObject !== stream) this.self.srcObject = stream;
-    this.selfBox.hidden = !stream?.getVideoTracks().length || !camera || voiceOnly;
+    const seen = camera && !voiceOnly && Boolean(stream?.getVideoTracks().length);
+    this.selfBox.hidden = !seen;
     this.node.classList.toggle('mirrored', !this.selfBox.hidden);
     press(this.mic, mic);
-    press(this.camera, camera && !voiceOnly);
+    press(this.camera, seen);
     press(this.voice, voiceOnly);
     this.muted.hidden = mic || !stream?.getAudioTracks().length;
-    this.camera.disabled = voiceOnly || !stream?.getVideoTracks().length;
+    this.camera.disabled = !maySee;
     this.mic.disabled = !stream?.getAudioTracks().length;
   }
 }

@@ -30,6 +30,8 @@ const ALIVE_AGAIN_MS = 1000;
 // So often in a row no sound where there should be some: the connection is up and carries nothing.
 const DUMB_MAX = 2;
 const DOUBLINGS_MAX = 4;
+// A connection that was out of reach and looks alive must bring a sound within so long, or it is made anew.
+const PROOF_MS = 4500;
 // A long talk without a request must not let the sign-in run out for want of use.
 const ALIVE_MS = 240_000;
 // Whoever is let in and finds no way for so long is told so, and can write.
@@ -57,7 +59,7 @@ export class Call extends EventTarget {
     this.me = this.before?.me ?? null;
     this.ice = this.before?.ice ?? [];
     this.stage = new Stage({
-      mic: (off) => this.set({ mic: !off }), camera: (off) => this.set({ camera: !off }),
+      mic: (off) => this.set({ mic: !off }), camera: (off) => this.set(off ? { camera: false } : { camera: true, voiceOnly: false }),
       audioOnly: (on) => this.set({ voiceOnly: on }), leave: () => this.leave(),
     });
     this.bytes = new Bytes();
@@ -72,7 +74,11 @@ export class Call extends EventTarget {
     });
     this.signal.addEventListener('joined', ({ detail }) => { this.ice = detail.ice_servers ?? []; this.me = detail.participant.id; });
     this.signal.addEventListener('message', ({ detail }) => this.hear(detail));
-    this.signal.addEventListener('link', ({ detail }) => { this.linked = detail; this.draw(); });
+    this.signal.addEventListener('link', ({ detail }) => {
+      this.linked = detail;
+      if (detail) for (const edge of this.edges.values()) this.prove(edge);
+      this.draw();
+    });
     this.signal.addEventListener('over', ({ detail }) => this.finish(reasonOf(detail), detail.error));
     this.online = () => { for (const edge of this.edges.values()) if (!edge.up) edge.later(500); };
     window.addEventListener('online', this.online);
@@ -143,7 +149,9 @@ export class Call extends EventTarget {
       const edge = this.edge(known.id, known.peer);
       edge.plan(known.send, known.receive);
       if (known.ladder && known.ladder.step !== edge.ladder.step) edge.climb(known.ladder);
+      // A server that has started anew counts on from another number; what came before this is worked through first.
       if (!edge.pc && known.gen) Object.assign(edge, { gen: known.gen, offerer: known.role === 'offerer', polite: known.polite });
+      else if (known.gen) edge.inTurn(() => { edge.gen = known.gen; });
       // A reloaded page has the seat but not the connection: it asks for a new one.
       if (this.returning && !edge.pc && !fresh) this.signal.send('negotiate_request', { edge: known.id, why: 'reload' }, { edge: known.id });
       else if (this.returning && edge.pc && !edge.up) edge.later(ALIVE_AGAIN_MS);
@@ -160,9 +168,11 @@ export class Call extends EventTarget {
 
   peer({ op, participant, state }) {
     const id = participant?.id ?? participant;
+    const was = this.roster.get(id)?.state;
     if (op === 'left' || op === 'remove') this.roster.delete(id);
     else this.roster.set(id, { ...this.roster.get(id), ...(participant?.id ? participant : { id }), ...(state ? { state } : {}) });
     this.part();
+    if (was === 'reconnecting') for (const edge of this.edges.values()) if (edge.peer === id) this.prove(edge);
     this.changed();
   }
 
@@ -227,8 +237,10 @@ export class Call extends EventTarget {
     const edge = new Edge(id, { send: (kind, body, extra) => this.signal.send(kind, body, extra), ice: () => this.ice, tracks: () => this.tracks(), here: ({ peer: far }) => this.here(far) });
     edge.addEventListener('stream', () => this.draw());
     edge.addEventListener('state', ({ detail }) => {
-      if (detail === 'up') Object.assign(edge, { met: true, sought: 0 });
-      else edge.sought ||= Date.now();
+      if (detail === 'up') {
+        if (edge.met) this.prove(edge);
+        Object.assign(edge, { met: true, sought: 0 });
+      } else edge.sought ||= Date.now();
       this.draw();
       if (detail === 'up') this.signal.calm();
       if (detail === 'up') for (const at of EARLY_MS) setTimeout(() => { if (!this.over) this.measureEdge(edge, true); }, at);
@@ -255,11 +267,16 @@ export class Call extends EventTarget {
     return { audio: audio ?? null, video: this.wish.voiceOnly || !this.wish.camera ? null : video ?? null };
   }
 
+  /** Whether this person has a picture to show: who only listens has none, and an interpreter's goes to nobody. */
+  get maySee() { return !this.listens && !['interpreter', 'trainee'].includes(this.roster.get(this.me)?.role); }
+
   set(change) {
     Object.assign(this.wish, change);
+    // Whoever began with the voice alone has no camera open yet.
+    if ('voiceOnly' in change && this.tracks().video === null && this.wish.camera && !this.wish.voiceOnly && this.maySee) this.devices.turnOn('video');
     for (const track of this.stream.getAudioTracks()) track.enabled = this.wish.mic;
     for (const track of this.stream.getVideoTracks()) track.enabled = this.wish.camera && !this.wish.voiceOnly;
-    for (const edge of this.edges.values()) if (edge.pc) edge.inTurn(() => edge.attach());
+    for (const edge of this.edges.values()) edge.refresh();
     this.tellMedia();
     this.ladder.wish();
     this.remember();
@@ -276,7 +293,7 @@ export class Call extends EventTarget {
 
   draw() {
     this.ladder.draw();
-    this.stage.local(this.stream, this.wish);
+    this.stage.local(this.stream, this.wish, this.maySee);
     // Whoever waits sees nobody yet, and their own picture has the room.
     const others = INSIDE.includes(this.roster.get(this.me)?.state) ? this.others() : [];
     this.stage.tiles.draw(others);
@@ -353,9 +370,28 @@ export class Call extends EventTarget {
     this.ladder.count(this.bytes.sum);
   }
 
+  /** Whether somebody is to be heard on an edge. */
+  sounds(edge) { return edge.ladder.send.audio_bps > 0 && edge.flow.receive.audio && this.roster.get(edge.peer)?.media?.audio === true; }
+
+  /** After a gap a connection may look alive while the far side has another by now: it is listened to. */
+  async prove(edge) {
+    const { pc } = edge;
+    if (!edge.up || edge.proving === pc) return;
+    edge.proving = pc;
+    const heard = async () => (await totals(pc)).audioPacketsReceived;
+    const before = await heard();
+    await new Promise((done) => { setTimeout(done, PROOF_MS * 2 ** Math.min(edge.deaf ?? 0, DOUBLINGS_MAX)); });
+    if (edge.proving === pc) edge.proving = null;
+    if (this.over || edge.pc !== pc || !edge.up || await heard() > before) return;
+    // Whoever is still away cannot be asked, and a rung without a voice has none to prove it with.
+    if (!this.sounds(edge) || !this.here(edge.peer)) return;
+    Object.assign(edge, { dumb: 0, deaf: (edge.deaf ?? 0) + 1 });
+    edge.rebuild('silent');
+  }
+
   /** Whether an edge that seems up has been without a sound for too long; each time in a row it is given twice as long. */
   isDumb(edge, silent) {
-    edge.dumb = silent && edge.flow.receive.audio && this.here(edge.peer) ? (edge.dumb ?? 0) + 1 : 0;
+    edge.dumb = silent && this.here(edge.peer) ? (edge.dumb ?? 0) + 1 : 0;
     if (!silent && edge.ladder.send.audio_bps > 0) edge.deaf = 0;
     const dumb = edge.dumb >= DUMB_MAX * 2 ** Math.min(edge.deaf ?? 0, DOUBLINGS_MAX);
     if (dumb) Object.assign(edge, { dumb: 0, deaf: (edge.deaf ?? 0) + 1 });
@@ -374,7 +410,7 @@ export class Call extends EventTarget {
     edge.measured = edge.up ? { pc, at, now, came, since: then?.since ?? at } : null;
     // Kept for later, a report would speak of a line that is another by then.
     if (!edge.up || !then || !this.signal.linked) return undefined;
-    const sends = edge.ladder.send.audio_bps > 0 && this.roster.get(edge.peer)?.media?.audio === true;
+    const sends = this.sounds(edge);
     if (!early && this.isDumb(edge, sends && now.audioPacketsReceived === then.now.audioPacketsReceived)) return edge.rebuild('silent');
     const quality = between(then.now, now, (at - then.at) / 1000, sends && at - came >= NOTHING_MS);
     // The browser begins low and finds its way up: until then its estimate says nothing of the line.

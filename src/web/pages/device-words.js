@@ -19,6 +19,7 @@ learn({
   'device.other.video': ['Эта камера не открылась: может быть, её заняла другая программа. Вас видно через «{name}».', 'That camera did not open; another program may be using it. You are seen through “{name}”.'],
   'device.refused.audio': ['Этот микрофон не открылся. Выберите другой.', 'That microphone did not open. Choose another.'],
   'device.refused.video': ['Эта камера не открылась: может быть, её заняла другая программа. Выберите другую.', 'That camera did not open; another program may be using it. Choose another.'],
+  'device.absent.video': ['Камеры нет или доступ к ней закрыт: вас не видно.', 'There is no camera, or access to it is blocked: you are not seen.'],
   'device.tone': ['Проиграть звук', 'Play a tone'],
   'device.heard': ['Слышали звук?', 'Did you hear it?'],
   'device.heard.yes': ['Звук слышно.', 'The sound can be heard.'],

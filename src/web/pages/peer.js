@@ -190,6 +190,15 @@ export class Edge extends EventTarget {
       transceiver.sender.replaceTrack(wanted[transceiver.receiver.track.kind] ?? null)));
   }
 
+  /** What is to be sent is another: a device, or a wish. */
+  refresh() {
+    return this.inTurn(async () => {
+      if (!this.pc) return;
+      await this.attach();
+      await tune(this.pc, this.ladder);
+    });
+  }
+
   /** The server says on which rung this connection is: both sides send what belongs to it. */
   climb(ladder) {
     this.ladder = { ...BEGIN, ...ladder };

@@ -154,6 +154,15 @@ on_both! {
         assert!(heard.iter().all(|message| message["body"]["op"] != "left"), "{heard:?}");
         assert_eq!(Edge::of(heard.iter().find(|one| one["t"] == "negotiate").unwrap()).name, anew.name);
         assert_eq!(stays(&world.doctor.client, &visit).await.len(), 2, "nobody left");
+
+        // The later seat is the later one within one instant too, and where a clock is behind.
+        for behind in [0, 0, 0, 2, 2] {
+            world.house.advance(TimeDelta::seconds(-behind));
+            let (next, _) = Peer::enter(&world.asha.client, &visit).await;
+            assert_eq!(tablet.closed().await, Some(4409));
+            tablet = next;
+        }
+        assert!(tablet.lives().await);
     }
 }
 

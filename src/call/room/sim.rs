@@ -1,0 +1,588 @@
+//! The room under a storm: people who come, vanish, come back, lie and are sent out, while what was
+//! written down is told late, twice and in another order, and the process that has the room dies or
+//! does not know that it has it no more. By seed.
+//!
+//! Every seed is one visit; whatever happens, the laws hold (`laws.rs`), and when the storm is over
+//! everybody who is let in is connected again with everybody they have something to say to.
+//! `TEST_SEEDS` and `TEST_EVENTS` make the storm longer, `TEST_FIRST` begins at another seed.
+
+#![expect(clippy::as_conversions, reason = "the numbers of a test are small")]
+
+mod client;
+mod laws;
+mod storm;
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use self::client::Client;
+use super::*;
+use crate::encounter::party::Companion;
+
+/// The storm of an issue is 10,000 seeds of 500 events; every run of the tests has a share of it.
+const SEEDS: u64 = 500;
+const EVENTS: u64 = 300;
+/// As what the third and the others come.
+const GUESTS: [ParticipantRole; 5] = [
+    ParticipantRole::Relative,
+    ParticipantRole::Feldsher,
+    ParticipantRole::Specialist,
+    ParticipantRole::Interpreter,
+    ParticipantRole::Trainee,
+];
+/// How long a seat that somebody has taken again is waited for (`call::DOUBT_SECS`).
+const DOUBT_SECS: i64 = 30;
+/// How long it takes until the rooms of a dead process are another's.
+const TAKEN_OVER_MS: i64 = 5000;
+
+/// SplitMix64: small, and the same on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % sides
+    }
+
+    fn pick(&mut self, count: usize) -> usize {
+        self.roll(count as u64) as usize
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.roll(100) < percent
+    }
+}
+
+/// What the database knows of somebody.
+#[derive(Clone)]
+struct Row {
+    /// Since which change of the visit they are let in, or are not; the first is from the beginning.
+    admissions: Vec<(i32, bool)>,
+    denied: bool,
+    seat: Option<(Uuid, i32)>,
+    /// Whom they sit with.
+    beside: Option<usize>,
+    aside: bool,
+    removed: bool,
+}
+
+impl Row {
+    fn is_admitted(&self) -> bool {
+        self.admissions.last().is_some_and(|(_, admitted)| *admitted)
+    }
+
+    /// Whether they were let in as of a change.
+    fn was_admitted(&self, rev: i32) -> bool {
+        let until = self.admissions.iter().rev().find(|(since, _)| *since <= rev);
+        until.is_some_and(|(_, admitted)| *admitted)
+    }
+}
+
+/// An open socket as the process that has the room sees it.
+#[derive(Clone, Copy)]
+struct Open {
+    whose: usize,
+    /// The next number they must hear.
+    expected: u64,
+    /// The seat that it was opened with, and which socket of that seat it is.
+    seat: (Uuid, i32),
+}
+
+/// A seat was taken in the database, and the room has not heard of it.
+struct Arrival {
+    whose: usize,
+    line: LineId,
+    expected: u64,
+    seat: (Uuid, i32),
+    event: Event,
+}
+
+/// A process that believes in a room which is another's by now: it hears, and nobody hears it.
+struct Former {
+    room: Room,
+    lines: Vec<LineId>,
+}
+
+/// Somebody left a seat that had been taken again meanwhile: it is given up if nobody comes.
+struct Doubt {
+    whose: usize,
+    seat: (Uuid, i32),
+    until: Instant,
+}
+
+struct World {
+    seed: u64,
+    dice: Dice,
+    now: Instant,
+    room: Room,
+    former: Option<Former>,
+    clients: Vec<Client>,
+    rows: Vec<Row>,
+    open: BTreeMap<LineId, Open>,
+    closed: Vec<LineId>,
+    gone: Vec<(Uuid, i32)>,
+    arriving: Vec<Arrival>,
+    /// Written down, and not told yet.
+    news: Vec<Event>,
+    doubts: Vec<Doubt>,
+    /// The newest that the room was told of somebody, and of the party.
+    heard: Vec<i32>,
+    party_heard: i32,
+    next: u128,
+    over: bool,
+    locked: bool,
+    /// Counts what is written down about the room.
+    rev: i32,
+    /// More devices than there may be: somebody is turned away.
+    crowded: bool,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let now: Instant = "2026-11-24T02:00:00Z".parse().unwrap();
+        let count = 2 + dice.pick(5);
+        let crowded = dice.chance(10);
+        let mut devices = 2;
+        let mut parts: Vec<(ParticipantRole, Option<usize>)> =
+            vec![(ParticipantRole::Practitioner, None), (ParticipantRole::Patient, None)];
+        for _ in 2..count {
+            let role = GUESTS[dice.pick(GUESTS.len())];
+            let beside = (devices == ENDPOINTS_MAX && !crowded) || dice.chance(25);
+            devices += usize::from(!beside);
+            parts.push((role, beside.then(|| dice.pick(2))));
+        }
+        // As far apart as real ids are: the name of an edge is made of both.
+        let id = |at| ParticipantId(Uuid::from_u128(1_u128 << (8 + 4 * at)));
+        let clients = (0..count).map(|at| Client::new(id(at), parts[at].0));
+        let rows = parts.iter().enumerate().map(|(at, (_, beside))| Row {
+            admissions: vec![(i32::MIN, at == 0)],
+            denied: false,
+            seat: None,
+            beside: *beside,
+            aside: false,
+            removed: false,
+        });
+        Self {
+            seed,
+            now,
+            room: Room::new(Arc::default(), now),
+            former: None,
+            clients: clients.collect(),
+            rows: rows.collect(),
+            open: BTreeMap::new(),
+            closed: Vec::new(),
+            gone: Vec::new(),
+            arriving: Vec::new(),
+            news: Vec::new(),
+            doubts: Vec::new(),
+            heard: vec![i32::MIN; count],
+            party_heard: i32::MIN,
+            next: 1,
+            over: false,
+            locked: false,
+            rev: 0,
+            crowded: devices > ENDPOINTS_MAX,
+            dice,
+        }
+    }
+
+    fn count(&mut self) -> u128 {
+        self.next += 1;
+        self.next
+    }
+
+    fn pass(&mut self, millis: i64) {
+        self.now = self.now.plus(TimeDelta::milliseconds(millis));
+    }
+
+    fn who(&self, id: ParticipantId) -> usize {
+        self.clients.iter().position(|client| client.id == id).unwrap()
+    }
+
+    fn guest(&self, at: usize) -> Guest {
+        let Client { id, role, .. } = self.clients[at];
+        let admitted = self.rows[at].is_admitted();
+        Guest {
+            id,
+            role,
+            name: "Asha".to_owned(),
+            admitted,
+            since: (!admitted).then_some(self.now),
+            place: None,
+            sits_with: self.rows[at].beside.map(|host| self.clients[host].id),
+            party: self.party(),
+            carries: crate::call::rung::Rung::Video,
+        }
+    }
+
+    fn party(&self) -> Party {
+        let people = self.clients.iter().zip(&self.rows).filter(|(_, row)| !row.removed);
+        let people = people.map(|(client, row)| Companion {
+            id: client.id,
+            role: client.role,
+            sits_with: row.beside.map(|host| self.clients[host].id),
+            aside: row.aside,
+        });
+        Party { rev: self.rev, locked: self.locked, people: people.collect() }
+    }
+
+    fn credentials(&self, (sid, epoch): (Uuid, i32)) -> Credentials {
+        let secret = (epoch == 1).then(|| "secret".to_owned());
+        Credentials { sid, secret, epoch, session: SessionId(sid) }
+    }
+
+    /* What the room does */
+
+    fn apply(&mut self, event: Event) {
+        let effects = self.room.apply(event, self.now);
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        self.check();
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        let seed = self.seed;
+        match effect {
+            Effect::Send(line, text) => self.send(line, text),
+            Effect::Close(line, code) => {
+                let known = self.open.remove(&line);
+                let Some(open) = known else { panic!("seed {seed}: a socket is closed twice") };
+                let is_newest = self.rows[open.whose].seat == Some(open.seat);
+                assert!(
+                    code != CloseCode::Superseded || !is_newest,
+                    "seed {seed}: whoever came last is thrown out"
+                );
+                self.closed.push(line);
+                let client = &mut self.clients[open.whose];
+                if client.line == Some(line) {
+                    // What was written before the close still arrives, or does not.
+                    client.line = None;
+                    client.up.clear();
+                }
+            }
+            Effect::Gone(id, sid, epoch, _) => {
+                let is_new = !self.gone.contains(&(sid, epoch));
+                assert!(is_new, "seed {seed}: a seat is given up twice");
+                self.gone.push((sid, epoch));
+                self.give_up(self.who(id), (sid, epoch));
+            }
+            Effect::Keep(_) => {}
+        }
+    }
+
+    /// As `call::seat::give_up` does: whoever has come back since is not gone.
+    fn give_up(&mut self, whose: usize, (sid, epoch): (Uuid, i32)) {
+        let Some((open, taken)) = self.rows[whose].seat else { return };
+        if open == sid && taken <= epoch {
+            self.rows[whose].seat = None;
+        } else if open == sid {
+            let until = self.now.plus(TimeDelta::seconds(DOUBT_SECS));
+            self.doubts.push(Doubt { whose, seat: (sid, taken), until });
+        }
+    }
+
+    fn tick(&mut self) {
+        let (due, doubts): (Vec<Doubt>, Vec<Doubt>) =
+            std::mem::take(&mut self.doubts).into_iter().partition(|doubt| doubt.until <= self.now);
+        self.doubts = doubts;
+        for Doubt { whose, seat, .. } in due {
+            if !self.room.knows(seat.0) {
+                self.give_up(whose, seat);
+            }
+        }
+        self.apply(Event::Tick);
+    }
+
+    /* What is written down, and told */
+
+    /// Mostly at once.
+    fn tell(&mut self, event: Event) {
+        self.news.push(event);
+        if self.dice.chance(70) {
+            self.deliver(self.news.len() - 1, false);
+        }
+    }
+
+    /// Tells the room; `again`: and once more later.
+    fn deliver(&mut self, at: usize, again: bool) {
+        let event = if again { self.news[at].clone() } else { self.news.swap_remove(at) };
+        match &event {
+            Event::Decided(id, _, rev) => {
+                let at = self.who(*id);
+                self.heard[at] = self.heard[at].max(*rev);
+            }
+            Event::Party(party) => self.party_heard = self.party_heard.max(party.rev),
+            _ => {}
+        }
+        if self.dice.chance(50) {
+            self.tell_former(event.clone());
+        }
+        self.apply(event);
+    }
+
+    /// Nobody hears what the former owner says, and it writes nothing down, unless it was just about
+    /// to when it lost the room.
+    fn tell_former(&mut self, event: Event) {
+        let Some(former) = &mut self.former else { return };
+        for effect in former.room.apply(event, self.now) {
+            if let Effect::Gone(id, sid, epoch, _) = effect
+                && self.dice.chance(20)
+            {
+                self.give_up(self.who(id), (sid, epoch));
+            }
+        }
+    }
+
+    fn write(&mut self, at: usize, admitted: bool) {
+        self.rev += 1;
+        self.rows[at].admissions.push((self.rev, admitted));
+    }
+
+    fn decide(&mut self, at: usize, admission: Admission) {
+        if at == 0 || self.rows[at].removed || self.rows[at].denied {
+            return;
+        }
+        let admitted = admission == Admission::Admitted;
+        self.write(at, admitted);
+        let row = &mut self.rows[at];
+        row.denied = admission == Admission::Denied;
+        let comes_back = !admitted && std::mem::take(&mut row.aside);
+        self.tell(Event::Decided(self.clients[at].id, admission, self.rev));
+        if comes_back {
+            self.arrange();
+        }
+    }
+
+    fn arrange(&mut self) {
+        self.rev += 1;
+        self.tell(Event::Party(self.party()));
+    }
+
+    /// Takes an invitation back, and with it those who sit at that device.
+    fn remove(&mut self, at: usize) {
+        for one in 2..self.clients.len() {
+            let goes = one == at || self.rows[one].beside == Some(at);
+            if !goes || self.rows[one].removed {
+                continue;
+            }
+            self.write(one, false);
+            let row = &mut self.rows[one];
+            (row.removed, row.denied, row.aside) = (true, false, false);
+            self.tell(Event::Decided(self.clients[one].id, Admission::Removed, self.rev));
+        }
+        self.arrange();
+    }
+
+    fn invite(&mut self, at: usize) {
+        if self.rows[at].removed && !self.locked {
+            self.rows[at].removed = false;
+            self.arrange();
+        }
+    }
+
+    fn put_aside(&mut self, at: usize) {
+        if self.rows[at].is_admitted() {
+            self.rows[at].aside = !self.rows[at].aside;
+            self.arrange();
+        }
+    }
+
+    fn lock(&mut self) {
+        self.locked = !self.locked;
+        self.arrange();
+    }
+
+    fn finish(&mut self) {
+        self.over = true;
+        self.tell_former(Event::Over(OverWhy::Finished));
+        self.apply(Event::Over(OverWhy::Finished));
+    }
+
+    fn sign_out(&mut self, at: usize) {
+        if let Some((sid, _)) = self.rows[at].seat {
+            self.tell_former(Event::SignedOut(SessionId(sid)));
+            self.apply(Event::SignedOut(SessionId(sid)));
+            let seat = self.room.seat(self.clients[at].id);
+            assert!(seat.is_none_or(|seat| seat.sid != sid), "seed {}", self.seed);
+        }
+    }
+
+    /* Who comes and goes */
+
+    /// With a new ticket.
+    fn enter(&mut self, at: usize) {
+        if self.rows[at].removed || self.over {
+            return;
+        }
+        let seat = (Uuid::from_u128(self.count()), 1);
+        self.rows[at].denied = false;
+        self.clients[at].connections.clear();
+        self.clients[at].last_seq = 0;
+        self.come(at, seat, None);
+    }
+
+    fn resume(&mut self, at: usize) {
+        let Row { seat, denied, removed, .. } = self.rows[at];
+        let Some((sid, epoch)) = seat else { return self.enter(at) };
+        // Sent away, or the welcome never arrived: this client has no seat that it knows of.
+        if denied || removed || self.clients[at].last_seq == 0 {
+            return self.enter(at);
+        }
+        if self.over {
+            return;
+        }
+        let client = &mut self.clients[at];
+        if self.dice.chance(10) {
+            // The page was reloaded: the seat is known, the connections are gone, and perhaps what
+            // was heard last.
+            client.connections.clear();
+            client.last_seq = client.last_seq.saturating_sub(self.dice.roll(3)).max(1);
+        }
+        let last_seq = client.last_seq;
+        self.come(at, (sid, epoch + 1), Some(last_seq));
+    }
+
+    /// Takes a seat in the database; mostly the room hears of it at once.
+    fn come(&mut self, at: usize, seat: (Uuid, i32), last_seq: Option<u64>) {
+        let line = self.count() as LineId;
+        self.rows[at].seat = Some(seat);
+        self.clients[at].lose_line();
+        self.clients[at].line = Some(line);
+        let (guest, credentials) = (self.guest(at), self.credentials(seat));
+        let event = match last_seq {
+            None => Event::Enter(guest, line, credentials),
+            Some(last_seq) => Event::Resume(guest, line, credentials, last_seq),
+        };
+        let expected = last_seq.unwrap_or_default() + 1;
+        self.arriving.push(Arrival { whose: at, line, expected, seat, event });
+        if self.dice.chance(85) {
+            self.arrive(self.arriving.len() - 1);
+        }
+    }
+
+    fn arrive(&mut self, which: usize) {
+        let Arrival { whose, line, expected, seat, event } = self.arriving.swap_remove(which);
+        self.open.insert(line, Open { whose, expected, seat });
+        self.apply(event);
+        let others = self.open.iter().filter(|(_, open)| open.whose == whose).count();
+        assert!(others <= 1, "seed {}: the older socket is not closed", self.seed);
+        self.look(line);
+        if self.clients[whose].line != Some(line) {
+            // Whoever came by it has not waited.
+            self.lose_socket(line);
+        }
+    }
+
+    /// The database has the last word on who may sit on a socket.
+    fn look(&mut self, line: LineId) {
+        let Some(Open { whose, seat, .. }) = self.open.get(&line).copied() else { return };
+        let row = &self.rows[whose];
+        if row.removed || row.denied {
+            self.apply(Event::Barred(self.clients[whose].id));
+        } else if row.seat != Some(seat) {
+            if self.clients[whose].line == Some(line) {
+                self.clients[whose].lose_line();
+            }
+            self.lose_socket(line);
+        }
+    }
+
+    fn lose_socket(&mut self, line: LineId) {
+        if self.open.remove(&line).is_some() {
+            self.closed.push(line);
+            self.apply(Event::Lost(line));
+        }
+    }
+
+    /// The server notices that a socket is dead, or only its owner does.
+    fn lose(&mut self, at: usize) {
+        self.clients[at].lose_line();
+        let line = self.open.iter().find(|(_, open)| open.whose == at).map(|(line, _)| *line);
+        if let Some(line) = line
+            && self.dice.chance(70)
+        {
+            self.lose_socket(line);
+        }
+    }
+
+    /* Processes */
+
+    /// The process that has the room is dead, or is only taken for dead; another has it from now on.
+    fn change_owner(&mut self, is_dead: bool) {
+        self.wake_former();
+        self.pass(TAKEN_OVER_MS);
+        for Arrival { whose, line, .. } in std::mem::take(&mut self.arriving) {
+            if self.clients[whose].line == Some(line) {
+                self.clients[whose].lose_line();
+            }
+        }
+        // What it had heard and not told its room is lost with it; the next reads what is written.
+        self.news.retain(|_| self.dice.chance(50));
+        self.doubts.clear();
+        let lines: Vec<LineId> = std::mem::take(&mut self.open).into_keys().collect();
+        self.closed.extend(&lines);
+        let room = std::mem::replace(&mut self.room, Room::new(Arc::default(), self.now));
+        if !is_dead {
+            self.former = Some(Former { room, lines });
+        }
+        self.heard.fill(i32::MIN);
+        self.party_heard = i32::MIN;
+        for at in 0..self.clients.len() {
+            // A line that another process carried breaks at once; the others stand there and are mute.
+            if is_dead || self.dice.chance(50) {
+                self.clients[at].lose_line();
+            }
+            let Row { seat, denied, removed, .. } = self.rows[at];
+            if let Some(seat) = seat
+                && !denied
+                && !removed
+            {
+                let event = Event::Restore(self.guest(at), self.credentials(seat));
+                self.apply(event);
+            }
+        }
+    }
+
+    /// It learns that the room is another's: it says goodbye and forgets it.
+    fn wake_former(&mut self) {
+        let Some(Former { lines, .. }) = self.former.take() else { return };
+        for client in &mut self.clients {
+            if client.line.is_some_and(|line| lines.contains(&line)) {
+                client.lose_line();
+            }
+        }
+    }
+}
+
+/// How long a storm is asked for.
+fn asked(name: &str, usual: u64) -> u64 {
+    std::env::var(name).map_or(usual, |text| text.parse().expect("a number"))
+}
+
+fn weather(seeds: std::ops::Range<u64>) {
+    let events = asked("TEST_EVENTS", EVENTS);
+    for seed in seeds {
+        let mut world = World::new(seed);
+        for _ in 0..events {
+            world.storm();
+        }
+        world.calm();
+    }
+}
+
+#[test]
+fn whatever_happens_in_a_room_the_invariants_hold_and_in_the_end_all_are_connected() {
+    // Two halves at once; a failure names its seed.
+    std::thread::scope(|threads| {
+        let (first, seeds) = (asked("TEST_FIRST", 0), asked("TEST_SEEDS", SEEDS));
+        let middle = first + seeds / 2;
+        threads.spawn(move || weather(first..middle));
+        threads.spawn(move || weather(middle..first + seeds));
+    });
+}

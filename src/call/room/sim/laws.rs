@@ -1,0 +1,131 @@
+//! What holds after everything that happens.
+
+use serde_json::Value;
+
+use super::client::{NEGOTIATION, kind_of, seq_of, text_of};
+use super::*;
+
+impl World {
+    /// What must flow from one to another by what the room has been told, if anything.
+    fn flow(&self, one: usize, other: usize) -> Option<Plan> {
+        let seat = |at: usize| self.room.seat(self.clients[at].id);
+        let (here, there) = (seat(one)?, seat(other)?);
+        let talks = |seat: &Seat| seat.guest.admitted && seat.guest.sits_with.is_none();
+        let aside = |seat: &Seat| self.room.is_aside(seat.guest.id);
+        let together = talks(here) && talks(there) && aside(here) == aside(there);
+        let plan = || plan::between(self.clients[one].role, self.clients[other].role);
+        if together { plan() } else { None }
+    }
+
+    /// What is said to a socket: numbered without a gap, and of a negotiation only to those who have
+    /// something to say to each other.
+    pub(super) fn send(&mut self, line: LineId, text: String) {
+        let seed = self.seed;
+        let Some(open) = self.open.get_mut(&line) else {
+            panic!("seed {seed}: something is said to a socket that is closed: {text}");
+        };
+        let at = open.whose;
+        if let Some(seq) = seq_of(&text) {
+            assert_eq!(seq, open.expected, "seed {seed}: a gap or a repetition: {text}");
+            open.expected += 1;
+        }
+        if NEGOTIATION.contains(&kind_of(&text)) {
+            let from = text_of(&text, "from").or(text_of(&text, "peer")).unwrap();
+            let from = self.who(ParticipantId(from.parse().unwrap()));
+            let Some(plan) = self.flow(at, from) else {
+                panic!("seed {seed}: of one with whom there is nothing to talk: {text}");
+            };
+            if kind_of(&text) == "negotiate" {
+                let body = &serde_json::from_str::<Value>(&text).unwrap()["body"];
+                let planned = json!([plan.there, plan.back]);
+                assert_eq!(json!([body["send"], body["receive"]]), planned, "seed {seed}");
+            }
+        }
+        if self.clients[at].line == Some(line) {
+            self.clients[at].down.push_back(text);
+        }
+    }
+
+    pub(super) fn check(&self) {
+        let seed = self.seed;
+        assert!(!self.over || self.room.seats.is_empty(), "seed {seed}: somebody sits at the end");
+        let known = self.room.party.as_ref().map_or(i32::MIN, |party| party.rev);
+        assert!(known >= self.party_heard, "seed {seed}: the party is an older one");
+        let mut lines = Vec::new();
+        for seat in &self.room.seats {
+            let at = self.who(seat.guest.id);
+            let newest = seat.guest.party.rev.max(self.heard[at]);
+            assert_eq!(
+                seat.guest.admitted,
+                self.rows[at].was_admitted(newest),
+                "seed {seed}: the room lets in by itself, or does not let in"
+            );
+            if let Line::Up(line) = seat.line {
+                let open = self.open.get(&line).map(|open| (open.whose, open.seat.0));
+                assert_eq!(open, Some((at, seat.sid)), "seed {seed}: a seat on a foreign socket");
+                lines.push(line);
+            }
+            if !seat.guest.admitted {
+                assert_eq!(seat.told, Some(self.room.wait_now(seat.guest.id)), "seed {seed}");
+            }
+        }
+        let without = self.open.keys().find(|line| !lines.contains(line));
+        assert_eq!(without, None, "seed {seed}: a socket without a seat");
+        self.check_seats();
+    }
+
+    fn check_seats(&self) {
+        let seed = self.seed;
+        let mut seated: Vec<usize> =
+            self.room.seats.iter().map(|seat| self.who(seat.guest.id)).collect();
+        seated.sort_unstable();
+        let devices = seated.iter().filter(|at| self.rows[**at].beside.is_none()).count();
+        assert!(devices <= ENDPOINTS_MAX, "seed {seed}: {devices} devices");
+        assert!(seated.windows(2).all(|two| two[0] != two[1]), "seed {seed}: two in a seat");
+        let mut wanted = 0;
+        for (number, one) in seated.iter().enumerate() {
+            for other in &seated[number + 1..] {
+                let Some(plan) = self.flow(*one, *other) else { continue };
+                wanted += 1;
+                let (id, far) = (self.clients[*one].id, self.clients[*other].id);
+                let edge = self.room.edges.iter().find(|edge| edge.joins(id) && edge.joins(far));
+                let seen = edge.and_then(|edge| edge.seen_by(id));
+                let seen = seen.unwrap_or_else(|| panic!("seed {seed}: an edge is missing"));
+                assert_eq!((seen.send, seen.receive), (plan.there, plan.back), "seed {seed}");
+            }
+        }
+        assert_eq!(self.room.edges.len(), wanted, "seed {seed}: an edge that nobody wants");
+    }
+
+    /// Everything was told and time has passed: whoever sits in the room has that seat, and whoever
+    /// was sent out does not sit.
+    pub(super) fn check_ghosts(&self) {
+        for seat in &self.room.seats {
+            let row = &self.rows[self.who(seat.guest.id)];
+            let taken = (seat.sid, seat.epoch);
+            assert_eq!(row.seat, Some(taken), "seed {}: a ghost sits there", self.seed);
+            assert!(!row.removed && !row.denied, "seed {}: sent out, and here", self.seed);
+        }
+    }
+
+    /// Whether everybody is connected with everybody they have something to say to.
+    pub(super) fn is_well(&self) -> bool {
+        let quiet =
+            self.clients.iter().all(|client| client.down.is_empty() && client.up.is_empty());
+        let here = |client: &Client| self.room.seat(client.id).is_some();
+        let all_here = self.crowded || self.clients.iter().all(here);
+        let mut all_know = self.clients.iter().filter(|client| here(client));
+        // Which edges there are is looked at after every event.
+        quiet
+            && all_here
+            && all_know.all(|client| client.locked == Some(self.locked))
+            && self.room.seats.iter().all(|seat| seat.guest.admitted)
+            && self.room.edges.iter().all(|edge| {
+                let agreed = [edge.offerer, edge.answerer].map(|end| {
+                    let client = &self.clients[self.who(end)];
+                    client.connections.get(&edge.id).and_then(|one| one.agreed.clone())
+                });
+                edge.phase() == Phase::Up && agreed[0].is_some() && agreed[0] == agreed[1]
+            })
+    }
+}
