@@ -183,6 +183,7 @@ fn encounter_routes(api: &mut ServiceConfig) {
         .service(encounter::http::find_invitation)
         .service(encounter::http::list_invitations)
         .service(encounter::http::finish_encounter)
+        .service(encounter::http::reopen_encounter)
         .service(encounter::http::convert_encounter)
         .service(encounter::http::list_calls)
         .service(call::probe::http::begin_probe)

@@ -176,6 +176,8 @@ actions! {
     Admit "encounter.admit" [Conducts] sight ReadEncounter;
     /// End the visit.
     FinishEncounter "encounter.finish" [Conducts] sight ReadEncounter;
+    /// Take back that the visit was finished.
+    ReopenEncounter "encounter.reopen" [Conducts, ClinicAdmin] sight ReadEncounter;
     /// Measure one's line before the visit.
     ProbeLink "encounter.probe" [Myself, Feldsher] sight ReadEncounter;
     /// See what the line carried.

@@ -165,6 +165,15 @@ pub struct NoteRow {
     pub updated_at: Instant,
 }
 
+/// Whether a note about a visit is signed; the caller has made the access decision. Index:
+/// notes_by_encounter.
+pub(crate) fn is_signed(tx: &mut Tx, visit: EncounterId) -> Result<bool, Error> {
+    let signed = notes::table
+        .filter(notes::encounter_id.eq(visit))
+        .filter(notes::status.eq(NoteStatus::Signed));
+    Ok(diesel::select(diesel::dsl::exists(signed)).get_result(tx.conn)?)
+}
+
 /// The row of a note. 404 when there is none.
 pub(crate) fn find_row(tx: &mut Tx, id: NoteId) -> Result<NoteRow, Error> {
     notes::table

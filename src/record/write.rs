@@ -20,6 +20,7 @@ use crate::record::{
     Addendum, AddendumId, Note, NoteId, NoteStatus, calling_practitioner, find_row, named, names,
     see, show,
 };
+use crate::task;
 
 /// Begins a note about a visit that has begun or is over. There is one draft per visit and
 /// author: 409 `already_exists` names it. 409 `bad_state` before the patient has come.
@@ -164,6 +165,7 @@ pub fn sign(tx: &mut Tx, id: NoteId, version: Option<i32>) -> Result<Note, Error
         return Err(Error::from(&problem::STALE_VERSION));
     }
     tx.record(Action::SignNote, "Note", id.0, &facts);
+    task::answered(tx, row.encounter_id)?;
     let row = find_row(tx, id)?;
     show(tx, row)
 }

@@ -47,6 +47,13 @@ export function openVisit(board, visit, column) {
   api.get(`/v1/appointments/${visit.id}`).then(whole, () => whole({}));
 
   const path = (act) => `/v1/appointments/${visit.id}/${act}`;
+  /** That a visit took place is taken back by whoever runs the clinic; its doctor has the same at the desk. */
+  const reopen = (event) => window.busy(event.currentTarget, async () => {
+    await api.post(`/v1/encounters/${visit.encounter}/reopen`);
+    window.close();
+    await board.changed(t('done.reopened', { patient: visit.patient.name }), visit.id);
+  });
+  const runs = (board.me?.memberships ?? []).some((one) => one.organization.id === board.clinic.id && one.role === 'clinic_admin');
   const doing = (act, body, words) => (event) => window.busy(event.currentTarget, async () => {
     await api.post(path(act), body ?? {});
     window.close();
@@ -81,6 +88,7 @@ export function openVisit(board, visit, column) {
       visit.status === 'booked' && !visit.confirmed_at && button('visit-attend', t('visit.attend'), doing('attend', {}, 'done.attend'), 'second'),
       ['booked', 'arrived'].includes(visit.status) && waits && begun && button('visit-noshow', t('visit.noshow'), () => ask('noshow'), 'danger'),
       undoable && button('visit-undo', t(visit.status === 'noshow' ? 'visit.undo' : 'visit.undo.arrived'), doing('undo', {}, 'done.undone'), 'second'),
+      visit.status === 'fulfilled' && runs && button('visit-reopen', t('visit.reopen'), reopen, 'quiet'),
       ['proposed', 'pending', 'booked', 'arrived'].includes(visit.status) && waits && !visit.offered && button('visit-cancel', t('visit.cancel'), () => ask('cancel'), 'danger')),
     visit.encounter_status !== 'planned' && button('visit-call', t('visit.call'), showCall, 'quiet'),
     visit.offered && h('p', { class: 'hint' }, t('visit.offered')));

@@ -518,6 +518,7 @@ pub fn rows() -> Vec<Row> {
         row("POST", "/v1/encounters/{id}/notes").of("second").may(DOCTOR).see(VISIBLE),
         row("GET", "/v1/encounters/{id}/notes").of("second").may(BOTH),
         row("POST", "/v1/encounters/{id}/finish").of("second").may(DOCTOR).see(VISIBLE),
+        row("POST", "/v1/encounters/{id}/reopen").of("second").may(&[Doctor, Chief]).see(VISIBLE),
         row("POST", "/v1/encounters/{id}/convert")
             .of("live")
             .body(|_| json!({"to": "phone"}))
