@@ -47,6 +47,8 @@ actions! {
     ReadOrganization "organization.read" [SignedIn];
     /// Found a clinic.
     CreateOrganization "organization.create" [SystemAdmin];
+    /// Change what is known of a clinic.
+    EditOrganization "organization.edit" [SystemAdmin, ClinicAdmin] sight ReadOrganization;
     /// See who works in a clinic and as what.
     ReadMember "member.read" [SystemAdmin, ClinicAdmin];
     /// Take somebody on.
@@ -57,6 +59,8 @@ actions! {
     ReadLocation "location.read" [SignedIn];
     /// Add a place.
     CreateLocation "location.create" [SystemAdmin, ClinicAdmin];
+    /// Change what is known of a place.
+    EditLocation "location.edit" [SystemAdmin, ClinicAdmin] sight ReadLocation;
     /// See what can be booked.
     ReadService "healthcare_service.read" [SignedIn];
     /// Offer a service.

@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use crate::access::Facts;
 use crate::access::table::Action;
 use crate::appointment::reschedule::{self, Why};
+use crate::appointment::taken::is_kept;
 use crate::appointment::{self, Appointment, AppointmentId, occupy};
 use crate::base::app::App;
 use crate::base::column::Instant;
@@ -32,6 +33,7 @@ use crate::base::tx::Tx;
 use crate::base::zone::{self, Wall, Zone};
 use crate::encounter;
 use crate::encounter::lifecycle::AppointmentStatus;
+use crate::location::LocationId;
 use crate::message;
 use crate::organization::OrganizationId;
 use crate::patient::{self, PatientId};
@@ -46,6 +48,14 @@ const IDS_MAX: usize = 1_000;
 const WATCH_SECS: u64 = 24 * 60 * 60;
 /// How often it looks whether a task about promises still has one, in seconds.
 const RECHECK_SECS: u64 = 60;
+
+/// What a visit is in as long as its time is promised.
+const PROMISED: [AppointmentStatus; 4] = [
+    AppointmentStatus::Proposed,
+    AppointmentStatus::Pending,
+    AppointmentStatus::Booked,
+    AppointmentStatus::Arrived,
+];
 
 /// A visit whose promised local time and instant have parted.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -163,14 +173,11 @@ fn look(
     after: Option<Position>,
     limit: i64,
 ) -> Result<(Vec<BrokenPromise>, Option<Position>), Error> {
-    use AppointmentStatus::{Arrived, Booked, Pending, Proposed};
     let mut query = appointments::table
         .filter(appointments::starts_at.gt(tx.now))
-        .filter(appointments::status.eq_any([Proposed, Pending, Booked, Arrived]))
+        .filter(appointments::status.eq_any(PROMISED))
         // A hold that has run out promises nothing.
-        .filter(
-            appointments::hold_expires_at.is_null().or(appointments::hold_expires_at.gt(tx.now)),
-        )
+        .filter(is_kept(tx.now))
         .order((appointments::starts_at, appointments::id))
         .limit(limit)
         .select((
@@ -292,6 +299,46 @@ pub fn keep(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     message::keep_promise(tx, &kept, account)?;
     end_open_task(tx, row.organization_id)?;
     Ok(kept)
+}
+
+/// The zone of a place was put right: the visits to come of those who live there are promised by its
+/// clock, at the time that was said. Each clinic with one that has parted from it has a task; how many
+/// there are. Makes no access decision. Index: appointments_by_patient.
+pub(crate) fn zone_moved(tx: &mut Tx, home: LocationId, zone: Zone) -> Result<usize, Error> {
+    let now = tx.now;
+    let moved = || {
+        let residents = patients::table.filter(patients::location_id.eq(home));
+        let residents = residents.select(patients::id);
+        appointments::table
+            .filter(appointments::patient_id.eq_any(residents))
+            .filter(appointments::starts_at.gt(now))
+            .filter(appointments::status.eq_any(PROMISED))
+    };
+    type Promise = (OrganizationId, Instant, String);
+    let promises: Vec<Promise> = moved()
+        .filter(is_kept(tx.now))
+        .select((appointments::organization_id, appointments::starts_at, appointments::local_start))
+        .load(tx.conn)?;
+    diesel::update(moved())
+        .set((
+            appointments::time_zone.eq(zone),
+            appointments::updated_at.eq(tx.now),
+            appointments::version.eq(appointments::version + 1),
+        ))
+        .execute(tx.conn)?;
+    let mut clinics = Vec::new();
+    for (clinic, start, promised) in promises {
+        if parted(start, zone, read_local(&promised)?).is_some() {
+            clinics.push(clinic);
+        }
+    }
+    let broken = clinics.len();
+    clinics.sort_unstable();
+    clinics.dedup();
+    for clinic in clinics {
+        task::clinic::open(tx, clinic, TaskCode::Promises, TaskWhy::Zone)?;
+    }
+    Ok(broken)
 }
 
 fn end_open_task(tx: &mut Tx, clinic: OrganizationId) -> Result<(), Error> {

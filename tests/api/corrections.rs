@@ -158,3 +158,59 @@ on_both! {
         assert_eq!(forbidden.refused(403), "forbidden");
     }
 }
+
+on_both! {
+    async fn a_place_whose_zone_was_wrong_keeps_what_its_people_were_promised(world: World) {
+        let (admin, registrar) = (&world.admin.client, &world.registrar.client);
+        let village = format!("/v1/locations/{}", world.village);
+        let booked = world.booked(TUESDAY_9).await;
+        let edit = |version: i64, body: Value| {
+            let village = village.clone();
+            async move { admin.edit(Method::PATCH, &village, version, &body).await }
+        };
+        // Another name for the same clocks breaks nothing.
+        let same = edit(1, json!({"time_zone": "Asia/Novosibirsk", "link_class": "3g"})).await.expect(200);
+        assert_eq!((&same["broken_promises"], &same["link_class"]), (&json!(0), &json!("3g")));
+        let moved = edit(2, json!({"time_zone": "Asia/Irkutsk", "name": "Кедровый"})).await.expect(200);
+        assert_eq!((&moved["broken_promises"], &moved["name"]), (&json!(1), &json!("Кедровый")));
+        assert_eq!((&moved["time_zone"], &moved["version"]), (&json!("Asia/Irkutsk"), &json!(3)));
+        assert_eq!(edit(2, json!({"name": "Иной"})).await.refused(412), "stale_version");
+        for (wrong, code) in [
+            (json!({"time_zone": "Asia/Atlantis"}), "unknown_time_zone"),
+            (json!({"latitude": 91, "longitude": 0}), "invalid_body"),
+            (json!({"latitude": 58}), "invalid_body"),
+        ] {
+            assert_eq!(edit(3, wrong).await.refused(422), code);
+        }
+        let name = json!({"name": "Иной"});
+        let forbidden = registrar.edit(Method::PATCH, &village, 3, &name).await;
+        assert_eq!(forbidden.refused(403), "forbidden");
+
+        let patient = format!("/v1/patients/{}", world.asha.id);
+        let patient = world.asha.client.get(&patient).await.expect(200);
+        assert_eq!(patient["time_zone"], "Asia/Irkutsk");
+        let list = format!("/v1/organizations/{}/broken-promises", world.clinic);
+        let broken = registrar.get(&list).await.expect(200);
+        let one = &broken["items"][0];
+        assert_eq!((&one["id"], &one["promised"]), (&booked["id"], &json!(TUESDAY_9)));
+        assert_eq!((&one["shown"], &one["proposed"]),
+            (&json!("2026-11-24T10:00:00+08:00"), &json!("2026-11-24T01:00:00Z")));
+        let tasks = registrar.get("/v1/tasks").await.expect(200);
+        let task = &tasks["items"][0];
+        assert_eq!((&task["code"], &task["why"]), (&json!("promises"), &json!("zone")));
+        let kept = office(world, &booked, "keep-promise", json!({})).await.expect(200);
+        assert_eq!(kept["local_start"], "2026-11-24T09:00:00+08:00");
+        assert_eq!(registrar.get("/v1/tasks").await.expect(200)["items"], json!([]));
+
+        // The clinic's own clock tells the office its day, and moves nothing.
+        let clinic = format!("/v1/organizations/{}", world.clinic);
+        let renamed = json!({"name": "Кедровая больница", "time_zone": "Asia/Irkutsk"});
+        let changed = admin.edit(Method::PATCH, &clinic, 1, &renamed).await.expect(200);
+        assert_eq!((&changed["time_zone"], &changed["version"]), (&json!("Asia/Irkutsk"), &json!(2)));
+        assert_eq!(admin.edit(Method::PATCH, &clinic, 1, &renamed).await.refused(412), "stale_version");
+        let day = "from=2026-11-24T00:00:00Z&to=2026-11-25T00:00:00Z";
+        let board = registrar.get(&format!("{clinic}/board?{day}")).await.expect(200);
+        assert_eq!(board["time_zone"], "Asia/Irkutsk");
+        assert_eq!(registrar.get(&list).await.expect(200)["items"], json!([]));
+    }
+}

@@ -6,6 +6,7 @@ CREATE TABLE organizations (
   id uuid NOT NULL PRIMARY KEY,
   name text COLLATE "C" NOT NULL,
   time_zone text NOT NULL,
+  version integer NOT NULL,
   created_at timestamptz NOT NULL
 );
 CREATE INDEX organizations_by_name ON organizations (name, id);
@@ -20,6 +21,7 @@ CREATE TABLE locations (
   latitude double precision,
   longitude double precision,
   link_class text NOT NULL CHECK (link_class IN ('none', '2g', '3g', '4g', 'broadband')),
+  version integer NOT NULL,
   created_at timestamptz NOT NULL
 );
 CREATE INDEX locations_by_name ON locations (name, id);

@@ -5,6 +5,7 @@ CREATE TABLE organizations (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
   name TEXT NOT NULL,
   time_zone TEXT NOT NULL,
+  version INTEGER NOT NULL,
   created_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX organizations_by_name ON organizations (name, id);
@@ -19,6 +20,7 @@ CREATE TABLE locations (
   latitude REAL,
   longitude REAL,
   link_class TEXT NOT NULL CHECK (link_class IN ('none', '2g', '3g', '4g', 'broadband')),
+  version INTEGER NOT NULL,
   created_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX locations_by_name ON locations (name, id);

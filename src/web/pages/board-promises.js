@@ -12,7 +12,7 @@ const SHOWN_MAX = 200;
 
 learn({
   'promises.title': ['Обещанное время сдвинулось', 'Promised times have moved'],
-  'promises.lead': ['Закон перевёл часы. Пациент придёт по времени на талоне и в SMS, поэтому переносят сам приём; об этом узнают обе стороны.', 'A law has moved the clocks. The patient comes by the time on the slip and in the SMS, so it is the visit that is moved; both sides are told.'],
+  'promises.lead': ['Закон перевёл часы, или пояс места был указан неверно. Пациент придёт по времени на талоне и в SMS, поэтому переносят сам приём; об этом узнают обе стороны.', 'A law has moved the clocks, or the zone of a place was wrong. The patient comes by the time on the slip and in the SMS, so it is the visit that is moved; both sides are told.'],
   'promises.none': ['Все приёмы стоят на обещанном времени.', 'Every visit stands at its promised time.'],
   'promises.count': ['Приёмов не на обещанном времени: {n}.', 'Visits that are not at their promised time: {n}.'],
   'promises.more': ['Показаны первые {n}; остальные появятся, когда эти решены.', 'The first {n} are shown; the others follow when these are settled.'],

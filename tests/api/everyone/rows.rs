@@ -129,6 +129,12 @@ pub fn rows() -> Vec<Row> {
             .see(EVERYONE),
         row("GET", "/v1/organizations").may(EVERYONE),
         row("GET", "/v1/organizations/{id}").of("clinic").may(EVERYONE),
+        row("PATCH", "/v1/organizations/{id}")
+            .of("clinic")
+            .body(|_| json!({"time_zone": "Asia/Krasnoyarsk"}))
+            .version(1)
+            .may(ADMINS)
+            .see(EVERYONE),
         row("POST", "/v1/organizations/{id}/members")
             .of("clinic")
             .body(|place| {
@@ -167,6 +173,12 @@ pub fn rows() -> Vec<Row> {
             .see(EVERYONE),
         row("GET", "/v1/locations").may(EVERYONE),
         row("GET", "/v1/locations/{id}").of("village").may(EVERYONE),
+        row("PATCH", "/v1/locations/{id}")
+            .of("hamlet")
+            .body(|_| json!({"link_class": "3g"}))
+            .version(1)
+            .may(ADMINS)
+            .see(EVERYONE),
         row("POST", "/v1/resources")
             .body(|place| {
                 json!({"kind": "room", "name": "Кабинет 5", "organization": place.id("clinic"),
