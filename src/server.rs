@@ -94,6 +94,7 @@ fn place_routes(api: &mut ServiceConfig) {
         .service(resource::http::create_resource)
         .service(resource::http::list_resources)
         .service(resource::http::edit_resource)
+        .service(resource::http::list_stranded_visits)
         .service(location::http::create_location)
         .service(location::http::list_locations)
         .service(location::http::find_location)

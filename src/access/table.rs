@@ -73,6 +73,8 @@ actions! {
     CreateResource "resource.create" [SystemAdmin, ClinicAdmin];
     /// Change a room or a device.
     EditResource "resource.edit" [SystemAdmin, ClinicAdmin] sight ReadResource;
+    /// See which visits hold a room or a device that is out of use.
+    ReadStranded "resource.read_stranded" [Registrar, ClinicAdmin] sight ReadAppointment;
     /// See who gives care.
     ReadPractitioner "practitioner.read" [SignedIn];
     /// Add a practitioner.

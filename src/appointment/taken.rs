@@ -305,7 +305,11 @@ pub fn of_clinic(
 /// The first hundred of some visits, by start; the caller has made sure that they may be seen.
 pub fn named(tx: &mut Tx, visits: &[Planned]) -> Result<Vec<Hit>, Error> {
     let most = usize::try_from(HITS_MAX).unwrap_or(usize::MAX);
-    let ids: Vec<AppointmentId> = visits.iter().take(most).map(|visit| visit.id).collect();
+    of_ids(tx, visits.iter().take(most).map(|visit| visit.id).collect())
+}
+
+/// Some visits, by start; the caller has made sure that they may be seen.
+pub fn of_ids(tx: &mut Tx, ids: Vec<AppointmentId>) -> Result<Vec<Hit>, Error> {
     let rows: Vec<HitRow> = appointments::table
         .inner_join(patients::table)
         .filter(among(appointments::id, ids))

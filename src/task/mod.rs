@@ -50,6 +50,8 @@ text_enum!(
         Deferred = "deferred",
         /// See to the clinic's visits that are no longer at their promised local time.
         Promises = "promises",
+        /// See to the clinic's visits that hold a room or a device which is out of use.
+        Things = "things",
     }
 );
 
@@ -88,6 +90,10 @@ text_enum!(
         Deferred = "deferred",
         /// A law of time zones has changed.
         Law = "law",
+        /// The zone of a place was wrong.
+        Zone = "zone",
+        /// A room or a device was put out of use.
+        OutOfUse = "out_of_use",
     }
 );
 

@@ -18,6 +18,9 @@ learn({
   'setup.off': ['Отключить', 'Switch off'],
   'setup.on': ['Включить', 'Switch on'],
   'setup.is.off': ['отключено: новые приёмы его не берут', 'switched off: no new visit takes it'],
+  'setup.off.done': ['Отключено: {name}. Замену получили приёмов: {n}.', 'Switched off: {name}. Visits that were given another: {n}.'],
+  'setup.off.left': ['Без замены остались приёмы: {n}.', 'Visits for which none was free: {n}.'],
+  'setup.off.see': ['Показать их', 'Show them'],
   'setup.kind': ['Что это', 'What it is'],
   'setup.kind.room': ['кабинет', 'room'],
   'setup.kind.device': ['прибор', 'device'],
@@ -67,8 +70,8 @@ export async function setup({ me, clinic }) {
   put(found, form(places));
   await Promise.all([drawThings(), drawServices(), drawPlaces()]).catch((error) => tell(problem, error));
 
-  function told(text) {
-    note.textContent = text;
+  function told(...parts) {
+    refill(note, parts);
     note.hidden = false;
     say(note.textContent);
   }

@@ -433,6 +433,10 @@ pub fn rows() -> Vec<Row> {
             .of("missed")
             .may(PLANNERS)
             .see(&[Asha, Feldsher]),
+        row("GET", "/v1/organizations/{id}/stranded-visits")
+            .of("clinic")
+            .may(&[Registrar, Chief])
+            .see(&[Feldsher]),
         row("GET", "/v1/organizations/{id}/broken-promises")
             .of("clinic")
             .may(&[Registrar, Chief])
