@@ -370,7 +370,8 @@ impl PatientRow {
     }
 }
 
-fn listed(languages: &str) -> Vec<String> {
+/// The codes of a column of languages.
+pub(crate) fn listed(languages: &str) -> Vec<String> {
     languages.split_whitespace().map(str::to_owned).collect()
 }
 

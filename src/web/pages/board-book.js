@@ -1,6 +1,6 @@
 // Booking for a patient who telephones or stands at the desk: who, for what, when; at a free time, urgent, or beside another.
 import './booking-words.js';
-import { t, counted, locale } from './i18n.js';
+import { t, counted } from './i18n.js';
 import { h, put, refill, button, field } from './ui.js';
 import * as api from './api.js';
 import { clock, dayKey, shiftDay, startOfDay, longDay, now, rfc3339, PARTS } from './time.js';
@@ -9,6 +9,7 @@ import { besides, gapsOf, giving, soonest } from './board-ways.js';
 import { countdown } from './countdown.js';
 import { findPatient } from './find-patient.js';
 import { repeatFields, seriesBox } from './board-series.js';
+import { languageName } from './languages.js';
 import { sheet } from './sheet.js';
 
 const SEARCHED_DAYS = 14;
@@ -55,7 +56,7 @@ export async function bookFor(board) {
   put(more, h('summary', {}, t('more.title')), filters);
   const who = findPatient('booking', (patient) => {
     order.patient = patient;
-    look();
+    spoken(patient);
   });
   // The question makes way for what was chosen: a phone has room for one of them.
   const form = h('div', { class: 'stack' }, who.search, who.found, ways, wayHint, h('div', { class: 'inline' }, service, doctor, day), more);
@@ -87,14 +88,22 @@ export async function bookFor(board) {
   /* The search for a free time */
 
   function drawMore() {
-    const language = (code) => new Intl.DisplayNames([locale()], { type: 'language' }).of(code);
     const filter = (name, any, options) => select(`booking-${name}`, t(`more.${name}`), [...(any ? [['', t(`more.${name}.any`)]] : []), ...options], order[name], set(name));
     refill(filters,
       filter('mode', true, (chosen()?.modes ?? []).map((mode) => [mode, t(`mode.${mode}`)])),
-      filter('language', true, known.languages.map((code) => [code, language(code)])),
+      filter('language', true, known.languages.map((code) => [code, languageName(code)])),
       filter('place', true, known.places.map((place) => [place.id, place.name])),
       filter('part', true, PARTS.map((part) => [part, t(`book.part.${part}`)])),
       filter('order', false, ORDERS.map((one) => [one === 'soonest' ? '' : one, t(`more.order.${one}`)])));
+  }
+
+  /** The search begins with a language of the patient, where the clinic's doctors differ in it; *Any* takes it off. */
+  async function spoken({ languages = [] }) {
+    if (languages.length && !known.languages.length) await know();
+    order.language = known.languages.length > 1 ? languages.find((code) => known.languages.includes(code)) ?? '' : '';
+    more.open ||= Boolean(order.language);
+    drawMore();
+    look();
   }
 
   /** Which languages and places there are, asked for when somebody wants to narrow. */

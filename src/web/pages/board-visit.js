@@ -44,7 +44,12 @@ export function openVisit(board, visit, column) {
   put(facts, h('dt', {}, t('visit.others')), others);
   const whole = ({ participants = [] }) => refill(others, participants.length
     ? h('ul', { class: 'plain' }, participants.map((one) => h('li', { data: { kind: one.kind } }, `${t(`kind.${one.kind}`)}: ${one.name}`))) : '—');
-  api.get(`/v1/appointments/${visit.id}`).then(whole, () => whole({}));
+  api.get(`/v1/appointments/${visit.id}`).then(async (appointment) => {
+    whole(appointment);
+    if (appointment.status !== 'fulfilled') return;
+    const { followUp } = await import('./doctor-followup.js');
+    put(window.body, followUp({ appointment, zone }));
+  }).catch(() => whole({}));
 
   const path = (act) => `/v1/appointments/${visit.id}/${act}`;
   /** That a visit took place is taken back by whoever runs the clinic; its doctor has the same at the desk. */
