@@ -207,6 +207,9 @@ mod tests {
             ("America/New_York", "2027-03-14T02:30:00"),
             ("America/New_York", "2026-11-01T01:30:00"),
             ("Europe/Volgograd", "2020-12-27T01:30:00"),
+            // An hour before the other zones of Europe, in UTC.
+            ("Europe/Chisinau", "2026-03-29T02:30:00"),
+            ("Europe/Chisinau", "2026-10-25T02:30:00"),
             ("Pacific/Apia", "2011-12-30T12:00:00"),
             ("Australia/Lord_Howe", "2026-04-05T01:45:00"),
         ] {

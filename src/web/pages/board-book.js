@@ -3,16 +3,15 @@ import './booking-words.js';
 import { t, counted } from './i18n.js';
 import { h, put, refill, button, field } from './ui.js';
 import * as api from './api.js';
-import { clock, dayKey, shiftDay, startOfDay, longDay, now, rfc3339, PARTS } from './time.js';
-import { cityOf } from './board-grid.js';
+import { clock, dayKey, shiftDay, startOfDay, longDay, now, rfc3339, PARTS, cityOf } from './time.js';
 import { besides, gapsOf, giving, soonest } from './board-ways.js';
 import { countdown } from './countdown.js';
 import { findPatient } from './find-patient.js';
+import { timesOfDay } from './free-times.js';
 import { repeatFields, seriesBox } from './board-series.js';
 import { languageName } from './languages.js';
 import { sheet } from './sheet.js';
 
-const SEARCHED_DAYS = 14;
 const WAYS = ['time', 'urgent', 'over'];
 const URGENCIES = ['urgent', 'asap', 'stat'];
 const ORDERS = ['soonest', 'same_practitioner', 'fair'];
@@ -138,11 +137,8 @@ export async function bookFor(board) {
   }
 
   async function freeTimes() {
-    const from = Math.max(startOfDay(order.day, zone), now());
-    const to = startOfDay(shiftDay(order.day, 1), zone);
-    const slots = from < to ? await api.items(api.query('/v1/slots', { ...wanted(), from: rfc3339(from), to: rfc3339(to), limit: 100 })) : [];
-    const later = slots.length ? [] : await api.items(api.query('/v1/slots', { ...wanted(), from: rfc3339(Math.max(from, to)), to: rfc3339(startOfDay(shiftDay(order.day, SEARCHED_DAYS), zone)), limit: 1 }));
-    return () => drawTimes(slots, later[0]);
+    const { slots, later } = await timesOfDay({ wanted: wanted(), day: order.day, zone });
+    return () => drawTimes(slots, later);
   }
 
   function drawTimes(slots, later) {

@@ -3,8 +3,7 @@
 import { t, learn } from './i18n.js';
 import { show, h, refill, button, busy, problemBox, say, tell, words } from './ui.js';
 import * as api from './api.js';
-import { clock, dayKey, longDay, wallClock, wallKey } from './time.js';
-import { cityOf } from './board-grid.js';
+import { clock, dayKey, longDay, wallClock, wallKey, cityOf } from './time.js';
 
 const EDITORS = ['registrar', 'clinic_admin'];
 /** A law moves a whole zone; nobody reads more at once. */

@@ -2,8 +2,8 @@
 import { t } from './i18n.js';
 import { h, put, refill, button } from './ui.js';
 import * as api from './api.js';
-import { clock, date, dateTime, dayKey, now } from './time.js';
-import { MOVABLE, cityOf, patientClock, statusWord, ms } from './board-grid.js';
+import { clock, date, dateTime, dayKey, now, cityOf } from './time.js';
+import { MOVABLE, patientClock, statusWord, ms } from './board-grid.js';
 import { sheet } from './sheet.js';
 
 const NOSHOW = ['patient', 'link', 'practitioner', 'clinic'];

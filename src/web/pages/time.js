@@ -42,6 +42,9 @@ export const longDay = (instant, zone) => format(new Date(instant), zone, { week
 export const date = (instant, zone) => format(new Date(instant), zone, { day: 'numeric', month: 'long', year: 'numeric' });
 export const dateTime = (instant, zone) => `${date(instant, zone)}, ${clock(instant, zone)}`;
 
+/** What people call a zone: its city. */
+export const cityOf = (zone) => zone.split('/').pop().replaceAll('_', ' ');
+
 /** "2026-11-24" of an instant in a zone. */
 export function dayKey(instant, zone) {
   const parts = {};
