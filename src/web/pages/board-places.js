@@ -1,6 +1,6 @@
 // What an administrator puts right about the clinic and its places: names, links, and the zone by which clocks are told.
 import { t, learn } from './i18n.js';
-import { h, refill, field, busy, problemBox, tell, words } from './ui.js';
+import { h, refill, field, busy, problemBox, words } from './ui.js';
 import * as api from './api.js';
 
 const LINKS = ['none', '2g', '3g', '4g', 'broadband'];
