@@ -163,24 +163,10 @@ pub fn hits(
     from: Instant,
     to: Instant,
 ) -> Result<(Vec<Hit>, i64), Error> {
-    let own = tx.scope(Action::ReadAppointment)?.practitioner == Some(practitioner);
-    hits_of(tx, practitioner.0, (from, to), own)
-}
-
-/// As [`hits`], of a room or a device, from now on.
-pub fn hits_of_thing(tx: &mut Tx, thing: uuid::Uuid) -> Result<(Vec<Hit>, i64), Error> {
-    let now = tx.now;
-    hits_of(tx, thing, (now, Instant::MAX), false)
-}
-
-fn hits_of(
-    tx: &mut Tx,
-    resource: uuid::Uuid,
-    (from, to): (Instant, Instant),
-    own: bool,
-) -> Result<(Vec<Hit>, i64), Error> {
     use AppointmentStatus::{Arrived, Booked};
+    let resource = practitioner.0;
     let Scope { all, patient, practitioner, organizations } = tx.scope(Action::ReadAppointment)?;
+    let own = practitioner == Some(PractitionerId(resource));
     let now = tx.now;
     let first = from.max(now);
     let hit = || {

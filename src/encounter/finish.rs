@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::access::table::Action;
-use crate::appointment::handover;
+use crate::appointment::{self, handover};
 use crate::base::column::text_enum;
 use crate::base::error::Error;
 use crate::base::problem;
@@ -12,7 +12,7 @@ use crate::base::tx::{Event, Tx};
 use crate::encounter::lifecycle::{Act, EncounterStatus};
 use crate::encounter::show::{Encounter, show};
 use crate::encounter::{
-    EncounterId, Outcome, advance, facts, find_row, how_it_ended, lock_row, presence,
+    EncounterId, Outcome, advance, facts, find_row, foresee, how_it_ended, lock_row, presence,
 };
 use crate::practitioner;
 use crate::record;
@@ -104,20 +104,28 @@ pub(crate) fn convert_unasked(tx: &mut Tx, id: EncounterId, to: ConvertTo) -> Re
 
 /// Takes back that a visit was finished, or went on otherwise, until a day after its end: its talk is
 /// interrupted, and whoever comes back goes on; one that was ended before there was a talk is booked,
-/// as before the patient came. 409 `note_signed` once a note about it is signed, `slot_taken` when the
-/// rest of its time was given to another patient, `bad_state` while it has not ended, `too_late`.
+/// as before the patient came. 409 `bad_state` while it has not ended, `too_late`, `note_signed` once a
+/// note about it is signed (`bad_state` to whoever may not know that), `slot_taken` when the rest of
+/// its time was given to another patient.
 pub fn reopen(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
     let row = lock_row(tx, id)?;
     tx.allow(Action::ReopenEncounter, &facts(&row))?;
-    if record::is_signed(tx, id)? {
-        return Err(Error::from(&problem::NOTE_SIGNED));
-    }
-    if row.status == EncounterStatus::Finished {
-        handover::take_the_rest_back(tx, row.appointment_id)?;
-    }
     let (began_at, ..) = how_it_ended(tx, id)?;
     let act = if began_at.is_some() { Act::Reopen } else { Act::Expect };
+    let appointment = appointment::find_row(tx, row.appointment_id)?;
+    foresee(tx, &appointment, &row, act)?;
+    if record::is_signed(tx, id)? {
+        let may_know = record::may_list(tx, &row)?;
+        let why = if may_know { &problem::NOTE_SIGNED } else { &problem::BAD_STATE };
+        return Err(Error::from(why));
+    }
+    handover::take_the_rest_back(tx, row.appointment_id)?;
     advance(tx, row.appointment_id, act, None)?;
+    let closes_at = show(tx, id)?.door.closes_at;
+    if act == Act::Expect && closes_at <= tx.now {
+        // Nobody can come any more: the office calls, as before it was finished.
+        task::open(tx, &row, TaskCode::Unseen, TaskWhy::DoorClosed, None)?;
+    }
     tx.record(Action::ReopenEncounter, "Encounter", id.0, &facts(&row));
     show(tx, id)
 }

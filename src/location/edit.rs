@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::promise;
+use crate::appointment::wrong_zone;
 use crate::base::error::Error;
 use crate::base::name::Name;
 use crate::base::problem;
@@ -16,6 +16,7 @@ use crate::base::schema::locations;
 use crate::base::tx::Tx;
 use crate::base::zone::Zone;
 use crate::location::{LinkClass, Location, LocationId, check_coordinates, show};
+use crate::organization::OrganizationId;
 use crate::patient;
 
 /// What shall be different about a place. What is left out stays.
@@ -44,11 +45,12 @@ pub struct EditedLocation {
     #[serde(flatten)]
     pub location: Location,
     /// Visits to come that are not at their promised local time any more: the clinics' offices have a
-    /// task to see to them.
+    /// task to see to them. A clinic's administrator is told of their clinic's.
     pub broken_promises: usize,
 }
 
-/// Changes a place. 412 when somebody has done so meanwhile.
+/// Changes a place. 412 when somebody has done so meanwhile, 403 when a clinic's administrator changes the
+/// zone of a place where patients of another clinic live.
 pub fn edit(
     tx: &mut Tx,
     id: LocationId,
@@ -62,6 +64,11 @@ pub fn edit(
     check_coordinates(change.latitude, change.longitude)
         .map_err(|pointer| Error::field(&problem::INVALID_BODY, pointer))?;
     let zone = change.time_zone.unwrap_or(before.time_zone);
+    let everywhere = tx.person()?.system_admin;
+    if zone != before.time_zone && !everywhere && patient::of_others_live_at(tx, id, organization)?
+    {
+        return Err(Error::from(&problem::FORBIDDEN));
+    }
     let row = locations::table.filter(locations::id.eq(id)).filter(locations::version.eq(version));
     let changed = diesel::update(row)
         .set((
@@ -80,7 +87,10 @@ pub fn edit(
         0
     } else {
         patient::set_zone(tx, id, zone)?;
-        promise::zone_moved(tx, id, zone)?
+        let broken = wrong_zone::put_right(tx, id, zone)?;
+        // What another clinic has booked is not told.
+        let of_caller = |clinic: &&OrganizationId| everywhere || organization == Some(**clinic);
+        broken.iter().filter(of_caller).count()
     };
     tx.record(Action::EditLocation, "Location", id.0, &facts);
     Ok(EditedLocation { location: show(tx, id)?, broken_promises })

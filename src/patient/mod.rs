@@ -166,6 +166,21 @@ pub fn edit(
     show(tx, id, &facts)
 }
 
+/// Whether patients of another clinic live at a place. Makes no access decision.
+pub(crate) fn of_others_live_at(
+    tx: &mut Tx,
+    home: LocationId,
+    clinic: Option<OrganizationId>,
+) -> Result<bool, Error> {
+    let mut others = patients::table
+        .filter(patients::location_id.eq(home))
+        .select(patients::organization_id)
+        .distinct()
+        .load::<OrganizationId>(tx.conn)?
+        .into_iter();
+    Ok(others.any(|other| Some(other) != clinic))
+}
+
 /// The clocks of everybody who lives at a place go by another zone. Makes no access decision.
 pub(crate) fn set_zone(tx: &mut Tx, home: LocationId, zone: Zone) -> Result<(), Error> {
     diesel::update(patients::table.filter(patients::location_id.eq(home)))

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::taken::{self, Hit};
+use crate::appointment::taken::Hit;
 use crate::base::column::{id, text_enum};
 use crate::base::error::Error;
 use crate::base::name::{Name, Named};
@@ -61,7 +61,8 @@ pub struct EditedResource {
     #[serde(flatten)]
     pub resource: Resource,
     /// When it is out of use now, or elsewhere: how many visits to come were given another of its kind
-    /// at the same place.
+    /// at the same place. A hundred are looked at here; where it is out of use, the others follow within
+    /// minutes.
     pub replaced: usize,
     /// Those for which none was free: the first 100 that the caller may see, by start. They keep it
     /// until they are moved; a move, also to the same time, gives them another one. The clinic's office
@@ -157,10 +158,10 @@ pub fn edit(
     tx.record(Action::EditResource, "Resource", id.0, &facts);
     let resource = show(tx, id)?;
     let fails = !resource.active || resource.location.id != before.location.id;
-    let replaced = if fails { stranded::rehouse(tx, id)? } else { 0 };
+    let failed = if fails { stranded::failed_by(tx, id)? } else { Vec::new() };
+    let (replaced, left) = stranded::rehouse(tx, failed)?;
     stranded::follow(tx, before.organization.id)?;
-    let (affected, affected_count) =
-        if fails { taken::hits_of_thing(tx, id.0)? } else { (Vec::new(), 0) };
+    let (affected, affected_count) = stranded::named(tx, before.organization.id, left)?;
     Ok(EditedResource { resource, replaced, affected, affected_count })
 }
 

@@ -25,13 +25,15 @@ fn open_ones(code: TaskCode) -> OpenOnes {
         .filter(tasks::status.eq_any(OPEN))
 }
 
-/// Opens a clinic's task, unless there is one of its kind. The caller has made the access decision.
+/// Opens a clinic's task, unless there is one of its kind: whoever finds at this moment that nothing is
+/// left to do waits, or has called it off. The caller has made the access decision.
 pub(crate) fn open(
     tx: &mut Tx,
     clinic: OrganizationId,
     code: TaskCode,
     why: TaskWhy,
 ) -> Result<(), Error> {
+    take_turns(tx.conn, &[Turn::Alone(clinic.0)])?;
     Each(
         diesel::insert_into(tasks::table)
             .values((
@@ -62,9 +64,9 @@ pub(crate) fn is_open(tx: &mut Tx, clinic: OrganizationId, code: TaskCode) -> Re
     Ok(diesel::select(diesel::dsl::exists(open)).get_result(tx.conn)?)
 }
 
-/// Calls a clinic's task off: nothing is left to do. The caller has made the access decision.
+/// Calls a clinic's task off: nothing is left to do. The caller has made the access decision, and looked
+/// in its turn alone at the clinic, so that nobody has found something since.
 pub(crate) fn call_off(tx: &mut Tx, clinic: OrganizationId, code: TaskCode) -> Result<(), Error> {
-    take_turns(tx.conn, &[Turn::Alone(clinic.0)])?;
     let open = open_ones(code).filter(tasks::organization_id.eq(clinic));
     diesel::update(open)
         .set((tasks::status.eq(TaskStatus::Cancelled), tasks::updated_at.eq(tx.now)))

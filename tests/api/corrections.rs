@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::on_both;
-use crate::support::world::made;
+use crate::support::world::{made, member};
 use crate::support::{Answer, Engine, World, key};
 
 const TUESDAY_9: &str = "2026-11-24T09:00:00+07:00";
@@ -212,5 +212,27 @@ on_both! {
         let board = registrar.get(&format!("{clinic}/board?{day}")).await.expect(200);
         assert_eq!(board["time_zone"], "Asia/Irkutsk");
         assert_eq!(registrar.get(&list).await.expect(200)["items"], json!([]));
+
+        // A visit of today that should have begun is still to come by the clock that it was promised by.
+        let today = world.booked("2026-11-23T09:20:00+07:00").await;
+        assert_eq!(today["local_start"], "2026-11-23T10:20:00+08:00");
+        world.house.advance(TimeDelta::minutes(30));
+        let (admin, registrar) = (world.resigned(&world.admin).await, world.resigned(&world.registrar).await);
+        let back = json!({"time_zone": "Asia/Krasnoyarsk"});
+        // Another clinic's patients live there as well: it is not for one clinic to say.
+        let house = &world.house;
+        let chief = member(house, &admin.client, &world.clinic, "Ирина", "clinic_admin", "glavnaya").await;
+        let far = member(house, &admin.client, &world.other_clinic, "Ада", "registrar", "dalnyaya").await;
+        let guest = json!({"name": "Вера Иная", "birth_date": "1961-04-12", "language": "ru",
+            "phone": "+70000000009", "location": world.village, "organization": world.other_clinic});
+        made(&far.client, "/v1/patients", guest).await;
+        let refused = chief.client.edit(Method::PATCH, &village, 3, &back).await;
+        assert_eq!(refused.refused(403), "forbidden");
+        let moved = admin.client.edit(Method::PATCH, &village, 3, &back).await.expect(200);
+        assert_eq!(moved["broken_promises"], 2);
+        let broken = registrar.client.get(&list).await.expect(200);
+        assert_eq!(broken["items"][0]["id"], today["id"], "{broken}");
+        let kept = registrar.client.post(&path(&today, "keep-promise"), &json!({})).await.expect(200);
+        assert_eq!(kept["start"], "2026-11-23T03:20:00Z");
     }
 }

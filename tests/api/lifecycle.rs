@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::on_both;
 use crate::support::visit::encounter_of;
-use crate::support::world::PASSWORD;
+use crate::support::world::{PASSWORD, member};
 use crate::support::{Answer, Client, Engine, Person, World, key};
 
 const MONDAY_900: &str = "2026-11-23T02:00:00Z";
@@ -517,20 +517,44 @@ on_both! {
         let sign = format!("/v1/notes/{}/sign", note["id"].as_str().unwrap());
         scene.doctor.client.post(&sign, &json!({})).await.expect(200);
         assert_eq!(scene.ask(Word::Reopen).await.refused(409), "note_signed");
+        // Who runs the clinic is not told what notes there are.
+        let admin = world.resigned(&world.admin).await.client;
+        let chief = member(&world.house, &admin, &world.clinic, "Ирина", "clinic_admin", "glavnaya");
+        assert_eq!(chief.await.client.post(&path, &json!({})).await.refused(409), "bad_state");
         let sql = "UPDATE appointments SET status = 'arrived' WHERE status = 'fulfilled'";
         assert!(world.house.execute(sql).expect_err("signed").contains("appointment_over"));
 
         // It ended before there was a talk: the patient is expected again, or did not come.
         let scene = day.visit_in((A::Arrived, E::Arrived)).await;
         scene.say(Word::Finish).await;
+        let notes = format!("/v1/encounters/{}/notes", scene.encounter);
+        let draft = scene.doctor.client.post(&notes, &json!({"plan": "чай"})).await.expect(201);
         let back = scene.say(Word::Reopen).await;
         assert_eq!(back["status"], "planned");
         assert_eq!(scene.state().await, (A::Booked, E::Planned));
+        // What was begun about it stays a draft.
+        let sign = format!("/v1/notes/{}/sign", draft["id"].as_str().unwrap());
+        assert_eq!(scene.doctor.client.post(&sign, &json!({})).await.refused(409), "bad_state");
+        let sql = "UPDATE notes SET status = 'signed' WHERE status = 'draft'";
+        assert!(world.house.execute(sql).expect_err("expected").contains("note_early"));
         assert_eq!(scene.say(Word::Link).await["noshow_cause"], "link");
+        assert_eq!(scene.doctor.client.post(&sign, &json!({})).await.refused(409), "bad_state");
+
+        // When nobody can come any more, the office calls.
+        let missed = day.visit_in((A::Arrived, E::Arrived)).await;
+        missed.say(Word::Finish).await;
+        let scene = day.visit_in((A::Fulfilled, E::Finished)).await;
+        world.house.advance(TimeDelta::hours(2));
+        let unseen = "SELECT count(*) AS n FROM tasks WHERE code = 'unseen' AND status = 'requested'";
+        assert_eq!(world.house.count(unseen), 0);
+        let doctor = world.resigned(&scene.doctor).await;
+        let path = format!("/v1/encounters/{}/reopen", missed.encounter);
+        let back = doctor.client.post(&path, &json!({})).await.expect(200);
+        assert_eq!((&back["status"], &back["can_join"]), (&json!("planned"), &json!(false)));
+        assert_eq!(world.house.count(unseen), 1);
 
         // Until a day after its end.
-        let scene = day.visit_in((A::Fulfilled, E::Finished)).await;
-        world.house.advance(TimeDelta::hours(24));
+        world.house.advance(TimeDelta::hours(22));
         let password = json!({"login": scene.doctor.login, "password": PASSWORD});
         let again = world.house.client().post("/v1/auth/password", &password).await.expect(200);
         let doctor = scene.doctor.client.with_token(again["access_token"].as_str().unwrap());
@@ -538,7 +562,7 @@ on_both! {
         assert_eq!(doctor.post(&path, &json!({})).await.refused(409), "too_late");
         let done = "SELECT count(*) AS n FROM audit_events WHERE action = 'encounter.reopen' \
             AND outcome = 'done'";
-        assert_eq!(world.house.count(done), 2);
+        assert_eq!(world.house.count(done), 3);
     }
 }
 

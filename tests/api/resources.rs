@@ -459,5 +459,19 @@ on_both! {
         let edited = chief.edit(Method::PATCH, &path, 2, &on).await.expect(200);
         assert_eq!(edited["affected_count"], 0);
         assert_eq!(registrar.get("/v1/tasks").await.expect(200)["items"], json!([]));
+        // Switched off while the visit was called off: it comes back to a task, and has what is free next.
+        let visit = format!("/v1/appointments/{}", booked["id"].as_str().unwrap());
+        registrar.post(&format!("{visit}/cancel"), &json!({})).await.expect(200);
+        let edited = chief.edit(Method::PATCH, &path, 3, &off).await.expect(200);
+        assert_eq!((&edited["replaced"], &edited["affected_count"]), (&json!(0), &json!(0)));
+        registrar.post(&format!("{visit}/undo"), &json!({})).await.expect(200);
+        stranded::recheck(&world.house.app).await.unwrap();
+        assert_eq!(registrar.get("/v1/tasks").await.expect(200)["items"][0]["code"], "things");
+        let path = format!("/v1/resources/{second}");
+        chief.edit(Method::PATCH, &path, 2, &on).await.expect(200);
+        stranded::recheck(&world.house.app).await.unwrap();
+        let now = world.asha.client.get(&visit).await.expect(200);
+        assert_eq!(now["participants"][0]["name"], "Второй");
+        assert_eq!(registrar.get("/v1/tasks").await.expect(200)["items"], json!([]));
     }
 }

@@ -1217,6 +1217,16 @@ CREATE TRIGGER encounters_ended BEFORE UPDATE OF status, outcome ON encounters F
 -- A signed note never changes; no note, addendum or audit row is ever removed.
 CREATE TRIGGER notes_signed BEFORE UPDATE ON notes FOR EACH ROW WHEN (OLD.status = 'signed')
   EXECUTE FUNCTION refuse('note_signed');
+-- Nor is one signed of a visit whose patient is still expected, or did not come.
+CREATE FUNCTION notes_of_what_took_place() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (SELECT status FROM encounters WHERE id = NEW.encounter_id) IN ('planned', 'cancelled') THEN
+    RAISE EXCEPTION USING MESSAGE = 'note_early', ERRCODE = 'FD001';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER notes_of_what_took_place BEFORE UPDATE OF status ON notes FOR EACH ROW
+  WHEN (NEW.status = 'signed') EXECUTE FUNCTION notes_of_what_took_place();
 CREATE TRIGGER notes_in_place BEFORE UPDATE ON notes FOR EACH ROW
   WHEN ((NEW.id, NEW.encounter_id, NEW.patient_id, NEW.organization_id, NEW.author_id, NEW.created_at)
     IS DISTINCT FROM (OLD.id, OLD.encounter_id, OLD.patient_id, OLD.organization_id, OLD.author_id, OLD.created_at))

@@ -1198,6 +1198,11 @@ END;
 CREATE TRIGGER notes_signed BEFORE UPDATE ON notes WHEN OLD.status = 'signed' BEGIN
   SELECT RAISE(ABORT, 'note_signed');
 END;
+-- Nor is one signed of a visit whose patient is still expected, or did not come.
+CREATE TRIGGER notes_of_what_took_place BEFORE UPDATE OF status ON notes WHEN NEW.status = 'signed' BEGIN
+  SELECT RAISE(ABORT, 'note_early')
+  WHERE (SELECT status FROM encounters WHERE id = NEW.encounter_id) IN ('planned', 'cancelled');
+END;
 CREATE TRIGGER notes_kept BEFORE DELETE ON notes BEGIN SELECT RAISE(ABORT, 'note_kept'); END;
 CREATE TRIGGER note_addenda_frozen BEFORE UPDATE ON note_addenda BEGIN SELECT RAISE(ABORT, 'note_signed'); END;
 CREATE TRIGGER note_addenda_kept BEFORE DELETE ON note_addenda BEGIN SELECT RAISE(ABORT, 'note_kept'); END;

@@ -1,12 +1,13 @@
 // One visit on the board: who it is, and what the office can do with it.
 import { t } from './i18n.js';
-import { h, put, refill, button } from './ui.js';
+import { h, put, refill, button, asking } from './ui.js';
 import * as api from './api.js';
 import { clock, date, dateTime, dayKey, now, cityOf } from './time.js';
 import { MOVABLE, patientClock, statusWord, ms } from './board-grid.js';
 import { sheet } from './sheet.js';
 
 const NOSHOW = ['patient', 'link', 'practitioner', 'clinic'];
+const DAY_MS = 86_400_000;
 const CANCEL = ['clinic', 'patient', 'technical'];
 
 export function openVisit(board, visit, column) {
@@ -53,11 +54,11 @@ export function openVisit(board, visit, column) {
 
   const path = (act) => `/v1/appointments/${visit.id}/${act}`;
   /** That a visit took place is taken back by whoever runs the clinic; its doctor has the same at the desk. */
-  const reopen = (event) => window.busy(event.currentTarget, async () => {
+  const reopen = async () => {
     await api.post(`/v1/encounters/${visit.encounter}/reopen`);
     window.close();
     await board.changed(t('done.reopened', { patient: visit.patient.name }), visit.id);
-  });
+  };
   const runs = (board.me?.memberships ?? []).some((one) => one.organization.id === board.clinic.id && one.role === 'clinic_admin');
   const doing = (act, body, words) => (event) => window.busy(event.currentTarget, async () => {
     await api.post(path(act), body ?? {});
@@ -93,8 +94,9 @@ export function openVisit(board, visit, column) {
       visit.status === 'booked' && !visit.confirmed_at && button('visit-attend', t('visit.attend'), doing('attend', {}, 'done.attend'), 'second'),
       ['booked', 'arrived'].includes(visit.status) && waits && begun && button('visit-noshow', t('visit.noshow'), () => ask('noshow'), 'danger'),
       undoable && button('visit-undo', t(visit.status === 'noshow' ? 'visit.undo' : 'visit.undo.arrived'), doing('undo', {}, 'done.undone'), 'second'),
-      visit.status === 'fulfilled' && runs && button('visit-reopen', t('visit.reopen'), reopen, 'quiet'),
       ['proposed', 'pending', 'booked', 'arrived'].includes(visit.status) && waits && !visit.offered && button('visit-cancel', t('visit.cancel'), () => ask('cancel'), 'danger')),
+    visit.status === 'fulfilled' && runs && now() - ms(visit.end) < DAY_MS
+      && asking('visit-reopen', t('visit.reopen'), t('visit.reopen.ask'), t('visit.reopen.yes'), reopen, 'quiet', window.busy),
     visit.encounter_status !== 'planned' && button('visit-call', t('visit.call'), showCall, 'quiet'),
     visit.offered && h('p', { class: 'hint' }, t('visit.offered')));
   }

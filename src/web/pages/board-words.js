@@ -90,6 +90,8 @@ learn({
   'visit.noshow': ['Не состоялся', 'Did not take place'],
   'visit.undo': ['Это была ошибка', 'That was a mistake'],
   'visit.reopen': ['Приём закончен по ошибке', 'It was finished by mistake'],
+  'visit.reopen.ask': ['Вернуть приём? Он станет прерванным, и врач с пациентом смогут войти; если разговора не было, пациента снова ждут. Можно в течение суток, пока заключение не подписано.', 'Take it back? The visit will be interrupted, and doctor and patient can come in; if there was no talk, the patient is expected again. It can be done for a day, until a note is signed.'],
+  'visit.reopen.yes': ['Вернуть приём', 'Take it back'],
   'visit.undo.arrived': ['Пациента здесь нет', 'The patient is not here'],
   'visit.others': ['Кабинет, прибор, помощник', 'Room, device, helper'],
   'kind.room': ['кабинет', 'room'],

@@ -70,10 +70,23 @@ function draw(list, { visits, notes, wishes }, me) {
 /** What is rarely changed is fetched when somebody opens it. */
 function myLanguages(me) {
   const box = h('details', { id: 'my-languages', class: 'card' }, h('summary', {}, t('home.languages')));
+  const place = h('div');
+  put(box, place);
+  let state = 'none';
   box.addEventListener('toggle', async () => {
-    const [{ languagesBox }, patient] = await Promise.all([import('./languages.js'), api.get(`/v1/patients/${me.patient.id}`)]);
-    put(box, languagesBox({ patient, own: true, saved: ({ languages }) => { me.patient.languages = languages; } }));
-  }, { once: true });
+    if (!box.open || state !== 'none') return;
+    state = 'asked';
+    refill(place, h('p', { class: 'loading' }, t('loading')));
+    try {
+      const [{ languagesBox }, patient] = await Promise.all([import('./languages.js'), api.get(`/v1/patients/${me.patient.id}`)]);
+      refill(place, languagesBox({ patient, own: true, saved: ({ languages }) => { me.patient.languages = languages; } }));
+      state = 'there';
+    } catch (error) {
+      // Closed and opened again, it is asked for again.
+      state = 'none';
+      refill(place, h('p', { class: 'problem', role: 'alert' }, error.detail ?? t('problem.unknown')));
+    }
+  });
   return box;
 }
 

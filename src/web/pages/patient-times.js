@@ -43,7 +43,8 @@ export function slotChoices(slots, choose) {
 }
 
 /**
- * Shows the screen. `of`: {title, lead, above, service, practitioner (first in the list), moving (the visit), me};
+ * Shows the screen. `of`: {title, lead, above, service, practitioner (first in the list), moving (the visit), speaks (the
+ * patient with the doctor, so that their languages count), me};
  * `below` stands under the times; `memory` keeps what was chosen here when the person comes back from the next screen.
  */
 export async function timesScreen(of, { choose, back, below = null, memory = {} }) {
@@ -66,7 +67,12 @@ export async function timesScreen(of, { choose, back, below = null, memory = {} 
   const between = (from, to, limit) => find({ from: rfc3339(from), to: rfc3339(to), limit });
 
   const choice = (id, label, name, options) => h('label', { class: 'filter', for: id }, h('span', {}, label),
-    h('select', { id, on: { change: ({ currentTarget }) => { memory[name] = currentTarget.value || undefined; again(); } } },
+    h('select', { id, on: { change: ({ currentTarget }) => {
+      memory[name] = currentTarget.value || undefined;
+      if (name === 'language') memory.guessed = false;
+      if (name === 'doctor') anyLanguage();
+      again();
+    } } },
       options.map(([value, text]) => h('option', { value, selected: (memory[name] ?? '') === value }, text))));
   put(filters, choice('part-of-day', t('book.part'), 'part', [['', t('book.part.any')], ...PARTS.map((part) => [part, t(`book.part.${part}`)])]));
   // The list of doctors is a wish, not a need: the screen works without it, and waits for it only to begin with a language.
@@ -75,7 +81,7 @@ export async function timesScreen(of, { choose, back, below = null, memory = {} 
     put(filters, choice('doctor', t('book.doctor'), 'doctor', [['', t('book.doctor.any')], ...doctors.map((one) => [one.id, one.name])]));
     await byLanguage(doctors);
   }).catch(() => {});
-  const mine = me.patient.languages ?? [];
+  const mine = of.speaks ? me.patient.languages ?? [] : [];
   if (mine.length) await doctorsKnown;
   if (gone) return;
 
@@ -85,13 +91,25 @@ export async function timesScreen(of, { choose, back, below = null, memory = {} 
       h('small', {}, weekday(key)), h('span', {}, dayNumber(key))));
   }
 
-  /** Where doctors differ in it: the patient's own language is meant at first, until it is taken off. */
+  /** Where doctors differ in it: the patient's own language is meant at first, until it is taken off, a doctor is chosen, or nothing is found. */
   async function byLanguage(doctors) {
     const codes = [...new Set(doctors.flatMap((one) => one.languages))].sort();
     if (codes.every((code) => doctors.every((one) => one.languages.includes(code)))) return;
-    if (!('language' in memory)) memory.language = (me.patient.languages ?? []).find((code) => codes.includes(code));
+    if (!('language' in memory) && !memory.doctor) {
+      memory.language = mine.find((code) => codes.includes(code));
+      memory.guessed = Boolean(memory.language);
+    }
     const { languageName } = await import('./languages.js');
     if (!gone) put(filters, choice('language', t('book.language'), 'language', [['', t('book.language.any')], ...codes.map((code) => [code, languageName(code)])]));
+  }
+
+  /** What was only guessed is taken off; whether there was anything. */
+  function anyLanguage() {
+    if (!memory.guessed) return false;
+    Object.assign(memory, { guessed: false, language: undefined });
+    const select = $('#language');
+    if (select) select.value = '';
+    return true;
   }
 
   let turn = 0;
@@ -136,6 +154,10 @@ export async function timesScreen(of, { choose, back, below = null, memory = {} 
       const [first] = await find({ first: true });
       if (gone || mine !== turn) return;
       if (!first) {
+        if (anyLanguage()) {
+          await again();
+          return;
+        }
         refill(slots, h('p', { id: 'no-slots', class: 'lead' }, t('book.none')));
         return;
       }
