@@ -1,10 +1,10 @@
 -- The region for pgbench: the same people and hours, with ids that a script can compute.
 CREATE FUNCTION bench_id(kind text, n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
   $$ SELECT ('0000000' || kind || '-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid $$;
-INSERT INTO organizations (id, name, time_zone, created_at)
-  SELECT bench_id('1', n), 'Clinic ' || n, 'Asia/Krasnoyarsk', now() FROM generate_series(0, 4) n;
-INSERT INTO locations (id, name, kind, organization_id, time_zone, link_class, created_at)
-  SELECT bench_id('2', n), 'Village ' || n, 'village', bench_id('1', n), 'Asia/Krasnoyarsk', '2g', now()
+INSERT INTO organizations (id, name, time_zone, version, created_at)
+  SELECT bench_id('1', n), 'Clinic ' || n, 'Asia/Krasnoyarsk', 1, now() FROM generate_series(0, 4) n;
+INSERT INTO locations (id, name, kind, organization_id, time_zone, link_class, version, created_at)
+  SELECT bench_id('2', n), 'Village ' || n, 'village', bench_id('1', n), 'Asia/Krasnoyarsk', '2g', 1, now()
   FROM generate_series(0, 4) n;
 INSERT INTO accounts (id, phone_index, phone_sealed, name, language, system_admin, state, security_version, failures, created_at)
   SELECT bench_id('a', n), sha256(n::text::bytea), decode(repeat('07', 40), 'hex'), 'Patient ' || n, 'ru', false, 'active', 1, 0, now()

@@ -47,6 +47,8 @@ actions! {
     ReadOrganization "organization.read" [SignedIn];
     /// Found a clinic.
     CreateOrganization "organization.create" [SystemAdmin];
+    /// Change what is known of a clinic.
+    EditOrganization "organization.edit" [SystemAdmin, ClinicAdmin] sight ReadOrganization;
     /// See who works in a clinic and as what.
     ReadMember "member.read" [SystemAdmin, ClinicAdmin];
     /// Take somebody on.
@@ -57,6 +59,8 @@ actions! {
     ReadLocation "location.read" [SignedIn];
     /// Add a place.
     CreateLocation "location.create" [SystemAdmin, ClinicAdmin];
+    /// Change what is known of a place.
+    EditLocation "location.edit" [SystemAdmin, ClinicAdmin] sight ReadLocation;
     /// See what can be booked.
     ReadService "healthcare_service.read" [SignedIn];
     /// Offer a service.
@@ -69,6 +73,8 @@ actions! {
     CreateResource "resource.create" [SystemAdmin, ClinicAdmin];
     /// Change a room or a device.
     EditResource "resource.edit" [SystemAdmin, ClinicAdmin] sight ReadResource;
+    /// See which visits hold a room or a device that is out of use.
+    ReadStranded "resource.read_stranded" [Registrar, ClinicAdmin] sight ReadAppointment;
     /// See who gives care.
     ReadPractitioner "practitioner.read" [SignedIn];
     /// Add a practitioner.
@@ -176,6 +182,8 @@ actions! {
     Admit "encounter.admit" [Conducts] sight ReadEncounter;
     /// End the visit.
     FinishEncounter "encounter.finish" [Conducts] sight ReadEncounter;
+    /// Take back that the visit was finished.
+    ReopenEncounter "encounter.reopen" [Conducts, ClinicAdmin] sight ReadEncounter;
     /// Measure one's line before the visit.
     ProbeLink "encounter.probe" [Myself, Feldsher] sight ReadEncounter;
     /// See what the line carried.

@@ -19,7 +19,7 @@ use crate::base::tx::Tx;
 use crate::base::zone::Zone;
 use crate::location::LocationId;
 use crate::organization::OrganizationId;
-use crate::patient::PatientId;
+use crate::patient::{self, PatientId};
 use crate::practitioner::PractitionerId;
 
 text_enum!(
@@ -73,6 +73,8 @@ pub struct MyPatient {
     pub location: Named<LocationId>,
     /// The clinic that looks after them.
     pub organization: Named<OrganizationId>,
+    /// The languages they speak; empty when nobody has said.
+    pub languages: Vec<String>,
 }
 
 /// The practitioner that a person is.
@@ -109,31 +111,34 @@ pub fn read(tx: &mut Tx) -> Result<Me, Error> {
         .get_result::<(String, Language)>(tx.conn)?;
     Ok(Me {
         account: MyAccount { id: person.account, name, language },
-        patient: person.patient.map(|id| patient(tx, id)).transpose()?,
+        patient: person.patient.map(|id| my_patient(tx, id)).transpose()?,
         practitioner: person.active_practitioner().map(|id| practitioner(tx, id)).transpose()?,
         memberships: memberships_of(tx, person.account)?,
         system_admin: person.system_admin,
     })
 }
 
-fn patient(tx: &mut Tx, id: PatientId) -> Result<MyPatient, Error> {
-    let (name, time_zone, location, organization) = patients::table
+fn my_patient(tx: &mut Tx, id: PatientId) -> Result<MyPatient, Error> {
+    type Row = (String, Zone, String, (LocationId, String), (OrganizationId, String));
+    let (name, time_zone, languages, location, organization) = patients::table
         .inner_join(locations::table.on(locations::id.eq(patients::location_id)))
         .inner_join(organizations::table.on(organizations::id.eq(patients::organization_id)))
         .filter(patients::id.eq(id))
         .select((
             patients::name,
             patients::time_zone,
+            patients::languages,
             (locations::id, locations::name),
             (organizations::id, organizations::name),
         ))
-        .get_result::<(String, Zone, (LocationId, String), (OrganizationId, String))>(tx.conn)?;
+        .get_result::<Row>(tx.conn)?;
     Ok(MyPatient {
         id,
         name,
         time_zone,
         location: named(location),
         organization: named(organization),
+        languages: patient::listed(&languages),
     })
 }
 

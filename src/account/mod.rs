@@ -86,11 +86,8 @@ pub fn create(tx: &mut Tx, new: NewAccount) -> Result<AccountId, Error> {
         return Err(Error::field(&problem::INVALID_BODY, "/login"));
     }
     let index = new.phone.as_ref().map(|phone| phone_index(tx.seal, phone));
-    let sealed = new
-        .phone
-        .as_ref()
-        .map(|phone| tx.seal.seal(&phone_place(id), phone.as_str().as_bytes()))
-        .transpose()?;
+    let sealed =
+        new.phone.as_ref().map(|phone| phone.sealed(tx.seal, &phone_place(id))).transpose()?;
     let invited = login.is_some() && new.password_hash.is_none();
     let state = if invited { AccountState::Invited } else { AccountState::Active };
     let made = Each(
@@ -203,7 +200,7 @@ pub fn contact(tx: &mut Tx, account: AccountId) -> Result<Contact, Error> {
         .get_result::<(String, Language, Option<Vec<u8>>)>(tx.conn)
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
-    let phone = sealed.map(|sealed| open_phone(tx, account, &sealed)).transpose()?;
+    let phone = Phone::unsealed(tx.seal, &phone_place(account), sealed.as_deref())?;
     Ok(Contact { name, phone, language })
 }
 
@@ -292,14 +289,6 @@ fn is_login(login: &str) -> bool {
 
 fn phone_place(account: AccountId) -> String {
     format!("accounts|phone|{account}")
-}
-
-fn open_phone(tx: &Tx, account: AccountId, sealed: &[u8]) -> Result<Phone, Error> {
-    let plain = tx.seal.open(&phone_place(account), sealed)?;
-    std::str::from_utf8(&plain)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .ok_or(Error::Internal("a sealed phone is not a number"))
 }
 
 #[cfg(test)]

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Deserializer};
 
+use crate::base::error::Error;
+use crate::base::seal::Seal;
+
 const DIGITS_MIN: usize = 8;
 const DIGITS_MAX: usize = 15;
 
@@ -18,6 +21,21 @@ impl Phone {
     /// The number, with its plus sign.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// As it is kept: sealed for its place (`accounts|phone|…`), so that it is nobody else's.
+    pub(crate) fn sealed(&self, seal: &Seal, place: &str) -> Result<Vec<u8>, Error> {
+        Ok(seal.seal(place, self.0.as_bytes())?)
+    }
+
+    /// What was kept so, if anything was.
+    pub(crate) fn unsealed(
+        seal: &Seal,
+        place: &str,
+        sealed: Option<&[u8]>,
+    ) -> Result<Option<Self>, Error> {
+        let number = seal.open_text(place, sealed)?.map(|text| text.parse::<Self>());
+        number.transpose().map_err(|_wrong| Error::Internal("a sealed phone is not a number"))
     }
 }
 

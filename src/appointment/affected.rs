@@ -147,13 +147,13 @@ pub fn reinstate(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
     if row.cancellation_code != Some(CancellationCode::Leave) {
         return Err(Error::from(&problem::BAD_STATE));
     }
-    stand_again(tx, id)
+    stand_again(tx, id, Act::Reinstate)
 }
 
-/// Books again what was called off, whoever did so. 409 `slot_taken` when its time was given away.
-pub(super) fn stand_again(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
+/// Books again what was called off, by whichever act. 409 `slot_taken` when its time was given away.
+pub(super) fn stand_again(tx: &mut Tx, id: AppointmentId, act: Act) -> Result<(), Error> {
     occupy::bury_the_dead(tx, id, TimeDelta::zero())?;
-    tx.attempt(|tx| encounter::advance(tx, id, Act::Reinstate, None))?;
+    tx.attempt(|tx| encounter::advance(tx, id, act, None))?;
     diesel::update(appointments::table.find(id))
         .set(appointments::cancellation_sealed.eq(None::<Vec<u8>>))
         .execute(tx.conn)?;

@@ -100,9 +100,6 @@ pub fn accept(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     if row.status == AppointmentStatus::Booked {
         return show(tx, id);
     }
-    if row.is_dead(tx.now) {
-        return Err(Error::from(&problem::HOLD_OVER));
-    }
     let wish = follow::make_way(tx, row.patient_id, row.service_id, row.starts_at)?;
     encounter::advance(tx, id, Act::Accept, None)?;
     follow::met(tx, &wish, id)?;
@@ -164,9 +161,6 @@ pub fn attend(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     show(tx, id)
 }
 
-/// How long after its start a visit is taken back that somebody missed or came to, in hours.
-const UNDO_HOURS: i64 = 24;
-
 /// Takes back that somebody did not come, or came, or that a visit to come was called off: it is
 /// booked again. 409 `slot_taken` when its time was given away meanwhile, `bad_state` while somebody
 /// is there or when it was only held, `too_late` a day after its start, or past it when it was called
@@ -184,9 +178,6 @@ pub fn undo(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     {
         return Err(Error::from(&problem::BAD_STATE));
     }
-    if tx.now >= row.starts_at.plus(TimeDelta::hours(UNDO_HOURS)) {
-        return Err(Error::from(&problem::TOO_LATE));
-    }
     occupy::bury_the_dead(tx, id, TimeDelta::zero())?;
     tx.attempt(|tx| encounter::advance(tx, id, Act::Undo, None))?;
     tx.record(Action::UndoAppointment, "Appointment", id.0, &row.facts());
@@ -203,10 +194,7 @@ fn bring_back(tx: &mut Tx, row: &Row) -> Result<Appointment, Error> {
     if by_leave || !was.is_some_and(|was| matches!(was, Booked | Arrived)) {
         return Err(Error::from(&problem::BAD_STATE));
     }
-    if tx.now >= row.starts_at {
-        return Err(Error::from(&problem::TOO_LATE));
-    }
-    affected::stand_again(tx, id)?;
+    affected::stand_again(tx, id, Act::Undo)?;
     tx.record(Action::UndoAppointment, "Appointment", id.0, &row.facts());
     let booked = show(tx, id)?;
     let account = patient::find_row(tx, row.patient_id)?.account_id;
@@ -304,9 +292,6 @@ pub fn mark_noshow(
     lock(tx, id)?;
     let row = find_row(tx, id)?;
     tx.allow(Action::MarkNoshow, &row.facts())?;
-    if row.starts_at > tx.now {
-        return Err(Error::from(&problem::TOO_EARLY).with("opens_at", row.starts_at));
-    }
     encounter::advance(tx, id, Act::Noshow, None)?;
     if let Some(cause) = missed.cause {
         diesel::update(appointments::table.find(id))

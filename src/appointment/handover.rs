@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use crate::account::AccountId;
 use crate::appointment::choice::find_service;
 use crate::appointment::needed;
-use crate::appointment::occupy::{LANE, SECOND_LANE};
+use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
 use crate::appointment::reschedule::{self, Times, Why};
 use crate::appointment::taken::{self, OCCUPIED_HOURS_MAX};
 use crate::appointment::{AppointmentId, Priority, find_row};
@@ -120,6 +120,24 @@ fn give_back_the_rest(tx: &mut Tx, practitioner: PractitionerId) -> Result<(), E
         appointments::version.eq(appointments::version + 1),
     ))
     .execute(tx.conn)?;
+    Ok(())
+}
+
+/// A visit that is not over after all needs its whole time. 409 `slot_taken` when the practitioner sees
+/// somebody else in the rest of it.
+pub(crate) fn take_the_rest_back(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
+    let row = find_row(tx, id)?;
+    if row.busy_to >= row.ends_at {
+        return Ok(());
+    }
+    for lane in [LANE, SECOND_LANE] {
+        let (kind, resource) = (ResourceKind::Practitioner, row.practitioner_id.0);
+        let rest = Claim { kind, resource, lane, from: row.busy_to, to: row.ends_at };
+        occupy::release_expired(tx, &rest)?;
+    }
+    diesel::update(appointments::table.find(id))
+        .set(appointments::busy_to.eq(row.ends_at))
+        .execute(tx.conn)?;
     Ok(())
 }
 

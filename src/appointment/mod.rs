@@ -16,6 +16,7 @@ pub mod reschedule;
 pub mod series;
 pub(crate) mod supply;
 pub mod taken;
+pub(crate) mod wrong_zone;
 
 use chrono::TimeDelta;
 use diesel::prelude::*;

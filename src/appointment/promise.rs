@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, FixedOffset, NaiveDateTime};
+use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeDelta};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -17,11 +17,12 @@ use utoipa::ToSchema;
 use crate::access::Facts;
 use crate::access::table::Action;
 use crate::appointment::reschedule::{self, Why};
+use crate::appointment::taken::is_kept;
 use crate::appointment::{self, Appointment, AppointmentId, occupy};
 use crate::base::app::App;
 use crate::base::column::Instant;
 use crate::base::ctx::{as_system, look_as_system};
-use crate::base::db::{self, among};
+use crate::base::db::{self, Turn, among, take_turns};
 use crate::base::error::Error;
 use crate::base::laws;
 use crate::base::name::Named;
@@ -41,11 +42,22 @@ use crate::task::{self, TaskCode, TaskWhy};
 /// How many visits one look reads.
 const BATCH: i64 = 1_000;
 /// How many visits one query names.
-const IDS_MAX: usize = 1_000;
+pub(super) const IDS_MAX: usize = 1_000;
 /// How often a server looks by itself, in seconds: once a day.
 const WATCH_SECS: u64 = 24 * 60 * 60;
 /// How often it looks whether a task about promises still has one, in seconds.
 const RECHECK_SECS: u64 = 60;
+
+/// How far two clocks can be apart, in hours: from UTC-12 to UTC+14.
+const CLOCKS_HOURS_MAX: i64 = 26;
+
+/// What a visit is in as long as its time is promised.
+pub(super) const PROMISED: [AppointmentStatus; 4] = [
+    AppointmentStatus::Proposed,
+    AppointmentStatus::Pending,
+    AppointmentStatus::Booked,
+    AppointmentStatus::Arrived,
+];
 
 /// A visit whose promised local time and instant have parted.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -80,7 +92,11 @@ pub struct ClinicPromise {
 }
 
 /// What newer laws make of a promise; `None` while it stands.
-fn parted(start: Instant, zone: Zone, promised: NaiveDateTime) -> Option<Option<Instant>> {
+pub(super) fn parted(
+    start: Instant,
+    zone: Zone,
+    promised: NaiveDateTime,
+) -> Option<Option<Instant>> {
     if zone::wall(start, zone).naive_local() == promised {
         return None;
     }
@@ -90,13 +106,30 @@ fn parted(start: Instant, zone: Zone, promised: NaiveDateTime) -> Option<Option<
     })
 }
 
+/// The earliest start of a visit that can still be to come.
+pub(super) fn earliest(now: Instant) -> Instant {
+    now.minus(TimeDelta::hours(CLOCKS_HOURS_MAX))
+}
+
+/// Whether a visit is still to come: by its instant, or, as long as nobody has come, by the time that was
+/// promised, whose instant is `proposed`.
+pub(super) fn is_to_come(
+    status: AppointmentStatus,
+    start: Instant,
+    proposed: Option<Instant>,
+    now: Instant,
+) -> bool {
+    let is_awaited = status != AppointmentStatus::Arrived;
+    start > now || (is_awaited && proposed.is_some_and(|at| at > now))
+}
+
 /// A promised local time, as it is kept.
 pub(crate) fn told(local_start: &str) -> Result<DateTime<FixedOffset>, Error> {
     DateTime::parse_from_rfc3339(local_start)
         .map_err(|_not_a_time| Error::Internal("a promised local time is not a time"))
 }
 
-fn read_local(promised: &str) -> Result<NaiveDateTime, Error> {
+pub(super) fn read_local(promised: &str) -> Result<NaiveDateTime, Error> {
     told(promised).map(|at| at.naive_local())
 }
 
@@ -163,19 +196,17 @@ fn look(
     after: Option<Position>,
     limit: i64,
 ) -> Result<(Vec<BrokenPromise>, Option<Position>), Error> {
-    use AppointmentStatus::{Arrived, Booked, Pending, Proposed};
     let mut query = appointments::table
-        .filter(appointments::starts_at.gt(tx.now))
-        .filter(appointments::status.eq_any([Proposed, Pending, Booked, Arrived]))
+        .filter(appointments::starts_at.gt(earliest(tx.now)))
+        .filter(appointments::status.eq_any(PROMISED))
         // A hold that has run out promises nothing.
-        .filter(
-            appointments::hold_expires_at.is_null().or(appointments::hold_expires_at.gt(tx.now)),
-        )
+        .filter(is_kept(tx.now))
         .order((appointments::starts_at, appointments::id))
         .limit(limit)
         .select((
             appointments::id,
             appointments::code,
+            appointments::status,
             appointments::starts_at,
             appointments::time_zone,
             appointments::local_start,
@@ -191,12 +222,14 @@ fn look(
                 .or(appointments::starts_at.eq(at).and(appointments::id.gt(id))),
         );
     }
-    let rows: Vec<(AppointmentId, String, Instant, Zone, String)> = query.load(tx.conn)?;
+    type Promise = (AppointmentId, String, AppointmentStatus, Instant, Zone, String);
+    let rows: Vec<Promise> = query.load(tx.conn)?;
     let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
-    let next = rows.last().filter(|_| is_full).map(|(id, _, start, ..)| (*start, *id));
+    let next = rows.last().filter(|_| is_full).map(|(id, _, _, start, ..)| (*start, *id));
     let mut broken = Vec::new();
-    for (id, code, start, time_zone, promised) in rows {
-        if let Some(proposed) = parted(start, time_zone, read_local(&promised)?) {
+    for (id, code, status, start, time_zone, promised) in rows {
+        let parted = parted(start, time_zone, read_local(&promised)?);
+        if let Some(proposed) = parted.filter(|at| is_to_come(status, start, *at, tx.now)) {
             let shown = zone::local(start, time_zone);
             broken.push(BrokenPromise { id, code, start, time_zone, promised, shown, proposed });
         }
@@ -234,12 +267,16 @@ pub async fn all_broken(
 pub fn keep(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     let row = appointment::find_row(tx, id)?;
     tx.allow(Action::KeepPromise, &row.facts())?;
+    if task::clinic::is_open(tx, row.organization_id, TaskCode::Promises)? {
+        // Waited for before anything is locked: it is needed at the end.
+        take_turns(tx.conn, &[Turn::Alone(row.organization_id.0)])?;
+    }
     let (zone, promised): (Zone, String) = appointments::table
         .find(id)
         .select((appointments::time_zone, appointments::local_start))
         .get_result(tx.conn)?;
     let Some(proposed) = parted(row.starts_at, zone, read_local(&promised)?) else {
-        end_open_task(tx, row.organization_id)?;
+        end_task(tx, row.organization_id)?;
         return appointment::show(tx, id);
     };
     let is_ahead = matches!(
@@ -290,19 +327,16 @@ pub fn keep(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     let kept = appointment::show(tx, id)?;
     let account = patient::find_row(tx, row.patient_id)?.account_id;
     message::keep_promise(tx, &kept, account)?;
-    end_open_task(tx, row.organization_id)?;
+    end_task(tx, row.organization_id)?;
     Ok(kept)
-}
-
-fn end_open_task(tx: &mut Tx, clinic: OrganizationId) -> Result<(), Error> {
-    if task::clinic::is_open(tx, clinic, TaskCode::Promises)? {
-        end_task(tx, clinic)?;
-    }
-    Ok(())
 }
 
 /// Ends the clinic's task when none of its promises is broken any more.
 fn end_task(tx: &mut Tx, clinic: OrganizationId) -> Result<(), Error> {
+    if !task::clinic::is_open(tx, clinic, TaskCode::Promises)? {
+        return Ok(());
+    }
+    take_turns(tx.conn, &[Turn::Alone(clinic.0)])?;
     if stands(tx, clinic)? {
         task::clinic::call_off(tx, clinic, TaskCode::Promises)?;
     }
@@ -327,7 +361,8 @@ fn stands(tx: &mut Tx, clinic: OrganizationId) -> Result<bool, Error> {
 pub async fn tick(app: &Arc<App>) -> Result<usize, Error> {
     let broken = all_broken(app, |_looked| ()).await?;
     let visits: Vec<AppointmentId> = broken.iter().map(|visit| visit.id).collect();
-    as_system(app, move |tx| {
+    let count = visits.len();
+    let (clinics, open) = look_as_system(app, move |tx| {
         tx.allow(Action::KeepPromise, &Facts::NONE)?;
         let mut clinics: Vec<OrganizationId> = Vec::new();
         for some in visits.chunks(IDS_MAX) {
@@ -339,17 +374,25 @@ pub async fn tick(app: &Arc<App>) -> Result<usize, Error> {
         }
         clinics.sort_unstable();
         clinics.dedup();
-        for clinic in task::clinic::having(tx, TaskCode::Promises)? {
-            if !clinics.contains(&clinic) {
-                task::clinic::call_off(tx, clinic, TaskCode::Promises)?;
-            }
-        }
-        for clinic in clinics {
-            task::clinic::open(tx, clinic, TaskCode::Promises, TaskWhy::Law)?;
-        }
-        Ok(visits.len())
+        Ok((clinics, task::clinic::having(tx, TaskCode::Promises)?))
     })
-    .await
+    .await?;
+    // Each in its own turn, and looked at again in it.
+    for clinic in open.into_iter().filter(|clinic| !clinics.contains(clinic)) {
+        as_system(app, move |tx| {
+            tx.allow(Action::KeepPromise, &Facts::NONE)?;
+            end_task(tx, clinic)
+        })
+        .await?;
+    }
+    for clinic in clinics.iter().copied() {
+        as_system(app, move |tx| {
+            tx.allow(Action::KeepPromise, &Facts::NONE)?;
+            task::clinic::open(tx, clinic, TaskCode::Promises, TaskWhy::Law)
+        })
+        .await?;
+    }
+    Ok(count)
 }
 
 /// Ends the tasks of clinics that have moved or called off the last such visit otherwise.

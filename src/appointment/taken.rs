@@ -163,24 +163,10 @@ pub fn hits(
     from: Instant,
     to: Instant,
 ) -> Result<(Vec<Hit>, i64), Error> {
-    let own = tx.scope(Action::ReadAppointment)?.practitioner == Some(practitioner);
-    hits_of(tx, practitioner.0, (from, to), own)
-}
-
-/// As [`hits`], of a room or a device, from now on.
-pub fn hits_of_thing(tx: &mut Tx, thing: uuid::Uuid) -> Result<(Vec<Hit>, i64), Error> {
-    let now = tx.now;
-    hits_of(tx, thing, (now, Instant::MAX), false)
-}
-
-fn hits_of(
-    tx: &mut Tx,
-    resource: uuid::Uuid,
-    (from, to): (Instant, Instant),
-    own: bool,
-) -> Result<(Vec<Hit>, i64), Error> {
     use AppointmentStatus::{Arrived, Booked};
+    let resource = practitioner.0;
     let Scope { all, patient, practitioner, organizations } = tx.scope(Action::ReadAppointment)?;
+    let own = practitioner == Some(PractitionerId(resource));
     let now = tx.now;
     let first = from.max(now);
     let hit = || {
@@ -305,7 +291,11 @@ pub fn of_clinic(
 /// The first hundred of some visits, by start; the caller has made sure that they may be seen.
 pub fn named(tx: &mut Tx, visits: &[Planned]) -> Result<Vec<Hit>, Error> {
     let most = usize::try_from(HITS_MAX).unwrap_or(usize::MAX);
-    let ids: Vec<AppointmentId> = visits.iter().take(most).map(|visit| visit.id).collect();
+    of_ids(tx, visits.iter().take(most).map(|visit| visit.id).collect())
+}
+
+/// Some visits, by start; the caller has made sure that they may be seen.
+pub fn of_ids(tx: &mut Tx, ids: Vec<AppointmentId>) -> Result<Vec<Hit>, Error> {
     let rows: Vec<HitRow> = appointments::table
         .inner_join(patients::table)
         .filter(among(appointments::id, ids))

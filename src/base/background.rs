@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use crate::appointment::promise;
 use crate::base::app::App;
 use crate::base::retention;
+use crate::resource::stranded;
 use crate::schedule::leave::offer;
 use crate::{calendar, call, message, task, waitlist};
 
@@ -29,6 +30,7 @@ impl Background {
         background.spawn("relays", |stop| call::relay::run(Arc::clone(app), stop));
         background.spawn("retention", |stop| retention::run(Arc::clone(app), stop));
         background.spawn("promised times", |stop| promise::run(Arc::clone(app), stop));
+        background.spawn("rooms out of use", |stop| stranded::run(Arc::clone(app), stop));
         background.spawn("calendars", |stop| calendar::external::run(Arc::clone(app), stop));
         background.spawn("outbox", |stop| message::sender::run(Arc::clone(app), stop));
         background.spawn("waiting list", |stop| waitlist::task::run(Arc::clone(app), stop));

@@ -258,7 +258,8 @@ impl From<diesel::result::Error> for Error {
     fn from(error: diesel::result::Error) -> Self {
         match db::refusal(&error).as_deref() {
             Some("note_signed") => Self::from(&problem::NOTE_SIGNED),
-            Some("appointment_over" | "encounter_over" | "note_unsigned") => {
+            Some("task_kept") => Self::from(&problem::CONFLICT),
+            Some("appointment_over" | "encounter_over" | "note_unsigned" | "note_early") => {
                 Self::from(&problem::BAD_STATE)
             }
             Some("resource_busy") => Self::from(&problem::SLOT_TAKEN),

@@ -8,6 +8,7 @@ diesel::table! {
         id -> Uid,
         name -> Text,
         time_zone -> Text,
+        version -> Integer,
         created_at -> Moment,
     }
 }
@@ -26,6 +27,7 @@ diesel::table! {
         latitude -> Nullable<Double>,
         longitude -> Nullable<Double>,
         link_class -> Text,
+        version -> Integer,
         created_at -> Moment,
     }
 }

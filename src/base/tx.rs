@@ -37,6 +37,8 @@ pub enum Event {
     PartyChanged(EncounterId, Party),
     /// An encounter has ended: its room closes.
     EncounterOver(EncounterId),
+    /// That it had ended was a mistake: its room can be entered again.
+    EncounterReopened(EncounterId),
     /// A message waits in the outbox.
     MessageQueued,
     /// Something changed in a practitioner's day: whoever waits may have another place.
@@ -76,6 +78,7 @@ pub struct Tx<'a> {
     pub app: &'a App,
     sees: Sees,
     decided: bool,
+    allowed: Vec<Action>,
     entries: Vec<Entry>,
     // What Feldsher itself did meanwhile; inside `by_itself` the two change places.
     other_entries: Vec<Entry>,
@@ -110,6 +113,7 @@ impl<'a> Tx<'a> {
             app,
             sees: Sees::Latest,
             decided: false,
+            allowed: Vec::new(),
             entries: Vec::new(),
             other_entries: Vec::new(),
             events: Vec::new(),
@@ -132,7 +136,10 @@ impl<'a> Tx<'a> {
     pub fn allow(&mut self, action: Action, facts: &Facts) -> Result<(), Error> {
         self.decided = true;
         let problem = match access::decide(&self.caller, action, facts) {
-            Decision::Allow => return Ok(()),
+            Decision::Allow => {
+                self.allowed.push(action);
+                return Ok(());
+            }
             Decision::SignIn => &problem::UNAUTHORIZED,
             Decision::Forbid => &problem::FORBIDDEN,
             Decision::Hide => &problem::NOT_FOUND,
@@ -146,6 +153,12 @@ impl<'a> Tx<'a> {
             outcome: Outcome::Refused,
         };
         Err(Error::from(problem).denied(self.actor(), entry))
+    }
+
+    /// Whether the policy has allowed one of these in this transaction, or it is Feldsher's own.
+    pub fn was_allowed(&self, actions: &[Action]) -> bool {
+        matches!(self.caller, Caller::System)
+            || actions.iter().any(|action| self.allowed.contains(action))
     }
 
     /// What of a kind the caller may list. An empty scope is an empty list, not an error;

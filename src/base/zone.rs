@@ -15,10 +15,32 @@ use crate::base::laws;
 /// No zone changes its clocks twice within this time and ends where it began.
 pub const PROBE_SECS: i64 = 6 * 60 * 60;
 
-/// An IANA zone, such as `Asia/Krasnoyarsk`.
+/// An IANA zone, such as `Asia/Krasnoyarsk`: one that this program was built with, or one that the
+/// laws in use have besides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Text)]
-pub struct Zone(pub Tz);
+pub struct Zone {
+    name: &'static str,
+    built_in: Option<Tz>,
+}
+
+impl From<Tz> for Zone {
+    fn from(tz: Tz) -> Self {
+        Self { name: tz.name(), built_in: Some(tz) }
+    }
+}
+
+impl Zone {
+    /// The same for what knows only the zones that were built in: of a younger zone, another whose
+    /// clocks show the same at `at`.
+    pub fn built_in(self, at: Instant) -> Tz {
+        let unix_secs = at.utc().timestamp();
+        let offset = offset_secs(self, unix_secs);
+        let same = |tz: &&Tz| offset_secs(Self::from(**tz), unix_secs) == offset;
+        let built_in = self.built_in.or_else(|| chrono_tz::TZ_VARIANTS.iter().find(same).copied());
+        built_in.unwrap_or(Tz::UTC)
+    }
+}
 
 /// A text that names no IANA zone. The display form is the problem code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,10 +60,11 @@ pub enum Wall {
 
 /// The instant, or instants, at which clocks in `zone` show `wall`.
 pub fn resolve(wall: NaiveDateTime, zone: Zone) -> Wall {
-    if laws::are_newer() {
+    let built_in = zone.built_in.filter(|_| !laws::are_newer());
+    let Some(built_in) = built_in else {
         return resolve_by(wall, |at| offset_secs(zone, at));
-    }
-    match zone.0.from_local_datetime(&wall) {
+    };
+    match built_in.from_local_datetime(&wall) {
         LocalResult::None => Wall::Gap,
         LocalResult::Single(at) => Wall::Once(Instant::from_utc(at.to_utc())),
         LocalResult::Ambiguous(first, second) => {
@@ -77,11 +100,12 @@ fn resolve_by(wall: NaiveDateTime, offset_secs: impl Fn(i64) -> i64) -> Wall {
 
 /// How far the clocks of `zone` are ahead of UTC, in seconds, at an instant in seconds since 1970.
 pub fn offset_secs(zone: Zone, unix_secs: i64) -> i64 {
-    if let Some(offset) = laws::offset_secs(zone.0, unix_secs) {
+    if let Some(offset) = laws::offset_secs(zone.name, unix_secs) {
         return i64::from(offset);
     }
-    let Some(at) = DateTime::from_timestamp(unix_secs, 0) else { return 0 };
-    i64::from(zone.0.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc())
+    let at = DateTime::from_timestamp(unix_secs, 0);
+    let Some((at, built_in)) = at.zip(zone.built_in) else { return 0 };
+    i64::from(built_in.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc())
 }
 
 /// `at` as a clock in `zone` shows it: RFC 3339 with that zone's offset.
@@ -100,7 +124,7 @@ pub fn wall(at: Instant, zone: Zone) -> DateTime<FixedOffset> {
 
 impl std::fmt::Display for Zone {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0.name())
+        f.write_str(self.name)
     }
 }
 
@@ -108,13 +132,17 @@ impl std::str::FromStr for Zone {
     type Err = UnknownZone;
 
     fn from_str(text: &str) -> Result<Self, UnknownZone> {
-        text.parse().map(Self).map_err(|_not_iana| UnknownZone)
+        if let Ok(built_in) = text.parse::<Tz>() {
+            return Ok(Self::from(built_in));
+        }
+        let younger = laws::find(text).map(|name| Self { name, built_in: None });
+        younger.ok_or(UnknownZone)
     }
 }
 
 impl Serialize for Zone {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.name())
+        serializer.serialize_str(self.name)
     }
 }
 
@@ -131,7 +159,7 @@ where
     str: ToSql<Text, DB>,
 {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
-        <str as ToSql<Text, DB>>::to_sql(self.0.name(), out)
+        <str as ToSql<Text, DB>>::to_sql(self.name, out)
     }
 }
 
@@ -166,7 +194,7 @@ mod tests {
             zone in 0..chrono_tz::TZ_VARIANTS.len(),
             minutes in 631_152_000_i64 / 60..2_051_222_400 / 60,
         ) {
-            let zone = Zone(chrono_tz::TZ_VARIANTS[zone]);
+            let zone = Zone::from(chrono_tz::TZ_VARIANTS[zone]);
             let wall = DateTime::from_timestamp(minutes * 60, 0).unwrap().naive_utc();
             let found = resolve_by(wall, |at| offset_secs(zone, at));
             proptest::prop_assert_eq!(found, resolve(wall, zone));
@@ -179,6 +207,9 @@ mod tests {
             ("America/New_York", "2027-03-14T02:30:00"),
             ("America/New_York", "2026-11-01T01:30:00"),
             ("Europe/Volgograd", "2020-12-27T01:30:00"),
+            // An hour before the other zones of Europe, in UTC.
+            ("Europe/Chisinau", "2026-03-29T02:30:00"),
+            ("Europe/Chisinau", "2026-10-25T02:30:00"),
             ("Pacific/Apia", "2011-12-30T12:00:00"),
             ("Australia/Lord_Howe", "2026-04-05T01:45:00"),
         ] {

@@ -83,7 +83,7 @@ fn read(
     range: Span,
     spans: &mut Vec<Span>,
 ) -> Result<(), Unreadable> {
-    let expanded = calendar.expand_dates(zone.0, TIMES_MAX);
+    let expanded = calendar.expand_dates(zone.built_in(range.start), TIMES_MAX);
     if expanded.events.len() >= TIMES_MAX {
         return Err(Unreadable::TooMuch);
     }

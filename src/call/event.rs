@@ -119,6 +119,8 @@ pub enum Event {
     Barred(ParticipantId),
     /// The visit has ended.
     Over(OverWhy),
+    /// That it had ended was a mistake.
+    Reopened,
     /// Time has passed.
     Tick,
 }

@@ -213,6 +213,7 @@ impl Rooms {
             tx::Event::Admission(encounter, ..)
             | tx::Event::PartyChanged(encounter, _)
             | tx::Event::EncounterOver(encounter)
+            | tx::Event::EncounterReopened(encounter)
                 if !self.nodes.holds(*encounter) =>
             {
                 Vec::new()
@@ -225,6 +226,9 @@ impl Rooms {
             }
             tx::Event::EncounterOver(encounter) => {
                 self.apply(*encounter, None, Event::Over(OverWhy::Finished))
+            }
+            tx::Event::EncounterReopened(encounter) => {
+                self.apply(*encounter, None, Event::Reopened)
             }
             tx::Event::SessionEnded(session) => self.sign_out(*session),
             tx::Event::Ringing(encounter, participant, ring) => {

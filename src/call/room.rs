@@ -223,6 +223,7 @@ impl Room {
             }
             Event::Barred(id) => self.remove(id, CloseCode::Forbidden, LeftWhy::Denied, now),
             Event::Over(why) => self.end(why, now),
+            Event::Reopened => self.over = false,
             Event::Tick => self.tick(now),
         }
         self.tell_who_waits(now);

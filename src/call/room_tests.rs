@@ -1035,6 +1035,18 @@ fn the_end_is_told_to_everybody_also_to_who_waits() {
 }
 
 #[test]
+fn a_visit_that_was_ended_by_mistake_lets_people_in_again() {
+    let (mut story, ..) = Story::in_call();
+    story.apply(Event::Over(OverWhy::Finished));
+    let early = story.enter(ASHA);
+    assert_eq!(story.closed[&early], CloseCode::Over);
+    story.apply(Event::Reopened);
+    let asha = story.enter(ASHA);
+    assert!(!story.closed.contains_key(&asha));
+    assert_eq!(story.hear(asha).first().map(String::as_str), Some("welcome"));
+}
+
+#[test]
 fn signing_out_ends_the_socket_and_the_seat_at_once() {
     let (mut story, doctor, asha) = Story::in_call();
     story.apply(Event::SignedOut(SessionId(Uuid::from_u128(ASHA))));

@@ -1,16 +1,22 @@
-//! How a visit ends: only by the practitioner's word.
+//! How a visit ends: only by the practitioner's word, which can be taken back.
 
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::access::table::Action;
+use crate::appointment::{self, handover};
 use crate::base::column::text_enum;
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::tx::{Event, Tx};
 use crate::encounter::lifecycle::{Act, EncounterStatus};
 use crate::encounter::show::{Encounter, show};
-use crate::encounter::{EncounterId, Outcome, advance, facts, find_row, lock_row, presence};
+use crate::encounter::{
+    EncounterId, Outcome, advance, facts, find_row, foresee, how_it_ended, lock_row, presence,
+};
+use crate::practitioner;
+use crate::record;
+use crate::task::{self, TaskCode, TaskWhy};
 
 text_enum!(
     /// How the practitioner says a visit went.
@@ -44,9 +50,6 @@ pub fn finish(tx: &mut Tx, id: EncounterId, end: Finish) -> Result<Encounter, Er
     let (act, outcome) = match outcome {
         FinishOutcome::Completed => (Act::Finish, Some(Outcome::Completed)),
         FinishOutcome::TechnicalFailure => (Act::Finish, Some(Outcome::TechnicalFailure)),
-        FinishOutcome::PatientAbsent if row.starts_at > tx.now => {
-            return Err(Error::from(&problem::TOO_EARLY).with("opens_at", row.starts_at));
-        }
         FinishOutcome::PatientAbsent => (Act::Noshow, None),
     };
     advance(tx, row.appointment_id, act, outcome)?;
@@ -89,9 +92,42 @@ pub(crate) fn convert_unasked(tx: &mut Tx, id: EncounterId, to: ConvertTo) -> Re
         ConvertTo::Deferred => Outcome::ConvertedToDeferred,
     };
     advance(tx, row.appointment_id, Act::Convert, Some(outcome))?;
+    if to == ConvertTo::Deferred {
+        // The patient waits for words now, and somebody must write them.
+        let owner = practitioner::find_reach(tx, row.practitioner_id)?.account;
+        task::open(tx, &row, TaskCode::Deferred, TaskWhy::Deferred, owner)?;
+    }
     over(tx, id)?;
     tx.record(Action::FinishEncounter, "Encounter", id.0, &facts(&row));
     Ok(())
+}
+
+/// Takes back that a visit was finished, or went on otherwise, until a day after its end: its talk is
+/// interrupted, and whoever comes back goes on; one that was ended before there was a talk is booked,
+/// as before the patient came. 409 `bad_state` while it has not ended, `too_late`, `note_signed` once a
+/// note about it is signed (`bad_state` to whoever may not know that), `slot_taken` when the rest of
+/// its time was given to another patient.
+pub fn reopen(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
+    let row = lock_row(tx, id)?;
+    tx.allow(Action::ReopenEncounter, &facts(&row))?;
+    let (began_at, ..) = how_it_ended(tx, id)?;
+    let act = if began_at.is_some() { Act::Reopen } else { Act::Expect };
+    let appointment = appointment::find_row(tx, row.appointment_id)?;
+    foresee(tx, &appointment, &row, act)?;
+    if record::is_signed(tx, id)? {
+        let may_know = record::may_list(tx, &row)?;
+        let why = if may_know { &problem::NOTE_SIGNED } else { &problem::BAD_STATE };
+        return Err(Error::from(why));
+    }
+    handover::take_the_rest_back(tx, row.appointment_id)?;
+    advance(tx, row.appointment_id, act, None)?;
+    let closes_at = show(tx, id)?.door.closes_at;
+    if act == Act::Expect && closes_at <= tx.now {
+        // Nobody can come any more: the office calls, as before it was finished.
+        task::open(tx, &row, TaskCode::Unseen, TaskWhy::DoorClosed, None)?;
+    }
+    tx.record(Action::ReopenEncounter, "Encounter", id.0, &facts(&row));
+    show(tx, id)
 }
 
 /// Everybody leaves a visit that has ended, and hears it.

@@ -295,6 +295,25 @@ pub async fn finish_encounter(
     ctx.once(StatusCode::OK, end, move |tx, end| finish::finish(tx, id.0, end)).await
 }
 
+/// Takes back that the visit was finished: it is interrupted, or booked if there was no talk.
+#[utoipa::path(
+    tag = "encounters", operation_id = "reopen_encounter",
+    params(("id" = EncounterId, Path)),
+    responses(
+        (status = 200, body = Encounter),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`note_signed`, `slot_taken`, `bad_state`, `too_late`"),
+    )
+)]
+#[post("/v1/encounters/{id}/reopen")]
+pub async fn reopen_encounter(
+    ctx: Ctx,
+    id: Path<EncounterId>,
+    nothing: Body<Empty>,
+) -> Result<HttpResponse, Error> {
+    ctx.once(StatusCode::OK, nothing, move |tx, _| finish::reopen(tx, id.0)).await
+}
+
 /// Ends the video part: the visit goes on by telephone.
 #[utoipa::path(
     tag = "encounters", operation_id = "convert_encounter", request_body = Convert,

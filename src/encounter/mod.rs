@@ -32,7 +32,9 @@ use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::{encounter_participants, encounters};
 use crate::base::tx::{Event, Tx};
-use crate::encounter::lifecycle::{Act, AppointmentStatus, EncounterStatus};
+use crate::encounter::lifecycle::{
+    Act, AppointmentStatus, By, EncounterStatus, State, Times, When,
+};
 use crate::organization::OrganizationId;
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
@@ -359,9 +361,32 @@ pub fn is_entered(tx: &mut Tx, id: EncounterId) -> Result<bool, Error> {
     Ok(participants(tx, id)?.iter().any(|somebody| here.contains(&somebody.state)))
 }
 
+/// Where an act would lead, refused as by [`advance`]. The caller holds the visit's lock.
+pub(crate) fn foresee(
+    tx: &mut Tx,
+    appointment: &appointment::Row,
+    visit: &EncounterRow,
+    act: Act,
+) -> Result<State, Error> {
+    let from = (appointment.status, visit.status);
+    let (line, to) = lifecycle::find(from, act).ok_or_else(|| Error::from(&problem::BAD_STATE))?;
+    if let By::Deeds(deeds) = line.by
+        && !tx.was_allowed(deeds)
+    {
+        return Err(Error::Internal("a visit was moved by a deed that its table does not name"));
+    }
+    let ended = match line.when {
+        When::DayAfterEnd => how_it_ended(tx, visit.id)?.1,
+        _ => None,
+    };
+    let held_until = appointment.hold_expires_at;
+    line.when.check(Times { start: appointment.starts_at, held_until, ended }, tx.now)?;
+    Ok(to)
+}
+
 /// Moves an appointment and its visit along the table of [`lifecycle`].
-/// 409 `bad_state` when the table has no such move; `outcome` belongs to an end.
-/// The caller has made the access decision.
+/// 409 `bad_state` when the table has no such move, and what its line says of the time; `outcome`
+/// belongs to an end. The caller has made the access decision, for one of the line's deeds.
 pub fn advance(
     tx: &mut Tx,
     id: AppointmentId,
@@ -372,9 +397,12 @@ pub fn advance(
     let encounter = of_appointment(tx, id)?;
     let appointment = appointment::find_row(tx, id)?;
     let from = (appointment.status, encounter.status);
-    let to = lifecycle::next(from, act).ok_or_else(|| Error::from(&problem::BAD_STATE))?;
+    let to = foresee(tx, &appointment, &encounter, act)?;
     set_status(tx, &appointment, to.0, act)?;
     tx.tell(Event::QueueMoved(encounter.practitioner_id));
+    if lifecycle::is_over(from.1) {
+        tx.tell(Event::EncounterReopened(encounter.id));
+    }
     guest::follow(tx, encounter.id, act)?;
     ring::follow(tx, encounter.id, act)?;
     task::follow(tx, encounter.id, act)?;
@@ -410,7 +438,7 @@ pub fn advance(
     if moved == 0 {
         return Err(Error::from(&problem::CONFLICT));
     }
-    if to.1 == EncounterStatus::Arrived || matches!(act, Act::Undo | Act::Move) {
+    if to.1 == EncounterStatus::Arrived || matches!(act, Act::Undo | Act::Expect | Act::Move) {
         diesel::update(encounters::table.find(encounter.id))
             .set(encounters::arrived_at.eq(stamp(EncounterStatus::Arrived)))
             .execute(tx.conn)?;

@@ -8,6 +8,7 @@ use crate::base::error::Error;
 use crate::base::schema::{call_events, encounter_participants};
 use crate::base::tx::{Event, Tx};
 use crate::consent::standing;
+pub use crate::encounter::lifecycle::is_over;
 use crate::encounter::lifecycle::{Act, EncounterStatus};
 use crate::encounter::party::comes_as_patient;
 use crate::encounter::{
@@ -147,11 +148,6 @@ pub(super) fn note_removal(
         log(tx, encounter, who.id, CallEventKind::Left, Some(LeftWhy::Removed))?;
     }
     Ok(())
-}
-
-/// Whether a visit has ended.
-pub fn is_over(status: EncounterStatus) -> bool {
-    matches!(status, EncounterStatus::Finished | EncounterStatus::Cancelled)
 }
 
 /// Everybody leaves a visit that has ended.

@@ -1,5 +1,6 @@
 //! Places in a tree: regions, villages, stations, clinics; where they lie and how good the link is.
 
+pub mod edit;
 pub mod http;
 
 use diesel::prelude::*;
@@ -79,6 +80,8 @@ pub struct Location {
     pub longitude: Option<f64>,
     /// The best link that most people there have.
     pub link_class: LinkClass,
+    /// Counts the changes; the `ETag`.
+    pub version: i32,
 }
 
 /// A place to be added.
@@ -132,6 +135,7 @@ pub fn create(tx: &mut Tx, new: NewLocation) -> Result<Location, Error> {
             locations::latitude.eq(new.latitude),
             locations::longitude.eq(new.longitude),
             locations::link_class.eq(new.link_class),
+            locations::version.eq(1),
             locations::created_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
@@ -251,7 +255,7 @@ type Shown = (
     (LocationId, String, LocationKind, Zone),
     Option<LocationId>,
     Option<(OrganizationId, String)>,
-    (Option<f64>, Option<f64>, LinkClass),
+    (Option<f64>, Option<f64>, LinkClass, i32),
 );
 
 #[diesel::dsl::auto_type(no_type_alias)]
@@ -260,7 +264,7 @@ fn shown() -> _ {
         (locations::id, locations::name, locations::kind, locations::time_zone),
         locations::part_of,
         (organizations::id, organizations::name).nullable(),
-        (locations::latitude, locations::longitude, locations::link_class),
+        (locations::latitude, locations::longitude, locations::link_class, locations::version),
     ))
 }
 
@@ -273,7 +277,7 @@ fn assemble(tx: &mut Tx, rows: Vec<Shown>) -> Result<Vec<Location>, Error> {
     let wholes: Vec<LocationId> = rows.iter().filter_map(|(_, part_of, ..)| *part_of).collect();
     let wholes = names(tx, wholes)?;
     let whole = |id: LocationId| wholes.iter().find(|whole| whole.id == id).cloned();
-    let located = |(own, part_of, clinic, (latitude, longitude, link_class)): Shown| {
+    let located = |(own, part_of, clinic, (latitude, longitude, link_class, version)): Shown| {
         let (id, name, kind, time_zone) = own;
         Location {
             id,
@@ -285,6 +289,7 @@ fn assemble(tx: &mut Tx, rows: Vec<Shown>) -> Result<Vec<Location>, Error> {
             latitude,
             longitude,
             link_class,
+            version,
         }
     };
     Ok(rows.into_iter().map(located).collect())

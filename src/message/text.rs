@@ -31,19 +31,17 @@ pub fn booked(language: Language, start: &DateTime<FixedOffset>, code: &str) -> 
     }
 }
 
-/// Tells a patient that the promised local time stands although the law has moved the clocks.
+/// Tells a patient that the promised local time stands, whatever was thought of the clocks there.
 pub fn promise_kept(language: Language, start: &DateTime<FixedOffset>, code: &str) -> String {
     let time = start.format("%H:%M");
     match language {
         Language::English => {
             let date = start.format("%-d %b");
-            format!(
-                "Feldsher: clocks are moved by law; your visit stays {date} {time}, code {code}"
-            )
+            format!("Feldsher: your visit stays at {date} {time} (local time), code {code}")
         }
         Language::Russian => {
             let (day, month) = (start.day(), month_ru(start.month()));
-            format!("Фельдшер: часы переведут, приём как был: {day} {month} {time}, код {code}")
+            format!("Фельдшер: приём как был: {day} {month} {time} (местное), код {code}")
         }
     }
 }
@@ -63,18 +61,20 @@ pub fn moved(language: Language, start: &DateTime<FixedOffset>, code: &str) -> S
     }
 }
 
-/// Tells a practitioner what their clock shows when a visit begins, now that the law has moved
-/// the patient's clocks.
+/// Tells a practitioner what their clock shows when a visit begins, now that the patient's clocks are
+/// others.
 pub fn clocks_moved(language: Language, start: &DateTime<FixedOffset>, code: &str) -> String {
     let time = start.format("%H:%M");
     match language {
         Language::English => {
             let date = start.format("%-d %b");
-            format!("Feldsher: clocks are moved by law; visit {code} is {date} {time} your time")
+            format!(
+                "Feldsher: the patient's clocks differ; visit {code} is {date} {time} your time"
+            )
         }
         Language::Russian => {
             let (day, month) = (start.day(), month_ru(start.month()));
-            format!("Фельдшер: перевод часов, приём {code} теперь {day} {month} {time} по-вашему")
+            format!("Фельдшер: приём {code} теперь {day} {month} {time} по вашим часам")
         }
     }
 }
@@ -91,8 +91,10 @@ pub fn declined(language: Language, code: &str) -> String {
 pub fn away(language: Language, start: &DateTime<FixedOffset>, code: &str) -> String {
     let time = short_time(language, start);
     match language {
-        Language::English => format!("Feldsher: your visit of {time} is called off, code {code}"),
-        Language::Russian => format!("Фельдшер: приём {time} отменён, код {code}"),
+        Language::English => {
+            format!("Feldsher: your visit of {time} (local time) is called off, code {code}")
+        }
+        Language::Russian => format!("Фельдшер: приём {time} (местное) отменён, код {code}"),
     }
 }
 
@@ -210,7 +212,7 @@ pub fn sooner(
                 "Feldsher: your visit is sooner than we said, {times} (local time), code {code}"
             )
         }
-        Language::Russian => format!("Фельдшер: приём раньше, чем мы писали: {times}, код {code}"),
+        Language::Russian => format!("Фельдшер: приём раньше: {times} (местное), код {code}"),
     };
     with_link(text, " ", link)
 }
@@ -254,11 +256,11 @@ pub fn interrupted(
     let (until, code) = (until.format("%H:%M"), with_code(language, code));
     let text = match language {
         Language::English => format!(
-            "Feldsher: your visit was cut off, it is not over. Come in before {until}, or the \
-             clinic calls you{code}"
+            "Feldsher: your visit was cut off, it is not over. Come in before {until} (local \
+             time), or the clinic calls you{code}"
         ),
         Language::Russian => {
-            format!("Фельдшер: связь прервалась, войдите до {until}{code}")
+            format!("Фельдшер: связь прервалась, войдите до {until} (местное){code}")
         }
     };
     with_link(text, " ", link)

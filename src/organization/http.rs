@@ -13,7 +13,9 @@ use crate::organization::member::{self, EditMember, Member, NewMember};
 use crate::organization::service::{
     self, EditHealthcareService, HealthcareService, NewHealthcareService,
 };
-use crate::organization::{Filter, NewOrganization, Organization, OrganizationId, ServiceId};
+use crate::organization::{
+    EditOrganization, Filter, NewOrganization, Organization, OrganizationId, ServiceId,
+};
 
 /// Founds a clinic.
 #[utoipa::path(
@@ -55,6 +57,27 @@ pub async fn list_organizations(ctx: Ctx, filter: Query<Filter>) -> Result<HttpR
 #[get("/v1/organizations/{id}")]
 pub async fn find_organization(ctx: Ctx, id: Path<OrganizationId>) -> Result<HttpResponse, Error> {
     ctx::ok(&ctx.read(move |tx| super::find(tx, id.0)).await?)
+}
+
+/// Changes a clinic.
+#[utoipa::path(
+    tag = "organizations", operation_id = "edit_organization", request_body = EditOrganization,
+    params(("id" = OrganizationId, Path), ("If-Match" = String, Header)),
+    responses(
+        (status = 200, body = Organization),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 412, body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 428, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[patch("/v1/organizations/{id}")]
+pub async fn edit_organization(
+    ctx: Ctx,
+    id: Path<OrganizationId>,
+    change: Body<EditOrganization>,
+) -> Result<HttpResponse, Error> {
+    let version = ctx.if_match()?;
+    ctx::ok(&ctx.write(move |tx| super::edit(tx, id.0, version, &change.value)).await?)
 }
 
 /// Takes somebody on in the office of a clinic.

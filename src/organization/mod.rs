@@ -43,6 +43,8 @@ pub struct Organization {
     pub name: String,
     /// The IANA zone of its own clocks.
     pub time_zone: Zone,
+    /// Counts the changes; the `ETag`.
+    pub version: i32,
 }
 
 /// A clinic to be founded.
@@ -55,6 +57,13 @@ pub struct NewOrganization {
     pub time_zone: Zone,
 }
 
+const SHOWN: (
+    organizations::id,
+    organizations::name,
+    organizations::time_zone,
+    organizations::version,
+) = (organizations::id, organizations::name, organizations::time_zone, organizations::version);
+
 /// Founds a clinic. It has no members yet.
 pub fn create(tx: &mut Tx, new: NewOrganization) -> Result<Organization, Error> {
     tx.allow(Action::CreateOrganization, &Facts::NONE)?;
@@ -64,6 +73,7 @@ pub fn create(tx: &mut Tx, new: NewOrganization) -> Result<Organization, Error> 
             organizations::id.eq(id),
             organizations::name.eq(new.name.as_str()),
             organizations::time_zone.eq(new.time_zone),
+            organizations::version.eq(1),
             organizations::created_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
@@ -75,6 +85,44 @@ pub fn create(tx: &mut Tx, new: NewOrganization) -> Result<Organization, Error> 
 /// Shows one clinic. 404 when there is none.
 pub fn find(tx: &mut Tx, id: OrganizationId) -> Result<Organization, Error> {
     tx.allow(Action::ReadOrganization, &Facts::of_organization(id))?;
+    show(tx, id)
+}
+
+/// What shall be different about a clinic. What is left out stays.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EditOrganization {
+    /// Its name.
+    pub name: Option<Name>,
+    /// The IANA zone of its own clocks, by which its office reads the day. Working hours go by each
+    /// practitioner's own zone, and visits by their patient's.
+    pub time_zone: Option<Zone>,
+}
+
+/// Changes a clinic. 412 when somebody has done so meanwhile.
+pub fn edit(
+    tx: &mut Tx,
+    id: OrganizationId,
+    version: i32,
+    change: &EditOrganization,
+) -> Result<Organization, Error> {
+    let before = show(tx, id)?;
+    let facts = Facts::of_organization(id);
+    tx.allow(Action::EditOrganization, &facts)?;
+    let row = organizations::table
+        .filter(organizations::id.eq(id))
+        .filter(organizations::version.eq(version));
+    let changed = diesel::update(row)
+        .set((
+            organizations::name.eq(change.name.as_ref().map_or(before.name.as_str(), Name::as_str)),
+            organizations::time_zone.eq(change.time_zone.unwrap_or(before.time_zone)),
+            organizations::version.eq(version.saturating_add(1)),
+        ))
+        .execute(tx.conn)?;
+    if changed == 0 {
+        return Err(Error::from(&problem::STALE_VERSION));
+    }
+    tx.record(Action::EditOrganization, "Organization", id.0, &facts);
     show(tx, id)
 }
 
@@ -95,7 +143,7 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Organization>, Error> {
     let limit = page::limit(wanted.limit)?;
     let after: Option<(String, OrganizationId)> = page::cursor(wanted.cursor.as_deref())?;
     let mut query = organizations::table
-        .select((organizations::id, organizations::name, organizations::time_zone))
+        .select(SHOWN)
         .order((organizations::name, organizations::id))
         .limit(limit.saturating_add(1))
         .into_boxed();
@@ -114,7 +162,7 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Organization>, Error> {
 pub(crate) fn show(tx: &mut Tx, id: OrganizationId) -> Result<Organization, Error> {
     organizations::table
         .find(id)
-        .select((organizations::id, organizations::name, organizations::time_zone))
+        .select(SHOWN)
         .get_result(tx.conn)
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))

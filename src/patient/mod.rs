@@ -166,6 +166,29 @@ pub fn edit(
     show(tx, id, &facts)
 }
 
+/// Whether patients of another clinic live at a place. Makes no access decision.
+pub(crate) fn of_others_live_at(
+    tx: &mut Tx,
+    home: LocationId,
+    clinic: Option<OrganizationId>,
+) -> Result<bool, Error> {
+    let mut others = patients::table
+        .filter(patients::location_id.eq(home))
+        .select(patients::organization_id)
+        .distinct()
+        .load::<OrganizationId>(tx.conn)?
+        .into_iter();
+    Ok(others.any(|other| Some(other) != clinic))
+}
+
+/// The clocks of everybody who lives at a place go by another zone. Makes no access decision.
+pub(crate) fn set_zone(tx: &mut Tx, home: LocationId, zone: Zone) -> Result<(), Error> {
+    diesel::update(patients::table.filter(patients::location_id.eq(home)))
+        .set((patients::time_zone.eq(zone), patients::version.eq(patients::version + 1)))
+        .execute(tx.conn)?;
+    Ok(())
+}
+
 /// A region is no address: 422 `unknown_reference` on `/location`, as for a place not there.
 fn check_home(tx: &mut Tx, id: LocationId) -> Result<LocationRow, Error> {
     location::find_row(tx, id)?
@@ -362,7 +385,8 @@ impl PatientRow {
     }
 }
 
-fn listed(languages: &str) -> Vec<String> {
+/// The codes of a column of languages.
+pub(crate) fn listed(languages: &str) -> Vec<String> {
     languages.split_whitespace().map(str::to_owned).collect()
 }
 

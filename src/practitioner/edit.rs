@@ -15,7 +15,7 @@ use crate::base::tx::Tx;
 use crate::base::zone::Zone;
 use crate::organization::ServiceId;
 use crate::practitioner::{
-    Practitioner, PractitionerId, SpokenLanguage, check_services, find_row, seal_phone, show,
+    Practitioner, PractitionerId, SpokenLanguage, check_services, find_row, phone_place, show,
     written,
 };
 
@@ -57,7 +57,7 @@ pub fn edit(
             let number: Phone = number
                 .parse()
                 .map_err(|_not_a_number| Error::field(&problem::INVALID_PHONE, "/phone"))?;
-            Some(Some(seal_phone(tx, id, &number)?))
+            Some(Some(number.sealed(tx.seal, &phone_place(id))?))
         }
         None => None,
     };

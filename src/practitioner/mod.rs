@@ -176,7 +176,8 @@ pub fn create(tx: &mut Tx, new: NewPractitioner) -> Result<Practitioner, Error> 
         }
     };
     let id = PractitionerId::new(tx.now);
-    let phone = new.phone.as_ref().map(|phone| seal_phone(tx, id, phone)).transpose()?;
+    let phone =
+        new.phone.as_ref().map(|phone| phone.sealed(tx.seal, &phone_place(id))).transpose()?;
     diesel::insert_into(practitioners::table)
         .values((
             practitioners::id.eq(id),
@@ -420,10 +421,6 @@ fn phone_place(id: PractitionerId) -> String {
     format!("practitioners|phone|{id}")
 }
 
-fn seal_phone(tx: &Tx, id: PractitionerId, phone: &Phone) -> Result<Vec<u8>, Error> {
-    Ok(tx.seal.seal(&phone_place(id), phone.as_str().as_bytes())?)
-}
-
 /// How a message reaches a practitioner; the caller has made the access decision.
 /// 404 when there is none.
 pub fn find_reach(tx: &mut Tx, id: PractitionerId) -> Result<Reach, Error> {
@@ -433,12 +430,7 @@ pub fn find_reach(tx: &mut Tx, id: PractitionerId) -> Result<Reach, Error> {
         .get_result::<(Option<AccountId>, Zone, Option<Vec<u8>>)>(tx.conn)
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
-    let phone = tx.seal.open_text(&phone_place(id), sealed.as_deref())?;
-    let phone = phone
-        .map(|phone| {
-            phone.parse().map_err(|_not_a_number| Error::Internal("a sealed phone is not a number"))
-        })
-        .transpose()?;
+    let phone = Phone::unsealed(tx.seal, &phone_place(id), sealed.as_deref())?;
     Ok(Reach { account, time_zone, phone })
 }
 

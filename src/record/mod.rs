@@ -30,7 +30,7 @@ use crate::base::schema::{note_addenda, notes, patients, practitioners};
 use crate::base::seal::Key;
 use crate::base::tx::Tx;
 use crate::encounter::show::Reference;
-use crate::encounter::{self, EncounterId};
+use crate::encounter::{self, EncounterId, EncounterRow};
 use crate::organization::OrganizationId;
 use crate::patient::{self, PatientId};
 use crate::practitioner::PractitionerId;
@@ -163,6 +163,21 @@ pub struct NoteRow {
     pub created_at: Instant,
     /// When it was last changed.
     pub updated_at: Instant,
+}
+
+/// Whether a note about a visit is signed; the caller has made the access decision. Index:
+/// notes_by_encounter.
+pub(crate) fn is_signed(tx: &mut Tx, visit: EncounterId) -> Result<bool, Error> {
+    let signed = notes::table
+        .filter(notes::encounter_id.eq(visit))
+        .filter(notes::status.eq(NoteStatus::Signed));
+    Ok(diesel::select(diesel::dsl::exists(signed)).get_result(tx.conn)?)
+}
+
+/// Whether the caller may know which notes there are about a visit.
+pub(crate) fn may_list(tx: &mut Tx, visit: &EncounterRow) -> Result<bool, Error> {
+    let facts = Facts { treats: treats(tx, visit.patient_id)?, ..encounter::facts(visit) };
+    Ok(access::decide(&tx.caller, Action::ListNotes, &facts) == Decision::Allow)
 }
 
 /// The row of a note. 404 when there is none.

@@ -20,6 +20,7 @@ use crate::record::{
     Addendum, AddendumId, Note, NoteId, NoteStatus, calling_practitioner, find_row, named, names,
     see, show,
 };
+use crate::task;
 
 /// Begins a note about a visit that has begun or is over. There is one draft per visit and
 /// author: 409 `already_exists` names it. 409 `bad_state` before the patient has come.
@@ -28,19 +29,24 @@ pub fn create(tx: &mut Tx, encounter: EncounterId, first: WriteNote) -> Result<N
     let facts = encounter::facts(&visit);
     tx.allow(Action::CreateNote, &facts)?;
     let sections = Sections::default().with(first)?;
-    match visit.status {
-        EncounterStatus::Planned | EncounterStatus::Cancelled => {
-            return Err(Error::from(&problem::BAD_STATE));
-        }
-        EncounterStatus::Arrived
-        | EncounterStatus::InProgress
-        | EncounterStatus::Onleave
-        | EncounterStatus::Finished => {}
-    }
+    check_state(&visit)?;
     let id = insert(tx, &visit, &sections)?;
     tx.record(Action::CreateNote, "Note", id.0, &facts);
     let row = find_row(tx, id)?;
     show(tx, row)
+}
+
+/// There is something to write down of a visit whose patient has come.
+fn check_state(visit: &EncounterRow) -> Result<(), Error> {
+    match visit.status {
+        EncounterStatus::Planned | EncounterStatus::Cancelled => {
+            Err(Error::from(&problem::BAD_STATE))
+        }
+        EncounterStatus::Arrived
+        | EncounterStatus::InProgress
+        | EncounterStatus::Onleave
+        | EncounterStatus::Finished => Ok(()),
+    }
 }
 
 fn insert(tx: &mut Tx, visit: &EncounterRow, sections: &Sections) -> Result<NoteId, Error> {
@@ -118,11 +124,15 @@ pub fn edit(tx: &mut Tx, id: NoteId, version: i32, change: WriteNote) -> Result<
 }
 
 /// Signs a note: it never changes again. Signing twice is signing once. 422 `note_empty` when
-/// no section says anything, 412 when `version` is given and is not the one that is signed.
+/// no section says anything, 412 when `version` is given and is not the one that is signed, 409
+/// `bad_state` while the patient is still expected, or did not come after all.
 pub fn sign(tx: &mut Tx, id: NoteId, version: Option<i32>) -> Result<Note, Error> {
     let row = find_row(tx, id)?;
     let facts = see(tx, &row)?;
     tx.allow(Action::SignNote, &facts)?;
+    // That the visit took place may be taken back at this moment, or what it is owed may change.
+    let visit = encounter::lock_row(tx, row.encounter_id)?;
+    let row = find_row(tx, id)?;
     // Signing is a change of its own: who did not hear the answer knows the version before it.
     let signed_already = row.status == NoteStatus::Signed;
     let before = row.version.saturating_sub(1);
@@ -133,6 +143,7 @@ pub fn sign(tx: &mut Tx, id: NoteId, version: Option<i32>) -> Result<Note, Error
         tx.record(Action::ReadNote, "Note", id.0, &facts);
         return show(tx, row);
     }
+    check_state(&visit)?;
     let key = patient::key(tx, row.patient_id)?;
     let sections = body::open(&key, id, row.version, &row.body_sealed)?;
     if sections.is_blank() {
@@ -164,6 +175,7 @@ pub fn sign(tx: &mut Tx, id: NoteId, version: Option<i32>) -> Result<Note, Error
         return Err(Error::from(&problem::STALE_VERSION));
     }
     tx.record(Action::SignNote, "Note", id.0, &facts);
+    task::answered(tx, row.encounter_id)?;
     let row = find_row(tx, id)?;
     show(tx, row)
 }

@@ -6,6 +6,9 @@ use actix_web::{HttpResponse, get, patch, post};
 use crate::base::body::{Body, Path, Query};
 use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
+use crate::base::page::Page;
+use crate::organization::OrganizationId;
+use crate::resource::stranded::{self, StrandedVisit};
 use crate::resource::{EditResource, EditedResource, Filter, NewResource, Resource, ResourceId};
 
 /// Adds a room or a device to a clinic.
@@ -21,7 +24,7 @@ pub async fn create_resource(ctx: Ctx, new: Body<NewResource>) -> Result<HttpRes
 /// Lists rooms and devices by name.
 #[utoipa::path(
     tag = "resources", operation_id = "list_resources", params(Filter),
-    responses((status = 200, body = crate::base::page::Page<Resource>))
+    responses((status = 200, body = Page<Resource>))
 )]
 #[get("/v1/resources")]
 pub async fn list_resources(ctx: Ctx, filter: Query<Filter>) -> Result<HttpResponse, Error> {
@@ -46,4 +49,22 @@ pub async fn edit_resource(
 ) -> Result<HttpResponse, Error> {
     let version = ctx.if_match()?;
     ctx::ok(&ctx.write(move |tx| super::edit(tx, id.0, version, &change.value)).await?)
+}
+
+/// The visits to come that hold a room or a device which is out of use.
+#[utoipa::path(
+    tag = "resources", operation_id = "list_stranded_visits",
+    params(("id" = OrganizationId, Path)),
+    responses(
+        (status = 200, body = Page<StrandedVisit>),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[get("/v1/organizations/{id}/stranded-visits")]
+pub async fn list_stranded_visits(
+    ctx: Ctx,
+    id: Path<OrganizationId>,
+) -> Result<HttpResponse, Error> {
+    let page = ctx.read(move |tx| stranded::list(tx, id.0)).await?;
+    Ok(page.answer(ctx.request()))
 }

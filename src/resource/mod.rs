@@ -1,6 +1,7 @@
 //! Rooms and devices of a clinic, one visit at a time each.
 
 pub mod http;
+pub mod stranded;
 
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::taken::{self, Hit};
+use crate::appointment::taken::Hit;
 use crate::base::column::{id, text_enum};
 use crate::base::error::Error;
 use crate::base::name::{Name, Named};
@@ -59,9 +60,13 @@ pub struct EditedResource {
     /// As it is now.
     #[serde(flatten)]
     pub resource: Resource,
-    /// When it is out of use now, or elsewhere: the first 100 visits to come that hold it and that
-    /// the caller may see, by start. They keep it until they are moved; a move, also to the same
-    /// time, gives them another one.
+    /// When it is out of use now, or elsewhere: how many visits to come were given another of its kind
+    /// at the same place. A hundred are looked at here; where it is out of use, the others follow within
+    /// minutes.
+    pub replaced: usize,
+    /// Those for which none was free: the first 100 that the caller may see, by start. They keep it
+    /// until they are moved; a move, also to the same time, gives them another one. The clinic's office
+    /// has a task to see to them as long as it is out of use.
     pub affected: Vec<Hit>,
     /// How many there are.
     pub affected_count: i64,
@@ -119,12 +124,12 @@ pub struct EditResource {
     pub name: Option<Name>,
     /// Where it is from now on.
     pub location: Option<LocationId>,
-    /// Whether visits can have it; what is booked keeps it.
+    /// Whether visits can have it.
     pub active: Option<bool>,
 }
 
-/// Changes a room or a device. Names the visits that it fails when it is out of use, or elsewhere.
-/// 412 when somebody has changed it meanwhile.
+/// Changes a room or a device. Visits to come that it fails when it is out of use, or elsewhere, get
+/// another where one is free; the others are named, and a task. 412 when somebody has changed it meanwhile.
 pub fn edit(
     tx: &mut Tx,
     id: ResourceId,
@@ -137,6 +142,7 @@ pub fn edit(
     if let Some(location) = change.location {
         check_location(tx, location)?;
     }
+    stranded::take_turn(tx, before.organization.id)?;
     let row = resources::table.filter(resources::id.eq(id)).filter(resources::version.eq(version));
     let changed = diesel::update(row)
         .set((
@@ -152,9 +158,11 @@ pub fn edit(
     tx.record(Action::EditResource, "Resource", id.0, &facts);
     let resource = show(tx, id)?;
     let fails = !resource.active || resource.location.id != before.location.id;
-    let (affected, affected_count) =
-        if fails { taken::hits_of_thing(tx, id.0)? } else { (Vec::new(), 0) };
-    Ok(EditedResource { resource, affected, affected_count })
+    let failed = if fails { stranded::failed_by(tx, id)? } else { Vec::new() };
+    let (replaced, left) = stranded::rehouse(tx, failed)?;
+    stranded::follow(tx, before.organization.id)?;
+    let (affected, affected_count) = stranded::named(tx, before.organization.id, left)?;
+    Ok(EditedResource { resource, replaced, affected, affected_count })
 }
 
 /// Which rooms and devices a list shall hold.

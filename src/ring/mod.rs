@@ -308,7 +308,9 @@ pub(crate) fn follow(tx: &mut Tx, visit: EncounterId, act: Act) -> Result<(), Er
         | Act::Arrive
         | Act::Interrupt
         | Act::Undo
-        | Act::Reinstate => Ok(()),
+        | Act::Reinstate
+        | Act::Reopen
+        | Act::Expect => Ok(()),
     }
 }
 

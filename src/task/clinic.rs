@@ -2,6 +2,7 @@
 //! nothing is left to do.
 
 use chrono::TimeDelta;
+use diesel::dsl::{Eq, EqAny, Filter, IsNull};
 use diesel::prelude::*;
 
 use crate::base::db::{Each, Turn, take_turns};
@@ -9,18 +10,30 @@ use crate::base::error::Error;
 use crate::base::schema::tasks;
 use crate::base::tx::Tx;
 use crate::organization::OrganizationId;
-use crate::task::{OPEN, TaskCode, TaskId, TaskStatus, TaskWhy};
+use crate::task::{DUE_HOURS, OPEN, TaskCode, TaskId, TaskStatus, TaskWhy};
 
-/// How soon it is due, in hours.
-const DUE_HOURS: i64 = 24;
+type OpenOnes = Filter<
+    Filter<Filter<tasks::table, IsNull<tasks::encounter_id>>, Eq<tasks::code, TaskCode>>,
+    EqAny<tasks::status, [TaskStatus; 3]>,
+>;
 
-/// Opens a clinic's task, unless there is one of its kind. The caller has made the access decision.
+/// The open tasks of a kind, one of a clinic at most. Index: tasks_one_of_clinic.
+fn open_ones(code: TaskCode) -> OpenOnes {
+    tasks::table
+        .filter(tasks::encounter_id.is_null())
+        .filter(tasks::code.eq(code))
+        .filter(tasks::status.eq_any(OPEN))
+}
+
+/// Opens a clinic's task, unless there is one of its kind: whoever finds at this moment that nothing is
+/// left to do waits, or has called it off. The caller has made the access decision.
 pub(crate) fn open(
     tx: &mut Tx,
     clinic: OrganizationId,
     code: TaskCode,
     why: TaskWhy,
 ) -> Result<(), Error> {
+    take_turns(tx.conn, &[Turn::Alone(clinic.0)])?;
     Each(
         diesel::insert_into(tasks::table)
             .values((
@@ -42,31 +55,19 @@ pub(crate) fn open(
 
 /// Which clinics have an open task of a kind. The caller has made the access decision.
 pub(crate) fn having(tx: &mut Tx, code: TaskCode) -> Result<Vec<OrganizationId>, Error> {
-    let open = tasks::table
-        .filter(tasks::encounter_id.is_null())
-        .filter(tasks::code.eq(code))
-        .filter(tasks::status.eq_any(OPEN));
-    Ok(open.select(tasks::organization_id).load(tx.conn)?)
+    Ok(open_ones(code).select(tasks::organization_id).load(tx.conn)?)
 }
 
-/// Whether a clinic has one. Index: tasks_one_of_clinic.
+/// Whether a clinic has one.
 pub(crate) fn is_open(tx: &mut Tx, clinic: OrganizationId, code: TaskCode) -> Result<bool, Error> {
-    let open = tasks::table
-        .filter(tasks::organization_id.eq(clinic))
-        .filter(tasks::code.eq(code))
-        .filter(tasks::encounter_id.is_null())
-        .filter(tasks::status.eq_any(OPEN));
+    let open = open_ones(code).filter(tasks::organization_id.eq(clinic));
     Ok(diesel::select(diesel::dsl::exists(open)).get_result(tx.conn)?)
 }
 
-/// Calls a clinic's task off: nothing is left to do. The caller has made the access decision.
+/// Calls a clinic's task off: nothing is left to do. The caller has made the access decision, and looked
+/// in its turn alone at the clinic, so that nobody has found something since.
 pub(crate) fn call_off(tx: &mut Tx, clinic: OrganizationId, code: TaskCode) -> Result<(), Error> {
-    take_turns(tx.conn, &[Turn::Alone(clinic.0)])?;
-    let open = tasks::table
-        .filter(tasks::organization_id.eq(clinic))
-        .filter(tasks::code.eq(code))
-        .filter(tasks::encounter_id.is_null())
-        .filter(tasks::status.eq_any(OPEN));
+    let open = open_ones(code).filter(tasks::organization_id.eq(clinic));
     diesel::update(open)
         .set((tasks::status.eq(TaskStatus::Cancelled), tasks::updated_at.eq(tx.now)))
         .execute(tx.conn)?;

@@ -1,6 +1,6 @@
 //! What somebody of the clinic must still do so that nobody is forgotten: call a patient back who was
-//! not reached or not seen, or see to a visit that broke off, or to visits that a law of time zones has
-//! moved (FHIR R4 Task).
+//! not reached or not seen, answer one in writing, or see to a visit that broke off, or to visits that
+//! are no longer at their promised time (FHIR R4 Task).
 //!
 //! Feldsher itself opens a task, one of a kind for a visit, or for a clinic; a person takes it and says
 //! how it ended. It is called off by itself when the two meet after all, or when nothing is left to do.
@@ -46,8 +46,12 @@ text_enum!(
         Interrupted = "interrupted",
         /// Call a patient who waited and was not seen, and find another time.
         Unseen = "unseen",
-        /// See to the clinic's visits whose promised local time a newer law has moved.
+        /// Answer a patient in writing: the visit goes on so, and they wait for it.
+        Deferred = "deferred",
+        /// See to the clinic's visits that are no longer at their promised local time.
         Promises = "promises",
+        /// See to the clinic's visits that hold a room or a device which is out of use.
+        Things = "things",
     }
 );
 
@@ -82,8 +86,14 @@ text_enum!(
         Interrupted = "interrupted",
         /// The door closed while the visit was interrupted, or before it began.
         DoorClosed = "door_closed",
+        /// The visit goes on in writing.
+        Deferred = "deferred",
         /// A law of time zones has changed.
         Law = "law",
+        /// The zone of a place was wrong.
+        Zone = "zone",
+        /// A room or a device was put out of use.
+        OutOfUse = "out_of_use",
     }
 );
 
@@ -204,6 +214,10 @@ pub fn open(
     owner: Option<AccountId>,
 ) -> Result<TaskId, Error> {
     let id = TaskId::new(tx.now);
+    let due_at = match code {
+        TaskCode::Deferred => tx.now.plus(TimeDelta::hours(DUE_HOURS)),
+        _ => tx.now.plus(due_in(tx)),
+    };
     let inserted = Each(
         diesel::insert_into(tasks::table)
             .values((
@@ -217,7 +231,7 @@ pub fn open(
                 tasks::owner_id.eq(owner),
                 tasks::why.eq(why),
                 tasks::attempts.eq(0),
-                tasks::due_at.eq(tx.now.plus(due_in(tx))),
+                tasks::due_at.eq(due_at),
                 tasks::created_at.eq(tx.now),
                 tasks::updated_at.eq(tx.now),
             ))
@@ -236,7 +250,10 @@ type OpenOf = diesel::dsl::Filter<
     diesel::dsl::EqAny<tasks::status, [TaskStatus; 3]>,
 >;
 
-/// How soon a task is due, and due again.
+/// How soon it is due where nobody sits and waits, in hours.
+const DUE_HOURS: i64 = 24;
+
+/// How soon a call is due, and due again.
 fn due_in(tx: &Tx) -> TimeDelta {
     TimeDelta::minutes(i64::from(tx.config.visit.task_minutes))
 }
@@ -258,7 +275,14 @@ pub fn open_of(tx: &mut Tx, id: EncounterId) -> Result<Vec<(TaskCode, Instant)>,
 /// the promise to call them. The caller holds the visit's lock.
 pub(crate) fn follow(tx: &mut Tx, visit: EncounterId, act: Act) -> Result<(), Error> {
     match act {
-        Act::Admit | Act::Resume | Act::Finish | Act::Convert | Act::Cancel | Act::Decline => {}
+        Act::Admit
+        | Act::Resume
+        | Act::Finish
+        | Act::Convert
+        | Act::Cancel
+        | Act::Decline
+        | Act::Reopen
+        | Act::Expect => {}
         Act::Confirm
         | Act::Accept
         | Act::Move
@@ -274,6 +298,24 @@ pub(crate) fn follow(tx: &mut Tx, visit: EncounterId, act: Act) -> Result<(), Er
         .set((tasks::status.eq(TaskStatus::Cancelled), tasks::updated_at.eq(tx.now)))
         .execute(tx.conn)?;
     if ended > 0 {
+        tx.tell(Event::CareMoved(visit));
+    }
+    Ok(())
+}
+
+/// A patient can read what was signed about their visit: whoever was to write to them has. The caller
+/// has made the access decision.
+pub(crate) fn answered(tx: &mut Tx, visit: EncounterId) -> Result<(), Error> {
+    let by = tx.person()?.account;
+    let written = diesel::update(of_visit(visit).filter(tasks::code.eq(TaskCode::Deferred)))
+        .set((
+            tasks::status.eq(TaskStatus::Completed),
+            tasks::outcome.eq(Some(TaskOutcome::Reached)),
+            tasks::owner_id.eq(Some(by)),
+            tasks::updated_at.eq(tx.now),
+        ))
+        .execute(tx.conn)?;
+    if written > 0 {
         tx.tell(Event::CareMoved(visit));
     }
     Ok(())

@@ -92,6 +92,10 @@ pub fn complete(tx: &mut Tx, id: TaskId, end: CompleteTask) -> Result<Task, Erro
     }
     let outcome = match (end.outcome, end.convert) {
         (TaskResult::Reached, None | Some(ConvertTo::Phone)) => Some(TaskOutcome::Reached),
+        // Who waits for words is not told to wait for them.
+        (TaskResult::Deferred, None) if row.code == TaskCode::Deferred => {
+            return Err(Error::field(&problem::INVALID_BODY, "/outcome"));
+        }
         (TaskResult::Deferred, None | Some(ConvertTo::Deferred)) => Some(TaskOutcome::Deferred),
         (TaskResult::Moved, None) => Some(TaskOutcome::Moved),
         (TaskResult::NotReached, None) => None,

@@ -92,8 +92,12 @@ fn take(tx: &mut Tx, id: EntryId, by: AccountId) -> Result<Appointment, Error> {
         None => {
             encounter::advance(tx, offer.held_id, Act::Confirm, None).map_err(|error| {
                 // The hold was given back, or somebody who needed the time found it dead.
-                let over = error.is(&problem::BAD_STATE) || error.is(&problem::CONFLICT);
-                if over { Error::from(&problem::OFFER_OVER) } else { error }
+                let over = [&problem::BAD_STATE, &problem::CONFLICT, &problem::HOLD_OVER];
+                if over.into_iter().any(|problem| error.is(problem)) {
+                    Error::from(&problem::OFFER_OVER)
+                } else {
+                    error
+                }
             })?;
             let booked = appointment::show(tx, offer.held_id)?;
             message::confirm_booking(tx, &booked, account)?;

@@ -26,15 +26,15 @@ macro_rules! files {
 /// Every asset that a page can name.
 const ASSETS: &[(&str, &str)] = files!(
     "api.js" "board-book.js" "board-closures.js" "board-day.js" "board-grid.js" "board-ill.js"
-    "board-join.js" "board-move.js" "board-promises.js" "board-series.js" "board-setup.js"
-    "board-tasks.js" "board-visit.js" "board-waitlist.js" "board-waits.js" "board-ways.js"
+    "board-join.js" "board-move.js" "board-places.js" "board-promises.js" "board-series.js"
+    "board-setup.js" "board-tasks.js" "board-things.js" "board-visit.js" "board-waitlist.js" "board-waits.js" "board-ways.js"
     "board-words.js" "board.js" "booking-words.js" "by-server.js" "call-devices.js" "call-ladder.js"
     "call-sight.js" "call-tiles.js" "call-view.js" "call-words.js" "call.js" "chat.js"
     "claim-words.js" "consents.js" "countdown.js" "demo.js" "device-check.js" "device-words.js"
     "devices.js" "doctor-care.js" "doctor-claim.js" "doctor-day.js" "doctor-followup.js"
     "doctor-hours.js" "doctor-leave.js" "doctor-note.js" "doctor-visit.js" "doctor-week.js"
     "doctor-words.js" "doctor.js" "doorway.js" "favicon.svg" "find-patient.js" "free-times.js"
-    "grid.css" "guest-visit.js" "i18n.js" "ladder-words.js" "late.js" "media.js" "office-words.js"
+    "grid.css" "guest-visit.js" "i18n.js" "ladder-words.js" "languages.js" "late.js" "media.js" "office-words.js"
     "patient-book.js" "patient-home.js" "patient-lookup.js" "patient-move.js" "patient-note.js"
     "patient-probe.js" "patient-signin.js" "patient-times.js" "patient-visit.js"
     "patient-waitlist.js" "patient.js" "peer.js" "people.js" "poll-socket.js" "probe-words.js"

@@ -504,6 +504,21 @@ on_both! {
         let visit = open.status().await;
         assert_eq!((&visit["status"], &visit["outcome"]), (&json!("finished"), &json!("converted_to_deferred")));
         assert_eq!(count(world, "tasks WHERE status = 'completed' AND outcome = 'deferred'"), 1);
+
+        // The patient waits for words now: the doctor's task, until they are signed.
+        let tasks = open.tasks().await;
+        let said = [&tasks[0]["code"], &tasks[0]["why"], &tasks[0]["owner"]["name"]];
+        assert_eq!((tasks.len(), said), (1, [&json!("deferred"), &json!("deferred"), &json!("Анна Лебедева")]));
+        let doctor = &open.doctor.client;
+        let path = |act: &str| format!("/v1/tasks/{}/{act}", tasks[0]["id"].as_str().unwrap());
+        doctor.once(&path("take"), &key(), &json!({})).await.expect(200);
+        let again = json!({"outcome": "deferred"});
+        assert_eq!(doctor.once(&path("complete"), &key(), &again).await.refused(422), "invalid_body");
+        let note = doctor.post(&open.path("notes"), &json!({"plan": "чай"})).await.expect(201);
+        let sign = format!("/v1/notes/{}/sign", note["id"].as_str().unwrap());
+        doctor.post(&sign, &json!({})).await.expect(200);
+        assert!(open.tasks().await.is_empty());
+        assert_eq!(count(world, "tasks WHERE code = 'deferred' AND outcome = 'reached'"), 1);
     }
 }
 

@@ -1,6 +1,7 @@
 //! A patient waits, their doctor is not free, another one is: who may take whom, in which order, and
 //! that nobody is taken twice.
 
+use actix_web::http::Method;
 use chrono::TimeDelta;
 use futures_util::future::join;
 use serde_json::{Value, json};
@@ -159,6 +160,33 @@ on_both! {
         assert_eq!(unseen(&deputy.client, &deputy).await["free"], false);
         finishes(&deputy, &own).await;
         assert_eq!(patient.hear_of("ended").await["body"]["reason"], "finished");
+    }
+}
+
+on_both! {
+    async fn a_visit_that_ended_early_is_not_reopened_into_the_time_that_another_was_given(
+        world: World
+    ) {
+        let deputy = deputy(world).await;
+        let path = format!("/v1/practitioners/{}/schedule", deputy.id);
+        let hours = json!({"rules": [{"weekday": "mon", "from": "09:00", "to": "17:00"}]});
+        deputy.client.edit(Method::PUT, &path, 1, &hours).await.expect(200);
+        let mut wish = world.wish(&monday("09:20"));
+        wish["practitioner"] = json!(deputy.id);
+        let early = world.boris.client.once("/v1/appointments", &key(), &wish).await.expect(201);
+        let waits = books(world, &world.asha, "09:20").await;
+        let everybody = [&deputy, &world.boris, &world.asha];
+        let [deputy, boris, asha] = until(world, "09:20", everybody).await;
+        begins(world, &deputy, &boris, &early).await;
+        world.enters(&asha, &encounter_of(&waits)).await;
+        let [deputy] = until(world, "09:24", [&deputy]).await;
+        finishes(&deputy, &early).await;
+        takes(&deputy, &waits).await.expect(201);
+        let path = format!("/v1/encounters/{}", encounter_of(&early));
+        let refused = deputy.client.once(&format!("{path}/reopen"), &key(), &json!({})).await;
+        assert_eq!(refused.refused(409), "slot_taken");
+        assert_eq!(deputy.client.get(&path).await.expect(200)["status"], "finished");
+        assert_eq!(world.house.count(crate::race::OVERLAPS_WITH_BUFFERS), 0);
     }
 }
 

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::on_both;
-use crate::support::world::made;
+use crate::support::world::{made, member};
 use crate::support::{Answer, Engine, World, key};
 
 const TUESDAY_9: &str = "2026-11-24T09:00:00+07:00";
@@ -156,5 +156,83 @@ on_both! {
         }
         let forbidden = world.doctor.client.edit(Method::PATCH, &doctor, 1, &json!({"services": []})).await;
         assert_eq!(forbidden.refused(403), "forbidden");
+    }
+}
+
+on_both! {
+    async fn a_place_whose_zone_was_wrong_keeps_what_its_people_were_promised(world: World) {
+        let (admin, registrar) = (&world.admin.client, &world.registrar.client);
+        let village = format!("/v1/locations/{}", world.village);
+        let booked = world.booked(TUESDAY_9).await;
+        let edit = |version: i64, body: Value| {
+            let village = village.clone();
+            async move { admin.edit(Method::PATCH, &village, version, &body).await }
+        };
+        // Another name for the same clocks breaks nothing.
+        let same = edit(1, json!({"time_zone": "Asia/Novosibirsk", "link_class": "3g"})).await.expect(200);
+        assert_eq!((&same["broken_promises"], &same["link_class"]), (&json!(0), &json!("3g")));
+        let moved = edit(2, json!({"time_zone": "Asia/Irkutsk", "name": "Кедровый"})).await.expect(200);
+        assert_eq!((&moved["broken_promises"], &moved["name"]), (&json!(1), &json!("Кедровый")));
+        assert_eq!((&moved["time_zone"], &moved["version"]), (&json!("Asia/Irkutsk"), &json!(3)));
+        assert_eq!(edit(2, json!({"name": "Иной"})).await.refused(412), "stale_version");
+        for (wrong, code) in [
+            (json!({"time_zone": "Asia/Atlantis"}), "unknown_time_zone"),
+            (json!({"latitude": 91, "longitude": 0}), "invalid_body"),
+            (json!({"latitude": 58}), "invalid_body"),
+        ] {
+            assert_eq!(edit(3, wrong).await.refused(422), code);
+        }
+        let name = json!({"name": "Иной"});
+        let forbidden = registrar.edit(Method::PATCH, &village, 3, &name).await;
+        assert_eq!(forbidden.refused(403), "forbidden");
+
+        let patient = format!("/v1/patients/{}", world.asha.id);
+        let patient = world.asha.client.get(&patient).await.expect(200);
+        assert_eq!(patient["time_zone"], "Asia/Irkutsk");
+        let list = format!("/v1/organizations/{}/broken-promises", world.clinic);
+        let broken = registrar.get(&list).await.expect(200);
+        let one = &broken["items"][0];
+        assert_eq!((&one["id"], &one["promised"]), (&booked["id"], &json!(TUESDAY_9)));
+        assert_eq!((&one["shown"], &one["proposed"]),
+            (&json!("2026-11-24T10:00:00+08:00"), &json!("2026-11-24T01:00:00Z")));
+        let tasks = registrar.get("/v1/tasks").await.expect(200);
+        let task = &tasks["items"][0];
+        assert_eq!((&task["code"], &task["why"]), (&json!("promises"), &json!("zone")));
+        let kept = office(world, &booked, "keep-promise", json!({})).await.expect(200);
+        assert_eq!(kept["local_start"], "2026-11-24T09:00:00+08:00");
+        assert_eq!(registrar.get("/v1/tasks").await.expect(200)["items"], json!([]));
+
+        // The clinic's own clock tells the office its day, and moves nothing.
+        let clinic = format!("/v1/organizations/{}", world.clinic);
+        let renamed = json!({"name": "Кедровая больница", "time_zone": "Asia/Irkutsk"});
+        let changed = admin.edit(Method::PATCH, &clinic, 1, &renamed).await.expect(200);
+        assert_eq!((&changed["time_zone"], &changed["version"]), (&json!("Asia/Irkutsk"), &json!(2)));
+        assert_eq!(admin.edit(Method::PATCH, &clinic, 1, &renamed).await.refused(412), "stale_version");
+        let day = "from=2026-11-24T00:00:00Z&to=2026-11-25T00:00:00Z";
+        let board = registrar.get(&format!("{clinic}/board?{day}")).await.expect(200);
+        assert_eq!(board["time_zone"], "Asia/Irkutsk");
+        assert_eq!(registrar.get(&list).await.expect(200)["items"], json!([]));
+
+        // A visit of today that should have begun is still to come by the clock that it was promised by.
+        let today = world.booked("2026-11-23T09:20:00+07:00").await;
+        assert_eq!(today["local_start"], "2026-11-23T10:20:00+08:00");
+        world.house.advance(TimeDelta::minutes(30));
+        let (admin, registrar) = (world.resigned(&world.admin).await, world.resigned(&world.registrar).await);
+        let back = json!({"time_zone": "Asia/Krasnoyarsk"});
+        // Another clinic's patients live there as well: it is not for one clinic to say.
+        let house = &world.house;
+        let chief = member(house, &admin.client, &world.clinic, "Ирина", "clinic_admin", "glavnaya").await;
+        let far = member(house, &admin.client, &world.other_clinic, "Ада", "registrar", "dalnyaya").await;
+        let guest = json!({"name": "Вера Иная", "birth_date": "1961-04-12", "language": "ru",
+            "phone": "+70000000009", "location": world.village, "organization": world.other_clinic});
+        made(&far.client, "/v1/patients", guest).await;
+        let refused = chief.client.edit(Method::PATCH, &village, 3, &back).await;
+        assert_eq!(refused.refused(403), "forbidden");
+        let moved = admin.client.edit(Method::PATCH, &village, 3, &back).await.expect(200);
+        assert_eq!(moved["broken_promises"], 2);
+        let broken = registrar.client.get(&list).await.expect(200);
+        assert_eq!(broken["items"][0]["id"], today["id"], "{broken}");
+        let kept = registrar.client.post(&path(&today, "keep-promise"), &json!({})).await.expect(200);
+        assert_eq!(kept["start"], "2026-11-23T03:20:00Z");
     }
 }

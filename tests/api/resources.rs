@@ -1,6 +1,7 @@
 //! Visits that need a room, a device, a feldsher or an interpreter: all of them or none.
 
 use actix_web::http::Method;
+use feldsher::resource::stranded;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -417,13 +418,60 @@ on_both! {
         assert_eq!((&edited["name"], &edited["affected_count"]), (&renamed["name"], &json!(0)));
         let off = json!({"active": false});
         let edited = chief.edit(Method::PATCH, &path, 2, &off).await.expect(200);
-        assert_eq!(edited["affected_count"], 1);
+        assert_eq!((&edited["replaced"], &edited["affected_count"]), (&json!(0), &json!(1)));
         assert_eq!(edited["affected"][0]["code"], booked["code"]);
+        let registrar = &world.registrar.client;
+        let stranded = format!("/v1/organizations/{}/stranded-visits", world.clinic);
+        let left = registrar.get(&stranded).await.expect(200);
+        assert_eq!((&left["items"][0]["id"], &left["items"][0]["resource"]["id"]), (&booked["id"], &json!(first)));
+        let task = registrar.get("/v1/tasks").await.expect(200)["items"][0].clone();
+        assert_eq!((&task["code"], &task["why"]), (&json!("things"), &json!("out_of_use")));
+        let done = format!("/v1/tasks/{}", task["id"].as_str().unwrap());
+        registrar.post(&format!("{done}/take"), &json!({})).await.expect(200);
+        let reached = json!({"outcome": "reached"});
+        let refused = registrar.post(&format!("{done}/complete"), &reached).await;
+        assert_eq!(refused.refused(409), "bad_state", "it ends with the last visit");
         // A move, also to the same time, gives it another room.
         let second = resource(world, "room", "Второй", &world.village).await;
         let path = format!("/v1/appointments/{}/reschedule", booked["id"].as_str().unwrap());
         let same = json!({"start": TUESDAY_9});
-        let moved = world.registrar.client.once(&path, &key(), &same).await.expect(200);
-        assert_eq!(others(&moved), [("room".to_owned(), second)]);
+        let moved = registrar.once(&path, &key(), &same).await.expect(200);
+        assert_eq!(others(&moved), [("room".to_owned(), second.clone())]);
+        assert_eq!(registrar.get(&stranded).await.expect(200)["items"], json!([]));
+        stranded::recheck(&world.house.app).await.unwrap();
+        assert_eq!(registrar.get("/v1/tasks").await.expect(200)["items"], json!([]));
+        // Where another is free, nobody need see to it, and the patient can read what was done.
+        resource(world, "room", "Третий", &world.village).await;
+        let path = format!("/v1/resources/{second}");
+        let edited = chief.edit(Method::PATCH, &path, 1, &off).await.expect(200);
+        assert_eq!((&edited["replaced"], &edited["affected_count"]), (&json!(1), &json!(0)));
+        let path = format!("/v1/appointments/{}", booked["id"].as_str().unwrap());
+        let now = world.asha.client.get(&path).await.expect(200);
+        assert_eq!(now["participants"][0]["name"], "Третий");
+        assert_eq!(registrar.get("/v1/tasks").await.expect(200)["items"], json!([]));
+        assert!(world.asha.client.get("/v1/me/access-log").await.text.contains("resource.edit"));
+        // On again: what waited for it has it.
+        let third = now["participants"][0]["id"].as_str().unwrap();
+        let path = format!("/v1/resources/{third}");
+        chief.edit(Method::PATCH, &path, 1, &off).await.expect(200);
+        assert_eq!(registrar.get("/v1/tasks").await.expect(200)["items"].as_array().unwrap().len(), 1);
+        let on = json!({"active": true});
+        let edited = chief.edit(Method::PATCH, &path, 2, &on).await.expect(200);
+        assert_eq!(edited["affected_count"], 0);
+        assert_eq!(registrar.get("/v1/tasks").await.expect(200)["items"], json!([]));
+        // Switched off while the visit was called off: it comes back to a task, and has what is free next.
+        let visit = format!("/v1/appointments/{}", booked["id"].as_str().unwrap());
+        registrar.post(&format!("{visit}/cancel"), &json!({})).await.expect(200);
+        let edited = chief.edit(Method::PATCH, &path, 3, &off).await.expect(200);
+        assert_eq!((&edited["replaced"], &edited["affected_count"]), (&json!(0), &json!(0)));
+        registrar.post(&format!("{visit}/undo"), &json!({})).await.expect(200);
+        stranded::recheck(&world.house.app).await.unwrap();
+        assert_eq!(registrar.get("/v1/tasks").await.expect(200)["items"][0]["code"], "things");
+        let path = format!("/v1/resources/{second}");
+        chief.edit(Method::PATCH, &path, 2, &on).await.expect(200);
+        stranded::recheck(&world.house.app).await.unwrap();
+        let now = world.asha.client.get(&visit).await.expect(200);
+        assert_eq!(now["participants"][0]["name"], "Второй");
+        assert_eq!(registrar.get("/v1/tasks").await.expect(200)["items"], json!([]));
     }
 }

@@ -93,6 +93,20 @@ async fn the_doctor_sees_the_patient_while_writing_and_the_keyboard_keeps_its_pl
     doctor.press("Enter").await;
     both_talk([&patient, &doctor]).await;
     focus_is_on(&doctor, "#stage").await;
+
+    // It is finished by mistake: the same room opens again.
+    doctor.click("#finish").await;
+    doctor.click("#finish-confirm").await;
+    patient.see("#visit-over").await;
+    doctor.click("#reopen").await;
+    doctor.assert_fits().await;
+    doctor.click("#reopen-yes").await;
+    doctor.see("#finish").await;
+    patient.reload().await;
+    patient.click("#enter-waiting-room").await;
+    patient.see("#device-state[data-state=ok]").await;
+    patient.click("#join").await;
+    both_talk([&patient, &doctor]).await;
     for page in [&patient, &doctor] {
         page.assert_content();
     }

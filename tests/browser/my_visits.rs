@@ -27,6 +27,7 @@ async fn a_patient_moves_calls_off_and_chooses_another_time() {
     page.reload().await;
 
     shown(&page, &booked).await;
+    let booked = will_come(&page, &stage, &booked).await;
     filters(&page, &stage).await;
     let moved = a_move(&page, &stage, &booked).await;
     an_offer(&page, &stage, &moved).await;
@@ -53,6 +54,25 @@ async fn shown(page: &Page, booked: &Value) {
     page.click(&format!("#calendar-{}", text(&booked["id"]))).await;
     page.wait_for("window.made[0]?.text().then((text) => text.startsWith('BEGIN:VCALENDAR'))")
         .await;
+}
+
+/// One press says that they will come, and the page says so from then on.
+async fn will_come(page: &Page, stage: &Stage, booked: &Value) -> Value {
+    page.click(&format!("#attend-{}", text(&booked["id"]))).await;
+    page.see(&format!("{} .attending", card(booked))).await;
+    page.assert_fits().await;
+    page.reload().await;
+    page.see(&format!("{} .attending", card(booked))).await;
+    // And which languages they speak, by which a doctor is looked for.
+    page.click("#my-languages summary").await;
+    page.click("#my-languages .languages button").await;
+    page.click("#my-languages [value=evn]").await;
+    page.assert_fits().await;
+    page.click("#my-languages [type=submit]").await;
+    page.see("#my-languages [data-languages=evn]").await;
+    let now = stage.visit(booked).await;
+    assert!(now["confirmed_at"].is_string());
+    now
 }
 
 /// Narrowing free times, and the first that is free.

@@ -60,6 +60,19 @@ async fn an_administrator_sets_up_rooms_devices_and_terms_on_a_small_phone() {
         (&json!(12), &json!(5))
     );
     assert_eq!(now["booking"]["overbook"], service["booking"]["overbook"], "the rest stays");
+    // The clinic's clock is put right; what is no zone is said at its field.
+    let own = "#places > details:first-child";
+    page.click(&format!("{own} > summary")).await;
+    for (zone, said) in
+        [("Asia/Atlantis", "[aria-invalid=true]"), ("Asia/Irkutsk", ":not([aria-invalid])")]
+    {
+        page.choose(&format!("{own} [list=zones]"), zone).await;
+        page.click(&format!("{own} [type=submit]")).await;
+        page.see(&format!("{own} [list=zones]{said}")).await;
+        page.assert_fits().await;
+    }
+    page.wait_for("document.querySelector('#setup-note').innerText.startsWith('Сохранено: ')")
+        .await;
     page.becomes(Device::Desk).await;
     page.assert_fits().await;
     page.drawn("setup", false).await;

@@ -57,4 +57,4 @@ DROP TABLE memberships CASCADE;
 DROP TABLE accounts CASCADE;
 DROP TABLE locations CASCADE;
 DROP TABLE organizations CASCADE;
-DROP FUNCTION recordings_consented, recordings_stop, recording_allowed, refuse, occupancies_come_first, appointments_occupied, encounters_ended, absences_complete, absence_outcomes_first, absence_outcomes_kept, waitlist_entries_agree, waitlist_offers_held, appointments_follow, occupancies_follow_only, schedule_revised, note_addenda_after_signature, audit_events_in_order;
+DROP FUNCTION recordings_consented, recordings_stop, recording_allowed, refuse, occupancies_come_first, appointments_occupied, appointments_reopened, encounters_ended, absences_complete, absence_outcomes_first, absence_outcomes_kept, waitlist_entries_agree, waitlist_offers_held, appointments_follow, occupancies_follow_only, schedule_revised, note_addenda_after_signature, notes_of_what_took_place, audit_events_in_order;

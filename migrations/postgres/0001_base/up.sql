@@ -6,6 +6,7 @@ CREATE TABLE organizations (
   id uuid NOT NULL PRIMARY KEY,
   name text COLLATE "C" NOT NULL,
   time_zone text NOT NULL,
+  version integer NOT NULL,
   created_at timestamptz NOT NULL
 );
 CREATE INDEX organizations_by_name ON organizations (name, id);
@@ -20,6 +21,7 @@ CREATE TABLE locations (
   latitude double precision,
   longitude double precision,
   link_class text NOT NULL CHECK (link_class IN ('none', '2g', '3g', '4g', 'broadband')),
+  version integer NOT NULL,
   created_at timestamptz NOT NULL
 );
 CREATE INDEX locations_by_name ON locations (name, id);
@@ -720,7 +722,7 @@ CREATE TABLE call_events (
 -- Somebody of the clinic must see to it that a person is not forgotten (FHIR R4 Task).
 CREATE TABLE tasks (
   id uuid NOT NULL PRIMARY KEY,
-  code text NOT NULL CHECK (code IN ('callback', 'interrupted', 'unseen', 'promises')),
+  code text NOT NULL CHECK (code IN ('callback', 'interrupted', 'unseen', 'deferred', 'promises', 'things')),
   status text NOT NULL CHECK (status IN ('requested', 'accepted', 'in-progress', 'completed', 'cancelled')),
   organization_id uuid NOT NULL REFERENCES organizations (id),
   -- The visit that it is about; NULL: it is about several.
@@ -729,7 +731,7 @@ CREATE TABLE tasks (
   encounter_id uuid REFERENCES encounters (id),
   -- Who answers for it; NULL: the clinic's office.
   owner_id uuid REFERENCES accounts (id),
-  why text NOT NULL CHECK (why IN ('no_answer', 'no_telephone', 'interrupted', 'door_closed', 'law')),
+  why text NOT NULL CHECK (why IN ('no_answer', 'no_telephone', 'interrupted', 'door_closed', 'deferred', 'law', 'zone', 'out_of_use')),
   -- How often the person was called and not reached.
   attempts integer NOT NULL CHECK (attempts >= 0),
   outcome text CHECK (outcome IN ('reached', 'moved', 'deferred')),
@@ -738,8 +740,8 @@ CREATE TABLE tasks (
   updated_at timestamptz NOT NULL,
   CHECK ((status = 'completed') = (outcome IS NOT NULL)),
   CHECK (status NOT IN ('accepted', 'in-progress', 'completed') OR owner_id IS NOT NULL),
-  CHECK ((code = 'promises') = (why = 'law')),
-  CHECK ((code = 'promises') = (encounter_id IS NULL) AND (encounter_id IS NULL) = (patient_id IS NULL)
+  CHECK ((code = 'promises') = (why IN ('law', 'zone')) AND (code = 'things') = (why = 'out_of_use')),
+  CHECK ((code IN ('promises', 'things')) = (encounter_id IS NULL) AND (encounter_id IS NULL) = (patient_id IS NULL)
     AND (encounter_id IS NULL) = (practitioner_id IS NULL))
 );
 CREATE UNIQUE INDEX tasks_one_open ON tasks (encounter_id, code)
@@ -1098,13 +1100,25 @@ CREATE TRIGGER appointments_in_place BEFORE UPDATE ON appointments FOR EACH ROW
     (OLD.id, OLD.code, OLD.created_by, OLD.created_at, OLD.priority, OLD.resources, OLD.series_id, OLD.follows_id))
   EXECUTE FUNCTION refuse('appointment_kept');
 -- What has ended stays so; only that somebody did not come can have been a mistake, or that the
--- practitioner is away.
+-- practitioner is away, or that the visit took place, as long as no note says so over a signature.
 CREATE TRIGGER appointments_ended BEFORE UPDATE OF status ON appointments FOR EACH ROW
   WHEN (OLD.status IN ('fulfilled', 'cancelled', 'noshow') AND NEW.status <> OLD.status
     AND NOT (OLD.status = 'noshow' AND NEW.status = 'booked')
+    AND NOT (OLD.status = 'fulfilled' AND NEW.status IN ('arrived', 'booked'))
     AND NOT (OLD.status = 'cancelled' AND NEW.status = 'booked'
       AND (OLD.cancellation_code = 'leave' OR coalesce(OLD.cancelled_from, '') IN ('booked', 'arrived'))))
   EXECUTE FUNCTION refuse('appointment_over');
+CREATE FUNCTION appointments_reopened() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM notes n JOIN encounters e ON e.id = n.encounter_id
+      WHERE e.appointment_id = NEW.id AND n.status = 'signed') THEN
+    RAISE EXCEPTION USING MESSAGE = 'appointment_over', ERRCODE = 'FD001';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER appointments_reopened BEFORE UPDATE OF status ON appointments FOR EACH ROW
+  WHEN (OLD.status = 'fulfilled' AND NEW.status IN ('arrived', 'booked'))
+  EXECUTE FUNCTION appointments_reopened();
 CREATE TRIGGER appointments_kept BEFORE DELETE ON appointments FOR EACH ROW EXECUTE FUNCTION refuse('appointment_kept');
 CREATE TRIGGER appointment_moves_frozen BEFORE UPDATE ON appointment_moves FOR EACH ROW EXECUTE FUNCTION refuse('move_kept');
 CREATE TRIGGER appointment_moves_kept BEFORE DELETE ON appointment_moves FOR EACH ROW EXECUTE FUNCTION refuse('move_kept');
@@ -1184,11 +1198,15 @@ CREATE TRIGGER waitlist_offers_kept BEFORE DELETE ON waitlist_offers FOR EACH RO
 CREATE TRIGGER waitlist_entries_not_truncated BEFORE TRUNCATE ON waitlist_entries EXECUTE FUNCTION refuse('waitlist_kept');
 CREATE TRIGGER waitlist_offers_not_truncated BEFORE TRUNCATE ON waitlist_offers EXECUTE FUNCTION refuse('waitlist_kept');
 
--- Only an open encounter changes its status, or one whose appointment is booked again.
+-- Only an open encounter changes its status, or one whose appointment is booked, or goes on, again.
 CREATE FUNCTION encounters_ended() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF OLD.status = 'cancelled' AND NEW.status = 'planned'
+  IF NEW.status = 'planned'
       AND (SELECT status FROM appointments WHERE id = NEW.appointment_id) = 'booked' THEN
+    RETURN NEW;
+  END IF;
+  IF OLD.status = 'finished' AND NEW.status = 'onleave'
+      AND (SELECT status FROM appointments WHERE id = NEW.appointment_id) = 'arrived' THEN
     RETURN NEW;
   END IF;
   RAISE EXCEPTION USING MESSAGE = 'encounter_over', ERRCODE = 'FD001';
@@ -1199,6 +1217,16 @@ CREATE TRIGGER encounters_ended BEFORE UPDATE OF status, outcome ON encounters F
 -- A signed note never changes; no note, addendum or audit row is ever removed.
 CREATE TRIGGER notes_signed BEFORE UPDATE ON notes FOR EACH ROW WHEN (OLD.status = 'signed')
   EXECUTE FUNCTION refuse('note_signed');
+-- Nor is one signed of a visit whose patient is still expected, or did not come.
+CREATE FUNCTION notes_of_what_took_place() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (SELECT status FROM encounters WHERE id = NEW.encounter_id) IN ('planned', 'cancelled') THEN
+    RAISE EXCEPTION USING MESSAGE = 'note_early', ERRCODE = 'FD001';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER notes_of_what_took_place BEFORE UPDATE OF status ON notes FOR EACH ROW
+  WHEN (NEW.status = 'signed') EXECUTE FUNCTION notes_of_what_took_place();
 CREATE TRIGGER notes_in_place BEFORE UPDATE ON notes FOR EACH ROW
   WHEN ((NEW.id, NEW.encounter_id, NEW.patient_id, NEW.organization_id, NEW.author_id, NEW.created_at)
     IS DISTINCT FROM (OLD.id, OLD.encounter_id, OLD.patient_id, OLD.organization_id, OLD.author_id, OLD.created_at))

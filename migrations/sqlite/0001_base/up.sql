@@ -5,6 +5,7 @@ CREATE TABLE organizations (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
   name TEXT NOT NULL,
   time_zone TEXT NOT NULL,
+  version INTEGER NOT NULL,
   created_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX organizations_by_name ON organizations (name, id);
@@ -19,6 +20,7 @@ CREATE TABLE locations (
   latitude REAL,
   longitude REAL,
   link_class TEXT NOT NULL CHECK (link_class IN ('none', '2g', '3g', '4g', 'broadband')),
+  version INTEGER NOT NULL,
   created_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX locations_by_name ON locations (name, id);
@@ -687,7 +689,7 @@ CREATE TABLE call_events (
 -- Somebody of the clinic must see to it that a person is not forgotten (FHIR R4 Task).
 CREATE TABLE tasks (
   id BLOB NOT NULL CHECK (length(id) = 16) PRIMARY KEY,
-  code TEXT NOT NULL CHECK (code IN ('callback', 'interrupted', 'unseen', 'promises')),
+  code TEXT NOT NULL CHECK (code IN ('callback', 'interrupted', 'unseen', 'deferred', 'promises', 'things')),
   status TEXT NOT NULL CHECK (status IN ('requested', 'accepted', 'in-progress', 'completed', 'cancelled')),
   organization_id BLOB NOT NULL CHECK (length(organization_id) = 16) REFERENCES organizations (id),
   -- The visit that it is about; NULL: it is about several.
@@ -696,7 +698,7 @@ CREATE TABLE tasks (
   encounter_id BLOB CHECK (length(encounter_id) = 16) REFERENCES encounters (id),
   -- Who answers for it; NULL: the clinic's office.
   owner_id BLOB CHECK (length(owner_id) = 16) REFERENCES accounts (id),
-  why TEXT NOT NULL CHECK (why IN ('no_answer', 'no_telephone', 'interrupted', 'door_closed', 'law')),
+  why TEXT NOT NULL CHECK (why IN ('no_answer', 'no_telephone', 'interrupted', 'door_closed', 'deferred', 'law', 'zone', 'out_of_use')),
   -- How often the person was called and not reached.
   attempts INTEGER NOT NULL CHECK (attempts >= 0),
   outcome TEXT CHECK (outcome IN ('reached', 'moved', 'deferred')),
@@ -705,8 +707,8 @@ CREATE TABLE tasks (
   updated_at INTEGER NOT NULL,
   CHECK ((status = 'completed') = (outcome IS NOT NULL)),
   CHECK (status NOT IN ('accepted', 'in-progress', 'completed') OR owner_id IS NOT NULL),
-  CHECK ((code = 'promises') = (why = 'law')),
-  CHECK ((code = 'promises') = (encounter_id IS NULL) AND (encounter_id IS NULL) = (patient_id IS NULL)
+  CHECK ((code = 'promises') = (why IN ('law', 'zone')) AND (code = 'things') = (why = 'out_of_use')),
+  CHECK ((code IN ('promises', 'things')) = (encounter_id IS NULL) AND (encounter_id IS NULL) = (patient_id IS NULL)
     AND (encounter_id IS NULL) = (practitioner_id IS NULL))
 ) STRICT;
 CREATE UNIQUE INDEX tasks_one_open ON tasks (encounter_id, code)
@@ -1082,10 +1084,13 @@ CREATE TRIGGER occupancies_follow_only AFTER UPDATE ON occupancies BEGIN
         ELSE NEW.starts_at = appointments.starts_at AND NEW.ends_at = appointments.ends_at END);
 END;
 -- What has ended stays so; only that somebody did not come can have been a mistake, or that the
--- practitioner is away.
+-- practitioner is away, or that the visit took place, as long as no note says so over a signature.
 CREATE TRIGGER appointments_ended BEFORE UPDATE OF status ON appointments
 WHEN OLD.status IN ('fulfilled', 'cancelled', 'noshow') AND NEW.status <> OLD.status
   AND NOT (OLD.status = 'noshow' AND NEW.status = 'booked')
+  AND NOT (OLD.status = 'fulfilled' AND NEW.status IN ('arrived', 'booked') AND NOT EXISTS (
+    SELECT 1 FROM notes n JOIN encounters e ON e.id = n.encounter_id
+    WHERE e.appointment_id = NEW.id AND n.status = 'signed'))
   AND NOT (OLD.status = 'cancelled' AND NEW.status = 'booked' AND (OLD.cancellation_code = 'leave' OR coalesce(OLD.cancelled_from, '') IN ('booked', 'arrived'))) BEGIN
   SELECT RAISE(ABORT, 'appointment_over');
 END;
@@ -1179,17 +1184,24 @@ WHEN OLD.status <> 'standing' OR NEW.rowid <> OLD.rowid OR NEW.id <> OLD.id OR N
 END;
 CREATE TRIGGER waitlist_offers_kept BEFORE DELETE ON waitlist_offers BEGIN SELECT RAISE(ABORT, 'waitlist_kept'); END;
 
--- Only an open encounter changes its status, or one whose appointment is booked again.
+-- Only an open encounter changes its status, or one whose appointment is booked, or goes on, again.
 CREATE TRIGGER encounters_ended BEFORE UPDATE OF status, outcome ON encounters
 WHEN OLD.status IN ('finished', 'cancelled') AND NOT (
-  OLD.status = 'cancelled' AND NEW.status = 'planned'
-  AND (SELECT status FROM appointments WHERE id = NEW.appointment_id) = 'booked') BEGIN
+  NEW.status = 'planned'
+  AND (SELECT status FROM appointments WHERE id = NEW.appointment_id) = 'booked') AND NOT (
+  OLD.status = 'finished' AND NEW.status = 'onleave'
+  AND (SELECT status FROM appointments WHERE id = NEW.appointment_id) = 'arrived') BEGIN
   SELECT RAISE(ABORT, 'encounter_over');
 END;
 
 -- A signed note never changes; no note, addendum or audit row is ever removed.
 CREATE TRIGGER notes_signed BEFORE UPDATE ON notes WHEN OLD.status = 'signed' BEGIN
   SELECT RAISE(ABORT, 'note_signed');
+END;
+-- Nor is one signed of a visit whose patient is still expected, or did not come.
+CREATE TRIGGER notes_of_what_took_place BEFORE UPDATE OF status ON notes WHEN NEW.status = 'signed' BEGIN
+  SELECT RAISE(ABORT, 'note_early')
+  WHERE (SELECT status FROM encounters WHERE id = NEW.encounter_id) IN ('planned', 'cancelled');
 END;
 CREATE TRIGGER notes_kept BEFORE DELETE ON notes BEGIN SELECT RAISE(ABORT, 'note_kept'); END;
 CREATE TRIGGER note_addenda_frozen BEFORE UPDATE ON note_addenda BEGIN SELECT RAISE(ABORT, 'note_signed'); END;

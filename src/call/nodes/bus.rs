@@ -103,6 +103,11 @@ pub enum Post {
         /// The visit.
         encounter: EncounterId,
     },
+    /// That a visit of yours had ended was a mistake.
+    Reopened {
+        /// The visit.
+        encounter: EncounterId,
+    },
     /// Who takes part in a visit of yours has changed.
     PartyChanged {
         /// The visit.

@@ -221,6 +221,7 @@ impl Nodes {
         match event {
             tx::Event::Admission(encounter, ..)
             | tx::Event::EncounterOver(encounter)
+            | tx::Event::EncounterReopened(encounter)
             | tx::Event::PartyChanged(encounter, _)
             | tx::Event::Ringing(encounter, ..)
             | tx::Event::CareMoved(encounter)

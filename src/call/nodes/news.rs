@@ -105,6 +105,7 @@ async fn pass_on(app: &Arc<App>, net: &Net, event: tx::Event) {
             (encounter, Post::Decided { encounter, participant })
         }
         tx::Event::EncounterOver(encounter) => (encounter, Post::Over { encounter }),
+        tx::Event::EncounterReopened(encounter) => (encounter, Post::Reopened { encounter }),
         tx::Event::PartyChanged(encounter, _) => (encounter, Post::PartyChanged { encounter }),
         tx::Event::SessionEnded(session) => {
             if let Some(office) = app.rooms.nodes.office() {
@@ -151,6 +152,9 @@ async fn hear(app: &Arc<App>, post: Post) {
         Post::Over { encounter } => {
             let over = Event::Over(OverWhy::Finished);
             remember(app, app.rooms.apply(encounter, None, over)).await;
+        }
+        Post::Reopened { encounter } => {
+            remember(app, app.rooms.apply(encounter, None, Event::Reopened)).await;
         }
         Post::PartyChanged { encounter } => gather(app, encounter).await,
         Post::News { encounter, news } => {

@@ -1,17 +1,17 @@
 // Booking for a patient who telephones or stands at the desk: who, for what, when; at a free time, urgent, or beside another.
 import './booking-words.js';
-import { t, counted, locale } from './i18n.js';
+import { t, counted } from './i18n.js';
 import { h, put, refill, button, field } from './ui.js';
 import * as api from './api.js';
-import { clock, dayKey, shiftDay, startOfDay, longDay, now, rfc3339, PARTS } from './time.js';
-import { cityOf } from './board-grid.js';
+import { clock, dayKey, shiftDay, startOfDay, longDay, now, rfc3339, PARTS, cityOf } from './time.js';
 import { besides, gapsOf, giving, soonest } from './board-ways.js';
 import { countdown } from './countdown.js';
 import { findPatient } from './find-patient.js';
+import { timesOfDay } from './free-times.js';
 import { repeatFields, seriesBox } from './board-series.js';
+import { languageName } from './languages.js';
 import { sheet } from './sheet.js';
 
-const SEARCHED_DAYS = 14;
 const WAYS = ['time', 'urgent', 'over'];
 const URGENCIES = ['urgent', 'asap', 'stat'];
 const ORDERS = ['soonest', 'same_practitioner', 'fair'];
@@ -26,7 +26,10 @@ export async function bookFor(board) {
   const { zone } = board;
   const today = () => dayKey(now(), zone);
   const order = { way: 'time', patient: null, service: services[0]?.id ?? '', practitioner: '', day: board.day < today() ? today() : board.day, mode: '', language: '', place: '', part: '', order: '' };
-  let known = { languages: [], places: [] };
+  let known = { people: [], places: [] };
+  // The language that the search began with, until somebody chooses another, or none.
+  let guess = '';
+  let decided = false;
   let turn = 0;
   const times = h('div', { id: 'booking-times', class: 'stack', 'aria-live': 'polite' });
   const chosen = () => services.find((one) => one.id === order.service);
@@ -37,15 +40,14 @@ export async function bookFor(board) {
   const doctor = h('span');
   const drawDoctors = () => {
     if (!doctors(order.service).some(({ key }) => key === order.practitioner)) order.practitioner = '';
-    refill(doctor, select('booking-doctor', t('grid.doctor'), [['', t('book.doctor.any')], ...doctors(order.service).map(({ key, title }) => [key, title])], order.practitioner, set('practitioner')));
+    refill(doctor, select('booking-doctor', t('grid.doctor'), [['', t('book.doctor.any')], ...doctors(order.service).map(({ key, title }) => [key, title])], order.practitioner, (value) => { order.practitioner = value; spoken(); }));
   };
   const service = select('booking-service', t('visit.service'), services.map((one) => [one.id, `${one.name} · ${counted(one.duration_minutes, 'minute')}`]), order.service, (value) => {
     order.service = value;
     order.mode = '';
     drawDoctors();
     drawWays();
-    drawMore();
-    look();
+    spoken();
   });
   const day = h('label', { for: 'booking-day' }, t('day.date'), h('input', { id: 'booking-day', type: 'date', value: order.day, on: { change: ({ currentTarget }) => { if (currentTarget.value) set('day')(currentTarget.value); } } }));
   const ways = h('fieldset', { id: 'booking-way', class: 'checks' });
@@ -55,7 +57,8 @@ export async function bookFor(board) {
   put(more, h('summary', {}, t('more.title')), filters);
   const who = findPatient('booking', (patient) => {
     order.patient = patient;
-    look();
+    decided = false;
+    spoken();
   });
   // The question makes way for what was chosen: a phone has room for one of them.
   const form = h('div', { class: 'stack' }, who.search, who.found, ways, wayHint, h('div', { class: 'inline' }, service, doctor, day), more);
@@ -87,14 +90,37 @@ export async function bookFor(board) {
   /* The search for a free time */
 
   function drawMore() {
-    const language = (code) => new Intl.DisplayNames([locale()], { type: 'language' }).of(code);
-    const filter = (name, any, options) => select(`booking-${name}`, t(`more.${name}`), [...(any ? [['', t(`more.${name}.any`)]] : []), ...options], order[name], set(name));
+    const filter = (name, any, options, change = set(name)) => select(`booking-${name}`, t(`more.${name}`), [...(any ? [['', t(`more.${name}.any`)]] : []), ...options], order[name], change);
     refill(filters,
       filter('mode', true, (chosen()?.modes ?? []).map((mode) => [mode, t(`mode.${mode}`)])),
-      filter('language', true, known.languages.map((code) => [code, language(code)])),
+      filter('language', true, languages().map((code) => [code, languageName(code)]), (value) => { decided = true; set('language')(value); }),
       filter('place', true, known.places.map((place) => [place.id, place.name])),
       filter('part', true, PARTS.map((part) => [part, t(`book.part.${part}`)])),
       filter('order', false, ORDERS.map((one) => [one === 'soonest' ? '' : one, t(`more.order.${one}`)])));
+  }
+
+  /** What those who give the chosen service speak. */
+  function languages() {
+    const people = known.people.filter((one) => one.services.some(({ id }) => id === order.service));
+    return [...new Set(people.flatMap((one) => one.languages))].sort();
+  }
+
+  /**
+   * The search begins with a language of the patient, where those who give the service differ in it; *Any* takes it off.
+   * Where a doctor was chosen, or somebody translates, it does not matter.
+   */
+  async function spoken() {
+    const mine = order.patient?.languages ?? [];
+    if (mine.length && !known.people.length) await know();
+    const codes = languages();
+    if (!decided || (order.language && !codes.includes(order.language))) {
+      const counts = codes.length > 1 && !order.practitioner && !chosen()?.resources.includes('interpreter');
+      guess = (counts && mine.find((code) => codes.includes(code))) || '';
+      order.language = guess;
+      more.open ||= Boolean(guess);
+    }
+    drawMore();
+    look();
   }
 
   /** Which languages and places there are, asked for when somebody wants to narrow. */
@@ -104,7 +130,7 @@ export async function bookFor(board) {
       api.items(api.query('/v1/locations', { organization: board.clinic.id, limit: 100 })),
     ]).catch(() => [[], []]);
     known = {
-      languages: [...new Set(people.flatMap((one) => one.languages))].sort(),
+      people,
       places: places.filter(({ kind }) => kind === 'clinic' || kind === 'station'),
     };
     drawMore();
@@ -129,11 +155,15 @@ export async function bookFor(board) {
   }
 
   async function freeTimes() {
-    const from = Math.max(startOfDay(order.day, zone), now());
-    const to = startOfDay(shiftDay(order.day, 1), zone);
-    const slots = from < to ? await api.items(api.query('/v1/slots', { ...wanted(), from: rfc3339(from), to: rfc3339(to), limit: 100 })) : [];
-    const later = slots.length ? [] : await api.items(api.query('/v1/slots', { ...wanted(), from: rfc3339(Math.max(from, to)), to: rfc3339(startOfDay(shiftDay(order.day, SEARCHED_DAYS), zone)), limit: 1 }));
-    return () => drawTimes(slots, later[0]);
+    const { slots, later } = await timesOfDay({ wanted: wanted(), day: order.day, zone });
+    if (!slots.length && !later && !decided && guess) {
+      // Nobody who speaks it is free: better somebody than nobody.
+      guess = '';
+      order.language = '';
+      drawMore();
+      return freeTimes();
+    }
+    return () => drawTimes(slots, later);
   }
 
   function drawTimes(slots, later) {

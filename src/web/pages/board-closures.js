@@ -3,8 +3,7 @@ import './office-words.js';
 import { t, lang } from './i18n.js';
 import { show, h, refill, field, busy, asking, problemBox, say, tell } from './ui.js';
 import * as api from './api.js';
-import { clock, date, dayKey, longDay, now, shiftDay, wallClock } from './time.js';
-import { cityOf } from './board-grid.js';
+import { clock, date, dayKey, longDay, now, shiftDay, wallClock, cityOf } from './time.js';
 import { timeField } from './wall.js';
 
 const EDITORS = ['registrar', 'clinic_admin'];

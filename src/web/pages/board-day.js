@@ -2,8 +2,8 @@
 import { t } from './i18n.js';
 import { $, show, h, refill, button, busy, poll, onLeave, problemBox, tell, say } from './ui.js';
 import * as api from './api.js';
-import { clock, dayKey, shiftDay, startOfDay, longDay, namedDay, now, rfc3339, trustServerTime } from './time.js';
-import { Grid, cardLabel, hoursInWords, patientClock, statusWord, cityOf, MOVABLE, minuteIn } from './board-grid.js';
+import { clock, dayKey, shiftDay, startOfDay, longDay, namedDay, now, rfc3339, trustServerTime, cityOf } from './time.js';
+import { Grid, cardLabel, hoursInWords, patientClock, statusWord, MOVABLE, minuteIn } from './board-grid.js';
 import { Mover, previewMove } from './board-move.js';
 import { sheetOpen } from './sheet.js';
 

@@ -1,7 +1,7 @@
 // The grid of days: columns beside one time axis. Work is light, what is closed or away is shade, visits are cards.
 import { t } from './i18n.js';
 import { h, put } from './ui.js';
-import { clock, wallClock, rfc3339, now } from './time.js';
+import { clock, wallClock, rfc3339, now, cityOf } from './time.js';
 
 /** What a picked visit moves by, in minutes; everything snaps to it. */
 export const STEP = 5;
@@ -46,8 +46,6 @@ export function hoursInWords(column, zone) {
     return `${from <= column.start ? '00:00' : clock(from, zone)}–${end}`;
   }).join(', ');
 }
-
-export const cityOf = (zone) => zone.split('/').pop().replaceAll('_', ' ');
 
 /** The patient's clock at an instant; the promised digits when it is the promised instant. */
 export function patientClock(visit, start = visit.start) {

@@ -2,8 +2,8 @@
 import { t } from './i18n.js';
 import { $, h, put, refill, button, busy, onLeave, tell, say } from './ui.js';
 import * as api from './api.js';
-import { clock, longDay, dayKey, startOfDay, shiftDay, now } from './time.js';
-import { cityOf, hoursInWords } from './board-grid.js';
+import { clock, longDay, dayKey, startOfDay, shiftDay, now, cityOf } from './time.js';
+import { hoursInWords } from './board-grid.js';
 import { timesNear, slotWords } from './free-times.js';
 import { fromLocal, toLocal } from './wall.js';
 import { sheet } from './sheet.js';

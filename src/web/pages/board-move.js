@@ -3,8 +3,8 @@
 import { t } from './i18n.js';
 import { h, refill, button, busy, say, words, put } from './ui.js';
 import * as api from './api.js';
-import { clock, longDay, dayKey } from './time.js';
-import { STEP, MOVABLE, clashes, instantIn, minuteIn, patientClock, cityOf, ms } from './board-grid.js';
+import { clock, longDay, dayKey, cityOf } from './time.js';
+import { STEP, MOVABLE, clashes, instantIn, minuteIn, patientClock, ms } from './board-grid.js';
 import { sheet, sheetOpen } from './sheet.js';
 
 /** A pointer that moves less means to press. */

@@ -3,8 +3,7 @@
 import { t, learn } from './i18n.js';
 import { show, h, refill, button, busy, problemBox, say, tell, words } from './ui.js';
 import * as api from './api.js';
-import { clock, dayKey, longDay, wallClock, wallKey } from './time.js';
-import { cityOf } from './board-grid.js';
+import { clock, dayKey, longDay, wallClock, wallKey, cityOf } from './time.js';
 
 const EDITORS = ['registrar', 'clinic_admin'];
 /** A law moves a whole zone; nobody reads more at once. */
@@ -12,7 +11,7 @@ const SHOWN_MAX = 200;
 
 learn({
   'promises.title': ['Обещанное время сдвинулось', 'Promised times have moved'],
-  'promises.lead': ['Закон перевёл часы. Пациент придёт по времени на талоне и в SMS, поэтому переносят сам приём; об этом узнают обе стороны.', 'A law has moved the clocks. The patient comes by the time on the slip and in the SMS, so it is the visit that is moved; both sides are told.'],
+  'promises.lead': ['Закон перевёл часы, или пояс места был указан неверно. Пациент придёт по времени на талоне и в SMS, поэтому переносят сам приём; об этом узнают обе стороны.', 'A law has moved the clocks, or the zone of a place was wrong. The patient comes by the time on the slip and in the SMS, so it is the visit that is moved; both sides are told.'],
   'promises.none': ['Все приёмы стоят на обещанном времени.', 'Every visit stands at its promised time.'],
   'promises.count': ['Приёмов не на обещанном времени: {n}.', 'Visits that are not at their promised time: {n}.'],
   'promises.more': ['Показаны первые {n}; остальные появятся, когда эти решены.', 'The first {n} are shown; the others follow when these are settled.'],

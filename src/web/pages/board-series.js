@@ -2,8 +2,7 @@
 import { t } from './i18n.js';
 import { h, put, refill, button, busy, words, problemBox, tell } from './ui.js';
 import * as api from './api.js';
-import { clock, longDay, wallClock } from './time.js';
-import { cityOf } from './board-grid.js';
+import { clock, longDay, wallClock, cityOf } from './time.js';
 
 const REPEATS = [['', 'series.once'], ['d1', 'series.day'], ['w1', 'series.week'], ['w2', 'series.weeks'], ['w4', 'series.weeks']];
 const COUNTS = [2, 3, 4, 5, 6, 8, 10, 12];

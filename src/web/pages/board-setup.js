@@ -2,6 +2,7 @@
 import { t, learn } from './i18n.js';
 import { show, h, put, refill, field, busy, problemBox, say, tell, words } from './ui.js';
 import * as api from './api.js';
+import { placesSection } from './board-places.js';
 
 /** Each term with the least and the most that the server takes; `booking` says where it belongs. */
 const NUMBERS = [
@@ -11,12 +12,15 @@ const NUMBERS = [
 const ALIGNMENTS = [0, 5, 10, 15, 20, 30, 60];
 
 learn({
-  'setup.title': ['Кабинеты, приборы, приёмы', 'Rooms, devices, services'],
+  'setup.title': ['Кабинеты, приборы, приёмы, места', 'Rooms, devices, services, places'],
   'setup.things': ['Кабинеты и приборы', 'Rooms and devices'],
   'setup.things.none': ['Пока ничего нет.', 'There are none yet.'],
   'setup.off': ['Отключить', 'Switch off'],
   'setup.on': ['Включить', 'Switch on'],
   'setup.is.off': ['отключено: новые приёмы его не берут', 'switched off: no new visit takes it'],
+  'setup.off.done': ['Отключено: {name}. Замену получили приёмов: {n}.', 'Switched off: {name}. Visits that were given another: {n}.'],
+  'setup.off.left': ['Без замены остались приёмы: {n}.', 'Visits for which none was free: {n}.'],
+  'setup.off.see': ['Показать их', 'Show them'],
   'setup.kind': ['Что это', 'What it is'],
   'setup.kind.room': ['кабинет', 'room'],
   'setup.kind.device': ['прибор', 'device'],
@@ -53,6 +57,7 @@ export async function setup({ me, clinic }) {
   const problem = problemBox();
   const things = h('ul', { id: 'things', class: 'list tight' });
   const services = h('div', { id: 'services', class: 'stack' });
+  const around = h('div', {});
   const head = h('div', {}, h('h1', {}, t('setup.title')), h('p', { class: 'hint' }, clinic.name));
   if (!maySetUp(me, clinic)) {
     show(head, h('p', { id: 'setup-readonly', class: 'lead' }, t('setup.readonly')));
@@ -60,15 +65,24 @@ export async function setup({ me, clinic }) {
   }
   const found = h('section', { class: 'card', 'aria-labelledby': 'things-title' }, h('h2', { id: 'things-title' }, t('setup.things')), things);
   show(head, problem, note, found,
-    h('section', { class: 'stack', 'aria-labelledby': 'services-title' }, h('h2', { id: 'services-title' }, t('setup.services')), h('p', { class: 'hint' }, t('setup.services.hint')), services));
+    h('section', { class: 'stack', 'aria-labelledby': 'services-title' }, h('h2', { id: 'services-title' }, t('setup.services')), h('p', { class: 'hint' }, t('setup.services.hint')), services), around);
   const places = await api.items(api.query('/v1/locations', { organization: clinic.id, limit: 100 })).catch(() => []);
   put(found, form(places));
-  await Promise.all([drawThings(), drawServices()]).catch((error) => tell(problem, error));
+  await Promise.all([drawThings(), drawServices(), drawPlaces()]).catch((error) => tell(problem, error));
 
-  function told(text) {
-    note.textContent = text;
+  function told(...parts) {
+    refill(note, parts);
     note.hidden = false;
-    say(text);
+    say(note.textContent);
+  }
+
+  async function drawPlaces() {
+    refill(around, await placesSection({ clinic, told }));
+  }
+
+  /** Visits keep nothing that is switched off: who was given another, and who is left. */
+  function switchedOff({ name, replaced, affected_count: left }) {
+    told(t('setup.off.done', { name, n: replaced }), left > 0 && [' ', t('setup.off.left', { n: left }), ' ', h('a', { href: '#/things' }, t('setup.off.see'))]);
   }
 
   async function drawThings() {
@@ -78,7 +92,8 @@ export async function setup({ me, clinic }) {
 
   function thing(one) {
     const turn = h('button', { type: 'button', class: 'quiet', id: `turn-${one.id}`, 'aria-label': `${t(one.active ? 'setup.off' : 'setup.on')}: ${one.name}`, on: { click: (event) => busy(event.currentTarget, async () => {
-      await api.call('PATCH', `/v1/resources/${one.id}`, { body: { active: !one.active }, etag: `"${one.version}"` });
+      const { data } = await api.call('PATCH', `/v1/resources/${one.id}`, { body: { active: !one.active }, etag: `"${one.version}"` });
+      if (!data.active && data.replaced + data.affected_count > 0) switchedOff(data);
       await drawThings();
       document.getElementById(`turn-${one.id}`)?.focus();
     }, problem) } }, t(one.active ? 'setup.off' : 'setup.on'));

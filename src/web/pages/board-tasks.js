@@ -2,9 +2,8 @@
 import { t, learn } from './i18n.js';
 import { $, show, h, refill, poll, onLeave, problemBox, tell } from './ui.js';
 import * as api from './api.js';
-import { clock } from './time.js';
+import { clock, cityOf } from './time.js';
 import { taskList } from './task-list.js';
-import { cityOf } from './board-grid.js';
 import { chatPanel } from './chat.js';
 import { askWaits, inVain, waitsBox } from './board-waits.js';
 

@@ -1,12 +1,13 @@
 // One visit on the board: who it is, and what the office can do with it.
 import { t } from './i18n.js';
-import { h, put, refill, button } from './ui.js';
+import { h, put, refill, button, asking } from './ui.js';
 import * as api from './api.js';
-import { clock, date, dateTime, dayKey, now } from './time.js';
-import { MOVABLE, cityOf, patientClock, statusWord, ms } from './board-grid.js';
+import { clock, date, dateTime, dayKey, now, cityOf } from './time.js';
+import { MOVABLE, patientClock, statusWord, ms } from './board-grid.js';
 import { sheet } from './sheet.js';
 
 const NOSHOW = ['patient', 'link', 'practitioner', 'clinic'];
+const DAY_MS = 86_400_000;
 const CANCEL = ['clinic', 'patient', 'technical'];
 
 export function openVisit(board, visit, column) {
@@ -44,9 +45,21 @@ export function openVisit(board, visit, column) {
   put(facts, h('dt', {}, t('visit.others')), others);
   const whole = ({ participants = [] }) => refill(others, participants.length
     ? h('ul', { class: 'plain' }, participants.map((one) => h('li', { data: { kind: one.kind } }, `${t(`kind.${one.kind}`)}: ${one.name}`))) : '—');
-  api.get(`/v1/appointments/${visit.id}`).then(whole, () => whole({}));
+  api.get(`/v1/appointments/${visit.id}`).then(async (appointment) => {
+    whole(appointment);
+    if (appointment.status !== 'fulfilled') return;
+    const { followUp } = await import('./doctor-followup.js');
+    put(window.body, followUp({ appointment, zone }));
+  }).catch(() => whole({}));
 
   const path = (act) => `/v1/appointments/${visit.id}/${act}`;
+  /** That a visit took place is taken back by whoever runs the clinic; its doctor has the same at the desk. */
+  const reopen = async () => {
+    await api.post(`/v1/encounters/${visit.encounter}/reopen`);
+    window.close();
+    await board.changed(t('done.reopened', { patient: visit.patient.name }), visit.id);
+  };
+  const runs = (board.me?.memberships ?? []).some((one) => one.organization.id === board.clinic.id && one.role === 'clinic_admin');
   const doing = (act, body, words) => (event) => window.busy(event.currentTarget, async () => {
     await api.post(path(act), body ?? {});
     window.close();
@@ -82,6 +95,8 @@ export function openVisit(board, visit, column) {
       ['booked', 'arrived'].includes(visit.status) && waits && begun && button('visit-noshow', t('visit.noshow'), () => ask('noshow'), 'danger'),
       undoable && button('visit-undo', t(visit.status === 'noshow' ? 'visit.undo' : 'visit.undo.arrived'), doing('undo', {}, 'done.undone'), 'second'),
       ['proposed', 'pending', 'booked', 'arrived'].includes(visit.status) && waits && !visit.offered && button('visit-cancel', t('visit.cancel'), () => ask('cancel'), 'danger')),
+    visit.status === 'fulfilled' && runs && now() - ms(visit.end) < DAY_MS
+      && asking('visit-reopen', t('visit.reopen'), t('visit.reopen.ask'), t('visit.reopen.yes'), reopen, 'quiet', window.busy),
     visit.encounter_status !== 'planned' && button('visit-call', t('visit.call'), showCall, 'quiet'),
     visit.offered && h('p', { class: 'hint' }, t('visit.offered')));
   }

@@ -16,6 +16,8 @@ learn({
   'care.task.callback': ['Задача больнице: перезвонить до {until}. {owner}', 'The clinic’s task: call back before {until}. {owner}'],
   'care.task.interrupted': ['Приём прерван слишком долго. Задача больнице: решить до {until}. {owner}', 'The visit has been interrupted for too long. The clinic’s task: see to it before {until}. {owner}'],
   'care.task.unseen': ['Пациент ждал, и приём не начался. Задача больнице: позвонить до {until}. {owner}', 'The patient waited and the visit did not begin. The clinic’s task: call them before {until}. {owner}'],
+  'care.task.deferred': ['Пациент ждёт письменного ответа до {until}: напишите и подпишите заключение. {owner}', 'The patient waits for an answer in writing before {until}: write the note and sign it. {owner}'],
+  'care.task.things': ['Кабинет или прибор приёмов отключён. Задача больнице: решить до {until}. {owner}', 'A room or a device of visits is switched off. The clinic’s task: see to it before {until}. {owner}'],
   'care.task.promises': ['Обещанное время приёмов сдвинулось. Задача больнице: решить до {until}. {owner}', 'Promised times of visits have moved. The clinic’s task: see to it before {until}. {owner}'],
   'care.owner': ['Отвечает: {name}.', 'Answers for it: {name}.'],
   'care.owner.none': ['Отвечает регистратура.', 'The office answers for it.'],

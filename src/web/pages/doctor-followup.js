@@ -2,10 +2,10 @@
 import { t, learn } from './i18n.js';
 import { h, put, refill, button, busy, field, problemBox, say } from './ui.js';
 import * as api from './api.js';
-import { clock, date, dayKey, longDay, now, rfc3339, shiftDay, startOfDay } from './time.js';
+import { clock, date, dayKey, longDay, now, shiftDay, cityOf } from './time.js';
+import { timesOfDay } from './free-times.js';
 
 const AHEAD_DAYS = [7, 14, 28];
-const SEARCHED_DAYS = 21;
 
 learn({
   'follow.title': ['Повторный приём', 'Follow-up'],
@@ -70,14 +70,9 @@ export function followUp({ appointment, zone }) {
       const mine = turn += 1;
       day.value = key;
       refill(times, h('p', { class: 'loading' }, t('loading')));
-      const begin = +startOfDay(key, zone);
-      const [from, to] = [Math.max(begin, +now()), +startOfDay(shiftDay(key, 1), zone)];
-      const find = (first, last, limit) => api.items(api.query('/v1/slots', {
-        service: appointment.service.id, practitioner: appointment.practitioner.id, patient: appointment.patient.id, from: rfc3339(first), to: rfc3339(last), limit,
-      }));
+      const wanted = { service: appointment.service.id, practitioner: appointment.practitioner.id, patient: appointment.patient.id };
       try {
-        const slots = await find(from, to, 100);
-        const [later] = slots.length ? [] : await find(to, +startOfDay(shiftDay(key, SEARCHED_DAYS), zone), 1);
+        const { slots, later } = await timesOfDay({ wanted, day: key, zone });
         if (mine !== turn) return;
         refill(times, slots.length ? h('div', { class: 'times' }, slots.map((slot) => h('button', { type: 'button', data: { start: slot.start }, on: { click: () => confirm(slot) } }, clock(slot.start, zone))))
           : h('p', { class: 'lead' }, t('follow.none')),
@@ -91,7 +86,7 @@ export function followUp({ appointment, zone }) {
       const key = api.newKey();
       const reason = field('follow-reason', t('follow.reason'), { rows: 2, maxlength: 1000 });
       refill(times, h('p', {}, h('strong', {}, when(slot.start))),
-        h('p', { class: 'hint' }, t('follow.there', { time: clock(slot.start, appointment.time_zone), zone: appointment.time_zone.split('/').pop().replaceAll('_', ' ') })),
+        h('p', { class: 'hint' }, t('follow.there', { time: clock(slot.start, appointment.time_zone), zone: cityOf(appointment.time_zone) })),
         reason,
         h('div', { class: 'row' }, button('follow-book', t('follow.book'), (event) => busy(event.currentTarget, async () => {
           const why = reason.querySelector('textarea').value.trim();

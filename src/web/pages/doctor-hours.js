@@ -3,8 +3,7 @@ import './board-words.js';
 import { t } from './i18n.js';
 import { $, show, h, put, refill, button, busy, problemBox, tell, say, asking } from './ui.js';
 import * as api from './api.js';
-import { clock, date, dayKey, dateTime, now, shiftDay, startOfDay } from './time.js';
-import { cityOf } from './board-grid.js';
+import { clock, date, dayKey, dateTime, now, shiftDay, startOfDay, cityOf } from './time.js';
 import { fromLocal, toLocal, timeField } from './wall.js';
 
 const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];

@@ -3,8 +3,7 @@ import './board-words.js';
 import { t } from './i18n.js';
 import { $, show, h, put, refill, button, busy, problemBox, say, tell } from './ui.js';
 import * as api from './api.js';
-import { clock, dateTime, longDay } from './time.js';
-import { cityOf } from './board-grid.js';
+import { clock, dateTime, longDay, cityOf } from './time.js';
 import { timesNear, slotWords } from './free-times.js';
 
 const OUTCOMES = ['moved', 'offered', 'cancelled'];

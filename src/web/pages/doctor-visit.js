@@ -2,7 +2,7 @@
 import { t } from './i18n.js';
 import { $, show, h, put, refill, arrange, button, busy, problemBox, poll, onLeave, words, asking } from './ui.js';
 import * as api from './api.js';
-import { clock, date, namedDay, dayKey, waitingFor, trustServerTime } from './time.js';
+import { clock, date, namedDay, dayKey, now, waitingFor, trustServerTime } from './time.js';
 import { NoteEditor, pastNotes } from './doctor-note.js';
 import { probeLine } from './probe-words.js';
 import { careBox } from './doctor-care.js';
@@ -13,6 +13,7 @@ import { keepInSight } from './call-sight.js';
 const DOOR_POLL_S = 4;
 const CARE_POLL_S = 15;
 const RINGING_POLL_S = 3;
+const DAY_MS = 24 * 60 * 60 * 1000;
 // What can be said of a visit depends on how far it came: nobody misses a talk that has begun.
 const OUTCOMES = {
   planned: ['patient_absent'], arrived: ['completed', 'technical_failure', 'patient_absent'],
@@ -184,6 +185,7 @@ class Room {
       : t('dv.finished', { outcome: t(`outcome.${this.visit.outcome ?? 'completed'}`).toLowerCase() });
     refill(this.callPlace, h('p', { id: 'visit-finished', class: 'good', role: 'status', data: { outcome: this.visit.outcome ?? '' } }, text));
     this.drawFollow();
+    this.drawReopen();
     this.doorBox.hidden = true;
     this.people.node.hidden = true;
     this.watch?.stop();
@@ -337,6 +339,17 @@ class Room {
     if (this.visit.status !== 'finished' || !this.appointment.id || this.appointment.practitioner.id !== this.me.practitioner?.id) return;
     this.next ??= this.follow.followUp({ appointment: this.appointment, zone: this.zone });
     put(this.callPlace, this.next);
+  }
+
+  /** What was finished by mistake goes on; the server has the last word on how long and on a signed note. */
+  drawReopen() {
+    const mine = this.appointment.practitioner?.id === this.me.practitioner?.id;
+    if (this.visit.status !== 'finished' || !mine || now() - Date.parse(this.appointment.end) > DAY_MS) return;
+    put(this.callPlace, asking('reopen', t('dv.reopen'), t('dv.reopen.ask'), t('dv.reopen.yes'), async () => {
+      await api.post(`${this.path}/reopen`);
+      // The whole screen anew: the door, the people and the ways out are open again.
+      window.dispatchEvent(new Event('hashchange'));
+    }));
   }
 
   finishForm() {

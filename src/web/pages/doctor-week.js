@@ -3,9 +3,9 @@ import './board-words.js';
 import { t } from './i18n.js';
 import { $, show, h, refill, button, poll, onLeave, problemBox, tell } from './ui.js';
 import * as api from './api.js';
-import { clock, dayKey, shiftDay, startOfDay, weekday, dayNumber, longDay, now, rfc3339, trustServerTime } from './time.js';
+import { clock, dayKey, shiftDay, startOfDay, weekday, dayNumber, longDay, now, rfc3339, trustServerTime, cityOf } from './time.js';
 import { lateControl } from './late.js';
-import { Grid, cardLabel, hoursInWords, patientClock, statusWord, cityOf, minuteIn } from './board-grid.js';
+import { Grid, cardLabel, hoursInWords, patientClock, statusWord, minuteIn } from './board-grid.js';
 
 const POLL_S = 30;
 const WEEK = 'feldsher.week';

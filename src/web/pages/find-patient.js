@@ -2,8 +2,8 @@
 import { t } from './i18n.js';
 import { h, refill, field } from './ui.js';
 import * as api from './api.js';
-import { date } from './time.js';
-import { cityOf } from './board-grid.js';
+import { date, cityOf } from './time.js';
+import { languagesBox } from './languages.js';
 
 const TYPING_MS = 250;
 
@@ -33,7 +33,8 @@ export function findPatient(id, chosen) {
   }
 
   function choose(patient) {
-    refill(found, h('p', { class: 'good', id: `${id}-who`, data: { patient: patient.id } }, h('strong', {}, patient.name), ` · ${patient.location?.name ?? ''} · ${cityOf(patient.time_zone)}`));
+    refill(found, h('p', { class: 'good', id: `${id}-who`, data: { patient: patient.id } }, h('strong', {}, patient.name), ` · ${patient.location?.name ?? ''} · ${cityOf(patient.time_zone)}`),
+      patient.languages && languagesBox({ patient, saved: chosen }));
     chosen(patient);
   }
   return { search, found, input };

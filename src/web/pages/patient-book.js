@@ -24,7 +24,7 @@ export async function book(me) {
 
 function times(order) {
   const { service, me, choose, memory } = order;
-  return timesScreen({ title: t('book.when'), lead: service.name, service: service.id, me },
+  return timesScreen({ title: t('book.when'), lead: service.name, service: service.id, speaks: !service.resources.includes('interpreter'), me },
     { choose: (slot) => confirm(order, slot), back: choose, below: waitInstead(order), memory });
 }
 

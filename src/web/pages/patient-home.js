@@ -35,7 +35,7 @@ export async function home(me) {
   show(h('h1', {}, t('home.hello', { name: me.name || me.patient.name })),
     problemBox(),
     h('a', { id: 'book-visit', class: 'button primary', href: '#/book' }, t('home.book')),
-    list);
+    list, myLanguages(me));
   const markOf = ({ visits, wishes }) => JSON.stringify([visits, wishes]);
   let shown = markOf(data);
   draw(list, data, me);
@@ -65,6 +65,29 @@ function draw(list, { visits, notes, wishes }, me) {
     upcoming.length ? h('div', { id: 'upcoming', class: 'stack' }, upcoming.map((visit) => coming(visit, me, visits))) : h('p', { id: 'no-visits', class: 'lead' }, t('home.none')),
     past.length > 0 && h('h2', {}, t('home.past')),
     past.length > 0 && h('div', { id: 'past', class: 'stack' }, past.map((visit) => gone(visit, notes.get(visit.encounter?.id), visits))));
+}
+
+/** What is rarely changed is fetched when somebody opens it. */
+function myLanguages(me) {
+  const box = h('details', { id: 'my-languages', class: 'card' }, h('summary', {}, t('home.languages')));
+  const place = h('div');
+  put(box, place);
+  let state = 'none';
+  box.addEventListener('toggle', async () => {
+    if (!box.open || state !== 'none') return;
+    state = 'asked';
+    refill(place, h('p', { class: 'loading' }, t('loading')));
+    try {
+      const [{ languagesBox }, patient] = await Promise.all([import('./languages.js'), api.get(`/v1/patients/${me.patient.id}`)]);
+      refill(place, languagesBox({ patient, own: true, saved: ({ languages }) => { me.patient.languages = languages; } }));
+      state = 'there';
+    } catch (error) {
+      // Closed and opened again, it is asked for again.
+      state = 'none';
+      refill(place, h('p', { class: 'problem', role: 'alert' }, error.detail ?? t('problem.unknown')));
+    }
+  });
+  return box;
 }
 
 const facts = (visit) => ({ appointment: visit.id, encounter: visit.encounter?.id ?? '', status: visit.status, start: visit.start });
@@ -119,9 +142,17 @@ function standing(visit, again) {
 function acts(visit, again) {
   const place = h('div', { class: 'asking acts' });
   const rest = () => refill(place,
+    visit.status === 'booked' && !visit.offer_expires_at && (visit.confirmed_at ? h('p', { class: 'hint attending' }, t('home.attending'))
+      : button(`attend-${visit.id}`, t('home.attend'), (event) => busy(event.currentTarget, attend), 'second')),
     MOVABLE.includes(visit.status) && h('a', { class: 'button quiet move-visit', href: `#/move/${visit.id}` }, t('home.move')),
     visit.status === 'booked' && button(`calendar-${visit.id}`, t('home.calendar'), (event) => busy(event.currentTarget, () => toCalendar(visit)), 'quiet'),
     button(`cancel-${visit.id}`, t('home.cancel'), ask, 'quiet'));
+  const attend = async () => {
+    visit.confirmed_at = (await api.post(`/v1/appointments/${visit.id}/attend`)).confirmed_at;
+    rest();
+    say(t('home.attending'));
+    place.querySelector('.move-visit, button').focus();
+  };
   const ask = () => {
     const form = h('form', { class: 'stack' },
       h('p', { class: 'question' }, t('home.cancel.ask', { when: whenOf(visit) })),

@@ -2,7 +2,7 @@
 import { t, learn } from './i18n.js';
 import { $, show, h, refill, field, busy, problemBox, tell, keepDraft } from './ui.js';
 import * as api from './api.js';
-import { longDay, wallClock } from './time.js';
+import { longDay, wallClock, cityOf } from './time.js';
 
 learn({
   'lookup.lead': ['Код пришёл в SMS или его назвали в регистратуре. Входить не нужно, имён мы не покажем.', 'The code came by SMS, or the office read it out. There is no need to sign in, and no names are shown.'],
@@ -22,7 +22,6 @@ learn({
   'lookup.home': ['Войти по номеру телефона', 'Sign in with a phone number'],
 });
 
-const city = (zone) => zone.split('/').pop().replaceAll('_', ' ');
 
 export async function lookupScreen() {
   const code = field('lookup-code', t('lookup.code'), { autocomplete: 'off', autocapitalize: 'characters', spellcheck: 'false', maxlength: 12, required: true });
@@ -57,6 +56,6 @@ export async function lookupScreen() {
     refill(found, h('div', { class: 'card ticket', data: { status } },
       h('p', { class: stands ? 'good' : '' }, h('strong', {}, t(`lookup.${status}`))),
       status !== 'cancelled' && h('p', { class: 'when' }, `${longDay(`${local.slice(0, 19)}Z`, 'UTC')}, ${wallClock(local)}`),
-      status !== 'cancelled' && h('p', { class: 'hint' }, `${t('local.time')} (${city(zone)})`)));
+      status !== 'cancelled' && h('p', { class: 'hint' }, `${t('local.time')} (${cityOf(zone)})`)));
   }
 }

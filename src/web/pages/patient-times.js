@@ -43,7 +43,8 @@ export function slotChoices(slots, choose) {
 }
 
 /**
- * Shows the screen. `of`: {title, lead, above, service, practitioner (first in the list), moving (the visit), me};
+ * Shows the screen. `of`: {title, lead, above, service, practitioner (first in the list), moving (the visit), speaks (the
+ * patient with the doctor, so that their languages count), me};
  * `below` stands under the times; `memory` keeps what was chosen here when the person comes back from the next screen.
  */
 export async function timesScreen(of, { choose, back, below = null, memory = {} }) {
@@ -61,23 +62,54 @@ export async function timesScreen(of, { choose, back, below = null, memory = {} 
   onLeave(() => { gone = true; });
 
   const find = (values) => api.items(api.query('/v1/slots', {
-    service: of.service, location: me.patient.location?.id, practitioner: memory.doctor, part_of_day: memory.part, moving: of.moving, ...values,
+    service: of.service, location: me.patient.location?.id, practitioner: memory.doctor, part_of_day: memory.part, language: memory.language, moving: of.moving, ...values,
   }));
   const between = (from, to, limit) => find({ from: rfc3339(from), to: rfc3339(to), limit });
 
   const choice = (id, label, name, options) => h('label', { class: 'filter', for: id }, h('span', {}, label),
-    h('select', { id, on: { change: ({ currentTarget }) => { memory[name] = currentTarget.value || undefined; again(); } } },
+    h('select', { id, on: { change: ({ currentTarget }) => {
+      memory[name] = currentTarget.value || undefined;
+      if (name === 'language') memory.guessed = false;
+      if (name === 'doctor') anyLanguage();
+      again();
+    } } },
       options.map(([value, text]) => h('option', { value, selected: (memory[name] ?? '') === value }, text))));
   put(filters, choice('part-of-day', t('book.part'), 'part', [['', t('book.part.any')], ...PARTS.map((part) => [part, t(`book.part.${part}`)])]));
-  // The list of doctors is a wish, not a need: the screen works without it.
-  api.items(api.query('/v1/practitioners', { service: of.service, limit: 100 })).then((doctors) => {
-    if (!gone && doctors.length > 1) put(filters, choice('doctor', t('book.doctor'), 'doctor', [['', t('book.doctor.any')], ...doctors.map((one) => [one.id, one.name])]));
-  }, () => {});
+  // The list of doctors is a wish, not a need: the screen works without it, and waits for it only to begin with a language.
+  const doctorsKnown = api.items(api.query('/v1/practitioners', { service: of.service, limit: 100 })).then(async (doctors) => {
+    if (gone || doctors.length < 2) return;
+    put(filters, choice('doctor', t('book.doctor'), 'doctor', [['', t('book.doctor.any')], ...doctors.map((one) => [one.id, one.name])]));
+    await byLanguage(doctors);
+  }).catch(() => {});
+  const mine = of.speaks ? me.patient.languages ?? [] : [];
+  if (mine.length) await doctorsKnown;
+  if (gone) return;
 
   for (let step = 0; step < DAYS; step += 1) {
     const key = shiftDay(today, step);
     put(days, h('button', { type: 'button', 'aria-pressed': 'false', data: { day: key }, on: { click: () => pick(key, true) } },
       h('small', {}, weekday(key)), h('span', {}, dayNumber(key))));
+  }
+
+  /** Where doctors differ in it: the patient's own language is meant at first, until it is taken off, a doctor is chosen, or nothing is found. */
+  async function byLanguage(doctors) {
+    const codes = [...new Set(doctors.flatMap((one) => one.languages))].sort();
+    if (codes.every((code) => doctors.every((one) => one.languages.includes(code)))) return;
+    if (!('language' in memory) && !memory.doctor) {
+      memory.language = mine.find((code) => codes.includes(code));
+      memory.guessed = Boolean(memory.language);
+    }
+    const { languageName } = await import('./languages.js');
+    if (!gone) put(filters, choice('language', t('book.language'), 'language', [['', t('book.language.any')], ...codes.map((code) => [code, languageName(code)])]));
+  }
+
+  /** What was only guessed is taken off; whether there was anything. */
+  function anyLanguage() {
+    if (!memory.guessed) return false;
+    Object.assign(memory, { guessed: false, language: undefined });
+    const select = $('#language');
+    if (select) select.value = '';
+    return true;
   }
 
   let turn = 0;
@@ -122,6 +154,10 @@ export async function timesScreen(of, { choose, back, below = null, memory = {} 
       const [first] = await find({ first: true });
       if (gone || mine !== turn) return;
       if (!first) {
+        if (anyLanguage()) {
+          await again();
+          return;
+        }
         refill(slots, h('p', { id: 'no-slots', class: 'lead' }, t('book.none')));
         return;
       }

@@ -9,6 +9,7 @@ const OUTCOMES = {
   callback: CALLED,
   interrupted: [['reached', 'phone'], ['deferred', 'deferred'], ['not_reached'], ['moved'], ['reached']],
   unseen: CALLED,
+  deferred: [['reached'], ['not_reached'], ['moved']],
 };
 
 learn({
@@ -16,7 +17,13 @@ learn({
   'tasks.code.callback': ['Перезвонить', 'Call back'],
   'tasks.code.interrupted': ['Приём прервался', 'Visit broke off'],
   'tasks.code.unseen': ['Ждал(а), и приём не начался', 'Waited, and the visit did not begin'],
+  'tasks.code.deferred': ['Ответить письменно', 'Answer in writing'],
   'tasks.code.promises': ['Обещанное время сдвинулось', 'Promised times have moved'],
+  'tasks.code.things': ['Нет кабинета или прибора', 'No room or device'],
+  'tasks.why.out_of_use': ['отключено, свободной замены нет', 'switched off, and no other was free'],
+  'tasks.things': ['Показать приёмы', 'Show the visits'],
+  'tasks.why.deferred': ['приём продолжается письменно, пациент ждёт', 'the visit goes on in writing, and the patient waits'],
+  'tasks.why.zone': ['часовой пояс места был указан неверно', 'the time zone of a place was wrong'],
   'tasks.why.law': ['закон перевёл часы', 'a law has moved the clocks'],
   'tasks.promises': ['Показать приёмы', 'Show the visits'],
   'tasks.why.no_answer': ['не ответил(а) на вызов', 'did not answer'],
@@ -36,6 +43,7 @@ learn({
   'tasks.visit': ['К приёму', 'To the visit'],
   'tasks.how': ['Чем кончилось?', 'How did it go?'],
   'tasks.reached': ['Дозвонились', 'Reached'],
+  'tasks.answered': ['Пациент получил ответ', 'The patient has the answer'],
   'tasks.reached.phone': ['Приём прошёл по телефону', 'The visit took place by phone'],
   'tasks.not_reached': ['Не дозвонились, повторить позже', 'Not reached, again later'],
   'tasks.moved': ['Перенесли на другое время', 'Moved to another time'],
@@ -122,7 +130,7 @@ export function taskList({ me, zone, again, visits = false }) {
       const choices = OUTCOMES[task.code].map(([outcome, convert]) => h('button', {
         type: 'button', class: 'second', data: { outcome, ...(convert ? { convert } : {}) },
         on: { click: (event) => busy(event.currentTarget, () => end(task, outcome, convert)) },
-      }, t(`tasks.${outcome}${convert ? `.${convert}` : ''}`)));
+      }, t(task.code === 'deferred' && outcome === 'reached' ? 'tasks.answered' : `tasks.${outcome}${convert ? `.${convert}` : ''}`)));
       refill(place, h('p', { class: 'question' }, t('tasks.how')), h('div', { class: 'row' }, choices,
         h('button', { type: 'button', class: 'quiet', on: { click: () => { rest(); place.firstChild.focus(); } } }, t('no'))));
       $('button', place).focus();

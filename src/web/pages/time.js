@@ -18,6 +18,19 @@ const format = (date, zone, options) => {
   }
 };
 
+/** The same for sums with days, which need some zone: the zone, or UTC where the phone does not know it. */
+const zones = new Map();
+function known(zone) {
+  if (!zones.has(zone)) {
+    try {
+      zones.set(zone, new Intl.DateTimeFormat('en', { timeZone: zone }) && zone);
+    } catch {
+      zones.set(zone, 'UTC');
+    }
+  }
+  return zones.get(zone);
+}
+
 /** The promised wall time as the server wrote it: read from its digits, so old zone tables on the phone cannot bend it. */
 const wall = (local) => new Date(`${local.slice(0, 19)}Z`);
 
@@ -29,10 +42,13 @@ export const longDay = (instant, zone) => format(new Date(instant), zone, { week
 export const date = (instant, zone) => format(new Date(instant), zone, { day: 'numeric', month: 'long', year: 'numeric' });
 export const dateTime = (instant, zone) => `${date(instant, zone)}, ${clock(instant, zone)}`;
 
+/** What people call a zone: its city. */
+export const cityOf = (zone) => zone.split('/').pop().replaceAll('_', ' ');
+
 /** "2026-11-24" of an instant in a zone. */
 export function dayKey(instant, zone) {
   const parts = {};
-  const style = { timeZone: zone, year: 'numeric', month: '2-digit', day: '2-digit' };
+  const style = { timeZone: known(zone), year: 'numeric', month: '2-digit', day: '2-digit' };
   for (const part of new Intl.DateTimeFormat('en-CA', style).formatToParts(new Date(instant))) parts[part.type] = part.value;
   return `${parts.year}-${parts.month}-${parts.day}`;
 }
@@ -63,7 +79,7 @@ export function startOfDay(key, zone) {
 function wallMillis(instant, zone) {
   const parts = {};
   const style = {
-    timeZone: zone, hourCycle: 'h23', year: 'numeric', month: '2-digit', day: '2-digit',
+    timeZone: known(zone), hourCycle: 'h23', year: 'numeric', month: '2-digit', day: '2-digit',
     hour: '2-digit', minute: '2-digit', second: '2-digit',
   };
   for (const part of new Intl.DateTimeFormat('en-CA', style).formatToParts(new Date(instant))) parts[part.type] = part.value;

@@ -155,13 +155,13 @@ export function poll(fn, seconds) {
 }
 
 /** A button that asks once more before it acts: the question replaces it in place. */
-export function asking(id, label, question, yes, act, kind = 'quiet') {
+export function asking(id, label, question, yes, act, kind = 'quiet', doing = busy) {
   const place = h('div', { class: 'asking' });
   const ask = () => {
     refill(place,
       h('p', { class: 'question' }, question),
       h('div', { class: 'row' },
-        button(`${id}-yes`, yes, (event) => busy(event.currentTarget, act), 'danger'),
+        button(`${id}-yes`, yes, (event) => doing(event.currentTarget, act), 'danger'),
         button(`${id}-no`, t('no'), () => { rest(); place.firstChild.focus(); }, 'quiet')));
     place.querySelector('button').focus();
   };

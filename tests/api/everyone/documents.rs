@@ -6,6 +6,7 @@ use feldsher::access::Relation;
 use feldsher::access::table::Action;
 use feldsher::base::language::Language;
 use feldsher::base::problem;
+use feldsher::encounter::lifecycle::{By, TABLE, When};
 
 /// Set it to write the generated files anew; then read the difference before it is committed.
 pub const UPDATE: &str = "TEST_ACCESS_UPDATE";
@@ -58,6 +59,61 @@ fn the_page_of_the_access_table_is_the_table() {
         page += &format!("| `{}` | {who} | {sight} |\n", action.as_str());
     }
     reviewed("docs/access.md", &page);
+}
+
+fn actors(by: By) -> String {
+    let deeds = match by {
+        By::Coming => return "whoever comes, goes, is let in or sent out".to_owned(),
+        By::Itself => return "Feldsher itself".to_owned(),
+        By::Deeds(deeds) => deeds,
+    };
+    let mut who: Vec<Relation> =
+        deeds.iter().flat_map(|deed| deed.granted_to().iter().copied()).collect();
+    who.sort_unstable();
+    who.dedup();
+    let who: Vec<&str> = who.into_iter().map(words).collect();
+    let deeds: Vec<String> = deeds.iter().map(|deed| format!("`{}`", deed.as_str())).collect();
+    format!("{} ({})", who.join(", "), deeds.join(", "))
+}
+
+fn time(when: When) -> &'static str {
+    match when {
+        When::Always => "at any time",
+        When::Held => "while the time is held",
+        When::DoorOpen => "while the door is open",
+        When::FromStart => "from the planned start on",
+        When::UntilStart => "until the planned start",
+        When::DayAfterStart => "until a day after the planned start",
+        When::DayAfterEnd => "until a day after the end",
+    }
+}
+
+#[test]
+fn the_page_of_the_life_of_a_visit_is_its_table() {
+    let mut page = String::from(
+        "# The life of a visit\n\nGenerated from `src/encounter/lifecycle.rs`, the table that the \
+         code asks; a test compares them.\nA state is that of the appointment, then that of its \
+         visit. What is not here cannot happen, nor by another deed, nor at another time.\nAll of \
+         it is in the audit log; corrections are marked.\n\n\
+         | act | from | to | who (and by which acts of [the access table](access.md)) | when |\n\
+         |---|---|---|---|---|\n",
+    );
+    for line in TABLE {
+        let mark = if line.act.is_correction() { " (correction)" } else { "" };
+        for ((from, visit), (to, then)) in line.moves {
+            page += &format!(
+                "| `{}`{mark} | {from}, {visit} | {to}, {then} | {} | {} |\n",
+                line.act,
+                actors(line.by),
+                time(line.when)
+            );
+        }
+    }
+    page += "\nA visit that is reopened has no signed note: what was signed says that it took \
+         place, and both the deed and the schema refuse.\n`reopen` is for one whose talk had \
+         begun, `expect` for one that was ended before.\n`reinstate` follows when an absence is \
+         taken back, within the ten minutes of its plan.\n";
+    reviewed("docs/lifecycle.md", &page);
 }
 
 #[test]

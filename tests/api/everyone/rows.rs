@@ -129,6 +129,12 @@ pub fn rows() -> Vec<Row> {
             .see(EVERYONE),
         row("GET", "/v1/organizations").may(EVERYONE),
         row("GET", "/v1/organizations/{id}").of("clinic").may(EVERYONE),
+        row("PATCH", "/v1/organizations/{id}")
+            .of("clinic")
+            .body(|_| json!({"time_zone": "Asia/Krasnoyarsk"}))
+            .version(1)
+            .may(ADMINS)
+            .see(EVERYONE),
         row("POST", "/v1/organizations/{id}/members")
             .of("clinic")
             .body(|place| {
@@ -167,6 +173,12 @@ pub fn rows() -> Vec<Row> {
             .see(EVERYONE),
         row("GET", "/v1/locations").may(EVERYONE),
         row("GET", "/v1/locations/{id}").of("village").may(EVERYONE),
+        row("PATCH", "/v1/locations/{id}")
+            .of("hamlet")
+            .body(|_| json!({"link_class": "3g"}))
+            .version(1)
+            .may(ADMINS)
+            .see(EVERYONE),
         row("POST", "/v1/resources")
             .body(|place| {
                 json!({"kind": "room", "name": "Кабинет 5", "organization": place.id("clinic"),
@@ -421,6 +433,10 @@ pub fn rows() -> Vec<Row> {
             .of("missed")
             .may(PLANNERS)
             .see(&[Asha, Feldsher]),
+        row("GET", "/v1/organizations/{id}/stranded-visits")
+            .of("clinic")
+            .may(&[Registrar, Chief])
+            .see(&[Feldsher]),
         row("GET", "/v1/organizations/{id}/broken-promises")
             .of("clinic")
             .may(&[Registrar, Chief])
@@ -518,6 +534,7 @@ pub fn rows() -> Vec<Row> {
         row("POST", "/v1/encounters/{id}/notes").of("second").may(DOCTOR).see(VISIBLE),
         row("GET", "/v1/encounters/{id}/notes").of("second").may(BOTH),
         row("POST", "/v1/encounters/{id}/finish").of("second").may(DOCTOR).see(VISIBLE),
+        row("POST", "/v1/encounters/{id}/reopen").of("second").may(&[Doctor, Chief]).see(VISIBLE),
         row("POST", "/v1/encounters/{id}/convert")
             .of("live")
             .body(|_| json!({"to": "phone"}))

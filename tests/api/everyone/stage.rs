@@ -315,6 +315,9 @@ async fn furnish(world: &World, place: &mut Place, cast: Cast<'_>) {
             patient.client.post(&accept, &json!({})).await.expect(200);
         }
     }
+    let hamlet = json!({"name": "Заимка", "kind": "village", "organization": clinic,
+        "time_zone": world::ZONE, "link_class": "2g"});
+    place.keep("hamlet", &made(admin, "/v1/locations", hamlet).await["id"]);
     let room =
         json!({"kind": "room", "name": "Кабинет", "organization": clinic, "location": village});
     place.keep("room", &made(admin, "/v1/resources", room).await["id"]);
