@@ -216,7 +216,7 @@ on_both! {
         // A visit of today that should have begun is still to come by the clock that it was promised by.
         let today = world.booked("2026-11-23T09:20:00+07:00").await;
         assert_eq!(today["local_start"], "2026-11-23T10:20:00+08:00");
-        world.house.advance(TimeDelta::minutes(30));
+        world.house.advance(TimeDelta::minutes(21));
         let (admin, registrar) = (world.resigned(&world.admin).await, world.resigned(&world.registrar).await);
         let back = json!({"time_zone": "Asia/Krasnoyarsk"});
         // Another clinic's patients live there as well: it is not for one clinic to say.

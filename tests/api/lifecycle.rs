@@ -547,9 +547,11 @@ on_both! {
         world.house.advance(TimeDelta::hours(2));
         let unseen = "SELECT count(*) AS n FROM tasks WHERE code = 'unseen' AND status = 'requested'";
         assert_eq!(world.house.count(unseen), 0);
-        let doctor = world.resigned(&scene.doctor).await;
+        let password = json!({"login": scene.doctor.login, "password": PASSWORD});
+        let again = world.house.client().post("/v1/auth/password", &password).await.expect(200);
+        let doctor = scene.doctor.client.with_token(again["access_token"].as_str().unwrap());
         let path = format!("/v1/encounters/{}/reopen", missed.encounter);
-        let back = doctor.client.post(&path, &json!({})).await.expect(200);
+        let back = doctor.post(&path, &json!({})).await.expect(200);
         assert_eq!((&back["status"], &back["can_join"]), (&json!("planned"), &json!(false)));
         assert_eq!(world.house.count(unseen), 1);
 
