@@ -44,6 +44,15 @@ impl Background {
         self.tasks.push((name, rt::spawn(task(self.stop.subscribe()))));
     }
 
+    /// Ends every task where it is, as a crash does. For tests of what a dead process leaves behind.
+    pub async fn abort(self) {
+        for (_, task) in self.tasks {
+            task.abort();
+            // Nothing but that it was aborted.
+            drop(task.await);
+        }
+    }
+
     /// Tells every task to stop and waits until they have, at most `limit` in all.
     pub async fn stop(self, limit: Duration) {
         self.stop.send_replace(true);

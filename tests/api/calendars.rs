@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::on_both;
 use crate::support::world::made;
-use crate::support::{Answer, Client, Engine, House, World, key};
+use crate::support::{Answer, Client, Engine, World, key};
 
 const TUESDAY_9: &str = "2026-11-24T09:00:00+07:00";
 
@@ -141,8 +141,7 @@ async fn nine_is_free(world: &World) -> bool {
 }
 
 async fn elsewhere(engine: Engine) {
-    let house = House::open_with(engine, |config| config.calendar.private_hosts = true).await;
-    let world = World::build_in(house).await;
+    let world = World::build_with(engine, |config| config.calendar.private_hosts = true).await;
     let calendar = Elsewhere::open();
     let own = format!("/v1/practitioners/{}/external-calendar", world.doctor.id);
     let set = world.doctor.client.request(Method::PUT, &own);

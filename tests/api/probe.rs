@@ -217,7 +217,7 @@ on_both! {
 
 /// A house whose settings differ.
 async fn changed(change: impl FnOnce(&mut feldsher::base::config::Config)) -> World {
-    World::build_in(House::open_with(Engine::Sqlite, change).await).await
+    World::build_with(Engine::Sqlite, change).await
 }
 
 #[actix_web::test]

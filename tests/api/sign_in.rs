@@ -194,6 +194,8 @@ on_both! {
 
 on_both! {
     async fn the_code_arrives_in_the_patient_s_language_and_in_one_sms(world: World) {
+        world.house.advance(TimeDelta::minutes(2));
+        arrived_code(world, "+70000000001").await;
         let sms = world.house.sms("+70000000001").await;
         let digits: String = sms.chars().filter(char::is_ascii_digit).collect();
         assert_eq!(digits.len(), 6, "{sms}");

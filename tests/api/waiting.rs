@@ -9,7 +9,7 @@ use crate::on_both;
 use crate::support::peer::Peer;
 use crate::support::visit::{asks, begins, books, books_at, encounter_of, finishes, monday};
 use crate::support::world::{self, PASSWORD};
-use crate::support::{Client, Engine, House, Person, World, key};
+use crate::support::{Client, Engine, Person, World, key};
 
 const ASHA: &str = "+70000000001";
 const BORIS: &str = "+70000000002";
@@ -512,10 +512,10 @@ on_both! {
 
 /// The clock's night lies between eleven and one, so that a text leaves before it and one waits.
 async fn what_was_heard_counts(engine: Engine) {
-    let house = House::open_with(engine, |config| {
+    let world = World::build_with(engine, |config| {
         (config.booking.night_from_hour, config.booking.night_to_hour) = (11, 13);
     });
-    let world = &World::build_in(house.await).await;
+    let world = &world.await;
     world.booked(&monday("15:00")).await;
     is_late(&world.doctor.client, &world.doctor.id, json!({"minutes": 60})).await;
     assert!(world.house.sms_with(ASHA, "позже").await.contains("16:00"));

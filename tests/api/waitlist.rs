@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::on_both;
 use crate::race::OVERLAPS;
 use crate::support::world::{made, patient};
-use crate::support::{Answer, Client, Engine, House, Person, World, key};
+use crate::support::{Answer, Client, Engine, Person, World, key};
 
 const NINE: &str = "2026-11-24T09:00:00+07:00";
 const NINE_20: &str = "2026-11-24T09:20:00+07:00";
@@ -765,10 +765,10 @@ on_both! {
 
 #[actix_web::test]
 async fn the_text_carries_a_link_whose_code_no_server_sees() {
-    let house = House::open_with(Engine::Sqlite, |config| {
+    let world = World::build_with(Engine::Sqlite, |config| {
         config.http.public_url = "https://clinic.example".to_owned();
     });
-    let world = World::build_in(house.await).await;
+    let world = world.await;
     let entry = joins(&world.asha.client, &only(&world, NINE)).await;
     let sms = world.house.sms_with("+70000000001", "свободно").await;
     let link = format!("https://clinic.example/#offer={}", entry["code"].as_str().unwrap());

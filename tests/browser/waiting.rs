@@ -61,19 +61,28 @@ async fn today(clinic: &Clinic, stage: &Stage, page: &Page) -> Today {
     stage.registrar.edit(actix_web::http::Method::PUT, &path, version, &all_day).await.expect(200);
 
     let left = stage.begins - now;
-    let (name, id, service) = if left > Duration::hours(4) {
-        (DOCTOR, stage.doctor.clone(), stage.service.clone())
+    let (name, id, services) = if left > Duration::hours(4) {
+        (DOCTOR, stage.doctor.clone(), vec![stage.service.clone()])
     } else {
-        (FAR, text(&far["id"]), text(&far["services"][0]["id"]))
+        // One of what they give needs an interpreter, who may not be there at this hour.
+        let given = far["services"].as_array().unwrap().iter();
+        (FAR, text(&far["id"]), given.map(|one| text(&one["id"])).collect())
     };
-    let path = format!(
-        "/v1/slots?service={service}&practitioner={id}&from={}&to={}&limit=100",
-        written(now + Duration::minutes(5)),
-        written(now + Duration::hours(3))
-    );
-    let slots = stage.registrar.get(&path).await.expect(200);
-    let free: Vec<DateTime<Utc>> =
-        slots["items"].as_array().unwrap().iter().map(|slot| instant(&slot["start"])).collect();
+    let mut found = None;
+    for service in services {
+        let path = format!(
+            "/v1/slots?service={service}&practitioner={id}&from={}&to={}&limit=100",
+            written(now + Duration::minutes(5)),
+            written(now + Duration::hours(3))
+        );
+        let slots = stage.registrar.get(&path).await.expect(200);
+        let free: Vec<DateTime<Utc>> =
+            slots["items"].as_array().unwrap().iter().map(|slot| instant(&slot["start"])).collect();
+        if free.len() > 1 {
+            found = Some((service, free));
+        }
+    }
+    let (service, free) = found.expect("two times in the next hours");
     let everybody = stage.registrar.get("/v1/patients?limit=100").await.expect(200);
     let mut booked = Vec::new();
     for (patient, start) in [(PATIENTS[1], free[0]), (PATIENTS[0], free[1])] {

@@ -23,6 +23,12 @@ pub struct Database {
 }
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
+/// The name of a test's database, before the number of its process.
+const NAMED: &str = "feldsher_test_";
+/// The embedded database; what belongs to it is named after it.
+const FILE: &str = "feldsher.db";
+/// The file that seals a house's database, where the settings hold no key.
+const MASTER_KEY: &str = "master.key";
 
 /// Where PostgreSQL is: tests/run starts one. Without it the tests fail, they are never skipped.
 fn server() -> String {
@@ -47,17 +53,31 @@ impl Engine {
         self.create_from("template1", server)
     }
 
+    /// Removes what earlier test processes left in a PostgreSQL that is not theirs alone.
+    pub fn sweep() {
+        let server = server();
+        elsewhere(move || {
+            let mut conn = PgRust::establish(&server).expect("PostgreSQL");
+            let named =
+                format!("SELECT datname::text AS t FROM pg_database WHERE datname LIKE '{NAMED}%'");
+            for Text { t: name } in diesel::sql_query(named).load(&mut conn).unwrap() {
+                let process = name.trim_start_matches(NAMED).split('_').next().unwrap();
+                if !Path::new("/proc").join(process).exists() {
+                    // Somebody else may be at the same.
+                    drop(conn.batch_execute(&format!("DROP DATABASE IF EXISTS {name}")));
+                }
+            }
+        });
+    }
+
     /// A database in a PostgreSQL of the test's own.
     pub fn create_in(server: &str) -> Database {
         Self::Postgres.create_from("template1", server.to_owned())
     }
 
     fn create_from(self, template: &str, server: String) -> Database {
-        let name = format!(
-            "feldsher_test_{}_{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{NAMED}{}_{number}", std::process::id());
         let directory = std::env::temp_dir().join(&name);
         std::fs::create_dir_all(&directory).unwrap();
         if self == Engine::Postgres {
@@ -107,7 +127,7 @@ impl Database {
     }
 
     fn file(&self) -> PathBuf {
-        self.directory.join("feldsher.db")
+        self.directory.join(FILE)
     }
 
     /// `sql` selects one number as `n`.
@@ -162,14 +182,14 @@ impl Database {
 
     /// Another database that holds the same; no server may have this one open.
     pub fn copy(&self) -> Database {
-        match self.engine {
-            Engine::Sqlite => {
-                let copy = self.engine.create();
-                self.execute(&format!("VACUUM INTO '{}'", copy.file().display())).unwrap();
-                copy
+        let copy = self.engine.create_from(&self.name, self.server.clone());
+        for entry in std::fs::read_dir(&self.directory).unwrap() {
+            let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+            if name == MASTER_KEY || name.to_string_lossy().starts_with(FILE) {
+                std::fs::copy(path, copy.directory.join(name)).unwrap();
             }
-            Engine::Postgres => self.engine.create_from(&self.name, self.server.clone()),
         }
+        copy
     }
 
     pub fn execute(&self, sql: &str) -> Result<(), String> {

@@ -10,6 +10,7 @@ pub mod poll;
 pub mod probe;
 pub mod raw;
 pub mod relay;
+pub mod template;
 pub mod visit;
 pub mod world;
 
@@ -61,6 +62,11 @@ impl House {
 
     pub async fn open_with(engine: Engine, change: impl FnOnce(&mut Config)) -> Self {
         Self::open_on(engine, Arc::new(engine.create()), NOW.parse().unwrap(), change).await
+    }
+
+    /// On a database that is there already, whose people live at [`NOW`].
+    pub async fn open_in(database: engine::Database, change: impl FnOnce(&mut Config)) -> Self {
+        Self::open_on(database.engine(), Arc::new(database), NOW.parse().unwrap(), change).await
     }
 
     /// With the machine's time, on a database that is there already.
@@ -142,8 +148,11 @@ impl House {
             self.app.rooms.stop();
         }
         self.server.stop(ending == Ending::Asked).await;
-        let background = self.background.take();
-        background.expect("a running house").stop(Duration::from_secs(10)).await;
+        let background = self.background.take().expect("a running house");
+        match ending {
+            Ending::Asked => background.stop(Duration::from_secs(10)).await,
+            Ending::Killed => background.abort().await,
+        }
     }
 
     /// Where its files are.

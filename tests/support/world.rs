@@ -2,10 +2,12 @@
 
 use actix_web::http::Method;
 use feldsher::account::{self, NewAccount};
+use feldsher::base::config::Config;
 use feldsher::base::ctx::as_system;
 use feldsher::base::language::Language;
 use serde_json::{Value, json};
 
+use super::template::Template;
 use super::{Client, Engine, House, key};
 
 pub const PASSWORD: &str = "correct horse battery 9";
@@ -50,7 +52,13 @@ fn id(body: &Value) -> String {
 
 impl World {
     pub async fn build(engine: Engine) -> Self {
-        Self::build_in(House::open(engine).await).await
+        Self::build_with(engine, |_| {}).await
+    }
+
+    /// In a house whose settings differ; how people come to be there is as in any other.
+    pub async fn build_with(engine: Engine, change: impl FnOnce(&mut Config)) -> Self {
+        let template = Template::of(engine);
+        template.cast.enter(House::open_in(template.database.copy(), change).await)
     }
 
     pub async fn build_in(house: House) -> Self {
