@@ -133,6 +133,8 @@ async fn who_began_with_the_voice_alone_turns_the_camera_on(patient: &Page, doct
     let before = doctor.eval(made).await;
     assert_eq!(patient.eval(&format!("{OWN}.getVideoTracks().length")).await, 0);
     patient.wait_for("document.querySelector('#camera').ariaPressed === 'false'").await;
+    a_camera_that_does_not_open_changes_nothing(patient).await;
+    whoever_thinks_better_of_it_is_not_seen(patient).await;
     patient.click("#camera").await;
     patient.see("#call-device[data-state=taken]").await;
     patient.wait_for("document.querySelector('#camera').ariaPressed === 'true'").await;
@@ -140,6 +142,42 @@ async fn who_began_with_the_voice_alone_turns_the_camera_on(patient: &Page, doct
     patient.see("#local-video").await;
     doctor.wait_for("watched.media().then(({ frames }) => frames > 0)").await;
     assert_eq!(doctor.eval(made).await, before);
+}
+
+const VOICE_ALONE: &str = "document.querySelector('#audio-only').ariaPressed === 'true' \
+     && JSON.parse(sessionStorage.getItem('feldsher.seat.patient')).wish.voiceOnly";
+const ANOTHER_DEVICE: &str = "navigator.mediaDevices.dispatchEvent(new Event('devicechange'));";
+
+async fn a_camera_that_does_not_open_changes_nothing(page: &Page) {
+    page.run("navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'));")
+        .await;
+    page.click("#camera").await;
+    page.see("#call-device[data-state=absent]").await;
+    page.wait_for(VOICE_ALONE).await;
+    // Nobody wants a camera now: one that is plugged in stays closed.
+    page.run(&format!("delete navigator.mediaDevices.getUserMedia; {ANOTHER_DEVICE}")).await;
+}
+
+async fn whoever_thinks_better_of_it_is_not_seen(page: &Page) {
+    let late = "const { mediaDevices } = navigator; window.late = []; \
+         mediaDevices.getUserMedia = async (...given) => { \
+           delete mediaDevices.getUserMedia; \
+           const stream = await mediaDevices.getUserMedia(...given); \
+           window.late.push(...stream.getTracks()); \
+           await new Promise((go) => { window.go = go; }); \
+           return stream; \
+         };";
+    page.run(late).await;
+    page.click("#camera").await;
+    page.wait_for("document.querySelector('#audio-only').ariaPressed === 'false'").await;
+    page.wait_for("Boolean(window.go)").await;
+    assert_eq!(page.eval(&format!("{OWN}.getVideoTracks().length")).await, 0);
+    page.click("#audio-only").await;
+    page.wait_for(VOICE_ALONE).await;
+    page.run("window.go();").await;
+    page.wait_for("window.late.length === 1 && window.late[0].readyState === 'ended'").await;
+    assert_eq!(page.eval(&format!("{OWN}.getVideoTracks().length")).await, 0);
+    assert_eq!(page.eval("document.querySelector('#call-device').dataset.state").await, "absent");
 }
 
 async fn the_choice_is_kept_and_changed(page: &Page) {
@@ -175,10 +213,20 @@ async fn a_microphone_goes_away(patient: &Page, doctor: &Page) {
     doctor.wait_for(silent).await;
     patient.assert_fits().await;
     // It is plugged in again.
-    patient
-        .run("delete navigator.mediaDevices.getUserMedia; navigator.mediaDevices.dispatchEvent(new Event('devicechange'));")
-        .await;
+    patient.run(&format!("delete navigator.mediaDevices.getUserMedia; {ANOTHER_DEVICE}")).await;
     patient.see("#call-device[data-state=taken]").await;
+    doctor.wait_for(&format!("!{silent}")).await;
+    // A telephone call takes it, and gives it back.
+    let by_phone = |yes| {
+        format!(
+            "const [track] = {OWN}.getAudioTracks(); \
+             Object.defineProperty(track, 'muted', {{ value: {yes}, configurable: true }}); \
+             track.dispatchEvent(new Event({yes} ? 'mute' : 'unmute'));"
+        )
+    };
+    patient.run(&by_phone(true)).await;
+    doctor.wait_for(silent).await;
+    patient.run(&by_phone(false)).await;
     doctor.wait_for(&format!("!{silent}")).await;
 }
 

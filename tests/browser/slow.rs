@@ -9,6 +9,7 @@ use crate::relay::book;
 use crate::stage::{patient_signs_in, staff_signs_in, text};
 use crate::story::ONE_STORY;
 use crate::support::Engine;
+use crate::wire::Wire;
 
 /// What a socket is to say is swallowed while `window.slow` is set: to the server that is a first
 /// frame that does not come in time.
@@ -71,7 +72,8 @@ const APART: &str = "
 #[actix_web::test]
 async fn whom_no_way_for_sound_is_found_for_is_told_so_and_can_write() {
     let _alone = ONE_STORY.lock().await;
-    let clinic = Clinic::open(Engine::Sqlite).await;
+    let mut clinic = Clinic::open(Engine::Sqlite).await;
+    let desk_wire = Wire::to(&clinic.url);
     let (phone, desk) = (Chromium::start().await, Chromium::start().await);
     let page = phone.page("apart", Device::Phone, "ru").await;
     let doctor = desk.page("apart-doctor", Device::Desk, "en").await;
@@ -83,7 +85,7 @@ async fn whom_no_way_for_sound_is_found_for_is_told_so_and_can_write() {
     let encounter = waits(&page, &visit).await;
     let doctors = clinic.everybody("doctor");
     let who = doctors.iter().find(|who| visit["practitioner"]["name"] == *who.name).unwrap();
-    staff_signs_in(&doctor, &format!("{}/doctor", clinic.url), who).await;
+    staff_signs_in(&doctor, &format!("{}/doctor", desk_wire.url()), who).await;
     let waiting = format!("#waiting-room [data-encounter={}] .open-visit", quoted(&encounter));
     doctor.click(&waiting).await;
     doctor.click("#waiting-list .admit").await;
@@ -113,6 +115,18 @@ async fn whom_no_way_for_sound_is_found_for_is_told_so_and_can_write() {
     page.wait_at_most(LADDER_SECS_MAX, "watched.seen('#call-rung[data-rung=text]')").await;
     let words = page.text("#call-rung").await;
     assert!(words.contains("через сервер"), "{words}");
+
+    // Of a line that was written meanwhile the dead process would have told.
+    desk_wire.cut();
+    doctor.wait_for("document.querySelector('#call-state').dataset.state === 'reconnecting'").await;
+    page.write("#talk-text", "Перезвоните").await;
+    page.click("#talk-send").await;
+    page.wait_for("document.querySelector('#talk-text').value === ''").await;
+    clinic.kill();
+    clinic.start_again().await;
+    desk_wire.mend();
+    let told = "document.querySelector('#talk-log').innerText.includes('Перезвоните')";
+    doctor.wait_for(told).await;
     for page in [&page, &doctor] {
         page.assert_content();
     }

@@ -43,8 +43,13 @@ export class CallDevices {
   track(media) { return this.call.stream.getTracks().find(({ kind }) => kind === media) ?? null; }
   idOf(media) { return (media && this.track(media)?.getSettings().deviceId) ?? null; }
 
+  /** A camera that nobody wants is not opened, whatever is plugged in or chosen. */
+  wants(media) { return media !== 'video' || this.call.shows(this.call.wish); }
+
   follow(track) {
     track.addEventListener('ended', () => this.inTurn(() => this.lost(track)));
+    // A telephone call takes the microphone for a while.
+    for (const name of ['mute', 'unmute']) track.addEventListener(name, () => { if (this.track(track.kind) === track) this.call.tellMedia(); });
   }
 
   tell(what, media, track) {
@@ -61,16 +66,25 @@ export class CallDevices {
     return this.inTurn(async () => {
       this.track(media)?.stop();
       const track = await this.take(media);
-      this.tell(track ? (track.getSettings().deviceId === id ? 'taken' : 'other') : 'refused', media, track);
+      if (this.wants(media)) this.tell(track ? (track.getSettings().deviceId === id ? 'taken' : 'other') : 'refused', media, track);
       await this.picker.draw();
     });
   }
 
-  /** What was not opened before: whoever began with the voice alone turns the camera on. */
-  turnOn(media) {
+  /** What was not opened before: whoever began with the voice alone turns the camera on. `wish` comes true with the track. */
+  turnOn(media, wish) {
+    const wanted = () => this.call.opening === wish;
     return this.inTurn(async () => {
-      if (this.track(media)) return;
-      const track = await this.take(media);
+      if (!wanted()) return;
+      if (this.track(media)) {
+        this.call.set(wish);
+        return;
+      }
+      const track = await this.take(media, { wish, wanted });
+      // Whoever has thought better of it knows.
+      if (!track && !wanted()) return;
+      this.call.opening = null;
+      this.call.draw();
       this.tell(track ? 'taken' : 'absent', media, track);
       await this.picker.draw();
     });
@@ -80,17 +94,17 @@ export class CallDevices {
   async lost(track) {
     if (this.track(track.kind) !== track) return;
     const other = await this.take(track.kind);
-    this.tell(other ? 'instead' : 'gone', track.kind, other);
+    if (this.wants(track.kind)) this.tell(other ? 'instead' : 'gone', track.kind, other);
     await this.picker.draw();
   }
 
-  async take(media) {
-    const track = await openTrack(media);
-    if (this.call.over) {
-      track?.stop();
-      return null;
-    }
-    if (track) this.missing.delete(media);
+  /** Puts a new track in the place of the one before; none, if nobody wants one or wants it no more when it comes. */
+  async take(media, { wish = {}, wanted = () => this.wants(media) } = {}) {
+    const opened = wanted() ? await openTrack(media) : null;
+    const track = !this.call.over && wanted() ? opened : null;
+    if (!track) opened?.stop();
+    if (this.call.over) return null;
+    if (track || !wanted()) this.missing.delete(media);
     else this.missing.add(media);
     for (const old of this.call.stream.getTracks()) {
       if (old.kind !== media) continue;
@@ -101,7 +115,7 @@ export class CallDevices {
       this.call.stream.addTrack(track);
       this.follow(track);
     }
-    this.call.set({});
+    this.call.set(track ? wish : {});
     return track;
   }
 
@@ -111,7 +125,7 @@ export class CallDevices {
     for (const [media, kind] of Object.entries(KIND_OF)) {
       const id = chosen(kind);
       const back = id && this.track(media) && this.idOf(media) !== id && all.some((one) => one.kind === kind && one.deviceId === id);
-      if (!back && !this.missing.has(media)) continue;
+      if ((!back && !this.missing.has(media)) || !this.wants(media)) continue;
       if (back) this.track(media).stop();
       const track = await this.take(media);
       if (track) this.tell('taken', media, track);

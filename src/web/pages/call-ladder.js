@@ -24,7 +24,7 @@ export class Ladder {
     stage.under(this.why, this.phone, this.talk, h('div', { class: 'call-meter' }, h('label', { class: 'check', for: 'data-saver' }, this.saver, h('span', {}, t('rung.saver'))), this.used));
     this.count(0);
     this.timer = setInterval(() => this.sendStills(), 1000);
-    call.addEventListener('news', ({ detail }) => { if (detail === 'chat' && this.mayAsk) this.ask(); });
+    call.addEventListener('news', ({ detail }) => { if (['chat', 'reset'].includes(detail) && this.mayAsk) this.ask(); });
   }
 
   stop() {

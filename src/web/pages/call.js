@@ -51,7 +51,7 @@ export class Call extends EventTarget {
   /** `media` is {stream, mic, camera, voiceOnly}; `doorway` is what `prepare` answered. */
   constructor({ encounter, side, media, zone, doorway = null, appointment = null }) {
     super();
-    Object.assign(this, { encounter, side, zone, appointment, stream: media.stream, roster: new Map(), edges: new Map(), me: null, over: null });
+    Object.assign(this, { encounter, side, zone, appointment, stream: media.stream, roster: new Map(), edges: new Map(), me: null, over: null, opening: null });
     this.wish = { mic: media.mic ?? true, camera: media.camera ?? true, voiceOnly: media.voiceOnly ?? false, saver: media.saver ?? navigator.connection?.saveData ?? false };
     this.ice = [];
     const seat = Seat.read(side);
@@ -113,6 +113,8 @@ export class Call extends EventTarget {
     const act = {
       welcome: () => this.seated(body, true),
       resumed: () => { this.returning = true; },
+      // What was lost may have said that there is something to be asked for.
+      reset: () => this.news(kind),
       snapshot: () => this.seated(body, false),
       peer: () => this.peer(body),
       waiting: () => { this.mark('waiting', body.since); this.place = body.position ? body : null; this.awaited = body.awaited ?? []; },
@@ -238,8 +240,9 @@ export class Call extends EventTarget {
     edge.addEventListener('stream', () => this.draw());
     edge.addEventListener('state', ({ detail }) => {
       if (detail === 'up') {
-        if (edge.met) this.prove(edge);
-        Object.assign(edge, { met: true, sought: 0 });
+        // Only one that was up before has anything to prove.
+        this.prove(edge);
+        Object.assign(edge, { metBy: edge.pc, sought: 0 });
       } else edge.sought ||= Date.now();
       this.draw();
       if (detail === 'up') this.signal.calm();
@@ -270,10 +273,30 @@ export class Call extends EventTarget {
   /** Whether this person has a picture to show: who only listens has none, and an interpreter's goes to nobody. */
   get maySee() { return !this.listens && !['interpreter', 'trainee'].includes(this.roster.get(this.me)?.role); }
 
+  /** Whether this person wants to be seen, and can be. */
+  shows({ camera, voiceOnly }) { return camera && !voiceOnly && this.maySee; }
+
+  /** Whoever began with the voice alone has no camera open yet: the wish counts when its picture has come. */
+  opens(change) {
+    if (!('voiceOnly' in change)) return false;
+    if (this.stream.getVideoTracks().length || !this.shows({ ...this.wish, ...change })) {
+      this.opening = null;
+      return false;
+    }
+    // Pressed once more, it is the same camera that is waited for.
+    if (!this.opening) {
+      this.opening = change;
+      this.devices.turnOn('video', change);
+    }
+    return true;
+  }
+
   set(change) {
+    if (this.opens(change)) {
+      this.draw();
+      return;
+    }
     Object.assign(this.wish, change);
-    // Whoever began with the voice alone has no camera open yet.
-    if ('voiceOnly' in change && this.tracks().video === null && this.wish.camera && !this.wish.voiceOnly && this.maySee) this.devices.turnOn('video');
     for (const track of this.stream.getAudioTracks()) track.enabled = this.wish.mic;
     for (const track of this.stream.getVideoTracks()) track.enabled = this.wish.camera && !this.wish.voiceOnly;
     for (const edge of this.edges.values()) edge.refresh();
@@ -283,17 +306,17 @@ export class Call extends EventTarget {
     this.draw();
   }
 
-  /** Nobody shall take the silence of a microphone that was pulled out for a broken line. */
+  /** Nobody shall take the silence of a microphone that was pulled out, or that a telephone call has, for a broken line. */
   tellMedia() {
     const { audio, video } = this.tracks();
-    this.signal.send('media_state', { audio: audio?.readyState === 'live' && this.wish.mic, video: Boolean(video), screen: false });
+    this.signal.send('media_state', { audio: audio?.readyState === 'live' && !audio.muted && this.wish.mic, video: Boolean(video), screen: false });
   }
 
   /* The line of truth */
 
   draw() {
     this.ladder.draw();
-    this.stage.local(this.stream, this.wish, this.maySee);
+    this.stage.local(this.stream, { ...this.wish, ...this.opening }, this.maySee);
     // Whoever waits sees nobody yet, and their own picture has the room.
     const others = INSIDE.includes(this.roster.get(this.me)?.state) ? this.others() : [];
     this.stage.tiles.draw(others);
@@ -342,7 +365,7 @@ export class Call extends EventTarget {
     const name = reached.join(', ') || inside[0]?.name || t('call.other');
     if (up) return ['in_call', { name }];
     if (inside.some((one) => one.state === 'reconnecting')) return ['peer_lost', { name }];
-    if (edges.some((edge) => edge.state === 'recovering' && edge.met)) return ['recovering'];
+    if (edges.some((edge) => edge.state === 'recovering' && edge.metBy)) return ['recovering'];
     if (edges.length && inside.length) {
       if (this.seeks) return [this.side === 'guest' ? 'admitted.seeks.guest' : 'admitted.seeks'];
       return this.side === 'doctor' ? ['admitted.doctor', { name }] : ['admitted'];
@@ -370,19 +393,22 @@ export class Call extends EventTarget {
     this.ladder.count(this.bytes.sum);
   }
 
-  /** Whether somebody is to be heard on an edge. */
-  sounds(edge) { return edge.ladder.send.audio_bps > 0 && edge.flow.receive.audio && this.roster.get(edge.peer)?.media?.audio === true; }
+  /** Whether somebody is to be heard on an edge; `unsaid` where the far side has not said what it sends. */
+  sounds(edge, unsaid = false) { return edge.ladder.send.audio_bps > 0 && edge.flow.receive.audio && (this.roster.get(edge.peer)?.media?.audio ?? unsaid); }
 
-  /** After a gap a connection may look alive while the far side has another by now: it is listened to. */
+  /**
+   * After a gap a connection may look alive while the far side has another by now: it is listened to. One
+   * that was not up before or has brought no sound yet is only beginning, and has the longer time of `isDumb`.
+   */
   async prove(edge) {
     const { pc } = edge;
-    if (!edge.up || edge.proving === pc) return;
+    if (!edge.up || edge.metBy !== pc || edge.proving === pc || !this.sounds(edge, true)) return;
     edge.proving = pc;
     const heard = async () => (await totals(pc)).audioPacketsReceived;
     const before = await heard();
-    await new Promise((done) => { setTimeout(done, PROOF_MS * 2 ** Math.min(edge.deaf ?? 0, DOUBLINGS_MAX)); });
+    if (before) await new Promise((done) => { setTimeout(done, PROOF_MS * 2 ** Math.min(edge.deaf ?? 0, DOUBLINGS_MAX)); });
     if (edge.proving === pc) edge.proving = null;
-    if (this.over || edge.pc !== pc || !edge.up || await heard() > before) return;
+    if (!before || this.over || edge.pc !== pc || !edge.up || await heard() > before) return;
     // Whoever is still away cannot be asked, and a rung without a voice has none to prove it with.
     if (!this.sounds(edge) || !this.here(edge.peer)) return;
     Object.assign(edge, { dumb: 0, deaf: (edge.deaf ?? 0) + 1 });

@@ -148,7 +148,7 @@ async function enter(visit, media = null) {
     rung?.quiet();
     call.finish('left-screen');
   });
-  call.addEventListener('news', ({ detail }) => { if (detail === 'ringing') look().catch(() => {}); });
+  call.addEventListener('news', ({ detail }) => { if (['ringing', 'reset'].includes(detail)) look().catch(() => {}); });
   call.addEventListener('over', ({ detail }) => over(visit, detail));
   call.start();
   return undefined;

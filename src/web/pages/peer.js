@@ -63,6 +63,8 @@ export class Edge extends EventTarget {
     });
     pc.onconnectionstatechange = mine(() => this.watch());
     pc.oniceconnectionstatechange = mine(() => { if (pc.iceConnectionState === 'disconnected') this.watch(); });
+    // What was up was the one before.
+    this.become('negotiating');
     return pc;
   }
 
