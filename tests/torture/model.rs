@@ -467,8 +467,10 @@ async fn agree(engine: Engine) {
         opened.as_secs_f64(),
         (begun.elapsed() - opened).as_secs_f64()
     );
-    let rare = [sum.done, sum.refused, sum.held, sum.taken, sum.lapsed, sum.plans, sum.restarts];
-    assert!(many < SEQUENCES || rare.iter().all(|count| *count > 0), "something was never done");
+    let common = [sum.done, sum.refused, sum.held, sum.plans, sum.restarts];
+    assert!(many < SEQUENCES || common.iter().all(|count| *count > 0), "something was never done");
+    // In a short run an offer may happen to be neither taken nor left to lapse.
+    assert!(many < 10 * SEQUENCES || (sum.taken > 0 && sum.lapsed > 0), "nobody ever answered");
 }
 
 #[actix_web::test]
