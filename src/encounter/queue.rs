@@ -159,6 +159,10 @@ pub fn waiting(tx: &mut Tx, id: EncounterId) -> Result<Waiting, Error> {
 
 fn poll_after(door: &Door, minutes: Option<(i64, i64)>) -> u32 {
     let Some((low, _)) = minutes else { return door.poll_after };
+    // Whoever may come in can be rung, however long the wait, and it does not ring for a minute.
+    if door.can_join {
+        return POLL_SOON_SECS;
+    }
     let secs = if low <= SOON_MINUTES { POLL_SOON_SECS } else { POLL_LATER_SECS };
     // Nobody stands before a door that has opened.
     if door.reason == Some(Closed::TooEarly) { secs.min(door.poll_after) } else { secs }
@@ -473,6 +477,7 @@ mod tests {
         let open = door(state, times, at("2026-11-24T01:50:00Z"), &rules);
         assert_eq!(poll_after(&early, Some((60, 90))), POLL_LATER_SECS);
         assert_eq!(poll_after(&open, Some((10, 40))), POLL_SOON_SECS);
+        assert_eq!(poll_after(&open, Some((60, 90))), POLL_SOON_SECS);
         assert_eq!(poll_after(&open, None), open.poll_after);
         let at_once = door(state, times, at("2026-11-24T01:44:58Z"), &rules);
         assert_eq!(poll_after(&at_once, Some((60, 90))), 2);

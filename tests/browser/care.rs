@@ -15,7 +15,7 @@ async fn who_is_rung_answers_writes_and_is_called_back_when_they_do_not() {
     let _alone = ONE_STORY.lock().await;
     // Long enough for the slow look of a page without a socket, short enough to be waited for.
     let settings = vec![
-        ("FELDSHER__VISIT__RING_SECS", "15".to_owned()),
+        ("FELDSHER__VISIT__RING_SECS", "25".to_owned()),
         ("FELDSHER__VISIT__RING_MINUTES", "1".to_owned()),
     ];
     let clinic = Clinic::open_with(Engine::Sqlite, settings).await;
