@@ -52,7 +52,7 @@ const RECHECK_SECS: u64 = 60;
 const CLOCKS_HOURS_MAX: i64 = 26;
 
 /// What a visit is in as long as its time is promised.
-pub(super) const PROMISED: [AppointmentStatus; 4] = [
+pub(crate) const PROMISED: [AppointmentStatus; 4] = [
     AppointmentStatus::Proposed,
     AppointmentStatus::Pending,
     AppointmentStatus::Booked,

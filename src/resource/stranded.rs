@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
+use crate::appointment::promise::PROMISED;
 use crate::appointment::taken::{self, Hit, is_kept};
 use crate::appointment::{self, AppointmentId, needed};
 use crate::base::app::App;
@@ -25,7 +26,6 @@ use crate::base::page::Page;
 use crate::base::problem::{self, Problem};
 use crate::base::schema::{appointments, occupancies, resources};
 use crate::base::tx::Tx;
-use crate::encounter::lifecycle::AppointmentStatus;
 use crate::location::{self, LocationId};
 use crate::organization::OrganizationId;
 use crate::resource::{PhysicalKind, ResourceId};
@@ -95,13 +95,12 @@ pub(super) struct Held {
 /// The visits to come, booked, waited for or held, that hold what is out of use, or is no longer where
 /// they take place; by start.
 fn holding(tx: &mut Tx, of: Of, most: Option<i64>) -> Result<Vec<Held>, Error> {
-    use AppointmentStatus::{Arrived, Booked, Pending, Proposed};
     let mut held = occupancies::table
         .inner_join(resources::table.on(resources::id.eq(occupancies::resource_id)))
         .inner_join(appointments::table.on(appointments::id.eq(occupancies::appointment_id)))
         .filter(occupancies::live)
         .filter(occupancies::starts_at.gt(tx.now))
-        .filter(appointments::status.eq_any([Proposed, Pending, Booked, Arrived]))
+        .filter(appointments::status.eq_any(PROMISED))
         .filter(is_kept(tx.now))
         .order((occupancies::starts_at, appointments::id))
         .select((

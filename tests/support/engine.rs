@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use feldsher::base::db::PgRust;
+use feldsher::base::master_key;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
@@ -27,8 +28,6 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 const NAMED: &str = "feldsher_test_";
 /// The embedded database; what belongs to it is named after it.
 const FILE: &str = "feldsher.db";
-/// The file that seals a house's database, where the settings hold no key.
-const MASTER_KEY: &str = "master.key";
 
 /// Where PostgreSQL is: tests/run starts one. Without it the tests fail, they are never skipped.
 fn server() -> String {
@@ -185,7 +184,7 @@ impl Database {
         let copy = self.engine.create_from(&self.name, self.server.clone());
         for entry in std::fs::read_dir(&self.directory).unwrap() {
             let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
-            if name == MASTER_KEY || name.to_string_lossy().starts_with(FILE) {
+            if name == master_key::FILE_NAME || name.to_string_lossy().starts_with(FILE) {
                 std::fs::copy(path, copy.directory.join(name)).unwrap();
             }
         }

@@ -22,7 +22,6 @@ learn({
   'lookup.home': ['Войти по номеру телефона', 'Sign in with a phone number'],
 });
 
-
 export async function lookupScreen() {
   const code = field('lookup-code', t('lookup.code'), { autocomplete: 'off', autocapitalize: 'characters', spellcheck: 'false', maxlength: 12, required: true });
   const born = field('lookup-born', t('lookup.born'), { type: 'date', autocomplete: 'bday', required: true });
