@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -28,6 +29,9 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 const NAMED: &str = "feldsher_test_";
 /// The embedded database; what belongs to it is named after it.
 const FILE: &str = "feldsher.db";
+
+/// How long it may take until nobody is connected to a database that was left.
+const GONE_WAIT: Duration = Duration::from_secs(30);
 
 /// Where PostgreSQL is: tests/run starts one. Without it the tests fail, they are never skipped.
 fn server() -> String {
@@ -84,12 +88,11 @@ impl Engine {
             let server = server.clone();
             elsewhere(move || {
                 let mut conn = PgRust::establish(&server).expect("PostgreSQL");
-                // Whoever was killed with a connection to the template is noticed a little later.
-                let mut tries = 0;
+                // Whoever was killed with a connection to the template is noticed a little later. The
+                // server itself waits five seconds before it refuses.
+                let begun = Instant::now();
                 while let Err(error) = conn.batch_execute(&sql) {
-                    tries += 1;
-                    assert!(tries < 600, "{error}");
-                    std::thread::sleep(std::time::Duration::from_millis(100));
+                    assert!(begun.elapsed() < GONE_WAIT, "{error}");
                 }
             });
         }
@@ -177,6 +180,32 @@ impl Database {
             }
         };
         rows.into_iter().map(|row| row.t).collect()
+    }
+
+    /// Waits until nobody is connected any more. A connection that its client let go of is closed
+    /// by the runtime of whoever waits here, so the thread must not be kept meanwhile.
+    pub async fn deserted(&self) {
+        if self.engine == Engine::Sqlite {
+            return;
+        }
+        let begun = Instant::now();
+        while self.connected() > 0 {
+            assert!(begun.elapsed() < GONE_WAIT, "somebody is still connected to {}", self.name);
+            actix_web::rt::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn connected(&self) -> i64 {
+        let sql = format!(
+            "SELECT count(*) AS n FROM pg_stat_activity
+             WHERE datname = '{}' AND backend_type = 'client backend'",
+            self.name
+        );
+        let server = self.server.clone();
+        elsewhere(move || {
+            let mut conn = PgRust::establish(&server).unwrap();
+            diesel::sql_query(sql).get_result::<Count>(&mut conn).unwrap().n
+        })
     }
 
     /// Another database that holds the same; no server may have this one open.

@@ -131,6 +131,7 @@ impl House {
             let closed = actix_web::rt::time::timeout(Duration::from_secs(20), closed).await;
             closed.expect("nobody holds the application any more").unwrap();
         }
+        database.deserted().await;
         Arc::into_inner(database).expect("no other house on this database")
     }
 
