@@ -70,7 +70,7 @@ fn past_day(world: &World) -> Request {
     world.time_before(history_end(world), TimeDelta::hours(8))
 }
 
-/// Writes visits that took place, the newest first, through the guards of the schema.
+/// Writes visits that took place, the newest first.
 fn fill(world: &World, engine: Engine, from: u64, to: u64) -> anyhow::Result<()> {
     // Each doctor's follow one another without a gap.
     let before = history_end(world).timestamp();

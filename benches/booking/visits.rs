@@ -1,4 +1,4 @@
-//! Visits that are written past the product, through the guards of the schema.
+//! Visits that are written past the product.
 
 use std::ops::Range;
 
@@ -63,6 +63,12 @@ pub fn sql(engine: Engine, numbers: &Range<u64>, begins: &str, are_over: bool) -
                'YYYY-MM-DD\"T\"HH24:MI:SS\"+07:00\"')",
         ),
     };
+    // What took place passes the guards, which would take an hour to look at ten million on PostgreSQL.
+    let guards = match engine {
+        Engine::Sqlite => "",
+        Engine::Postgres if are_over => "SET LOCAL session_replication_role = replica;",
+        Engine::Postgres => "",
+    };
     let (visit, encounter) = (id(1), id(2));
     let (start, end) = (at("begins"), at(&format!("(begins + {SECS})")));
     let (status, stage, outcome, ended) = if are_over {
@@ -71,7 +77,7 @@ pub fn sql(engine: Engine, numbers: &Range<u64>, begins: &str, are_over: bool) -
         ("booked", "planned", "NULL", "NULL")
     };
     format!(
-        "BEGIN;
+        "BEGIN; {guards}
          CREATE TEMPORARY TABLE doctor AS SELECT CAST(substr(d.name, 8) AS integer) AS at, d.id,
              d.organization_id, s.service_id
            FROM practitioners d JOIN practitioner_services s ON s.practitioner_id = d.id;

@@ -28,7 +28,7 @@ use crate::{Plan, tell};
 /// messages a second.
 const PAIRS: usize = 50;
 const OFFERS_PER_SECOND: u32 = 10;
-/// Rooms with two people who talk once in a while, beside those who only sit.
+/// Rooms with two people who talk once in a while, beside the seats of those who only sit.
 const ROOMS: usize = 1000;
 const SEATS: usize = 10_000;
 /// Open sockets of the bare echo whose memory is looked at.
@@ -176,7 +176,7 @@ async fn hear(
 /// one whose sockets were cut.
 async fn crowd(plan: &Plan) -> anyhow::Result<Table> {
     tell("signaling: making a larger region");
-    let waiting = (SEATS - 2 * ROOMS) / 2;
+    let waiting = SEATS / 2;
     let (database, visits) =
         region::build(Engine::Sqlite, u64::try_from(waiting + ROOMS + STORM)?)?;
     let server = Server::product(&database)?;
@@ -224,7 +224,7 @@ async fn crowd(plan: &Plan) -> anyhow::Result<Table> {
 
     tell("signaling: a thousand rooms beside them");
     let pairs = product_pairs(&server, rooms).await?;
-    let mut row = Row::new("1,000 rooms beside 8,000 idle seats");
+    let mut row = Row::new("1,000 rooms beside 10,000 idle seats");
     // Once a second and room: with the answers, 2,000 messages.
     let heard = talk(plan, &[&server], pairs, (Duration::from_secs(1), 2048)).await?;
     row.add(&heard.sample);
