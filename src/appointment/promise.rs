@@ -20,6 +20,7 @@ use crate::appointment::reschedule::{self, Why};
 use crate::appointment::taken::is_kept;
 use crate::appointment::{self, Appointment, AppointmentId, occupy};
 use crate::base::app::App;
+use crate::base::background::every;
 use crate::base::column::Instant;
 use crate::base::ctx::{as_system, look_as_system};
 use crate::base::db::{self, Turn, among, take_turns};
@@ -43,10 +44,10 @@ use crate::task::{self, TaskCode, TaskWhy};
 const BATCH: i64 = 1_000;
 /// How many visits one query names.
 pub(super) const IDS_MAX: usize = 1_000;
-/// How often a server looks by itself, in seconds: once a day.
-const WATCH_SECS: u64 = 24 * 60 * 60;
 /// How often it looks whether a task about promises still has one, in seconds.
 const RECHECK_SECS: u64 = 60;
+/// At every how many of these looks a server looks by itself for what laws have moved: once a day.
+const WATCH_LOOKS: u64 = 24 * 60;
 
 /// How far two clocks can be apart, in hours: from UTC-12 to UTC+14.
 const CLOCKS_HOURS_MAX: i64 = 26;
@@ -444,26 +445,27 @@ pub async fn keep_all(app: &Arc<App>, mut broken: Vec<BrokenPromise>) -> Result<
 
 /// Looks once a day, and after every start, until `stop`: the office finds what a newer law has moved
 /// as a task, whoever runs the server in the log.
-pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    let mut rounds = tokio::time::interval(Duration::from_secs(WATCH_SECS));
-    let mut looks = tokio::time::interval(Duration::from_secs(RECHECK_SECS));
-    loop {
-        tokio::select! {
-            _ = rounds.tick() => match tick(&app).await {
+pub async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
+    let mut looks = 0_u64;
+    every(Duration::from_secs(RECHECK_SECS), stop, async || {
+        if looks.is_multiple_of(WATCH_LOOKS) {
+            match tick(&app).await {
                 Ok(0) => {}
                 Ok(visits) => tracing::warn!(
-                    visits, tzdb = laws::version(),
+                    visits,
+                    tzdb = laws::version(),
                     "newer laws have moved visits from their promised time; \
                      `feldsher tz check` names them"
                 ),
                 Err(error) => tracing::error!(%error, "promised times could not be checked"),
-            },
-            _ = looks.tick() => if let Err(error) = recheck(&app).await {
-                tracing::error!(%error, "the tasks about promised times could not be looked at");
-            },
-            _ = stop.changed() => return,
+            }
         }
-    }
+        looks = looks.wrapping_add(1);
+        if let Err(error) = recheck(&app).await {
+            tracing::error!(%error, "the tasks about promised times could not be looked at");
+        }
+    })
+    .await;
 }
 
 #[cfg(test)]
