@@ -152,7 +152,10 @@ async fn what_is_switched_off_leaves_nobody_without(page: &Page, stage: &Stage) 
     page.wait_for(&format!("!document.querySelector({:?})", row)).await;
     page.wait_for("document.activeElement?.id === 'stranded-lead'").await;
     let said = page.text("#stranded-lead").await;
-    assert!(said.contains("У всех приёмов есть всё") && said.contains("Задача закроется"), "{said}");
+    assert!(
+        said.contains("У всех приёмов есть всё") && said.contains("Задача закроется"),
+        "{said}"
+    );
     let has = stage.visit(&visit).await["participants"].to_string();
     assert!(has.contains("ЭКГ из города") && !has.contains("ECG recorder"), "{has}");
 }
