@@ -137,6 +137,9 @@ async fn by_language(page: &Page, stage: &Stage, clinic: &Clinic) {
     opens().await;
     found(&[SECOND]).await;
     assert_eq!(page.eval(language).await, "evn");
+    // Browsers have no name for it.
+    let named = "document.querySelector('#language').selectedOptions[0].text";
+    assert_eq!(page.eval(named).await, "эвенкийский");
     page.assert_fits().await;
     page.drawn("patient-language", false).await;
     page.choose("#language", "").await;
@@ -229,6 +232,13 @@ async fn called_off(page: &Page, stage: &Stage, visit: &Value) {
         (&json!("cancelled"), &json!("patient"))
     );
     assert_eq!(off["cancellation_reason"], "Уехала к сестре");
+    // What was only offered, and not taken, is no visit that was called off.
+    let off = "[...document.querySelectorAll('#past > [data-status=cancelled]')].map((one) => one.dataset.appointment)";
+    assert_eq!(page.eval(off).await, json!([id]));
+    page.click("#lapsed summary").await;
+    page.see("#lapsed [data-status=cancelled]").await;
+    page.assert_fits().await;
+    page.click("#lapsed summary").await;
     page.becomes(Device::Desk).await;
     page.assert_fits().await;
     page.drawn("my-visits-desk", false).await;

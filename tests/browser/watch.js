@@ -51,7 +51,9 @@
 
   /* What a person with poor eyes or a screen reader would stumble over */
 
-  const shown = (node) => node.checkVisibility({ checkVisibilityCSS: true, checkOpacity: true }) && !node.closest('.unseen, [hidden]');
+  /** What only a screen reader hears is cut to nothing. */
+  const unseen = (node) => Boolean(node) && (getComputedStyle(node).clipPath === 'inset(50%)' || unseen(node.parentElement));
+  const shown = (node) => node.checkVisibility({ checkVisibilityCSS: true, checkOpacity: true }) && !unseen(node);
   const parts = (color) => {
     const [r, g, b, a = 1] = color.match(/[\d.]+/g)?.map(Number) ?? [0, 0, 0, 0];
     return [r, g, b, a];
@@ -93,9 +95,10 @@
   window.watched = {
     connections,
 
-    /** Controls without a name, words that hardly stand out, words that are cut off. */
+    /** Controls without a name, words that hardly stand out, words that are broken or cut off. */
     hard() {
       const found = new Set();
+      const range = document.createRange();
       for (const node of document.querySelectorAll('button, a[href], input, select, textarea, summary')) {
         if (shown(node) && !nameOf(node)) found.add(`no name: ${node.outerHTML.slice(0, 120)}`);
       }
@@ -107,6 +110,12 @@
         const size = parseFloat(style.fontSize);
         const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
         const ratio = contrast(node);
+        for (const { 0: word, index } of text.data.matchAll(/[\p{L}\p{N}]{4,}/gu)) {
+          range.setStart(text, index);
+          range.setEnd(text, index + word.length);
+          const lines = [...range.getClientRects()].map(({ top }) => top);
+          if (Math.max(...lines) - Math.min(...lines) > size / 2) found.add(`broken in the middle: ${word}`);
+        }
         if (ratio !== null && ratio < (large ? 3 : 4.5)) found.add(`hardly stands out (${ratio.toFixed(2)}): ${text.data.trim().slice(0, 60)}`);
       }
       for (const node of document.querySelectorAll('#screen *, .top *, dialog *')) {
