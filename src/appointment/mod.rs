@@ -4,6 +4,7 @@ pub mod affected;
 pub mod answer;
 pub mod board;
 pub mod book;
+mod broken;
 mod candidates;
 pub mod change;
 pub mod choice;
