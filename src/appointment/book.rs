@@ -10,14 +10,13 @@ use utoipa::ToSchema;
 use crate::access::Facts;
 use crate::access::table::Action;
 use crate::account::AccountId;
+use crate::appointment::candidates::{Visit, candidates, look_around, take_others, take_people};
 use crate::appointment::choice::{
-    asker, bookable_patient, check_followed, check_start, find_service, working,
+    bookable_patient, check_followed, check_start, find_service, working,
 };
-use crate::appointment::needed::{self, HALF_DAY, Look, Taken};
-use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
+use crate::appointment::code::new_code;
+use crate::appointment::needed::Taken;
 use crate::appointment::series::SeriesId;
-use crate::appointment::supply::Sought;
-use crate::appointment::taken;
 use crate::appointment::{
     self, Appointment, AppointmentId, Priority, check_reason, hours, minutes, sealed,
 };
@@ -26,12 +25,11 @@ use crate::base::db::{Turn, direct, take_turns};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::appointments;
-use crate::base::seal;
 use crate::base::tx::Tx;
 use crate::base::zone;
 use crate::encounter;
 use crate::encounter::lifecycle::AppointmentStatus;
-use crate::location::{self, LocationId};
+use crate::location::LocationId;
 use crate::message;
 use crate::organization::service::Mode;
 use crate::organization::{Service, ServiceId};
@@ -39,12 +37,7 @@ use crate::patient::{PatientId, PatientRow};
 use crate::practitioner::{PractitionerId, PractitionerRow};
 use crate::schedule::free::Asker;
 use crate::schedule::leave;
-use crate::schedule::wall_clock::Span;
 use crate::waitlist::{self, follow};
-
-/// No O, 0, I, 1, L, U: a code is read out on a bad line.
-const CODE_LETTERS: &[u8] = b"23456789ABCDEFGHJKMNPQRSTVWXYZ";
-const CODE_LEN: usize = 6;
 
 /// What a patient wants.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -216,47 +209,6 @@ pub(crate) fn hold_in_place(
     }
 }
 
-/// The times of a visit, and beside what it lies.
-#[derive(Debug, Clone, Copy)]
-struct Visit {
-    start: Instant,
-    end: Instant,
-    busy_from: Instant,
-    busy_to: Instant,
-    priority: Priority,
-    overbook: bool,
-}
-
-impl Visit {
-    fn of(wanted: &BookAppointment, service: &Service) -> Self {
-        let (start, end) = (wanted.start, wanted.start.plus(service.duration()));
-        let (before, after) = service.buffers();
-        Self {
-            start,
-            end,
-            busy_from: start.minus(before),
-            busy_to: end.plus(after),
-            priority: wanted.priority.unwrap_or(Priority::Routine),
-            overbook: wanted.overbook,
-        }
-    }
-
-    fn of_practitioner(&self, practitioner: PractitionerId) -> Claim {
-        Claim {
-            kind: ResourceKind::Practitioner,
-            resource: practitioner.0,
-            lane: if self.overbook { SECOND_LANE } else { LANE },
-            from: self.busy_from,
-            to: self.busy_to,
-        }
-    }
-
-    fn of_patient(&self, patient: PatientId) -> Claim {
-        let (kind, resource) = (ResourceKind::Patient, patient.0);
-        Claim { kind, resource, lane: LANE, from: self.start, to: self.end }
-    }
-}
-
 /// Whether this may be urgent, or a second visit at its time.
 fn check_kind(
     tx: &mut Tx,
@@ -338,117 +290,6 @@ fn chosen_mode(wanted: &BookAppointment, service: &Service) -> Result<Mode, Erro
     }
 }
 
-/// Takes the time of the first candidate who is free, and the patient's.
-fn take_people<'a>(
-    tx: &mut Tx,
-    id: AppointmentId,
-    candidates: &'a [PractitionerRow],
-    patient: &PatientRow,
-    visit: Visit,
-) -> Result<&'a PractitionerRow, Error> {
-    let mut got = Vec::new();
-    let urgent = visit.priority != Priority::Routine;
-    // Nearly always the first is free, and one statement does.
-    if let Some(first) = candidates.first().filter(|_| !urgent) {
-        let (practitioner, patient) =
-            (visit.of_practitioner(first.id), visit.of_patient(patient.id));
-        got = occupy::take_both(tx, id, practitioner, patient)?;
-        if got.contains(&ResourceKind::Practitioner) && got.contains(&ResourceKind::Patient) {
-            return Ok(first);
-        }
-    }
-    let mut chosen = candidates.first().filter(|_| got.contains(&ResourceKind::Practitioner));
-    for (at, practitioner) in candidates.iter().enumerate() {
-        if chosen.is_some() {
-            break;
-        }
-        let claim = visit.of_practitioner(practitioner.id);
-        let taken = if urgent {
-            occupy::take_both_lanes(tx, id, claim)?
-        } else if at == 0 && got.contains(&ResourceKind::Patient) {
-            // The one of the two that was not got is known to be taken.
-            occupy::take_from_the_dead(tx, id, claim)?
-        } else {
-            occupy::take(tx, id, claim)?
-        };
-        if taken {
-            chosen = Some(practitioner);
-        }
-    }
-    let chosen = chosen.ok_or_else(|| Error::from(&problem::SLOT_TAKEN))?;
-    if !got.contains(&ResourceKind::Patient) && !occupy::take(tx, id, visit.of_patient(patient.id))?
-    {
-        return Err(Error::from(&problem::PATIENT_BUSY));
-    }
-    Ok(chosen)
-}
-
-/// Looks who and what else the visit could have, and leaves those candidates out for whom
-/// somebody or something is missing. 409 `resource_busy` when that is so for all.
-fn look_around(
-    tx: &mut Tx,
-    service: &Service,
-    wanted: &BookAppointment,
-    patient: &PatientRow,
-    visit: Visit,
-    candidates: &mut Vec<PractitionerRow>,
-) -> Result<Option<Look>, Error> {
-    if let Some(location) = wanted.location {
-        location::zone(tx, location).map_err(|error| error.as_unknown_reference("/location"))?;
-    }
-    let sought = Sought { named: &wanted.resources, ..Sought::of(patient, wanted.location) };
-    let span = Span { start: visit.start, end: visit.end };
-    let look = needed::look(tx, service, &sought, span)?;
-    if let Some(look) = &look {
-        candidates.retain(|practitioner| look.serves(practitioner));
-        if candidates.is_empty() {
-            return Err(Error::from(&problem::RESOURCE_BUSY));
-        }
-    }
-    Ok(look)
-}
-
-fn take_others(
-    tx: &mut Tx,
-    id: AppointmentId,
-    wanted: &BookAppointment,
-    look: Option<Look>,
-    practitioner: &PractitionerRow,
-) -> Result<Taken, Error> {
-    match look {
-        Some(look) => needed::take(tx, id, &look, practitioner),
-        None => Ok(Taken { count: 0, location: wanted.location }),
-    }
-}
-
-/// Who works then and offers the service; with any doctor, the least busy of the day first.
-fn candidates(
-    tx: &mut Tx,
-    service: &Service,
-    wanted: &BookAppointment,
-    patient: PatientId,
-    visit: Visit,
-) -> Result<Vec<PractitionerRow>, Error> {
-    let asker =
-        if visit.priority == Priority::Routine { asker(tx, patient) } else { Asker::Triage };
-    let mut offering = working(tx, service, wanted.practitioner, (visit.start, asker))?;
-    if visit.priority != Priority::Routine {
-        let (now, start) = (tx.now, visit.start);
-        let day = |at, zone| zone::wall(at, zone).date_naive();
-        offering.retain(|one| day(now, one.time_zone) == day(start, one.time_zone));
-        if offering.is_empty() {
-            return Err(Error::field(&problem::NOT_TODAY, "/start"));
-        }
-    }
-    if offering.len() > 1 {
-        let ids: Vec<PractitionerId> = offering.iter().map(|one| one.id).collect();
-        let around = (visit.start.minus(HALF_DAY), visit.start.plus(HALF_DAY));
-        let loads = taken::loads(tx, &ids, around)?;
-        offering.sort_by_key(|one| (loads.get(&one.id).copied().unwrap_or_default(), one.id));
-    }
-    Ok(offering)
-}
-
 /// What a new row needs besides the wish.
 struct New<'a> {
     id: AppointmentId,
@@ -519,38 +360,4 @@ fn insert(
         }
     }
     Err(Error::Internal("no booking code is free"))
-}
-
-/// A code that can be read out on the telephone.
-pub(crate) fn new_code() -> Result<String, Error> {
-    let mut code = String::with_capacity(CODE_LEN);
-    while code.len() < CODE_LEN {
-        for byte in seal::random::<16>()? {
-            // 240 is the largest multiple of 30 in a byte: no letter is likelier than another.
-            if byte < 240
-                && code.len() < CODE_LEN
-                && let Some(letter) = CODE_LETTERS.get(usize::from(byte) % CODE_LETTERS.len())
-            {
-                code.push(char::from(*letter));
-            }
-        }
-    }
-    Ok(code)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_code_can_be_read_out_on_a_bad_line() {
-        for _ in 0..200 {
-            let code = new_code().unwrap();
-            assert_eq!(code.len(), CODE_LEN);
-            assert!(
-                code.chars().all(|c| c.is_ascii_alphanumeric() && !"OI01LU".contains(c)),
-                "{code}"
-            );
-        }
-    }
 }

@@ -4,49 +4,45 @@
 //! database moves the zone, instant and wall time part. The wall time is the promise: it stands
 //! on the slip of paper and in the SMS, so the instant is what is moved.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeDelta};
 use diesel::prelude::*;
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
+use crate::appointment::broken::{BATCH, look};
+pub use crate::appointment::broken::{
+    BrokenFilter, BrokenPromise, ClinicPromise, all_broken, list,
+};
 use crate::appointment::reschedule::{self, Why};
-use crate::appointment::taken::is_kept;
 use crate::appointment::{self, Appointment, AppointmentId, occupy};
 use crate::base::app::App;
+use crate::base::background::every;
 use crate::base::column::Instant;
 use crate::base::ctx::{as_system, look_as_system};
 use crate::base::db::{self, Turn, among, take_turns};
 use crate::base::error::Error;
 use crate::base::laws;
-use crate::base::name::Named;
-use crate::base::page::{self, Page};
 use crate::base::problem;
-use crate::base::schema::{appointments, patients, practitioners};
+use crate::base::schema::appointments;
 use crate::base::tx::Tx;
 use crate::base::zone::{self, Wall, Zone};
 use crate::encounter;
 use crate::encounter::lifecycle::AppointmentStatus;
 use crate::message;
 use crate::organization::OrganizationId;
-use crate::patient::{self, PatientId};
-use crate::practitioner::PractitionerId;
+use crate::patient;
 use crate::task::{self, TaskCode, TaskWhy};
 
-/// How many visits one look reads.
-const BATCH: i64 = 1_000;
 /// How many visits one query names.
 pub(super) const IDS_MAX: usize = 1_000;
-/// How often a server looks by itself, in seconds: once a day.
-const WATCH_SECS: u64 = 24 * 60 * 60;
 /// How often it looks whether a task about promises still has one, in seconds.
 const RECHECK_SECS: u64 = 60;
+/// At every how many of these looks a server looks by itself for what laws have moved: once a day.
+const WATCH_LOOKS: u64 = 24 * 60;
 
 /// How far two clocks can be apart, in hours: from UTC-12 to UTC+14.
 const CLOCKS_HOURS_MAX: i64 = 26;
@@ -58,38 +54,6 @@ pub(crate) const PROMISED: [AppointmentStatus; 4] = [
     AppointmentStatus::Booked,
     AppointmentStatus::Arrived,
 ];
-
-/// A visit whose promised local time and instant have parted.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct BrokenPromise {
-    /// The appointment.
-    pub id: AppointmentId,
-    /// Its booking code.
-    pub code: String,
-    /// The instant it is kept at.
-    pub start: Instant,
-    /// The IANA zone of the promise.
-    pub time_zone: Zone,
-    /// The local time that was promised.
-    pub promised: String,
-    /// What a clock there will show instead.
-    pub shown: String,
-    /// The instant that keeps the promise; none when the clocks jump over that time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub proposed: Option<Instant>,
-}
-
-/// A broken promise as the clinic's office sees it.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct ClinicPromise {
-    /// The visit and its times.
-    #[serde(flatten)]
-    pub promise: BrokenPromise,
-    /// For whom.
-    pub patient: Named<PatientId>,
-    /// With whom.
-    pub practitioner: Named<PractitionerId>,
-}
 
 /// What newer laws make of a promise; `None` while it stands.
 pub(super) fn parted(
@@ -131,133 +95,6 @@ pub(crate) fn told(local_start: &str) -> Result<DateTime<FixedOffset>, Error> {
 
 pub(super) fn read_local(promised: &str) -> Result<NaiveDateTime, Error> {
     told(promised).map(|at| at.naive_local())
-}
-
-/// Which broken promises a list shall hold.
-#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct BrokenFilter {
-    /// How many visits are looked at for one page, 1 to 100 times ten; a page may be empty and
-    /// still have a next one.
-    pub limit: Option<u32>,
-    /// Where the page begins: what `Link: rel="next"` said.
-    pub cursor: Option<String>,
-}
-
-/// The visits to come of a clinic whose promise a newer law has broken, by start.
-pub fn list(
-    tx: &mut Tx,
-    organization: OrganizationId,
-    wanted: &BrokenFilter,
-) -> Result<Page<ClinicPromise>, Error> {
-    tx.allow(Action::KeepPromise, &Facts::of_organization(organization))?;
-    let limit = page::limit(wanted.limit)?.saturating_mul(10);
-    let after: Option<Position> = page::cursor(wanted.cursor.as_deref())?;
-    let (broken, next) = look(tx, Some(organization), after, limit)?;
-    let next = next.and_then(|position| page::encode(&position));
-    Ok(Page { items: named(tx, broken)?, next })
-}
-
-/// Names the two sides of each visit.
-fn named(tx: &mut Tx, broken: Vec<BrokenPromise>) -> Result<Vec<ClinicPromise>, Error> {
-    type Sides = (AppointmentId, (PatientId, String), (PractitionerId, String));
-    let ids: Vec<AppointmentId> = broken.iter().map(|visit| visit.id).collect();
-    let sides: Vec<Sides> = appointments::table
-        .inner_join(patients::table)
-        .inner_join(practitioners::table)
-        .filter(appointments::id.eq_any(ids))
-        .select((
-            appointments::id,
-            (patients::id, patients::name),
-            (practitioners::id, practitioners::name),
-        ))
-        .load(tx.conn)?;
-    let mut sides: HashMap<AppointmentId, Sides> =
-        sides.into_iter().map(|side| (side.0, side)).collect();
-    let mut items = Vec::new();
-    for promise in broken {
-        if let Some((_, patient, practitioner)) = sides.remove(&promise.id) {
-            let patient = Named { id: patient.0, name: patient.1 };
-            let practitioner = Named { id: practitioner.0, name: practitioner.1 };
-            items.push(ClinicPromise { promise, patient, practitioner });
-        }
-    }
-    Ok(items)
-}
-
-/// Where a look stands.
-type Position = (Instant, AppointmentId);
-
-/// Looks at some visits to come, and says where to go on. Index: appointments_by_organization.
-fn look(
-    tx: &mut Tx,
-    organization: Option<OrganizationId>,
-    after: Option<Position>,
-    limit: i64,
-) -> Result<(Vec<BrokenPromise>, Option<Position>), Error> {
-    let mut query = appointments::table
-        .filter(appointments::starts_at.gt(earliest(tx.now)))
-        .filter(appointments::status.eq_any(PROMISED))
-        // A hold that has run out promises nothing.
-        .filter(is_kept(tx.now))
-        .order((appointments::starts_at, appointments::id))
-        .limit(limit)
-        .select((
-            appointments::id,
-            appointments::code,
-            appointments::status,
-            appointments::starts_at,
-            appointments::time_zone,
-            appointments::local_start,
-        ))
-        .into_boxed();
-    if let Some(organization) = organization {
-        query = query.filter(appointments::organization_id.eq(organization));
-    }
-    if let Some((at, id)) = after {
-        query = query.filter(
-            appointments::starts_at
-                .gt(at)
-                .or(appointments::starts_at.eq(at).and(appointments::id.gt(id))),
-        );
-    }
-    type Promise = (AppointmentId, String, AppointmentStatus, Instant, Zone, String);
-    let rows: Vec<Promise> = query.load(tx.conn)?;
-    let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
-    let next = rows.last().filter(|_| is_full).map(|(id, _, _, start, ..)| (*start, *id));
-    let mut broken = Vec::new();
-    for (id, code, status, start, time_zone, promised) in rows {
-        let parted = parted(start, time_zone, read_local(&promised)?);
-        if let Some(proposed) = parted.filter(|at| is_to_come(status, start, *at, tx.now)) {
-            let shown = zone::local(start, time_zone);
-            broken.push(BrokenPromise { id, code, start, time_zone, promised, shown, proposed });
-        }
-    }
-    Ok((broken, next))
-}
-
-/// Every broken promise of the installation; `progress` hears how many visits were looked at.
-/// For the system itself.
-pub async fn all_broken(
-    app: &Arc<App>,
-    mut progress: impl FnMut(usize),
-) -> Result<Vec<BrokenPromise>, Error> {
-    let (mut found, mut after, mut looked) = (Vec::new(), None, 0_usize);
-    loop {
-        let (mut broken, next) = as_system(app, move |tx| {
-            tx.allow(Action::KeepPromise, &Facts::NONE)?;
-            look(tx, None, after, BATCH)
-        })
-        .await?;
-        found.append(&mut broken);
-        looked = looked.saturating_add(usize::try_from(BATCH).unwrap_or(0));
-        progress(looked);
-        match next {
-            Some(_) => after = next,
-            None => return Ok(found),
-        }
-    }
 }
 
 /// Moves a visit to the instant at which its promised local time is shown, and tells both sides.
@@ -444,26 +281,27 @@ pub async fn keep_all(app: &Arc<App>, mut broken: Vec<BrokenPromise>) -> Result<
 
 /// Looks once a day, and after every start, until `stop`: the office finds what a newer law has moved
 /// as a task, whoever runs the server in the log.
-pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    let mut rounds = tokio::time::interval(Duration::from_secs(WATCH_SECS));
-    let mut looks = tokio::time::interval(Duration::from_secs(RECHECK_SECS));
-    loop {
-        tokio::select! {
-            _ = rounds.tick() => match tick(&app).await {
+pub async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
+    let mut looks = 0_u64;
+    every(Duration::from_secs(RECHECK_SECS), stop, async || {
+        if looks.is_multiple_of(WATCH_LOOKS) {
+            match tick(&app).await {
                 Ok(0) => {}
                 Ok(visits) => tracing::warn!(
-                    visits, tzdb = laws::version(),
+                    visits,
+                    tzdb = laws::version(),
                     "newer laws have moved visits from their promised time; \
                      `feldsher tz check` names them"
                 ),
                 Err(error) => tracing::error!(%error, "promised times could not be checked"),
-            },
-            _ = looks.tick() => if let Err(error) = recheck(&app).await {
-                tracing::error!(%error, "the tasks about promised times could not be looked at");
-            },
-            _ = stop.changed() => return,
+            }
         }
-    }
+        looks = looks.wrapping_add(1);
+        if let Err(error) = recheck(&app).await {
+            tracing::error!(%error, "the tasks about promised times could not be looked at");
+        }
+    })
+    .await;
 }
 
 #[cfg(test)]

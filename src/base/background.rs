@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::rt;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::appointment::promise;
@@ -14,6 +14,30 @@ use crate::base::retention;
 use crate::resource::stranded;
 use crate::schedule::leave::offer;
 use crate::{calendar, call, message, task, waitlist};
+
+/// Looks at once, and again `pause` after each look has ended, until `stop`. A look that has begun is not
+/// broken off: `stop` waits for it.
+pub async fn every(pause: Duration, stop: watch::Receiver<bool>, look: impl AsyncFnMut()) {
+    every_or_called(pause, &Notify::new(), stop, look).await;
+}
+
+/// As [`every`], and also as soon as somebody calls; who calls during a look has it looked at once more.
+pub async fn every_or_called(
+    pause: Duration,
+    called: &Notify,
+    mut stop: watch::Receiver<bool>,
+    mut look: impl AsyncFnMut(),
+) {
+    while !*stop.borrow() {
+        look().await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = called.notified() => {}
+            // Also when whoever could say it is gone.
+            _ = stop.changed() => return,
+        }
+    }
+}
 
 /// The running background tasks.
 pub struct Background {
@@ -68,5 +92,56 @@ impl Background {
         if ended.await.is_err() {
             tracing::warn!("background tasks did not stop in time");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[actix_web::test]
+    async fn a_look_is_taken_at_once_and_after_every_pause_until_stop() {
+        let stop = watch::Sender::new(false);
+        let looks = Cell::new(0);
+        every(Duration::from_millis(1), stop.subscribe(), async || {
+            looks.set(looks.get() + 1);
+            if looks.get() == 3 {
+                stop.send_replace(true);
+            }
+        })
+        .await;
+        assert_eq!(looks.get(), 3);
+        every(LONG, stop.subscribe(), async || panic!("it has stopped already")).await;
+    }
+
+    #[actix_web::test]
+    async fn whoever_calls_during_a_look_is_not_kept_waiting() {
+        let (stop, called) = (watch::Sender::new(false), Notify::new());
+        let looks = Cell::new(0);
+        let looked = every_or_called(LONG, &called, stop.subscribe(), async || {
+            looks.set(looks.get() + 1);
+            match looks.get() {
+                1 => called.notify_one(),
+                _ => drop(stop.send_replace(true)),
+            }
+        });
+        tokio::time::timeout(Duration::from_secs(10), looked).await.unwrap();
+        assert_eq!(looks.get(), 2);
+    }
+
+    #[actix_web::test]
+    async fn a_pause_ends_with_stop() {
+        let stop = watch::Sender::new(false);
+        let looking = every(LONG, stop.subscribe(), async || {});
+        let told = async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            stop.send_replace(true);
+        };
+        let both = async { tokio::join!(looking, told) };
+        tokio::time::timeout(Duration::from_secs(10), both).await.unwrap();
     }
 }

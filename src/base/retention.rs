@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::account::{code, limit, session};
 use crate::base::app::App;
+use crate::base::background::every;
 use crate::base::column::Instant;
 use crate::base::db::Conn;
 use crate::base::idempotency;
@@ -36,15 +37,8 @@ const SWEEPS: [(&str, Sweep); 7] = [
 ];
 
 /// Throws away what is too old, now and then, until `stop`.
-pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    let mut rounds = tokio::time::interval(Duration::from_secs(SWEEP_SECS));
-    rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = rounds.tick() => sweep(&app).await,
-            _ = stop.changed() => return,
-        }
-    }
+pub async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
+    every(Duration::from_secs(SWEEP_SECS), stop, async || sweep(&app).await).await;
 }
 
 /// Throws away everything that is too old.

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use crate::access::Facts;
 use crate::access::table::Action;
 use crate::base::app::App;
+use crate::base::background::every;
 use crate::base::column::{Instant, text_enum};
 use crate::base::ctx::as_system;
 use crate::base::error::Error;
@@ -186,17 +187,13 @@ pub fn busy_of(
 }
 
 /// Reads what is due until `stop`.
-pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    let mut rounds = tokio::time::interval(Duration::from_secs(TICK_SECS));
-    rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = rounds.tick() => if let Err(error) = round(&app).await {
-                tracing::error!(%error, "calendars elsewhere could not be read");
-            },
-            _ = stop.changed() => return,
+pub async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
+    every(Duration::from_secs(TICK_SECS), stop, async || {
+        if let Err(error) = round(&app).await {
+            tracing::error!(%error, "calendars elsewhere could not be read");
         }
-    }
+    })
+    .await;
 }
 
 /// Reads the calendars that are due, side by side. Returns how many there were.

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::base::app::App;
+use crate::base::background::every_or_called;
 use crate::base::ctx::as_system;
 use crate::base::error::Error;
 use crate::message::gateway::{self, Undelivered};
@@ -18,21 +19,16 @@ use crate::message::outbox::{self, CLAIM_LEN_MAX, Claimed, MessageState};
 const TICK_SECS: u64 = 2;
 
 /// Sends what is due until `stop`; what has been handed to the gateway is waited for.
-pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    while !*stop.borrow() {
-        let taken = round(&app).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the outbox could not be read");
-            0
-        });
-        if taken == CLAIM_LEN_MAX {
-            continue;
+pub async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
+    every_or_called(Duration::from_secs(TICK_SECS), &app.outbox, stop, async || {
+        match round(&app).await {
+            // There may be more.
+            Ok(CLAIM_LEN_MAX) => app.outbox.notify_one(),
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "the outbox could not be read"),
         }
-        tokio::select! {
-            () = app.outbox.notified() => {}
-            () = tokio::time::sleep(Duration::from_secs(TICK_SECS)) => {}
-            _ = stop.changed() => return,
-        }
-    }
+    })
+    .await;
 }
 
 /// Takes some messages, sends them side by side, writes down how it went.

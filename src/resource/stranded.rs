@@ -18,6 +18,7 @@ use crate::appointment::promise::PROMISED;
 use crate::appointment::taken::{self, Hit, is_kept};
 use crate::appointment::{self, AppointmentId, needed};
 use crate::base::app::App;
+use crate::base::background::every;
 use crate::base::ctx::{as_system, look_as_system};
 use crate::base::db::{Turn, take_turns};
 use crate::base::error::Error;
@@ -252,14 +253,11 @@ pub async fn recheck(app: &Arc<App>) -> Result<(), Error> {
 }
 
 /// Looks again and again, until `stop`.
-pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    let mut looks = tokio::time::interval(Duration::from_secs(RECHECK_SECS));
-    loop {
-        tokio::select! {
-            _ = looks.tick() => if let Err(error) = recheck(&app).await {
-                tracing::error!(%error, "the tasks about rooms and devices could not be looked at");
-            },
-            _ = stop.changed() => return,
+pub async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
+    every(Duration::from_secs(RECHECK_SECS), stop, async || {
+        if let Err(error) = recheck(&app).await {
+            tracing::error!(%error, "the tasks about rooms and devices could not be looked at");
         }
-    }
+    })
+    .await;
 }

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::access::Facts;
 use crate::access::table::Action;
 use crate::base::app::App;
+use crate::base::background::every;
 use crate::base::ctx::{as_system, look_as_system};
 use crate::base::error::Error;
 use crate::encounter::{EncounterId, interruption};
@@ -47,14 +48,11 @@ pub async fn tick(app: &Arc<App>) -> Result<(), Error> {
 }
 
 /// Looks again and again, until `stop`.
-pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    while !*stop.borrow() {
+pub async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
+    every(Duration::from_secs(TICK_SECS), stop, async || {
         if let Err(error) = tick(&app).await {
             tracing::error!(%error, "rings and interrupted visits could not be looked after");
         }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(TICK_SECS)) => {}
-            _ = stop.changed() => return,
-        }
-    }
+    })
+    .await;
 }

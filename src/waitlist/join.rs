@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::book::new_code;
 use crate::appointment::choice::{find_service, patient_for};
+use crate::appointment::code::new_code;
 use crate::appointment::{self, AppointmentId, Row};
 use crate::base::column::Instant;
 use crate::base::db::{self, Each, direct, take_turns};

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::access::Facts;
 use crate::access::table::Action;
 use crate::base::app::App;
+use crate::base::background::every;
 use crate::base::ctx::{as_system, look_as_system};
 use crate::base::db::{Turn, take_turns};
 use crate::base::error::Error;
@@ -162,9 +163,9 @@ pub fn end_over(tx: &mut Tx) -> Result<usize, Error> {
 }
 
 /// Looks again and again, until `stop`.
-pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+pub async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
     let (mut after, mut ticks) = (None, 0_u32);
-    while !*stop.borrow() {
+    every(Duration::from_secs(TICK_SECS), stop, async || {
         // A look that is not through goes on at once.
         let looked = match (after, ticks.checked_rem(SEARCH_TICKS)) {
             (Some(_), _) | (None, Some(0)) => tick(&app, after).await,
@@ -175,9 +176,6 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             tracing::error!(%error, "the waiting list could not be looked after");
             None
         });
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(TICK_SECS)) => {}
-            _ = stop.changed() => return,
-        }
-    }
+    })
+    .await;
 }

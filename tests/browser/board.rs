@@ -11,7 +11,7 @@ use crate::stage::{
     DOCTOR, MINUTES, PATIENTS, SECOND, Stage, card, instant, staff_signs_in, text, written,
 };
 use crate::story::ONE_STORY;
-use crate::support::{Engine, key};
+use crate::support::{Client, Engine, key};
 
 #[actix_web::test]
 async fn the_office_runs_its_day_on_the_board_on_sqlite() {
@@ -36,7 +36,9 @@ async fn a_day_at_the_office(engine: Engine) {
     let start = stage.free_row(6).await;
     let moved = stage.book(0, &stage.doctor, start).await;
     let other = stage.book(1, &stage.doctor, start + Duration::minutes(3 * MINUTES)).await;
-    let mut office = Office { stage, page, start, moved, other };
+    let her = clinic.everybody("doctor").into_iter().find(|who| who.name == DOCTOR);
+    let doctor = clinic.staff(&her.expect("the doctor")).await;
+    let mut office = Office { stage, page, doctor, start, moved, other };
     office.page.choose("#day", &office.stage.day.clone()).await;
     office.page.see(&card(&office.moved)).await;
 
@@ -51,12 +53,15 @@ async fn a_day_at_the_office(engine: Engine) {
     office.the_doctor_is_ill_and_well_again().await;
     office.the_board_follows_what_others_do().await;
     office.a_visit_that_did_not_take_place_has_a_cause().await;
+    office.a_visit_that_took_place_has_a_next_one().await;
     office.page.assert_content();
 }
 
 struct Office {
     stage: Stage,
     page: Page,
+    /// Whose visits they are.
+    doctor: Client,
     /// The first of six starts in a row that were free.
     start: DateTime<Utc>,
     moved: Value,
@@ -340,5 +345,41 @@ impl Office {
         page.click("#visit-undo").await;
         page.see(&format!("{}[data-status=booked]", card(&visit))).await;
         assert_eq!(self.stage.visit(&visit).await["status"], "booked");
+    }
+
+    /// It went on by telephone, and the patient is to come again: the office books that from the card.
+    async fn a_visit_that_took_place_has_a_next_one(&self) {
+        let page = &self.page;
+        let path = format!("/v1/encounters/{}/convert", text(&self.moved["encounter"]["id"]));
+        self.doctor.post(&path, &json!({"to": "phone"})).await.expect(200);
+        page.choose("#day", &self.stage.day).await;
+        page.see(&format!("{}[data-status=fulfilled]", card(&self.moved))).await;
+        page.click(&card(&self.moved)).await;
+        page.focus("#follow-up").await;
+        page.press("Enter").await;
+        page.click("#follow [data-days='7']").await;
+        page.see("#follow-times [data-start]").await;
+        page.becomes(Device::Phone).await;
+        page.assert_fits().await;
+        page.drawn("board-follow-up-phone", false).await;
+        page.becomes(Device::Desk).await;
+        page.click("#follow-times [data-start]").await;
+        page.write("#follow-reason", "Bring the diary").await;
+        page.drawn("board-follow-up", false).await;
+        page.click("#follow-book").await;
+        page.see("#follow-ups [data-follow]").await;
+        let next = page.eval("document.querySelector('#follow-ups [data-follow]').dataset.follow");
+        let next = self.stage.visit(&json!({"id": next.await})).await;
+        assert_eq!(next["follows"], self.moved["id"]);
+        for same in ["patient", "practitioner", "service"] {
+            assert_eq!(next[same], self.moved[same]);
+        }
+        assert!(instant(&next["start"]) > self.stage.begins + Duration::days(5), "{next}");
+        // The doctor and whoever runs the clinic take back that it took place; the office does not.
+        let reopen = "document.querySelector('#visit-reopen')";
+        assert_eq!(page.eval(reopen).await, json!(null));
+        page.press("Escape").await;
+        page.wait_for("!document.querySelector('dialog')").await;
+        assert_eq!(page.eval("document.activeElement.dataset.appointment").await, self.moved["id"]);
     }
 }

@@ -46,6 +46,38 @@ async fn a_press_reaches_a_button_and_text_a_field() {
     handle.stop(false).await;
 }
 
+/// A field and a picture that nobody can name, words that are nearly their ground, words that are cut.
+const HARD: &str = r##"document.body.innerHTML = `<main id="screen" style="background: #fff">
+<label>Name <input></label> <input placeholder="no name"> <button><svg></svg></button> <button aria-label="Close">×</button>
+<p style="color: #767676">dark enough</p> <p style="color: #777">not dark enough</p> <p style="opacity: .5">dimmed</p>
+<p style="font-size: 24px; color: #949494">large enough</p> <button disabled style="color: #eee">not now</button>
+<p style="width: 60px; overflow: hidden; white-space: nowrap">these words are cut</p> <p style="width: 40px; overflow-wrap: anywhere">afterwards</p> <p hidden style="color: #fff">unseen</p></main>`"##;
+
+#[actix_web::test]
+async fn what_is_hard_to_read_or_has_no_name_is_found() {
+    let (url, handle) = server().await;
+    let browser = Chromium::start().await;
+    let page = browser.page("driver", Device::Phone, "en").await;
+    page.goto(&url).await;
+    page.eval(HARD).await;
+    let found = page.eval("watched.hard()").await;
+    let found: Vec<&str> =
+        found.as_array().unwrap().iter().filter_map(|one| one.as_str()).collect();
+    let expected = [
+        "no name: <input",
+        "no name: <button",
+        "not dark enough",
+        "dimmed",
+        "broken in the middle: afterwards",
+        "cut off: these",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.contains(expected), "{found}");
+    }
+    handle.stop(false).await;
+}
+
 #[actix_web::test]
 async fn an_uncaught_exception_and_a_written_error_are_complaints() {
     let (url, handle) = server().await;

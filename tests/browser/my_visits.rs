@@ -1,5 +1,6 @@
 //! "My visits" on a small phone: moved, called off, answered when the doctor is away.
 
+use actix_web::http::Method;
 use chrono::Duration;
 use serde_json::{Value, json};
 
@@ -29,6 +30,7 @@ async fn a_patient_moves_calls_off_and_chooses_another_time() {
     shown(&page, &booked).await;
     let booked = will_come(&page, &stage, &booked).await;
     filters(&page, &stage).await;
+    by_language(&page, &stage, &clinic).await;
     let moved = a_move(&page, &stage, &booked).await;
     an_offer(&page, &stage, &moved).await;
     called_off(&page, &stage, &moved).await;
@@ -93,6 +95,57 @@ async fn filters(page: &Page, stage: &Stage) {
     assert_eq!(page.text("#slots h3").await.trim(), SECOND);
     page.assert_fits().await;
     page.drawn("patient-filters", false).await;
+    page.goto_hash("#/").await;
+}
+
+/// Where doctors differ in it, the search begins with the patient's own language, and goes on without
+/// it where nobody who speaks it is free.
+async fn by_language(page: &Page, stage: &Stage, clinic: &Clinic) {
+    let admin = clinic.staff(&clinic.everybody("clinic_admin")[0]).await;
+    let path = format!("/v1/practitioners/{}", stage.second);
+    let second = admin.get(&path).await.expect(200);
+    // This one speaks it, and has no hours yet.
+    let colleague = json!({
+        "name": "Aset Oleneva", "kind": "doctor", "organization": second["organization"]["id"],
+        "time_zone": second["time_zone"], "services": [stage.service], "languages": ["evn"],
+    });
+    admin.once("/v1/practitioners", &key(), &colleague).await.expect(201);
+    let opens = async || {
+        page.click("#book-visit").await;
+        page.click(&format!("#services [data-id={}]", quoted(&stage.service))).await;
+        page.see("#first-free").await;
+        page.click(&format!("#days [data-day={}]", quoted(&stage.day))).await;
+    };
+    let found = async |doctors: &[&str]| {
+        let names =
+            "[...document.querySelectorAll('#slots h3')].map((one) => one.innerText.trim()).sort()";
+        page.wait_for(&format!(
+            "JSON.stringify({names}) === {}",
+            quoted(&json!(doctors).to_string())
+        ))
+        .await;
+    };
+    let language = "document.querySelector('#language').value";
+    opens().await;
+    found(&[DOCTOR, SECOND]).await;
+    assert_eq!(page.eval(language).await, "", "nobody who speaks it is free");
+    page.goto_hash("#/").await;
+
+    let version = second["version"].as_i64().unwrap();
+    let speaks = json!({"languages": ["ru", "evn"]});
+    admin.edit(Method::PATCH, &path, version, &speaks).await.expect(200);
+    opens().await;
+    found(&[SECOND]).await;
+    assert_eq!(page.eval(language).await, "evn");
+    // Browsers have no name for it.
+    let named = "document.querySelector('#language').selectedOptions[0].text";
+    assert_eq!(page.eval(named).await, "эвенкийский");
+    page.assert_fits().await;
+    page.drawn("patient-language", false).await;
+    page.choose("#language", "").await;
+    found(&[DOCTOR, SECOND]).await;
+    page.choose("#language", "evn").await;
+    found(&[SECOND]).await;
     page.goto_hash("#/").await;
 }
 
@@ -179,6 +232,13 @@ async fn called_off(page: &Page, stage: &Stage, visit: &Value) {
         (&json!("cancelled"), &json!("patient"))
     );
     assert_eq!(off["cancellation_reason"], "Уехала к сестре");
+    // What was only offered, and not taken, is no visit that was called off.
+    let off = "[...document.querySelectorAll('#past > [data-status=cancelled]')].map((one) => one.dataset.appointment)";
+    assert_eq!(page.eval(off).await, json!([id]));
+    page.click("#lapsed summary").await;
+    page.see("#lapsed [data-status=cancelled]").await;
+    page.assert_fits().await;
+    page.click("#lapsed summary").await;
     page.becomes(Device::Desk).await;
     page.assert_fits().await;
     page.drawn("my-visits-desk", false).await;

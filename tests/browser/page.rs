@@ -109,7 +109,8 @@ impl Page {
         self.run(&body).await
     }
 
-    /// Nothing sticks out to the side, and no words lie under one's own picture.
+    /// Nothing sticks out to the side, no words lie under one's own picture, every control has a name,
+    /// and all words stand out.
     pub async fn assert_fits(&self) {
         // A phone zooms out until all of it is on the screen: `innerWidth` grows with what sticks out.
         let wide = "[document.documentElement.scrollWidth, \
@@ -118,6 +119,12 @@ impl Page {
         assert!(wide[0].as_i64() <= wide[1].as_i64(), "{} is too wide: {wide}", self.name);
         let covered = self.eval("watched.covered()").await;
         assert_eq!(covered, json!([]), "{}: words lie under one's own picture", self.name);
+        for scheme in ["dark", "light"] {
+            let looks = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+            self.call("Emulation.setEmulatedMedia", looks).await;
+            let hard = self.eval("watched.hard()").await;
+            assert_eq!(hard, json!([]), "{}: hard to read or without a name, {scheme}", self.name);
+        }
     }
 
     /// The value of an expression, awaited.

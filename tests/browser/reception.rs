@@ -1,6 +1,7 @@
 //! The registrar's desk: a time is held, a second patient is put beside another, somebody urgent goes
 //! between, a series is looked at before it is booked, and the search is narrowed.
 
+use actix_web::http::Method;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 
@@ -8,10 +9,11 @@ use crate::chromium::Chromium;
 use crate::clinic::Clinic;
 use crate::page::{Device, Page, quoted};
 use crate::stage::{
-    MINUTES, PATIENTS, Stage, card, instant, patient_signs_in, staff_signs_in, text, written,
+    DOCTOR, MINUTES, PATIENTS, SECOND, Stage, card, instant, patient_signs_in, staff_signs_in,
+    text, written,
 };
 use crate::story::ONE_STORY;
-use crate::support::{Engine, key};
+use crate::support::{Client, Engine, key};
 
 /// A visit takes twenty minutes, and the last hour of a day has no room for what is put off.
 const LATEST_HOUR: i64 = 22;
@@ -36,6 +38,8 @@ async fn the_desk_books_urgent_beside_held_and_in_a_row() {
     desk.a_series_says_what_comes_of_every_date().await;
     desk.the_search_is_narrowed_and_the_first_free_time_is_one_press().await;
     desk.a_card_names_the_room_and_the_device().await;
+    let admin = clinic.staff(&clinic.everybody("clinic_admin")[0]).await;
+    desk.the_search_begins_with_the_patients_language(&admin).await;
     desk.page.assert_content();
     assert!(clinic.stop().await.success());
 }
@@ -270,6 +274,59 @@ impl Desk {
         page.becomes(Device::Phone).await;
         page.assert_fits().await;
         page.drawn("desk-visit-phone", false).await;
+        page.press("Escape").await;
+        page.wait_for("!document.querySelector('dialog')").await;
+    }
+
+    /// It is let go where nobody who speaks it is free, and kept where somebody is.
+    async fn the_search_begins_with_the_patients_language(&self, admin: &Client) {
+        let (page, registrar) = (&self.page, &self.stage.registrar);
+        let edit = async |who: &Client, path: &str, languages: &[&str]| {
+            let before = who.get(path).await.expect(200);
+            let (version, speaks) =
+                (before["version"].as_i64().unwrap(), json!({"languages": languages}));
+            who.edit(Method::PATCH, path, version, &speaks).await.expect(200)
+        };
+        let patient = format!("/v1/patients/{}", self.stage.patient(1));
+        edit(registrar, &patient, &["evn"]).await;
+        let second = format!("/v1/practitioners/{}", self.stage.second);
+        let known = admin.get(&second).await.expect(200);
+        // This one speaks it, and has no hours yet.
+        let colleague = json!({
+            "name": "Aset Oleneva", "kind": "doctor", "organization": known["organization"]["id"],
+            "time_zone": known["time_zone"], "services": [self.stage.service], "languages": ["evn"],
+        });
+        admin.once("/v1/practitioners", &key(), &colleague).await.expect(201);
+        let opens = async || {
+            page.click("#board-book").await;
+            page.choose("#booking-service", &self.stage.service).await;
+            page.choose("#booking-day", &self.stage.day).await;
+            page.write("#booking-search", "maria").await;
+            page.click("#booking-patients [data-patient]").await;
+        };
+        let found = async |doctors: &[&str]| {
+            let names = "[...document.querySelectorAll('#booking-times h3')].map((one) => one.innerText).sort()";
+            let doctors = quoted(&json!(doctors).to_string());
+            page.wait_for(&format!("JSON.stringify({names}) === {doctors}")).await;
+        };
+        let language = "document.querySelector('#booking-language').value";
+        opens().await;
+        found(&[DOCTOR, SECOND]).await;
+        assert_eq!(page.eval(language).await, "", "nobody who speaks it is free");
+        page.press("Escape").await;
+        page.wait_for("!document.querySelector('dialog')").await;
+
+        edit(admin, &second, &["ru", "evn"]).await;
+        opens().await;
+        found(&[SECOND]).await;
+        assert_eq!(page.eval(language).await, "evn");
+        page.choose("#booking-language", "").await;
+        found(&[DOCTOR, SECOND]).await;
+        page.choose("#booking-language", "evn").await;
+        found(&[SECOND]).await;
+        page.click("#booking-first").await;
+        let said = page.text("#booking-summary").await;
+        assert!(said.contains(SECOND), "{said}");
         page.press("Escape").await;
         page.wait_for("!document.querySelector('dialog')").await;
     }

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use crate::chromium::Chromium;
 use crate::clinic::Clinic;
 use crate::page::{Device, Page};
-use crate::stage::{staff_signs_in, text};
+use crate::stage::{DOCTOR, PATIENTS, Stage, card, staff_signs_in, text};
 use crate::story::ONE_STORY;
-use crate::support::Engine;
+use crate::support::{Engine, key};
 
 #[actix_web::test]
 async fn an_administrator_sets_up_rooms_devices_and_terms_on_a_small_phone() {
@@ -41,6 +41,12 @@ async fn an_administrator_sets_up_rooms_devices_and_terms_on_a_small_phone() {
         assert_eq!(thing(&page, "Спирометр").await["active"], active);
         page.wait_for(&format!("document.activeElement.matches({:?})", turn)).await;
     }
+
+    let stage = Stage::set(&clinic, &page).await;
+    what_is_switched_off_leaves_nobody_without(&page, &stage).await;
+    that_it_took_place_is_taken_back(&page, &stage, &clinic).await;
+    page.goto_hash("#/setup").await;
+    page.see("#things [data-resource]").await;
 
     let service = service(&page).await;
     let id = text(&service["id"]);
@@ -88,6 +94,96 @@ async fn an_administrator_sets_up_rooms_devices_and_terms_on_a_small_phone() {
     page.assert_content();
     clerk.assert_content();
     assert!(clinic.stop().await.success());
+}
+
+/// A device is switched off, and the visit that had it is left: the clinic has a task until another is
+/// found for it.
+async fn what_is_switched_off_leaves_nobody_without(page: &Page, stage: &Stage) {
+    let service = text(&service(page).await["id"]);
+    let first = format!("/v1/slots?first=true&service={service}");
+    let slot = stage.registrar.get(&first).await.expect(200)["items"][0].clone();
+    let wish = json!({
+        "service": service, "practitioner": slot["practitioner"]["id"], "start": slot["start"],
+        "patient": stage.patient(1),
+    });
+    let visit = stage.registrar.once("/v1/appointments", &key(), &wish).await.expect(201);
+    let recorder = thing(page, "Sosnovka station, ECG recorder").await;
+    page.click(&format!("#turn-{}", text(&recorder["id"]))).await;
+    page.see("#setup-note a").await;
+    let said = page.text("#setup-note").await;
+    assert!(said.contains("Без замены остались приёмы: 1."), "{said}");
+    page.assert_fits().await;
+    page.click("#setup-note a").await;
+
+    let row = format!("#stranded [data-stranded={}]", visit["id"]);
+    let said = page.text(&row).await;
+    for part in
+        [PATIENTS[1], visit["code"].as_str().unwrap(), "Прибор «Sosnovka station, ECG recorder»"]
+    {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    let again = format!("#again-{}", text(&visit["id"]));
+    page.click(&again).await;
+    page.see(&format!("{row} .problem[data-code]")).await;
+    page.assert_fits().await;
+    page.drawn("things-phone", false).await;
+    assert_eq!(stage.visit(&visit).await["start"], visit["start"], "it stands where it stood");
+    page.becomes(Device::Desk).await;
+    page.assert_fits().await;
+    page.drawn("things", false).await;
+    page.becomes(Device::Phone).await;
+    page.click(&format!("{row} a")).await;
+    page.wait_for(&format!("document.activeElement?.dataset.appointment === {}", visit["id"]))
+        .await;
+
+    let task = "#tasks [data-code=things]";
+    page.goto_hash("#/tasks").await;
+    page.see(task).await;
+    page.assert_fits().await;
+    page.drawn("things-task", false).await;
+    page.click(&format!("{task} a")).await;
+    let new = json!({
+        "kind": "device", "name": "ЭКГ из города", "organization": recorder["organization"]["id"],
+        "location": recorder["location"]["id"],
+    });
+    page.post("/v1/resources", &new).await;
+    page.focus(&again).await;
+    page.press("Enter").await;
+    page.wait_for(&format!("!document.querySelector({:?})", row)).await;
+    page.wait_for("document.activeElement?.id === 'stranded-lead'").await;
+    let said = page.text("#stranded-lead").await;
+    assert!(
+        said.contains("У всех приёмов есть всё") && said.contains("Задача закроется"),
+        "{said}"
+    );
+    let has = stage.visit(&visit).await["participants"].to_string();
+    assert!(has.contains("ЭКГ из города") && !has.contains("ECG recorder"), "{has}");
+}
+
+/// A visit was said to be over, and it was another that was meant: whoever runs the clinic has it as
+/// booked again.
+async fn that_it_took_place_is_taken_back(page: &Page, stage: &Stage, clinic: &Clinic) {
+    let visit = stage.book(0, &stage.doctor, stage.free_row(1).await).await;
+    let her = clinic.everybody("doctor").into_iter().find(|who| who.name == DOCTOR);
+    let doctor = clinic.staff(&her.expect("the doctor")).await;
+    let path = format!("/v1/encounters/{}/convert", text(&visit["encounter"]["id"]));
+    doctor.post(&path, &json!({"to": "phone"})).await.expect(200);
+    page.goto_hash(&format!("#/day/{}/{}", stage.day, text(&visit["id"]))).await;
+    page.see(&format!("{}[data-status=fulfilled]", card(&visit))).await;
+    page.click(&card(&visit)).await;
+    page.click("#visit-reopen").await;
+    page.assert_fits().await;
+    page.drawn("reopen-phone", false).await;
+    // No is an answer.
+    page.click("#visit-reopen-no").await;
+    page.wait_for("document.activeElement?.id === 'visit-reopen'").await;
+    assert_eq!(stage.visit(&visit).await["status"], "fulfilled");
+    page.press("Enter").await;
+    page.wait_for("document.activeElement?.id === 'visit-reopen-yes'").await;
+    page.press("Enter").await;
+    page.see(&format!("{}[data-status=booked]", card(&visit))).await;
+    assert!(page.text("#toast").await.contains(PATIENTS[0]));
+    assert_eq!(stage.visit(&visit).await["status"], "booked");
 }
 
 async fn thing(page: &Page, name: &str) -> Value {

@@ -49,8 +49,82 @@
   };
   for (const kind of ['pointerdown', 'mousedown', 'pointerup', 'mouseup', 'click']) window.addEventListener(kind, guard, true);
 
+  /* What a person with poor eyes or a screen reader would stumble over */
+
+  /** What only a screen reader hears is cut to nothing. */
+  const unseen = (node) => Boolean(node) && (getComputedStyle(node).clipPath === 'inset(50%)' || unseen(node.parentElement));
+  const shown = (node) => node.checkVisibility({ checkVisibilityCSS: true, checkOpacity: true }) && !unseen(node);
+  const parts = (color) => {
+    const [r, g, b, a = 1] = color.match(/[\d.]+/g)?.map(Number) ?? [0, 0, 0, 0];
+    return [r, g, b, a];
+  };
+  const over = ([r, g, b, a], [x, y, z]) => [r * a + x * (1 - a), g * a + y * (1 - a), b * a + z * (1 - a)];
+  const light = (color) => {
+    const [r, g, b] = color.map((one) => (one / 255 <= 0.03928 ? one / 255 / 12.92 : ((one / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const far = (one, other) => {
+    const [dark, bright] = [light(one), light(other)].sort((a, b) => a - b);
+    return (bright + 0.05) / (dark + 0.05);
+  };
+
+  /** How far the words of an element stand out, or null where a picture or a pattern lies behind them. */
+  const contrast = (node) => {
+    const layers = [];
+    let dim = 1;
+    for (let at = node; at; at = at.parentElement) {
+      const style = getComputedStyle(at);
+      dim *= Number(style.opacity);
+      if (style.backgroundImage !== 'none' || at.matches('video, .stage')) return null;
+      const colour = parts(style.backgroundColor);
+      if (colour[3] > 0) layers.push(colour);
+      if (colour[3] === 1) break;
+    }
+    const behind = layers.reduceRight((below, layer) => over(layer, below), [255, 255, 255]);
+    const [r, g, b, a] = parts(getComputedStyle(node).color);
+    return far(over([r, g, b, a * dim], behind), behind);
+  };
+
+  const nameOf = (node) => {
+    const said = (ids) => ids.split(/\s+/).map((id) => document.getElementById(id)?.textContent ?? '').join(' ');
+    const typed = node.matches('input, select, textarea');
+    return [node.getAttribute('aria-label'), said(node.getAttribute('aria-labelledby') ?? ''), ...[...(node.labels ?? [])].map((one) => one.textContent),
+      typed ? '' : node.textContent, ...[...node.querySelectorAll('img[alt]')].map((one) => one.alt)].join(' ').trim();
+  };
+
   window.watched = {
     connections,
+
+    /** Controls without a name, words that hardly stand out, words that are broken or cut off. */
+    hard() {
+      const found = new Set();
+      const range = document.createRange();
+      for (const node of document.querySelectorAll('button, a[href], input, select, textarea, summary')) {
+        if (shown(node) && !nameOf(node)) found.add(`no name: ${node.outerHTML.slice(0, 120)}`);
+      }
+      const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+      for (let text = walk.nextNode(); text; text = walk.nextNode()) {
+        const node = text.parentElement;
+        if (!text.data.trim() || node.matches('script, style, option, noscript') || !shown(node) || node.closest(':disabled')) continue;
+        const style = getComputedStyle(node);
+        const size = parseFloat(style.fontSize);
+        const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
+        const ratio = contrast(node);
+        for (const { 0: word, index } of text.data.matchAll(/[\p{L}\p{N}]{4,}/gu)) {
+          range.setStart(text, index);
+          range.setEnd(text, index + word.length);
+          const lines = [...range.getClientRects()].map(({ top }) => top);
+          if (Math.max(...lines) - Math.min(...lines) > size / 2) found.add(`broken in the middle: ${word}`);
+        }
+        if (ratio !== null && ratio < (large ? 3 : 4.5)) found.add(`hardly stands out (${ratio.toFixed(2)}): ${text.data.trim().slice(0, 60)}`);
+      }
+      for (const node of document.querySelectorAll('#screen *, .top *, dialog *')) {
+        const style = getComputedStyle(node);
+        const cut = ['hidden', 'clip'].includes(style.overflowX) && style.textOverflow !== 'ellipsis' && node.scrollWidth > node.clientWidth + 1;
+        if (cut && node.clientWidth && shown(node) && !node.closest('.stage, .preview, .lane, svg')) found.add(`cut off: ${node.textContent.trim().slice(0, 60)}`);
+      }
+      return [...found];
+    },
 
     /** Whether the press that was announced last has reached its element; another document knows of none. */
     pressed() {

@@ -22,6 +22,7 @@ use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 
 use crate::base::app::App;
+use crate::base::background::every;
 use crate::base::column;
 use crate::base::config;
 use crate::call::ice;
@@ -109,12 +110,8 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         return;
     }
     let mut known: Vec<Option<Trouble>> = Vec::new();
-    let mut rounds = tokio::time::interval(Duration::from_secs(CHECK_SECS));
-    loop {
-        tokio::select! {
-            _ = rounds.tick() => {}
-            _ = stop.changed() => return,
-        }
+    every(Duration::from_secs(CHECK_SECS), stop.clone(), async || {
+        // A relay may take long to answer.
         let checked = tokio::select! {
             checked = check_all(&app.config.ice, app.clock.now()) => checked,
             _ = stop.changed() => return,
@@ -127,7 +124,8 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             }
             Err(error) => tracing::error!("the relays could not be looked at: {error:#}"),
         }
-    }
+    })
+    .await;
 }
 
 /// One sentence for each relay that is no longer as it was.

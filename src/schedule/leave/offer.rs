@@ -21,6 +21,7 @@ use crate::appointment::reschedule::{RescheduleAppointment, put_elsewhere};
 use crate::appointment::supply::Sought;
 use crate::appointment::{self, Appointment, AppointmentId, Row};
 use crate::base::app::App;
+use crate::base::background::every;
 use crate::base::column::Instant;
 use crate::base::ctx::as_system;
 use crate::base::db::among;
@@ -404,14 +405,11 @@ pub fn lapse_due(tx: &mut Tx) -> Result<usize, Error> {
 }
 
 /// Ends offers that nobody answered, until `stop`.
-pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    while !*stop.borrow() {
+pub async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
+    every(Duration::from_secs(TICK_SECS), stop, async || {
         if let Err(error) = as_system(&app, lapse_due).await {
             tracing::error!(%error, "offers that are over could not be ended");
         }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(TICK_SECS)) => {}
-            _ = stop.changed() => return,
-        }
-    }
+    })
+    .await;
 }

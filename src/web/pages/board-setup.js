@@ -82,7 +82,7 @@ export async function setup({ me, clinic }) {
 
   /** Visits keep nothing that is switched off: who was given another, and who is left. */
   function switchedOff({ name, replaced, affected_count: left }) {
-    told(t('setup.off.done', { name, n: replaced }), left > 0 && [' ', t('setup.off.left', { n: left }), ' ', h('a', { href: '#/things' }, t('setup.off.see'))]);
+    told(t('setup.off.done', { name, n: replaced }), left > 0 && [' ', t('setup.off.left', { n: left }), ' ', h('a', { class: 'button quiet', href: '#/things' }, t('setup.off.see'))]);
   }
 
   async function drawThings() {

@@ -8,7 +8,7 @@ import { clock, dayKey, longDay } from './time.js';
 learn({
   'things.title': ['Приёмы без кабинета или прибора', 'Visits without a room or a device'],
   'things.lead': ['То, что они заняли, отключено, а свободной замены в это время не нашлось.', 'What they hold is switched off, and no other was free at that time.'],
-  'things.none': ['У всех приёмов есть всё, что нужно.', 'Every visit has all that it needs.'],
+  'things.none': ['У всех приёмов есть всё, что нужно. Задача закроется сама, не позже чем через минуту.', 'Every visit has all that it needs. The task ends by itself, within a minute.'],
   'things.count': ['Приёмов: {n}.', 'Visits: {n}.'],
   'things.holds': ['{kind} «{name}»', '{kind} “{name}”'],
   'things.kind.room': ['Кабинет', 'Room'],

@@ -76,7 +76,7 @@ export async function week(of) {
     const focused = document.activeElement?.dataset?.appointment;
     grid.draw(columns, card);
     const kept = sessionStorage.getItem(COLUMN);
-    refill(which, columns.map((column) => h('option', { value: column.key }, column.title)));
+    refill(which, columns.map((column) => h('option', { value: column.key }, dayOf(column))));
     reveal(columns.some((column) => column.key === kept) ? kept : (columns.find((column) => column.key === today()) ?? columns[0]).key);
     if (jump) {
       const starts = columns.flatMap((column) => [
@@ -88,8 +88,11 @@ export async function week(of) {
     if (focused) grid.node.querySelector(`[data-appointment="${focused}"]`)?.focus({ preventScroll: true });
   }
 
+  /** Short: a small phone has room for no more between its two arrows. */
+  function dayOf({ key }) { return `${weekday(key)}, ${dayNumber(key)}`; }
+
   function head(column) {
-    return [h('h3', {}, `${weekday(column.key)}, ${dayNumber(column.key)}`), h('p', { class: 'hint' }, hoursInWords(column, zone))];
+    return [h('h3', {}, dayOf(column)), h('p', { class: 'hint' }, hoursInWords(column, zone))];
   }
 
   function card(visit, column) {

@@ -17,15 +17,28 @@ learn({
   'langs.other': ['Другой (код, например chv)', 'Another (its code, such as chv)'],
   'langs.save': ['Сохранить языки', 'Save the languages'],
   'langs.saved': ['Языки: {names}', 'Languages: {names}'],
+  // Browsers leave out the names of small languages.
+  'lang.kk': ['казахский', 'Kazakh'],
+  'lang.tt': ['татарский', 'Tatar'],
+  'lang.ba': ['башкирский', 'Bashkir'],
+  'lang.bua': ['бурятский', 'Buryat'],
+  'lang.sah': ['якутский', 'Yakut'],
+  'lang.tyv': ['тувинский', 'Tuvan'],
+  'lang.evn': ['эвенкийский', 'Evenki'],
+  'lang.ky': ['киргизский', 'Kyrgyz'],
+  'lang.uz': ['узбекский', 'Uzbek'],
+  'lang.chv': ['чувашский', 'Chuvash'],
 });
 
-/** The name of a language in the reader's; a browser that does not know it answers the code. */
+/** The name of a language in the reader's: the browser's own, or ours where it knows none; else the code. */
 export function languageName(code) {
+  let name = code;
   try {
-    return new Intl.DisplayNames([locale()], { type: 'language' }).of(code);
-  } catch {
-    return code;
-  }
+    name = new Intl.DisplayNames([locale()], { type: 'language' }).of(code);
+  } catch { /* an old browser, or no code at all */ }
+  if (name !== code) return name;
+  const own = t(`lang.${code}`);
+  return own === `lang.${code}` ? code : own;
 }
 
 const named = (codes) => (codes.length ? codes.map(languageName).join(', ') : t('langs.none'));

@@ -49,7 +49,7 @@ learn({
 
   'join.title': ['Поставить в очередь', 'Put on the waiting list'],
   'join.how': ['Освободившееся время держат для одного человека и пишут ему SMS. Если подходящее время есть уже сейчас, его сразу предложат.', 'A time that becomes free is held for one person, who gets an SMS. If one that suits is free now, it is offered at once.'],
-  'join.keep': ['Запись на {when} остаётся, пока пациент не согласится на другую.', 'The visit of {when} stays until the patient agrees to another.'],
+  'join.keep': ['Запись ({when}) остаётся, пока пациент не согласится на другую.', 'The visit of {when} stays until the patient agrees to another.'],
   'join.who': ['Сначала выберите пациента.', 'Choose the patient first.'],
   'join.until': ['Не позже дня', 'Not later than the day'],
   'join.parts': ['Время дня по часам пациента', 'Time of day by the patient’s clock'],

@@ -9,6 +9,7 @@ import { myWishes, besideOffers, wishCards, earlier } from './patient-waitlist.j
 learn({
   'home.follows': ['Повторный после приёма {when}', 'Follow-up of the visit of {when}'],
   'home.followed': ['Повторный приём: {when}', 'Follow-up: {when}'],
+  'home.lapsed': ['Время, которое не подтвердили: {n}', 'Times that nobody confirmed: {n}'],
 });
 
 const LIVE = ['proposed', 'pending', 'booked', 'arrived'];
@@ -59,12 +60,16 @@ function draw(list, { visits, notes, wishes }, me) {
   const ahead = (visit) => LIVE.includes(visit.status) && (running(visit) || Date.parse(visit.end) > now() - 3_600_000);
   const upcoming = visits.filter(ahead).sort((a, b) => a.start.localeCompare(b.start));
   const past = visits.filter((visit) => !ahead(visit)).sort((a, b) => b.start.localeCompare(a.start));
+  // Times that were only held, such as those that were offered beside the one that was taken.
+  const [lapsed, was] = [true, false].map((yes) => past.filter((visit) => (visit.cancellation_code === 'expired') === yes));
   refill(list,
     wishCards(wishes, me, () => home(me)),
     h('h2', {}, t('home.upcoming')),
     upcoming.length ? h('div', { id: 'upcoming', class: 'stack' }, upcoming.map((visit) => coming(visit, me, visits))) : h('p', { id: 'no-visits', class: 'lead' }, t('home.none')),
     past.length > 0 && h('h2', {}, t('home.past')),
-    past.length > 0 && h('div', { id: 'past', class: 'stack' }, past.map((visit) => gone(visit, notes.get(visit.encounter?.id), visits))));
+    past.length > 0 && h('div', { id: 'past', class: 'stack' }, was.map((visit) => gone(visit, notes.get(visit.encounter?.id), visits)),
+      lapsed.length > 0 && h('details', { id: 'lapsed' }, h('summary', {}, t('home.lapsed', { n: lapsed.length })),
+        h('div', { class: 'stack' }, lapsed.map((visit) => gone(visit, null, visits))))));
 }
 
 /** What is rarely changed is fetched when somebody opens it. */

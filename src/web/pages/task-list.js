@@ -30,8 +30,8 @@ learn({
   'tasks.why.no_telephone': ['не ответил(а), SMS отправить некуда', 'did not answer, and there is no number for a text'],
   'tasks.why.interrupted': ['давно не на связи', 'not connected for a while'],
   'tasks.why.door_closed': ['комната закрылась', 'the room has closed'],
-  'tasks.due': ['до {time}', 'before {time}'],
-  'tasks.late': ['просрочено с {time}', 'overdue since {time}'],
+  'tasks.due': ['срок: {time}', 'due: {time}'],
+  'tasks.late': ['просрочено, срок был: {time}', 'overdue, it was due: {time}'],
   'tasks.with': ['Врач: {name}', 'Doctor: {name}'],
   'tasks.owner': ['Отвечает: {name}', 'Answers for it: {name}'],
   'tasks.owner.none': ['Пока никто не взял', 'Nobody has taken it yet'],
@@ -50,7 +50,7 @@ learn({
   'tasks.deferred': ['Врач ответит письменно', 'The doctor will answer in writing'],
   'tasks.deferred.deferred': ['Закончить: врач ответит письменно', 'End it: the doctor will answer in writing'],
   'tasks.done': ['Готово: {patient}', 'Done: {patient}'],
-  'tasks.later': ['{patient}: напомним в {time}', '{patient}: again at {time}'],
+  'tasks.later': ['{patient}: напомним, {time}', '{patient}: again, {time}'],
 });
 
 /** `again()` asks for the tasks anew; with `visits` a row leads to its visit. */

@@ -1,0 +1,172 @@
+//! Who and what takes part in a visit: the doctors that could, the first who is free, and whatever else
+//! it needs.
+
+use crate::appointment::book::BookAppointment;
+use crate::appointment::choice::{asker, working};
+use crate::appointment::needed::{self, HALF_DAY, Look, Taken};
+use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
+use crate::appointment::supply::Sought;
+use crate::appointment::{AppointmentId, Priority, taken};
+use crate::base::column::Instant;
+use crate::base::error::Error;
+use crate::base::problem;
+use crate::base::tx::Tx;
+use crate::base::zone;
+use crate::location;
+use crate::organization::Service;
+use crate::patient::{PatientId, PatientRow};
+use crate::practitioner::{PractitionerId, PractitionerRow};
+use crate::schedule::free::Asker;
+use crate::schedule::wall_clock::Span;
+
+/// The times of a visit, and beside what it lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Visit {
+    pub(super) start: Instant,
+    pub(super) end: Instant,
+    pub(super) busy_from: Instant,
+    pub(super) busy_to: Instant,
+    pub(super) priority: Priority,
+    pub(super) overbook: bool,
+}
+
+impl Visit {
+    pub(super) fn of(wanted: &BookAppointment, service: &Service) -> Self {
+        let (start, end) = (wanted.start, wanted.start.plus(service.duration()));
+        let (before, after) = service.buffers();
+        Self {
+            start,
+            end,
+            busy_from: start.minus(before),
+            busy_to: end.plus(after),
+            priority: wanted.priority.unwrap_or(Priority::Routine),
+            overbook: wanted.overbook,
+        }
+    }
+
+    fn of_practitioner(&self, practitioner: PractitionerId) -> Claim {
+        Claim {
+            kind: ResourceKind::Practitioner,
+            resource: practitioner.0,
+            lane: if self.overbook { SECOND_LANE } else { LANE },
+            from: self.busy_from,
+            to: self.busy_to,
+        }
+    }
+
+    fn of_patient(&self, patient: PatientId) -> Claim {
+        let (kind, resource) = (ResourceKind::Patient, patient.0);
+        Claim { kind, resource, lane: LANE, from: self.start, to: self.end }
+    }
+}
+
+/// Takes the time of the first candidate who is free, and the patient's.
+pub(super) fn take_people<'a>(
+    tx: &mut Tx,
+    id: AppointmentId,
+    candidates: &'a [PractitionerRow],
+    patient: &PatientRow,
+    visit: Visit,
+) -> Result<&'a PractitionerRow, Error> {
+    let mut got = Vec::new();
+    let urgent = visit.priority != Priority::Routine;
+    // Nearly always the first is free, and one statement does.
+    if let Some(first) = candidates.first().filter(|_| !urgent) {
+        let (practitioner, patient) =
+            (visit.of_practitioner(first.id), visit.of_patient(patient.id));
+        got = occupy::take_both(tx, id, practitioner, patient)?;
+        if got.contains(&ResourceKind::Practitioner) && got.contains(&ResourceKind::Patient) {
+            return Ok(first);
+        }
+    }
+    let mut chosen = candidates.first().filter(|_| got.contains(&ResourceKind::Practitioner));
+    for (at, practitioner) in candidates.iter().enumerate() {
+        if chosen.is_some() {
+            break;
+        }
+        let claim = visit.of_practitioner(practitioner.id);
+        let taken = if urgent {
+            occupy::take_both_lanes(tx, id, claim)?
+        } else if at == 0 && got.contains(&ResourceKind::Patient) {
+            // The one of the two that was not got is known to be taken.
+            occupy::take_from_the_dead(tx, id, claim)?
+        } else {
+            occupy::take(tx, id, claim)?
+        };
+        if taken {
+            chosen = Some(practitioner);
+        }
+    }
+    let chosen = chosen.ok_or_else(|| Error::from(&problem::SLOT_TAKEN))?;
+    if !got.contains(&ResourceKind::Patient) && !occupy::take(tx, id, visit.of_patient(patient.id))?
+    {
+        return Err(Error::from(&problem::PATIENT_BUSY));
+    }
+    Ok(chosen)
+}
+
+/// Looks who and what else the visit could have, and leaves those candidates out for whom
+/// somebody or something is missing. 409 `resource_busy` when that is so for all.
+pub(super) fn look_around(
+    tx: &mut Tx,
+    service: &Service,
+    wanted: &BookAppointment,
+    patient: &PatientRow,
+    visit: Visit,
+    candidates: &mut Vec<PractitionerRow>,
+) -> Result<Option<Look>, Error> {
+    if let Some(location) = wanted.location {
+        location::zone(tx, location).map_err(|error| error.as_unknown_reference("/location"))?;
+    }
+    let sought = Sought { named: &wanted.resources, ..Sought::of(patient, wanted.location) };
+    let span = Span { start: visit.start, end: visit.end };
+    let look = needed::look(tx, service, &sought, span)?;
+    if let Some(look) = &look {
+        candidates.retain(|practitioner| look.serves(practitioner));
+        if candidates.is_empty() {
+            return Err(Error::from(&problem::RESOURCE_BUSY));
+        }
+    }
+    Ok(look)
+}
+
+pub(super) fn take_others(
+    tx: &mut Tx,
+    id: AppointmentId,
+    wanted: &BookAppointment,
+    look: Option<Look>,
+    practitioner: &PractitionerRow,
+) -> Result<Taken, Error> {
+    match look {
+        Some(look) => needed::take(tx, id, &look, practitioner),
+        None => Ok(Taken { count: 0, location: wanted.location }),
+    }
+}
+
+/// Who works then and offers the service; with any doctor, the least busy of the day first.
+pub(super) fn candidates(
+    tx: &mut Tx,
+    service: &Service,
+    wanted: &BookAppointment,
+    patient: PatientId,
+    visit: Visit,
+) -> Result<Vec<PractitionerRow>, Error> {
+    let asker =
+        if visit.priority == Priority::Routine { asker(tx, patient) } else { Asker::Triage };
+    let mut offering = working(tx, service, wanted.practitioner, (visit.start, asker))?;
+    if visit.priority != Priority::Routine {
+        let (now, start) = (tx.now, visit.start);
+        let day = |at, zone| zone::wall(at, zone).date_naive();
+        offering.retain(|one| day(now, one.time_zone) == day(start, one.time_zone));
+        if offering.is_empty() {
+            return Err(Error::field(&problem::NOT_TODAY, "/start"));
+        }
+    }
+    if offering.len() > 1 {
+        let ids: Vec<PractitionerId> = offering.iter().map(|one| one.id).collect();
+        let around = (visit.start.minus(HALF_DAY), visit.start.plus(HALF_DAY));
+        let loads = taken::loads(tx, &ids, around)?;
+        offering.sort_by_key(|one| (loads.get(&one.id).copied().unwrap_or_default(), one.id));
+    }
+    Ok(offering)
+}
