@@ -1,6 +1,7 @@
 //! The registrar's desk: a time is held, a second patient is put beside another, somebody urgent goes
 //! between, a series is looked at before it is booked, and the search is narrowed.
 
+use actix_web::http::Method;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ use crate::stage::{
     MINUTES, PATIENTS, Stage, card, instant, patient_signs_in, staff_signs_in, text, written,
 };
 use crate::story::ONE_STORY;
-use crate::support::{Engine, key};
+use crate::support::{Client, Engine, key};
 
 /// A visit takes twenty minutes, and the last hour of a day has no room for what is put off.
 const LATEST_HOUR: i64 = 22;
@@ -36,6 +37,7 @@ async fn the_desk_books_urgent_beside_held_and_in_a_row() {
     desk.a_series_says_what_comes_of_every_date().await;
     desk.the_search_is_narrowed_and_the_first_free_time_is_one_press().await;
     desk.a_card_names_the_room_and_the_device().await;
+    desk.a_guessed_language_gives_way_for_the_first_free_time(&clinic).await;
     desk.page.assert_content();
     assert!(clinic.stop().await.success());
 }
@@ -239,6 +241,45 @@ impl Desk {
         page.see("#booking-summary").await;
         let mode = page.eval("document.querySelector('#booking-as').value").await;
         assert_eq!(mode, "audio", "it is held as it was looked for");
+        page.press("Escape").await;
+        page.wait_for("!document.querySelector('dialog')").await;
+    }
+
+    /// Nobody who speaks the patient's language is free within a month, though somebody is later.
+    async fn a_guessed_language_gives_way_for_the_first_free_time(&self, clinic: &Clinic) {
+        let (page, registrar) = (&self.page, &self.stage.registrar);
+        let admin = clinic.staff(&clinic.everybody("clinic_admin")[0]).await;
+        let speaks = async |who: &Client, path: String, languages: Value| {
+            let version = who.get(&path).await.expect(200)["version"].as_i64().unwrap();
+            let body = json!({"languages": languages});
+            who.edit(Method::PATCH, &path, version, &body).await.expect(200);
+        };
+        let second = format!("/v1/practitioners/{}", self.stage.second);
+        speaks(&admin, second.clone(), json!(["ru", "evn"])).await;
+        speaks(registrar, format!("/v1/patients/{}", self.stage.patient(0)), json!(["evn"])).await;
+        let away =
+            json!({"from": written(Utc::now()), "to": written(Utc::now() + Duration::days(40))});
+        registrar.once(&format!("{second}/absences"), &key(), &away).await.expect(201);
+        let begins = self.stage.begins + Duration::days(44) + Duration::hours(10);
+        let extra = json!({"from": written(begins), "to": written(begins + Duration::hours(2))});
+        registrar.once(&format!("{second}/extra-hours"), &key(), &extra).await.expect(201);
+        page.click("#board-book").await;
+        page.write("#booking-search", "darya").await;
+        page.click("#booking-patients [data-patient]").await;
+        page.choose("#booking-service", &self.stage.service).await;
+        let tomorrow: chrono::NaiveDate = self.stage.day.parse().unwrap();
+        let later = (tomorrow + Duration::days(44)).to_string();
+        page.choose("#booking-day", &later).await;
+        // The day is another search, which begins anew.
+        page.choose("#booking-service", &self.stage.service).await;
+        let theirs =
+            format!("#booking-times .times [data-practitioner={}]", quoted(&self.stage.second));
+        page.see(&theirs).await;
+        let language = "document.querySelector('#booking-language').value";
+        assert_eq!(page.eval(language).await, "evn");
+        page.click("#booking-first").await;
+        page.see("#booking-summary").await;
+        assert_eq!(page.eval(language).await, "");
         page.press("Escape").await;
         page.wait_for("!document.querySelector('dialog')").await;
     }
