@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use crate::account::AccountId;
 use crate::appointment::occupy::{self, LANE, SECOND_LANE};
 use crate::appointment::taken::OCCUPIED_HOURS_MAX;
-use crate::appointment::{AppointmentId, CancellationCode, Priority, find_row, sealed};
+use crate::appointment::{AppointmentId, CancellationCode, Priority, find_row, promise, sealed};
 use crate::base::column::{Instant, Uuid};
 use crate::base::db::among;
 use crate::base::error::Error;
@@ -19,8 +19,9 @@ use crate::encounter;
 use crate::encounter::lifecycle::{Act, AppointmentStatus};
 use crate::organization::ServiceId;
 use crate::organization::service::Mode;
-use crate::patient::PatientId;
+use crate::patient::{self, PatientId};
 use crate::practitioner::PractitionerId;
+use crate::task::{self, TaskCode, TaskWhy};
 use crate::waitlist::follow;
 
 /// A visit as whoever finds it another place must know it.
@@ -140,23 +141,66 @@ pub fn call_off(tx: &mut Tx, id: AppointmentId, reason: Option<&str>) -> Result<
     encounter::finish::over(tx, visit.id)
 }
 
-/// Brings back a visit that was called off because its practitioner was away. 409 `bad_state`
-/// when it was called off for another reason, `slot_taken` when its time was given away.
-pub fn reinstate(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
-    let row = find_row(tx, id)?;
-    if row.cancellation_code != Some(CancellationCode::Leave) {
-        return Err(Error::from(&problem::BAD_STATE));
+/// Brings back a visit that was called off because its practitioner was away, as what it was: what was
+/// only held, or asked for, is so again until `held_until`, and when that has passed it is over. 409
+/// `bad_state` when it was called off for another reason, `slot_taken` when its time was given away.
+pub fn reinstate(tx: &mut Tx, id: AppointmentId, held_until: Option<Instant>) -> Result<(), Error> {
+    use AppointmentStatus::{Pending, Proposed};
+    let (code, was): (Option<CancellationCode>, Option<AppointmentStatus>) = appointments::table
+        .find(id)
+        .select((appointments::cancellation_code, appointments::cancelled_from))
+        .get_result(tx.conn)?;
+    let act = match was {
+        Some(Pending) => Act::HoldAgain,
+        Some(Proposed) => Act::AskAgain,
+        _ => Act::Reinstate,
+    };
+    match code {
+        Some(CancellationCode::Leave) => {}
+        // A time that was held for somebody who waits went back to the list.
+        Some(CancellationCode::Expired) if act != Act::Reinstate => return Ok(()),
+        _ => return Err(Error::from(&problem::BAD_STATE)),
     }
-    stand_again(tx, id, Act::Reinstate)
+    if act == Act::Reinstate {
+        return stand_again(tx, id, act);
+    }
+    let Some(until) = held_until.filter(|until| *until > tx.now) else {
+        diesel::update(appointments::table.find(id))
+            .set((
+                appointments::cancellation_code.eq(CancellationCode::Expired),
+                appointments::updated_at.eq(tx.now),
+                appointments::version.eq(appointments::version + 1),
+            ))
+            .execute(tx.conn)?;
+        return Ok(());
+    };
+    stand_again(tx, id, act)?;
+    diesel::update(appointments::table.find(id))
+        .set(appointments::hold_expires_at.eq(until))
+        .execute(tx.conn)?;
+    Ok(())
 }
 
-/// Books again what was called off, by whichever act. 409 `slot_taken` when its time was given away.
+/// Lets what was called off stand again, by whichever act, on the patient's present clock. 409
+/// `slot_taken` when its time was given away.
 pub(super) fn stand_again(tx: &mut Tx, id: AppointmentId, act: Act) -> Result<(), Error> {
     occupy::bury_the_dead(tx, id, TimeDelta::zero())?;
     tx.attempt(|tx| encounter::advance(tx, id, act, None))?;
+    let row = find_row(tx, id)?;
+    let patient = patient::find_row(tx, row.patient_id)?;
+    let zone = patient::keep_zone(tx, &patient)?;
     diesel::update(appointments::table.find(id))
-        .set(appointments::cancellation_sealed.eq(None::<Vec<u8>>))
+        .set((
+            appointments::cancellation_sealed.eq(None::<Vec<u8>>),
+            appointments::time_zone.eq(zone),
+        ))
         .execute(tx.conn)?;
+    // Their clock was put right meanwhile, and shows another time than was promised.
+    let local: String =
+        appointments::table.find(id).select(appointments::local_start).get_result(tx.conn)?;
+    if promise::parted(row.starts_at, zone, promise::read_local(&local)?).is_some() {
+        task::clinic::open(tx, row.organization_id, TaskCode::Promises, TaskWhy::Zone)?;
+    }
     Ok(())
 }
 

@@ -33,7 +33,7 @@ use crate::location::LocationId;
 use crate::message;
 use crate::organization::service::Mode;
 use crate::organization::{Service, ServiceId};
-use crate::patient::{PatientId, PatientRow};
+use crate::patient::{self, PatientId, PatientRow};
 use crate::practitioner::{PractitionerId, PractitionerRow};
 use crate::schedule::free::Asker;
 use crate::schedule::leave;
@@ -309,7 +309,7 @@ fn insert(
     service: &Service,
     visit: Visit,
 ) -> Result<(), Error> {
-    let zone = new.patient.time_zone;
+    let zone = patient::keep_zone(tx, new.patient)?;
     let hold_expires_at = match new.status {
         AppointmentStatus::Pending => Some(tx.now.plus(minutes(tx.config.booking.hold_minutes))),
         AppointmentStatus::Proposed => {

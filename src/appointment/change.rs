@@ -18,7 +18,10 @@ use crate::encounter::lifecycle::{self, Act, AppointmentStatus};
 use crate::encounter::{self, finish};
 use crate::message;
 use crate::patient;
+use crate::practitioner;
 use crate::schedule::leave::offer;
+use crate::schedule::wall_clock::Span;
+use crate::schedule::{absence, closure};
 use crate::waitlist::{self, follow};
 
 /// What can be changed about a booked visit.
@@ -164,7 +167,8 @@ pub fn attend(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
 /// Takes back that somebody did not come, or came, or that a visit to come was called off: it is
 /// booked again. 409 `slot_taken` when its time was given away meanwhile, `bad_state` while somebody
 /// is there or when it was only held, `too_late` a day after its start, or past it when it was called
-/// off.
+/// off, `note_signed` once a note about it is signed; 422 `outside_hours` of what was called off, when
+/// somebody is away then.
 pub fn undo(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     lock(tx, id)?;
     let row = find_row(tx, id)?;
@@ -194,12 +198,25 @@ fn bring_back(tx: &mut Tx, row: &Row) -> Result<Appointment, Error> {
     if by_leave || !was.is_some_and(|was| matches!(was, Booked | Arrived)) {
         return Err(Error::from(&problem::BAD_STATE));
     }
+    check_there(tx, row)?;
     affected::stand_again(tx, id, Act::Undo)?;
     tx.record(Action::UndoAppointment, "Appointment", id.0, &row.facts());
     let booked = show(tx, id)?;
     let account = patient::find_row(tx, row.patient_id)?.account_id;
     message::tell_booked_again(tx, &booked, account)?;
     Ok(booked)
+}
+
+/// Nobody is promised again what cannot be: 422 `outside_hours` when somebody who takes part is known to
+/// be away then, or the clinic to be closed. Weekly hours that have changed since are not asked about.
+fn check_there(tx: &mut Tx, row: &Row) -> Result<(), Error> {
+    let visit = Span { start: row.starts_at, end: row.ends_at };
+    let people = row.who_takes_part(tx)?;
+    let practitioner = practitioner::find_row(tx, row.practitioner_id)?;
+    if absence::of(tx, &people, visit)?.is_empty() && !closure::covers(tx, &practitioner, visit)? {
+        return Ok(());
+    }
+    Err(Error::from(&problem::OUTSIDE_HOURS))
 }
 
 /// Why a visit is called off.
@@ -321,6 +338,9 @@ pub(crate) fn set_status(
         _ => Some(CancellationCode::Clinic),
     };
     let missed = (to == AppointmentStatus::Noshow).then_some(NoshowCause::Patient);
+    // Whoever brings back what was only held says until when; nobody's word holds it for a moment.
+    let is_held = matches!(to, AppointmentStatus::Proposed | AppointmentStatus::Pending);
+    let held_until = is_held.then_some(tx.now);
     let moved = diesel::update(
         appointments::table
             .filter(appointments::id.eq(row.id))
@@ -328,7 +348,7 @@ pub(crate) fn set_status(
     )
     .set((
         appointments::status.eq(to),
-        appointments::hold_expires_at.eq(None::<crate::base::column::Instant>),
+        appointments::hold_expires_at.eq(held_until),
         appointments::cancellation_code.eq(cancelled),
         appointments::cancelled_from.eq(cancelled.map(|_| row.status)),
         appointments::noshow_cause.eq(missed),

@@ -284,8 +284,11 @@ pub async fn attend_appointment(
     responses(
         (status = 200, body = Appointment),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`bad_state`, `too_late`, or `slot_taken`: its time was given away, with up to \
-                three `alternatives`"),
+            description = "`bad_state`, `too_late`, `note_signed`, or `slot_taken`: its time was given \
+                away, with up to three `alternatives`"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`outside_hours`: it was called off, and somebody is away then or the clinic \
+                closed, with up to three `alternatives`"),
     )
 )]
 #[post("/v1/appointments/{id}/undo")]
@@ -295,7 +298,13 @@ pub async fn undo_appointment(
     nothing: Body<Empty>,
 ) -> Result<HttpResponse, Error> {
     let answer = ctx.once(StatusCode::OK, nothing, move |tx, _| change::undo(tx, id.0)).await;
-    with_alternatives(&ctx, id.0, answer).await
+    match answer {
+        Err(refusal) if refusal.is(&problem::OUTSIDE_HOURS) => {
+            let free = ctx.read(move |tx| reschedule::alternatives(tx, id.0, None)).await?;
+            Err(refusal.with("alternatives", free))
+        }
+        answer => with_alternatives(&ctx, id.0, answer).await,
+    }
 }
 
 /// Calls a visit off.

@@ -142,6 +142,17 @@ impl Row {
         }
     }
 
+    /// Whoever of the clinic takes part in it, also as feldsher or interpreter.
+    pub(crate) fn who_takes_part(&self, tx: &mut Tx) -> Result<Vec<PractitionerId>, Error> {
+        use occupy::ResourceKind::{Feldsher, Interpreter};
+        let held = supply::held(tx, self.id)?.into_iter();
+        let helpers = held.filter(|(kind, _)| matches!(kind, Feldsher | Interpreter));
+        Ok([self.practitioner_id]
+            .into_iter()
+            .chain(helpers.map(|(_, id)| PractitionerId(id)))
+            .collect())
+    }
+
     /// Whether it is held, or was asked for, and nobody answered in time.
     pub fn is_dead(&self, now: Instant) -> bool {
         // Whoever needed the time may have ended the hold meanwhile.

@@ -61,7 +61,7 @@ pub(super) fn parted(
     zone: Zone,
     promised: NaiveDateTime,
 ) -> Option<Option<Instant>> {
-    if zone::wall(start, zone).naive_local() == promised {
+    if !zone.is_known() || zone::wall(start, zone).naive_local() == promised {
         return None;
     }
     Some(match zone::resolve(promised, zone) {
@@ -104,16 +104,14 @@ pub(super) fn read_local(promised: &str) -> Result<NaiveDateTime, Error> {
 pub fn keep(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     let row = appointment::find_row(tx, id)?;
     tx.allow(Action::KeepPromise, &row.facts())?;
-    if task::clinic::is_open(tx, row.organization_id, TaskCode::Promises)? {
-        // Waited for before anything is locked: it is needed at the end.
-        take_turns(tx.conn, &[Turn::Alone(row.organization_id.0)])?;
-    }
+    // Waited for before anything is locked: it is needed at the end.
+    let task = OpenTask::of(tx, row.organization_id)?;
     let (zone, promised): (Zone, String) = appointments::table
         .find(id)
         .select((appointments::time_zone, appointments::local_start))
         .get_result(tx.conn)?;
     let Some(proposed) = parted(row.starts_at, zone, read_local(&promised)?) else {
-        end_task(tx, row.organization_id)?;
+        task.end(tx)?;
         return appointment::show(tx, id);
     };
     let is_ahead = matches!(
@@ -164,20 +162,31 @@ pub fn keep(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     let kept = appointment::show(tx, id)?;
     let account = patient::find_row(tx, row.patient_id)?.account_id;
     message::keep_promise(tx, &kept, account)?;
-    end_task(tx, row.organization_id)?;
+    task.end(tx)?;
     Ok(kept)
 }
 
-/// Ends the clinic's task when none of its promises is broken any more.
-fn end_task(tx: &mut Tx, clinic: OrganizationId) -> Result<(), Error> {
-    if !task::clinic::is_open(tx, clinic, TaskCode::Promises)? {
-        return Ok(());
+/// A clinic's open task about its promises, if it has one, and the turn to end it.
+struct OpenTask(Option<OrganizationId>);
+
+impl OpenTask {
+    fn of(tx: &mut Tx, clinic: OrganizationId) -> Result<Self, Error> {
+        if !task::clinic::is_open(tx, clinic, TaskCode::Promises)? {
+            return Ok(Self(None));
+        }
+        take_turns(tx.conn, &[Turn::Alone(clinic.0)])?;
+        Ok(Self(Some(clinic)))
     }
-    take_turns(tx.conn, &[Turn::Alone(clinic.0)])?;
-    if stands(tx, clinic)? {
-        task::clinic::call_off(tx, clinic, TaskCode::Promises)?;
+
+    /// Ends it when none of the clinic's promises is broken any more. What was opened since has its own end.
+    fn end(self, tx: &mut Tx) -> Result<(), Error> {
+        match self.0 {
+            Some(clinic) if stands(tx, clinic)? => {
+                task::clinic::call_off(tx, clinic, TaskCode::Promises)
+            }
+            _ => Ok(()),
+        }
     }
-    Ok(())
 }
 
 /// Whether no promise of a clinic is broken.
@@ -218,7 +227,7 @@ pub async fn tick(app: &Arc<App>) -> Result<usize, Error> {
     for clinic in open.into_iter().filter(|clinic| !clinics.contains(clinic)) {
         as_system(app, move |tx| {
             tx.allow(Action::KeepPromise, &Facts::NONE)?;
-            end_task(tx, clinic)
+            OpenTask::of(tx, clinic)?.end(tx)
         })
         .await?;
     }
@@ -241,7 +250,7 @@ pub async fn recheck(app: &Arc<App>) -> Result<(), Error> {
     for clinic in open.await? {
         as_system(app, move |tx| {
             tx.allow(Action::KeepPromise, &Facts::NONE)?;
-            end_task(tx, clinic)
+            OpenTask::of(tx, clinic)?.end(tx)
         })
         .await?;
     }

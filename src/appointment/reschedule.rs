@@ -281,7 +281,7 @@ fn update(
     practitioner: &PractitionerRow,
     patient: &PatientRow,
 ) -> Result<(), Error> {
-    let zone = patient.time_zone;
+    let zone = patient::keep_zone(tx, patient)?;
     let moved = diesel::update(
         appointments::table
             .filter(appointments::id.eq(row.id))

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use crate::appointment::AppointmentId;
 use crate::appointment::promise::{IDS_MAX, PROMISED, earliest, is_to_come, parted, read_local};
 use crate::base::column::Instant;
-use crate::base::db::{Turn, among, take_turns};
+use crate::base::db::{Conn, Turn, among, direct, take_turns};
 use crate::base::error::Error;
 use crate::base::schema::{appointments, patients};
 use crate::base::tx::Tx;
@@ -15,22 +15,18 @@ use crate::location::LocationId;
 use crate::organization::OrganizationId;
 use crate::task::{self, TaskCode, TaskWhy};
 
-/// The zone of a place was put right: the visits to come of those who live there are promised by its
-/// clock, at the time that was said, also those of today that are still to come by it. Each clinic with
-/// one that has parted from it has a task; whose they are, one entry a visit. Makes no access decision.
-/// Index: appointments_by_patient.
-pub(crate) fn put_right(
-    tx: &mut Tx,
-    home: LocationId,
-    zone: Zone,
-) -> Result<Vec<OrganizationId>, Error> {
-    type Promise =
-        (AppointmentId, OrganizationId, AppointmentStatus, Instant, String, Option<Instant>);
+type Promise = (AppointmentId, OrganizationId, AppointmentStatus, Instant, String, Option<Instant>);
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn promised(home: LocationId, now: Instant) -> _ {
+    let after: Instant = earliest(now);
+    let standing: [AppointmentStatus; 4] = PROMISED;
     let residents = patients::table.filter(patients::location_id.eq(home)).select(patients::id);
-    let promises: Vec<Promise> = appointments::table
+    appointments::table
         .filter(appointments::patient_id.eq_any(residents))
-        .filter(appointments::starts_at.gt(earliest(tx.now)))
-        .filter(appointments::status.eq_any(PROMISED))
+        .filter(appointments::starts_at.gt(after))
+        .filter(appointments::status.eq_any(standing))
+        .order(appointments::id)
         .select((
             appointments::id,
             appointments::organization_id,
@@ -39,7 +35,49 @@ pub(crate) fn put_right(
             appointments::local_start,
             appointments::hold_expires_at,
         ))
-        .load(tx.conn)?;
+}
+
+/// What those who live at a place are promised, as it stays until this transaction ends.
+/// Index: appointments_by_patient.
+fn promises(tx: &mut Tx, home: LocationId) -> Result<Vec<Promise>, Error> {
+    let promised = promised(home, tx.now);
+    Ok(match tx.conn {
+        Conn::Postgres(conn) => promised.for_update().load(conn)?,
+        // SQLite has one writer.
+        Conn::Sqlite(conn) => promised.load(conn)?,
+    })
+}
+
+/// Takes what must be in hand before the clocks of those who live at a place change, in the order of every
+/// move: the turns of the clinics, then the visits. Whoever books for one of them at this moment comes
+/// before the change, or after it ([`patient::keep_zone`](crate::patient::keep_zone)).
+pub(crate) fn make_ready(tx: &mut Tx, home: LocationId) -> Result<(), Error> {
+    let known: Vec<Promise> = direct!(tx.conn, |conn| promised(home, tx.now).load(conn))?;
+    take_turns_of(tx, known.into_iter().map(|(_, clinic, ..)| clinic).collect())?;
+    promises(tx, home).map(drop)
+}
+
+fn take_turns_of(
+    tx: &mut Tx,
+    mut clinics: Vec<OrganizationId>,
+) -> Result<Vec<OrganizationId>, Error> {
+    clinics.sort_unstable();
+    clinics.dedup();
+    let turns: Vec<Turn> = clinics.iter().map(|clinic| Turn::Alone(clinic.0)).collect();
+    take_turns(tx.conn, &turns)?;
+    Ok(clinics)
+}
+
+/// The zone of a place was put right: the visits to come of those who live there are promised by its
+/// clock, at the time that was said, also those of today that are still to come by it. Each clinic with
+/// one that has parted from it has a task; whose they are, one entry a visit. Makes no access decision;
+/// after [`make_ready`].
+pub(crate) fn put_right(
+    tx: &mut Tx,
+    home: LocationId,
+    zone: Zone,
+) -> Result<Vec<OrganizationId>, Error> {
+    let promises = promises(tx, home)?;
     let (mut ahead, mut broken) = (Vec::new(), Vec::new());
     for (id, clinic, status, start, promised, held_until) in promises {
         let parted = parted(start, zone, read_local(&promised)?);
@@ -61,11 +99,7 @@ pub(crate) fn put_right(
             ))
             .execute(tx.conn)?;
     }
-    let mut clinics = broken.clone();
-    clinics.sort_unstable();
-    clinics.dedup();
-    let turns: Vec<Turn> = clinics.iter().map(|clinic| Turn::Alone(clinic.0)).collect();
-    take_turns(tx.conn, &turns)?;
+    let clinics = take_turns_of(tx, broken.clone())?;
     for clinic in clinics {
         task::clinic::open(tx, clinic, TaskCode::Promises, TaskWhy::Zone)?;
     }

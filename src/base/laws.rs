@@ -4,9 +4,9 @@
 //! the operating system. `[time] zoneinfo` names the directory of its compiled files (TZif,
 //! RFC 9636); without one, what was compiled in holds.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, bail};
 use chrono_tz::{IANA_TZDB_VERSION, Tz};
@@ -17,29 +17,35 @@ const NAME_BYTES_MAX: usize = 64;
 /// The largest file of a zone, in bytes; real ones have a few thousand.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 
+/// How deep a directory is looked into, and how many zones are read; real ones have three levels and six
+/// hundred.
+const LEVELS_MAX: usize = 4;
+const ZONES_MAX: usize = 4096;
+
 static LAWS: OnceLock<Laws> = OnceLock::new();
+/// Names of zones that were told of once, or that the database has and nobody knows.
+static NAMES: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
 
 struct Laws {
     directory: PathBuf,
     version: String,
-    zones: RwLock<HashMap<&'static str, Option<Arc<TimeZone>>>>,
+    zones: HashMap<&'static str, TimeZone>,
 }
 
-/// Reads zones from `directory` from now on; an empty one leaves what was compiled in.
-/// Once per process: the same clock for everybody.
+/// Reads zones from `directory`, all of them now: what becomes of it later changes nothing. An empty one
+/// leaves what was compiled in. Once per process: the same clock for everybody.
 pub fn use_directory(directory: &Path) -> anyhow::Result<()> {
     if directory.as_os_str().is_empty() {
         return Ok(());
     }
-    let version = version_of(directory)
-        .with_context(|| format!("time.zoneinfo: no tz database in {}", directory.display()))?;
-    let laws = Laws { directory: directory.to_owned(), version, zones: RwLock::default() };
-    // A directory that holds a version, but no zones, would fail at the first visit.
-    laws.load(Tz::Europe__Moscow.name()).context("time.zoneinfo: Europe/Moscow is not there")?;
-    let held = LAWS.get_or_init(|| laws);
-    if held.directory != directory {
-        bail!("time.zoneinfo: {} is in use already", held.directory.display());
+    if let Some(held) = LAWS.get() {
+        if held.directory != directory {
+            bail!("time.zoneinfo: {} is in use already", held.directory.display());
+        }
+        return Ok(());
     }
+    let laws = Laws::read(directory)?;
+    LAWS.get_or_init(|| laws);
     Ok(())
 }
 
@@ -51,14 +57,47 @@ pub fn version() -> &'static str {
 /// How far the clocks of a zone are ahead of UTC at an instant, in seconds; `None` when what was
 /// compiled in decides.
 pub fn offset_secs(zone: &'static str, unix_secs: i64) -> Option<i32> {
-    let zone = LAWS.get()?.zone(zone)?;
-    Some(zone.find_local_time_type(unix_secs).ok()?.ut_offset())
+    let Some(known) = LAWS.get()?.zones.get(zone) else {
+        if is_new(zone) {
+            tracing::warn!(
+                zone,
+                "a zone is not in time.zoneinfo; what was compiled in holds for it"
+            );
+        }
+        return None;
+    };
+    Some(known.find_local_time_type(unix_secs).ok()?.ut_offset())
 }
 
 /// The name of a zone that this program was not built with and the directory has, such as one that a
 /// country has set up since.
 pub fn find(name: &str) -> Option<&'static str> {
-    LAWS.get()?.find(name)
+    LAWS.get()?.zones.get_key_value(name).map(|(name, _)| *name)
+}
+
+/// The name of a zone that the database has, and neither this program nor the directory: it is kept, so that
+/// nothing is lost until somebody brings its laws, and the log says it once. There are no more of them than
+/// were once known.
+pub fn remember(name: &str) -> &'static str {
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let names = names.get_or_insert_default();
+    if let Some(name) = names.get(name) {
+        return name;
+    }
+    tracing::error!(
+        zone = name,
+        "the database has a zone that neither this program nor time.zoneinfo knows; its clocks are shown \
+         as UTC and its promises are left alone until time.zoneinfo names a directory that has it"
+    );
+    let name: &'static str = Box::leak(Box::<str>::from(name));
+    names.insert(name);
+    name
+}
+
+/// Whether a zone is named for the first time.
+fn is_new(zone: &'static str) -> bool {
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    names.get_or_insert_default().insert(zone)
 }
 
 /// Whether zones are read from a directory.
@@ -67,53 +106,47 @@ pub fn are_newer() -> bool {
 }
 
 impl Laws {
-    /// A name is kept for good: there are no more of them than the directory has files.
-    fn find(&self, name: &str) -> Option<&'static str> {
-        let known = self.zones.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some((name, found)) = known.get_key_value(name) {
-            return found.is_some().then_some(*name);
+    /// Refuses, in words, a directory that has no tz database.
+    fn read(directory: &Path) -> anyhow::Result<Self> {
+        let version = version_of(directory)
+            .with_context(|| format!("time.zoneinfo: no tz database in {}", directory.display()))?;
+        let mut zones = HashMap::new();
+        collect(directory, "", LEVELS_MAX, &mut zones)
+            .with_context(|| format!("time.zoneinfo: {} cannot be read", directory.display()))?;
+        // A directory that holds a version, but no zones, would fail at the first visit.
+        if !zones.contains_key(Tz::Europe__Moscow.name()) {
+            bail!("time.zoneinfo: Europe/Moscow is not there");
         }
-        drop(known);
-        let found = if is_name(name) { self.load(name).ok()? } else { return None };
-        let mut known = self.zones.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some((name, _)) = known.get_key_value(name) {
-            return Some(*name);
-        }
-        let name: &'static str = Box::leak(Box::<str>::from(name));
-        known.insert(name, Some(Arc::new(found)));
-        Some(name)
+        Ok(Self { directory: directory.to_owned(), version, zones })
     }
+}
 
-    fn zone(&self, zone: &'static str) -> Option<Arc<TimeZone>> {
-        let known = self.zones.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = known.get(zone) {
-            return found.clone();
+/// Reads what can be a zone in a directory and below; other files lie there as well.
+fn collect(
+    directory: &Path,
+    within: &str,
+    levels: usize,
+    zones: &mut HashMap<&'static str, TimeZone>,
+) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        let Some(word) = path.file_name().and_then(|word| word.to_str()) else { continue };
+        let name = if within.is_empty() { word.to_owned() } else { format!("{within}/{word}") };
+        if !is_name(&name) || zones.len() >= ZONES_MAX {
+            continue;
         }
-        drop(known);
-        let found = match self.load(zone) {
-            Ok(found) => Some(Arc::new(found)),
-            Err(error) => {
-                tracing::warn!(
-                    zone,
-                    error = format!("{error:#}"),
-                    "a zone is not in time.zoneinfo; what was compiled in holds for it"
-                );
-                None
+        // A link to a file is a zone by another name.
+        let Ok(there) = std::fs::metadata(&path) else { continue };
+        if there.is_dir() && levels > 0 {
+            collect(&path, &name, levels - 1, zones)?;
+        } else if there.is_file() && there.len() <= FILE_BYTES_MAX {
+            let read = std::fs::read(&path)?;
+            if let Ok(zone) = TimeZone::from_tz_data(&read) {
+                zones.insert(Box::leak(name.into_boxed_str()), zone);
             }
-        };
-        let mut known = self.zones.write().unwrap_or_else(PoisonError::into_inner);
-        known.insert(zone, found.clone());
-        found
-    }
-
-    /// Names of zones are names of files: they come from our own list, or were looked at.
-    fn load(&self, zone: &str) -> anyhow::Result<TimeZone> {
-        let path = self.directory.join(zone);
-        if std::fs::metadata(&path)?.len() > FILE_BYTES_MAX {
-            bail!("{} is too large", path.display());
         }
-        Ok(TimeZone::from_tz_data(&std::fs::read(&path)?)?)
     }
+    Ok(())
 }
 
 /// Whether a text can be the name of a zone: words like `Asia/Krasnoyarsk` (tz database, `theory.html`),
@@ -168,19 +201,34 @@ mod tests {
             std::env::temp_dir().join(format!("feldsher-laws-{}", uuid::Uuid::now_v7()));
         std::fs::create_dir_all(directory.join("Asia")).unwrap();
         std::fs::create_dir_all(directory.join("right/Asia")).unwrap();
+        std::fs::create_dir_all(directory.join("Europe")).unwrap();
         for name in ["Asia/Novograd", "right/Asia/Novograd", "posixrules"] {
             std::fs::write(directory.join(name), tzif(9 * 3600)).unwrap();
         }
         std::fs::write(directory.join("Asia/Torn"), b"TZif").unwrap();
-        let laws = Laws { directory, version: "2099a".to_owned(), zones: RwLock::default() };
-        let name = laws.find("Asia/Novograd").unwrap();
-        assert!(std::ptr::eq(name, laws.find("Asia/Novograd").unwrap()), "one name for one zone");
-        let zone = laws.zone(name).unwrap();
-        assert_eq!(zone.find_local_time_type(0).unwrap().ut_offset(), 9 * 3600);
-        let climbs = "Asia/../Asia/Novograd";
-        for none in ["Asia/Nowhere", "Asia/Torn", "right/Asia/Novograd", "posixrules", climbs, ""] {
-            assert_eq!(laws.find(none), None, "{none}");
+        let said = |directory: &Path| format!("{:#}", Laws::read(directory).err().unwrap());
+        assert!(
+            said(&directory).starts_with("time.zoneinfo: no tz database in /"),
+            "{}",
+            said(&directory)
+        );
+        std::fs::write(directory.join("+VERSION"), "2099a\n").unwrap();
+        assert_eq!(said(&directory), "time.zoneinfo: Europe/Moscow is not there");
+        std::fs::write(directory.join("Europe/Moscow"), tzif(3 * 3600)).unwrap();
+        let laws = Laws::read(&directory).unwrap();
+        assert_eq!(laws.version, "2099a");
+        let mut names: Vec<&str> = laws.zones.keys().copied().collect();
+        names.sort_unstable();
+        assert_eq!(names, ["Asia/Novograd", "Europe/Moscow"]);
+        std::fs::remove_dir_all(&directory).unwrap();
+        let zone = &laws.zones["Asia/Novograd"];
+        assert_eq!(
+            zone.find_local_time_type(0).unwrap().ut_offset(),
+            9 * 3600,
+            "it was read before"
+        );
+        for none in ["Asia/../Asia/Novograd", "right/Asia/Novograd", "posixrules", ""] {
+            assert!(!is_name(none), "{none}");
         }
-        std::fs::remove_dir_all(&laws.directory).unwrap();
     }
 }

@@ -134,8 +134,8 @@ problems! {
         "Lines are not measured here", "This clinic does not measure lines. Come to the visit as usual.";
         "Связь здесь не измеряют", "В этой больнице связь не проверяют. Приходите на приём как обычно.";
     NOTE_SIGNED = 409 "note_signed"
-        "Note is signed", "A signed note cannot be changed. Add an addendum.";
-        "Запись подписана", "Подписанную запись изменить нельзя. Добавьте дополнение.";
+        "Note is signed", "A signed note stays, and so does its visit. Add an addendum.";
+        "Запись подписана", "Подписанная запись и её приём остаются как есть. Добавьте дополнение.";
     NOTE_EMPTY = 422 "note_empty"
         "Note is empty", "Write at least one section before you sign.";
         "Запись пуста", "Заполните хотя бы один раздел перед подписью.";

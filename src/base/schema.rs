@@ -433,6 +433,7 @@ diesel::table! {
         expires_at -> Nullable<Moment>,
         decided_by -> Uid,
         decided_at -> Moment,
+        held_until -> Nullable<Moment>,
     }
 }
 

@@ -31,6 +31,17 @@ impl From<Tz> for Zone {
 }
 
 impl Zone {
+    /// A zone as the database has it. One that is known no more keeps its name, and shows UTC.
+    pub fn of_stored(text: &str) -> Self {
+        text.parse()
+            .unwrap_or_else(|UnknownZone| Self { name: laws::remember(text), built_in: None })
+    }
+
+    /// Whether anybody knows its laws: without them nothing can be said of what was promised by its clock.
+    pub fn is_known(self) -> bool {
+        self.built_in.is_some() || laws::find(self.name).is_some()
+    }
+
     /// The same for what knows only the zones that were built in: of a younger zone, another whose
     /// clocks show the same at `at`.
     pub fn built_in(self, at: Instant) -> Tz {
@@ -170,7 +181,7 @@ where
 {
     fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
         let text = <String as FromSql<Text, DB>>::from_sql(value)?;
-        text.parse().map_err(|unknown: UnknownZone| unknown.to_string().into())
+        Ok(Self::of_stored(&text))
     }
 }
 
@@ -216,6 +227,16 @@ mod tests {
             let (zone, wall) = (zone.parse().unwrap(), wall.parse().unwrap());
             assert_eq!(resolve_by(wall, |at| offset_secs(zone, at)), resolve(wall, zone), "{wall}");
         }
+    }
+
+    #[test]
+    fn a_zone_of_the_database_that_is_known_no_more_keeps_its_name_and_shows_utc() {
+        let at = "2026-11-01T05:30:00Z".parse().unwrap();
+        let lost = Zone::of_stored("Asia/Lost");
+        assert_eq!((lost.to_string().as_str(), lost.is_known()), ("Asia/Lost", false));
+        assert_eq!(local(at, lost), "2026-11-01T05:30:00+00:00");
+        assert_eq!(lost, Zone::of_stored("Asia/Lost"));
+        assert!(Zone::of_stored("Asia/Krasnoyarsk").is_known());
     }
 
     #[test]

@@ -7,15 +7,15 @@ use crate::access::table::Action;
 use crate::appointment::{self, handover};
 use crate::base::column::text_enum;
 use crate::base::error::Error;
-use crate::base::problem;
 use crate::base::tx::{Event, Tx};
 use crate::encounter::lifecycle::{Act, EncounterStatus};
 use crate::encounter::show::{Encounter, show};
 use crate::encounter::{
-    EncounterId, Outcome, advance, facts, find_row, foresee, how_it_ended, lock_row, presence,
+    EncounterId, Outcome, advance, facts, find_row, foresee, how_it_ended, interruption, lock_row,
+    presence,
 };
+use crate::message::care;
 use crate::practitioner;
-use crate::record;
 use crate::task::{self, TaskCode, TaskWhy};
 
 text_enum!(
@@ -104,7 +104,7 @@ pub(crate) fn convert_unasked(tx: &mut Tx, id: EncounterId, to: ConvertTo) -> Re
 
 /// Takes back that a visit was finished, or went on otherwise, until a day after its end: its talk is
 /// interrupted, and whoever comes back goes on; one that was ended before there was a talk is booked,
-/// as before the patient came. 409 `bad_state` while it has not ended, `too_late`, `note_signed` once a
+/// as before the patient came. A patient who can still come in is told. 409 `bad_state` while it has not ended, `too_late`, `note_signed` once a
 /// note about it is signed (`bad_state` to whoever may not know that), `slot_taken` when the rest of
 /// its time was given to another patient.
 pub fn reopen(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
@@ -114,15 +114,14 @@ pub fn reopen(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
     let act = if began_at.is_some() { Act::Reopen } else { Act::Expect };
     let appointment = appointment::find_row(tx, row.appointment_id)?;
     foresee(tx, &appointment, &row, act)?;
-    if record::is_signed(tx, id)? {
-        let may_know = record::may_list(tx, &row)?;
-        let why = if may_know { &problem::NOTE_SIGNED } else { &problem::BAD_STATE };
-        return Err(Error::from(why));
-    }
     handover::take_the_rest_back(tx, row.appointment_id)?;
     advance(tx, row.appointment_id, act, None)?;
     let closes_at = show(tx, id)?.door.closes_at;
-    if act == Act::Expect && closes_at <= tx.now {
+    if closes_at > tx.now {
+        // They saw it end, and left.
+        let row = find_row(tx, id)?;
+        interruption::tell_patient(tx, &row, closes_at, care::tell_reopened)?;
+    } else if act == Act::Expect {
         // Nobody can come any more: the office calls, as before it was finished.
         task::open(tx, &row, TaskCode::Unseen, TaskWhy::DoorClosed, None)?;
     }

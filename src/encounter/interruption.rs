@@ -117,7 +117,7 @@ fn is_patient_here(tx: &mut Tx, visit: &EncounterRow) -> Result<bool, Error> {
 
 type Tell = fn(&mut Tx, AccountId, &care::News) -> Result<bool, Error>;
 
-fn tell_patient(
+pub(super) fn tell_patient(
     tx: &mut Tx,
     visit: &EncounterRow,
     until: Instant,

@@ -85,6 +85,10 @@ text_enum!(
         Undo = "undo",
         /// Whoever was away is there after all: what that called off stands again.
         Reinstate = "reinstate",
+        /// The same of a time that was only held.
+        HoldAgain = "hold_again",
+        /// The same of a visit that was only asked for.
+        AskAgain = "ask_again",
         /// That the talk had ended was a mistake: it is interrupted.
         Reopen = "reopen",
         /// It was ended by mistake before there was a talk: the patient is expected again.
@@ -250,6 +254,8 @@ pub const TABLE: &[Line] = &[
         &[(CANCELLED, BOOKED)],
     ),
     line(Act::Reinstate, By::Deeds(&[Action::SettleLeave]), When::Always, &[(CANCELLED, BOOKED)]),
+    line(Act::HoldAgain, By::Deeds(&[Action::SettleLeave]), When::Always, &[(CANCELLED, PENDING)]),
+    line(Act::AskAgain, By::Deeds(&[Action::SettleLeave]), When::Always, &[(CANCELLED, PROPOSED)]),
     line(
         Act::Reopen,
         By::Deeds(&[Action::ReopenEncounter]),
@@ -271,13 +277,32 @@ const fn line(act: Act, by: By, when: When, moves: &'static [(State, State)]) ->
 impl Act {
     /// Whether it puts right what was written down wrongly.
     pub fn is_correction(self) -> bool {
-        matches!(self, Self::Undo | Self::Reinstate | Self::Reopen | Self::Expect)
+        matches!(
+            self,
+            Self::Undo
+                | Self::Reinstate
+                | Self::HoldAgain
+                | Self::AskAgain
+                | Self::Reopen
+                | Self::Expect
+        )
     }
 }
 
 /// Whether a visit has ended.
 pub fn is_over(status: EncounterStatus) -> bool {
     matches!(status, EncounterStatus::Finished | EncounterStatus::Cancelled)
+}
+
+/// Whether a signed note forbids to go from one state to another. It says that the visit took place: who
+/// has come is not expected again, nor missed, nor called off, and what has ended goes on no more.
+pub fn is_settled_by_a_note(from: State, to: State) -> bool {
+    use EncounterStatus::{Arrived, Cancelled, Finished, InProgress, Onleave, Planned};
+    match from.1 {
+        Arrived | InProgress | Onleave => matches!(to.1, Planned | Cancelled),
+        Finished => true,
+        Planned | Cancelled => false,
+    }
 }
 
 /// The line by which `act` is done in `state`, and where it leads; `None` when it cannot be done
@@ -348,7 +373,7 @@ mod tests {
         for line in TABLE.iter().filter(|line| line.act.is_correction()) {
             let last = match line.act {
                 // A plan has its own ten minutes.
-                Act::Reinstate => continue,
+                Act::Reinstate | Act::HoldAgain | Act::AskAgain => continue,
                 Act::Undo if line.when == When::UntilStart => "2026-11-24T01:59:59Z",
                 Act::Undo => "2026-11-25T01:59:59Z",
                 _ => "2026-11-25T04:59:59Z",

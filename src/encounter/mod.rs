@@ -38,7 +38,9 @@ use crate::encounter::lifecycle::{
 use crate::organization::OrganizationId;
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
+use crate::record;
 use crate::ring;
+use crate::schedule::leave;
 use crate::schedule::wall_clock::Span;
 use crate::task;
 
@@ -381,12 +383,17 @@ pub(crate) fn foresee(
     };
     let held_until = appointment.hold_expires_at;
     line.when.check(Times { start: appointment.starts_at, held_until, ended }, tx.now)?;
+    if lifecycle::is_settled_by_a_note(from, to) && record::is_signed(tx, visit.id)? {
+        let may_know = record::may_list(tx, visit)?;
+        let why = if may_know { &problem::NOTE_SIGNED } else { &problem::BAD_STATE };
+        return Err(Error::from(why));
+    }
     Ok(to)
 }
 
 /// Moves an appointment and its visit along the table of [`lifecycle`].
-/// 409 `bad_state` when the table has no such move, and what its line says of the time; `outcome`
-/// belongs to an end. The caller has made the access decision, for one of the line's deeds.
+/// 409 `bad_state` when the table has no such move, what its line says of the time, and `note_signed` when
+/// a signed note says otherwise (`bad_state` to whoever may not know that); `outcome` belongs to an end. The caller has made the access decision, for one of the line's deeds.
 pub fn advance(
     tx: &mut Tx,
     id: AppointmentId,
@@ -401,6 +408,7 @@ pub fn advance(
     set_status(tx, &appointment, to.0, act)?;
     tx.tell(Event::QueueMoved(encounter.practitioner_id));
     if lifecycle::is_over(from.1) {
+        leave::open_again(tx, &appointment)?;
         tx.tell(Event::EncounterReopened(encounter.id));
     }
     guest::follow(tx, encounter.id, act)?;

@@ -86,6 +86,7 @@ pub fn edit(
     let broken_promises = if zone == before.time_zone {
         0
     } else {
+        wrong_zone::make_ready(tx, id)?;
         patient::set_zone(tx, id, zone)?;
         let broken = wrong_zone::put_right(tx, id, zone)?;
         // What another clinic has booked is not told.

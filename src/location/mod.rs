@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::access::Facts;
 use crate::access::table::Action;
 use crate::base::column::{id, text_enum};
-use crate::base::db::among;
+use crate::base::db::{Conn, among};
 use crate::base::error::Error;
 use crate::base::name::{Name, Named};
 use crate::base::page::{self, Page};
@@ -210,6 +210,17 @@ pub fn find_row(tx: &mut Tx, id: LocationId) -> Result<Option<LocationRow>, Erro
         .select((locations::id, locations::kind, locations::time_zone))
         .get_result(tx.conn)
         .optional()?)
+}
+
+/// As [`find_row`], as it stays until this transaction ends: whoever comes to live at a place has its zone,
+/// also when that is put right at this moment.
+pub(crate) fn keep_row(tx: &mut Tx, id: LocationId) -> Result<Option<LocationRow>, Error> {
+    if let Conn::Postgres(conn) = tx.conn {
+        let row = locations::table.find(id).select(locations::id);
+        row.for_share().get_result::<LocationId>(conn).optional()?;
+    }
+    // SQLite has one writer: nothing to wait for.
+    find_row(tx, id)
 }
 
 /// The names of those of some places that are there; the caller has made the access decision.

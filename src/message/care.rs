@@ -1,5 +1,5 @@
 //! What somebody hears who was rung and did not come, and of a visit that broke off: that it is open
-//! until then, and that the clinic calls otherwise; and who waited and was not seen: that it calls. No name, no specialty.
+//! until then, and that the clinic calls otherwise; of one that was ended by mistake; and who waited and was not seen: that it calls. No name, no specialty.
 
 use crate::account::{self, AccountId};
 use crate::appointment;
@@ -40,6 +40,14 @@ pub fn tell_rung(
 /// have no telephone. The caller has made the access decision.
 pub fn tell_interrupted(tx: &mut Tx, account: AccountId, news: &News) -> Result<bool, Error> {
     tell(tx, account, news, (text::interrupted, &format!("interrupted|{}", news.visit.id)))
+}
+
+/// Tells a patient that their visit was ended by mistake and is open again; `false` when they have no
+/// telephone. The caller has made the access decision.
+pub fn tell_reopened(tx: &mut Tx, account: AccountId, news: &News) -> Result<bool, Error> {
+    // It can be ended by mistake twice.
+    let key = format!("reopened|{}|{}", news.visit.id, tx.now.micros());
+    tell(tx, account, news, (text::reopened, &key))
 }
 
 /// Tells a patient who waited that nobody came and that the clinic calls them, once for a visit;

@@ -266,6 +266,26 @@ pub fn interrupted(
     with_link(text, " ", link)
 }
 
+/// Tells a patient that their visit, which was ended, is not over.
+pub fn reopened(
+    language: Language,
+    until: &DateTime<FixedOffset>,
+    code: Option<&str>,
+    link: Option<&str>,
+) -> String {
+    let (until, code) = (until.format("%H:%M"), with_code(language, code));
+    let text = match language {
+        Language::English => format!(
+            "Feldsher: your visit is not over, it was ended by mistake. Come in before {until} (local \
+             time){code}"
+        ),
+        Language::Russian => {
+            format!("Фельдшер: приём не окончен, войдите до {until} (местное){code}")
+        }
+    };
+    with_link(text, " ", link)
+}
+
 /// Tells a patient who waited that nobody came, and that the clinic calls. There is nothing to open.
 pub fn unseen(
     language: Language,
@@ -408,6 +428,7 @@ mod tests {
             sooner(russian, (&start, &later), "AB12CD", None),
             rung(russian, &start, Some("AB12CD"), None),
             interrupted(russian, &start, Some("AB12CD"), None),
+            reopened(russian, &start, Some("AB12CD"), None),
             unseen(russian, &start, Some("AB12CD"), None),
             invited(russian, &start, None),
             called_off(russian, &start),

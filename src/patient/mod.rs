@@ -15,7 +15,7 @@ use crate::account::phone::Phone;
 use crate::account::{self, AccountId, NewAccount};
 use crate::appointment;
 use crate::base::column::id;
-use crate::base::db::{among, direct};
+use crate::base::db::{Conn, among, direct};
 use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::name::{self, NAME_CHARS_MAX, Name, Named};
@@ -191,7 +191,7 @@ pub(crate) fn set_zone(tx: &mut Tx, home: LocationId, zone: Zone) -> Result<(), 
 
 /// A region is no address: 422 `unknown_reference` on `/location`, as for a place not there.
 fn check_home(tx: &mut Tx, id: LocationId) -> Result<LocationRow, Error> {
-    location::find_row(tx, id)?
+    location::keep_row(tx, id)?
         .filter(|place| place.kind != LocationKind::Region)
         .ok_or_else(|| Error::field(&problem::UNKNOWN_REFERENCE, "/location"))
 }
@@ -404,6 +404,17 @@ pub fn find_row(tx: &mut Tx, id: PatientId) -> Result<PatientRow, Error> {
     direct!(tx.conn, |conn| row.get_result(conn))
         .optional()?
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))
+}
+
+/// What a patient's clocks go by, as it stays until this transaction ends: whoever promises them a time
+/// by it and whoever puts it right go one after the other. For a deed that is about to write it down.
+pub(crate) fn keep_zone(tx: &mut Tx, patient: &PatientRow) -> Result<Zone, Error> {
+    let Conn::Postgres(conn) = tx.conn else {
+        // SQLite has one writer: it is as it was read.
+        return Ok(patient.time_zone);
+    };
+    let zone = patients::table.find(patient.id).select(patients::time_zone);
+    Ok(zone.for_share().get_result(conn)?)
 }
 
 /// What the access decision must know of a patient. 404 when there is none.

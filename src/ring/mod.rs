@@ -309,6 +309,8 @@ pub(crate) fn follow(tx: &mut Tx, visit: EncounterId, act: Act) -> Result<(), Er
         | Act::Interrupt
         | Act::Undo
         | Act::Reinstate
+        | Act::HoldAgain
+        | Act::AskAgain
         | Act::Reopen
         | Act::Expect => Ok(()),
     }

@@ -20,7 +20,7 @@ use crate::base::tx::Tx;
 use crate::base::zone::Zone;
 use crate::organization::service::Names;
 use crate::organization::{self, OrganizationId};
-use crate::practitioner::PractitionerId;
+use crate::practitioner::{PractitionerId, PractitionerRow};
 use crate::schedule::extra;
 use crate::schedule::free::{self, Closed, Window};
 use crate::schedule::time_of_day::TimeOfDay;
@@ -194,6 +194,24 @@ fn hits(tx: &mut Tx, clinic: OrganizationId, closed: Closed) -> Result<Vec<Plann
         !is_extra && closed.iter().any(|closed| closed.overlaps(span))
     });
     Ok(visits)
+}
+
+/// Whether a clinic is closed in some of a visit's time, as its practitioner's clock shows it; their extra
+/// hours are worked all the same. Makes no access decision.
+pub(crate) fn covers(tx: &mut Tx, who: &PractitionerRow, visit: Span) -> Result<bool, Error> {
+    let closed = of(tx, &[who.organization_id], visit)?;
+    if closed.is_empty() {
+        return Ok(false);
+    }
+    let is_worked = |(_, window): &(PractitionerId, Window)| {
+        window.span.start <= visit.start && visit.end <= window.span.end
+    };
+    if extra::of(tx, &[who.id], visit)?.iter().any(is_worked) {
+        return Ok(false);
+    }
+    let closed: Vec<Closed> = closed.into_iter().map(|(_, closed)| closed).collect();
+    let clock = WallClock::of(who.time_zone, visit);
+    Ok(free::closed_time(&closed, &clock, visit).iter().any(|span| span.overlaps(visit)))
 }
 
 /// Opens a clinic again. 404 when it was not closed then, the second time too.

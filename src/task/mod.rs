@@ -292,7 +292,9 @@ pub(crate) fn follow(tx: &mut Tx, visit: EncounterId, act: Act) -> Result<(), Er
         | Act::Arrive
         | Act::Interrupt
         | Act::Undo
-        | Act::Reinstate => return Ok(()),
+        | Act::Reinstate
+        | Act::HoldAgain
+        | Act::AskAgain => return Ok(()),
     }
     let ended = diesel::update(of_visit(visit))
         .set((tasks::status.eq(TaskStatus::Cancelled), tasks::updated_at.eq(tx.now)))

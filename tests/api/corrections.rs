@@ -69,6 +69,37 @@ on_both! {
 }
 
 on_both! {
+    async fn nobody_is_booked_again_with_whoever_is_away_or_while_the_clinic_is_closed(world: World) {
+        let booked = world.booked(TUESDAY_9).await;
+        office(world, &booked, "cancel", json!({})).await.expect(200);
+        let registrar = &world.registrar.client;
+        let absences = format!("/v1/practitioners/{}/absences", world.doctor.id);
+        let day = json!({"from": "2026-11-24T00:00:00+07:00", "to": "2026-11-25T00:00:00+07:00"});
+        let leave = registrar.once(&absences, &key(), &day).await.expect(201);
+        assert_eq!(leave["status"], "complete", "it hits nothing");
+        let texts = world.house.count(TEXTS);
+        let refused = office(world, &booked, "undo", json!({})).await;
+        assert_eq!(refused.refused(422), "outside_hours");
+        assert_eq!(refused.body["alternatives"][0]["local_start"], "2026-11-25T09:00:00+07:00");
+        assert_eq!(world.house.count(TEXTS), texts, "nobody is told");
+        let leave = format!("{absences}/{}", leave["id"].as_str().unwrap());
+        let gone = registrar.send(registrar.request(Method::DELETE, &leave), None).await;
+        assert_eq!(gone.status, 204);
+
+        let closures = format!("/v1/organizations/{}/closures", world.clinic);
+        let holiday = json!({"name": {"en": "Holiday", "ru": "Праздник"},
+            "from_date": "2026-11-24", "to_date": "2026-11-24", "to": "09:10"});
+        made(registrar, &closures, holiday).await;
+        assert_eq!(office(world, &booked, "undo", json!({})).await.refused(422), "outside_hours");
+        // Extra hours are worked all the same.
+        let extra = format!("/v1/practitioners/{}/extra-hours", world.doctor.id);
+        made(registrar, &extra, json!({"from": TUESDAY_9, "to": "2026-11-24T10:00:00+07:00"})).await;
+        let back = office(world, &booked, "undo", json!({})).await.expect(200);
+        assert_eq!(back["status"], "booked");
+    }
+}
+
+on_both! {
     async fn the_database_knows_which_visits_were_promised(world: World) {
         let held = boris(world, TUESDAY_9, true).await;
         world.boris.client.post(&path(&held, "cancel"), &json!({})).await.expect(200);

@@ -564,6 +564,59 @@ on_both! {
     }
 }
 
+on_both! {
+    async fn what_was_only_held_or_asked_for_comes_back_as_that_while_its_time_lasts(world: World) {
+        let registrar = &world.registrar.client;
+        let wish = |start: &str, how: &str| {
+            let mut wish = world.wish(start);
+            wish[how] = json!(true);
+            wish
+        };
+        let held = books(&world.boris.client, &wish(NINE, "hold")).await;
+        let asked = books(&world.asha.client, &wish(NINE_20, "request")).await;
+        let call_both_off = || async {
+            let plan = plans(world, registrar, "2026-11-24").await;
+            let change = json!([{"appointment": held["id"], "act": "cancel"},
+                {"appointment": asked["id"], "act": "cancel"}]);
+            edits(registrar, &plan, 1, change).await.expect(200);
+            act(registrar, &plan, "apply").await.expect(200);
+            plan
+        };
+        let plan = call_both_off().await;
+        let off = world.boris.client.get(&visit(&held)).await.expect(200);
+        assert_eq!((&off["status"], &off["cancellation_code"]), (&json!("cancelled"), &json!("leave")));
+        // Not even the database would promise it.
+        let revive = "UPDATE appointments SET status = 'booked', cancellation_code = NULL WHERE status = 'cancelled'";
+        assert!(world.house.execute(revive).expect_err("held").contains("appointment_over"));
+        act(registrar, &plan, "undo").await.expect(200);
+        for (client, was, status) in [(&world.boris.client, &held, "pending"), (&world.asha.client, &asked, "proposed")] {
+            let back = client.get(&visit(was)).await.expect(200);
+            assert_eq!((&back["status"], back["status"].as_str()), (&was["status"], Some(status)));
+            assert_eq!(back["hold_expires_at"], was["hold_expires_at"], "no longer than before");
+            assert_eq!(back["encounter"]["status"], "planned");
+        }
+
+        // Its ten minutes end before the plan is taken back.
+        world.house.advance(TimeDelta::minutes(5));
+        let plan = call_both_off().await;
+        world.house.advance(TimeDelta::minutes(6));
+        let [boris, asha, office] = [&world.boris, &world.asha, &world.registrar];
+        let boris = world.resigned(boris).await.client;
+        let asha = world.resigned(asha).await.client;
+        let office = world.resigned(office).await.client;
+        act(&office, &plan, "undo").await.expect(200);
+        let over = boris.get(&visit(&held)).await.expect(200);
+        assert_eq!((&over["status"], &over["cancellation_code"]), (&json!("cancelled"), &json!("expired")));
+        let late = boris.post(&format!("{}/confirm", visit(&held)), &json!({})).await;
+        assert_eq!(late.refused(410), "hold_over");
+        let back = asha.get(&visit(&asked)).await.expect(200);
+        assert_eq!((&back["status"], &back["hold_expires_at"]), (&json!("proposed"), &asked["hold_expires_at"]));
+        assert_eq!(office.post(&format!("{}/accept", visit(&asked)), &json!({})).await.expect(200)["status"], "booked");
+        books(&boris, &world.wish(NINE)).await;
+        assert_eq!(world.house.count(OVERLAPS), 0);
+    }
+}
+
 /// The short service needs a feldsher; these work on Tuesdays from nine to five.
 async fn needs_a_feldsher(world: &World, feldshers: &[&str]) {
     let path = format!("/v1/healthcare-services/{}", world.service);

@@ -12,6 +12,7 @@ mod calendars;
 mod care;
 mod chat;
 mod claim;
+mod clocks;
 mod consents;
 mod corrections;
 mod desk;

@@ -102,7 +102,9 @@ async fn the_doctor_sees_the_patient_while_writing_and_the_keyboard_keeps_its_pl
     doctor.assert_fits().await;
     doctor.click("#reopen-yes").await;
     doctor.see("#finish").await;
-    patient.reload().await;
+    // The patient's page says so by itself.
+    patient.see("#visit-left").await;
+    patient.assert_fits().await;
     patient.click("#enter-waiting-room").await;
     patient.see("#device-state[data-state=ok]").await;
     patient.click("#join").await;

@@ -40,8 +40,16 @@ async fn the_desk_books_urgent_beside_held_and_in_a_row() {
     desk.a_card_names_the_room_and_the_device().await;
     let admin = clinic.staff(&clinic.everybody("clinic_admin")[0]).await;
     desk.the_search_begins_with_the_patients_language(&admin).await;
+    desk.a_guessed_language_gives_way_for_the_first_free_time(&admin).await;
     desk.page.assert_content();
     assert!(clinic.stop().await.success());
+}
+
+/// Says by `who` which languages a patient or a practitioner speaks.
+async fn speaks(who: &Client, path: &str, languages: &[&str]) {
+    let version = who.get(path).await.expect(200)["version"].as_i64().unwrap();
+    let body = json!({"languages": languages});
+    who.edit(Method::PATCH, path, version, &body).await.expect(200);
 }
 
 struct Desk {
@@ -247,6 +255,40 @@ impl Desk {
         page.wait_for("!document.querySelector('dialog')").await;
     }
 
+    /// Nobody who speaks the patient's language is free within a month, though somebody is later.
+    async fn a_guessed_language_gives_way_for_the_first_free_time(&self, admin: &Client) {
+        let (page, registrar) = (&self.page, &self.stage.registrar);
+        let second = format!("/v1/practitioners/{}", self.stage.second);
+        speaks(admin, &second, &["ru", "evn"]).await;
+        let patient = format!("/v1/patients/{}", self.stage.patient(0));
+        speaks(registrar, &patient, &["evn"]).await;
+        let away =
+            json!({"from": written(Utc::now()), "to": written(Utc::now() + Duration::days(40))});
+        registrar.once(&format!("{second}/absences"), &key(), &away).await.expect(201);
+        let begins = self.stage.begins + Duration::days(44) + Duration::hours(10);
+        let extra = json!({"from": written(begins), "to": written(begins + Duration::hours(2))});
+        registrar.once(&format!("{second}/extra-hours"), &key(), &extra).await.expect(201);
+        page.click("#board-book").await;
+        page.write("#booking-search", "darya").await;
+        page.click("#booking-patients [data-patient]").await;
+        page.choose("#booking-service", &self.stage.service).await;
+        let tomorrow: chrono::NaiveDate = self.stage.day.parse().unwrap();
+        let later = (tomorrow + Duration::days(44)).to_string();
+        page.choose("#booking-day", &later).await;
+        // The day is another search, which begins anew.
+        page.choose("#booking-service", &self.stage.service).await;
+        let theirs =
+            format!("#booking-times .times [data-practitioner={}]", quoted(&self.stage.second));
+        page.see(&theirs).await;
+        let language = "document.querySelector('#booking-language').value";
+        assert_eq!(page.eval(language).await, "evn");
+        page.click("#booking-first").await;
+        page.see("#booking-summary").await;
+        assert_eq!(page.eval(language).await, "");
+        page.press("Escape").await;
+        page.wait_for("!document.querySelector('dialog')").await;
+    }
+
     async fn a_card_names_the_room_and_the_device(&self) {
         let (page, registrar) = (&self.page, &self.stage.registrar);
         let services = registrar.get("/v1/healthcare-services?limit=100").await.expect(200);
@@ -281,14 +323,8 @@ impl Desk {
     /// It is let go where nobody who speaks it is free, and kept where somebody is.
     async fn the_search_begins_with_the_patients_language(&self, admin: &Client) {
         let (page, registrar) = (&self.page, &self.stage.registrar);
-        let edit = async |who: &Client, path: &str, languages: &[&str]| {
-            let before = who.get(path).await.expect(200);
-            let (version, speaks) =
-                (before["version"].as_i64().unwrap(), json!({"languages": languages}));
-            who.edit(Method::PATCH, path, version, &speaks).await.expect(200)
-        };
         let patient = format!("/v1/patients/{}", self.stage.patient(1));
-        edit(registrar, &patient, &["evn"]).await;
+        speaks(registrar, &patient, &["evn"]).await;
         let second = format!("/v1/practitioners/{}", self.stage.second);
         let known = admin.get(&second).await.expect(200);
         // This one speaks it, and has no hours yet.
@@ -316,7 +352,7 @@ impl Desk {
         page.press("Escape").await;
         page.wait_for("!document.querySelector('dialog')").await;
 
-        edit(admin, &second, &["ru", "evn"]).await;
+        speaks(admin, &second, &["ru", "evn"]).await;
         opens().await;
         found(&[SECOND]).await;
         assert_eq!(page.eval(language).await, "evn");

@@ -30,11 +30,12 @@ use feldsher::base::config::Config;
 use feldsher::base::ctx::as_system;
 use feldsher::base::db::{Conn, Threads};
 use feldsher::base::error::Error;
-use feldsher::base::schema::{absences, appointments, extra_hours, waitlist_entries};
+use feldsher::base::schema::{absences, appointments, closures, extra_hours, waitlist_entries};
 use feldsher::base::tx::{Sees, Tx};
 use feldsher::encounter::lifecycle::AppointmentStatus;
 use feldsher::practitioner::PractitionerId;
 use feldsher::schedule::absence::{self, AbsenceId};
+use feldsher::schedule::closure::{self, ClosureId};
 use feldsher::schedule::extra::{self, ExtraHoursId};
 use feldsher::schedule::leave::offer;
 use feldsher::waitlist::{EntryId, WaitStatus, join, task};
@@ -80,6 +81,7 @@ struct Made {
     wishes: BTreeMap<usize, EntryId>,
     absences: BTreeMap<usize, AbsenceId>,
     extra: BTreeMap<usize, ExtraHoursId>,
+    closures: BTreeMap<usize, ClosureId>,
     plan: Option<Applied>,
     /// Visits that were moved since the last plan.
     moved: BTreeSet<usize>,
@@ -151,6 +153,8 @@ impl Game<'_> {
             Step::TakeBack => self.take_back(),
             Step::Extra { worker, tick, ticks } => self.extra(*worker, (*tick, *ticks)),
             Step::Less { extra } => self.less(*extra),
+            Step::Close { tick, ticks } => self.close((*tick, *ticks)),
+            Step::Open { closure } => self.open(*closure),
             Step::Wait { minutes } => {
                 self.model.now = (self.model.now + minutes).min(LATEST);
                 Ok(())
@@ -266,6 +270,14 @@ fn clear(stage: &Stage, conn: &mut Conn, model: &Model) -> Result<(), Wrong> {
         .map_err(text)?;
     for (who, id) in extra {
         stage.deed(conn, model, |tx| extra::remove(tx, who, id))?.map_err(refused)?;
+    }
+    let closed: Vec<ClosureId> = closures::table
+        .filter(closures::organization_id.eq(stage.clinic))
+        .select(closures::id)
+        .load(conn)
+        .map_err(text)?;
+    for id in closed {
+        stage.deed(conn, model, |tx| closure::remove(tx, stage.clinic, id))?.map_err(refused)?;
     }
     Ok(())
 }

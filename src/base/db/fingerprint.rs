@@ -10,13 +10,22 @@ use crate::base::schema::settings;
 use crate::base::seal::sha256;
 
 /// Every migration: its version, and its text for SQLite and for PostgreSQL.
-const MIGRATIONS: [(&str, [&str; 2]); 1] = [(
-    "0001",
-    [
-        include_str!("../../../migrations/sqlite/0001_base/up.sql"),
-        include_str!("../../../migrations/postgres/0001_base/up.sql"),
-    ],
-)];
+const MIGRATIONS: [(&str, [&str; 2]); 2] = [
+    (
+        "0001",
+        [
+            include_str!("../../../migrations/sqlite/0001_base/up.sql"),
+            include_str!("../../../migrations/postgres/0001_base/up.sql"),
+        ],
+    ),
+    (
+        "0002",
+        [
+            include_str!("../../../migrations/sqlite/0002_what_comes_back/up.sql"),
+            include_str!("../../../migrations/postgres/0002_what_comes_back/up.sql"),
+        ],
+    ),
+];
 
 #[derive(QueryableByName)]
 struct Version {

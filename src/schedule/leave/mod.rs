@@ -21,8 +21,9 @@ use crate::access::Facts;
 use crate::access::table::Action;
 use crate::account::AccountId;
 use crate::appointment::affected::{self, Affected};
-use crate::appointment::{AppointmentId, Priority};
+use crate::appointment::{self, AppointmentId, Priority};
 use crate::base::column::{Instant, text_enum};
+use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::problem;
@@ -81,6 +82,8 @@ pub(crate) struct OutcomeRow {
     pub to_helper: Option<PractitionerId>,
     pub expires_at: Option<Instant>,
     pub decided_by: AccountId,
+    /// Until when it was held, or asked for, when it was called off.
+    pub held_until: Option<Instant>,
 }
 
 /// A visit that an absence hits, or hit.
@@ -200,6 +203,18 @@ pub(crate) fn set_status(tx: &mut Tx, id: AbsenceId, to: AbsenceStatus) -> Resul
     Ok(())
 }
 
+/// A visit that had ended is to come again, or goes on: a leave that it lies in, of whoever takes part in
+/// it, is open again. Makes no access decision.
+pub(crate) fn open_again(tx: &mut Tx, visit: &appointment::Row) -> Result<(), Error> {
+    let complete = absences::table
+        .filter(among(absences::practitioner_id, visit.who_takes_part(tx)?))
+        .filter(absences::starts_at.lt(visit.ends_at))
+        .filter(absences::ends_at.gt(visit.starts_at))
+        .filter(absences::status.eq(AbsenceStatus::Complete));
+    diesel::update(complete).set(absences::status.eq(AbsenceStatus::Open)).execute(tx.conn)?;
+    Ok(())
+}
+
 /// Takes an absence away with all that was noted of it. The caller has made the access decision.
 pub(crate) fn forget(tx: &mut Tx, absence: &AbsenceRow) -> Result<(), Error> {
     set_status(tx, absence.id, AbsenceStatus::Open)?;
@@ -234,6 +249,7 @@ type OutcomeColumns = (
     absence_outcomes::to_helper_id,
     absence_outcomes::expires_at,
     absence_outcomes::decided_by,
+    absence_outcomes::held_until,
 );
 pub(crate) const OUTCOME: OutcomeColumns = (
     absence_outcomes::appointment_id,
@@ -245,6 +261,7 @@ pub(crate) const OUTCOME: OutcomeColumns = (
     absence_outcomes::to_helper_id,
     absence_outcomes::expires_at,
     absence_outcomes::decided_by,
+    absence_outcomes::held_until,
 );
 
 /// The visits that lie in an absence now, by start.

@@ -277,10 +277,7 @@ pub(super) fn show(tx: &mut Tx, id: PlanId) -> Result<IllnessPlan, Error> {
     let mut shown = Vec::with_capacity(rows.len());
     for row in rows {
         let Some(visit) = visit(row.appointment) else { continue };
-        let zone: Zone = visit
-            .time_zone
-            .parse()
-            .map_err(|_unknown| Error::Internal("a promised zone is none"))?;
+        let zone = Zone::of_stored(&visit.time_zone);
         let practitioner = match row.practitioner {
             Some(id) => Some(names.of(tx, id)?),
             None => None,

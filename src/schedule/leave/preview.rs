@@ -225,9 +225,7 @@ fn shows_the_same(one: Zone, other: Zone, at: Instant) -> bool {
 
 /// The hours of the promised day, on the clock of the promise, in which one can be put.
 fn day_of(visit: &Affected) -> Span {
-    let Ok(zone) = visit.time_zone.parse::<Zone>() else {
-        return Span { start: visit.start, end: visit.end };
-    };
+    let zone = Zone::of_stored(&visit.time_zone);
     let date = zone::wall(visit.start, zone).date_naive();
     let at = |hour| match NaiveTime::from_hms_opt(hour, 0, 0).map(|time| date.and_time(time)) {
         None => visit.start,

@@ -159,6 +159,7 @@ pub(crate) fn settle(
     let row = appointment::find_row(tx, visit.id)?;
     let (mut start, mut local_start) = (visit.start, visit.local_start.clone());
     let mut helper = None;
+    let mut held_until = None;
     let (outcome, place, expires_at, fate, action) = match deed {
         Deed::Replace(to) => {
             let away = absence.practitioner_id.0;
@@ -185,6 +186,7 @@ pub(crate) fn settle(
         }
         Deed::CallOff => {
             affected::call_off(tx, visit.id, reason)?;
+            held_until = row.hold_expires_at;
             let action = Action::CancelAppointment;
             (Outcome::Cancelled, None, None, Some(Fate::CalledOff), action)
         }
@@ -202,6 +204,7 @@ pub(crate) fn settle(
             absence_outcomes::expires_at.eq(expires_at),
             absence_outcomes::decided_by.eq(by),
             absence_outcomes::decided_at.eq(tx.now),
+            absence_outcomes::held_until.eq(held_until),
         ))
         .execute(tx.conn)?;
     tx.record(action, "Appointment", visit.id.0, &row.facts());

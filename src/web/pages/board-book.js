@@ -7,7 +7,7 @@ import { clock, dayKey, shiftDay, startOfDay, longDay, now, rfc3339, PARTS, city
 import { besides, gapsOf, giving, soonest } from './board-ways.js';
 import { countdown } from './countdown.js';
 import { findPatient } from './find-patient.js';
-import { timesOfDay } from './free-times.js';
+import { orAnybody, timesOfDay } from './free-times.js';
 import { repeatFields, seriesBox } from './board-series.js';
 import { languageName } from './languages.js';
 import { sheet } from './sheet.js';
@@ -154,16 +154,21 @@ export async function bookFor(board) {
     }
   }
 
+  /** Whether the language that the search began with was still asked for; it is not any more. */
+  function anyLanguage() {
+    if (decided || !guess) return false;
+    guess = '';
+    order.language = '';
+    drawMore();
+    return true;
+  }
+
   async function freeTimes() {
-    const { slots, later } = await timesOfDay({ wanted: wanted(), day: order.day, zone });
-    if (!slots.length && !later && !decided && guess) {
-      // Nobody who speaks it is free: better somebody than nobody.
-      guess = '';
-      order.language = '';
-      drawMore();
-      return freeTimes();
-    }
-    return () => drawTimes(slots, later);
+    const found = await orAnybody(async () => {
+      const day = await timesOfDay({ wanted: wanted(), day: order.day, zone });
+      return (day.slots.length || day.later) && day;
+    }, anyLanguage);
+    return () => drawTimes(found?.slots ?? [], found?.later);
   }
 
   function drawTimes(slots, later) {
@@ -185,7 +190,7 @@ export async function bookFor(board) {
 
   /** The one time that is asked for most: whatever comes first, within a month. */
   async function first() {
-    const [slot] = await api.items(api.query('/v1/slots', { ...wanted(), first: true }));
+    const slot = await orAnybody(async () => (await api.items(api.query('/v1/slots', { ...wanted(), first: true })))[0], anyLanguage);
     if (!slot) throw Object.assign(new Error(), { code: 'nothing', detail: t('more.first.none') });
     confirm(slot);
   }

@@ -30,3 +30,12 @@ export async function timesOfDay({ wanted, day, zone }) {
 }
 
 export const slotWords = (slot, zone) => `${longDay(slot.start, zone)}, ${clock(slot.start, zone)} · ${slot.practitioner.name}`;
+
+/**
+ * A search that began with a language which nobody chose: where nobody who speaks it is free, better somebody than nobody.
+ * `search` answers nothing when it finds nothing; `drop` takes the language off, if there was one.
+ */
+export async function orAnybody(search, drop) {
+  const found = await search();
+  return found || !drop() ? found : search();
+}

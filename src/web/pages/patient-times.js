@@ -2,6 +2,7 @@
 import { t } from './i18n.js';
 import { $, show, h, put, refill, button, problemBox, tell, onLeave } from './ui.js';
 import * as api from './api.js';
+import { orAnybody } from './free-times.js';
 import { dayKey, shiftDay, startOfDay, namedDay, weekday, dayNumber, wallClock, wallKey, now, rfc3339, PARTS } from './time.js';
 
 const DAYS = 14;
@@ -151,13 +152,9 @@ export async function timesScreen(of, { choose, back, below = null, memory = {} 
     refill(firstFree);
     refill(slots, h('p', { class: 'loading' }, t('loading')));
     try {
-      const [first] = await find({ first: true });
+      const first = await orAnybody(async () => (await find({ first: true }))[0], () => !gone && mine === turn && anyLanguage());
       if (gone || mine !== turn) return;
       if (!first) {
-        if (anyLanguage()) {
-          await again();
-          return;
-        }
         refill(slots, h('p', { id: 'no-slots', class: 'lead' }, t('book.none')));
         return;
       }

@@ -261,15 +261,23 @@ function ended(visit) {
     place,
     h('a', { class: 'button second', href: '#/', id: 'to-home' }, t('visit.home')));
   if (passed && !cancelled) refill(place, h('p', { class: 'lead' }, t(visit.status === 'arrived' ? 'visit.unseen.hint' : 'visit.passed.hint')));
-  if (cancelled || passed) return;
-  refill(place, h('p', { class: 'lead' }, t('visit.over.hint')));
+  const isWritten = !cancelled && !passed;
+  if (isWritten) refill(place, h('p', { class: 'lead' }, t('visit.over.hint')));
+  const ask = api.watched(`/v1/encounters/${visit.id}/waiting`);
   const look = poll(async () => {
+    // It was ended, or called off, by mistake.
+    if (!isOver(await ask())) {
+      look.stop();
+      if (place.isConnected) lobby(await fetchVisit(visit.id), visit.status === 'finished' ? t('visit.reopened') : '');
+      return;
+    }
+    if (!isWritten) return;
     const notes = await api.items(`/v1/encounters/${visit.id}/notes`);
     const note = notes.find((one) => one.signed_at);
     if (!note) return;
     look.stop();
     refill(place, h('a', { class: 'button primary', id: 'read-note', href: `#/note/${note.id}` }, t('visit.readnote')));
     say(t('visit.readnote'));
-  }, NOTE_POLL_S);
+  }, isWritten ? NOTE_POLL_S : CARE_POLL_S);
   onLeave(() => look.stop());
 }

@@ -6,7 +6,7 @@ use feldsher::access::Relation;
 use feldsher::access::table::Action;
 use feldsher::base::language::Language;
 use feldsher::base::problem;
-use feldsher::encounter::lifecycle::{By, TABLE, When};
+use feldsher::encounter::lifecycle::{By, TABLE, When, is_settled_by_a_note};
 
 /// Set it to write the generated files anew; then read the difference before it is committed.
 pub const UPDATE: &str = "TEST_ACCESS_UPDATE";
@@ -95,24 +95,29 @@ fn the_page_of_the_life_of_a_visit_is_its_table() {
          code asks; a test compares them.\nA state is that of the appointment, then that of its \
          visit. What is not here cannot happen, nor by another deed, nor at another time.\nAll of \
          it is in the audit log; corrections are marked.\n\n\
-         | act | from | to | who (and by which acts of [the access table](access.md)) | when |\n\
-         |---|---|---|---|---|\n",
+         | act | from | to | who (and by which acts of [the access table](access.md)) | when | a signed note |\n\
+         |---|---|---|---|---|---|\n",
     );
     for line in TABLE {
         let mark = if line.act.is_correction() { " (correction)" } else { "" };
         for ((from, visit), (to, then)) in line.moves {
             page += &format!(
-                "| `{}`{mark} | {from}, {visit} | {to}, {then} | {} | {} |\n",
+                "| `{}`{mark} | {from}, {visit} | {to}, {then} | {} | {} | {} |\n",
                 line.act,
                 actors(line.by),
-                time(line.when)
+                time(line.when),
+                if is_settled_by_a_note((*from, *visit), (*to, *then)) { "forbids it" } else { "" }
             );
         }
     }
-    page += "\nA visit that is reopened has no signed note: what was signed says that it took \
-         place, and both the deed and the schema refuse.\n`reopen` is for one whose talk had \
-         begun, `expect` for one that was ended before.\n`reinstate` follows when an absence is \
-         taken back, within the ten minutes of its plan.\n";
+    page += "\nA signed note says that the visit took place: whoever has come is not expected again, \
+         nor missed, nor called off, and what has ended goes on no more. Both the deed and the \
+         schema refuse.\n`reopen` is for one whose talk had begun, `expect` for one that was ended \
+         before.\n`reinstate` follows when an absence is taken back, within the ten minutes of its \
+         plan; what was only held, or asked for, is so again (`hold_again`, `ask_again`) until the \
+         time that was said, and stays called off after that.\nWhat was called off is not booked \
+         again into an absence or a closure. Whatever else is put right opens the absences that it \
+         lies in: none is complete with a visit that nobody has decided about.\n";
     reviewed("docs/lifecycle.md", &page);
 }
 

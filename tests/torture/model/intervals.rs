@@ -16,9 +16,10 @@ pub const OFFER_MINUTES: i64 = 60;
 pub const UNDO_MINUTES: i64 = 10;
 /// So many times at most are held in place of a visit.
 pub const TIMES_MAX: usize = 3;
-/// Doctors are the first of those who work, interpreters the others.
+/// Doctors are the first of those who work, then interpreters, then feldshers.
 pub const DOCTORS: usize = 2;
-pub const WORKERS: usize = 4;
+pub const INTERPRETERS_END: usize = 4;
+pub const WORKERS: usize = 6;
 pub const ROOMS: usize = 2;
 pub const PATIENTS: usize = 3;
 /// So many others only wait.
@@ -31,7 +32,7 @@ pub struct Service {
     /// Kept free of the doctor's time before and after.
     pub before: i64,
     pub after: i64,
-    /// Whether it needs a room and an interpreter.
+    /// Whether it needs a room, an interpreter and a feldsher.
     pub is_helped: bool,
 }
 
@@ -54,14 +55,36 @@ pub enum Who {
     Room(usize),
 }
 
-/// Who and what helps.
+/// Who and what helps, one of each kind: see [`kinds`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Aids {
     Nobody,
-    /// A room and an interpreter.
-    These(usize, usize),
+    These(Vec<Who>),
     /// One of each, as will be seen.
-    OneOf(Vec<usize>, Vec<usize>),
+    OneOf(Vec<Vec<Who>>),
+}
+
+/// The rooms, the interpreters and the feldshers that there are.
+pub fn kinds() -> Vec<Vec<Who>> {
+    vec![
+        (0..ROOMS).map(Who::Room).collect(),
+        (DOCTORS..INTERPRETERS_END).map(Who::Worker).collect(),
+        (INTERPRETERS_END..WORKERS).map(Who::Worker).collect(),
+    ]
+}
+
+impl Aids {
+    /// Whether these are among those.
+    pub fn are_among(&self, others: &Self) -> bool {
+        match (self, others) {
+            (Self::Nobody, Self::Nobody) => true,
+            (Self::These(these), Self::OneOf(kinds)) => {
+                these.len() == kinds.len()
+                    && these.iter().zip(kinds).all(|(one, kind)| kind.contains(one))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Where something lies.
@@ -91,15 +114,16 @@ impl Place {
             (Who::Worker(self.doctor), self.busy()),
             (Who::Patient(self.patient), self.span()),
         ];
-        if let Aids::These(room, helper) = self.aids {
-            takes.extend([(Who::Room(room), self.span()), (Who::Worker(helper), self.span())]);
+        if let Aids::These(these) = &self.aids {
+            takes.extend(these.iter().map(|who| (*who, self.span())));
         }
         takes
     }
 
     /// Whether somebody takes part.
     pub fn needs(&self, worker: usize) -> bool {
-        self.doctor == worker || matches!(self.aids, Aids::These(_, helper) if helper == worker)
+        let helps = |these: &[Who]| these.contains(&Who::Worker(worker));
+        self.doctor == worker || matches!(&self.aids, Aids::These(these) if helps(these))
     }
 }
 
@@ -152,6 +176,8 @@ pub struct Waiting {
     pub asked: Vec<(usize, i64)>,
     /// What is held, also when nobody answered in time and nothing has ended it yet.
     pub offer: Option<Held>,
+    /// The last that was held for them, they left.
+    pub has_declined: bool,
 }
 
 /// What became of a visit that a leave hits.
@@ -163,11 +189,23 @@ pub enum Outcome {
     Offered { until: i64 },
 }
 
-/// The same, and where the visit was.
+/// The same, and where the visit was and how it stood.
 #[derive(Debug, Clone)]
 pub struct Decided {
     pub outcome: Outcome,
     pub from: Place,
+    pub was: Standing,
+}
+
+impl Decided {
+    /// How a visit stands that was called off, when that is taken back: what was held is no longer held
+    /// than it was.
+    pub fn back(&self, now: i64) -> Standing {
+        match self.was {
+            Standing::Held { until } if until <= now => Standing::Lapsed,
+            was => was,
+        }
+    }
 }
 
 /// A leave, with what was decided by visit.
@@ -195,6 +233,8 @@ pub struct Model {
     /// The weekly hours of this day, by worker.
     pub hours: Vec<Vec<Range>>,
     pub extra: BTreeMap<usize, (usize, Range)>,
+    /// When the clinic is closed; extra hours are worked all the same.
+    pub closures: BTreeMap<usize, Range>,
     pub absences: BTreeMap<usize, Absence>,
     pub visits: BTreeMap<usize, Visit>,
     /// By visit.
@@ -224,9 +264,19 @@ impl Model {
         !self.taken(but).iter().any(takes)
     }
 
-    fn windows(&self, worker: usize) -> impl Iterator<Item = Range> + '_ {
-        let extra = self.extra.values().filter(move |(who, _)| *who == worker);
-        self.hours[worker].iter().copied().chain(extra.map(|(_, range)| *range))
+    fn extra(&self, worker: usize) -> impl Iterator<Item = Range> + '_ {
+        let own = self.extra.values().filter(move |(who, _)| *who == worker);
+        own.map(|(_, range)| *range)
+    }
+
+    fn is_closed(&self, range: Range) -> bool {
+        self.closures.values().any(|closed| overlap(*closed, range))
+    }
+
+    /// Whether a visit is hit by what is closed then.
+    pub fn is_shut_out(&self, doctor: usize, span: Range, closed: Range) -> bool {
+        let is_worked = |(from, to): Range| from <= span.0 && span.1 <= to;
+        overlap(closed, span) && !self.extra(doctor).any(is_worked)
     }
 
     fn is_away(&self, worker: usize, range: Range) -> bool {
@@ -236,7 +286,12 @@ impl Model {
 
     /// Whether somebody works through all of a range.
     pub fn works(&self, worker: usize, range: Range) -> bool {
-        let works = |tick| self.windows(worker).any(|(from, to)| from <= tick && tick < to);
+        let holds = |(from, to): Range, tick| from <= tick && tick < to;
+        let weekly = |tick| self.hours[worker].iter().any(|window| holds(*window, tick));
+        let works = |tick| {
+            (weekly(tick) && !self.is_closed((tick, tick + 1)))
+                || self.extra(worker).any(|window| holds(window, tick))
+        };
         (range.0..range.1).all(works) && !self.is_away(worker, range)
     }
 
@@ -248,25 +303,35 @@ impl Model {
 
     fn is_on_grid(&self, doctor: usize, service: usize, tick: i64) -> bool {
         let long = SERVICES[service].visit;
-        self.windows(doctor).any(|(from, to)| {
+        let fits = |(from, to): Range| {
             from <= tick && tick + long <= to && (tick - from).rem_euclid(long) == 0
-        })
+        };
+        let is_open = !self.is_closed((tick, tick + long));
+        (is_open && self.hours[doctor].iter().any(|window| fits(*window)))
+            || self.extra(doctor).any(fits)
     }
 
-    /// Who and what could help then; nothing, when a room or an interpreter is missing.
+    /// Who and what could help then; nothing, when somebody or something is missing.
     pub fn aids(&self, service: usize, tick: i64, but: Option<usize>) -> Option<Aids> {
         let Service { visit, is_helped, .. } = SERVICES[service];
         if !is_helped {
             return Some(Aids::Nobody);
         }
         let span = (tick, tick + visit);
-        let rooms: Vec<usize> =
-            (0..ROOMS).filter(|room| self.is_free(Who::Room(*room), span, but)).collect();
-        let helpers: Vec<usize> = (DOCTORS..WORKERS)
-            .filter(|helper| self.works(*helper, span))
-            .filter(|helper| self.is_free(Who::Worker(*helper), span, but))
-            .collect();
-        (!rooms.is_empty() && !helpers.is_empty()).then_some(Aids::OneOf(rooms, helpers))
+        let free: Vec<Vec<Who>> =
+            kinds().into_iter().map(|kind| self.who_can_help(kind, span, but)).collect();
+        free.iter().all(|kind| !kind.is_empty()).then_some(Aids::OneOf(free))
+    }
+
+    fn who_can_help(&self, mut kind: Vec<Who>, span: Range, but: Option<usize>) -> Vec<Who> {
+        kind.retain(|who| {
+            let is_there = match who {
+                Who::Worker(worker) => self.works(*worker, span),
+                Who::Patient(_) | Who::Room(_) => true,
+            };
+            is_there && self.is_free(*who, span, but)
+        });
+        kind
     }
 
     /// With whom a visit could be booked, and with what, or why not.
@@ -333,32 +398,37 @@ impl Model {
     /// is free both then and now.
     fn exchanged(&self, id: usize, tick: i64) -> Option<Aids> {
         let place = &self.visits[&id].place;
-        let Aids::These(room, helper) = place.aids else { return Some(Aids::Nobody) };
-        let Some(Aids::OneOf(rooms, helpers)) = self.aids(place.service, tick, Some(id)) else {
+        let Aids::These(these) = &place.aids else { return Some(Aids::Nobody) };
+        let Some(Aids::OneOf(kinds)) = self.aids(place.service, tick, Some(id)) else {
             return None;
         };
-        let is_free_now = |who| self.is_free(who, place.span(), Some(id));
-        let rooms = match rooms.contains(&room) {
-            true => vec![room],
-            false => rooms.into_iter().filter(|one| is_free_now(Who::Room(*one))).collect(),
-        };
-        let helpers = match helpers.contains(&helper) {
-            true => vec![helper],
-            false => helpers.into_iter().filter(|one| is_free_now(Who::Worker(*one))).collect(),
-        };
-        (!rooms.is_empty() && !helpers.is_empty()).then_some(Aids::OneOf(rooms, helpers))
+        let mut chosen = Vec::new();
+        for (one, mut kind) in these.iter().zip(kinds) {
+            match kind.contains(one) {
+                true => kind = vec![*one],
+                false => kind.retain(|other| self.is_free(*other, place.span(), Some(id))),
+            }
+            chosen.push(kind);
+        }
+        chosen.iter().all(|kind| !kind.is_empty()).then_some(Aids::OneOf(chosen))
     }
 
-    /// Who could help in place of somebody.
-    pub fn replacements(&self, id: usize) -> Vec<usize> {
+    /// Who and what helps when somebody else takes the part of a helper, if anybody can.
+    pub fn replaced(&self, id: usize, worker: usize) -> Option<Aids> {
         let Visit { place, .. } = &self.visits[&id];
-        match (&place.aids, self.aids(place.service, place.tick, Some(id))) {
-            (Aids::These(_, helper), Some(Aids::OneOf(_, helpers))) => {
-                helpers.into_iter().filter(|other| other != helper).collect()
-            }
-            // Their room is theirs, so only interpreters can be missing.
-            _ => Vec::new(),
+        let Aids::These(these) = &place.aids else { return None };
+        let away = Who::Worker(worker);
+        let mut chosen = Vec::new();
+        for (one, kind) in these.iter().zip(kinds()) {
+            let mut kind = if *one == away {
+                self.who_can_help(kind, place.span(), Some(id))
+            } else {
+                vec![*one]
+            };
+            kind.retain(|other| *other != away);
+            chosen.push(kind);
         }
+        chosen.iter().all(|kind| !kind.is_empty()).then_some(Aids::OneOf(chosen))
     }
 
     pub fn confirm(&self, id: usize) -> Result<(), &'static str> {
@@ -371,11 +441,17 @@ impl Model {
         }
     }
 
-    /// Whether what was called off can stand again: nobody asks who works then, it was promised.
+    /// Whether what was called off can stand again: nobody asks for the hours of the week, it was
+    /// promised, but nobody is promised whoever is away, nor a clinic that is closed.
     pub fn undo(&self, id: usize) -> Result<(), &'static str> {
         let Visit { place, standing } = &self.visits[&id];
         if *standing != (Standing::Cancelled { can_return: true }) {
             return Err("bad_state");
+        }
+        let away = |worker: usize| place.needs(worker) && self.is_away(worker, place.span());
+        let shut = |closed: &Range| self.is_shut_out(place.doctor, place.span(), *closed);
+        if (0..WORKERS).any(away) || self.closures.values().any(shut) {
+            return Err("outside_hours");
         }
         if self.fits(place, Some(id)) { Ok(()) } else { Err("slot_taken") }
     }

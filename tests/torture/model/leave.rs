@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use feldsher::schedule::absence::{self, AbsenceStatus, AddAbsence};
+use feldsher::schedule::closure::{self, AddClosure};
 use feldsher::schedule::extra::{self, AddExtraHours};
 use feldsher::schedule::leave::offer::{self, ChooseTime};
 use feldsher::schedule::leave::settle::{self, DecideOutcomes};
@@ -10,10 +11,11 @@ use feldsher::schedule::leave::{self as leaves, SettledAbsence};
 use serde_json::{Value, json};
 
 use super::intervals::{
-    Absence, Aids, DOCTORS, Decided, Held, Instead, Model, OFFER_MINUTES, Outcome, Place, Range,
-    Standing, TIMES_MAX, overlap,
+    Absence, DOCTORS, Decided, Held, Instead, Model, OFFER_MINUTES, Outcome, Place, Range,
+    Standing, TIMES_MAX, Visit, overlap,
 };
 use super::seen::Seen;
+use super::stage::time;
 use super::step::Fate;
 use super::{Game, Wrong, expect, nth};
 
@@ -31,7 +33,7 @@ impl Model {
             let is_hit =
                 |held: &Held| held.place.doctor == worker && overlap(held.place.span(), range);
             if waiting.offer.as_ref().is_some_and(is_hit) {
-                waiting.offer = None;
+                (waiting.offer, waiting.has_declined) = (None, false);
             }
         }
         self.absences.insert(number, Absence { worker, range, decided: BTreeMap::new() });
@@ -83,7 +85,8 @@ impl Game<'_> {
         let (at, visit) = hits[nth];
         let worker = self.model.absences[&at].worker;
         let expected = self.fate(worker, visit, fate);
-        let (id, from) = (self.made.absences[&at], self.model.visits[&visit].place.clone());
+        let Visit { place: from, standing: was } = self.model.visits[&visit].clone();
+        let id = self.made.absences[&at];
         let mut outcome = json!({"appointment": self.made.visits[&visit], "outcome": name(fate)});
         if let Fate::Moved { doctor, tick } = fate {
             outcome["start"] = json!(self.stage.at(*tick));
@@ -113,7 +116,7 @@ impl Game<'_> {
                 Outcome::Cancelled
             }
         };
-        self.decided(at, visit, Decided { outcome, from });
+        self.decided(at, visit, Decided { outcome, from, was });
         Ok(())
     }
 
@@ -136,14 +139,8 @@ impl Game<'_> {
                 if place.doctor == worker {
                     return Err("invalid_body");
                 }
-                let others = free.replacements(visit);
-                match place.aids {
-                    Aids::These(room, _) if !others.is_empty() => {
-                        let aids = Aids::OneOf(vec![room], others);
-                        Ok(Change::Place(Place { aids, ..place.clone() }))
-                    }
-                    _ => Err("resource_busy"),
-                }
+                let aids = free.replaced(visit, worker).ok_or("resource_busy")?;
+                Ok(Change::Place(Place { aids, ..place.clone() }))
             }
             Fate::Offered => {
                 if free.visits[&visit].standing != Standing::Booked {
@@ -241,6 +238,45 @@ impl Game<'_> {
             .map_err(|code| format!("extra hours are refused with {code}"))?;
         self.model.extra.insert(self.number, (worker, (tick, tick + ticks)));
         self.made.extra.insert(self.number, added.id);
+        Ok(())
+    }
+
+    /// The clinic is closed for some time of the day.
+    pub fn close(&mut self, (tick, ticks): (i64, i64)) -> Result<(), Wrong> {
+        let (stage, range) = (self.stage, (tick, tick + ticks));
+        let wanted: AddClosure = serde_json::from_value(json!({
+            "name": {"en": "Model", "ru": "Модель"}, "from_date": stage.date(),
+            "to_date": stage.date(), "from": time(range.0), "to": time(range.1),
+        }))
+        .unwrap();
+        let clinic = stage.clinic;
+        let added = self
+            .deed(|tx| closure::add(tx, clinic, &wanted))?
+            .map_err(|code| format!("a closure is refused with {code}"))?;
+        self.model.closures.insert(self.number, range);
+        self.made.closures.insert(self.number, added.closure.id);
+        let taken = self.model.taken(None).into_iter();
+        let hit = |place: &&Place| self.model.is_shut_out(place.doctor, place.span(), range);
+        let mut expected: Vec<(i64, usize)> =
+            taken.filter(hit).map(|place| (place.tick, place.patient)).collect();
+        let hits = added.affected.iter();
+        let mut found: Vec<(i64, usize)> =
+            hits.map(|hit| (stage.tick(hit.start), stage.patient(hit.patient.id))).collect();
+        expected.sort_unstable();
+        found.sort_unstable();
+        let count = usize::try_from(added.affected_count).unwrap();
+        if found == expected && count == expected.len() {
+            return Ok(());
+        }
+        Err(format!("a closure is said to hit {count}: {found:?}, not {expected:?}"))
+    }
+
+    pub fn open(&mut self, closure: usize) -> Result<(), Wrong> {
+        let Some(at) = nth(&self.model.closures, closure) else { return Ok(()) };
+        let (id, clinic) = (self.made.closures[&at], self.stage.clinic);
+        let done = self.deed(|tx| closure::remove(tx, clinic, id))?;
+        expect(Ok::<_, &str>(()), &done)?;
+        self.model.closures.remove(&at);
         Ok(())
     }
 

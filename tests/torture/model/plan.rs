@@ -7,8 +7,8 @@ use feldsher::schedule::leave::apply;
 use feldsher::schedule::leave::plan::{self, Act, IllnessPlan, PlanId, PlanIllness, PlanStatus};
 
 use super::intervals::{
-    Absence, Aids, DOCTORS, Decided, Instead, OFFER_MINUTES, Outcome, Place, ROOMS, SERVICES,
-    Standing, UNDO_MINUTES, WORKERS, Who,
+    Absence, Aids, Decided, Instead, OFFER_MINUTES, Outcome, Place, SERVICES, Standing,
+    UNDO_MINUTES, Who, kinds,
 };
 use super::{Game, Wrong, expect};
 
@@ -26,7 +26,7 @@ pub struct Applied {
 /// Whoever helps in a visit that is put elsewhere by others.
 fn any_aids(service: usize) -> Aids {
     match SERVICES[service].is_helped {
-        true => Aids::OneOf((0..ROOMS).collect(), (DOCTORS..WORKERS).collect()),
+        true => Aids::OneOf(kinds()),
         false => Aids::Nobody,
     }
 }
@@ -100,7 +100,8 @@ impl Game<'_> {
                 }
                 (act, ..) => return Err(format!("a plan would {act} visit {visit}")),
             };
-            self.decided(self.number, visit, Decided { outcome, from });
+            let was = Standing::Booked;
+            self.decided(self.number, visit, Decided { outcome, from, was });
         }
         planned.sort_unstable();
         if planned != booked {
@@ -131,13 +132,14 @@ impl Game<'_> {
         }
         let decided = self.model.absences[&applied.absence].decided.clone();
         self.forget(applied.absence);
-        for (visit, Decided { outcome, from }) in decided {
-            match outcome {
+        let now = self.model.now;
+        for (visit, one) in decided {
+            match one.outcome {
                 Outcome::Moved => {
-                    let aids = any_aids(from.service);
-                    self.visit(visit).place = Place { aids, ..from };
+                    let aids = any_aids(one.from.service);
+                    self.visit(visit).place = Place { aids, ..one.from };
                 }
-                Outcome::Cancelled => self.visit(visit).standing = Standing::Booked,
+                Outcome::Cancelled => self.visit(visit).standing = one.back(now),
                 Outcome::Replaced | Outcome::Offered { .. } => {}
             }
         }
@@ -152,7 +154,7 @@ impl Game<'_> {
         let mut back = self.model.clone();
         back.absences.remove(&applied.absence);
         let mut patients = BTreeSet::new();
-        for (visit, Decided { outcome, from }) in decided {
+        for (visit, Decided { outcome, from, .. }) in decided {
             let now = &self.model.visits[visit];
             // One goes back before the other, so two of one patient can be in each other's way, and
             // so can those who share rooms.
@@ -160,7 +162,7 @@ impl Game<'_> {
             let was_chosen = *outcome == Outcome::Moved && applied.offered.contains(visit);
             let was_changed = match outcome {
                 Outcome::Moved => now.standing != Standing::Booked || now.place.doctor == *worker,
-                Outcome::Cancelled => now.standing == Standing::Booked,
+                Outcome::Cancelled => now.is_live(self.model.now),
                 Outcome::Replaced | Outcome::Offered { .. } => false,
             };
             // Where it was moved to is not noted here: whoever moved it on may be meant.
@@ -170,8 +172,13 @@ impl Game<'_> {
             back.visits.remove(visit);
             back.instead.remove(visit);
         }
-        for (visit, Decided { outcome, from }) in decided {
-            let goes_back = matches!(outcome, Outcome::Moved | Outcome::Cancelled);
+        for (visit, one) in decided {
+            let Decided { outcome, from, .. } = one;
+            let goes_back = match outcome {
+                Outcome::Moved => true,
+                Outcome::Cancelled => one.back(self.model.now) != Standing::Lapsed,
+                Outcome::Replaced | Outcome::Offered { .. } => false,
+            };
             let is_free = back.is_free(Who::Worker(from.doctor), from.busy(), None)
                 && back.is_free(Who::Patient(from.patient), from.span(), None);
             let works = *outcome == Outcome::Cancelled || back.works(from.doctor, from.span());
@@ -180,7 +187,7 @@ impl Game<'_> {
             }
             back.visits.insert(*visit, self.model.visits[visit].clone());
             let visit = back.visits.get_mut(visit).expect("it");
-            (visit.place, visit.standing) = (from.clone(), Standing::Booked);
+            (visit.place, visit.standing) = (from.clone(), one.back(self.model.now));
         }
         Err(format!("{decided:?} could go back, and do not"))
     }

@@ -17,7 +17,7 @@ use feldsher::schedule::slots::{self, SlotFilter};
 use feldsher::waitlist::{EntryId, VacancyStatus, WaitStatus};
 use serde_json::json;
 
-use super::intervals::{Aids, DOCTORS, Model, Place, REACH, Who};
+use super::intervals::{Aids, DOCTORS, Model, Place, REACH, Who, kinds};
 use super::stage::Stage;
 use super::{Made, Wrong};
 
@@ -170,16 +170,18 @@ impl Seen {
             let mut own = self.taken.iter().filter(|row| row.appointment == id);
             own.find(|row| row.kind == kind).map(|row| row.of)
         };
-        match (of(ResourceKind::Room), of(ResourceKind::Interpreter)) {
-            (None, None) => Ok(Aids::Nobody),
-            (Some(room), Some(helper)) => {
-                let room = stage.rooms.iter().position(|one| *one == room);
-                let helper = stage.workers.iter().position(|one| one.0 == helper);
-                let both = room.zip(helper).ok_or("somebody helps who is not of the model")?;
-                Ok(Aids::These(both.0, both.1))
-            }
-            other => Err(format!("a visit has one of what it needs only: {other:?}")),
+        let asked = [ResourceKind::Room, ResourceKind::Interpreter, ResourceKind::Feldsher];
+        let held: Vec<Option<uuid::Uuid>> = asked.into_iter().map(of).collect();
+        if held.iter().all(Option::is_none) {
+            return Ok(Aids::Nobody);
         }
+        let who = |(held, kind): (Option<uuid::Uuid>, Vec<Who>)| {
+            kind.into_iter().find(|who| Some(stage.id_of(*who)) == held)
+        };
+        let these: Option<Vec<Who>> = held.iter().copied().zip(kinds()).map(who).collect();
+        these
+            .map(Aids::These)
+            .ok_or_else(|| format!("a visit lacks one of what it needs: {held:?}"))
     }
 
     /// What a held time takes.
@@ -196,18 +198,14 @@ impl Seen {
     /// Learns who helps where the model left it open.
     pub fn adopt(&self, stage: &Stage, model: &mut Model, made: &Made) -> Result<(), Wrong> {
         for (number, visit) in &mut model.visits {
-            let Aids::OneOf(rooms, helpers) = &visit.place.aids else { continue };
-            let seen = self.aids(stage, made.visits[number])?;
-            match seen {
-                Aids::These(room, helper) if rooms.contains(&room) && helpers.contains(&helper) => {
-                    visit.place.aids = seen;
-                }
-                other => {
-                    return Err(format!(
-                        "visit {number} has {other:?} of rooms {rooms:?}, interpreters {helpers:?}"
-                    ));
-                }
+            if !matches!(visit.place.aids, Aids::OneOf(_)) {
+                continue;
             }
+            let seen = self.aids(stage, made.visits[number])?;
+            if !seen.are_among(&visit.place.aids) {
+                return Err(format!("visit {number} has {seen:?} of {:?}", visit.place.aids));
+            }
+            visit.place.aids = seen;
         }
         Ok(())
     }

@@ -14,13 +14,14 @@ use feldsher::base::db::Conn;
 use feldsher::base::error::Error;
 use feldsher::base::language::Language;
 use feldsher::base::tx::{Sees, Tx};
-use feldsher::organization::ServiceId;
+use feldsher::organization::{OrganizationId, ServiceId};
 use feldsher::patient::PatientId;
 use feldsher::practitioner::PractitionerId;
 use serde_json::{Value, json};
 
 use super::intervals::{
-    DOCTORS, Model, PATIENTS, ROOMS, Range, SERVICES, Service, TICK_MINUTES, WAITERS, WORKERS, Who,
+    DOCTORS, INTERPRETERS_END, Model, PATIENTS, ROOMS, Range, SERVICES, Service, TICK_MINUTES,
+    WAITERS, WORKERS, Who,
 };
 use super::step;
 use crate::support::world::{ZONE, made};
@@ -41,6 +42,7 @@ pub struct Stage {
     pub registrar: Caller,
     /// When the sequence that is played has its day.
     pub open: Instant,
+    pub clinic: OrganizationId,
     pub services: Vec<ServiceId>,
     pub workers: Vec<PractitionerId>,
     pub rooms: Vec<uuid::Uuid>,
@@ -51,7 +53,7 @@ fn id(body: &Value) -> &str {
     body["id"].as_str().unwrap()
 }
 
-fn time(tick: i64) -> String {
+pub fn time(tick: i64) -> String {
     let minutes = 9 * 60 + tick * TICK_MINUTES;
     format!("{:02}:{:02}", minutes / 60, minutes % 60)
 }
@@ -66,7 +68,7 @@ impl Stage {
         let (admin, registrar) = (&world.admin.client, &world.registrar.client);
         let mut services = Vec::new();
         for Service { visit, before, after, is_helped } in SERVICES {
-            let needs: &[&str] = if is_helped { &["room", "interpreter"] } else { &[] };
+            let needs: &[&str] = if is_helped { &["room", "interpreter", "feldsher"] } else { &[] };
             let booking = json!({
                 "buffer_before_minutes": before * TICK_MINUTES,
                 "buffer_after_minutes": after * TICK_MINUTES,
@@ -91,6 +93,9 @@ impl Stage {
         for number in 0..WORKERS {
             let mut body = json!({"name": "Модельный Человек", "kind": "interpreter",
                 "time_zone": ZONE, "organization": world.clinic});
+            if number >= INTERPRETERS_END {
+                body["kind"] = json!("feldsher");
+            }
             if number < DOCTORS {
                 body["kind"] = json!("doctor");
                 body["specialty"] = json!("general-practice");
@@ -120,7 +125,8 @@ impl Stage {
         let registrar = found.unwrap().unwrap();
         let services = services.iter().map(|id| id.parse().unwrap()).collect();
         let app = Some(app);
-        let stage = Self { app, registrar, open: open(0), services, workers, rooms, patients };
+        let (open, clinic) = (open(0), world.clinic.parse().unwrap());
+        let stage = Self { app, registrar, open, clinic, services, workers, rooms, patients };
         let clock = Arc::clone(&world.house.clock);
         (world, clock, stage)
     }
@@ -142,6 +148,11 @@ impl Stage {
 
     pub fn at(&self, tick: i64) -> Instant {
         self.open.plus(TimeDelta::minutes(TICK_MINUTES * tick))
+    }
+
+    /// The day, as a calendar of the clinic has it.
+    pub fn date(&self) -> String {
+        self.open.utc().date_naive().to_string()
     }
 
     /// The tick at which an instant lies.

@@ -72,6 +72,14 @@ pub enum Step {
     Less {
         extra: usize,
     },
+    /// The clinic is closed for a while, and open again.
+    Close {
+        tick: i64,
+        ticks: i64,
+    },
+    Open {
+        closure: usize,
+    },
     Wait {
         minutes: i64,
     },
@@ -142,6 +150,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..WORKERS, -6..DAY_TICKS - 4, 2..8_i64)
             .prop_map(|(worker, tick, ticks)| Step::Extra { worker, tick, ticks }),
         1 => (0..4_usize).prop_map(|extra| Step::Less { extra }),
+        1 => leave().prop_map(|(tick, ticks)| Step::Close { tick, ticks }),
+        1 => (0..2_usize).prop_map(|closure| Step::Open { closure }),
     ];
     let waiting = prop_oneof![
         3 => (service(), doctor(), 0..WAITERS)

@@ -7,7 +7,7 @@ use feldsher::waitlist::{EntryId, WaitStatus};
 use serde_json::json;
 
 use super::intervals::{
-    Aids, DOCTORS, Held, Model, PATIENTS, Place, REACH, SERVICES, Standing, Visit, Waiting, Who,
+    DOCTORS, Held, Model, PATIENTS, Place, REACH, SERVICES, Standing, Visit, Waiting, Who,
 };
 use super::seen::Seen;
 use super::step::Step;
@@ -36,7 +36,8 @@ impl Game<'_> {
         if let Ok(entry) = done {
             let since = self.model.now;
             let (asked, offer) = (Vec::new(), None);
-            let waiting = Waiting { since, service, patient, doctor, asked, offer };
+            let has_declined = false;
+            let waiting = Waiting { since, service, patient, doctor, asked, offer, has_declined };
             self.model.waiting.insert(self.number, waiting);
             self.made.wishes.insert(self.number, entry.id);
         }
@@ -52,11 +53,16 @@ impl Game<'_> {
         let expected = held.ok_or("offer_over or bad_state");
         if !accept {
             let done = self.deed(|tx| answer::decline(tx, id))?;
+            let waiting = &self.model.waiting[&at];
+            if waiting.offer.is_none() && waiting.has_declined {
+                // Saying it twice is saying it once.
+                return expect(Ok::<_, &str>(()), &done);
+            }
             expect(expected.as_ref().map_err(|code| *code), &done)?;
             if let Ok(held) = expected {
                 let waiting = self.waiting(at);
                 waiting.asked.push((held.place.doctor, held.place.tick));
-                waiting.offer = None;
+                (waiting.offer, waiting.has_declined) = (None, true);
             }
             return Ok(());
         }
@@ -124,7 +130,9 @@ impl Game<'_> {
                 if old.until > now {
                     return Err(format!("what was held for wish {number} is gone: {old:?}"));
                 }
-                self.waiting(number).asked.push((old.place.doctor, old.place.tick));
+                let waiting = self.waiting(number);
+                waiting.asked.push((old.place.doctor, old.place.tick));
+                waiting.has_declined = false;
                 self.made.counts.lapsed += 1;
             }
             let mut offer = None;
@@ -133,6 +141,7 @@ impl Game<'_> {
                 let place = seen.place(self.stage, (service, patient), time)?;
                 offer = Some(Held { place, until: self.stage.minute(new.until) });
                 fresh.push(number);
+                self.waiting(number).has_declined = false;
             }
             self.waiting(number).offer = offer;
         }
@@ -152,13 +161,8 @@ impl Game<'_> {
         let mut others = self.model.clone();
         let offer = others.waiting.get_mut(&number).expect("a wish of the model").offer.take();
         let Some(Held { place, until }) = offer else { return Ok(()) };
-        let aids = match (&place.aids, others.aids(place.service, place.tick, None)) {
-            (Aids::Nobody, Some(Aids::Nobody)) => true,
-            (Aids::These(room, helper), Some(Aids::OneOf(rooms, helpers))) => {
-                rooms.contains(room) && helpers.contains(helper)
-            }
-            _ => false,
-        };
+        let could_help = others.aids(place.service, place.tick, None);
+        let aids = could_help.is_some_and(|could| place.aids.are_among(&could));
         let is_free = others.offered(place.doctor, place.service, None).contains(&place.tick);
         if until <= self.model.now
             || !aids
