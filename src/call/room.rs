@@ -325,12 +325,18 @@ impl Room {
     /// Its connections may still be up: nothing is negotiated until somebody asks.
     fn restore(&mut self, guest: Guest, credentials: &Credentials, now: Instant) -> bool {
         if self.seat(guest.id).is_some() {
-            return true;
+            let id = guest.id;
+            self.catch_up(guest, now);
+            return self.seat(id).is_some();
         }
-        if self.over || !self.has_place(&guest) {
+        if self.over {
             return false;
         }
+        // First: whoever was sent out makes room.
         let guest = self.as_decided(guest, now);
+        if !self.has_place(&guest) {
+            return false;
+        }
         let line = Line::Silent { since: now, mentioned: true };
         self.seats.push(Seat::new(guest, credentials, line, Mailbox::of_another_process()));
         for (one, other, plan) in self.missing_edges() {
@@ -338,6 +344,29 @@ impl Room {
             self.edges.push(Edge::new(one, other, plan, generation, Phase::Up));
         }
         true
+    }
+
+    /// What was read with somebody who sits here may be newer than all that the room was told: whoever
+    /// was to tell it may be dead.
+    fn catch_up(&mut self, mut guest: Guest, now: Instant) {
+        let id = guest.id;
+        let is_older = |seat: &&Seat| seat.guest.party.rev < guest.party.rev;
+        let Some(was_admitted) = self.seat(id).filter(is_older).map(|seat| seat.guest.admitted)
+        else {
+            return;
+        };
+        self.judge(&mut guest);
+        let seen = guest.party.rev;
+        // Nobody is connected with whoever does not stay in.
+        if was_admitted && !guest.admitted {
+            self.enact(id, Admission::Held, now);
+        }
+        self.learn(guest.party, now);
+        let Some(seat) = self.seat_mut(id) else { return };
+        seat.guest.party.rev = seen;
+        if guest.admitted && !seat.guest.admitted {
+            self.enact(id, Admission::Admitted, now);
+        }
     }
 
     /// A seat for one more, and a device unless they sit at another's.
@@ -348,25 +377,46 @@ impl Room {
 
     /// What the room has heard since somebody sat down is newer than what stood then, or older.
     fn as_decided(&mut self, mut guest: Guest, now: Instant) -> Guest {
+        self.judge(&mut guest);
         let party = std::mem::take(&mut guest.party);
-        let seen = party.rev;
-        guest.party.rev = seen;
-        match &self.party {
-            None => self.party = Some(party),
-            Some(known) if known.rev < seen => self.arrange(party, now),
-            Some(_) => {}
+        guest.party.rev = party.rev;
+        self.learn(party, now);
+        guest
+    }
+
+    /// As what somebody comes, and whether they are let in, by the newest that is known of them.
+    fn judge(&self, guest: &mut Guest) {
+        let of = |party: &Party| party.people.iter().find(|one| one.id == guest.id).copied();
+        if let Some(known) = self.party.as_ref().filter(|known| known.rev > guest.party.rev) {
+            match of(known) {
+                Some(one) if one.role != guest.role => {
+                    guest.role = one.role;
+                    if one.role == ParticipantRole::Practitioner {
+                        (guest.admitted, guest.party.rev) = (true, known.rev);
+                    }
+                }
+                Some(_) => {}
+                // Sent out since they took their seat.
+                None if of(&guest.party).is_some() => {
+                    (guest.admitted, guest.party.rev) = (false, known.rev);
+                }
+                None => {}
+            }
         }
-        let known =
-            self.party.iter().flat_map(|party| &party.people).find(|one| one.id == guest.id);
-        if let Some(known) = known.filter(|known| known.role != guest.role) {
-            guest.role = known.role;
-            guest.admitted |= known.role == ParticipantRole::Practitioner;
-        }
-        let since = |(id, _, rev): &&(ParticipantId, bool, i32)| *id == guest.id && *rev > seen;
+        let (id, seen) = (guest.id, guest.party.rev);
+        let since = |(one, _, rev): &&(ParticipantId, bool, i32)| *one == id && *rev > seen;
         if let Some((_, admitted, _)) = self.decided.iter().find(since) {
             guest.admitted = *admitted;
         }
-        guest
+    }
+
+    /// Who takes part as it stood when somebody sat down.
+    fn learn(&mut self, party: Party, now: Instant) {
+        match &self.party {
+            None => self.party = Some(party),
+            Some(known) if known.rev < party.rev => self.arrange(party, now),
+            Some(_) => {}
+        }
     }
 
     fn turn_away(&mut self, id: ParticipantId, line: LineId, credentials: &Credentials) {
@@ -479,6 +529,12 @@ impl Room {
         if self.seat(id).is_some_and(|seat| seat.guest.party.rev >= rev) {
             return;
         }
+        self.enact(id, admission, now);
+    }
+
+    /// Does with whoever sits here what was decided about them.
+    fn enact(&mut self, id: ParticipantId, admission: Admission, now: Instant) {
+        let admitted = admission == Admission::Admitted;
         if admitted {
             // Their turn has come: what was known of the wait is over.
             self.place = None;
@@ -511,13 +567,20 @@ impl Room {
         self.connect(now);
     }
 
-    /// Who takes part is another: the door is locked or opened, somebody goes aside or comes back.
+    /// Who takes part is another: the door is locked or opened, somebody goes aside or comes back, or
+    /// is asked to come no more.
     fn arrange(&mut self, party: Party, now: Instant) {
         if self.party.as_ref().is_some_and(|known| known.rev > party.rev) {
             return;
         }
         self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
-        let before = self.party.replace(party);
+        let (rev, before) = (party.rev, self.party.replace(party));
+        // Whom nobody asks to come any more, that was decided by then.
+        for one in before.iter().flat_map(|was| &was.people) {
+            if !self.is_asked(one.id) {
+                self.decide(one.id, (Admission::Removed, rev), now);
+            }
+        }
         let (was_locked, is_locked) =
             (before.as_ref().is_some_and(|was| was.locked), self.is_locked());
         if was_locked != is_locked {
@@ -553,10 +616,11 @@ impl Room {
     /// Whoever conducts the visit is another: those in the room become what they are now, and of
     /// whoever conducts it no earlier word counts. Says whose part has changed.
     fn change_roles(&mut self) -> Vec<ParticipantId> {
-        let people = self.party.as_ref().map(|party| party.people.clone()).unwrap_or_default();
+        let Some(party) = &self.party else { return Vec::new() };
+        let (rev, people) = (party.rev, party.people.clone());
         let role = |id| people.iter().find(|one| one.id == id).map(|one| one.role);
         let conducts = |id| role(id) == Some(ParticipantRole::Practitioner);
-        self.decided.retain(|(id, ..)| !conducts(*id));
+        self.decided.retain(|(id, _, since)| !conducts(*id) || *since > rev);
         let is_other =
             |seat: &Seat| role(seat.guest.id).is_some_and(|role| role != seat.guest.role);
         let changed = self.ids(is_other);
@@ -566,6 +630,7 @@ impl Room {
             let Some(seat) = self.seat_mut(*id) else { continue };
             seat.guest.role = role(*id).unwrap_or(seat.guest.role);
             if conducts(*id) {
+                seat.guest.party.rev = rev;
                 (seat.guest.admitted, seat.guest.since) = (true, None);
                 (seat.guest.sits_with, seat.told) = (None, None);
             }
@@ -575,6 +640,10 @@ impl Room {
 
     fn is_locked(&self) -> bool {
         self.party.as_ref().is_some_and(|party| party.locked)
+    }
+
+    fn is_asked(&self, id: ParticipantId) -> bool {
+        self.party.as_ref().is_some_and(|party| party.people.iter().any(|one| one.id == id))
     }
 
     fn is_aside(&self, id: ParticipantId) -> bool {

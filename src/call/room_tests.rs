@@ -402,6 +402,104 @@ fn an_older_word_that_comes_later_changes_nothing() {
 }
 
 #[test]
+fn whoever_comes_back_brings_what_the_room_was_not_told() {
+    let (mut story, doctor, asha) = Story::in_call();
+    let interpreter = story.enter(INTERPRETER);
+    story.decide(INTERPRETER, Admission::Admitted);
+    let people = [
+        companion(DOCTOR, ParticipantRole::Practitioner, false),
+        companion(ASHA, ParticipantRole::Patient, false),
+        companion(INTERPRETER, ParticipantRole::Interpreter, false),
+    ];
+    story.party.people = people.to_vec();
+    story.apply(Event::Party(story.party.clone()));
+    for line in [doctor, asha, interpreter] {
+        story.hear(line);
+    }
+    // Who was to tell the room of these is dead: she waits again, the door is locked, and nobody
+    // asks the interpreter to come any more.
+    story.admitted.retain(|one| *one != ASHA);
+    story.party = Party { rev: story.party.rev + 3, locked: true, people: people[..2].to_vec() };
+    let seen = story.room.seat(id(ASHA)).unwrap().mailbox.last_seq();
+    let asha = story.resume(ASHA, seen);
+    let heard = story.hear(asha);
+    assert_eq!(heard.first().map(String::as_str), Some("resumed"));
+    assert!(["lock", "waiting"].iter().all(|t| heard.iter().any(|one| one == t)), "{heard:?}");
+    assert!(!story.room.is_admitted(id(ASHA)));
+    assert_eq!(story.room.edges.len(), 0);
+    assert_eq!(story.closed[&interpreter], CloseCode::Forbidden);
+    assert_eq!(story.gone, [(id(INTERPRETER), LeftWhy::Removed)]);
+    let told = story.messages(doctor);
+    assert!(told.iter().any(|one| one["body"]["participant"]["state"] == "waiting"), "{told:?}");
+    // Told late, the word that let her in before is older than what she brought.
+    story.apply(Event::Decided(id(ASHA), Admission::Admitted, story.party.rev - 1));
+    assert!(!story.room.is_admitted(id(ASHA)));
+
+    // And the other way: she comes back let in, and to whoever conducts the visit now.
+    story.admitted.push(ASHA);
+    let mut people = people[..2].to_vec();
+    people[0].role = ParticipantRole::Specialist;
+    people.push(companion(TRAINEE, ParticipantRole::Practitioner, false));
+    story.party = Party { rev: story.party.rev + 1, locked: false, people };
+    let seen = story.room.seat(id(ASHA)).unwrap().mailbox.last_seq();
+    story.hear(doctor);
+    let asha = story.resume(ASHA, seen);
+    let heard = story.hear(asha);
+    assert!(
+        ["admitted", "negotiate"].iter().all(|t| heard.iter().any(|one| one == t)),
+        "{heard:?}"
+    );
+    assert_eq!(story.room.role(id(DOCTOR)), Some(ParticipantRole::Specialist));
+    assert_eq!(story.room.edges.len(), 1);
+}
+
+#[test]
+fn what_is_read_with_whoever_comes_back_undoes_nothing_that_was_decided_since() {
+    let (mut story, _, _) = Story::in_call();
+    let seen = story.room.seat(id(ASHA)).unwrap().mailbox.last_seq();
+    story.decide(ASHA, Admission::Held);
+    // Read between the two words: she was let in then, and is not now.
+    story.party.rev += 1;
+    story.admitted.push(ASHA);
+    story.apply(Event::Decided(id(ASHA), Admission::Held, story.party.rev + 1));
+    let asha = story.resume(ASHA, seen);
+    assert!(!story.hear(asha).contains(&"admitted".to_owned()));
+    assert!(!story.room.is_admitted(id(ASHA)));
+}
+
+#[test]
+fn of_whoever_conducts_the_visit_or_was_sent_out_no_earlier_word_that_is_told_late_counts() {
+    let mut story = Story::begin();
+    let people = |doctor| {
+        let all = [
+            companion(ASHA, ParticipantRole::Patient, false),
+            companion(doctor, ParticipantRole::Practitioner, false),
+            companion(INTERPRETER, ParticipantRole::Interpreter, false),
+        ];
+        all.to_vec()
+    };
+    story.party.people = people(DOCTOR);
+    for who in [ASHA, DOCTOR, TRAINEE, INTERPRETER] {
+        story.enter(who);
+    }
+    let told = |rev, doctor, count: usize| {
+        let people = people(doctor)[..count].to_vec();
+        Event::Party(Party { rev, locked: false, people })
+    };
+    story.apply(told(5, TRAINEE, 2));
+    assert_eq!(story.gone, [(id(DOCTOR), LeftWhy::Removed), (id(INTERPRETER), LeftWhy::Removed)]);
+    story.apply(Event::Decided(id(TRAINEE), Admission::Held, 4));
+    assert!(story.room.is_admitted(id(TRAINEE)));
+    story.apply(Event::Decided(id(INTERPRETER), Admission::Admitted, 3));
+    // Asked to come again meanwhile; the seat is from before.
+    story.apply(told(6, TRAINEE, 3));
+    story.admitted.push(INTERPRETER);
+    story.party.rev = 2;
+    story.enter(INTERPRETER);
+    assert!(!story.room.is_admitted(id(INTERPRETER)));
+}
+
+#[test]
 fn whoever_was_asked_for_advice_conducts_the_visit_and_the_former_practitioner_goes() {
     let mut story = Story::begin();
     let (asha, doctor, other) = (story.enter(ASHA), story.enter(DOCTOR), story.enter(TRAINEE));

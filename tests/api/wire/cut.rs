@@ -44,6 +44,32 @@ on_both! {
 }
 
 on_both! {
+    async fn whoever_comes_back_brings_what_the_room_was_not_told(world: World) {
+        let mut call = call(world).await;
+        describe(&mut call).await;
+        let Call { mut doctor, asha, .. } = call;
+        doctor.hear_all().await;
+        let seat = asha.cut();
+        // Written down by a process that died before it could tell anybody.
+        for sql in [
+            "UPDATE encounter_participants SET state = 'waiting', admitted_at = NULL WHERE role = 'patient'",
+            "UPDATE encounters SET room_rev = room_rev + 1",
+        ] {
+            world.house.execute(sql).unwrap();
+        }
+        let (mut asha, _) = Peer::come_back(&world.house.url, &seat).await;
+        asha.hear_of("waiting").await;
+        let snapshots: Vec<_> =
+            asha.hear_all().await.into_iter().filter(|one| one["t"] == "snapshot").collect();
+        let last = &snapshots.last().unwrap()["body"];
+        assert_eq!(last["edges"], json!([]));
+        assert_eq!(entry(&last["roster"], &asha.id)["state"], "waiting");
+        let told = doctor.hear_all().await;
+        assert!(told.iter().any(|one| one["body"]["participant"]["state"] == "waiting"), "{told:?}");
+    }
+}
+
+on_both! {
     async fn a_departure_that_is_written_late_ends_no_seat_that_was_come_back_to(world: World) {
         let call = call(world).await;
         let seat = call.asha.cut();
