@@ -18,6 +18,8 @@ use uuid::Uuid;
 
 use self::client::Client;
 use super::*;
+use crate::base::column;
+use crate::call::seat::name_after;
 use crate::encounter::party::Companion;
 
 /// The storm of an issue is 10,000 seeds of 500 events; every run of the tests has a share of it.
@@ -35,6 +37,9 @@ const GUESTS: [ParticipantRole; 5] = [
 const DOUBT_SECS: i64 = 30;
 /// How long it takes until the rooms of a dead process are another's.
 const TAKEN_OVER_MS: i64 = 5000;
+
+/// How far the clocks of the processes are from the right time, at most.
+const CLOCKS_WRONG_MS: u64 = 20_000;
 
 /// SplitMix64: small, and the same on every machine.
 struct Dice(u64);
@@ -55,6 +60,11 @@ impl Dice {
     fn chance(&mut self, percent: u64) -> bool {
         self.roll(100) < percent
     }
+
+    /// How far a clock is from the right time.
+    fn clock_ms(&mut self) -> i64 {
+        self.roll(2 * CLOCKS_WRONG_MS) as i64 - CLOCKS_WRONG_MS as i64
+    }
 }
 
 /// What the database knows of somebody.
@@ -62,8 +72,13 @@ impl Dice {
 struct Row {
     /// Since which change of the visit they are let in, or are not; the first is from the beginning.
     admissions: Vec<(i32, bool)>,
+    /// Since which change they are what they are, and are asked to come, or are not.
+    roles: Vec<(i32, ParticipantRole)>,
+    asked: Vec<(i32, bool)>,
     denied: bool,
     seat: Option<(Uuid, i32)>,
+    /// Their newest seat, also one that has ended.
+    latest: Option<Uuid>,
     /// Whom they sit with.
     beside: Option<usize>,
     aside: bool,
@@ -77,9 +92,26 @@ impl Row {
 
     /// Whether they were let in as of a change.
     fn was_admitted(&self, rev: i32) -> bool {
-        let until = self.admissions.iter().rev().find(|(since, _)| *since <= rev);
-        until.is_some_and(|(_, admitted)| *admitted)
+        as_of(rev, &self.admissions)
     }
+
+    /// Whether they were asked to come as of a change.
+    fn was_asked(&self, rev: i32) -> bool {
+        as_of(rev, &self.asked)
+    }
+
+    fn role(&self) -> ParticipantRole {
+        self.role_at(i32::MAX)
+    }
+
+    /// As what they were asked to come as of a change.
+    fn role_at(&self, rev: i32) -> ParticipantRole {
+        as_of(rev, &self.roles)
+    }
+}
+
+fn as_of<T: Copy>(rev: i32, changes: &[(i32, T)]) -> T {
+    changes.iter().rev().find(|(since, _)| *since <= rev).unwrap().1
 }
 
 /// An open socket as the process that has the room sees it.
@@ -104,6 +136,7 @@ struct Arrival {
 /// A process that believes in a room which is another's by now: it hears, and nobody hears it.
 struct Former {
     room: Room,
+    clock_ms: i64,
     lines: Vec<LineId>,
 }
 
@@ -118,6 +151,8 @@ struct World {
     seed: u64,
     dice: Dice,
     now: Instant,
+    /// How far the clock of the process that has the room is from the right time.
+    clock_ms: i64,
     room: Room,
     former: Option<Former>,
     clients: Vec<Client>,
@@ -137,6 +172,8 @@ struct World {
     locked: bool,
     /// Counts what is written down about the room.
     rev: i32,
+    /// Whose visit it is.
+    conducts: usize,
     /// More devices than there may be: somebody is turned away.
     crowded: bool,
 }
@@ -145,6 +182,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut dice = Dice(seed);
         let now: Instant = "2026-11-24T02:00:00Z".parse().unwrap();
+        let clock_ms = dice.clock_ms();
         let count = 2 + dice.pick(5);
         let crowded = dice.chance(10);
         let mut devices = 2;
@@ -158,11 +196,14 @@ impl World {
         }
         // As far apart as real ids are: the name of an edge is made of both.
         let id = |at| ParticipantId(Uuid::from_u128(1_u128 << (8 + 4 * at)));
-        let clients = (0..count).map(|at| Client::new(id(at), parts[at].0));
-        let rows = parts.iter().enumerate().map(|(at, (_, beside))| Row {
+        let clients = (0..count).map(|at| Client::new(id(at)));
+        let rows = parts.iter().enumerate().map(|(at, (role, beside))| Row {
             admissions: vec![(i32::MIN, at == 0)],
+            roles: vec![(i32::MIN, *role)],
+            asked: vec![(i32::MIN, true)],
             denied: false,
             seat: None,
+            latest: None,
             beside: *beside,
             aside: false,
             removed: false,
@@ -170,7 +211,8 @@ impl World {
         Self {
             seed,
             now,
-            room: Room::new(Arc::default(), now),
+            clock_ms,
+            room: Room::new(Arc::default(), now.plus(TimeDelta::milliseconds(clock_ms))),
             former: None,
             clients: clients.collect(),
             rows: rows.collect(),
@@ -186,6 +228,7 @@ impl World {
             over: false,
             locked: false,
             rev: 0,
+            conducts: 0,
             crowded: devices > ENDPOINTS_MAX,
             dice,
         }
@@ -200,12 +243,17 @@ impl World {
         self.now = self.now.plus(TimeDelta::milliseconds(millis));
     }
 
+    /// The time as the process that has the room knows it.
+    fn clock(&self) -> Instant {
+        self.now.plus(TimeDelta::milliseconds(self.clock_ms))
+    }
+
     fn who(&self, id: ParticipantId) -> usize {
         self.clients.iter().position(|client| client.id == id).unwrap()
     }
 
     fn guest(&self, at: usize) -> Guest {
-        let Client { id, role, .. } = self.clients[at];
+        let (id, role) = (self.clients[at].id, self.rows[at].role());
         let admitted = self.rows[at].is_admitted();
         Guest {
             id,
@@ -224,7 +272,7 @@ impl World {
         let people = self.clients.iter().zip(&self.rows).filter(|(_, row)| !row.removed);
         let people = people.map(|(client, row)| Companion {
             id: client.id,
-            role: client.role,
+            role: row.role(),
             sits_with: row.beside.map(|host| self.clients[host].id),
             aside: row.aside,
         });
@@ -239,7 +287,7 @@ impl World {
     /* What the room does */
 
     fn apply(&mut self, event: Event) {
-        let effects = self.room.apply(event, self.now);
+        let effects = self.room.apply(event, self.clock());
         for effect in effects {
             self.carry_out(effect);
         }
@@ -282,14 +330,15 @@ impl World {
         if open == sid && taken <= epoch {
             self.rows[whose].seat = None;
         } else if open == sid {
-            let until = self.now.plus(TimeDelta::seconds(DOUBT_SECS));
+            let until = self.clock().plus(TimeDelta::seconds(DOUBT_SECS));
             self.doubts.push(Doubt { whose, seat: (sid, taken), until });
         }
     }
 
     fn tick(&mut self) {
+        let now = self.clock();
         let (due, doubts): (Vec<Doubt>, Vec<Doubt>) =
-            std::mem::take(&mut self.doubts).into_iter().partition(|doubt| doubt.until <= self.now);
+            std::mem::take(&mut self.doubts).into_iter().partition(|doubt| doubt.until <= now);
         self.doubts = doubts;
         for Doubt { whose, seat, .. } in due {
             if !self.room.knows(seat.0) {
@@ -317,7 +366,7 @@ impl World {
                 let at = self.who(*id);
                 self.heard[at] = self.heard[at].max(*rev);
             }
-            Event::Party(party) => self.party_heard = self.party_heard.max(party.rev),
+            Event::Party(party) => self.hear_of_party(party.rev),
             _ => {}
         }
         if self.dice.chance(50) {
@@ -326,11 +375,25 @@ impl World {
         self.apply(event);
     }
 
+    /// Whoever conducts the visit is let in by being named so, and whoever is not named is sent out.
+    fn hear_of_party(&mut self, rev: i32) {
+        if rev <= self.party_heard || self.over {
+            return;
+        }
+        self.party_heard = rev;
+        for (row, heard) in self.rows.iter().zip(&mut self.heard) {
+            if row.role_at(rev) == ParticipantRole::Practitioner || !row.was_asked(rev) {
+                *heard = (*heard).max(rev);
+            }
+        }
+    }
+
     /// Nobody hears what the former owner says, and it writes nothing down, unless it was just about
     /// to when it lost the room.
     fn tell_former(&mut self, event: Event) {
         let Some(former) = &mut self.former else { return };
-        for effect in former.room.apply(event, self.now) {
+        let now = self.now.plus(TimeDelta::milliseconds(former.clock_ms));
+        for effect in former.room.apply(event, now) {
             if let Effect::Gone(id, sid, epoch, _) = effect
                 && self.dice.chance(20)
             {
@@ -345,7 +408,7 @@ impl World {
     }
 
     fn decide(&mut self, at: usize, admission: Admission) {
-        if at == 0 || self.rows[at].removed || self.rows[at].denied {
+        if at == self.conducts || self.rows[at].removed || self.rows[at].denied {
             return;
         }
         let admitted = admission == Admission::Admitted;
@@ -366,24 +429,71 @@ impl World {
 
     /// Takes an invitation back, and with it those who sit at that device.
     fn remove(&mut self, at: usize) {
-        for one in 2..self.clients.len() {
-            let goes = one == at || self.rows[one].beside == Some(at);
-            if !goes || self.rows[one].removed {
-                continue;
-            }
-            self.write(one, false);
-            let row = &mut self.rows[one];
-            (row.removed, row.denied, row.aside) = (true, false, false);
-            self.tell(Event::Decided(self.clients[one].id, Admission::Removed, self.rev));
-        }
-        self.arrange();
-    }
-
-    fn invite(&mut self, at: usize) {
-        if self.rows[at].removed && !self.locked {
-            self.rows[at].removed = false;
+        if at != self.conducts && self.send_out(at) {
             self.arrange();
         }
+    }
+
+    /// Sends somebody out with those who sit at their device; whether somebody went.
+    fn send_out(&mut self, at: usize) -> bool {
+        let mut went = false;
+        for one in 0..self.clients.len() {
+            let goes = one == at || self.rows[one].beside == Some(at);
+            // The patient is never sent out.
+            if !goes || one == 1 || self.rows[one].removed {
+                continue;
+            }
+            went = true;
+            self.write(one, false);
+            let since = self.rev;
+            let row = &mut self.rows[one];
+            row.asked.push((since, false));
+            (row.removed, row.denied, row.aside, row.seat) = (true, false, false, None);
+            self.tell(Event::Decided(self.clients[one].id, Admission::Removed, self.rev));
+        }
+        went
+    }
+
+    /// Who conducted the visit before comes for their advice.
+    fn invite(&mut self, at: usize) {
+        if self.rows[at].removed && !self.locked {
+            let role = match self.rows[at].role() {
+                ParticipantRole::Practitioner => ParticipantRole::Specialist,
+                role => role,
+            };
+            let since = self.rev + 1;
+            let row = &mut self.rows[at];
+            row.removed = false;
+            row.asked.push((since, true));
+            row.roles.push((since, role));
+            self.arrange();
+        }
+    }
+
+    /// The visit is another's by now, who may sit there already: as `encounter::claim` does.
+    fn hand_over(&mut self, to: usize) {
+        let role = self.rows[to].role();
+        let is_doctor = matches!(role, ParticipantRole::Specialist | ParticipantRole::Practitioner);
+        let devices = self.rows.iter().filter(|row| row.beside.is_none()).count();
+        let has_place = self.rows[to].beside.is_none() || devices < ENDPOINTS_MAX;
+        if to == self.conducts || !is_doctor || !has_place || self.over {
+            return;
+        }
+        // Whoever takes it over does not go with those beside the one before.
+        self.rows[to].beside = None;
+        self.send_out(self.conducts);
+        self.conducts = to;
+        self.locked = false;
+        for row in &mut self.rows {
+            row.aside = false;
+        }
+        let since = self.rev + 1;
+        let row = &mut self.rows[to];
+        row.roles.push((since, ParticipantRole::Practitioner));
+        row.admissions.push((since, true));
+        row.asked.push((since, true));
+        (row.removed, row.denied) = (false, false);
+        self.arrange();
     }
 
     fn put_aside(&mut self, at: usize) {
@@ -420,7 +530,12 @@ impl World {
         if self.rows[at].removed || self.over {
             return;
         }
-        let seat = (Uuid::from_u128(self.count()), 1);
+        // Any process may take it, by its own clock.
+        let clock_ms = self.dice.clock_ms();
+        let now = self.now.plus(TimeDelta::milliseconds(clock_ms));
+        let name = name_after(self.rows[at].latest.map(column::Uuid), now).0;
+        let seat = (name, 1);
+        self.rows[at].latest = Some(name);
         self.rows[at].denied = false;
         self.clients[at].connections.clear();
         self.clients[at].last_seq = 0;
@@ -469,7 +584,20 @@ impl World {
     fn arrive(&mut self, which: usize) {
         let Arrival { whose, line, expected, seat, event } = self.arriving.swap_remove(which);
         self.open.insert(line, Open { whose, expected, seat });
+        let read = match &event {
+            Event::Enter(guest, ..) | Event::Resume(guest, ..) => guest.party.rev,
+            _ => unreachable!("somebody comes"),
+        };
+        if !self.is_outdated(whose, seat) {
+            self.hear_of_party(read);
+        }
         self.apply(event);
+        if let Some(seat) = self.room.seat(self.clients[whose].id)
+            && seat.line == Line::Up(line)
+        {
+            let is_known = seat.guest.party.rev >= read;
+            assert!(is_known, "seed {}: what was read with them is forgotten", self.seed);
+        }
         let others = self.open.iter().filter(|(_, open)| open.whose == whose).count();
         assert!(others <= 1, "seed {}: the older socket is not closed", self.seed);
         self.look(line);
@@ -477,6 +605,12 @@ impl World {
             // Whoever came by it has not waited.
             self.lose_socket(line);
         }
+    }
+
+    /// Whether a later seat or socket of somebody is there.
+    fn is_outdated(&self, whose: usize, (sid, epoch): (Uuid, i32)) -> bool {
+        let there = self.room.seat(self.clients[whose].id);
+        there.is_some_and(|seat| (seat.sid, seat.epoch) > (sid, epoch))
     }
 
     /// The database has the last word on who may sit on a socket.
@@ -527,9 +661,11 @@ impl World {
         self.doubts.clear();
         let lines: Vec<LineId> = std::mem::take(&mut self.open).into_keys().collect();
         self.closed.extend(&lines);
-        let room = std::mem::replace(&mut self.room, Room::new(Arc::default(), self.now));
+        let clock_ms = std::mem::replace(&mut self.clock_ms, self.dice.clock_ms());
+        let opened = Room::new(Arc::default(), self.clock());
+        let room = std::mem::replace(&mut self.room, opened);
         if !is_dead {
-            self.former = Some(Former { room, lines });
+            self.former = Some(Former { room, clock_ms, lines });
         }
         self.heard.fill(i32::MIN);
         self.party_heard = i32::MIN;
@@ -544,6 +680,7 @@ impl World {
                 && !removed
             {
                 let event = Event::Restore(self.guest(at), self.credentials(seat));
+                self.hear_of_party(self.rev);
                 self.apply(event);
             }
         }
