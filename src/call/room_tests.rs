@@ -7,10 +7,12 @@ use uuid::Uuid;
 
 use super::*;
 use crate::base::config::IcePolicy;
-use crate::call::edge::{ANSWER_SECS, RETRIES_MAX};
+use crate::call::edge::{ANSWER_SECS, Phase, RETRIES_MAX};
 use crate::call::message::{self, Misread};
 use crate::call::record::{Kept, MarkKind, MarkWhy};
 use crate::call::rung::Rung;
+use crate::encounter::Admission;
+use crate::encounter::guest::{ENDPOINTS_MAX, PEOPLE_MAX};
 use crate::encounter::party::Companion;
 
 const DOCTOR: u128 = 0xd1;

@@ -10,7 +10,9 @@
 
 mod client;
 mod laws;
+mod seats;
 mod storm;
+mod written;
 
 use std::collections::BTreeMap;
 
@@ -19,7 +21,11 @@ use uuid::Uuid;
 use self::client::Client;
 use super::*;
 use crate::base::column;
+use crate::call::edge::Phase;
+use crate::call::plan::{self, Plan};
 use crate::call::seat::name_after;
+use crate::encounter::Admission;
+use crate::encounter::guest::ENDPOINTS_MAX;
 use crate::encounter::party::Companion;
 
 /// The storm of an issue is 10,000 seeds of 500 events; every run of the tests has a share of it.
@@ -324,17 +330,6 @@ impl World {
         }
     }
 
-    /// As `call::seat::give_up` does: whoever has come back since is not gone.
-    fn give_up(&mut self, whose: usize, (sid, epoch): (Uuid, i32)) {
-        let Some((open, taken)) = self.rows[whose].seat else { return };
-        if open == sid && taken <= epoch {
-            self.rows[whose].seat = None;
-        } else if open == sid {
-            let until = self.clock().plus(TimeDelta::seconds(DOUBT_SECS));
-            self.doubts.push(Doubt { whose, seat: (sid, taken), until });
-        }
-    }
-
     fn tick(&mut self) {
         let now = self.clock();
         let (due, doubts): (Vec<Doubt>, Vec<Doubt>) =
@@ -346,303 +341,6 @@ impl World {
             }
         }
         self.apply(Event::Tick);
-    }
-
-    /* What is written down, and told */
-
-    /// Mostly at once.
-    fn tell(&mut self, event: Event) {
-        self.news.push(event);
-        if self.dice.chance(70) {
-            self.deliver(self.news.len() - 1, false);
-        }
-    }
-
-    /// Tells the room; `again`: and once more later.
-    fn deliver(&mut self, at: usize, again: bool) {
-        let event = if again { self.news[at].clone() } else { self.news.swap_remove(at) };
-        match &event {
-            Event::Decided(id, _, rev) => {
-                let at = self.who(*id);
-                self.heard[at] = self.heard[at].max(*rev);
-            }
-            Event::Party(party) => self.hear_of_party(party.rev),
-            _ => {}
-        }
-        if self.dice.chance(50) {
-            self.tell_former(event.clone());
-        }
-        self.apply(event);
-    }
-
-    /// Whoever conducts the visit is let in by being named so, and whoever is not named is sent out.
-    fn hear_of_party(&mut self, rev: i32) {
-        if rev <= self.party_heard || self.over {
-            return;
-        }
-        self.party_heard = rev;
-        for (row, heard) in self.rows.iter().zip(&mut self.heard) {
-            if row.role_at(rev) == ParticipantRole::Practitioner || !row.was_asked(rev) {
-                *heard = (*heard).max(rev);
-            }
-        }
-    }
-
-    /// Nobody hears what the former owner says, and it writes nothing down, unless it was just about
-    /// to when it lost the room.
-    fn tell_former(&mut self, event: Event) {
-        let Some(former) = &mut self.former else { return };
-        let now = self.now.plus(TimeDelta::milliseconds(former.clock_ms));
-        for effect in former.room.apply(event, now) {
-            if let Effect::Gone(id, sid, epoch, _) = effect
-                && self.dice.chance(20)
-            {
-                self.give_up(self.who(id), (sid, epoch));
-            }
-        }
-    }
-
-    fn write(&mut self, at: usize, admitted: bool) {
-        self.rev += 1;
-        self.rows[at].admissions.push((self.rev, admitted));
-    }
-
-    fn decide(&mut self, at: usize, admission: Admission) {
-        if at == self.conducts || self.rows[at].removed || self.rows[at].denied {
-            return;
-        }
-        let admitted = admission == Admission::Admitted;
-        self.write(at, admitted);
-        let row = &mut self.rows[at];
-        row.denied = admission == Admission::Denied;
-        let comes_back = !admitted && std::mem::take(&mut row.aside);
-        self.tell(Event::Decided(self.clients[at].id, admission, self.rev));
-        if comes_back {
-            self.arrange();
-        }
-    }
-
-    fn arrange(&mut self) {
-        self.rev += 1;
-        self.tell(Event::Party(self.party()));
-    }
-
-    /// Takes an invitation back, and with it those who sit at that device.
-    fn remove(&mut self, at: usize) {
-        if at != self.conducts && self.send_out(at) {
-            self.arrange();
-        }
-    }
-
-    /// Sends somebody out with those who sit at their device; whether somebody went.
-    fn send_out(&mut self, at: usize) -> bool {
-        let mut went = false;
-        for one in 0..self.clients.len() {
-            let goes = one == at || self.rows[one].beside == Some(at);
-            // The patient is never sent out.
-            if !goes || one == 1 || self.rows[one].removed {
-                continue;
-            }
-            went = true;
-            self.write(one, false);
-            let since = self.rev;
-            let row = &mut self.rows[one];
-            row.asked.push((since, false));
-            (row.removed, row.denied, row.aside, row.seat) = (true, false, false, None);
-            self.tell(Event::Decided(self.clients[one].id, Admission::Removed, self.rev));
-        }
-        went
-    }
-
-    /// Who conducted the visit before comes for their advice.
-    fn invite(&mut self, at: usize) {
-        if self.rows[at].removed && !self.locked {
-            let role = match self.rows[at].role() {
-                ParticipantRole::Practitioner => ParticipantRole::Specialist,
-                role => role,
-            };
-            let since = self.rev + 1;
-            let row = &mut self.rows[at];
-            row.removed = false;
-            row.asked.push((since, true));
-            row.roles.push((since, role));
-            self.arrange();
-        }
-    }
-
-    /// The visit is another's by now, who may sit there already: as `encounter::claim` does.
-    fn hand_over(&mut self, to: usize) {
-        let role = self.rows[to].role();
-        let is_doctor = matches!(role, ParticipantRole::Specialist | ParticipantRole::Practitioner);
-        let devices = self.rows.iter().filter(|row| row.beside.is_none()).count();
-        let has_place = self.rows[to].beside.is_none() || devices < ENDPOINTS_MAX;
-        if to == self.conducts || !is_doctor || !has_place || self.over {
-            return;
-        }
-        // Whoever takes it over does not go with those beside the one before.
-        self.rows[to].beside = None;
-        self.send_out(self.conducts);
-        self.conducts = to;
-        self.locked = false;
-        for row in &mut self.rows {
-            row.aside = false;
-        }
-        let since = self.rev + 1;
-        let row = &mut self.rows[to];
-        row.roles.push((since, ParticipantRole::Practitioner));
-        row.admissions.push((since, true));
-        row.asked.push((since, true));
-        (row.removed, row.denied) = (false, false);
-        self.arrange();
-    }
-
-    fn put_aside(&mut self, at: usize) {
-        if self.rows[at].is_admitted() {
-            self.rows[at].aside = !self.rows[at].aside;
-            self.arrange();
-        }
-    }
-
-    fn lock(&mut self) {
-        self.locked = !self.locked;
-        self.arrange();
-    }
-
-    fn finish(&mut self) {
-        self.over = true;
-        self.tell_former(Event::Over(OverWhy::Finished));
-        self.apply(Event::Over(OverWhy::Finished));
-    }
-
-    fn sign_out(&mut self, at: usize) {
-        if let Some((sid, _)) = self.rows[at].seat {
-            self.tell_former(Event::SignedOut(SessionId(sid)));
-            self.apply(Event::SignedOut(SessionId(sid)));
-            let seat = self.room.seat(self.clients[at].id);
-            assert!(seat.is_none_or(|seat| seat.sid != sid), "seed {}", self.seed);
-        }
-    }
-
-    /* Who comes and goes */
-
-    /// With a new ticket.
-    fn enter(&mut self, at: usize) {
-        if self.rows[at].removed || self.over {
-            return;
-        }
-        // Any process may take it, by its own clock.
-        let clock_ms = self.dice.clock_ms();
-        let now = self.now.plus(TimeDelta::milliseconds(clock_ms));
-        let name = name_after(self.rows[at].latest.map(column::Uuid), now).0;
-        let seat = (name, 1);
-        self.rows[at].latest = Some(name);
-        self.rows[at].denied = false;
-        self.clients[at].connections.clear();
-        self.clients[at].last_seq = 0;
-        self.come(at, seat, None);
-    }
-
-    fn resume(&mut self, at: usize) {
-        let Row { seat, denied, removed, .. } = self.rows[at];
-        let Some((sid, epoch)) = seat else { return self.enter(at) };
-        // Sent away, or the welcome never arrived: this client has no seat that it knows of.
-        if denied || removed || self.clients[at].last_seq == 0 {
-            return self.enter(at);
-        }
-        if self.over {
-            return;
-        }
-        let client = &mut self.clients[at];
-        if self.dice.chance(10) {
-            // The page was reloaded: the seat is known, the connections are gone, and perhaps what
-            // was heard last.
-            client.connections.clear();
-            client.last_seq = client.last_seq.saturating_sub(self.dice.roll(3)).max(1);
-        }
-        let last_seq = client.last_seq;
-        self.come(at, (sid, epoch + 1), Some(last_seq));
-    }
-
-    /// Takes a seat in the database; mostly the room hears of it at once.
-    fn come(&mut self, at: usize, seat: (Uuid, i32), last_seq: Option<u64>) {
-        let line = self.count() as LineId;
-        self.rows[at].seat = Some(seat);
-        self.clients[at].lose_line();
-        self.clients[at].line = Some(line);
-        let (guest, credentials) = (self.guest(at), self.credentials(seat));
-        let event = match last_seq {
-            None => Event::Enter(guest, line, credentials),
-            Some(last_seq) => Event::Resume(guest, line, credentials, last_seq),
-        };
-        let expected = last_seq.unwrap_or_default() + 1;
-        self.arriving.push(Arrival { whose: at, line, expected, seat, event });
-        if self.dice.chance(85) {
-            self.arrive(self.arriving.len() - 1);
-        }
-    }
-
-    fn arrive(&mut self, which: usize) {
-        let Arrival { whose, line, expected, seat, event } = self.arriving.swap_remove(which);
-        self.open.insert(line, Open { whose, expected, seat });
-        let read = match &event {
-            Event::Enter(guest, ..) | Event::Resume(guest, ..) => guest.party.rev,
-            _ => unreachable!("somebody comes"),
-        };
-        if !self.is_outdated(whose, seat) {
-            self.hear_of_party(read);
-        }
-        self.apply(event);
-        if let Some(seat) = self.room.seat(self.clients[whose].id)
-            && seat.line == Line::Up(line)
-        {
-            let is_known = seat.guest.party.rev >= read;
-            assert!(is_known, "seed {}: what was read with them is forgotten", self.seed);
-        }
-        let others = self.open.iter().filter(|(_, open)| open.whose == whose).count();
-        assert!(others <= 1, "seed {}: the older socket is not closed", self.seed);
-        self.look(line);
-        if self.clients[whose].line != Some(line) {
-            // Whoever came by it has not waited.
-            self.lose_socket(line);
-        }
-    }
-
-    /// Whether a later seat or socket of somebody is there.
-    fn is_outdated(&self, whose: usize, (sid, epoch): (Uuid, i32)) -> bool {
-        let there = self.room.seat(self.clients[whose].id);
-        there.is_some_and(|seat| (seat.sid, seat.epoch) > (sid, epoch))
-    }
-
-    /// The database has the last word on who may sit on a socket.
-    fn look(&mut self, line: LineId) {
-        let Some(Open { whose, seat, .. }) = self.open.get(&line).copied() else { return };
-        let row = &self.rows[whose];
-        if row.removed || row.denied {
-            self.apply(Event::Barred(self.clients[whose].id));
-        } else if row.seat != Some(seat) {
-            if self.clients[whose].line == Some(line) {
-                self.clients[whose].lose_line();
-            }
-            self.lose_socket(line);
-        }
-    }
-
-    fn lose_socket(&mut self, line: LineId) {
-        if self.open.remove(&line).is_some() {
-            self.closed.push(line);
-            self.apply(Event::Lost(line));
-        }
-    }
-
-    /// The server notices that a socket is dead, or only its owner does.
-    fn lose(&mut self, at: usize) {
-        self.clients[at].lose_line();
-        let line = self.open.iter().find(|(_, open)| open.whose == at).map(|(line, _)| *line);
-        if let Some(line) = line
-            && self.dice.chance(70)
-        {
-            self.lose_socket(line);
-        }
     }
 
     /* Processes */

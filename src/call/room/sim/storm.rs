@@ -2,7 +2,7 @@
 
 use super::client::{candidate, description, quality};
 use super::*;
-use crate::call::message::{Fallback, Presence};
+use crate::call::message::{Fallback, Presence, Turn};
 use crate::call::rung::Rung;
 
 /// How long a client waits on each rung of the ladder.
