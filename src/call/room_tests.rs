@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::*;
 use crate::base::config::IcePolicy;
 use crate::call::edge::{ANSWER_SECS, Phase, RETRIES_MAX};
-use crate::call::message::{self, Misread};
+use crate::call::message::read::{Misread, read};
 use crate::call::record::{Kept, MarkKind, MarkWhy};
 use crate::call::rung::Rung;
 use crate::encounter::Admission;
@@ -155,7 +155,7 @@ impl Story {
     }
 
     fn frame(&mut self, line: LineId, text: &str) {
-        self.apply(Event::Said(line, message::read(text).unwrap()));
+        self.apply(Event::Said(line, read(text).unwrap()));
     }
 
     fn say(&mut self, line: LineId, t: &str, edge: &str, neg: u32, generation: u64, body: &str) {
@@ -1166,7 +1166,7 @@ fn an_error_quotes_the_frame_it_is_about() {
     let heard = story.messages(asha);
     assert_eq!((&heard[0]["re"], &heard[0]["body"]["code"]), (&"c17".into(), &"bad_state".into()));
     assert_eq!(heard[0]["seq"], Value::Null, "errors are not numbered");
-    assert_eq!(message::read("{}"), Err(Misread::NotOurs));
+    assert_eq!(read("{}"), Err(Misread::NotOurs));
 }
 
 #[test]

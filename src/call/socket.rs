@@ -19,9 +19,9 @@ use crate::base::tx::Tx;
 use crate::call::budget::Budget;
 use crate::call::event::{CloseCode, Credentials, Event, LineId};
 use crate::call::line::{Inbox, Line, Order, line};
-use crate::call::message::{
-    ErrorCode, Frame, FromPeer, MESSAGE_BYTES_MAX, Misread, PROTOCOL, Resume, Side, read,
-};
+use crate::call::message::read::{Misread, read};
+use crate::call::message::told::ErrorCode;
+use crate::call::message::{Frame, FromPeer, MESSAGE_BYTES_MAX, PROTOCOL, Resume, Side};
 use crate::call::meter::measured;
 use crate::call::nodes::{Carriage, FarWire, Lease, Whose, carry, number, own};
 use crate::call::record::{Device, Kept, Mark};

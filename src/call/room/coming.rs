@@ -7,7 +7,7 @@ use crate::base::column::Instant;
 use crate::call::edge::{Edge, Phase};
 use crate::call::event::{CloseCode, Credentials, Effect, Guest, LineId};
 use crate::call::mailbox::Mailbox;
-use crate::call::message::PeerChange;
+use crate::call::message::told::PeerChange;
 use crate::encounter::guest::{ENDPOINTS_MAX, PEOPLE_MAX};
 use crate::encounter::party::Party;
 use crate::encounter::presence::LeftWhy;

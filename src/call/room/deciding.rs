@@ -7,7 +7,7 @@ use super::{Line, MEMORY_SECS, Room, Seat};
 use crate::base::column::Instant;
 use crate::call::edge::Edge;
 use crate::call::event::{CloseCode, Effect, OverWhy};
-use crate::call::message::PeerChange;
+use crate::call::message::told::PeerChange;
 use crate::encounter::party::Party;
 use crate::encounter::presence::LeftWhy;
 use crate::encounter::{Admission, ParticipantId, ParticipantRole};

@@ -6,7 +6,8 @@ use super::{Line, Room, Seat};
 use crate::base::column::Instant;
 use crate::call::edge::{Edge, Phase};
 use crate::call::ladder::Ladder;
-use crate::call::message::{ErrorCode, Turn};
+use crate::call::message::Turn;
+use crate::call::message::told::ErrorCode;
 use crate::call::plan::{self, Plan};
 use crate::encounter::{ParticipantId, ParticipantRole};
 

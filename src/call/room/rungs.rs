@@ -3,7 +3,8 @@
 use super::{Line, Room};
 use crate::base::column::Instant;
 use crate::call::event::{Effect, Event, OverWhy};
-use crate::call::message::{ErrorCode, Fallback, FromPeer, Quality, Readiness};
+use crate::call::message::told::ErrorCode;
+use crate::call::message::{Fallback, FromPeer, Quality, Readiness};
 use crate::call::record::trace::Trace;
 use crate::call::record::{Kept, Mark, MarkKind, MarkWhy};
 use crate::call::rung::WishWhy;
