@@ -15,7 +15,7 @@ use crate::base::problem;
 use crate::base::schema::{encounter_participants, encounters, rtc_sessions, rtc_tickets};
 use crate::base::seal::{random, sha256};
 use crate::base::tx::Tx;
-use crate::call::Departure;
+use crate::call::departure::Departure;
 use crate::call::event::{Credentials, Guest, OverWhy};
 use crate::call::message::Resume;
 use crate::call::probe::kept;

@@ -2,7 +2,8 @@
 
 use chrono::TimeDelta;
 use feldsher::base::ctx::as_system;
-use feldsher::call::{Departure, seat};
+use feldsher::call::departure::Departure;
+use feldsher::call::seat;
 use feldsher::encounter::presence::LeftWhy;
 use serde_json::json;
 
