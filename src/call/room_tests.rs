@@ -882,6 +882,25 @@ fn a_bad_line_takes_the_picture_of_both_away_and_a_good_one_brings_it_back() {
 }
 
 #[test]
+fn what_whoever_sends_no_picture_thinks_of_its_room_takes_nobody_s_picture() {
+    let (mut story, doctor, asha) = Story::in_call();
+    let edge = story.room.edges[0].id.clone();
+    let thin = r#"{"rtt":80,"jitter":5,"loss_in":0,"loss_out":0,"bitrate":1,"mos":4,"room":32000}"#;
+    let report = |story: &mut Story, times| {
+        for _ in 0..times {
+            story.say(asha, "quality", &edge, 0, 0, thin);
+            story.pass(5);
+        }
+    };
+    story.frame(asha, r#"{"v":1,"t":"media_state","body":{"audio":true,"video":false}}"#);
+    report(&mut story, 4);
+    assert!(!story.hear(doctor).contains(&"rung".to_owned()));
+    story.frame(asha, r#"{"v":1,"t":"media_state","body":{"audio":true,"video":true}}"#);
+    report(&mut story, 2);
+    assert!(story.hear(doctor).contains(&"rung".to_owned()));
+}
+
+#[test]
 fn whoever_comes_back_learns_the_rung_and_a_new_negotiation_does_not_withdraw_it() {
     let (mut story, doctor, asha) = Story::in_call();
     let edge = story.room.edges[0].id.clone();
