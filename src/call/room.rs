@@ -25,7 +25,7 @@ use crate::base::column::Instant;
 use crate::base::config;
 use crate::call::COUPLE;
 use crate::call::edge::Edge;
-use crate::call::event::{CloseCode, Credentials, Effect, Event, Guest, LineId, OverWhy};
+use crate::call::event::{CloseCode, Credentials, Effect, Event, Guest, LineId};
 use crate::call::mailbox::Mailbox;
 use crate::call::message::told::{ErrorCode, PeerChange};
 use crate::call::message::{Frame, FromPeer, MediaState, Readiness};

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::*;
 use crate::base::config::IcePolicy;
 use crate::call::edge::{ANSWER_SECS, Phase, RETRIES_MAX};
+use crate::call::event::OverWhy;
 use crate::call::message::read::{Misread, read};
 use crate::call::record::{Kept, MarkKind, MarkWhy};
 use crate::call::rung::Rung;

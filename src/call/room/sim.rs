@@ -22,6 +22,7 @@ use self::client::Client;
 use super::*;
 use crate::base::column;
 use crate::call::edge::Phase;
+use crate::call::event::OverWhy;
 use crate::call::plan::{self, Plan};
 use crate::call::seat::name_after;
 use crate::encounter::Admission;
