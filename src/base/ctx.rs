@@ -324,7 +324,9 @@ fn publish(app: &Arc<App>, events: Vec<Event>) {
         let departures = app.rooms.hear(&event);
         if !departures.is_empty() {
             let app = Arc::clone(app);
-            drop(actix_web::rt::spawn(async move { call::remember(&app, departures).await }));
+            drop(actix_web::rt::spawn(
+                async move { call::departure::remember(&app, departures).await },
+            ));
         }
     }
 }

@@ -7,7 +7,8 @@ use chrono::TimeDelta;
 
 use crate::base::column::Instant;
 use crate::call::ladder::Ladder;
-use crate::call::message::{EdgeRole, EdgeView, ErrorCode, Turn};
+use crate::call::message::Turn;
+use crate::call::message::told::{EdgeRole, EdgeView, ErrorCode};
 use crate::call::plan::Plan;
 use crate::encounter::ParticipantId;
 

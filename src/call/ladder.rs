@@ -210,6 +210,7 @@ impl Ladder {
             return false;
         }
         let Some(one) = self.sides.get_mut(side) else { return false };
+        let reading = reading.on(self.rung);
         one.last = Some((now, reading));
         // Whoever reports has a connection again: the voice does not wait to be trusted.
         if self.rung == Rung::Text && self.why == RungWhy::NoMedia {

@@ -197,6 +197,19 @@ fn a_wish_at_a_bad_moment_costs_neither_the_voice_nor_the_way_back() {
 }
 
 #[test]
+fn a_good_line_gives_the_picture_back_whatever_a_browser_that_sent_none_thinks_of_its_room() {
+    let mut ladder = Ladder::default();
+    drive(&mut ladder, 0, 20, |_, _| reading(0.12, 600.0));
+    assert_eq!(ladder.rung(), Rung::Audio);
+    // As low as the bad line has made it: a voice alone does not bring it up again.
+    let unasked = Reading { room: Some(32_000.0), ..GOOD };
+    let line = |rung: Rung, _| if rung.send().video.is_some() { GOOD } else { unasked };
+    let steps: Vec<Rung> =
+        drive(&mut ladder, 20, 300, line).into_iter().map(|(_, rung)| rung).collect();
+    assert_eq!(steps, [Rung::AudioStills, Rung::SmallVideo, Rung::Video]);
+}
+
+#[test]
 fn room_is_no_reason_against_what_has_not_been_tried() {
     let mut ladder = Ladder::default();
     ladder.wish(0, Rung::Audio, WishWhy::Asked, false, at(0));

@@ -95,6 +95,12 @@ impl Mailbox {
         Some(missed.map(|letter| letter.text.clone()).collect())
     }
 
+    /// The edges of whose negotiations something is kept.
+    #[cfg(test)]
+    pub fn edges(&self) -> impl Iterator<Item = &str> {
+        self.letters.iter().filter_map(|letter| letter.edge.as_deref())
+    }
+
     fn prune(&mut self, now: Instant) {
         let oldest = now.minus(TimeDelta::seconds(MAILBOX_SECS_MAX));
         while self.letters.len() > MAILBOX_LEN_MAX

@@ -4,15 +4,18 @@
 //! surviving: seats and admissions are rows, so that a client can come back after a restart.
 
 pub mod budget;
+pub mod departure;
 pub mod edge;
 pub mod event;
 pub mod ice;
 pub mod ladder;
 pub mod line;
+mod live;
 pub mod mailbox;
 pub mod message;
 mod meter;
 pub(crate) mod nodes;
+mod places;
 pub mod plan;
 pub mod poll;
 pub mod probe;
@@ -30,7 +33,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -38,43 +40,31 @@ use crate::account::SessionId;
 use crate::base::app::App;
 use crate::base::column::Instant;
 use crate::base::config;
-use crate::base::ctx::{as_system, look_as_system};
-use crate::base::problem;
+use crate::base::ctx::as_system;
 use crate::base::tx;
 use crate::call::budget::Knocks;
-use crate::call::event::{CloseCode, Effect, Event, LineId, News, OverWhy};
+use crate::call::departure::{Departure, Owed, remember};
+use crate::call::event::{CloseCode, Event, LineId, News, OverWhy};
 use crate::call::line::{Line, Order};
+use crate::call::live::Live;
 use crate::call::nodes::Nodes;
+use crate::call::places::tell_places;
 use crate::call::poll::Polls;
 use crate::call::record::ledger::{self, Ledger};
 use crate::call::room::Room;
-use crate::call::seat::Taken;
-use crate::encounter::presence::LeftWhy;
-use crate::encounter::queue::Queued;
-use crate::encounter::{EncounterId, ParticipantId, queue};
+use crate::encounter::{EncounterId, ParticipantId};
 use crate::practitioner::PractitionerId;
 
 /// How often rooms look at the clock, in milliseconds.
 const TICK_MS: u64 = 500;
 /// How often those who wait are told of changes in the practitioner's day, in milliseconds.
 const QUEUE_MS: u64 = 2000;
-/// How many who arrive between two rounds hear their place at once, for one practitioner.
-const PLACED_MAX: u32 = 8;
 /// Every so many of these rounds everybody's place is looked at, changed or not.
 const QUEUE_ROUNDS: u32 = 10;
-/// How long whoever has taken a seat again may be on the way to the room, in seconds. A room that
-/// nobody is in stays in memory for longer.
-const DOUBT_SECS: i64 = 30;
 /// How many most rooms hold: for more the space doubles.
 const COUPLE: usize = 2;
 /// How often every socket asks the database whether its seat is still good, in seconds.
 pub const CHECK_SECS: i64 = 30;
-
-struct Live {
-    room: Room,
-    lines: Vec<Line>,
-    ledger: Arc<Ledger>,
-}
 
 /// The live rooms of this process.
 #[derive(Default)]
@@ -99,30 +89,6 @@ pub struct Rooms {
     pub polls: Polls,
     restored: watch::Sender<bool>,
     clock: std::sync::OnceLock<Arc<dyn crate::base::clock::Clock>>,
-}
-
-/// A seat that became empty: what must still be written to the database.
-#[derive(Debug, Clone, Copy)]
-pub struct Departure {
-    /// The visit.
-    pub encounter: EncounterId,
-    /// Who left.
-    pub participant: ParticipantId,
-    /// Which of their seats.
-    pub sid: uuid::Uuid,
-    /// How often it had been taken by then: whoever has come back since is not gone.
-    pub epoch: i32,
-    /// Why.
-    pub why: LeftWhy,
-}
-
-/// A departure that is still to be written down.
-#[derive(Debug, Clone, Copy)]
-struct Owed {
-    departure: Departure,
-    /// Somebody has taken the seat again and may be on the way to the room: until then it is waited
-    /// for them. `None`: the database could not take it.
-    doubted_until: Option<Instant>,
 }
 
 impl Rooms {
@@ -347,34 +313,6 @@ impl Rooms {
         // clients resume; refusing everybody else would be worse.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn moved(&self) -> MutexGuard<'_, HashSet<PractitionerId>> {
-        self.moved.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether somebody who arrives hears their place at once. When a crowd comes, the rest hears it
-    /// with the next round, which asks once for all of them.
-    fn may_ask(&self, practitioner: PractitionerId) -> bool {
-        let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = placed.entry(practitioner).or_default();
-        *count = count.saturating_add(1);
-        let few = *count <= PLACED_MAX;
-        if !few {
-            self.moved().insert(practitioner);
-        }
-        few
-    }
-
-    /// The visits in which somebody waits to be let in.
-    fn waited_for(&self) -> Vec<EncounterId> {
-        let rooms = self.lock();
-        let waited = rooms.iter().filter(|(_, live)| live.room.is_waited_in());
-        waited.map(|(encounter, _)| *encounter).collect()
-    }
-
-    fn owed(&self) -> MutexGuard<'_, Vec<Owed>> {
-        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 fn say_farewell(line: &Line) {
@@ -387,123 +325,6 @@ fn say_farewell(line: &Line) {
 fn farewell(line: LineId) -> String {
     let after_ms = line.wrapping_mul(2_654_435_761) % 3000;
     room::unnumbered("bye", None, &json!({"action": "resume", "after_ms": after_ms}))
-}
-
-impl Live {
-    fn is_done(&self, now: Instant) -> bool {
-        self.lines.is_empty() && self.room.is_done(now)
-    }
-
-    fn carry_out(&mut self, encounter: EncounterId, event: Event, now: Instant) -> Vec<Departure> {
-        if let Event::Lost(gone) = &event {
-            let gone = *gone;
-            self.lines.retain(|line| line.id != gone);
-        }
-        let mut departures = Vec::new();
-        for effect in self.room.apply(event, now) {
-            match effect {
-                Effect::Send(to, text) => self.order(to, Order::Send(text)),
-                Effect::Close(to, code) => {
-                    self.order(to, Order::Close(code));
-                    self.lines.retain(|line| line.id != to);
-                }
-                Effect::Gone(participant, sid, epoch, why) => {
-                    departures.push(Departure { encounter, participant, sid, epoch, why });
-                }
-                Effect::Keep(kept) => self.ledger.keep(encounter, kept),
-            }
-        }
-        departures
-    }
-
-    /// Never waits: a socket that does not keep up is cut off, and resumes.
-    fn order(&mut self, to: LineId, order: Order) {
-        let Some(line) = self.lines.iter().find(|line| line.id == to) else { return };
-        if !line.order(order) {
-            self.lines.retain(|line| line.id != to);
-        }
-    }
-
-    fn send_to_check(&mut self, now: Instant) {
-        let due = |line: &&mut Line| now.since(line.checked_at) >= TimeDelta::seconds(CHECK_SECS);
-        for line in self.lines.iter_mut().filter(due) {
-            line.checked_at = now;
-            line.order(Order::Check);
-        }
-    }
-}
-
-/// Writes down who has left. What the database cannot take now is tried again with every tick; a seat
-/// that was taken again meanwhile is left to whoever comes for it, and given up when nobody does: the
-/// process that took it may not have got as far as the room.
-pub async fn remember(app: &Arc<App>, departures: Vec<Departure>) {
-    if departures.is_empty() {
-        return;
-    }
-    let tenure = app.rooms.nodes.tenure();
-    // Whoever has lost its rooms writes nothing down about them: they may be sat in elsewhere.
-    if !tenure.sure().await {
-        return;
-    }
-    for departure in departures {
-        let error = match as_system(app, move |tx| seat::give_up(tx, departure)).await {
-            Ok(None) => continue,
-            Ok(Some(epoch)) => {
-                let until = app.rooms.now().plus(TimeDelta::seconds(DOUBT_SECS));
-                let departure = Departure { epoch, ..departure };
-                app.rooms.owed().push(Owed { departure, doubted_until: Some(until) });
-                continue;
-            }
-            Err(error) => error,
-        };
-        let code = error.problem().code;
-        tracing::error!(encounter.id = %departure.encounter, code, "a departure was not written down");
-        if error.is(&problem::OVERLOADED) && !tenure.is_over() {
-            app.rooms.owed().push(Owed { departure, doubted_until: None });
-        }
-    }
-}
-
-/// The place of somebody who has just sat down to wait.
-async fn place_of(app: &Arc<App>, taken: &Taken) -> Option<Queued> {
-    if taken.guest.admitted || !app.rooms.may_ask(taken.practitioner) {
-        return None;
-    }
-    let encounter = taken.encounter;
-    let look = move |tx: &mut tx::Tx| queue::places(tx, &[encounter], None);
-    match look_as_system(app, look).await {
-        Ok(places) => places.into_iter().find_map(|(_, place)| place),
-        Err(error) => {
-            // They wait all the same, and hear it with the next round.
-            tracing::warn!(code = error.problem().code, "a place could not be told at once");
-            None
-        }
-    }
-}
-
-/// Tells those who wait their place, where it may have changed: many changes at once are one answer
-/// to one question. `all`: also where nothing is known to have changed, because time has passed,
-/// and other processes have their own news.
-async fn tell_places(app: &Arc<App>, all: bool) {
-    let moved: Vec<PractitionerId> = app.rooms.moved().drain().collect();
-    app.rooms.placed.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    let waited = app.rooms.waited_for();
-    if waited.is_empty() || (moved.is_empty() && !all) {
-        return;
-    }
-    let of = (!all).then_some(moved);
-    let look = move |tx: &mut tx::Tx| queue::places(tx, &waited, of.as_deref());
-    match look_as_system(app, look).await {
-        Ok(places) => {
-            for (encounter, place) in places {
-                remember(app, app.rooms.apply(encounter, None, Event::Queued(place))).await;
-            }
-        }
-        Err(error) => {
-            let code = error.problem().code;
-            tracing::warn!(code, "those who wait could not be told their place");
-        }
-    }
 }
 
 /// Keeps the rooms going until `stop`: restores the seats of the process before, then ticks. Where

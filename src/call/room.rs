@@ -4,6 +4,9 @@
 //! Who may be let in or end the visit is decided outside, by the access policy and the database;
 //! the room hears of it when it has been committed.
 
+mod coming;
+mod deciding;
+mod edges;
 mod rungs;
 #[cfg(test)]
 mod sim;
@@ -21,18 +24,16 @@ use crate::account::SessionId;
 use crate::base::column::Instant;
 use crate::base::config;
 use crate::call::COUPLE;
-use crate::call::edge::{Edge, Phase};
-use crate::call::event::{CloseCode, Credentials, Effect, Event, Guest, LineId, OverWhy};
-use crate::call::ladder::Ladder;
+use crate::call::edge::Edge;
+use crate::call::event::{CloseCode, Credentials, Effect, Event, Guest, LineId};
 use crate::call::mailbox::Mailbox;
-use crate::call::message::{ErrorCode, Frame, FromPeer, MediaState, PeerChange, Readiness, Turn};
-use crate::call::plan::{self, Plan};
+use crate::call::message::told::{ErrorCode, PeerChange};
+use crate::call::message::{Frame, FromPeer, MediaState, Readiness};
 use crate::call::record::trace::Trace;
-use crate::encounter::guest::{ENDPOINTS_MAX, PEOPLE_MAX};
 use crate::encounter::party::Party;
 use crate::encounter::presence::LeftWhy;
 use crate::encounter::queue::Queued;
-use crate::encounter::{Admission, ParticipantId, ParticipantRole};
+use crate::encounter::{ParticipantId, ParticipantRole};
 
 pub use self::telling::{error, unnumbered};
 
@@ -231,160 +232,6 @@ impl Room {
         std::mem::take(&mut self.effects)
     }
 
-    fn enter(&mut self, guest: Guest, line: LineId, credentials: &Credentials, now: Instant) {
-        // Of two seats that were taken at once the later one may be heard of first, and it counts.
-        if self.seat(guest.id).is_some_and(|seat| seat.sid > credentials.sid) {
-            return self.effects.push(Effect::Close(line, CloseCode::Superseded));
-        }
-        let id = guest.id;
-        // First: what is news to the room about who takes part is not for the seat that ends here.
-        let old = self.take_out(id);
-        let came = if old.is_some() { PeerChange::State } else { PeerChange::Joined };
-        if let Some(old) = old {
-            self.supersede(old.line);
-        }
-        let guest = self.as_decided(guest, now);
-        self.place = guest.place.or(self.place);
-        if self.over || (came == PeerChange::Joined && !self.has_place(&guest)) {
-            return self.turn_away(id, line, credentials);
-        }
-        self.seats.push(Seat::new(guest, credentials, Line::Up(line), Mailbox::default()));
-        self.tell_welcome(id, credentials, now);
-        self.mention(id, came, now);
-        self.connect(now);
-    }
-
-    fn resume(
-        &mut self,
-        guest: Guest,
-        line: LineId,
-        credentials: &Credentials,
-        last_seq: u64,
-        now: Instant,
-    ) {
-        let id = guest.id;
-        self.place = guest.place.or(self.place);
-        if self.over {
-            return self.turn_away(id, line, credentials);
-        }
-        if let Some(seat) = self.seat(id) {
-            let same = seat.sid == credentials.sid;
-            // Two came back at once, or a new ticket was quicker: the later one has the seat.
-            if (same && seat.epoch > credentials.epoch) || (!same && seat.sid > credentials.sid) {
-                return self.effects.push(Effect::Close(line, CloseCode::Superseded));
-            }
-            if !same && let Some(old) = self.take_out(id) {
-                self.supersede(old.line);
-            }
-        }
-        let came = if self.seat(id).is_some() { PeerChange::State } else { PeerChange::Joined };
-        if !self.restore(guest, credentials, now) {
-            return self.turn_away(id, line, credentials);
-        }
-        let Some(seat) = self.seat_mut(id) else { return };
-        let was_missed = seat.is_missed();
-        seat.epoch = credentials.epoch;
-        let was = std::mem::replace(&mut seat.line, Line::Up(line));
-        let missed = seat.mailbox.replay(last_seq, now);
-        let to_seq = if missed.is_some() { seat.mailbox.last_seq() } else { last_seq };
-        self.supersede(was);
-        self.resumed(id, line, credentials.epoch, (last_seq, to_seq));
-        let was_lost = missed.is_none();
-        if let Some(missed) = missed {
-            self.effects.extend(missed.into_iter().map(|text| Effect::Send(line, text)));
-        } else {
-            if let Some(seat) = self.seat_mut(id) {
-                (seat.mailbox, seat.told) = (Mailbox::starting_after(last_seq), None);
-            }
-            self.tell(id, "reset", &json!({"reason": "messages_lost"}), now);
-        }
-        self.tell_snapshot(id, now);
-        if was_missed {
-            self.mention(id, came, now);
-        }
-        self.go_on(id, was_lost, now);
-        self.connect(now);
-    }
-
-    /// The negotiations under way of somebody who has come back: they have their time again, or
-    /// begin anew when what was said of them is lost.
-    fn go_on(&mut self, id: ParticipantId, was_lost: bool, now: Instant) {
-        let mut lost = Vec::new();
-        for edge in self.edges.iter_mut().filter(|edge| edge.joins(id)) {
-            edge.wait_anew(now);
-            if was_lost && edge.phase() != Phase::Up {
-                lost.push(edge.id.clone());
-            }
-        }
-        for name in lost {
-            self.negotiate(&name, true, now);
-        }
-    }
-
-    /// A seat that somebody may come back to, unless it is there; `false` when there is no room.
-    /// Its connections may still be up: nothing is negotiated until somebody asks.
-    fn restore(&mut self, guest: Guest, credentials: &Credentials, now: Instant) -> bool {
-        if self.seat(guest.id).is_some() {
-            return true;
-        }
-        if self.over || !self.has_place(&guest) {
-            return false;
-        }
-        let guest = self.as_decided(guest, now);
-        let line = Line::Silent { since: now, mentioned: true };
-        self.seats.push(Seat::new(guest, credentials, line, Mailbox::of_another_process()));
-        for (one, other, plan) in self.missing_edges() {
-            let generation = self.next_generation();
-            self.edges.push(Edge::new(one, other, plan, generation, Phase::Up));
-        }
-        true
-    }
-
-    /// A seat for one more, and a device unless they sit at another's.
-    fn has_place(&self, guest: &Guest) -> bool {
-        let with_device = self.ids(|seat| seat.guest.sits_with.is_none()).len();
-        self.seats.len() < PEOPLE_MAX && (guest.sits_with.is_some() || with_device < ENDPOINTS_MAX)
-    }
-
-    /// What the room has heard since somebody sat down is newer than what stood then, or older.
-    fn as_decided(&mut self, mut guest: Guest, now: Instant) -> Guest {
-        let party = std::mem::take(&mut guest.party);
-        let seen = party.rev;
-        guest.party.rev = seen;
-        match &self.party {
-            None => self.party = Some(party),
-            Some(known) if known.rev < seen => self.arrange(party, now),
-            Some(_) => {}
-        }
-        let known =
-            self.party.iter().flat_map(|party| &party.people).find(|one| one.id == guest.id);
-        if let Some(known) = known.filter(|known| known.role != guest.role) {
-            guest.role = known.role;
-            guest.admitted |= known.role == ParticipantRole::Practitioner;
-        }
-        let since = |(id, _, rev): &&(ParticipantId, bool, i32)| *id == guest.id && *rev > seen;
-        if let Some((_, admitted, _)) = self.decided.iter().find(since) {
-            guest.admitted = *admitted;
-        }
-        guest
-    }
-
-    fn turn_away(&mut self, id: ParticipantId, line: LineId, credentials: &Credentials) {
-        let (code, why) = if self.over {
-            (CloseCode::Over, LeftWhy::Finished)
-        } else {
-            (CloseCode::Forbidden, LeftWhy::Denied)
-        };
-        self.effects.push(Effect::Gone(id, credentials.sid, credentials.epoch, why));
-        self.effects.push(Effect::Close(line, code));
-    }
-
-    fn supersede(&mut self, line: Line) {
-        if let Line::Up(old) = line {
-            self.effects.push(Effect::Close(old, CloseCode::Superseded));
-        }
-    }
-
     fn said(&mut self, line: LineId, frame: Frame, now: Instant) {
         if !self.heeds(line, frame.ack) {
             return;
@@ -458,166 +305,6 @@ impl Room {
         Ok(())
     }
 
-    fn edge(&mut self, id: ParticipantId, name: &str) -> Result<&mut Edge, ErrorCode> {
-        if !self.is_admitted(id) {
-            return Err(ErrorCode::NotAdmitted);
-        }
-        let found = self.edges.iter_mut().find(|edge| edge.id == name && edge.joins(id));
-        found.ok_or(ErrorCode::PeerGone)
-    }
-
-    fn decide(&mut self, id: ParticipantId, (admission, rev): (Admission, i32), now: Instant) {
-        // Of two words that were committed one after the other the second may be told first.
-        if self.decided.iter().any(|(decided, _, at)| *decided == id && *at > rev) {
-            return;
-        }
-        let admitted = admission == Admission::Admitted;
-        self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
-        self.decided.retain(|(decided, ..)| *decided != id);
-        self.decided.push((id, admitted, rev));
-        // Whoever sat down after a word, as after being turned away, has it behind them.
-        if self.seat(id).is_some_and(|seat| seat.guest.party.rev >= rev) {
-            return;
-        }
-        if admitted {
-            // Their turn has come: what was known of the wait is over.
-            self.place = None;
-        }
-        let Some(seat) = self.seat_mut(id) else { return };
-        let stays = matches!(admission, Admission::Admitted | Admission::Held);
-        if seat.guest.admitted == admitted && stays {
-            return;
-        }
-        seat.guest.admitted = admitted;
-        seat.guest.since = (!admitted).then_some(now);
-        seat.told = None;
-        if !admitted {
-            self.cut_edges(id);
-        }
-        match admission {
-            Admission::Admitted => self.tell(id, "admitted", &json!({}), now),
-            Admission::Held => self.tell_waiting(id, now),
-            Admission::Denied => {
-                self.tell(id, "denied", &json!({}), now);
-                return self.remove(id, CloseCode::Forbidden, LeftWhy::Denied, now);
-            }
-            Admission::Removed => {
-                self.tell(id, "removed", &json!({}), now);
-                return self.remove(id, CloseCode::Forbidden, LeftWhy::Removed, now);
-            }
-        }
-        self.mention(id, PeerChange::State, now);
-        self.tell_snapshot(id, now);
-        self.connect(now);
-    }
-
-    /// Who takes part is another: the door is locked or opened, somebody goes aside or comes back.
-    fn arrange(&mut self, party: Party, now: Instant) {
-        if self.party.as_ref().is_some_and(|known| known.rev > party.rev) {
-            return;
-        }
-        self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
-        let before = self.party.replace(party);
-        let (was_locked, is_locked) =
-            (before.as_ref().is_some_and(|was| was.locked), self.is_locked());
-        if was_locked != is_locked {
-            for id in self.ids(|_| true) {
-                self.tell(id, "lock", &json!({"locked": is_locked}), now);
-            }
-        }
-        let was_aside = |id| before.as_ref().is_some_and(|was| was.is_aside(id));
-        let mut moved = self.ids(|seat| was_aside(seat.guest.id) != self.is_aside(seat.guest.id));
-        for id in self.change_roles() {
-            if !moved.contains(&id) {
-                moved.push(id);
-            }
-        }
-        if moved.is_empty() {
-            return;
-        }
-        let unwanted: Vec<Edge> =
-            self.edges.iter().filter(|edge| !self.wants(edge)).cloned().collect();
-        self.edges.retain(|edge| unwanted.iter().all(|gone| gone.id != edge.id));
-        for edge in &unwanted {
-            self.withdraw(edge);
-        }
-        for id in moved {
-            self.mention(id, PeerChange::State, now);
-        }
-        for id in self.ids(|seat| seat.guest.admitted) {
-            self.tell_snapshot(id, now);
-        }
-        self.connect(now);
-    }
-
-    /// Whoever conducts the visit is another: those in the room become what they are now, and of
-    /// whoever conducts it no earlier word counts. Says whose part has changed.
-    fn change_roles(&mut self) -> Vec<ParticipantId> {
-        let people = self.party.as_ref().map(|party| party.people.clone()).unwrap_or_default();
-        let role = |id| people.iter().find(|one| one.id == id).map(|one| one.role);
-        let conducts = |id| role(id) == Some(ParticipantRole::Practitioner);
-        self.decided.retain(|(id, ..)| !conducts(*id));
-        let is_other =
-            |seat: &Seat| role(seat.guest.id).is_some_and(|role| role != seat.guest.role);
-        let changed = self.ids(is_other);
-        for id in &changed {
-            // What flows between two is a matter of their roles: their connections begin anew.
-            self.cut_edges(*id);
-            let Some(seat) = self.seat_mut(*id) else { continue };
-            seat.guest.role = role(*id).unwrap_or(seat.guest.role);
-            if conducts(*id) {
-                (seat.guest.admitted, seat.guest.since) = (true, None);
-                (seat.guest.sits_with, seat.told) = (None, None);
-            }
-        }
-        changed
-    }
-
-    fn is_locked(&self) -> bool {
-        self.party.as_ref().is_some_and(|party| party.locked)
-    }
-
-    fn is_aside(&self, id: ParticipantId) -> bool {
-        self.party.as_ref().is_some_and(|party| party.is_aside(id))
-    }
-
-    fn wants(&self, edge: &Edge) -> bool {
-        let (Some(one), Some(other)) = (self.seat(edge.offerer), self.seat(edge.answerer)) else {
-            return false;
-        };
-        self.plan(one, other).is_some()
-    }
-
-    /// What flows between two; nothing to or from who waits, sits at another's device, or is on the
-    /// other side of the side room's door.
-    fn plan(&self, one: &Seat, other: &Seat) -> Option<Plan> {
-        let talks = |seat: &Seat| seat.guest.admitted && seat.guest.sits_with.is_none();
-        let together = self.is_aside(one.guest.id) == self.is_aside(other.guest.id);
-        if !talks(one) || !talks(other) || !together {
-            return None;
-        }
-        plan::between(one.guest.role, other.guest.role)
-    }
-
-    fn end(&mut self, why: OverWhy, now: Instant) {
-        let (reason, left) = match why {
-            OverWhy::Finished => ("finished", LeftWhy::Finished),
-            OverWhy::TimeOver => ("time_over", LeftWhy::TimeOver),
-        };
-        self.over = true;
-        self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
-        self.edges.clear();
-        for id in self.ids(|_| true) {
-            self.tell(id, "ended", &json!({"reason": reason}), now);
-        }
-        for seat in std::mem::take(&mut self.seats) {
-            self.effects.push(Effect::Gone(seat.guest.id, seat.sid, seat.epoch, left));
-            if let Line::Up(line) = seat.line {
-                self.effects.push(Effect::Close(line, CloseCode::Over));
-            }
-        }
-    }
-
     fn remove(&mut self, id: ParticipantId, code: CloseCode, why: LeftWhy, now: Instant) {
         self.mention(id, PeerChange::Left, now);
         let Some(seat) = self.take_out(id) else { return };
@@ -631,24 +318,6 @@ impl Room {
         let at = self.seats.iter().position(|seat| seat.guest.id == id)?;
         self.cut_edges(id);
         Some(self.seats.swap_remove(at))
-    }
-
-    /// Somebody's connections end, and what was said of them is not said again.
-    fn cut_edges(&mut self, id: ParticipantId) {
-        let (cut, kept) =
-            std::mem::take(&mut self.edges).into_iter().partition(|edge| edge.joins(id));
-        self.edges = kept;
-        for edge in cut {
-            self.withdraw(&edge);
-        }
-    }
-
-    fn withdraw(&mut self, edge: &Edge) {
-        for end in [edge.offerer, edge.answerer] {
-            if let Some(seat) = self.seat_mut(end) {
-                seat.mailbox.withdraw(&edge.id);
-            }
-        }
     }
 
     fn tick(&mut self, now: Instant) {
@@ -674,79 +343,6 @@ impl Room {
             self.remove(id, CloseCode::Done, LeftWhy::Lost, now);
         }
         self.begin_stuck_anew(now);
-    }
-
-    /// Whoever has no line cannot answer: asking them again would only fill their mailbox.
-    fn begin_stuck_anew(&mut self, now: Instant) {
-        let up = self.ids(|seat| matches!(seat.line, Line::Up(_)));
-        let mut stuck = Vec::new();
-        for edge in self.edges.iter_mut().filter(|edge| edge.is_stuck(now)) {
-            if up.contains(&edge.offerer) && up.contains(&edge.answerer) {
-                edge.count_retry();
-                stuck.push(edge.id.clone());
-            }
-        }
-        for name in stuck {
-            self.negotiate(&name, true, now);
-        }
-    }
-
-    /// Every two who have something to send each other have an edge; new ones are negotiated.
-    fn connect(&mut self, now: Instant) {
-        for (one, other, plan) in self.missing_edges() {
-            let generation = self.next_generation();
-            let mut edge = Edge::new(one, other, plan, generation, Phase::Up);
-            let ends = [one, other].into_iter().filter_map(|end| self.seat(end));
-            if let Some(carries) = ends.map(|seat| seat.guest.carries).min() {
-                edge.ladder = Ladder::begun(carries);
-            }
-            let name = edge.id.clone();
-            self.edges.push(edge);
-            self.negotiate(&name, true, now);
-        }
-    }
-
-    /// Pairs without an edge, the offerer first: the practitioner, else the lower id.
-    fn missing_edges(&self) -> Vec<(ParticipantId, ParticipantId, Plan)> {
-        let mut inside: Vec<&Seat> = self.seats.iter().filter(|seat| seat.guest.admitted).collect();
-        inside
-            .sort_by_key(|seat| (seat.guest.role != ParticipantRole::Practitioner, seat.guest.id));
-        let mut pairs = Vec::new();
-        for (at, one) in inside.iter().enumerate() {
-            for other in inside.iter().skip(at.saturating_add(1)) {
-                let (from, to) = (one.guest.id, other.guest.id);
-                if self.edges.iter().any(|edge| edge.joins(from) && edge.joins(to)) {
-                    continue;
-                }
-                pairs.extend(self.plan(one, other).map(|plan| (from, to, plan)));
-            }
-        }
-        pairs
-    }
-
-    /// Opens the next generation of an edge and tells both sides their part in it.
-    fn negotiate(&mut self, name: &str, fresh: bool, now: Instant) {
-        let generation = self.next_generation();
-        let Some(edge) = self.edges.iter_mut().find(|edge| edge.id == name) else { return };
-        edge.restart(generation, now);
-        let edge = edge.clone();
-        self.withdraw(&edge);
-        let (turn, policy) = (Turn { neg: 0, generation }, self.ice.policy);
-        for view in [edge.seen_by(edge.offerer), edge.seen_by(edge.answerer)].into_iter().flatten()
-        {
-            let id = edge.other(view.peer);
-            let body = json!({
-                "peer": view.peer, "role": view.role, "polite": view.polite, "gen": generation,
-                "fresh": fresh, "ice_policy": policy, "send": view.send, "receive": view.receive,
-                "ladder": view.ladder, "ice_servers": self.ice_servers(id, now),
-            });
-            self.post(id, "negotiate", None, Some((name, turn)), &body.to_string(), now);
-        }
-    }
-
-    fn next_generation(&mut self) -> u64 {
-        self.generation = self.generation.saturating_add(1);
-        self.generation
     }
 
     fn show_presence(&mut self, id: ParticipantId, presence: Readiness, now: Instant) {

@@ -7,10 +7,13 @@ use uuid::Uuid;
 
 use super::*;
 use crate::base::config::IcePolicy;
-use crate::call::edge::{ANSWER_SECS, RETRIES_MAX};
-use crate::call::message::{self, Misread};
+use crate::call::edge::{ANSWER_SECS, Phase, RETRIES_MAX};
+use crate::call::event::OverWhy;
+use crate::call::message::read::{Misread, read};
 use crate::call::record::{Kept, MarkKind, MarkWhy};
 use crate::call::rung::Rung;
+use crate::encounter::Admission;
+use crate::encounter::guest::{ENDPOINTS_MAX, PEOPLE_MAX};
 use crate::encounter::party::Companion;
 
 const DOCTOR: u128 = 0xd1;
@@ -153,7 +156,7 @@ impl Story {
     }
 
     fn frame(&mut self, line: LineId, text: &str) {
-        self.apply(Event::Said(line, message::read(text).unwrap()));
+        self.apply(Event::Said(line, read(text).unwrap()));
     }
 
     fn say(&mut self, line: LineId, t: &str, edge: &str, neg: u32, generation: u64, body: &str) {
@@ -399,6 +402,104 @@ fn an_older_word_that_comes_later_changes_nothing() {
     assert!(!story.room.is_admitted(id(ASHA)));
     assert_eq!(story.hear(again), ["welcome", "waiting"]);
     story.hear(doctor);
+}
+
+#[test]
+fn whoever_comes_back_brings_what_the_room_was_not_told() {
+    let (mut story, doctor, asha) = Story::in_call();
+    let interpreter = story.enter(INTERPRETER);
+    story.decide(INTERPRETER, Admission::Admitted);
+    let people = [
+        companion(DOCTOR, ParticipantRole::Practitioner, false),
+        companion(ASHA, ParticipantRole::Patient, false),
+        companion(INTERPRETER, ParticipantRole::Interpreter, false),
+    ];
+    story.party.people = people.to_vec();
+    story.apply(Event::Party(story.party.clone()));
+    for line in [doctor, asha, interpreter] {
+        story.hear(line);
+    }
+    // Who was to tell the room of these is dead: she waits again, the door is locked, and nobody
+    // asks the interpreter to come any more.
+    story.admitted.retain(|one| *one != ASHA);
+    story.party = Party { rev: story.party.rev + 3, locked: true, people: people[..2].to_vec() };
+    let seen = story.room.seat(id(ASHA)).unwrap().mailbox.last_seq();
+    let asha = story.resume(ASHA, seen);
+    let heard = story.hear(asha);
+    assert_eq!(heard.first().map(String::as_str), Some("resumed"));
+    assert!(["lock", "waiting"].iter().all(|t| heard.iter().any(|one| one == t)), "{heard:?}");
+    assert!(!story.room.is_admitted(id(ASHA)));
+    assert_eq!(story.room.edges.len(), 0);
+    assert_eq!(story.closed[&interpreter], CloseCode::Forbidden);
+    assert_eq!(story.gone, [(id(INTERPRETER), LeftWhy::Removed)]);
+    let told = story.messages(doctor);
+    assert!(told.iter().any(|one| one["body"]["participant"]["state"] == "waiting"), "{told:?}");
+    // Told late, the word that let her in before is older than what she brought.
+    story.apply(Event::Decided(id(ASHA), Admission::Admitted, story.party.rev - 1));
+    assert!(!story.room.is_admitted(id(ASHA)));
+
+    // And the other way: she comes back let in, and to whoever conducts the visit now.
+    story.admitted.push(ASHA);
+    let mut people = people[..2].to_vec();
+    people[0].role = ParticipantRole::Specialist;
+    people.push(companion(TRAINEE, ParticipantRole::Practitioner, false));
+    story.party = Party { rev: story.party.rev + 1, locked: false, people };
+    let seen = story.room.seat(id(ASHA)).unwrap().mailbox.last_seq();
+    story.hear(doctor);
+    let asha = story.resume(ASHA, seen);
+    let heard = story.hear(asha);
+    assert!(
+        ["admitted", "negotiate"].iter().all(|t| heard.iter().any(|one| one == t)),
+        "{heard:?}"
+    );
+    assert_eq!(story.room.role(id(DOCTOR)), Some(ParticipantRole::Specialist));
+    assert_eq!(story.room.edges.len(), 1);
+}
+
+#[test]
+fn what_is_read_with_whoever_comes_back_undoes_nothing_that_was_decided_since() {
+    let (mut story, _, _) = Story::in_call();
+    let seen = story.room.seat(id(ASHA)).unwrap().mailbox.last_seq();
+    story.decide(ASHA, Admission::Held);
+    // Read between the two words: she was let in then, and is not now.
+    story.party.rev += 1;
+    story.admitted.push(ASHA);
+    story.apply(Event::Decided(id(ASHA), Admission::Held, story.party.rev + 1));
+    let asha = story.resume(ASHA, seen);
+    assert!(!story.hear(asha).contains(&"admitted".to_owned()));
+    assert!(!story.room.is_admitted(id(ASHA)));
+}
+
+#[test]
+fn of_whoever_conducts_the_visit_or_was_sent_out_no_earlier_word_that_is_told_late_counts() {
+    let mut story = Story::begin();
+    let people = |doctor| {
+        let all = [
+            companion(ASHA, ParticipantRole::Patient, false),
+            companion(doctor, ParticipantRole::Practitioner, false),
+            companion(INTERPRETER, ParticipantRole::Interpreter, false),
+        ];
+        all.to_vec()
+    };
+    story.party.people = people(DOCTOR);
+    for who in [ASHA, DOCTOR, TRAINEE, INTERPRETER] {
+        story.enter(who);
+    }
+    let told = |rev, doctor, count: usize| {
+        let people = people(doctor)[..count].to_vec();
+        Event::Party(Party { rev, locked: false, people })
+    };
+    story.apply(told(5, TRAINEE, 2));
+    assert_eq!(story.gone, [(id(DOCTOR), LeftWhy::Removed), (id(INTERPRETER), LeftWhy::Removed)]);
+    story.apply(Event::Decided(id(TRAINEE), Admission::Held, 4));
+    assert!(story.room.is_admitted(id(TRAINEE)));
+    story.apply(Event::Decided(id(INTERPRETER), Admission::Admitted, 3));
+    // Asked to come again meanwhile; the seat is from before.
+    story.apply(told(6, TRAINEE, 3));
+    story.admitted.push(INTERPRETER);
+    story.party.rev = 2;
+    story.enter(INTERPRETER);
+    assert!(!story.room.is_admitted(id(INTERPRETER)));
 }
 
 #[test]
@@ -782,6 +883,25 @@ fn a_bad_line_takes_the_picture_of_both_away_and_a_good_one_brings_it_back() {
 }
 
 #[test]
+fn what_whoever_sends_no_picture_thinks_of_its_room_takes_nobody_s_picture() {
+    let (mut story, doctor, asha) = Story::in_call();
+    let edge = story.room.edges[0].id.clone();
+    let thin = r#"{"rtt":80,"jitter":5,"loss_in":0,"loss_out":0,"bitrate":1,"mos":4,"room":32000}"#;
+    let report = |story: &mut Story, times| {
+        for _ in 0..times {
+            story.say(asha, "quality", &edge, 0, 0, thin);
+            story.pass(5);
+        }
+    };
+    story.frame(asha, r#"{"v":1,"t":"media_state","body":{"audio":true,"video":false}}"#);
+    report(&mut story, 4);
+    assert!(!story.hear(doctor).contains(&"rung".to_owned()));
+    story.frame(asha, r#"{"v":1,"t":"media_state","body":{"audio":true,"video":true}}"#);
+    report(&mut story, 2);
+    assert!(story.hear(doctor).contains(&"rung".to_owned()));
+}
+
+#[test]
 fn whoever_comes_back_learns_the_rung_and_a_new_negotiation_does_not_withdraw_it() {
     let (mut story, doctor, asha) = Story::in_call();
     let edge = story.room.edges[0].id.clone();
@@ -1066,7 +1186,7 @@ fn an_error_quotes_the_frame_it_is_about() {
     let heard = story.messages(asha);
     assert_eq!((&heard[0]["re"], &heard[0]["body"]["code"]), (&"c17".into(), &"bad_state".into()));
     assert_eq!(heard[0]["seq"], Value::Null, "errors are not numbered");
-    assert_eq!(message::read("{}"), Err(Misread::NotOurs));
+    assert_eq!(read("{}"), Err(Misread::NotOurs));
 }
 
 #[test]

@@ -179,6 +179,12 @@ impl From<&Quality> for Reading {
 }
 
 impl Reading {
+    /// As it counts for what is sent on a rung: where no moving picture is sent, the browser's estimate
+    /// does not grow beyond the little that is, and says nothing of the line.
+    pub(super) fn on(self, rung: Rung) -> Self {
+        if rung.send().video.is_some() { self } else { Self { room: None, ..self } }
+    }
+
     /// Whether next to nothing of a voice comes through.
     pub(super) fn loses_the_voice(&self) -> bool {
         self.loss > VOICE_LOSS || self.rtt > VOICE_RTT_MS

@@ -15,7 +15,7 @@ use crate::base::problem;
 use crate::base::schema::{encounter_participants, encounters, rtc_sessions, rtc_tickets};
 use crate::base::seal::{random, sha256};
 use crate::base::tx::Tx;
-use crate::call::Departure;
+use crate::call::departure::Departure;
 use crate::call::event::{Credentials, Guest, OverWhy};
 use crate::call::message::Resume;
 use crate::call::probe::kept;
@@ -296,9 +296,7 @@ pub fn left_behind(
     Ok(restored)
 }
 
-/// A name for a seat that is above those of every earlier seat of the participant: a room hears of
-/// seats late and in another order, and the higher name is the later seat, whatever the clocks of
-/// the processes say. The visit is locked.
+/// The visit is locked, so that nobody else takes a seat of the participant now.
 fn next_sid(tx: &mut Tx, id: ParticipantId) -> Result<column::Uuid, Error> {
     let latest: Option<column::Uuid> = rtc_sessions::table
         .filter(rtc_sessions::participant_id.eq(id))
@@ -306,9 +304,16 @@ fn next_sid(tx: &mut Tx, id: ParticipantId) -> Result<column::Uuid, Error> {
         .select(rtc_sessions::id)
         .first(tx.conn)
         .optional()?;
+    Ok(name_after(latest, tx.now))
+}
+
+/// A name for a seat that is above those of every earlier seat of the participant: a room hears of
+/// seats late and in another order, and the higher name is the later seat, whatever the clocks of
+/// the processes say.
+pub(in crate::call) fn name_after(latest: Option<column::Uuid>, now: Instant) -> column::Uuid {
     let after =
         latest.and_then(|latest| latest.made_at()).map(|at| at.plus(TimeDelta::milliseconds(1)));
-    Ok(column::Uuid::new(after.map_or(tx.now, |after| after.max(tx.now))))
+    column::Uuid::new(after.map_or(now, |after| after.max(now)))
 }
 
 fn stand_up(tx: &mut Tx, id: ParticipantId) -> Result<(), Error> {

@@ -13,8 +13,12 @@ use crate::story::ONE_STORY;
 use crate::support::Engine;
 
 /// Chromium's fake devices by name: it has two microphones and two loudspeakers beside the default.
-const MICROPHONES: [&str; 2] = ["Fake Audio Input 1", "Fake Audio Input 2"];
+pub const MICROPHONES: [&str; 2] = ["Fake Audio Input 1", "Fake Audio Input 2"];
 const SPEAKER: &str = "Fake Audio Output 1";
+
+/// The devices were not tried here, whatever the other tests take for granted.
+pub const UNTRIED: &str =
+    "if (location.protocol === 'http:') localStorage.removeItem('feldsher.tried')";
 
 /// The picture of oneself is made of what is sent.
 const OWN: &str = "document.querySelector('#local-video').srcObject";
@@ -26,9 +30,7 @@ async fn devices_are_tried_chosen_changed_and_replaced_when_they_go_away() {
     let (phone, desk) = (Chromium::start().await, Chromium::start().await);
     let patient = phone.page("devices", Device::Phone, "ru").await;
     let doctor = desk.page("devices-desk", Device::Desk, "en").await;
-    doctor
-        .before("if (location.protocol === 'http:') localStorage.removeItem('feldsher.tried')")
-        .await;
+    doctor.before(UNTRIED).await;
 
     patient_signs_in(&patient, &clinic, &clinic.everybody("patient")[0]).await;
     let visit = book(&patient).await;
@@ -75,7 +77,7 @@ async fn devices_are_tried_chosen_changed_and_replaced_when_they_go_away() {
 }
 
 /// Chooses a device by its name in a list.
-async fn choose(page: &Page, kind: &str, label: &str) {
+pub async fn choose(page: &Page, kind: &str, label: &str) {
     let option = format!(
         "[...(document.querySelector('#device-{kind}')?.options ?? [])].find((one) => one.label === {})?.value ?? null",
         quoted(label)
@@ -84,7 +86,7 @@ async fn choose(page: &Page, kind: &str, label: &str) {
     page.choose(&format!("#device-{kind}"), &id).await;
 }
 
-fn hears(stream: &str, label: &str) -> String {
+pub fn hears(stream: &str, label: &str) -> String {
     format!("{stream}?.getAudioTracks()[0]?.label === {}", quoted(label))
 }
 

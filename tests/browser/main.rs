@@ -19,6 +19,7 @@ mod my_visits;
 mod office;
 mod page;
 mod probe;
+mod proof;
 mod reception;
 mod relay;
 mod setup;

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::chromium::Chromium;
 use crate::clinic::{Clinic, Person};
+use crate::devices::{MICROPHONES, UNTRIED, choose, hears};
 use crate::ladder::FORGE;
 use crate::page::{Device, Page, quoted};
 use crate::relay::book;
@@ -24,6 +25,8 @@ async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
     for page in [&patient, &doctor, &third] {
         page.before(FORGE).await;
     }
+    // The interpreter has tried no device today.
+    third.before(UNTRIED).await;
 
     patient_signs_in(&patient, &clinic, &clinic.everybody("patient")[0]).await;
     let visit = book(&patient).await;
@@ -59,8 +62,9 @@ async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
     sign_in(&third, &clinic, &person).await;
     third.see("#guest-role[data-role=interpreter]").await;
     third.assert_fits().await;
-    third.see("#enter-as-guest").await;
+    the_interpreter_tries_the_microphone_once(&third).await;
     // The doctor rings, and to answer is to come in.
+    doctor.see("#patient-side[data-ready=false]").await;
     doctor.click("#people [data-role=interpreter] .ring").await;
     third.see("#ring-card[data-state=ringing] #answer-ring").await;
     third.assert_fits().await;
@@ -130,6 +134,34 @@ async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
     }
     for page in [&patient, &doctor] {
         page.assert_content();
+    }
+}
+
+/// A guest tries what they will need, which for an interpreter is the voice alone, and takes it along;
+/// they are not asked again.
+async fn the_interpreter_tries_the_microphone_once(page: &Page) {
+    page.click("#enter-as-guest").await;
+    page.see("#device-state[data-state=ok]").await;
+    page.wait_for("document.querySelector('#mic-level').value > 0").await;
+    for needless in ["#voice-only", "#local-preview"] {
+        assert_eq!(page.eval(&format!("watched.seen({})", quoted(needless))).await, false);
+    }
+    page.click("#choose-devices summary").await;
+    choose(page, "audioinput", MICROPHONES[1]).await;
+    let preview = "document.querySelector('#local-preview').srcObject";
+    page.wait_for(&hears(preview, MICROPHONES[1])).await;
+    page.assert_fits().await;
+    page.drawn("guest-check", false).await;
+    page.click("#join").await;
+    for again in [false, true] {
+        if again {
+            page.click("#enter-as-guest").await;
+        }
+        page.see("#call-state[data-state=waiting]").await;
+        let own = "document.querySelector('#local-video').srcObject";
+        page.wait_for(&hears(own, MICROPHONES[1])).await;
+        page.click("#leave").await;
+        page.see("#visit-left").await;
     }
 }
 

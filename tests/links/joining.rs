@@ -9,39 +9,54 @@ use crate::netsim::profile::{
 use crate::stage::text;
 use crate::talk::{Began, Talk, percentile, runs, tell, whole};
 
+/// What a beginning may take at most, in seconds: some four times the slowest that docs/links.md says
+/// of the profile. Only a real fault takes longer, on a busy machine too.
+struct Limits {
+    /// Until both have the other's description, and until both hear.
+    answered: f64,
+    sound: f64,
+    /// Until both see, of the quicker half: a line that is found too thin for a picture has none.
+    picture: f64,
+}
+
+const QUICK: Limits = Limits { answered: 8.0, sound: 12.0, picture: 10.0 };
+const FAR: Limits = Limits { answered: 15.0, sound: 25.0, picture: 20.0 };
+const LOSSY: Limits = Limits { answered: 30.0, sound: 40.0, picture: 15.0 };
+const THIN: Limits = Limits { answered: 25.0, sound: 40.0, picture: 30.0 };
+
 #[actix_web::test]
 async fn on_one_machine_nobody_waits() {
-    joins_again_and_again(LOOPBACK).await;
+    joins_again_and_again(LOOPBACK, &QUICK).await;
 }
 
 #[actix_web::test]
 async fn a_station_with_3g_joins_in_time() {
-    joins_again_and_again(EDGE_3G).await;
+    joins_again_and_again(EDGE_3G, &FAR).await;
 }
 
 #[actix_web::test]
 async fn a_satellite_joins_in_time() {
-    joins_again_and_again(SATELLITE).await;
+    joins_again_and_again(SATELLITE, &FAR).await;
 }
 
 #[actix_web::test]
 async fn bad_wifi_joins_in_time() {
-    joins_again_and_again(BAD_WIFI).await;
+    joins_again_and_again(BAD_WIFI, &QUICK).await;
 }
 
 #[actix_web::test]
 async fn a_village_joins_in_time() {
-    joins_again_and_again(VILLAGE_2G).await;
+    joins_again_and_again(VILLAGE_2G, &THIN).await;
 }
 
 #[actix_web::test]
 async fn everybody_connects_when_a_tenth_is_lost() {
-    joins_again_and_again(LOSS_10).await;
+    joins_again_and_again(LOSS_10, &LOSSY).await;
 }
 
 #[actix_web::test]
 async fn everybody_connects_when_a_fifth_is_lost() {
-    joins_again_and_again(LOSS_20).await;
+    joins_again_and_again(LOSS_20, &LOSSY).await;
 }
 
 /// What somebody waits for who looks at themself before they press "join".
@@ -50,7 +65,7 @@ const LOOK: Duration = Duration::from_secs(3);
 /// Again and again, each time all of it: a call by hand, the press on "admit", and the press on
 /// "join" with a new ticket and seat, at once and after a look at oneself. Whoever was let in stays
 /// let in.
-async fn joins_again_and_again(profile: Profile) {
+async fn joins_again_and_again(profile: Profile, limits: &Limits) {
     let mut talk = Talk::prepared(profile).await;
     talk.at_the_door().await;
     let first = talk.lets_in().await;
@@ -74,6 +89,9 @@ async fn joins_again_and_again(profile: Profile) {
     row(profile.name, "by hand, without a server", None, limit, None);
     for kind in [&admitted, &at_once, &looked] {
         kind.tell(profile.name, limit);
+    }
+    for kind in [&admitted, &at_once, &looked] {
+        kind.assert_within(limits);
     }
     talk.assert_clean().await;
 }
@@ -104,6 +122,15 @@ impl Kind {
         self.agreed.push(began.agreed);
         self.sound.push(began.sound[0].max(began.sound[1]));
         self.picture.push(picture);
+    }
+
+    fn assert_within(&self, limits: &Limits) {
+        let Limits { answered, sound, picture } = limits;
+        let all = |values: &[f64], most: &f64| values.iter().all(|value| value <= most);
+        assert!(all(&self.agreed, answered), "{}: answered after {:.1?} s", self.name, self.agreed);
+        assert!(all(&self.sound, sound), "{}: sound after {:.1?} s", self.name, self.sound);
+        let half = percentile(&self.picture, 50);
+        assert!(half <= *picture, "{}: pictures after {:.1?} s", self.name, self.picture);
     }
 
     /// Half and nineteen of twenty, and the picture beside what the line can bear.

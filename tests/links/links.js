@@ -122,6 +122,8 @@
     },
     /** When a message of a kind first came after an instant. */
     came: (t, since) => heard.find((one) => one.t === t && one.at >= since)?.at ?? null,
+    /** What was said of the ladder after an instant: when, and the rung with its reason. */
+    rungs: (since) => heard.filter(({ at, t }) => t === 'rung' && at >= since).map(({ at, more }) => ({ at, more })),
     /** What happened around an instant, in seconds from it: for whoever wants to know why. */
     story(since, before, after) {
       const made = calls.flatMap(({ call }) => Object.entries(call).filter(([, at]) => at).map(([t, at]) => ({ at, t: `[${t}]` })));

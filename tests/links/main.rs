@@ -23,6 +23,7 @@ mod stage;
 
 mod blackout;
 mod booking;
+mod changing;
 mod joining;
 mod netsim;
 mod relayed;

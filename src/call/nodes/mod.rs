@@ -40,8 +40,9 @@ use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::seal::Seal;
 use crate::base::tx;
+use crate::call::departure::remember;
 use crate::call::event::Event;
-use crate::call::{remember, seat};
+use crate::call::seat;
 use crate::encounter::EncounterId;
 
 /// How often somebody looks for the owner of a room that changes hands.

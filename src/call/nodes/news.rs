@@ -13,8 +13,9 @@ use crate::base::app::App;
 use crate::base::ctx::look_as_system;
 use crate::base::problem;
 use crate::base::tx::{self, Tx};
+use crate::call::departure::remember;
 use crate::call::event::{self as call, Event, OverWhy};
-use crate::call::{remember, socket};
+use crate::call::socket;
 use crate::encounter::{
     Admission, EncounterId, ParticipantId, ParticipantState, find_participant, find_row, party,
 };

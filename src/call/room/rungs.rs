@@ -3,10 +3,11 @@
 use super::{Line, Room};
 use crate::base::column::Instant;
 use crate::call::event::{Effect, Event, OverWhy};
-use crate::call::message::{ErrorCode, Fallback, FromPeer, Quality, Readiness};
+use crate::call::message::told::ErrorCode;
+use crate::call::message::{Fallback, FromPeer, Quality, Readiness};
 use crate::call::record::trace::Trace;
 use crate::call::record::{Kept, Mark, MarkKind, MarkWhy};
-use crate::call::rung::WishWhy;
+use crate::call::rung::{Reading, WishWhy};
 use crate::encounter::{Admission, ParticipantId};
 
 /// How often the record says of somebody that they are ready or away, while the room stands.
@@ -78,9 +79,16 @@ impl Room {
         said: &Quality,
         now: Instant,
     ) -> Result<(), ErrorCode> {
+        let shows = self.seat(id).and_then(|seat| seat.media).is_none_or(|media| media.video);
         let edge = self.edge(id, name)?;
         let (side, other) = (edge.side(id), edge.other(id));
-        let stepped = edge.ladder.report(side, said.into(), said.rung, now);
+        let plan = if side == 0 { edge.plan.there } else { edge.plan.back };
+        let mut reading = Reading::from(said);
+        if !shows || !plan.video {
+            // Whoever sends no picture has not tried how much room there is for one.
+            reading.room = None;
+        }
+        let stepped = edge.ladder.report(side, reading, said.rung, now);
         if let Some(seat) = self.seat_mut(other) {
             seat.vouched_at = Some(now);
         }

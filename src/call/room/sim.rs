@@ -10,7 +10,9 @@
 
 mod client;
 mod laws;
+mod seats;
 mod storm;
+mod written;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +20,13 @@ use uuid::Uuid;
 
 use self::client::Client;
 use super::*;
+use crate::base::column;
+use crate::call::edge::Phase;
+use crate::call::event::OverWhy;
+use crate::call::plan::{self, Plan};
+use crate::call::seat::name_after;
+use crate::encounter::Admission;
+use crate::encounter::guest::ENDPOINTS_MAX;
 use crate::encounter::party::Companion;
 
 /// The storm of an issue is 10,000 seeds of 500 events; every run of the tests has a share of it.
@@ -35,6 +44,9 @@ const GUESTS: [ParticipantRole; 5] = [
 const DOUBT_SECS: i64 = 30;
 /// How long it takes until the rooms of a dead process are another's.
 const TAKEN_OVER_MS: i64 = 5000;
+
+/// How far the clocks of the processes are from the right time, at most.
+const CLOCKS_WRONG_MS: u64 = 20_000;
 
 /// SplitMix64: small, and the same on every machine.
 struct Dice(u64);
@@ -55,6 +67,11 @@ impl Dice {
     fn chance(&mut self, percent: u64) -> bool {
         self.roll(100) < percent
     }
+
+    /// How far a clock is from the right time.
+    fn clock_ms(&mut self) -> i64 {
+        self.roll(2 * CLOCKS_WRONG_MS) as i64 - CLOCKS_WRONG_MS as i64
+    }
 }
 
 /// What the database knows of somebody.
@@ -62,8 +79,13 @@ impl Dice {
 struct Row {
     /// Since which change of the visit they are let in, or are not; the first is from the beginning.
     admissions: Vec<(i32, bool)>,
+    /// Since which change they are what they are, and are asked to come, or are not.
+    roles: Vec<(i32, ParticipantRole)>,
+    asked: Vec<(i32, bool)>,
     denied: bool,
     seat: Option<(Uuid, i32)>,
+    /// Their newest seat, also one that has ended.
+    latest: Option<Uuid>,
     /// Whom they sit with.
     beside: Option<usize>,
     aside: bool,
@@ -77,9 +99,26 @@ impl Row {
 
     /// Whether they were let in as of a change.
     fn was_admitted(&self, rev: i32) -> bool {
-        let until = self.admissions.iter().rev().find(|(since, _)| *since <= rev);
-        until.is_some_and(|(_, admitted)| *admitted)
+        as_of(rev, &self.admissions)
     }
+
+    /// Whether they were asked to come as of a change.
+    fn was_asked(&self, rev: i32) -> bool {
+        as_of(rev, &self.asked)
+    }
+
+    fn role(&self) -> ParticipantRole {
+        self.role_at(i32::MAX)
+    }
+
+    /// As what they were asked to come as of a change.
+    fn role_at(&self, rev: i32) -> ParticipantRole {
+        as_of(rev, &self.roles)
+    }
+}
+
+fn as_of<T: Copy>(rev: i32, changes: &[(i32, T)]) -> T {
+    changes.iter().rev().find(|(since, _)| *since <= rev).unwrap().1
 }
 
 /// An open socket as the process that has the room sees it.
@@ -104,6 +143,7 @@ struct Arrival {
 /// A process that believes in a room which is another's by now: it hears, and nobody hears it.
 struct Former {
     room: Room,
+    clock_ms: i64,
     lines: Vec<LineId>,
 }
 
@@ -118,6 +158,8 @@ struct World {
     seed: u64,
     dice: Dice,
     now: Instant,
+    /// How far the clock of the process that has the room is from the right time.
+    clock_ms: i64,
     room: Room,
     former: Option<Former>,
     clients: Vec<Client>,
@@ -137,6 +179,8 @@ struct World {
     locked: bool,
     /// Counts what is written down about the room.
     rev: i32,
+    /// Whose visit it is.
+    conducts: usize,
     /// More devices than there may be: somebody is turned away.
     crowded: bool,
 }
@@ -145,6 +189,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut dice = Dice(seed);
         let now: Instant = "2026-11-24T02:00:00Z".parse().unwrap();
+        let clock_ms = dice.clock_ms();
         let count = 2 + dice.pick(5);
         let crowded = dice.chance(10);
         let mut devices = 2;
@@ -158,11 +203,14 @@ impl World {
         }
         // As far apart as real ids are: the name of an edge is made of both.
         let id = |at| ParticipantId(Uuid::from_u128(1_u128 << (8 + 4 * at)));
-        let clients = (0..count).map(|at| Client::new(id(at), parts[at].0));
-        let rows = parts.iter().enumerate().map(|(at, (_, beside))| Row {
+        let clients = (0..count).map(|at| Client::new(id(at)));
+        let rows = parts.iter().enumerate().map(|(at, (role, beside))| Row {
             admissions: vec![(i32::MIN, at == 0)],
+            roles: vec![(i32::MIN, *role)],
+            asked: vec![(i32::MIN, true)],
             denied: false,
             seat: None,
+            latest: None,
             beside: *beside,
             aside: false,
             removed: false,
@@ -170,7 +218,8 @@ impl World {
         Self {
             seed,
             now,
-            room: Room::new(Arc::default(), now),
+            clock_ms,
+            room: Room::new(Arc::default(), now.plus(TimeDelta::milliseconds(clock_ms))),
             former: None,
             clients: clients.collect(),
             rows: rows.collect(),
@@ -186,6 +235,7 @@ impl World {
             over: false,
             locked: false,
             rev: 0,
+            conducts: 0,
             crowded: devices > ENDPOINTS_MAX,
             dice,
         }
@@ -200,12 +250,17 @@ impl World {
         self.now = self.now.plus(TimeDelta::milliseconds(millis));
     }
 
+    /// The time as the process that has the room knows it.
+    fn clock(&self) -> Instant {
+        self.now.plus(TimeDelta::milliseconds(self.clock_ms))
+    }
+
     fn who(&self, id: ParticipantId) -> usize {
         self.clients.iter().position(|client| client.id == id).unwrap()
     }
 
     fn guest(&self, at: usize) -> Guest {
-        let Client { id, role, .. } = self.clients[at];
+        let (id, role) = (self.clients[at].id, self.rows[at].role());
         let admitted = self.rows[at].is_admitted();
         Guest {
             id,
@@ -224,7 +279,7 @@ impl World {
         let people = self.clients.iter().zip(&self.rows).filter(|(_, row)| !row.removed);
         let people = people.map(|(client, row)| Companion {
             id: client.id,
-            role: client.role,
+            role: row.role(),
             sits_with: row.beside.map(|host| self.clients[host].id),
             aside: row.aside,
         });
@@ -239,7 +294,7 @@ impl World {
     /* What the room does */
 
     fn apply(&mut self, event: Event) {
-        let effects = self.room.apply(event, self.now);
+        let effects = self.room.apply(event, self.clock());
         for effect in effects {
             self.carry_out(effect);
         }
@@ -276,20 +331,10 @@ impl World {
         }
     }
 
-    /// As `call::seat::give_up` does: whoever has come back since is not gone.
-    fn give_up(&mut self, whose: usize, (sid, epoch): (Uuid, i32)) {
-        let Some((open, taken)) = self.rows[whose].seat else { return };
-        if open == sid && taken <= epoch {
-            self.rows[whose].seat = None;
-        } else if open == sid {
-            let until = self.now.plus(TimeDelta::seconds(DOUBT_SECS));
-            self.doubts.push(Doubt { whose, seat: (sid, taken), until });
-        }
-    }
-
     fn tick(&mut self) {
+        let now = self.clock();
         let (due, doubts): (Vec<Doubt>, Vec<Doubt>) =
-            std::mem::take(&mut self.doubts).into_iter().partition(|doubt| doubt.until <= self.now);
+            std::mem::take(&mut self.doubts).into_iter().partition(|doubt| doubt.until <= now);
         self.doubts = doubts;
         for Doubt { whose, seat, .. } in due {
             if !self.room.knows(seat.0) {
@@ -297,218 +342,6 @@ impl World {
             }
         }
         self.apply(Event::Tick);
-    }
-
-    /* What is written down, and told */
-
-    /// Mostly at once.
-    fn tell(&mut self, event: Event) {
-        self.news.push(event);
-        if self.dice.chance(70) {
-            self.deliver(self.news.len() - 1, false);
-        }
-    }
-
-    /// Tells the room; `again`: and once more later.
-    fn deliver(&mut self, at: usize, again: bool) {
-        let event = if again { self.news[at].clone() } else { self.news.swap_remove(at) };
-        match &event {
-            Event::Decided(id, _, rev) => {
-                let at = self.who(*id);
-                self.heard[at] = self.heard[at].max(*rev);
-            }
-            Event::Party(party) => self.party_heard = self.party_heard.max(party.rev),
-            _ => {}
-        }
-        if self.dice.chance(50) {
-            self.tell_former(event.clone());
-        }
-        self.apply(event);
-    }
-
-    /// Nobody hears what the former owner says, and it writes nothing down, unless it was just about
-    /// to when it lost the room.
-    fn tell_former(&mut self, event: Event) {
-        let Some(former) = &mut self.former else { return };
-        for effect in former.room.apply(event, self.now) {
-            if let Effect::Gone(id, sid, epoch, _) = effect
-                && self.dice.chance(20)
-            {
-                self.give_up(self.who(id), (sid, epoch));
-            }
-        }
-    }
-
-    fn write(&mut self, at: usize, admitted: bool) {
-        self.rev += 1;
-        self.rows[at].admissions.push((self.rev, admitted));
-    }
-
-    fn decide(&mut self, at: usize, admission: Admission) {
-        if at == 0 || self.rows[at].removed || self.rows[at].denied {
-            return;
-        }
-        let admitted = admission == Admission::Admitted;
-        self.write(at, admitted);
-        let row = &mut self.rows[at];
-        row.denied = admission == Admission::Denied;
-        let comes_back = !admitted && std::mem::take(&mut row.aside);
-        self.tell(Event::Decided(self.clients[at].id, admission, self.rev));
-        if comes_back {
-            self.arrange();
-        }
-    }
-
-    fn arrange(&mut self) {
-        self.rev += 1;
-        self.tell(Event::Party(self.party()));
-    }
-
-    /// Takes an invitation back, and with it those who sit at that device.
-    fn remove(&mut self, at: usize) {
-        for one in 2..self.clients.len() {
-            let goes = one == at || self.rows[one].beside == Some(at);
-            if !goes || self.rows[one].removed {
-                continue;
-            }
-            self.write(one, false);
-            let row = &mut self.rows[one];
-            (row.removed, row.denied, row.aside) = (true, false, false);
-            self.tell(Event::Decided(self.clients[one].id, Admission::Removed, self.rev));
-        }
-        self.arrange();
-    }
-
-    fn invite(&mut self, at: usize) {
-        if self.rows[at].removed && !self.locked {
-            self.rows[at].removed = false;
-            self.arrange();
-        }
-    }
-
-    fn put_aside(&mut self, at: usize) {
-        if self.rows[at].is_admitted() {
-            self.rows[at].aside = !self.rows[at].aside;
-            self.arrange();
-        }
-    }
-
-    fn lock(&mut self) {
-        self.locked = !self.locked;
-        self.arrange();
-    }
-
-    fn finish(&mut self) {
-        self.over = true;
-        self.tell_former(Event::Over(OverWhy::Finished));
-        self.apply(Event::Over(OverWhy::Finished));
-    }
-
-    fn sign_out(&mut self, at: usize) {
-        if let Some((sid, _)) = self.rows[at].seat {
-            self.tell_former(Event::SignedOut(SessionId(sid)));
-            self.apply(Event::SignedOut(SessionId(sid)));
-            let seat = self.room.seat(self.clients[at].id);
-            assert!(seat.is_none_or(|seat| seat.sid != sid), "seed {}", self.seed);
-        }
-    }
-
-    /* Who comes and goes */
-
-    /// With a new ticket.
-    fn enter(&mut self, at: usize) {
-        if self.rows[at].removed || self.over {
-            return;
-        }
-        let seat = (Uuid::from_u128(self.count()), 1);
-        self.rows[at].denied = false;
-        self.clients[at].connections.clear();
-        self.clients[at].last_seq = 0;
-        self.come(at, seat, None);
-    }
-
-    fn resume(&mut self, at: usize) {
-        let Row { seat, denied, removed, .. } = self.rows[at];
-        let Some((sid, epoch)) = seat else { return self.enter(at) };
-        // Sent away, or the welcome never arrived: this client has no seat that it knows of.
-        if denied || removed || self.clients[at].last_seq == 0 {
-            return self.enter(at);
-        }
-        if self.over {
-            return;
-        }
-        let client = &mut self.clients[at];
-        if self.dice.chance(10) {
-            // The page was reloaded: the seat is known, the connections are gone, and perhaps what
-            // was heard last.
-            client.connections.clear();
-            client.last_seq = client.last_seq.saturating_sub(self.dice.roll(3)).max(1);
-        }
-        let last_seq = client.last_seq;
-        self.come(at, (sid, epoch + 1), Some(last_seq));
-    }
-
-    /// Takes a seat in the database; mostly the room hears of it at once.
-    fn come(&mut self, at: usize, seat: (Uuid, i32), last_seq: Option<u64>) {
-        let line = self.count() as LineId;
-        self.rows[at].seat = Some(seat);
-        self.clients[at].lose_line();
-        self.clients[at].line = Some(line);
-        let (guest, credentials) = (self.guest(at), self.credentials(seat));
-        let event = match last_seq {
-            None => Event::Enter(guest, line, credentials),
-            Some(last_seq) => Event::Resume(guest, line, credentials, last_seq),
-        };
-        let expected = last_seq.unwrap_or_default() + 1;
-        self.arriving.push(Arrival { whose: at, line, expected, seat, event });
-        if self.dice.chance(85) {
-            self.arrive(self.arriving.len() - 1);
-        }
-    }
-
-    fn arrive(&mut self, which: usize) {
-        let Arrival { whose, line, expected, seat, event } = self.arriving.swap_remove(which);
-        self.open.insert(line, Open { whose, expected, seat });
-        self.apply(event);
-        let others = self.open.iter().filter(|(_, open)| open.whose == whose).count();
-        assert!(others <= 1, "seed {}: the older socket is not closed", self.seed);
-        self.look(line);
-        if self.clients[whose].line != Some(line) {
-            // Whoever came by it has not waited.
-            self.lose_socket(line);
-        }
-    }
-
-    /// The database has the last word on who may sit on a socket.
-    fn look(&mut self, line: LineId) {
-        let Some(Open { whose, seat, .. }) = self.open.get(&line).copied() else { return };
-        let row = &self.rows[whose];
-        if row.removed || row.denied {
-            self.apply(Event::Barred(self.clients[whose].id));
-        } else if row.seat != Some(seat) {
-            if self.clients[whose].line == Some(line) {
-                self.clients[whose].lose_line();
-            }
-            self.lose_socket(line);
-        }
-    }
-
-    fn lose_socket(&mut self, line: LineId) {
-        if self.open.remove(&line).is_some() {
-            self.closed.push(line);
-            self.apply(Event::Lost(line));
-        }
-    }
-
-    /// The server notices that a socket is dead, or only its owner does.
-    fn lose(&mut self, at: usize) {
-        self.clients[at].lose_line();
-        let line = self.open.iter().find(|(_, open)| open.whose == at).map(|(line, _)| *line);
-        if let Some(line) = line
-            && self.dice.chance(70)
-        {
-            self.lose_socket(line);
-        }
     }
 
     /* Processes */
@@ -527,9 +360,11 @@ impl World {
         self.doubts.clear();
         let lines: Vec<LineId> = std::mem::take(&mut self.open).into_keys().collect();
         self.closed.extend(&lines);
-        let room = std::mem::replace(&mut self.room, Room::new(Arc::default(), self.now));
+        let clock_ms = std::mem::replace(&mut self.clock_ms, self.dice.clock_ms());
+        let opened = Room::new(Arc::default(), self.clock());
+        let room = std::mem::replace(&mut self.room, opened);
         if !is_dead {
-            self.former = Some(Former { room, lines });
+            self.former = Some(Former { room, clock_ms, lines });
         }
         self.heard.fill(i32::MIN);
         self.party_heard = i32::MIN;
@@ -544,6 +379,7 @@ impl World {
                 && !removed
             {
                 let event = Event::Restore(self.guest(at), self.credentials(seat));
+                self.hear_of_party(self.rev);
                 self.apply(event);
             }
         }

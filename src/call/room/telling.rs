@@ -8,9 +8,8 @@ use super::{Line, PING_MS, Room, Seat, Wait, seat_secs};
 use crate::base::column::Instant;
 use crate::call::event::{Credentials, Effect, LineId, News};
 use crate::call::ice::{self, IceServer};
-use crate::call::message::{
-    EdgeView, ErrorCode, MESSAGE_BYTES_MAX, Peer, PeerChange, Readiness, SeatState, Turn,
-};
+use crate::call::message::told::{EdgeView, ErrorCode, Peer, PeerChange, SeatState};
+use crate::call::message::{MESSAGE_BYTES_MAX, Readiness, Turn};
 use crate::encounter::guest::is_guest;
 use crate::encounter::show::Standing;
 use crate::encounter::{ParticipantId, ParticipantRole};

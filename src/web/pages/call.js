@@ -10,6 +10,7 @@ import { Stage } from './call-view.js';
 import { onCall } from './ui.js';
 import { stopMedia } from './media.js';
 import { totals, between, Bytes } from './quality.js';
+import { isBelow } from './rungs.js';
 import { Ladder } from './call-ladder.js';
 import { CallDevices } from './call-devices.js';
 import { clock } from './time.js';
@@ -433,15 +434,18 @@ export class Call extends EventTarget {
     const then = edge.measured?.pc === pc ? edge.measured : null;
     if (edge.up && then && at - then.at < STRETCH_MS) return undefined;
     const came = then?.now.packetsReceived === now.packetsReceived ? then.came : at;
-    edge.measured = edge.up ? { pc, at, now, came, since: then?.since ?? at } : null;
+    // The browser begins low and finds its way up, and so it does when more is to be sent than before.
+    const { rung } = edge.ladder;
+    const since = then && !isBelow(then.rung, rung) ? then.since : at;
+    edge.measured = edge.up ? { pc, at, now, came, rung, since } : null;
     // Kept for later, a report would speak of a line that is another by then.
     if (!edge.up || !then || !this.signal.linked) return undefined;
     const sends = this.sounds(edge);
     if (!early && this.isDumb(edge, sends && now.audioPacketsReceived === then.now.audioPacketsReceived)) return edge.rebuild('silent');
     const quality = between(then.now, now, (at - then.at) / 1000, sends && at - came >= NOTHING_MS);
-    // The browser begins low and finds its way up: until then its estimate says nothing of the line.
-    if (at - then.since < FOUND_MS) delete quality.room;
-    this.signal.send('quality', { ...quality, rung: edge.ladder.rung }, { edge: edge.id });
+    // Until it has found it, its estimate says nothing of the line.
+    if (at - since < FOUND_MS) delete quality.room;
+    this.signal.send('quality', { ...quality, rung }, { edge: edge.id });
     return undefined;
   }
 

@@ -2,7 +2,8 @@
 
 use chrono::TimeDelta;
 use feldsher::base::ctx::as_system;
-use feldsher::call::{Departure, seat};
+use feldsher::call::departure::Departure;
+use feldsher::call::seat;
 use feldsher::encounter::presence::LeftWhy;
 use serde_json::json;
 
@@ -40,6 +41,32 @@ on_both! {
         assert_eq!((&edges[0]["id"], &edges[0]["gen"]), (&ashas.name, &json!(ashas.generation)));
         assert_eq!((&edges[0]["peer"], &edges[0]["role"]), (&json!(doctor.id), &json!("answerer")));
         assert_eq!(kinds(&doctor.hear_all().await), NOTHING, "nothing is negotiated anew");
+    }
+}
+
+on_both! {
+    async fn whoever_comes_back_brings_what_the_room_was_not_told(world: World) {
+        let mut call = call(world).await;
+        describe(&mut call).await;
+        let Call { mut doctor, asha, .. } = call;
+        doctor.hear_all().await;
+        let seat = asha.cut();
+        // Written down by a process that died before it could tell anybody.
+        for sql in [
+            "UPDATE encounter_participants SET state = 'waiting', admitted_at = NULL WHERE role = 'patient'",
+            "UPDATE encounters SET room_rev = room_rev + 1",
+        ] {
+            world.house.execute(sql).unwrap();
+        }
+        let (mut asha, _) = Peer::come_back(&world.house.url, &seat).await;
+        asha.hear_of("waiting").await;
+        let snapshots: Vec<_> =
+            asha.hear_all().await.into_iter().filter(|one| one["t"] == "snapshot").collect();
+        let last = &snapshots.last().unwrap()["body"];
+        assert_eq!(last["edges"], json!([]));
+        assert_eq!(entry(&last["roster"], &asha.id)["state"], "waiting");
+        let told = doctor.hear_all().await;
+        assert!(told.iter().any(|one| one["body"]["participant"]["state"] == "waiting"), "{told:?}");
     }
 }
 

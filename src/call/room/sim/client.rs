@@ -1,6 +1,6 @@
 //! A browser that follows `docs/signaling.md`, as far as the room sees it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::base::column::Instant;
 use crate::call::event::LineId;
 use crate::call::message::{Frame, FromPeer, Quality, Turn, Verbatim};
-use crate::encounter::{ParticipantId, ParticipantRole};
+use crate::encounter::ParticipantId;
 
 /// An `RTCPeerConnection`, as far as the protocol sees it.
 #[derive(Debug, Clone)]
@@ -26,10 +26,11 @@ pub(super) struct Connection {
 /// A browser that follows `docs/signaling.md`.
 pub(super) struct Client {
     pub(super) id: ParticipantId,
-    pub(super) role: ParticipantRole,
     pub(super) line: Option<LineId>,
     pub(super) last_seq: u64,
     pub(super) connections: BTreeMap<String, Connection>,
+    /// Whom the page shows, and who of them is silent.
+    pub(super) roster: BTreeSet<Uuid>,
     pub(super) away: Vec<Uuid>,
     pub(super) locked: Option<bool>,
     /// On the way to the client, and from it.
@@ -38,13 +39,13 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(id: ParticipantId, role: ParticipantRole) -> Self {
+    pub(super) fn new(id: ParticipantId) -> Self {
         Self {
             id,
-            role,
             line: None,
             last_seq: 0,
             connections: BTreeMap::new(),
+            roster: BTreeSet::new(),
             away: Vec::new(),
             locked: None,
             down: VecDeque::new(),
@@ -120,6 +121,11 @@ impl Client {
         let peer: Uuid = text_of(text, "id").unwrap().parse().unwrap();
         let state = text_of(text, "state").unwrap();
         let left = text_of(text, "op") == Some("left");
+        if left {
+            self.roster.remove(&peer);
+        } else {
+            self.roster.insert(peer);
+        }
         let inside = !left && matches!(state, "admitted" | "reconnecting");
         if !inside {
             self.connections.retain(|_, connection| connection.peer != peer);
@@ -159,7 +165,9 @@ impl Client {
         let edges = body["edges"].as_array().unwrap();
         self.connections.retain(|edge, _| edges.iter().any(|known| known["id"] == **edge));
         self.away.clear();
+        self.roster.clear();
         for one in body["roster"].as_array().unwrap() {
+            self.roster.insert(one["id"].as_str().unwrap().parse().unwrap());
             if one["state"] == "reconnecting" {
                 self.away.push(one["id"].as_str().unwrap().parse().unwrap());
             }

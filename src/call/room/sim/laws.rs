@@ -13,7 +13,7 @@ impl World {
         let talks = |seat: &Seat| seat.guest.admitted && seat.guest.sits_with.is_none();
         let aside = |seat: &Seat| self.room.is_aside(seat.guest.id);
         let together = talks(here) && talks(there) && aside(here) == aside(there);
-        let plan = || plan::between(self.clients[one].role, self.clients[other].role);
+        let plan = || plan::between(here.guest.role, there.guest.role);
         if together { plan() } else { None }
     }
 
@@ -58,8 +58,18 @@ impl World {
             assert_eq!(
                 seat.guest.admitted,
                 self.rows[at].was_admitted(newest),
-                "seed {seed}: the room lets in by itself, or does not let in"
+                "seed {seed}: the room lets in by itself, or does not let in: number {at}, seat of \
+                 {}, heard {}, {:?}, {:?}",
+                seat.guest.party.rev,
+                self.heard[at],
+                self.rows[at].admissions,
+                self.rows[at].roles,
             );
+            let party = self.room.party.as_ref();
+            if party.is_some_and(|party| party.people.iter().any(|one| one.id == seat.guest.id)) {
+                let role = self.rows[at].role_at(known);
+                assert_eq!(seat.guest.role, role, "seed {seed}: somebody sits there as another");
+            }
             if let Line::Up(line) = seat.line {
                 let open = self.open.get(&line).map(|open| (open.whose, open.seat.0));
                 assert_eq!(open, Some((at, seat.sid)), "seed {seed}: a seat on a foreign socket");
@@ -72,6 +82,30 @@ impl World {
         let without = self.open.keys().find(|line| !lines.contains(line));
         assert_eq!(without, None, "seed {seed}: a socket without a seat");
         self.check_seats();
+        self.check_memory();
+    }
+
+    /// Nothing that the room remembers is of somebody who is not there, or of a connection that has
+    /// ended: what a mailbox would say again, what the record follows, and who is missed.
+    fn check_memory(&self) {
+        let (seed, room) = (self.seed, &self.room);
+        for seat in &room.seats {
+            let joins = |name: &str| {
+                room.edges.iter().any(|edge| edge.id == name && edge.joins(seat.guest.id))
+            };
+            let gone = seat.mailbox.edges().find(|name| !joins(name));
+            assert_eq!(gone, None, "seed {seed}: a negotiation that is over would be said again");
+        }
+        let mut followed: Vec<&str> = room.traces.iter().map(|trace| &*trace.edge).collect();
+        let mut edges: Vec<&str> = room.edges.iter().map(|edge| &*edge.id).collect();
+        followed.sort_unstable();
+        edges.sort_unstable();
+        assert_eq!(followed, edges, "seed {seed}: the record follows others than there are");
+        assert_eq!(room.missed, room.ids(Seat::is_missed), "seed {seed}: others are missed");
+        for (number, (id, ..)) in room.decided.iter().enumerate() {
+            let again = room.decided[number + 1..].iter().any(|(other, ..)| other == id);
+            assert!(!again, "seed {seed}: two words about one");
+        }
     }
 
     fn check_seats(&self) {
@@ -79,7 +113,7 @@ impl World {
         let mut seated: Vec<usize> =
             self.room.seats.iter().map(|seat| self.who(seat.guest.id)).collect();
         seated.sort_unstable();
-        let devices = seated.iter().filter(|at| self.rows[**at].beside.is_none()).count();
+        let devices = self.room.ids(|seat| seat.guest.sits_with.is_none()).len();
         assert!(devices <= ENDPOINTS_MAX, "seed {seed}: {devices} devices");
         assert!(seated.windows(2).all(|two| two[0] != two[1]), "seed {seed}: two in a seat");
         let mut wanted = 0;
@@ -97,8 +131,8 @@ impl World {
         assert_eq!(self.room.edges.len(), wanted, "seed {seed}: an edge that nobody wants");
     }
 
-    /// Everything was told and time has passed: whoever sits in the room has that seat, and whoever
-    /// was sent out does not sit.
+    /// Everything was told and time has passed: whoever sits in the room has that seat, whoever was
+    /// sent out does not sit, and of whom it is written that they are here, they are.
     pub(super) fn check_ghosts(&self) {
         for seat in &self.room.seats {
             let row = &self.rows[self.who(seat.guest.id)];
@@ -106,6 +140,20 @@ impl World {
             assert_eq!(row.seat, Some(taken), "seed {}: a ghost sits there", self.seed);
             assert!(!row.removed && !row.denied, "seed {}: sent out, and here", self.seed);
         }
+        for (client, row) in self.clients.iter().zip(&self.rows) {
+            let is_here = row.seat.is_some() && !row.removed && !row.denied;
+            let sits = self.room.seat(client.id).is_some();
+            assert!(!is_here || sits, "seed {}: it is written that somebody is here", self.seed);
+        }
+    }
+
+    /// Whether a page shows those who are here and nobody else, and has no other connections.
+    fn shows_no_ghost(&self, client: &Client) -> bool {
+        let here = self.room.seats.iter().map(|seat| seat.guest.id.0).collect();
+        let of_edge = |name: &String| {
+            self.room.edges.iter().any(|edge| edge.id == *name && edge.joins(client.id))
+        };
+        client.roster == here && client.connections.keys().all(of_edge)
     }
 
     /// Whether everybody is connected with everybody they have something to say to.
@@ -118,7 +166,8 @@ impl World {
         // Which edges there are is looked at after every event.
         quiet
             && all_here
-            && all_know.all(|client| client.locked == Some(self.locked))
+            && all_know
+                .all(|client| client.locked == Some(self.locked) && self.shows_no_ghost(client))
             && self.room.seats.iter().all(|seat| seat.guest.admitted)
             && self.room.edges.iter().all(|edge| {
                 let agreed = [edge.offerer, edge.answerer].map(|end| {

@@ -2,7 +2,7 @@
 
 use super::client::{candidate, description, quality};
 use super::*;
-use crate::call::message::{Fallback, Presence};
+use crate::call::message::{Fallback, Presence, Turn};
 use crate::call::rung::Rung;
 
 /// How long a client waits on each rung of the ladder.
@@ -15,7 +15,7 @@ impl World {
         let at = self.dice.pick(self.clients.len());
         let millis = self.dice.roll(400) as i64;
         self.pass(millis);
-        match self.dice.roll(106) {
+        match self.dice.roll(107) {
             0..=4 => self.enter(at),
             5..=11 if self.clients[at].line.is_none() || self.dice.chance(20) => self.resume(at),
             5..=11 => self.lose(at),
@@ -67,6 +67,7 @@ impl World {
                 self.deliver(which, again);
             }
             105 if self.dice.chance(30) => self.wake_former(),
+            106 if self.dice.chance(20) => self.hand_over(at),
             _ => {}
         }
     }
@@ -101,7 +102,7 @@ impl World {
         } else {
             Event::Said(line, Frame { id: None, ack: Some(9), said })
         };
-        let effects = self.room.apply(event, self.now);
+        let effects = self.room.apply(event, self.clock());
         assert_eq!(effects, Vec::new(), "seed {}: a socket without a seat is heard", self.seed);
     }
 

@@ -1,0 +1,173 @@
+//! What was decided outside and the room hears of: who is let in, who takes part, that it is over.
+
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::{Line, MEMORY_SECS, Room, Seat};
+use crate::base::column::Instant;
+use crate::call::edge::Edge;
+use crate::call::event::{CloseCode, Effect, OverWhy};
+use crate::call::message::told::PeerChange;
+use crate::encounter::party::Party;
+use crate::encounter::presence::LeftWhy;
+use crate::encounter::{Admission, ParticipantId, ParticipantRole};
+
+impl Room {
+    pub(super) fn decide(
+        &mut self,
+        id: ParticipantId,
+        (admission, rev): (Admission, i32),
+        now: Instant,
+    ) {
+        // Of two words that were committed one after the other the second may be told first.
+        if self.decided.iter().any(|(decided, _, at)| *decided == id && *at > rev) {
+            return;
+        }
+        let admitted = admission == Admission::Admitted;
+        self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
+        self.decided.retain(|(decided, ..)| *decided != id);
+        self.decided.push((id, admitted, rev));
+        // Whoever sat down after a word, as after being turned away, has it behind them.
+        if self.seat(id).is_some_and(|seat| seat.guest.party.rev >= rev) {
+            return;
+        }
+        self.enact(id, admission, now);
+    }
+
+    /// Does with whoever sits here what was decided about them.
+    pub(super) fn enact(&mut self, id: ParticipantId, admission: Admission, now: Instant) {
+        let admitted = admission == Admission::Admitted;
+        if admitted {
+            // Their turn has come: what was known of the wait is over.
+            self.place = None;
+        }
+        let Some(seat) = self.seat_mut(id) else { return };
+        let stays = matches!(admission, Admission::Admitted | Admission::Held);
+        if seat.guest.admitted == admitted && stays {
+            return;
+        }
+        seat.guest.admitted = admitted;
+        seat.guest.since = (!admitted).then_some(now);
+        seat.told = None;
+        if !admitted {
+            self.cut_edges(id);
+        }
+        match admission {
+            Admission::Admitted => self.tell(id, "admitted", &json!({}), now),
+            Admission::Held => self.tell_waiting(id, now),
+            Admission::Denied => {
+                self.tell(id, "denied", &json!({}), now);
+                return self.remove(id, CloseCode::Forbidden, LeftWhy::Denied, now);
+            }
+            Admission::Removed => {
+                self.tell(id, "removed", &json!({}), now);
+                return self.remove(id, CloseCode::Forbidden, LeftWhy::Removed, now);
+            }
+        }
+        self.mention(id, PeerChange::State, now);
+        self.tell_snapshot(id, now);
+        self.connect(now);
+    }
+
+    /// Who takes part is another: the door is locked or opened, somebody goes aside or comes back, or
+    /// is asked to come no more.
+    pub(super) fn arrange(&mut self, party: Party, now: Instant) {
+        if self.party.as_ref().is_some_and(|known| known.rev > party.rev) {
+            return;
+        }
+        self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
+        let (rev, before) = (party.rev, self.party.replace(party));
+        // Whom nobody asks to come any more, that was decided by then.
+        for one in before.iter().flat_map(|was| &was.people) {
+            if !self.is_asked(one.id) {
+                self.decide(one.id, (Admission::Removed, rev), now);
+            }
+        }
+        let (was_locked, is_locked) =
+            (before.as_ref().is_some_and(|was| was.locked), self.is_locked());
+        if was_locked != is_locked {
+            for id in self.ids(|_| true) {
+                self.tell(id, "lock", &json!({"locked": is_locked}), now);
+            }
+        }
+        let was_aside = |id| before.as_ref().is_some_and(|was| was.is_aside(id));
+        let mut moved = self.ids(|seat| was_aside(seat.guest.id) != self.is_aside(seat.guest.id));
+        for id in self.change_roles() {
+            if !moved.contains(&id) {
+                moved.push(id);
+            }
+        }
+        if moved.is_empty() {
+            return;
+        }
+        let unwanted: Vec<Edge> =
+            self.edges.iter().filter(|edge| !self.wants(edge)).cloned().collect();
+        self.edges.retain(|edge| unwanted.iter().all(|gone| gone.id != edge.id));
+        for edge in &unwanted {
+            self.withdraw(edge);
+        }
+        for id in moved {
+            self.mention(id, PeerChange::State, now);
+        }
+        for id in self.ids(|seat| seat.guest.admitted) {
+            self.tell_snapshot(id, now);
+        }
+        self.connect(now);
+    }
+
+    /// Whoever conducts the visit is another: those in the room become what they are now, and of
+    /// whoever conducts it no earlier word counts. Says whose part has changed.
+    pub(super) fn change_roles(&mut self) -> Vec<ParticipantId> {
+        let Some(party) = &self.party else { return Vec::new() };
+        let (rev, people) = (party.rev, party.people.clone());
+        let role = |id| people.iter().find(|one| one.id == id).map(|one| one.role);
+        let conducts = |id| role(id) == Some(ParticipantRole::Practitioner);
+        self.decided.retain(|(id, _, since)| !conducts(*id) || *since > rev);
+        let is_other =
+            |seat: &Seat| role(seat.guest.id).is_some_and(|role| role != seat.guest.role);
+        let changed = self.ids(is_other);
+        for id in &changed {
+            // What flows between two is a matter of their roles: their connections begin anew.
+            self.cut_edges(*id);
+            let Some(seat) = self.seat_mut(*id) else { continue };
+            seat.guest.role = role(*id).unwrap_or(seat.guest.role);
+            if conducts(*id) {
+                seat.guest.party.rev = rev;
+                (seat.guest.admitted, seat.guest.since) = (true, None);
+                (seat.guest.sits_with, seat.told) = (None, None);
+            }
+        }
+        changed
+    }
+
+    pub(super) fn is_locked(&self) -> bool {
+        self.party.as_ref().is_some_and(|party| party.locked)
+    }
+
+    pub(super) fn is_asked(&self, id: ParticipantId) -> bool {
+        self.party.as_ref().is_some_and(|party| party.people.iter().any(|one| one.id == id))
+    }
+
+    pub(super) fn is_aside(&self, id: ParticipantId) -> bool {
+        self.party.as_ref().is_some_and(|party| party.is_aside(id))
+    }
+
+    pub(super) fn end(&mut self, why: OverWhy, now: Instant) {
+        let (reason, left) = match why {
+            OverWhy::Finished => ("finished", LeftWhy::Finished),
+            OverWhy::TimeOver => ("time_over", LeftWhy::TimeOver),
+        };
+        self.over = true;
+        self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
+        self.edges.clear();
+        for id in self.ids(|_| true) {
+            self.tell(id, "ended", &json!({"reason": reason}), now);
+        }
+        for seat in std::mem::take(&mut self.seats) {
+            self.effects.push(Effect::Gone(seat.guest.id, seat.sid, seat.epoch, left));
+            if let Line::Up(line) = seat.line {
+                self.effects.push(Effect::Close(line, CloseCode::Over));
+            }
+        }
+    }
+}
