@@ -262,8 +262,8 @@ impl Desk {
         speaks(admin, &second, &["ru", "evn"]).await;
         let patient = format!("/v1/patients/{}", self.stage.patient(0));
         speaks(registrar, &patient, &["evn"]).await;
-        let away =
-            json!({"from": written(Utc::now()), "to": written(Utc::now() + Duration::days(40))});
+        let today = self.stage.begins - Duration::days(1);
+        let away = json!({"from": written(today), "to": written(today + Duration::days(40))});
         registrar.once(&format!("{second}/absences"), &key(), &away).await.expect(201);
         let begins = self.stage.begins + Duration::days(44) + Duration::hours(10);
         let extra = json!({"from": written(begins), "to": written(begins + Duration::hours(2))});

@@ -332,7 +332,7 @@ mod tests {
         let place = std::env::temp_dir().join(format!("feldsher-busy-{}", std::process::id()));
         let file = place.join("feldsher.db");
         let url = DatabaseUrl::Sqlite(file.clone());
-        assert_eq!(migrate(&url).unwrap().len(), 1);
+        assert!(!migrate(&url).unwrap().is_empty());
         let mut other = SqliteConnection::establish(&file.to_string_lossy()).unwrap();
         other.batch_execute("BEGIN IMMEDIATE").unwrap();
         let writes = std::thread::spawn(move || {
