@@ -29,11 +29,12 @@ use crate::call::event::{CloseCode, Credentials, Effect, Event, Guest, LineId};
 use crate::call::mailbox::Mailbox;
 use crate::call::message::told::{ErrorCode, PeerChange};
 use crate::call::message::{Frame, FromPeer, MediaState, Readiness};
+use crate::call::record::MarkKind;
 use crate::call::record::trace::Trace;
 use crate::encounter::party::Party;
 use crate::encounter::presence::LeftWhy;
 use crate::encounter::queue::Queued;
-use crate::encounter::{ParticipantId, ParticipantRole};
+use crate::encounter::{Admission, ParticipantId, ParticipantRole};
 
 pub use self::telling::{error, unnumbered};
 
@@ -113,7 +114,7 @@ pub struct Room {
     edges: Vec<Edge>,
     /// The practitioner's last word and its number, for those who are between two sockets when it is
     /// said.
-    decided: Vec<(ParticipantId, bool, i32)>,
+    decided: Vec<(ParticipantId, Admission, i32)>,
     rev: u64,
     generation: u64,
     over: bool,
@@ -126,6 +127,8 @@ pub struct Room {
     /// What the record has of the edges, and who was missed when it was looked at last.
     traces: Vec<Trace>,
     missed: Vec<ParticipantId>,
+    /// What the record says last of who is let in.
+    admissions_kept: Vec<(ParticipantId, MarkKind)>,
     /// How often it has kept how ready somebody is.
     readiness_kept: Vec<(ParticipantId, u32)>,
     effects: Vec<Effect>,
@@ -133,8 +136,8 @@ pub struct Room {
 
 impl Room {
     /// An empty room, whose connections take the ways of `ice`. Generations begin at the time in
-    /// milliseconds, so that those of a room that is opened again after a restart are higher than
-    /// any before.
+    /// milliseconds, so that those of a room that is opened again after a restart are usually higher
+    /// than any before. Clocks differ: a page takes over whatever number the snapshot says.
     pub fn new(ice: Arc<config::Ice>, now: Instant) -> Self {
         Self {
             ice,
@@ -149,6 +152,7 @@ impl Room {
             kept_until: now,
             traces: Vec::new(),
             missed: Vec::new(),
+            admissions_kept: Vec::new(),
             readiness_kept: Vec::new(),
             effects: Vec::new(),
         }

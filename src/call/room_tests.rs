@@ -276,7 +276,7 @@ fn the_room_has_a_last_seat() {
 /* Three and more */
 
 fn companion(who: u128, role: ParticipantRole, aside: bool) -> Companion {
-    Companion { id: id(who), role, sits_with: None, aside }
+    Companion { id: id(who), role, sits_with: None, aside, admission: Admission::Admitted }
 }
 
 #[test]
@@ -335,7 +335,8 @@ fn somebody_who_is_sent_out_hears_it_and_is_gone_at_once() {
     story.admitted.push(INTERPRETER);
     story.party.rev -= 1;
     let late = story.enter(INTERPRETER);
-    assert_eq!(story.hear(late), ["welcome", "waiting"]);
+    assert_eq!(story.hear(late), ["removed"], "nothing of the room, and no seat");
+    assert_eq!(story.closed[&late], CloseCode::Forbidden);
 }
 
 #[test]
@@ -402,6 +403,134 @@ fn an_older_word_that_comes_later_changes_nothing() {
     assert!(!story.room.is_admitted(id(ASHA)));
     assert_eq!(story.hear(again), ["welcome", "waiting"]);
     story.hear(doctor);
+}
+
+/// Whom a party names as what, from a change on.
+fn told(rev: i32, people: &[Companion]) -> Party {
+    Party { rev, locked: false, people: people.to_vec() }
+}
+
+#[test]
+fn whoever_conducts_the_visit_sits_beside_nobody_also_when_their_coming_is_heard_of_late() {
+    let (mut story, ..) = Story::in_call();
+    let asha = companion(ASHA, ParticipantRole::Patient, false);
+    let specialist = Companion {
+        sits_with: Some(id(ASHA)),
+        ..companion(SISTER, ParticipantRole::Specialist, false)
+    };
+    let conducts = companion(SISTER, ParticipantRole::Practitioner, false);
+    let doctor = companion(DOCTOR, ParticipantRole::Practitioner, false);
+    story.apply(Event::Party(told(4, &[asha, doctor])));
+    story.sitting.insert(SISTER, id(ASHA));
+    story.party = told(5, &[asha, doctor, specialist]);
+    // They took the seat, and then the visit; the room hears of the visit first.
+    story.apply(Event::Party(told(7, &[asha, conducts])));
+    story.enter(SISTER);
+    let joined: Vec<_> =
+        story.room.edges.iter().map(|edge| (edge.offerer, edge.answerer)).collect();
+    assert_eq!(joined, [(id(SISTER), id(ASHA))]);
+}
+
+#[test]
+fn a_seat_from_before_somebody_was_sent_out_is_none() {
+    let (mut story, doctor, asha) = Story::in_call();
+    let both = [
+        companion(DOCTOR, ParticipantRole::Practitioner, false),
+        companion(ASHA, ParticipantRole::Patient, false),
+    ];
+    let interpreter = companion(INTERPRETER, ParticipantRole::Interpreter, false);
+    story.admitted.push(INTERPRETER);
+    story.seats.insert(INTERPRETER, (Uuid::from_u128(900), 1));
+    story.party = told(5, &[both[0], both[1], interpreter]);
+    story.apply(Event::Party(told(7, &both)));
+    story.hear(doctor);
+    let restore = Event::Restore(story.guest(INTERPRETER), story.credentials(INTERPRETER));
+    story.apply(restore);
+    story.apply(Event::Decided(id(INTERPRETER), Admission::Removed, 6));
+    assert_eq!(story.room.present(), [id(ASHA), id(DOCTOR)]);
+    for (line, last_seq) in [(story.resume(INTERPRETER, 9), 9), (story.enter(INTERPRETER), 0)] {
+        let heard = story.messages(line);
+        assert_eq!(heard.len(), 1, "nothing of the room: {heard:?}");
+        assert_eq!((&heard[0]["t"], &heard[0]["seq"]), (&"removed".into(), &(last_seq + 1).into()));
+        assert_eq!(story.closed[&line], CloseCode::Forbidden);
+    }
+    assert_eq!(story.gone, [(id(INTERPRETER), LeftWhy::Removed); 2]);
+    assert_eq!(story.hear(doctor), [""; 0], "nobody has come");
+    assert_eq!(story.hear(asha), [""; 0]);
+}
+
+#[test]
+fn whoever_was_sent_out_and_asked_again_unheard_waits() {
+    let (mut story, doctor, _) = Story::in_call();
+    let both = [
+        companion(DOCTOR, ParticipantRole::Practitioner, false),
+        companion(ASHA, ParticipantRole::Patient, false),
+    ];
+    let sister = companion(SISTER, ParticipantRole::Relative, false);
+    story.party = told(3, &[both[0], both[1], sister]);
+    story.admitted.push(SISTER);
+    let line = story.enter(SISTER);
+    assert!(story.room.is_admitted(id(SISTER)));
+    story.hear(line);
+    // Sent out with 6 and 7, of which nobody hears.
+    let again = told(8, &[both[0], both[1], Companion { admission: Admission::Held, ..sister }]);
+    story.apply(Event::Party(again.clone()));
+    assert!(!story.room.is_admitted(id(SISTER)));
+    assert!(!story.room.edges.iter().any(|edge| edge.joins(id(SISTER))));
+    assert!(story.hear(line).contains(&"waiting".to_owned()));
+    story.apply(Event::Decided(id(SISTER), Admission::Admitted, 5));
+    assert!(!story.room.is_admitted(id(SISTER)), "an older word");
+    // Also whoever was on the way.
+    story.enter(SISTER);
+    assert!(!story.room.is_admitted(id(SISTER)), "read before");
+    story.apply(Event::Decided(id(SISTER), Admission::Admitted, 9));
+    assert!(story.room.is_admitted(id(SISTER)));
+    story.hear(doctor);
+}
+
+#[test]
+fn the_record_says_of_what_is_made_good_what_it_says_of_what_is_told() {
+    let (mut story, ..) = Story::in_call();
+    let marks = |story: &mut Story| {
+        let kept = std::mem::take(&mut story.kept).into_iter();
+        let marks = kept.filter_map(|kept| match kept {
+            Kept::Mark(mark) if mark.kind != MarkKind::Rebuilt => Some((mark.kind, mark.why)),
+            _ => None,
+        });
+        marks.collect::<Vec<_>>()
+    };
+    marks(&mut story);
+    // The doctor held her, let her in again and sent her out; whoever was to tell it died each time.
+    let since = story.now;
+    story.admitted.retain(|one| *one != ASHA);
+    story.party.rev += 1;
+    let mut held = story.guest(ASHA);
+    story.now = story.now.plus(TimeDelta::seconds(2));
+    held.since = Some(since);
+    let line = story.new_line();
+    story.seats.get_mut(&ASHA).unwrap().1 += 1;
+    story.apply(Event::Resume(held, line, story.credentials(ASHA), 0));
+    let told = marks(&mut story);
+    assert!(told.contains(&(MarkKind::Ended, Some(MarkWhy::Held))), "{told:?}");
+    assert!(told.contains(&(MarkKind::Held, None)), "{told:?}");
+    assert_eq!(story.room.seat(id(ASHA)).unwrap().guest.since, Some(since), "not since now");
+
+    story.admitted.push(ASHA);
+    story.party.rev += 1;
+    story.resume(ASHA, 0);
+    let told = marks(&mut story);
+    assert!(told.contains(&(MarkKind::Admitted, None)), "{told:?}");
+    story.apply(Event::Decided(id(ASHA), Admission::Admitted, story.party.rev));
+    assert_eq!(marks(&mut story), [], "told late, and known");
+
+    let both = [
+        companion(DOCTOR, ParticipantRole::Practitioner, false),
+        companion(ASHA, ParticipantRole::Patient, false),
+    ];
+    let rev = story.party.rev;
+    story.apply(Event::Party(self::told(rev + 1, &both)));
+    story.apply(Event::Party(self::told(rev + 2, &both[..1])));
+    assert_eq!(marks(&mut story), [(MarkKind::Ended, Some(MarkWhy::Removed))]);
 }
 
 #[test]

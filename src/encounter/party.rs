@@ -30,6 +30,8 @@ pub struct Companion {
     pub sits_with: Option<ParticipantId>,
     /// In the side room.
     pub aside: bool,
+    /// Whether they are let in.
+    pub admission: Admission,
 }
 
 impl Party {
@@ -142,7 +144,15 @@ pub(super) fn with_those_beside(
 }
 
 fn companion(row: &ParticipantRow) -> Companion {
-    Companion { id: row.id, role: row.role, sits_with: row.sits_with, aside: row.aside }
+    let conducts = row.role == ParticipantRole::Practitioner;
+    let admission = match row.state {
+        ParticipantState::Removed => Admission::Removed,
+        ParticipantState::Denied => Admission::Denied,
+        // Whoever was let in and has left is let in when they come back.
+        _ if conducts || row.admitted_at.is_some() => Admission::Admitted,
+        _ => Admission::Held,
+    };
+    Companion { id: row.id, role: row.role, sits_with: row.sits_with, aside: row.aside, admission }
 }
 
 #[cfg(test)]
@@ -153,7 +163,45 @@ mod tests {
 
     fn one(number: u128, role: ParticipantRole, sits_with: Option<u128>) -> Companion {
         let id = |number| ParticipantId(Uuid::from_u128(number));
-        Companion { id: id(number), role, sits_with: sits_with.map(id), aside: false }
+        let (sits_with, aside) = (sits_with.map(id), false);
+        Companion { id: id(number), role, sits_with, aside, admission: Admission::Held }
+    }
+
+    #[test]
+    fn the_party_says_who_is_let_in() {
+        use ParticipantState::{Admitted, Denied, Invited, Left, Removed, Waiting};
+        let now: crate::base::column::Instant = "2026-11-24T02:00:00Z".parse().unwrap();
+        let row = |state, is_let_in: bool| ParticipantRow {
+            id: ParticipantId(Uuid::from_u128(1)),
+            encounter_id: EncounterId(Uuid::from_u128(2)),
+            account_id: crate::account::AccountId(Uuid::from_u128(3)),
+            role: ParticipantRole::Relative,
+            name: "Asha".to_owned(),
+            state,
+            waiting_since: None,
+            admitted_at: is_let_in.then_some(now),
+            sits_with: None,
+            aside: false,
+            brought: false,
+        };
+        let people = [
+            row(Admitted, true),
+            row(Left, true),
+            row(Left, false),
+            row(Invited, false),
+            row(Waiting, false),
+            row(Denied, false),
+            row(Removed, false),
+            ParticipantRow { role: ParticipantRole::Practitioner, ..row(Invited, false) },
+        ];
+        let party = Party::new((1, false), &people);
+        let said: Vec<Admission> = party.people.iter().map(|one| one.admission).collect();
+        let (inside, outside) = (Admission::Admitted, Admission::Held);
+        assert_eq!(
+            said,
+            [inside, inside, outside, outside, outside, Admission::Denied, inside],
+            "whoever has left is let in when they come back"
+        );
     }
 
     #[test]

@@ -144,6 +144,9 @@ async fn after_a_gap_a_connection_that_had_a_sound_must_bring_one_and_one_withou
         ["negotiate_request".into(), "e-doctor".into(), 41.into(), "silent".into()];
     assert_eq!(what, wanted);
     page.wait_for(up).await;
+    // The answer has had its time to prove itself as well: nothing is asked for again.
+    wait(&page, PROVED_MS).await;
+    let asked = page.eval("window.asked").await;
     assert_eq!(asked.as_array().unwrap().len(), 1, "{asked}");
 
     the_new_numbers_are_counted_on(&page).await;

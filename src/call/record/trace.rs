@@ -57,6 +57,11 @@ impl Trace {
         (trace, mark)
     }
 
+    /// Whether somebody is at one of its ends.
+    pub fn joins(&self, id: ParticipantId) -> bool {
+        self.ends.contains(&id)
+    }
+
     fn mark(&self, kind: MarkKind, now: Instant) -> Mark {
         Mark { edge: Some(self.edge.clone()), ..Mark::new(kind, now) }
     }

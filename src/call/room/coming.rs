@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::telling::bare;
 use super::{Line, Room, Seat};
 use crate::base::column::Instant;
 use crate::call::edge::{Edge, Phase};
@@ -32,10 +33,14 @@ impl Room {
         if let Some(old) = old {
             self.supersede(old.line);
         }
-        let guest = self.as_decided(guest, now);
+        let guest = match self.as_decided(guest, now) {
+            Ok(guest) => guest,
+            Err(word) => return self.turn_away(id, (line, 0), credentials, Some(word), now),
+        };
         self.place = guest.place.or(self.place);
+        self.begin_record(id);
         if self.over || (came == PeerChange::Joined && !self.has_place(&guest)) {
-            return self.turn_away(id, line, credentials);
+            return self.turn_away(id, (line, 0), credentials, None, now);
         }
         self.seats.push(Seat::new(guest, credentials, Line::Up(line), Mailbox::default()));
         self.tell_welcome(id, credentials, now);
@@ -54,7 +59,7 @@ impl Room {
         let id = guest.id;
         self.place = guest.place.or(self.place);
         if self.over {
-            return self.turn_away(id, line, credentials);
+            return self.turn_away(id, (line, last_seq), credentials, None, now);
         }
         if let Some(seat) = self.seat(id) {
             let same = seat.sid == credentials.sid;
@@ -68,7 +73,8 @@ impl Room {
         }
         let came = if self.seat(id).is_some() { PeerChange::State } else { PeerChange::Joined };
         if !self.restore(guest, credentials, now) {
-            return self.turn_away(id, line, credentials);
+            let word = self.last_word(id);
+            return self.turn_away(id, (line, last_seq), credentials, word, now);
         }
         let Some(seat) = self.seat_mut(id) else { return };
         let was_missed = seat.is_missed();
@@ -110,7 +116,8 @@ impl Room {
         }
     }
 
-    /// A seat that somebody may come back to, unless it is there; `false` when there is no room.
+    /// A seat that somebody may come back to, unless it is there; `false` when there is no
+    /// room, or they were sent out since.
     /// Its connections may still be up: nothing is negotiated until somebody asks.
     pub(super) fn restore(
         &mut self,
@@ -127,7 +134,7 @@ impl Room {
             return false;
         }
         // First: whoever was sent out makes room.
-        let guest = self.as_decided(guest, now);
+        let Ok(guest) = self.as_decided(guest, now) else { return false };
         if !self.has_place(&guest) {
             return false;
         }
@@ -149,17 +156,19 @@ impl Room {
         else {
             return;
         };
-        self.judge(&mut guest);
-        let seen = guest.party.rev;
+        if let Some(word) = self.judge(&mut guest) {
+            return self.enact(id, word, now, now);
+        }
+        let (seen, since) = (guest.party.rev, guest.since.unwrap_or(now));
         // Nobody is connected with whoever does not stay in.
         if was_admitted && !guest.admitted {
-            self.enact(id, Admission::Held, now);
+            self.enact(id, Admission::Held, since, now);
         }
         self.learn(guest.party, now);
         let Some(seat) = self.seat_mut(id) else { return };
         seat.guest.party.rev = seen;
         if guest.admitted && !seat.guest.admitted {
-            self.enact(id, Admission::Admitted, now);
+            self.enact(id, Admission::Admitted, now, now);
         }
     }
 
@@ -170,38 +179,48 @@ impl Room {
     }
 
     /// What the room has heard since somebody sat down is newer than what stood then, or older.
-    pub(super) fn as_decided(&mut self, mut guest: Guest, now: Instant) -> Guest {
-        self.judge(&mut guest);
+    /// Whoever was sent out since may not sit: then the word that sent them.
+    pub(super) fn as_decided(
+        &mut self,
+        mut guest: Guest,
+        now: Instant,
+    ) -> Result<Guest, Admission> {
+        let word = self.judge(&mut guest);
         let party = std::mem::take(&mut guest.party);
         guest.party.rev = party.rev;
         self.learn(party, now);
-        guest
+        word.map_or(Ok(guest), Err)
     }
 
-    /// As what somebody comes, and whether they are let in, by the newest that is known of them.
-    pub(super) fn judge(&self, guest: &mut Guest) {
+    /// As what somebody comes, and whether they are let in, by the newest that is known of them; the
+    /// word that sent them out, if they were since they took their seat.
+    pub(super) fn judge(&self, guest: &mut Guest) -> Option<Admission> {
         let of = |party: &Party| party.people.iter().find(|one| one.id == guest.id).copied();
         if let Some(known) = self.party.as_ref().filter(|known| known.rev > guest.party.rev) {
             match of(known) {
-                Some(one) if one.role != guest.role => {
-                    guest.role = one.role;
-                    if one.role == ParticipantRole::Practitioner {
+                Some(one) => {
+                    let is_other = one.role != guest.role;
+                    (guest.role, guest.sits_with) = (one.role, one.sits_with);
+                    if is_other && one.role == ParticipantRole::Practitioner {
                         (guest.admitted, guest.party.rev) = (true, known.rev);
                     }
                 }
-                Some(_) => {}
-                // Sent out since they took their seat.
-                None if of(&guest.party).is_some() => {
-                    (guest.admitted, guest.party.rev) = (false, known.rev);
-                }
+                None if of(&guest.party).is_some() => return Some(Admission::Removed),
                 None => {}
             }
         }
         let (id, seen) = (guest.id, guest.party.rev);
-        let since = |(one, _, rev): &&(ParticipantId, bool, i32)| *one == id && *rev > seen;
-        if let Some((_, admitted, _)) = self.decided.iter().find(since) {
-            guest.admitted = *admitted;
-        }
+        let since = |(one, _, rev): &&(ParticipantId, Admission, i32)| *one == id && *rev > seen;
+        let (_, word, _) = self.decided.iter().find(since)?;
+        guest.admitted = *word == Admission::Admitted;
+        sends_out(*word).then_some(*word)
+    }
+
+    /// The word that sent somebody out, if that is what was said of them last.
+    fn last_word(&self, id: ParticipantId) -> Option<Admission> {
+        let word = self.decided.iter().find(|(one, ..)| *one == id).map(|(_, word, _)| *word);
+        let unasked = (self.party.is_some() && !self.is_asked(id)).then_some(Admission::Removed);
+        word.filter(|word| sends_out(*word)).or(unasked)
     }
 
     /// Who takes part as it stood when somebody sat down.
@@ -213,12 +232,26 @@ impl Room {
         }
     }
 
-    pub(super) fn turn_away(&mut self, id: ParticipantId, line: LineId, credentials: &Credentials) {
-        let (code, why) = if self.over {
-            (CloseCode::Over, LeftWhy::Finished)
-        } else {
-            (CloseCode::Forbidden, LeftWhy::Denied)
+    /// There is no seat for them; `word`: because they were sent out, which they hear as the message
+    /// that comes after those they have heard.
+    pub(super) fn turn_away(
+        &mut self,
+        id: ParticipantId,
+        (line, last_seq): (LineId, u64),
+        credentials: &Credentials,
+        word: Option<Admission>,
+        now: Instant,
+    ) {
+        let (code, why, said) = match word {
+            _ if self.over => (CloseCode::Over, LeftWhy::Finished, None),
+            Some(Admission::Removed) => (CloseCode::Forbidden, LeftWhy::Removed, Some("removed")),
+            Some(Admission::Denied) => (CloseCode::Forbidden, LeftWhy::Denied, Some("denied")),
+            _ => (CloseCode::Forbidden, LeftWhy::Denied, None),
         };
+        if let Some(t) = said {
+            let text = Mailbox::starting_after(last_seq).post(now, None, |seq| bare(t, seq));
+            self.effects.push(Effect::Send(line, text));
+        }
         self.effects.push(Effect::Gone(id, credentials.sid, credentials.epoch, why));
         self.effects.push(Effect::Close(line, code));
     }
@@ -228,4 +261,9 @@ impl Room {
             self.effects.push(Effect::Close(old, CloseCode::Superseded));
         }
     }
+}
+
+/// Whether a word ends the seat of whoever it is about.
+fn sends_out(word: Admission) -> bool {
+    matches!(word, Admission::Denied | Admission::Removed)
 }

@@ -8,6 +8,7 @@ use crate::base::column::Instant;
 use crate::call::edge::Edge;
 use crate::call::event::{CloseCode, Effect, OverWhy};
 use crate::call::message::told::PeerChange;
+use crate::call::record::MarkWhy;
 use crate::encounter::party::Party;
 use crate::encounter::presence::LeftWhy;
 use crate::encounter::{Admission, ParticipantId, ParticipantRole};
@@ -20,22 +21,35 @@ impl Room {
         now: Instant,
     ) {
         // Of two words that were committed one after the other the second may be told first.
-        if self.decided.iter().any(|(decided, _, at)| *decided == id && *at > rev) {
+        if self.is_decided_since(id, rev) {
             return;
         }
-        let admitted = admission == Admission::Admitted;
+        self.settle(id, (admission, rev), now);
+        // Also what is behind them, or is about nobody here, belongs into the record.
+        self.keep_admission(id, admission, now);
+    }
+
+    /// A word about somebody that is not older than those heard before.
+    fn settle(&mut self, id: ParticipantId, (admission, rev): (Admission, i32), now: Instant) {
         self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
         self.decided.retain(|(decided, ..)| *decided != id);
-        self.decided.push((id, admitted, rev));
+        self.decided.push((id, admission, rev));
         // Whoever sat down after a word, as after being turned away, has it behind them.
         if self.seat(id).is_some_and(|seat| seat.guest.party.rev >= rev) {
             return;
         }
-        self.enact(id, admission, now);
+        self.enact(id, admission, now, now);
     }
 
-    /// Does with whoever sits here what was decided about them.
-    pub(super) fn enact(&mut self, id: ParticipantId, admission: Admission, now: Instant) {
+    /// Does with whoever sits here what was decided about them; `since`: how long they have waited, if
+    /// they have to.
+    pub(super) fn enact(
+        &mut self,
+        id: ParticipantId,
+        admission: Admission,
+        since: Instant,
+        now: Instant,
+    ) {
         let admitted = admission == Admission::Admitted;
         if admitted {
             // Their turn has come: what was known of the wait is over.
@@ -47,11 +61,14 @@ impl Room {
             return;
         }
         seat.guest.admitted = admitted;
-        seat.guest.since = (!admitted).then_some(now);
+        seat.guest.since = (!admitted).then_some(since);
         seat.told = None;
         if !admitted {
             self.cut_edges(id);
+            // Whatever brought the word: the record says why.
+            self.end_traces(|trace| trace.joins(id), end_of(admission), now);
         }
+        self.keep_admission(id, admission, now);
         match admission {
             Admission::Admitted => self.tell(id, "admitted", &json!({}), now),
             Admission::Held => self.tell_waiting(id, now),
@@ -79,8 +96,8 @@ impl Room {
         let (rev, before) = (party.rev, self.party.replace(party));
         // Whom nobody asks to come any more, that was decided by then.
         for one in before.iter().flat_map(|was| &was.people) {
-            if !self.is_asked(one.id) {
-                self.decide(one.id, (Admission::Removed, rev), now);
+            if !self.is_asked(one.id) && !self.is_decided_since(one.id, rev) {
+                self.settle(one.id, (Admission::Removed, rev), now);
             }
         }
         let (was_locked, is_locked) =
@@ -92,11 +109,12 @@ impl Room {
         }
         let was_aside = |id| before.as_ref().is_some_and(|was| was.is_aside(id));
         let mut moved = self.ids(|seat| was_aside(seat.guest.id) != self.is_aside(seat.guest.id));
-        for id in self.change_roles() {
+        for id in self.change_roles(now) {
             if !moved.contains(&id) {
                 moved.push(id);
             }
         }
+        self.shut_out(rev, now);
         if moved.is_empty() {
             return;
         }
@@ -105,6 +123,7 @@ impl Room {
         self.edges.retain(|edge| unwanted.iter().all(|gone| gone.id != edge.id));
         for edge in &unwanted {
             self.withdraw(edge);
+            self.end_traces(|trace| trace.edge == edge.id, MarkWhy::Plan, now);
         }
         for id in moved {
             self.mention(id, PeerChange::State, now);
@@ -115,26 +134,48 @@ impl Room {
         self.connect(now);
     }
 
-    /// Whoever conducts the visit is another: those in the room become what they are now, and of
-    /// whoever conducts it no earlier word counts. Says whose part has changed.
-    pub(super) fn change_roles(&mut self) -> Vec<ParticipantId> {
+    /// Whoever is not let in as the party stands, that was decided by then too: their seat may be from
+    /// before they were sent out and asked again.
+    fn shut_out(&mut self, rev: i32, now: Instant) {
+        let people = self.party.iter().flat_map(|party| &party.people);
+        let outside: Vec<(ParticipantId, Admission)> = people
+            .filter(|one| one.admission != Admission::Admitted)
+            .map(|one| (one.id, one.admission))
+            .collect();
+        for (id, admission) in outside {
+            if !self.is_decided_since(id, rev) {
+                self.settle(id, (admission, rev), now);
+            }
+        }
+    }
+
+    fn is_decided_since(&self, id: ParticipantId, rev: i32) -> bool {
+        self.decided.iter().any(|(decided, _, at)| *decided == id && *at > rev)
+    }
+
+    /// Whoever conducts the visit is another: those in the room become what they are now and sit where
+    /// they sit now, and of whoever conducts it no earlier word counts. Says whose part has changed.
+    fn change_roles(&mut self, now: Instant) -> Vec<ParticipantId> {
         let Some(party) = &self.party else { return Vec::new() };
         let (rev, people) = (party.rev, party.people.clone());
-        let role = |id| people.iter().find(|one| one.id == id).map(|one| one.role);
-        let conducts = |id| role(id) == Some(ParticipantRole::Practitioner);
+        let part = |id| people.iter().find(|one| one.id == id).map(|one| (one.role, one.sits_with));
+        let conducts = |id| part(id).is_some_and(|(role, _)| role == ParticipantRole::Practitioner);
         self.decided.retain(|(id, _, since)| !conducts(*id) || *since > rev);
-        let is_other =
-            |seat: &Seat| role(seat.guest.id).is_some_and(|role| role != seat.guest.role);
+        let is_other = |seat: &Seat| {
+            let sits = (seat.guest.role, seat.guest.sits_with);
+            part(seat.guest.id).is_some_and(|part| part != sits)
+        };
         let changed = self.ids(is_other);
         for id in &changed {
             // What flows between two is a matter of their roles: their connections begin anew.
             self.cut_edges(*id);
+            self.end_traces(|trace| trace.joins(*id), MarkWhy::Plan, now);
             let Some(seat) = self.seat_mut(*id) else { continue };
-            seat.guest.role = role(*id).unwrap_or(seat.guest.role);
+            let Some((role, sits_with)) = part(*id) else { continue };
+            (seat.guest.role, seat.guest.sits_with) = (role, sits_with);
             if conducts(*id) {
                 seat.guest.party.rev = rev;
-                (seat.guest.admitted, seat.guest.since) = (true, None);
-                (seat.guest.sits_with, seat.told) = (None, None);
+                (seat.guest.admitted, seat.guest.since, seat.told) = (true, None, None);
             }
         }
         changed
@@ -169,5 +210,15 @@ impl Room {
                 self.effects.push(Effect::Close(line, CloseCode::Over));
             }
         }
+    }
+}
+
+/// Why the connections end of somebody who does not stay in.
+fn end_of(admission: Admission) -> MarkWhy {
+    match admission {
+        Admission::Admitted => MarkWhy::Plan,
+        Admission::Held => MarkWhy::Held,
+        Admission::Denied => MarkWhy::Denied,
+        Admission::Removed => MarkWhy::Removed,
     }
 }

@@ -20,7 +20,6 @@ pub(super) struct Cause {
     end: MarkWhy,
     /// How edges begin anew, if some do.
     restart: MarkKind,
-    decided: Option<(ParticipantId, MarkKind)>,
     /// Only time has passed: minutes may be over.
     is_tick: bool,
     /// It is only passed on, and changes nothing that is kept.
@@ -29,12 +28,6 @@ pub(super) struct Cause {
 
 impl Cause {
     pub(super) fn of(event: &Event) -> Self {
-        let decided = match event {
-            Event::Decided(id, Admission::Admitted, _) => Some((*id, MarkKind::Admitted)),
-            Event::Decided(id, Admission::Held, _) => Some((*id, MarkKind::Held)),
-            Event::Decided(id, Admission::Denied, _) => Some((*id, MarkKind::Denied)),
-            _ => None,
-        };
         let restart = match event {
             Event::Said(_, frame) if matches!(frame.said, FromPeer::IceRestartRequest(..)) => {
                 MarkKind::Restart
@@ -44,9 +37,7 @@ impl Cause {
         let end = match event {
             Event::Enter(..) | Event::Resume(..) => MarkWhy::Replaced,
             Event::Said(_, frame) if matches!(frame.said, FromPeer::Leave) => MarkWhy::Left,
-            Event::Decided(_, Admission::Held, _) => MarkWhy::Held,
-            Event::Decided(_, Admission::Denied, _) | Event::Barred(_) => MarkWhy::Denied,
-            Event::Decided(_, Admission::Removed, _) => MarkWhy::Removed,
+            Event::Barred(_) => MarkWhy::Denied,
             Event::SignedOut(_) => MarkWhy::SignedOut,
             Event::Over(OverWhy::Finished) => MarkWhy::Finished,
             Event::Over(OverWhy::TimeOver) => MarkWhy::TimeOver,
@@ -66,7 +57,7 @@ impl Cause {
             ),
             _ => false,
         };
-        Self { end, restart, decided, is_tick: matches!(event, Event::Tick), is_relayed }
+        Self { end, restart, is_tick: matches!(event, Event::Tick), is_relayed }
     }
 }
 
@@ -174,9 +165,6 @@ impl Room {
         if cause.is_relayed {
             return;
         }
-        if let Some((id, kind)) = cause.decided {
-            self.keep(vec![Kept::Mark(Mark::of(kind, id, now))]);
-        }
         self.follow_edges(cause.end, cause.restart, now);
         if cause.is_tick {
             let over: Vec<Kept> =
@@ -220,6 +208,43 @@ impl Room {
         }
         self.traces = followed;
         self.keep(kept);
+    }
+
+    /// Some edges have ended, for another reason than what has happened would say.
+    pub(super) fn end_traces(
+        &mut self,
+        which: impl Fn(&Trace) -> bool,
+        why: MarkWhy,
+        now: Instant,
+    ) {
+        let (ended, stay) =
+            std::mem::take(&mut self.traces).into_iter().partition(|one| which(one));
+        self.traces = stay;
+        let ended: Vec<Trace> = ended;
+        let kept = ended.into_iter().flat_map(|trace| trace.end(why, now)).collect();
+        self.keep(kept);
+    }
+
+    /// Writes once of somebody that they are let in, or not, however often the room hears it.
+    pub(super) fn keep_admission(&mut self, id: ParticipantId, said: Admission, now: Instant) {
+        let kind = match said {
+            Admission::Admitted => MarkKind::Admitted,
+            Admission::Held => MarkKind::Held,
+            Admission::Denied => MarkKind::Denied,
+            // Of whom nobody asks any more the record has the end of their connections.
+            Admission::Removed => return self.admissions_kept.retain(|(whose, _)| *whose != id),
+        };
+        match self.admissions_kept.iter_mut().find(|(whose, _)| *whose == id) {
+            Some((_, known)) if *known == kind => return,
+            Some((_, known)) => *known = kind,
+            None => self.admissions_kept.push((id, kind)),
+        }
+        self.keep(vec![Kept::Mark(Mark::of(kind, id, now))]);
+    }
+
+    /// Somebody who was turned away has come anew: they may be turned away once more.
+    pub(super) fn begin_record(&mut self, id: ParticipantId) {
+        self.admissions_kept.retain(|(whose, kind)| *whose != id || *kind != MarkKind::Denied);
     }
 
     /// The minutes that run: for a process that stops.

@@ -24,6 +24,7 @@ use crate::base::column;
 use crate::call::edge::Phase;
 use crate::call::event::OverWhy;
 use crate::call::plan::{self, Plan};
+use crate::call::record::{Kept, MarkWhy};
 use crate::call::seat::name_after;
 use crate::encounter::Admission;
 use crate::encounter::guest::ENDPOINTS_MAX;
@@ -86,8 +87,8 @@ struct Row {
     seat: Option<(Uuid, i32)>,
     /// Their newest seat, also one that has ended.
     latest: Option<Uuid>,
-    /// Whom they sit with.
-    beside: Option<usize>,
+    /// Whom they sit with, since which change.
+    beside: Vec<(i32, Option<usize>)>,
     aside: bool,
     removed: bool,
 }
@@ -109,6 +110,15 @@ impl Row {
 
     fn role(&self) -> ParticipantRole {
         self.role_at(i32::MAX)
+    }
+
+    fn beside(&self) -> Option<usize> {
+        self.beside_at(i32::MAX)
+    }
+
+    /// With whom they sit as of a change.
+    fn beside_at(&self, rev: i32) -> Option<usize> {
+        as_of(rev, &self.beside)
     }
 
     /// As what they were asked to come as of a change.
@@ -177,6 +187,10 @@ struct World {
     next: u128,
     over: bool,
     locked: bool,
+    /// What the record has by the marks alone: the edges that have begun and their ends, and who is
+    /// silent.
+    begun: BTreeMap<String, [Option<ParticipantId>; 2]>,
+    silent: Vec<ParticipantId>,
     /// Counts what is written down about the room.
     rev: i32,
     /// Whose visit it is.
@@ -211,7 +225,7 @@ impl World {
             denied: false,
             seat: None,
             latest: None,
-            beside: *beside,
+            beside: vec![(i32::MIN, *beside)],
             aside: false,
             removed: false,
         });
@@ -231,6 +245,8 @@ impl World {
             doubts: Vec::new(),
             heard: vec![i32::MIN; count],
             party_heard: i32::MIN,
+            begun: BTreeMap::new(),
+            silent: Vec::new(),
             next: 1,
             over: false,
             locked: false,
@@ -269,7 +285,7 @@ impl World {
             admitted,
             since: (!admitted).then_some(self.now),
             place: None,
-            sits_with: self.rows[at].beside.map(|host| self.clients[host].id),
+            sits_with: self.rows[at].beside().map(|host| self.clients[host].id),
             party: self.party(),
             carries: crate::call::rung::Rung::Video,
         }
@@ -280,8 +296,13 @@ impl World {
         let people = people.map(|(client, row)| Companion {
             id: client.id,
             role: row.role(),
-            sits_with: row.beside.map(|host| self.clients[host].id),
+            sits_with: row.beside().map(|host| self.clients[host].id),
             aside: row.aside,
+            admission: match row.is_admitted() {
+                true => Admission::Admitted,
+                false if row.denied => Admission::Denied,
+                false => Admission::Held,
+            },
         });
         Party { rev: self.rev, locked: self.locked, people: people.collect() }
     }
@@ -298,6 +319,8 @@ impl World {
         for effect in effects {
             self.carry_out(effect);
         }
+        let seated = self.room.present();
+        self.silent.retain(|id| seated.contains(id));
         self.check();
     }
 
@@ -327,7 +350,7 @@ impl World {
                 self.gone.push((sid, epoch));
                 self.give_up(self.who(id), (sid, epoch));
             }
-            Effect::Keep(_) => {}
+            Effect::Keep(kept) => self.write_down(kept),
         }
     }
 
@@ -358,6 +381,8 @@ impl World {
         // What it had heard and not told its room is lost with it; the next reads what is written.
         self.news.retain(|_| self.dice.chance(50));
         self.doubts.clear();
+        self.begun.clear();
+        self.silent.clear();
         let lines: Vec<LineId> = std::mem::take(&mut self.open).into_keys().collect();
         self.closed.extend(&lines);
         let clock_ms = std::mem::replace(&mut self.clock_ms, self.dice.clock_ms());

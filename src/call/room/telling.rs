@@ -250,6 +250,12 @@ fn enclose(mut envelope: String, body: &str) -> String {
     envelope
 }
 
+/// A numbered message that says nothing but its kind.
+pub(super) fn bare(t: &str, seq: u64) -> String {
+    let envelope = Envelope { v: 1, seq, t, from: None, edge: None, neg: None, generation: None };
+    enclose(write(&envelope), "{}")
+}
+
 #[derive(Serialize)]
 struct Unnumbered<'a> {
     v: u8,

@@ -46,6 +46,33 @@ impl World {
         }
     }
 
+    /// A connection ends in the record once, after it has begun, and whoever it says was put out is
+    /// out.
+    pub(super) fn write_down(&mut self, kept: Kept) {
+        let seed = self.seed;
+        let Kept::Mark(mark) = kept else { return };
+        match (mark.kind, mark.edge, mark.participant) {
+            (MarkKind::Begun, Some(edge), from) => {
+                let known = self.begun.insert(edge, [from, mark.peer]);
+                assert_eq!(known, None, "seed {seed}: a connection begins twice");
+            }
+            (MarkKind::Ended, Some(edge), _) => {
+                let ends = self.begun.remove(&edge);
+                let ends = ends.unwrap_or_else(|| panic!("seed {seed}: {edge} has not begun"));
+                let stays = |id: ParticipantId| self.room.is_admitted(id);
+                let put_out = [MarkWhy::Held, MarkWhy::Denied, MarkWhy::Removed];
+                assert!(
+                    !mark.why.is_some_and(|why| put_out.contains(&why))
+                        || !ends.into_iter().flatten().all(stays),
+                    "seed {seed}: nobody was put out"
+                );
+            }
+            (MarkKind::Silent, _, Some(who)) => self.silent.push(who),
+            (MarkKind::Back, _, Some(who)) => self.silent.retain(|one| *one != who),
+            _ => {}
+        }
+    }
+
     pub(super) fn check(&self) {
         let seed = self.seed;
         assert!(!self.over || self.room.seats.is_empty(), "seed {seed}: somebody sits at the end");
@@ -69,6 +96,8 @@ impl World {
             if party.is_some_and(|party| party.people.iter().any(|one| one.id == seat.guest.id)) {
                 let role = self.rows[at].role_at(known);
                 assert_eq!(seat.guest.role, role, "seed {seed}: somebody sits there as another");
+                let host = self.rows[at].beside_at(known).map(|host| self.clients[host].id);
+                assert_eq!(seat.guest.sits_with, host, "seed {seed}: at another's device");
             }
             if let Line::Up(line) = seat.line {
                 let open = self.open.get(&line).map(|open| (open.whose, open.seat.0));
@@ -96,12 +125,14 @@ impl World {
             let gone = seat.mailbox.edges().find(|name| !joins(name));
             assert_eq!(gone, None, "seed {seed}: a negotiation that is over would be said again");
         }
-        let mut followed: Vec<&str> = room.traces.iter().map(|trace| &*trace.edge).collect();
+        let followed: Vec<&str> = self.begun.keys().map(|edge| &**edge).collect();
         let mut edges: Vec<&str> = room.edges.iter().map(|edge| &*edge.id).collect();
-        followed.sort_unstable();
         edges.sort_unstable();
-        assert_eq!(followed, edges, "seed {seed}: the record follows others than there are");
-        assert_eq!(room.missed, room.ids(Seat::is_missed), "seed {seed}: others are missed");
+        assert_eq!(followed, edges, "seed {seed}: the record has others than there are");
+        let (mut silent, mut missed) = (self.silent.clone(), room.ids(Seat::is_missed));
+        silent.sort_unstable();
+        missed.sort_unstable();
+        assert_eq!(silent, missed, "seed {seed}: the record misses others");
         for (number, (id, ..)) in room.decided.iter().enumerate() {
             let again = room.decided[number + 1..].iter().any(|(other, ..)| other == id);
             assert!(!again, "seed {seed}: two words about one");

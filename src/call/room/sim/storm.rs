@@ -67,7 +67,7 @@ impl World {
                 self.deliver(which, again);
             }
             105 if self.dice.chance(30) => self.wake_former(),
-            106 if self.dice.chance(20) => self.hand_over(at),
+            106 if self.dice.chance(40) => self.hand_over_to_any(),
             _ => {}
         }
     }

@@ -28,14 +28,16 @@ impl World {
         self.apply(event);
     }
 
-    /// Whoever conducts the visit is let in by being named so, and whoever is not named is sent out.
+    /// Whoever conducts the visit is let in by being named so, and whoever is not named is sent out;
+    /// of the others it says who is not let in.
     pub(super) fn hear_of_party(&mut self, rev: i32) {
         if rev <= self.party_heard || self.over {
             return;
         }
         self.party_heard = rev;
         for (row, heard) in self.rows.iter().zip(&mut self.heard) {
-            if row.role_at(rev) == ParticipantRole::Practitioner || !row.was_asked(rev) {
+            let conducts = row.role_at(rev) == ParticipantRole::Practitioner;
+            if conducts || !row.was_asked(rev) || !row.was_admitted(rev) {
                 *heard = (*heard).max(rev);
             }
         }
@@ -82,18 +84,18 @@ impl World {
 
     /// Takes an invitation back, and with it those who sit at that device.
     pub(super) fn remove(&mut self, at: usize) {
-        if at != self.conducts && self.send_out(at) {
+        if at != self.conducts && self.send_out(at, None) {
             self.arrange();
         }
     }
 
-    /// Sends somebody out with those who sit at their device; whether somebody went.
-    pub(super) fn send_out(&mut self, at: usize) -> bool {
+    /// Sends somebody out with those who sit at their device, but for one; whether somebody went.
+    pub(super) fn send_out(&mut self, at: usize, but: Option<usize>) -> bool {
         let mut went = false;
         for one in 0..self.clients.len() {
-            let goes = one == at || self.rows[one].beside == Some(at);
+            let goes = one == at || self.rows[one].beside() == Some(at);
             // The patient is never sent out.
-            if !goes || one == 1 || self.rows[one].removed {
+            if !goes || one == 1 || Some(one) == but || self.rows[one].removed {
                 continue;
             }
             went = true;
@@ -123,18 +125,31 @@ impl World {
         }
     }
 
+    /// To one of those who may conduct it.
+    pub(super) fn hand_over_to_any(&mut self) {
+        let is_doctor = |at: &usize| {
+            let role = self.rows[*at].role();
+            matches!(role, ParticipantRole::Specialist | ParticipantRole::Practitioner)
+        };
+        let doctors: Vec<usize> =
+            (0..self.rows.len()).filter(|at| *at != self.conducts).filter(is_doctor).collect();
+        if !doctors.is_empty() {
+            let which = self.dice.pick(doctors.len());
+            self.hand_over(doctors[which]);
+        }
+    }
+
     /// The visit is another's by now, who may sit there already: as `encounter::claim` does.
     pub(super) fn hand_over(&mut self, to: usize) {
         let role = self.rows[to].role();
         let is_doctor = matches!(role, ParticipantRole::Specialist | ParticipantRole::Practitioner);
-        let devices = self.rows.iter().filter(|row| row.beside.is_none()).count();
-        let has_place = self.rows[to].beside.is_none() || devices < ENDPOINTS_MAX;
+        let devices = self.rows.iter().filter(|row| row.beside().is_none()).count();
+        let has_place = self.rows[to].beside().is_none() || devices < ENDPOINTS_MAX;
         if to == self.conducts || !is_doctor || !has_place || self.over {
             return;
         }
         // Whoever takes it over does not go with those beside the one before.
-        self.rows[to].beside = None;
-        self.send_out(self.conducts);
+        self.send_out(self.conducts, Some(to));
         self.conducts = to;
         self.locked = false;
         for row in &mut self.rows {
@@ -143,6 +158,7 @@ impl World {
         let since = self.rev + 1;
         let row = &mut self.rows[to];
         row.roles.push((since, ParticipantRole::Practitioner));
+        row.beside.push((since, None));
         row.admissions.push((since, true));
         row.asked.push((since, true));
         (row.removed, row.denied) = (false, false);
