@@ -659,7 +659,8 @@ on_both! {
                 include_str!("../../migrations/postgres/0002_what_comes_back/up.sql"),
             ),
         };
-        let guard = &text[text.find("CREATE TRIGGER encounters_signed").unwrap()..];
+        let guard = text.find("CREATE TRIGGER encounters_signed");
+        let guard = text.get(guard.unwrap()..).unwrap();
         world.house.execute(&format!("DROP TRIGGER encounters_signed{table}")).unwrap();
         for back in [
             "UPDATE appointments SET status = 'booked' WHERE status = 'arrived'",
