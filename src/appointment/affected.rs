@@ -1,6 +1,6 @@
-//! What the absence of a practitioner, or of a helper, does to visits: which it hits, how they are called off for
-//! it and brought back, and how a time is held in place of one. Every function here is for a deed
-//! that has decided on access itself.
+//! What the absence of a practitioner, or of a helper, does to visits: which it hits, how they are
+//! called off for it and brought back, and how a time is held in place of one. Every function here is
+//! for a deed that has decided on access itself.
 
 use chrono::TimeDelta;
 use diesel::prelude::*;
@@ -142,9 +142,14 @@ pub fn call_off(tx: &mut Tx, id: AppointmentId, reason: Option<&str>) -> Result<
 }
 
 /// Brings back a visit that was called off because its practitioner was away, as what it was: what was
-/// only held, or asked for, is so again until `held_until`, and when that has passed it is over. 409
-/// `bad_state` when it was called off for another reason, `slot_taken` when its time was given away.
-pub fn reinstate(tx: &mut Tx, id: AppointmentId, held_until: Option<Instant>) -> Result<(), Error> {
+/// only held, or asked for, is so again until `held_until`, and when that has passed it is over. Says
+/// whether it is back. 409 `bad_state` when it was called off for another reason, `slot_taken` when its
+/// time was given away.
+pub fn reinstate(
+    tx: &mut Tx,
+    id: AppointmentId,
+    held_until: Option<Instant>,
+) -> Result<bool, Error> {
     use AppointmentStatus::{Pending, Proposed};
     let (code, was): (Option<CancellationCode>, Option<AppointmentStatus>) = appointments::table
         .find(id)
@@ -158,11 +163,11 @@ pub fn reinstate(tx: &mut Tx, id: AppointmentId, held_until: Option<Instant>) ->
     match code {
         Some(CancellationCode::Leave) => {}
         // A time that was held for somebody who waits went back to the list.
-        Some(CancellationCode::Expired) if act != Act::Reinstate => return Ok(()),
+        Some(CancellationCode::Expired) if act != Act::Reinstate => return Ok(false),
         _ => return Err(Error::from(&problem::BAD_STATE)),
     }
     if act == Act::Reinstate {
-        return stand_again(tx, id, act);
+        return stand_again(tx, id, act).map(|()| true);
     }
     let Some(until) = held_until.filter(|until| *until > tx.now) else {
         diesel::update(appointments::table.find(id))
@@ -172,13 +177,13 @@ pub fn reinstate(tx: &mut Tx, id: AppointmentId, held_until: Option<Instant>) ->
                 appointments::version.eq(appointments::version + 1),
             ))
             .execute(tx.conn)?;
-        return Ok(());
+        return Ok(false);
     };
     stand_again(tx, id, act)?;
     diesel::update(appointments::table.find(id))
         .set(appointments::hold_expires_at.eq(until))
         .execute(tx.conn)?;
-    Ok(())
+    Ok(true)
 }
 
 /// Lets what was called off stand again, by whichever act, on the patient's present clock. 409
@@ -186,19 +191,27 @@ pub fn reinstate(tx: &mut Tx, id: AppointmentId, held_until: Option<Instant>) ->
 pub(super) fn stand_again(tx: &mut Tx, id: AppointmentId, act: Act) -> Result<(), Error> {
     occupy::bury_the_dead(tx, id, TimeDelta::zero())?;
     tx.attempt(|tx| encounter::advance(tx, id, act, None))?;
+    diesel::update(appointments::table.find(id))
+        .set(appointments::cancellation_sealed.eq(None::<Vec<u8>>))
+        .execute(tx.conn)?;
+    go_by_their_clock(tx, id)
+}
+
+/// Puts a visit that comes again on its patient's present clock: while it was over nobody did. The
+/// caller has waited for the clinic's turn.
+pub(crate) fn go_by_their_clock(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
     let row = find_row(tx, id)?;
     let patient = patient::find_row(tx, row.patient_id)?;
     let zone = patient::keep_zone(tx, &patient)?;
     diesel::update(appointments::table.find(id))
-        .set((
-            appointments::cancellation_sealed.eq(None::<Vec<u8>>),
-            appointments::time_zone.eq(zone),
-        ))
+        .set(appointments::time_zone.eq(zone))
         .execute(tx.conn)?;
     // Their clock was put right meanwhile, and shows another time than was promised.
     let local: String =
         appointments::table.find(id).select(appointments::local_start).get_result(tx.conn)?;
-    if promise::parted(row.starts_at, zone, promise::read_local(&local)?).is_some() {
+    let parted = promise::parted(row.starts_at, zone, promise::read_local(&local)?);
+    if parted.is_some() && promise::is_to_come(row.status, row.starts_at, parted.flatten(), tx.now)
+    {
         task::clinic::open(tx, row.organization_id, TaskCode::Promises, TaskWhy::Zone)?;
     }
     Ok(())

@@ -10,6 +10,7 @@ use crate::appointment::{
     Appointment, AppointmentId, CancellationCode, NoshowCause, Row, affected, check_reason,
     find_row, lock, occupy, sealed, show,
 };
+use crate::base::db::{Turn, take_turns};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::appointments;
@@ -170,6 +171,10 @@ pub fn attend(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
 /// off, `note_signed` once a note about it is signed; 422 `outside_hours` of what was called off, when
 /// somebody is away then.
 pub fn undo(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
+    let row = find_row(tx, id)?;
+    tx.allow(Action::UndoAppointment, &row.facts())?;
+    // Waited for before anything is locked: a promise that broke meanwhile is the clinic's task.
+    take_turns(tx.conn, &[Turn::Alone(row.organization_id.0)])?;
     lock(tx, id)?;
     let row = find_row(tx, id)?;
     tx.allow(Action::UndoAppointment, &row.facts())?;
@@ -184,6 +189,7 @@ pub fn undo(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     }
     occupy::bury_the_dead(tx, id, TimeDelta::zero())?;
     tx.attempt(|tx| encounter::advance(tx, id, Act::Undo, None))?;
+    affected::go_by_their_clock(tx, id)?;
     tx.record(Action::UndoAppointment, "Appointment", id.0, &row.facts());
     show(tx, id)
 }

@@ -199,7 +199,8 @@ async fn with_alternatives(
         (status = 200, body = Appointment),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json",
             description = "`slot_taken`, `patient_busy` or `resource_busy`, with up to three \
-                `alternatives`; `bad_state`: it has begun or is over"),
+                `alternatives`; `bad_state`: it has begun or is over; `note_signed`: a note about it \
+                is signed"),
         (status = 410, body = ProblemDocument, content_type = "application/problem+json",
             description = "`hold_over`, with up to three `alternatives`"),
         (status = 412, body = ProblemDocument, content_type = "application/problem+json"),
@@ -314,7 +315,8 @@ pub async fn undo_appointment(
     responses(
         (status = 200, body = Appointment),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`bad_state`: it has begun or is over"),
+            description = "`bad_state`: it has begun or is over; `note_signed`: a note about it is \
+                signed"),
     )
 )]
 #[post("/v1/appointments/{id}/cancel")]
@@ -333,7 +335,7 @@ pub async fn cancel_appointment(
     responses(
         (status = 200, body = Appointment),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`too_early` or `bad_state`"),
+            description = "`too_early`, `bad_state`, or `note_signed`: a note about it is signed"),
     )
 )]
 #[post("/v1/appointments/{id}/noshow")]

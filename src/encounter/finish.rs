@@ -4,17 +4,21 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::access::table::Action;
-use crate::appointment::{self, handover};
+use crate::appointment::{self, affected, handover};
 use crate::base::column::text_enum;
+use crate::base::db::{Turn, take_turns};
 use crate::base::error::Error;
 use crate::base::tx::{Event, Tx};
+use crate::encounter::door::Closed;
 use crate::encounter::lifecycle::{Act, EncounterStatus};
 use crate::encounter::show::{Encounter, show};
 use crate::encounter::{
     EncounterId, Outcome, advance, facts, find_row, foresee, how_it_ended, interruption, lock_row,
     presence,
 };
-use crate::message::care;
+use crate::message::{self, care};
+use crate::organization::service::Mode;
+use crate::patient;
 use crate::practitioner;
 use crate::task::{self, TaskCode, TaskWhy};
 
@@ -104,10 +108,15 @@ pub(crate) fn convert_unasked(tx: &mut Tx, id: EncounterId, to: ConvertTo) -> Re
 
 /// Takes back that a visit was finished, or went on otherwise, until a day after its end: its talk is
 /// interrupted, and whoever comes back goes on; one that was ended before there was a talk is booked,
-/// as before the patient came. A patient who can still come in is told. 409 `bad_state` while it has not ended, `too_late`, `note_signed` once a
-/// note about it is signed (`bad_state` to whoever may not know that), `slot_taken` when the rest of
-/// its time was given to another patient.
+/// as before the patient came. A patient who can come in is told, and one whose visit is still ahead
+/// that it stands. 409 `bad_state` while it has not ended, `too_late`, `note_signed` once a note about
+/// it is signed (`bad_state` to whoever may not know that), `slot_taken` when the rest of its time was
+/// given to another patient.
 pub fn reopen(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
+    let row = find_row(tx, id)?;
+    tx.allow(Action::ReopenEncounter, &facts(&row))?;
+    // Waited for before anything is locked: a promise that broke meanwhile is the clinic's task.
+    take_turns(tx.conn, &[Turn::Alone(row.organization_id.0)])?;
     let row = lock_row(tx, id)?;
     tx.allow(Action::ReopenEncounter, &facts(&row))?;
     let (began_at, ..) = how_it_ended(tx, id)?;
@@ -116,17 +125,37 @@ pub fn reopen(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
     foresee(tx, &appointment, &row, act)?;
     handover::take_the_rest_back(tx, row.appointment_id)?;
     advance(tx, row.appointment_id, act, None)?;
-    let closes_at = show(tx, id)?.door.closes_at;
-    if closes_at > tx.now {
-        // They saw it end, and left.
-        let row = find_row(tx, id)?;
-        interruption::tell_patient(tx, &row, closes_at, care::tell_reopened)?;
-    } else if act == Act::Expect {
+    if act == Act::Expect {
+        affected::go_by_their_clock(tx, row.appointment_id)?;
+    }
+    tell_reopened(tx, id, act)?;
+    tx.record(Action::ReopenEncounter, "Encounter", id.0, &facts(&row));
+    show(tx, id)
+}
+
+/// They saw it end, and left: the patient hears what is to be done now, or the office does it.
+fn tell_reopened(tx: &mut Tx, id: EncounterId, act: Act) -> Result<(), Error> {
+    let row = find_row(tx, id)?;
+    let door = show(tx, id)?.door;
+    let appointment = appointment::show(tx, row.appointment_id)?;
+    if door.can_join {
+        return match appointment.mode {
+            Mode::Video | Mode::Audio | Mode::Chat => {
+                interruption::tell_patient(tx, &row, door.closes_at, care::tell_reopened)
+            }
+            // Nobody comes in: the practitioner calls, or writes.
+            Mode::Phone | Mode::Deferred => Ok(()),
+        };
+    }
+    if door.reason == Some(Closed::TooEarly) {
+        let account = patient::find_row(tx, row.patient_id)?.account_id;
+        return message::tell_booked_again(tx, &appointment, account);
+    }
+    if act == Act::Expect {
         // Nobody can come any more: the office calls, as before it was finished.
         task::open(tx, &row, TaskCode::Unseen, TaskWhy::DoorClosed, None)?;
     }
-    tx.record(Action::ReopenEncounter, "Encounter", id.0, &facts(&row));
-    show(tx, id)
+    Ok(())
 }
 
 /// Everybody leaves a visit that has ended, and hears it.

@@ -283,7 +283,8 @@ pub async fn list_invitations(ctx: Ctx) -> Result<HttpResponse, Error> {
     responses(
         (status = 200, body = Encounter),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`bad_state`: it has not begun; `too_early` for `patient_absent`"),
+            description = "`bad_state`: it has not begun; `too_early` for `patient_absent`, or \
+                `note_signed`: a note about it is signed"),
     )
 )]
 #[post("/v1/encounters/{id}/finish")]

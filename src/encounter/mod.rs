@@ -392,8 +392,9 @@ pub(crate) fn foresee(
 }
 
 /// Moves an appointment and its visit along the table of [`lifecycle`].
-/// 409 `bad_state` when the table has no such move, what its line says of the time, and `note_signed` when
-/// a signed note says otherwise (`bad_state` to whoever may not know that); `outcome` belongs to an end. The caller has made the access decision, for one of the line's deeds.
+/// 409 `bad_state` when the table has no such move, what its line says of the time, and `note_signed`
+/// when a signed note says otherwise (`bad_state` to whoever may not know that); `outcome` belongs to
+/// an end. The caller has made the access decision, for one of the line's deeds.
 pub fn advance(
     tx: &mut Tx,
     id: AppointmentId,

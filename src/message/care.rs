@@ -1,5 +1,6 @@
 //! What somebody hears who was rung and did not come, and of a visit that broke off: that it is open
-//! until then, and that the clinic calls otherwise; of one that was ended by mistake; and who waited and was not seen: that it calls. No name, no specialty.
+//! until then, and that the clinic calls otherwise; of one that was ended by mistake; and who waited
+//! and was not seen: that it calls. No name, no specialty.
 
 use crate::account::{self, AccountId};
 use crate::appointment;

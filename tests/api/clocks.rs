@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::rt;
+use chrono::TimeDelta;
 use diesel::RunQueryDsl;
 use feldsher::base::db::Conn;
 use serde_json::{Value, json};
 
 use crate::on_both;
+use crate::support::visit::encounter_of;
 use crate::support::{Answer, Engine, World, key};
 
 const TUESDAY_9: &str = "2026-11-24T09:00:00+07:00";
@@ -174,6 +176,72 @@ on_both! {
         assert_eq!((&back["time_zone"], &back["local_start"]), (&json!(RIGHT), &json!(TUESDAY_9)));
         assert_eq!(registrar.get("/v1/tasks").await.expect(200)["items"][0]["code"], "promises");
     }
+}
+
+on_both! {
+    async fn what_was_ended_or_missed_by_mistake_goes_by_the_zone_that_was_put_right_meanwhile(
+        world: World
+    ) {
+        let ended = world.booked(TUESDAY_9).await;
+        let missed = world.booked("2026-11-23T09:20:00+07:00").await;
+        let doctor = &world.doctor.client;
+        let visit = format!("/v1/encounters/{}", encounter_of(&ended));
+        doctor.post(&format!("{visit}/convert"), &json!({"to": "phone"})).await.expect(200);
+        world.house.advance(TimeDelta::minutes(21));
+        let registrar = world.resigned(&world.registrar).await.client;
+        let path = |act: &str| format!("/v1/appointments/{}/{act}", missed["id"].as_str().unwrap());
+        registrar.post(&path("noshow"), &json!({})).await.expect(200);
+        let village = format!("/v1/locations/{}", world.village);
+        let right = json!({"time_zone": RIGHT});
+        let admin = world.resigned(&world.admin).await.client;
+        let changed = admin.edit(Method::PATCH, &village, 1, &right).await.expect(200);
+        assert_eq!(changed["broken_promises"], 0);
+        assert_eq!(registrar.get("/v1/tasks").await.expect(200)["items"], json!([]));
+        // Its time has passed on either clock: nothing can be done about it.
+        let back = registrar.post(&path("undo"), &json!({})).await.expect(200);
+        assert_eq!(back["time_zone"], RIGHT);
+        assert_eq!(registrar.get("/v1/tasks").await.expect(200)["items"], json!([]));
+
+        let doctor = world.resigned(&world.doctor).await.client;
+        doctor.post(&format!("{visit}/reopen"), &json!({})).await.expect(200);
+        let path = format!("/v1/appointments/{}", ended["id"].as_str().unwrap());
+        let back = registrar.get(&path).await.expect(200);
+        assert_eq!((&back["time_zone"], &back["local_start"]), (&json!(RIGHT), &json!(TUESDAY_9)));
+        assert_eq!(registrar.get("/v1/tasks").await.expect(200)["items"][0]["code"], "promises");
+    }
+}
+
+#[actix_web::test]
+async fn an_absence_is_not_completed_beside_a_visit_that_comes_back_into_it() {
+    let world = &World::build(Engine::Postgres).await;
+    let missed = world.booked("2026-11-23T09:20:00+07:00").await;
+    world.house.advance(TimeDelta::minutes(21));
+    let registrar = world.resigned(&world.registrar).await;
+    let visit = format!("/v1/appointments/{}", missed["id"].as_str().unwrap());
+    registrar.client.post(&format!("{visit}/noshow"), &json!({})).await.expect(200);
+    let path = format!("/v1/practitioners/{}/absences", world.doctor.id);
+    let today = json!({"from": "2026-11-23T00:00:00Z", "to": "2026-11-23T12:00:00Z"});
+    let leave = registrar.client.once(&path, &key(), &today).await.expect(201);
+    // Another visit in it had kept it open.
+    world.house.execute("UPDATE absences SET status = 'open'").unwrap();
+    let go = locked(world, THE_END.to_owned()).await;
+    let (undo, empty) = (format!("{visit}/undo"), json!({}));
+    let complete = format!("/v1/absences/{}/complete", leave["id"].as_str().unwrap());
+    let undoing = registrar.client.post(&undo, &empty);
+    let completing = async {
+        so_many_wait(world, 1).await;
+        futures_util::future::join(registrar.client.post(&complete, &empty), async {
+            so_many_wait(world, 2).await;
+            go.send(()).unwrap();
+        })
+        .await
+        .0
+    };
+    let (undone, completed) = futures_util::future::join(undoing, completing).await;
+    assert_eq!(undone.expect(200)["status"], "booked");
+    assert_eq!(completed.refused(409), "visits_open");
+    let wrong = "SELECT count(*) AS n FROM absences WHERE status = 'complete'";
+    assert_eq!(world.house.count(wrong), 0);
 }
 
 on_both! {

@@ -604,7 +604,10 @@ on_both! {
         let boris = world.resigned(boris).await.client;
         let asha = world.resigned(asha).await.client;
         let office = world.resigned(office).await.client;
+        let moves = "SELECT count(*) AS n FROM audit_events WHERE action = 'appointment.move'";
+        let before = world.house.count(moves);
         act(&office, &plan, "undo").await.expect(200);
+        assert_eq!(world.house.count(moves), before + 1, "one of the two came back");
         let over = boris.get(&visit(&held)).await.expect(200);
         assert_eq!((&over["status"], &over["cancellation_code"]), (&json!("cancelled"), &json!("expired")));
         let late = boris.post(&format!("{}/confirm", visit(&held)), &json!({})).await;

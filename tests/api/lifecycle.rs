@@ -579,14 +579,57 @@ on_both! {
 }
 
 on_both! {
+    async fn whose_visit_lies_ahead_is_told_when_it_is_and_not_to_come_in(world: World) {
+        let scene = scene(world, "2026-11-26T09:20:00+07:00", false).await;
+        let texts = "SELECT count(*) AS n FROM outbox_messages";
+        scene.say(Word::Convert).await;
+        let before = world.house.count(texts);
+        let back = scene.say(Word::Reopen).await;
+        assert_eq!((&back["can_join"], &back["reason"]), (&json!(false), &json!("too_early")));
+        assert_eq!(world.house.count(texts), before + 1);
+        let said = async || loop {
+            let sent = world.house.app.inbox.newest_first().into_iter();
+            let own: Vec<_> = sent.filter(|sms| sms.to == world.asha.login).collect();
+            if own.iter().filter(|sms| sms.text.contains("запись на")).count() == 2 {
+                return own;
+            }
+            assert!(own.iter().all(|sms| !sms.text.contains("войдите")), "not today");
+            actix_web::rt::time::sleep(std::time::Duration::from_millis(25)).await;
+        };
+        let said = tokio::time::timeout(std::time::Duration::from_secs(20), said()).await;
+        let said = said.expect("when it is");
+        assert!(said[0].text.contains("запись на"));
+        let tasks = "SELECT count(*) AS n FROM tasks";
+        assert_eq!(world.house.count(tasks), 0);
+    }
+}
+
+on_both! {
+    async fn nobody_is_told_to_come_in_to_a_visit_by_telephone(world: World) {
+        let scene = scene(world, MONDAY_920, false).await;
+        world.house.execute("UPDATE appointments SET mode = 'phone'").unwrap();
+        world.house.advance(TimeDelta::minutes(10));
+        scene.say(Word::Convert).await;
+        let texts = "SELECT count(*) AS n FROM outbox_messages";
+        let before = world.house.count(texts);
+        assert_eq!(scene.say(Word::Reopen).await["can_join"], true);
+        assert_eq!(world.house.count(texts), before);
+    }
+}
+
+on_both! {
     async fn what_a_signed_note_says_took_place_is_neither_moved_nor_called_off_nor_missed(
         world: World
     ) {
-        let scene = Day::of(world).visit_in((A::Arrived, E::Arrived)).await;
-        let notes = format!("/v1/encounters/{}/notes", scene.encounter);
-        let note = scene.doctor.client.post(&notes, &json!({"plan": "чай"})).await.expect(201);
-        let sign = format!("/v1/notes/{}/sign", note["id"].as_str().unwrap());
-        scene.doctor.client.post(&sign, &json!({})).await.expect(200);
+        let mut day = Day::of(world);
+        let signed = async |scene: &Scene| {
+            let notes = format!("/v1/encounters/{}/notes", scene.encounter);
+            let note = scene.doctor.client.post(&notes, &json!({"plan": "чай"})).await.expect(201);
+            let sign = format!("/v1/notes/{}/sign", note["id"].as_str().unwrap());
+            scene.doctor.client.post(&sign, &json!({})).await.expect(200);
+        };
+        let scene = day.visit_in((A::Arrived, E::Arrived)).await;
+        signed(&scene).await;
         let undo = format!("/v1/appointments/{}/undo", scene.appointment);
         for word in [Word::Move, Word::Cancel, Word::Noshow, Word::Link, Word::Absent] {
             assert_eq!(scene.ask(word).await.refused(409), "note_signed", "{word:?}");
@@ -605,6 +648,29 @@ on_both! {
         // It ends as what it was.
         scene.say(Word::Finish).await;
         assert_eq!(scene.state().await, (A::Fulfilled, E::Finished));
+
+        // An earlier schema let one be booked again: its note does not hold it there.
+        let scene = day.visit_in((A::Arrived, E::Arrived)).await;
+        signed(&scene).await;
+        let (table, text) = match world.house.engine {
+            Engine::Sqlite => ("", include_str!("../../migrations/sqlite/0002_what_comes_back/up.sql")),
+            Engine::Postgres => (
+                " ON encounters",
+                include_str!("../../migrations/postgres/0002_what_comes_back/up.sql"),
+            ),
+        };
+        let guard = text.find("CREATE TRIGGER encounters_signed");
+        let guard = text.get(guard.unwrap()..).unwrap();
+        world.house.execute(&format!("DROP TRIGGER encounters_signed{table}")).unwrap();
+        for back in [
+            "UPDATE appointments SET status = 'booked' WHERE status = 'arrived'",
+            "UPDATE encounters SET status = 'planned', arrived_at = NULL, see_to_at = NULL WHERE status = 'arrived'",
+            guard,
+        ] {
+            world.house.execute(back).unwrap();
+        }
+        assert_eq!(scene.say(Word::Cancel).await["status"], "cancelled");
+        assert_eq!(scene.state().await, (A::Cancelled, E::Cancelled));
     }
 }
 

@@ -1,6 +1,8 @@
 //! The doctor's desk while a call runs: the patient stays in sight of whoever writes, and the keyboard
 //! keeps its place while people come and go. And a call where no socket lives.
 
+use serde_json::json;
+
 use crate::chromium::Chromium;
 use crate::clinic::Clinic;
 use crate::driver::media_flows;
@@ -98,12 +100,14 @@ async fn the_doctor_sees_the_patient_while_writing_and_the_keyboard_keeps_its_pl
     doctor.click("#finish").await;
     doctor.click("#finish-confirm").await;
     patient.see("#visit-over").await;
+    patient.eval(MISSED_ONCE).await;
     doctor.click("#reopen").await;
     doctor.assert_fits().await;
     doctor.click("#reopen-yes").await;
     doctor.see("#finish").await;
-    // The patient's page says so by itself.
+    // The patient's page says so by itself, though the first question about it failed.
     patient.see("#visit-left").await;
+    assert_eq!(patient.eval("window.missed").await, json!(1));
     patient.assert_fits().await;
     patient.click("#enter-waiting-room").await;
     patient.see("#device-state[data-state=ok]").await;
@@ -113,6 +117,14 @@ async fn the_doctor_sees_the_patient_while_writing_and_the_keyboard_keeps_its_pl
         page.assert_content();
     }
 }
+
+/// The next time that a page fetches a visit, the server fails.
+const MISSED_ONCE: &str = "(() => { const real = window.fetch; window.missed = 0; \
+    window.fetch = (path, ...rest) => { \
+        if (window.missed || !/encounters\\/[^/]+$/.test(path)) return real(path, ...rest); \
+        window.missed = 1; \
+        return Promise.resolve(new Response('{}', { status: 500 })); \
+    }; })()";
 
 /// Every sentence that has stood in the line of truth.
 const SAID: &str = "window.said = []; new MutationObserver(() => { \

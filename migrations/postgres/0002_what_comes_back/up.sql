@@ -34,4 +34,4 @@ BEGIN
   RETURN NEW;
 END $$;
 CREATE TRIGGER encounters_signed BEFORE UPDATE OF status ON encounters FOR EACH ROW
-  WHEN (NEW.status IN ('planned', 'cancelled') AND NEW.status <> OLD.status) EXECUTE FUNCTION encounters_signed();
+  WHEN (NEW.status IN ('planned', 'cancelled') AND OLD.status NOT IN ('planned', 'cancelled')) EXECUTE FUNCTION encounters_signed();

@@ -25,7 +25,7 @@ ALTER TABLE absence_outcomes ADD COLUMN held_until INTEGER CHECK (held_until IS 
 
 -- A signed note says that the visit took place: it is not put back to before that, nor to where it did not.
 CREATE TRIGGER encounters_signed BEFORE UPDATE OF status ON encounters
-WHEN NEW.status IN ('planned', 'cancelled') AND NEW.status <> OLD.status BEGIN
+WHEN NEW.status IN ('planned', 'cancelled') AND OLD.status NOT IN ('planned', 'cancelled') BEGIN
   SELECT RAISE(ABORT, 'note_signed') WHERE EXISTS (
     SELECT 1 FROM notes WHERE encounter_id = NEW.id AND status = 'signed');
 END;

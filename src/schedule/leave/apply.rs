@@ -124,8 +124,9 @@ fn in_the_way(conflicts: &[PlanConflict]) -> Error {
 }
 
 /// Takes an applied plan back, all of it or nothing: every visit is where it was, the absence is
-/// gone, and nobody hears of it; only what was no more than held, and is not any more, stays called off. 410 `undo_over` after ten minutes; 409 `plan_conflicts` names
-/// what is in the way. Undoing twice is once.
+/// gone, and nobody hears of it; only what was no more than held, and is not any more, stays called
+/// off. 410 `undo_over` after ten minutes; 409 `plan_conflicts` names what is in the way. Undoing twice
+/// is once.
 pub fn undo(tx: &mut Tx, id: PlanId) -> Result<IllnessPlan, Error> {
     let plan = row(tx, id)?;
     let facts = facts(tx, plan.practitioner)?;
@@ -194,7 +195,10 @@ fn put_back(
             needed::replace(tx, &row, helper.0, Some(ill.0))?;
         }
         Outcome::Cancelled => {
-            affected::reinstate(tx, was.appointment, was.held_until)?;
+            // What was no more than held, and is not any more, went nowhere.
+            if !affected::reinstate(tx, was.appointment, was.held_until)? {
+                return Ok(());
+            }
         }
         Outcome::Moved => {
             let there = (Some(row.practitioner_id), Some(row.starts_at));

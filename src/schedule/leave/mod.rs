@@ -206,12 +206,12 @@ pub(crate) fn set_status(tx: &mut Tx, id: AbsenceId, to: AbsenceStatus) -> Resul
 /// A visit that had ended is to come again, or goes on: a leave that it lies in, of whoever takes part in
 /// it, is open again. Makes no access decision.
 pub(crate) fn open_again(tx: &mut Tx, visit: &appointment::Row) -> Result<(), Error> {
-    let complete = absences::table
+    // Also one that is open: whoever would complete it at this moment waits, and sees the visit.
+    let touched = absences::table
         .filter(among(absences::practitioner_id, visit.who_takes_part(tx)?))
         .filter(absences::starts_at.lt(visit.ends_at))
-        .filter(absences::ends_at.gt(visit.starts_at))
-        .filter(absences::status.eq(AbsenceStatus::Complete));
-    diesel::update(complete).set(absences::status.eq(AbsenceStatus::Open)).execute(tx.conn)?;
+        .filter(absences::ends_at.gt(visit.starts_at));
+    diesel::update(touched).set(absences::status.eq(AbsenceStatus::Open)).execute(tx.conn)?;
     Ok(())
 }
 

@@ -266,18 +266,22 @@ function ended(visit) {
   const ask = api.watched(`/v1/encounters/${visit.id}/waiting`);
   const look = poll(async () => {
     // It was ended, or called off, by mistake.
-    if (!isOver(await ask())) {
+    const waiting = await ask();
+    if (!isOver(waiting)) {
+      // Asked again if this fails.
+      const again = await fetchVisit(visit.id);
       look.stop();
-      if (place.isConnected) lobby(await fetchVisit(visit.id), visit.status === 'finished' ? t('visit.reopened') : '');
-      return;
+      if (place.isConnected) lobby(again, visit.status === 'finished' && again.can_join ? t('visit.reopened') : '');
+      return undefined;
     }
-    if (!isWritten) return;
+    if (!isWritten) return waiting.poll_after;
     const notes = await api.items(`/v1/encounters/${visit.id}/notes`);
     const note = notes.find((one) => one.signed_at);
-    if (!note) return;
+    if (!note) return undefined;
     look.stop();
     refill(place, h('a', { class: 'button primary', id: 'read-note', href: `#/note/${note.id}` }, t('visit.readnote')));
     say(t('visit.readnote'));
+    return undefined;
   }, isWritten ? NOTE_POLL_S : CARE_POLL_S);
   onLeave(() => look.stop());
 }
