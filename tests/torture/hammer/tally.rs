@@ -111,7 +111,7 @@ impl Op {
             ),
             Self::Complete => (&["visits_open"], 20),
             Self::Return => (&["visits_open"], 50),
-            Self::Undo => (&["slot_taken", "bad_state", "conflict"], 20),
+            Self::Undo => (&["slot_taken", "bad_state", "conflict", "outside_hours"], 20),
             Self::Wish => (&["already_exists", "too_many_wishes"], 10),
             Self::Answer => (&["offer_over", "bad_state", "conflict"], 10),
             Self::Series => (&["slot_taken", "patient_busy", "resource_busy", "outside_hours"], 50),
