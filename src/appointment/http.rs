@@ -172,14 +172,18 @@ pub async fn confirm_appointment(
     with_alternatives(&ctx, id.0, answer).await
 }
 
-/// Adds the next free times for a visit to a refusal that says that its own is gone.
+/// Adds the next free times for a visit to a refusal that says that its own is gone, or cannot be.
 async fn with_alternatives(
     ctx: &Ctx,
     id: AppointmentId,
     answer: Result<HttpResponse, Error>,
 ) -> Result<HttpResponse, Error> {
     match answer {
-        Err(refusal) if is_taken(&refusal) || refusal.is(&problem::HOLD_OVER) => {
+        Err(refusal)
+            if is_taken(&refusal)
+                || refusal.is(&problem::HOLD_OVER)
+                || refusal.is(&problem::OUTSIDE_HOURS) =>
+        {
             let free = ctx.read(move |tx| reschedule::alternatives(tx, id, None)).await?;
             Err(refusal.with("alternatives", free))
         }
@@ -299,13 +303,7 @@ pub async fn undo_appointment(
     nothing: Body<Empty>,
 ) -> Result<HttpResponse, Error> {
     let answer = ctx.once(StatusCode::OK, nothing, move |tx, _| change::undo(tx, id.0)).await;
-    match answer {
-        Err(refusal) if refusal.is(&problem::OUTSIDE_HOURS) => {
-            let free = ctx.read(move |tx| reschedule::alternatives(tx, id.0, None)).await?;
-            Err(refusal.with("alternatives", free))
-        }
-        answer => with_alternatives(&ctx, id.0, answer).await,
-    }
+    with_alternatives(&ctx, id.0, answer).await
 }
 
 /// Calls a visit off.

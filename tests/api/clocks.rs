@@ -66,6 +66,21 @@ async fn put_right(world: &World) -> Answer {
     world.admin.client.edit(Method::PATCH, &village, 1, &json!({"time_zone": RIGHT})).await
 }
 
+/// The zone is put right when a deed has read the wrong one and waits; then the deed goes on.
+async fn put_right_before(
+    world: &World,
+    deed: impl Future<Output = Answer>,
+    go: mpsc::Sender<()>,
+) -> (Answer, Value) {
+    let change = async {
+        so_many_wait(world, 1).await;
+        let changed = put_right(world).await;
+        go.send(()).unwrap();
+        changed.expect(200)
+    };
+    futures_util::future::join(deed, change).await
+}
+
 async fn shown(world: &World, visit: &Value) -> Value {
     let path = format!("/v1/appointments/{}", visit["id"].as_str().unwrap());
     world.asha.client.get(&path).await.expect(200)
@@ -79,14 +94,8 @@ async fn who_has_read_a_wrong_zone_books_by_the_right_one() {
     wish["hold"] = json!(true);
     let once = key();
     let booking = world.asha.client.once("/v1/appointments", &once, &wish);
-    let change = async {
-        so_many_wait(world, 1).await;
-        let changed = put_right(world).await;
-        go.send(()).unwrap();
-        changed
-    };
-    let (booked, changed) = futures_util::future::join(booking, change).await;
-    assert_eq!(changed.expect(200)["broken_promises"], 0);
+    let (booked, changed) = put_right_before(world, booking, go).await;
+    assert_eq!(changed["broken_promises"], 0);
     let booked = booked.expect(201);
     assert_eq!(booked["time_zone"], RIGHT);
     assert_eq!(booked["local_start"], "2026-11-24T10:00:00+08:00");
@@ -127,14 +136,8 @@ async fn who_has_read_a_wrong_zone_moves_a_visit_by_the_right_one() {
     let path = format!("/v1/appointments/{}/reschedule", booked["id"].as_str().unwrap());
     let (once, to) = (key(), json!({"start": "2026-11-24T11:00:00+07:00"}));
     let moving = world.asha.client.once(&path, &once, &to);
-    let change = async {
-        so_many_wait(world, 1).await;
-        let changed = put_right(world).await;
-        go.send(()).unwrap();
-        changed
-    };
-    let (moved, changed) = futures_util::future::join(moving, change).await;
-    assert_eq!(changed.expect(200)["broken_promises"], 1);
+    let (moved, changed) = put_right_before(world, moving, go).await;
+    assert_eq!(changed["broken_promises"], 1);
     let moved = moved.expect(200);
     assert_eq!(moved["time_zone"], RIGHT);
     assert_eq!(moved["local_start"], "2026-11-24T12:00:00+08:00");

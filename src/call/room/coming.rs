@@ -264,6 +264,6 @@ impl Room {
 }
 
 /// Whether a word ends the seat of whoever it is about.
-fn sends_out(word: Admission) -> bool {
+pub(super) fn sends_out(word: Admission) -> bool {
     matches!(word, Admission::Denied | Admission::Removed)
 }

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
+use super::coming::sends_out;
 use super::{Line, MEMORY_SECS, Room, Seat};
 use crate::base::column::Instant;
 use crate::call::edge::Edge;
@@ -24,13 +25,13 @@ impl Room {
         if self.is_decided_since(id, rev) {
             return;
         }
-        self.settle(id, (admission, rev), now);
+        self.hear_word(id, (admission, rev), now);
         // Also what is behind them, or is about nobody here, belongs into the record.
         self.keep_admission(id, admission, now);
     }
 
     /// A word about somebody that is not older than those heard before.
-    fn settle(&mut self, id: ParticipantId, (admission, rev): (Admission, i32), now: Instant) {
+    fn hear_word(&mut self, id: ParticipantId, (admission, rev): (Admission, i32), now: Instant) {
         self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
         self.decided.retain(|(decided, ..)| *decided != id);
         self.decided.push((id, admission, rev));
@@ -56,8 +57,7 @@ impl Room {
             self.place = None;
         }
         let Some(seat) = self.seat_mut(id) else { return };
-        let stays = matches!(admission, Admission::Admitted | Admission::Held);
-        if seat.guest.admitted == admitted && stays {
+        if seat.guest.admitted == admitted && !sends_out(admission) {
             return;
         }
         seat.guest.admitted = admitted;
@@ -97,7 +97,7 @@ impl Room {
         // Whom nobody asks to come any more, that was decided by then.
         for one in before.iter().flat_map(|was| &was.people) {
             if !self.is_asked(one.id) && !self.is_decided_since(one.id, rev) {
-                self.settle(one.id, (Admission::Removed, rev), now);
+                self.hear_word(one.id, (Admission::Removed, rev), now);
             }
         }
         let (was_locked, is_locked) =
@@ -144,7 +144,7 @@ impl Room {
             .collect();
         for (id, admission) in outside {
             if !self.is_decided_since(id, rev) {
-                self.settle(id, (admission, rev), now);
+                self.hear_word(id, (admission, rev), now);
             }
         }
     }

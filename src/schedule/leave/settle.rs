@@ -71,11 +71,16 @@ pub fn decide(
     if wanted.outcomes.is_empty() || wanted.outcomes.len() > OUTCOMES_MAX {
         return Err(Error::field(&problem::INVALID_BODY, "/outcomes"));
     }
-    set_status(tx, id, AbsenceStatus::Open)?;
     let by = tx.person()?.account;
-    let inside = inside(tx, &absence)?;
+    let seen = inside(tx, &absence)?;
     let places = wanted.outcomes.iter().filter_map(|one| one.practitioner);
-    take_all_turns(tx, &facts, &inside, places)?;
+    // Before the absence is locked, as by whoever brings a visit back into it.
+    take_all_turns(tx, &facts, &seen, places)?;
+    set_status(tx, id, AbsenceStatus::Open)?;
+    let mut inside = inside(tx, &absence)?;
+    // A visit that has come meanwhile, or is in other hands, is decided about another time.
+    let who = |visit: &Affected| (visit.id, visit.practitioner, visit.patient);
+    inside.retain(|visit| seen.iter().any(|known| who(known) == who(visit)));
     let mut told = Told::default();
     for (at, one) in wanted.outcomes.iter().enumerate() {
         let pointer = |field: &str| format!("/outcomes/{at}/{field}");
