@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use feldsher::base::master_key;
 
 use crate::engine::Database;
 
@@ -48,6 +49,11 @@ impl Server {
             .arg("serve")
             .current_dir(database.directory())
             .env("DATABASE_URL", database.url())
+            // Beside PostgreSQL it is not looked for.
+            .env(
+                "FELDSHER__SEAL__MASTER_KEY_FILE",
+                database.directory().join(master_key::FILE_NAME),
+            )
             .env("FELDSHER__HTTP__LISTEN", address.to_string())
             .env("FELDSHER__VISIT__OPENS_BEFORE_MINUTES", "10080")
             .env("FELDSHER__SMS__ADAPTER", "file")
