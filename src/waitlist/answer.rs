@@ -144,11 +144,12 @@ fn open_offer(tx: &mut Tx, row: &EntryRow) -> Result<OfferRow, Error> {
     Ok(offer)
 }
 
-/// What became of the last offer of a wish. Index: waitlist_offers_by_entry.
+/// What became of the last offer of a wish, if none stands. Index: waitlist_offers_by_entry.
 fn last(tx: &mut Tx, id: EntryId) -> Result<Option<VacancyStatus>, Error> {
     Ok(waitlist_offers::table
         .filter(waitlist_offers::entry_id.eq(id))
-        .order((waitlist_offers::offered_at.desc(), waitlist_offers::id.desc()))
+        // One can be made in the instant in which the one before is declined.
+        .order((waitlist_offers::offered_at.desc(), waitlist_offers::answered_at.desc()))
         .select(waitlist_offers::status)
         .first(tx.conn)
         .optional()?)
