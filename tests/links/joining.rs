@@ -1,7 +1,7 @@
 //! How long it takes to come into a room over a bad link, again and again.
 
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::netsim::profile::{
     BAD_WIFI, EDGE_3G, LOOPBACK, LOSS_10, LOSS_20, Profile, SATELLITE, VILLAGE_2G,
@@ -61,6 +61,8 @@ async fn everybody_connects_when_a_fifth_is_lost() {
 
 /// What somebody waits for who looks at themself before they press "join".
 const LOOK: Duration = Duration::from_secs(3);
+/// How long each time takes at least: nobody has more than twenty tickets in two minutes.
+const PACE: Duration = Duration::from_secs(14);
 
 /// Again and again, each time all of it: a call by hand, the press on "admit", and the press on
 /// "join" with a new ticket and seat, at once and after a look at oneself. Whoever was let in stays
@@ -73,6 +75,7 @@ async fn joins_again_and_again(profile: Profile, limits: &Limits) {
     let (mut by_hand, mut admitted) = (Vec::new(), Kind::new("admit"));
     let (mut at_once, mut looked) = (Kind::new("join, at once"), Kind::new("join, after a look"));
     for _ in 0..runs(5) {
+        let begun = Instant::now();
         talk.holds().await;
         by_hand.push(talk.by_hand().await);
         let began = talk.lets_in().await;
@@ -84,6 +87,7 @@ async fn joins_again_and_again(profile: Profile, limits: &Limits) {
             let pressed = whole(&talk.patient.eval("links.pressed()").await);
             kind.add(&talk, talk.began(pressed).await).await;
         }
+        actix_web::rt::time::sleep(PACE.saturating_sub(begun.elapsed())).await;
     }
     let limit = [50, 95].map(|percent| percentile(&by_hand, percent));
     row(profile.name, "by hand, without a server", None, limit, None);
