@@ -128,13 +128,13 @@ pub fn reopen(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
     if act == Act::Expect {
         affected::go_by_their_clock(tx, row.appointment_id)?;
     }
-    tell_reopened(tx, id, act)?;
+    tell_what_now(tx, id, act)?;
     tx.record(Action::ReopenEncounter, "Encounter", id.0, &facts(&row));
     show(tx, id)
 }
 
 /// They saw it end, and left: the patient hears what is to be done now, or the office does it.
-fn tell_reopened(tx: &mut Tx, id: EncounterId, act: Act) -> Result<(), Error> {
+fn tell_what_now(tx: &mut Tx, id: EncounterId, act: Act) -> Result<(), Error> {
     let row = find_row(tx, id)?;
     let door = show(tx, id)?.door;
     let appointment = appointment::show(tx, row.appointment_id)?;

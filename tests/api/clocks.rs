@@ -81,6 +81,23 @@ async fn put_right_before(
     futures_util::future::join(deed, change).await
 }
 
+/// The zone is being put right while a deed has done all but its commit; then the deed goes on.
+async fn put_right_after(
+    world: &World,
+    deed: impl Future<Output = Answer>,
+    go: mpsc::Sender<()>,
+) -> (Answer, Value) {
+    let change = async {
+        so_many_wait(world, 1).await;
+        let goes_on = async {
+            so_many_wait(world, 2).await;
+            go.send(()).unwrap();
+        };
+        futures_util::future::join(put_right(world), goes_on).await.0.expect(200)
+    };
+    futures_util::future::join(deed, change).await
+}
+
 async fn shown(world: &World, visit: &Value) -> Value {
     let path = format!("/v1/appointments/{}", visit["id"].as_str().unwrap());
     world.asha.client.get(&path).await.expect(200)
@@ -108,19 +125,10 @@ async fn a_zone_is_put_right_after_the_booking_that_is_being_made_by_it() {
     let wish = world.wish(TUESDAY_9);
     let once = key();
     let booking = world.asha.client.once("/v1/appointments", &once, &wish);
-    let change = async {
-        so_many_wait(world, 1).await;
-        futures_util::future::join(put_right(world), async {
-            so_many_wait(world, 2).await;
-            go.send(()).unwrap();
-        })
-        .await
-        .0
-    };
-    let (booked, changed) = futures_util::future::join(booking, change).await;
+    let (booked, changed) = put_right_after(world, booking, go).await;
     let booked = booked.expect(201);
     assert_eq!(booked["local_start"], TUESDAY_9, "so they were told");
-    assert_eq!(changed.expect(200)["broken_promises"], 1);
+    assert_eq!(changed["broken_promises"], 1);
     let kept = shown(world, &booked).await;
     assert_eq!((&kept["time_zone"], &kept["local_start"]), (&json!(RIGHT), &json!(TUESDAY_9)));
     let list = format!("/v1/organizations/{}/broken-promises", world.clinic);
@@ -151,17 +159,7 @@ async fn who_comes_to_live_at_a_place_has_its_right_zone() {
         "location": world.village, "organization": world.clinic});
     let once = key();
     let coming = world.registrar.client.once("/v1/patients", &once, &body);
-    let change = async {
-        so_many_wait(world, 1).await;
-        futures_util::future::join(put_right(world), async {
-            so_many_wait(world, 2).await;
-            go.send(()).unwrap();
-        })
-        .await
-        .0
-    };
-    let (patient, changed) = futures_util::future::join(coming, change).await;
-    changed.expect(200);
+    let (patient, _) = put_right_after(world, coming, go).await;
     let path = format!("/v1/patients/{}", patient.expect(201)["id"].as_str().unwrap());
     let patient = world.registrar.client.get(&path).await.expect(200);
     assert_eq!(patient["time_zone"], RIGHT);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use feldsher::appointment::taken::Hit;
 use feldsher::schedule::absence::{self, AbsenceStatus, AddAbsence};
 use feldsher::schedule::closure::{self, AddClosure};
 use feldsher::schedule::extra::{self, AddExtraHours};
@@ -15,7 +16,7 @@ use super::intervals::{
     Standing, TIMES_MAX, Visit, overlap,
 };
 use super::seen::Seen;
-use super::stage::time;
+use super::stage::{Stage, time};
 use super::step::Fate;
 use super::{Game, Wrong, expect, nth};
 
@@ -55,18 +56,9 @@ impl Game<'_> {
             .map_err(|code| format!("a leave is refused with {code}"))?;
         self.model.leave(self.number, worker, range);
         self.made.absences.insert(self.number, added.absence.id);
-        let inside = self.model.inside(worker, range);
-        let mut expected: Vec<(i64, usize)> =
-            inside.iter().map(|place| (place.tick, place.patient)).collect();
-        let hits = added.affected.iter();
-        let mut found: Vec<(i64, usize)> =
-            hits.map(|hit| (stage.tick(hit.start), stage.patient(hit.patient.id))).collect();
-        expected.sort_unstable();
-        found.sort_unstable();
-        let count = usize::try_from(added.affected_count).unwrap();
-        if found != expected || count != expected.len() {
-            return Err(format!("a leave is said to hit {count}: {found:?}, not {expected:?}"));
-        }
+        let inside = self.model.inside(worker, range).into_iter();
+        let expected: Vec<(i64, usize)> = inside.map(|place| (place.tick, place.patient)).collect();
+        hits(stage, "a leave", expected.clone(), (&added.affected, added.affected_count))?;
         let is_complete = added.absence.status == AbsenceStatus::Complete;
         if is_complete == expected.is_empty() {
             Ok(())
@@ -257,18 +249,8 @@ impl Game<'_> {
         self.made.closures.insert(self.number, added.closure.id);
         let taken = self.model.taken(None).into_iter();
         let hit = |place: &&Place| self.model.is_shut_out(place.doctor, place.span(), range);
-        let mut expected: Vec<(i64, usize)> =
-            taken.filter(hit).map(|place| (place.tick, place.patient)).collect();
-        let hits = added.affected.iter();
-        let mut found: Vec<(i64, usize)> =
-            hits.map(|hit| (stage.tick(hit.start), stage.patient(hit.patient.id))).collect();
-        expected.sort_unstable();
-        found.sort_unstable();
-        let count = usize::try_from(added.affected_count).unwrap();
-        if found == expected && count == expected.len() {
-            return Ok(());
-        }
-        Err(format!("a closure is said to hit {count}: {found:?}, not {expected:?}"))
+        let expected = taken.filter(hit).map(|place| (place.tick, place.patient)).collect();
+        hits(stage, "a closure", expected, (&added.affected, added.affected_count))
     }
 
     pub fn open(&mut self, closure: usize) -> Result<(), Wrong> {
@@ -317,6 +299,24 @@ impl Game<'_> {
         }
         Ok(())
     }
+}
+
+/// Compares which visits are said to be in the way of something with when and whose they are.
+fn hits(
+    stage: &Stage,
+    what: &str,
+    mut expected: Vec<(i64, usize)>,
+    (said, count): (&[Hit], i64),
+) -> Result<(), Wrong> {
+    let mut found: Vec<(i64, usize)> =
+        said.iter().map(|hit| (stage.tick(hit.start), stage.patient(hit.patient.id))).collect();
+    expected.sort_unstable();
+    found.sort_unstable();
+    let count = usize::try_from(count).unwrap();
+    if found == expected && count == expected.len() {
+        return Ok(());
+    }
+    Err(format!("{what} is said to hit {count}: {found:?}, not {expected:?}"))
 }
 
 fn name(fate: &Fate) -> &'static str {
