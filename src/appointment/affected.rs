@@ -8,7 +8,9 @@ use diesel::prelude::*;
 use crate::account::AccountId;
 use crate::appointment::occupy::{self, LANE, SECOND_LANE};
 use crate::appointment::taken::OCCUPIED_HOURS_MAX;
-use crate::appointment::{AppointmentId, CancellationCode, Priority, find_row, promise, sealed};
+use crate::appointment::{
+    self, AppointmentId, CancellationCode, Priority, find_row, promise, sealed,
+};
 use crate::base::column::{Instant, Uuid};
 use crate::base::db::among;
 use crate::base::error::Error;
@@ -122,6 +124,23 @@ pub fn of(tx: &mut Tx, ids: &[AppointmentId]) -> Result<Vec<Affected>, Error> {
     Ok(visits.load(tx.conn)?)
 }
 
+/// What of a visit a move forgets.
+#[derive(Debug, Clone, Copy, Queryable)]
+pub struct Stood {
+    /// Whether it lies beside another.
+    pub overbooked: bool,
+    /// Since when its patient has said that they will come.
+    pub confirmed_at: Option<Instant>,
+}
+
+/// How a visit stands, before it is decided about.
+pub fn stood(tx: &mut Tx, id: AppointmentId) -> Result<Stood, Error> {
+    Ok(appointments::table
+        .find(id)
+        .select((appointments::overbooked, appointments::confirmed_at))
+        .get_result(tx.conn)?)
+}
+
 /// Calls a visit off because its practitioner is away.
 pub fn call_off(tx: &mut Tx, id: AppointmentId, reason: Option<&str>) -> Result<(), Error> {
     let row = find_row(tx, id)?;
@@ -189,6 +208,7 @@ pub fn reinstate(
 /// Lets what was called off stand again, by whichever act, on the patient's present clock. 409
 /// `slot_taken` when its time was given away.
 pub(super) fn stand_again(tx: &mut Tx, id: AppointmentId, act: Act) -> Result<(), Error> {
+    appointment::lock(tx, id)?;
     occupy::bury_the_dead(tx, id, TimeDelta::zero())?;
     tx.attempt(|tx| encounter::advance(tx, id, act, None))?;
     diesel::update(appointments::table.find(id))

@@ -10,7 +10,7 @@ use crate::appointment::needed;
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
 use crate::appointment::reschedule::{self, Times, Why};
 use crate::appointment::taken::{self, OCCUPIED_HOURS_MAX};
-use crate::appointment::{AppointmentId, Priority, find_row};
+use crate::appointment::{AppointmentId, Priority, find_row, lock};
 use crate::base::column::Instant;
 use crate::base::db::among;
 use crate::base::error::Error;
@@ -92,14 +92,15 @@ pub(crate) fn hand_over(
     reschedule::remember(tx, &row, (new.start, to.id), Why::Taken(because), Some(by))
 }
 
-/// Takes what must be in hand before a visit is locked that changes hands, in the order of every
-/// other move: nobody chooses among other times any more, the wish to bring it forward is met, and
-/// whoever would move it meanwhile waits.
+/// Takes what must be in hand before a visit changes hands, in the order of every other move: whoever
+/// would move it meanwhile waits, the wish to bring it forward is met, the visit is locked, and nobody
+/// chooses among other times any more.
 pub(crate) fn make_ready(tx: &mut Tx, id: AppointmentId, to: PractitionerId) -> Result<(), Error> {
-    offer::withdraw(tx, id)?;
-    follow::moving(tx, id, tx.now)?;
     let row = find_row(tx, id)?;
-    reschedule::wait_for_turn(tx, &row, to)
+    reschedule::wait_for_turn(tx, &row, to)?;
+    follow::moving(tx, id, tx.now)?;
+    lock(tx, id)?;
+    offer::withdraw(tx, id)
 }
 
 /// A visit that ended early gives the rest of its time back: its practitioner sees somebody else.

@@ -231,6 +231,18 @@ pub(crate) fn exchange(
     Err(Error::from(&problem::RESOURCE_BUSY))
 }
 
+/// Whether all that a visit has besides its practitioner and patient is free at another time.
+pub(crate) fn keeps(tx: &mut Tx, row: &Row, there: Span) -> Result<bool, Error> {
+    let Span { start: from, end: to } = there;
+    for (kind, resource) in supply::held(tx, row.id)? {
+        let claim = Claim { kind, resource, lane: LANE, from, to };
+        if needed_as(kind).is_some() && !occupy::is_free(tx, row.id, &claim)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 fn needed_as(kind: ResourceKind) -> Option<NeededResource> {
     NeededResource::ALL.iter().copied().find(|needed| occupied_as(*needed) == kind)
 }

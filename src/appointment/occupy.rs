@@ -176,6 +176,7 @@ pub fn release_expired(tx: &mut Tx, claim: &Claim) -> Result<usize, Error> {
         .filter(occupancies::starts_at.lt(claim.to))
         .filter(occupancies::ends_at.gt(claim.from))
         .filter(appointments::hold_expires_at.le(tx.now))
+        .order(appointments::id)
         .select(appointments::id)
         .load(tx.conn)?;
     for id in &expired {

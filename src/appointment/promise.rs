@@ -124,6 +124,8 @@ pub fn keep(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     if row.is_dead(tx.now) {
         return Err(Error::from(&problem::HOLD_OVER));
     }
+    // The visit before what is dead and in its way.
+    appointment::lock(tx, id)?;
     let start = proposed.ok_or_else(|| Error::from(&problem::TIME_IN_GAP))?;
     if start <= tx.now {
         return Err(Error::from(&problem::IN_THE_PAST));

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::access::table::Action;
 use crate::account::AccountId;
+use crate::appointment::affected::Stood;
 use crate::appointment::change::is_offered;
 use crate::appointment::choice::{self, check_start, find_service, free_for, working_for};
 use crate::appointment::needed;
@@ -27,7 +28,7 @@ use crate::encounter::lifecycle::{self, Act, AppointmentStatus};
 use crate::encounter::{self, presence};
 use crate::message;
 use crate::patient::{self, PatientRow};
-use crate::practitioner::{PractitionerId, PractitionerRow};
+use crate::practitioner::{self, PractitionerId, PractitionerRow};
 use crate::schedule::free::Asker;
 use crate::schedule::leave::offer;
 use crate::schedule::slots::Slot;
@@ -99,12 +100,14 @@ fn in_place(
     let row = find_row(tx, id)?;
     tx.allow(Action::MoveAppointment, &row.facts())?;
     check_reason(wanted.reason.as_deref())?;
+    let row = in_turn(tx, &row, wanted.practitioner.unwrap_or(row.practitioner_id))?;
     if version.is_some_and(|version| version != row.version) {
         return Err(Error::from(&problem::STALE_VERSION));
     }
-    // Whoever moves it has chosen: what was held in its place is free.
-    offer::withdraw(tx, id)?;
     follow::moving(tx, id, wanted.start)?;
+    // Whoever moves it has chosen: what was held in its place is free.
+    lock(tx, id)?;
+    offer::withdraw(tx, id)?;
     let by = tx.person()?.account;
     let asker = choice::asker(tx, row.patient_id);
     let (moved, patient) = put_elsewhere(tx, &row, wanted, (by, asker))?;
@@ -116,7 +119,7 @@ fn in_place(
 }
 
 /// As [`reschedule`], for a deed that has decided on access itself and tells the patient in its
-/// own words.
+/// own words. The caller has waited for its turn ([`in_turn`]), and nothing is held in its place.
 pub(crate) fn put_elsewhere(
     tx: &mut Tx,
     row: &Row,
@@ -134,7 +137,6 @@ pub(crate) fn put_elsewhere(
     let practitioner =
         working.first().ok_or_else(|| Error::field(&problem::OUTSIDE_HOURS, "/start"))?;
     let patient = patient::find_row(tx, row.patient_id)?;
-    wait_for_turn(tx, row, practitioner.id)?;
     lock(tx, id)?;
     // A patient who waits can be in other hands by now.
     if find_row(tx, id)?.practitioner_id != row.practitioner_id {
@@ -151,6 +153,41 @@ pub(crate) fn put_elsewhere(
     let why = Why::Wish(wanted.reason.as_deref());
     remember(tx, row, (new.start, practitioner.id), why, Some(by))?;
     Ok((show(tx, id)?, patient))
+}
+
+/// Where a visit was.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Was {
+    /// When it was to begin.
+    pub start: Instant,
+    /// With whom.
+    pub practitioner: PractitionerId,
+    /// How it stood there.
+    pub stood: Stood,
+}
+
+/// Puts a visit back where it was, as it was. It was promised, so nobody asks for hours, closures or
+/// caps; 409 `slot_taken`, `patient_busy`, `resource_busy` when its time is not free any more. The caller
+/// has decided on access and waited for its turn.
+pub(crate) fn put_back(tx: &mut Tx, row: &Row, was: &Was, by: AccountId) -> Result<(), Error> {
+    let id = row.id;
+    lock(tx, id)?;
+    let new = Times { stood: was.stood, ..Times::of(row, was.start) };
+    let patient = patient::find_row(tx, row.patient_id)?;
+    let practitioner = practitioner::find_row(tx, was.practitioner)?;
+    if row.resources > 0 {
+        let service = find_service(tx, row.service_id)?;
+        let there = Span { start: new.start, end: new.end };
+        match needed::exchange(tx, row, &service, &patient, (there, &practitioner)) {
+            // Whose hours have changed since was promised all the same.
+            Err(error) if error.is(&problem::RESOURCE_BUSY) && needed::keeps(tx, row, there)? => {}
+            done => done?,
+        }
+    }
+    put(tx, row, new, &practitioner, &patient)?;
+    encounter::replan(tx, id, practitioner.id, new.start)?;
+    tx.free_up(row.practitioner_id, Span { start: row.busy_from, end: row.busy_to });
+    remember(tx, row, (new.start, practitioner.id), Why::Wish(None), Some(by))
 }
 
 /// The next free times for a visit that could not be put where somebody wished, or whose hold is
@@ -173,13 +210,15 @@ pub fn alternatives(
     free_for(tx, &service, Some(practitioner), &sought, after)
 }
 
-/// The new times of a visit: as long as it was, with the same buffers.
+/// The new times of a visit: as long as it was, with the same buffers, on the grid, and not confirmed
+/// by its patient.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
     pub(super) start: Instant,
     pub(super) end: Instant,
     pub(super) busy_from: Instant,
     pub(super) busy_to: Instant,
+    pub(super) stood: Stood,
 }
 
 /// Why a visit is elsewhere now.
@@ -199,6 +238,7 @@ impl Times {
             end,
             busy_from: start.minus(row.starts_at.since(row.busy_from)),
             busy_to: end.plus(row.busy_to.since(row.ends_at)),
+            stood: Stood { overbooked: false, confirmed_at: None },
         }
     }
 }
@@ -218,8 +258,19 @@ fn check_movable(tx: &mut Tx, row: &Row) -> Result<(), Error> {
     Ok(())
 }
 
-/// Lets those who put a visit elsewhere, or into other hands, go one after the other. What is held in
-/// place of the visit and the wish to bring it forward come before, the visit's own lock after.
+/// Waits for whoever else moves the visit, and reads it again. 409 `conflict` when it is in other hands
+/// by then.
+pub(crate) fn in_turn(tx: &mut Tx, row: &Row, to: PractitionerId) -> Result<Row, Error> {
+    wait_for_turn(tx, row, to)?;
+    let found = find_row(tx, row.id)?;
+    match found.practitioner_id == row.practitioner_id {
+        true => Ok(found),
+        false => Err(Error::from(&problem::CONFLICT)),
+    }
+}
+
+/// Lets those who put a visit elsewhere, or into other hands, go one after the other. It comes before
+/// anything is locked: the wish to bring the visit forward, the visit, what is held in its place.
 pub(super) fn wait_for_turn(tx: &mut Tx, row: &Row, to: PractitionerId) -> Result<(), Error> {
     let mut turns = [row.practitioner_id.0, to.0, row.patient_id.0].to_vec();
     turns.extend((row.resources > 0).then_some(row.organization_id.0));
@@ -244,8 +295,11 @@ pub(super) fn put(
     practitioner: &PractitionerRow,
     patient: &PatientRow,
 ) -> Result<(), Error> {
-    let lanes: &[i32] =
-        if row.priority == Priority::Routine { &[LANE] } else { &[LANE, SECOND_LANE] };
+    let lanes: &[i32] = match (row.priority, new.stood.overbooked) {
+        (Priority::Routine, false) => &[LANE],
+        (Priority::Routine, true) => &[SECOND_LANE],
+        _ => &[LANE, SECOND_LANE],
+    };
     let doctor = Claim {
         kind: ResourceKind::Practitioner,
         resource: practitioner.id.0,
@@ -293,10 +347,10 @@ fn update(
         appointments::ends_at.eq(new.end),
         appointments::busy_from.eq(new.busy_from),
         appointments::busy_to.eq(new.busy_to),
-        appointments::overbooked.eq(false),
+        appointments::overbooked.eq(new.stood.overbooked),
         appointments::time_zone.eq(zone.to_string()),
         appointments::local_start.eq(zone::local(new.start, zone)),
-        appointments::confirmed_at.eq(None::<Instant>),
+        appointments::confirmed_at.eq(new.stood.confirmed_at),
         appointments::moves.eq(row.moves.saturating_add(1)),
         appointments::updated_at.eq(tx.now),
         appointments::version.eq(row.version.saturating_add(1)),

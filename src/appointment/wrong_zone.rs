@@ -5,17 +5,17 @@ use diesel::prelude::*;
 use crate::appointment::AppointmentId;
 use crate::appointment::promise::{IDS_MAX, PROMISED, earliest, is_to_come, parted, read_local};
 use crate::base::column::Instant;
-use crate::base::db::{Conn, Turn, among, direct, take_turns};
+use crate::base::db::{Conn, Turn, among, take_turns};
 use crate::base::error::Error;
 use crate::base::schema::{appointments, patients};
 use crate::base::tx::Tx;
 use crate::base::zone::Zone;
 use crate::encounter::lifecycle::AppointmentStatus;
 use crate::location::LocationId;
-use crate::organization::OrganizationId;
+use crate::organization::{self, OrganizationId};
 use crate::task::{self, TaskCode, TaskWhy};
 
-type Promise = (AppointmentId, OrganizationId, AppointmentStatus, Instant, String, Option<Instant>);
+type Promise = (AppointmentId, OrganizationId, AppointmentStatus, Instant, String);
 
 #[diesel::dsl::auto_type(no_type_alias)]
 fn promised(home: LocationId, now: Instant) -> _ {
@@ -26,14 +26,16 @@ fn promised(home: LocationId, now: Instant) -> _ {
         .filter(appointments::patient_id.eq_any(residents))
         .filter(appointments::starts_at.gt(after))
         .filter(appointments::status.eq_any(standing))
-        .order(appointments::id)
+        // A hold that has run out promises nothing, and whoever needs its time ends it.
+        .filter(appointments::hold_expires_at.is_null().or(appointments::hold_expires_at.gt(now)))
+        // As a move does: the visit before what is held in its place.
+        .order((appointments::hold_expires_at.is_not_null(), appointments::id))
         .select((
             appointments::id,
             appointments::organization_id,
             appointments::status,
             appointments::starts_at,
             appointments::local_start,
-            appointments::hold_expires_at,
         ))
 }
 
@@ -49,23 +51,14 @@ fn promises(tx: &mut Tx, home: LocationId) -> Result<Vec<Promise>, Error> {
 }
 
 /// Takes what must be in hand before the clocks of those who live at a place change, in the order of every
-/// move: the turns of the clinics, then the visits. Whoever books for one of them at this moment comes
-/// before the change, or after it ([`patient::keep_zone`](crate::patient::keep_zone)).
+/// move: the turns, then the visits. Whoever books for one of them at this moment comes before the change,
+/// or after it ([`patient::keep_zone`](crate::patient::keep_zone)).
 pub(crate) fn make_ready(tx: &mut Tx, home: LocationId) -> Result<(), Error> {
-    let known: Vec<Promise> = direct!(tx.conn, |conn| promised(home, tx.now).load(conn))?;
-    take_turns_of(tx, known.into_iter().map(|(_, clinic, ..)| clinic).collect())?;
+    // Of all clinics: a patient can have their first visit at any of them at this moment, and then it is
+    // too late to wait for its turn. It is a matter of moments, and of years.
+    let turns = organization::ids(tx)?.into_iter().map(|clinic| Turn::Alone(clinic.0));
+    take_turns(tx.conn, &turns.collect::<Vec<_>>())?;
     promises(tx, home).map(drop)
-}
-
-fn take_turns_of(
-    tx: &mut Tx,
-    mut clinics: Vec<OrganizationId>,
-) -> Result<Vec<OrganizationId>, Error> {
-    clinics.sort_unstable();
-    clinics.dedup();
-    let turns: Vec<Turn> = clinics.iter().map(|clinic| Turn::Alone(clinic.0)).collect();
-    take_turns(tx.conn, &turns)?;
-    Ok(clinics)
 }
 
 /// The zone of a place was put right: the visits to come of those who live there are promised by its
@@ -79,14 +72,13 @@ pub(crate) fn put_right(
 ) -> Result<Vec<OrganizationId>, Error> {
     let promises = promises(tx, home)?;
     let (mut ahead, mut broken) = (Vec::new(), Vec::new());
-    for (id, clinic, status, start, promised, held_until) in promises {
+    for (id, clinic, status, start, promised) in promises {
         let parted = parted(start, zone, read_local(&promised)?);
         if !is_to_come(status, start, parted.flatten(), tx.now) {
             continue;
         }
         ahead.push(id);
-        // A hold that has run out promises nothing.
-        if parted.is_some() && held_until.is_none_or(|until| until > tx.now) {
+        if parted.is_some() {
             broken.push(clinic);
         }
     }
@@ -99,7 +91,9 @@ pub(crate) fn put_right(
             ))
             .execute(tx.conn)?;
     }
-    let clinics = take_turns_of(tx, broken.clone())?;
+    let mut clinics = broken.clone();
+    clinics.sort_unstable();
+    clinics.dedup();
     for clinic in clinics {
         task::clinic::open(tx, clinic, TaskCode::Promises, TaskWhy::Zone)?;
     }

@@ -434,6 +434,9 @@ diesel::table! {
         decided_by -> Uid,
         decided_at -> Moment,
         held_until -> Nullable<Moment>,
+        from_status -> Nullable<Text>,
+        overbooked -> Bool,
+        confirmed_at -> Nullable<Moment>,
     }
 }
 
@@ -562,6 +565,7 @@ diesel::table! {
         locked -> Bool,
         room_rev -> Integer,
         updated_at -> Moment,
+        reopened_at -> Nullable<Moment>,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::access::table::Action;
 use crate::account::AccountId;
 use crate::appointment::{self, handover};
 use crate::base::column::Instant;
+use crate::base::db::{Turn, take_turns};
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::page::Page;
@@ -55,7 +56,8 @@ pub fn claim(
     tx.allow(Action::ClaimVisit, &rules::facts(&me))?;
     let (account, name) = at_hand(tx, &me)?;
     // Two claims of one practitioner follow one another: the second finds them in a visit's time.
-    practitioner::lock(tx, practitioner)?;
+    // Their account's turn is nobody else's here: it comes before all that a move waits for.
+    take_turns(tx.conn, &[Turn::Alone(account.0)])?;
     let found = claimable::find(tx, &me)?;
     let is_own = tx.person()?.active_practitioner() == Some(practitioner);
     let to = Taker { me, account, name, is_own };

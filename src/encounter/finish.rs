@@ -6,7 +6,6 @@ use utoipa::ToSchema;
 use crate::access::table::Action;
 use crate::appointment::{self, affected, handover};
 use crate::base::column::text_enum;
-use crate::base::db::{Turn, take_turns};
 use crate::base::error::Error;
 use crate::base::tx::{Event, Tx};
 use crate::encounter::door::Closed;
@@ -20,6 +19,7 @@ use crate::message::{self, care};
 use crate::organization::service::Mode;
 use crate::patient;
 use crate::practitioner;
+use crate::schedule::leave;
 use crate::task::{self, TaskCode, TaskWhy};
 
 text_enum!(
@@ -115,8 +115,8 @@ pub(crate) fn convert_unasked(tx: &mut Tx, id: EncounterId, to: ConvertTo) -> Re
 pub fn reopen(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
     let row = find_row(tx, id)?;
     tx.allow(Action::ReopenEncounter, &facts(&row))?;
-    // Waited for before anything is locked: a promise that broke meanwhile is the clinic's task.
-    take_turns(tx.conn, &[Turn::Alone(row.organization_id.0)])?;
+    let visit = appointment::find_row(tx, row.appointment_id)?;
+    leave::wait_to_bring_back(tx, &visit)?;
     let row = lock_row(tx, id)?;
     tx.allow(Action::ReopenEncounter, &facts(&row))?;
     let (began_at, ..) = how_it_ended(tx, id)?;

@@ -168,6 +168,11 @@ pub(crate) fn show(tx: &mut Tx, id: OrganizationId) -> Result<Organization, Erro
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))
 }
 
+/// Every clinic; the caller has made the access decision.
+pub(crate) fn ids(tx: &mut Tx) -> Result<Vec<OrganizationId>, Error> {
+    Ok(organizations::table.select(organizations::id).load(tx.conn)?)
+}
+
 /// That the clinic a body names is there: 422 `unknown_reference` on `/organization` if not.
 pub(crate) fn check(tx: &mut Tx, id: OrganizationId) -> Result<(), Error> {
     match show(tx, id) {

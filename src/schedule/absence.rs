@@ -8,17 +8,20 @@ use utoipa::ToSchema;
 
 use crate::access::table::Action;
 use crate::access::{self, Decision};
-use crate::appointment::affected;
 use crate::appointment::taken::{self, Hit};
+use crate::appointment::{self, affected};
 use crate::base::column::{Instant, id, text_enum};
 use crate::base::error::Error;
 use crate::base::page::{self, Page};
 use crate::base::problem;
 use crate::base::schema::absences;
 use crate::base::tx::Tx;
+use crate::message;
+use crate::patient;
 use crate::practitioner::{self, PractitionerId};
+use crate::schedule::leave::{self, offer};
+use crate::schedule::rules;
 use crate::schedule::wall_clock::Span;
-use crate::schedule::{leave, rules};
 use crate::waitlist::follow;
 
 id!(
@@ -97,6 +100,7 @@ pub fn add(
     if reason.is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
         return Err(Error::field(&problem::INVALID_BODY, "/reason"));
     }
+    leave::wait_to_change(tx, &facts)?;
     let (id, status) = insert(tx, practitioner, (wanted.from, wanted.to), reason)?;
     let (affected, affected_count) = taken::hits(tx, practitioner, wanted.from, wanted.to)?;
     tx.record(Action::EditSchedule, "Absence", id.0, &facts);
@@ -105,7 +109,8 @@ pub fn add(
     Ok(AddedAbsence { absence, affected, affected_count })
 }
 
-/// Puts an absence down; open when it hits visits. The caller has made the access decision.
+/// Puts an absence down; open when it hits visits. The caller has made the access decision, and waited
+/// for the turn ([`leave::wait_to_change`]).
 pub(crate) fn insert(
     tx: &mut Tx,
     practitioner: PractitionerId,
@@ -113,6 +118,7 @@ pub(crate) fn insert(
     reason: Option<&str>,
 ) -> Result<(AbsenceId, AbsenceStatus), Error> {
     follow::away(tx, practitioner, (from, to))?;
+    offer::away(tx, practitioner, (from, to))?;
     let hits = affected::within(tx, practitioner, (from, to), 1)?;
     let status = if hits.is_empty() { AbsenceStatus::Complete } else { AbsenceStatus::Open };
     let id = AbsenceId::new(tx.now);
@@ -132,15 +138,23 @@ pub(crate) fn insert(
 }
 
 /// Removes an absence: its times are offered again, and times that were held for its visits are
-/// let go; what was moved or called off stays so. 404 when there is none, the second time too.
+/// let go, whose patients hear that these stand; what was moved or called off stays so. 404 when there is
+/// none, the second time too.
 pub fn remove(tx: &mut Tx, practitioner: PractitionerId, id: AbsenceId) -> Result<(), Error> {
     let facts = rules::facts(&practitioner::find_row(tx, practitioner)?);
     tx.allow(Action::EditSchedule, &facts)?;
+    leave::wait_to_change(tx, &facts)?;
     let absence = leave::find_row(tx, id)?;
     if absence.practitioner_id != practitioner {
         return Err(Error::from(&problem::NOT_FOUND));
     }
+    let waiting = leave::waiting(tx, &absence)?;
     leave::forget(tx, &absence)?;
+    for id in waiting {
+        let visit = appointment::show(tx, id)?;
+        let account = patient::find_row(tx, visit.patient.id)?.account_id;
+        message::tell_booked_again(tx, &visit, account)?;
+    }
     tx.record(Action::EditSchedule, "Absence", id.0, &facts);
     Ok(())
 }

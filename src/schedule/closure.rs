@@ -23,6 +23,7 @@ use crate::organization::{self, OrganizationId};
 use crate::practitioner::{PractitionerId, PractitionerRow};
 use crate::schedule::extra;
 use crate::schedule::free::{self, Closed, Window};
+use crate::schedule::leave;
 use crate::schedule::time_of_day::TimeOfDay;
 use crate::schedule::wall_clock::{Span, WallClock};
 
@@ -90,6 +91,8 @@ pub fn add(
     tx.allow(Action::EditClosure, &facts)?;
     organization::show(tx, clinic)?;
     let closed = check(tx, wanted)?;
+    // Whoever brings a visit back at this moment comes before the closure, and is named, or after it.
+    leave::wait_to_change(tx, &facts)?;
     let id = ClosureId::new(tx.now);
     diesel::insert_into(closures::table)
         .values((

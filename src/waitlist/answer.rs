@@ -7,7 +7,7 @@ use crate::access::Facts;
 use crate::access::table::Action;
 use crate::account::AccountId;
 use crate::appointment::answer::{AnsweredOffer, NamelessTime};
-use crate::appointment::reschedule::{RescheduleAppointment, put_elsewhere};
+use crate::appointment::reschedule::{self, RescheduleAppointment, put_elsewhere};
 use crate::appointment::{self, Appointment, affected, choice};
 use crate::base::error::Error;
 use crate::base::problem;
@@ -73,6 +73,14 @@ fn free_for(tx: &mut Tx, row: &EntryRow) -> Result<Vec<Slot>, Error> {
 }
 
 fn take(tx: &mut Tx, id: EntryId, by: AccountId) -> Result<Appointment, Error> {
+    let known = find_row(tx, id)?;
+    let visit = match (known.is_active(), known.appointment_id, offer::standing(tx, id)?) {
+        (true, Some(visit), Some(offer)) => {
+            let visit = appointment::find_row(tx, visit)?;
+            Some((reschedule::in_turn(tx, &visit, offer.practitioner_id)?, offer.id))
+        }
+        _ => None,
+    };
     let row = lock_row(tx, id)?;
     if let (WaitStatus::Booked, Some(WaitEnd::Accepted), Some(visit)) =
         (row.status, row.ended_why, row.appointment_id)
@@ -103,11 +111,14 @@ fn take(tx: &mut Tx, id: EntryId, by: AccountId) -> Result<Appointment, Error> {
             message::confirm_booking(tx, &booked, account)?;
             booked
         }
-        Some(visit) => {
+        Some(id) => {
+            // Offered again, or of another visit, since the turn was asked for.
+            let visit = visit.filter(|(visit, of)| (visit.id, *of) == (id, offer.id));
+            let (visit, _) = visit.ok_or_else(|| Error::from(&problem::CONFLICT))?;
+            appointment::lock(tx, id)?;
             affected::let_go(tx, offer.held_id)?;
             // Times that are held in its place for another reason are free.
-            leave::offer::withdraw(tx, visit)?;
-            let visit = appointment::find_row(tx, visit)?;
+            leave::offer::withdraw(tx, id)?;
             let (start, practitioner) = (offer.starts_at, Some(offer.practitioner_id));
             let to = RescheduleAppointment { start, practitioner, reason: None, dry_run: false };
             let (moved, _) = put_elsewhere(tx, &visit, &to, (by, Asker::Triage))?;

@@ -5,7 +5,7 @@
 use diesel::prelude::*;
 
 use crate::access::table::Action;
-use crate::appointment::{AppointmentId, Row};
+use crate::appointment::{self, AppointmentId, Row};
 use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::schema::{appointments, waitlist_entries, waitlist_offers};
@@ -64,6 +64,7 @@ pub(crate) fn moving(tx: &mut Tx, visit: AppointmentId, start: Instant) -> Resul
     if start > row.latest_at {
         return Ok(());
     }
+    appointment::lock(tx, visit)?;
     let row = take_back(tx, row, VacancyStatus::Withdrawn)?;
     met(tx, &Met(Some(row)), visit)
 }
@@ -77,6 +78,7 @@ pub(crate) fn calling_off(
 ) -> Result<(), Error> {
     let Some(row) = to_bring_forward(tx, visit)? else { return Ok(()) };
     if by_patient {
+        appointment::lock(tx, visit)?;
         let row = take_back(tx, row, VacancyStatus::Withdrawn)?;
         finish(tx, &row, WaitStatus::Withdrawn, WaitEnd::VisitOver, None)?;
         tx.record(Action::LeaveWaitlist, "WaitlistEntry", row.id.0, &row.facts());

@@ -18,7 +18,7 @@ const TUESDAY_9: &str = "2026-11-24T09:00:00+07:00";
 const RIGHT: &str = "Asia/Irkutsk";
 
 /// Locks something in a transaction of its own, until the answer is used.
-async fn locked(world: &World, sql: String) -> mpsc::Sender<()> {
+pub async fn locked(world: &World, sql: String) -> mpsc::Sender<()> {
     let (go, wait) = mpsc::channel();
     let (has, ready) = mpsc::channel();
     let wait = Arc::new(Mutex::new(wait));
@@ -39,7 +39,7 @@ async fn locked(world: &World, sql: String) -> mpsc::Sender<()> {
 }
 
 /// Until so many transactions wait for another.
-async fn so_many_wait(world: &World, many: i64) {
+pub async fn so_many_wait(world: &World, many: i64) {
     let waiting = "SELECT count(*) AS n FROM pg_stat_activity
         WHERE datname = current_database() AND wait_event_type = 'Lock'";
     for _ in 0..1000 {
@@ -52,16 +52,16 @@ async fn so_many_wait(world: &World, many: i64) {
 }
 
 /// What whoever holds a time for a patient, or moves their visit, waits for after having read the patient.
-fn turn_of(patient: &str) -> String {
+pub fn turn_of(patient: &str) -> String {
     let [.., a, b, c, d, e, f, g, h] = patient.parse::<uuid::Uuid>().unwrap().into_bytes();
     let key = i64::from_be_bytes([a, b, c, d, e, f, g, h]);
     format!("SELECT pg_advisory_xact_lock({key})")
 }
 
 /// What every deed waits for when all but its commit is done.
-const THE_END: &str = "SELECT 1 FROM audit_heads FOR UPDATE";
+pub const THE_END: &str = "SELECT 1 FROM audit_heads FOR UPDATE";
 
-async fn put_right(world: &World) -> Answer {
+pub async fn put_right(world: &World) -> Answer {
     let village = format!("/v1/locations/{}", world.village);
     world.admin.client.edit(Method::PATCH, &village, 1, &json!({"time_zone": RIGHT})).await
 }

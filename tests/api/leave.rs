@@ -255,6 +255,9 @@ on_both! {
         let removed = registrar.client.send(registrar.client.request(Method::DELETE, &path), None).await;
         assert_eq!(removed.status, 204, "{}", removed.text);
         assert_eq!(world.house.count(held), 0);
+        // Who was told to choose another time hears that the first one stands.
+        let again = "SELECT count(*) AS n FROM outbox_messages WHERE dedupe_key LIKE 'booked|%|%'";
+        assert_eq!(world.house.count(again), 1);
     }
 }
 
@@ -475,6 +478,35 @@ on_both! {
 }
 
 on_both! {
+    async fn what_was_changed_since_is_not_told_when_the_ten_minutes_are_over(world: World) {
+        stand_in(world, "Зинаида Вторая", "vtoraya", ("09:00", "17:00")).await;
+        let moved = world.booked(NINE).await;
+        let off = world.booked(NINE_20).await;
+        let stays = world.booked(NINE_40).await;
+        let offered = books(&world.boris.client, &world.wish("2026-11-24T10:00:00+07:00")).await;
+        let registrar = &world.registrar.client;
+        let plan = plans(world, registrar, "2026-11-24").await;
+        edits(registrar, &plan, 1, json!([{"appointment": offered["id"], "act": "offer"}])).await.expect(200);
+        act(registrar, &plan, "apply").await.expect(200);
+        let friday = json!({"start": "2026-11-27T15:00:00+07:00"});
+        let later = json!({"start": "2026-11-27T16:00:00+07:00"});
+        for (booked, to) in [(&moved, &friday), (&offered, &later)] {
+            registrar.once(&format!("{}/reschedule", visit(booked)), &key(), to).await.expect(200);
+        }
+        registrar.post(&format!("{}/cancel", visit(&off)), &json!({})).await.expect(200);
+        world.house.advance(TimeDelta::minutes(11));
+        let code = |booked: &Value| booked["code"].as_str().unwrap().to_owned();
+        // Of her three visits, the plan tells of the one that is as it has put it.
+        let text = world.house.sms_with("+70000000001", &format!("перенос на вт 24 ноя 09:40 (местное), код {}", code(&stays))).await;
+        assert!(!text.contains(&code(&moved)), "{text}");
+        assert_eq!((told(world, "изменения"), told(world, "Выберите"), told(world, "отменён")), (0, 0, 1));
+        assert_eq!(told(world, "перенос"), 3);
+        let waits = "SELECT count(*) AS n FROM outbox_messages WHERE state = 'pending'";
+        assert_eq!(world.house.count(waits), 0);
+    }
+}
+
+on_both! {
     async fn the_more_urgent_visit_is_placed_before_the_routine_one(world: World) {
         stand_in(world, "Зинаида Вторая", "vtoraya", ("10:00", "10:20")).await;
         let routine = world.booked("2026-11-23T10:00:00+07:00").await;
@@ -617,6 +649,189 @@ on_both! {
         assert_eq!(office.post(&format!("{}/accept", visit(&asked)), &json!({})).await.expect(200)["status"], "booked");
         books(&boris, &world.wish(NINE)).await;
         assert_eq!(world.house.count(OVERLAPS), 0);
+    }
+}
+
+on_both! {
+    async fn what_a_plan_moved_is_back_as_it_was(world: World) {
+        let second = stand_in(world, "Зинаида Вторая", "vtoraya", ("09:00", "17:00")).await;
+        let path = format!("/v1/healthcare-services/{}", world.service);
+        let terms = json!({"booking": {"overbook": true}});
+        world.admin.client.edit(Method::PATCH, &path, 1, &terms).await.expect(200);
+        let registrar = &world.registrar.client;
+        let wish = |start: &str, how: &str| {
+            let mut wish = world.wish(start);
+            wish[how] = json!(true);
+            wish
+        };
+        let coming = world.booked(NINE).await;
+        world.asha.client.post(&format!("{}/attend", visit(&coming)), &json!({})).await.expect(200);
+        let mut beside = wish(NINE, "overbook");
+        beside["patient"] = json!(world.boris.id);
+        let beside = books(registrar, &beside).await;
+        let asked = books(&world.asha.client, &wish(NINE_20, "request")).await;
+        let held = books(&world.boris.client, &wish(NINE_40, "hold")).await;
+        // They stay, though the clinic has closed for the morning since.
+        let closed = json!({"name": {"en": "Repair", "ru": "Ремонт"}, "from_date": "2026-11-24",
+            "to_date": "2026-11-24", "from": "09:00", "to": "12:00"});
+        made(registrar, &format!("/v1/organizations/{}/closures", world.clinic), closed).await;
+        let all = [(&world.asha, &coming), (&world.boris, &beside), (&world.asha, &asked), (&world.boris, &held)];
+        let mut before = Vec::new();
+        for (who, booked) in all {
+            before.push(who.client.get(&visit(booked)).await.expect(200));
+        }
+        let plan = plans(world, registrar, "2026-11-24").await;
+        let to = |booked: &Value, start: &str| json!({"appointment": booked["id"], "act": "move",
+            "practitioner": second.id, "start": start});
+        let edited = edits(registrar, &plan, 1, json!([
+            to(&coming, "2026-11-24T13:00:00+07:00"), to(&beside, "2026-11-24T13:20:00+07:00"),
+            to(&asked, "2026-11-24T13:40:00+07:00"), to(&held, "2026-11-24T14:00:00+07:00"),
+        ]));
+        edited.await.expect(200);
+        let sent = world.house.count("SELECT count(*) AS n FROM outbox_messages");
+        act(registrar, &plan, "apply").await.expect(200);
+        let there = world.boris.client.get(&visit(&beside)).await.expect(200);
+        assert_eq!((&there["overbooked"], &there["start"]), (&json!(false), &json!("2026-11-24T06:20:00Z")));
+        act(registrar, &plan, "undo").await.expect(200);
+        for ((who, booked), was) in all.into_iter().zip(&before) {
+            let now = who.client.get(&visit(booked)).await.expect(200);
+            for same in ["start", "local_start", "practitioner", "status", "overbooked", "confirmed_at", "hold_expires_at"] {
+                assert_eq!(now[same], was[same], "{same} of {}", was["status"]);
+            }
+        }
+        assert_eq!(before[0]["confirmed_at"], "2026-11-23T02:00:00Z");
+        assert_eq!(before[1]["overbooked"], true);
+        let left = "SELECT count(*) AS n FROM outbox_messages WHERE state <> 'failed'";
+        assert_eq!(world.house.count(left), sent, "nobody hears of it");
+        assert_eq!(world.house.count("SELECT count(*) AS n FROM occupancies WHERE live AND lane = 1"), 1);
+    }
+}
+
+on_both! {
+    async fn a_plan_for_a_leave_that_is_saved_already_can_be_taken_back(world: World) {
+        stand_in(world, "Зинаида Вторая", "vtoraya", ("09:00", "17:00")).await;
+        let booked = world.booked(NINE).await;
+        let leave = away_on_tuesday(world).await;
+        let registrar = &world.registrar.client;
+        let plan = plans(world, registrar, "2026-11-24").await;
+        act(registrar, &plan, "apply").await.expect(200);
+        assert_eq!(complete(registrar, &leave).await.expect(200)["status"], "complete");
+        act(registrar, &plan, "undo").await.expect(200);
+        let back = world.asha.client.get(&visit(&booked)).await.expect(200);
+        assert_eq!(back["practitioner"]["id"], json!(world.doctor.id));
+        let open = read(registrar, &leave).await;
+        assert_eq!((&open["status"], &open["open_count"]), (&json!("open"), &json!(1)));
+        assert_eq!(world.house.count("SELECT count(*) AS n FROM absences WHERE status = 'open'"), 1);
+    }
+}
+
+on_both! {
+    async fn two_whom_a_plan_has_put_to_one_anothers_times_come_back(world: World) {
+        let second = stand_in(world, "Зинаида Вторая", "vtoraya", ("09:00", "17:00")).await;
+        let first = world.booked(NINE).await;
+        let next = world.booked(NINE_20).await;
+        let registrar = &world.registrar.client;
+        let plan = plans(world, registrar, "2026-11-24").await;
+        let to = |booked: &Value, start: &str| json!({"appointment": booked["id"], "act": "move",
+            "practitioner": second.id, "start": start});
+        edits(registrar, &plan, 1, json!([to(&first, NINE_40), to(&next, NINE)])).await.expect(200);
+        let refused = act(registrar, &plan, "apply").await;
+        // The first goes away before the next takes its time.
+        refused.expect(200);
+        act(registrar, &plan, "undo").await.expect(200);
+        for booked in [&first, &next] {
+            let now = world.asha.client.get(&visit(booked)).await.expect(200);
+            assert_eq!(now["start"], booked["start"]);
+        }
+    }
+}
+
+on_both! {
+    async fn a_plan_is_taken_back_but_for_what_somebody_has_changed(world: World) {
+        stand_in(world, "Зинаида Вторая", "vtoraya", ("09:00", "17:00")).await;
+        let off = world.booked(NINE).await;
+        let moved = books(&world.boris.client, &world.wish(NINE_20)).await;
+        let other = world.booked("2026-11-24T11:00:00+07:00").await;
+        let registrar = &world.registrar.client;
+        let plan = plans(world, registrar, "2026-11-24").await;
+        edits(registrar, &plan, 1, json!([{"appointment": off["id"], "act": "cancel"}])).await.expect(200);
+        act(registrar, &plan, "apply").await.expect(200);
+        let elsewhere = json!({"service": world.other_service, "practitioner": world.stranger.id, "start": NINE});
+        books(&world.asha.client, &elsewhere).await;
+        let to = json!({"start": "2026-11-24T15:00:00+07:00"});
+        world.boris.client.once(&format!("{}/reschedule", visit(&moved)), &key(), &to).await.expect(200);
+        let undo = async |except: Value| {
+            let path = format!("/v1/illness-plans/{}/undo", id(&plan));
+            registrar.once(&path, &key(), &json!({ "except": except })).await
+        };
+        let refused = undo(json!([moved["id"]])).await;
+        assert_eq!(refused.refused(409), "plan_conflicts");
+        assert_eq!(refused.body["conflicts"], json!([{"appointment": off["id"], "code": "slot_taken"}]));
+        assert_eq!(undo(json!([world.clinic])).await.refused(422), "unknown_reference");
+        let undone = undo(json!([moved["id"], off["id"]])).await.expect(200);
+        assert_eq!((&undone["status"], undone.get("absence")), (&json!("undone"), None));
+        let back = world.asha.client.get(&visit(&other)).await.expect(200);
+        assert_eq!((&back["start"], &back["practitioner"]["id"]), (&other["start"], &json!(world.doctor.id)));
+        assert_eq!(world.asha.client.get(&visit(&off)).await.expect(200)["status"], "cancelled");
+        let stays = world.boris.client.get(&visit(&moved)).await.expect(200);
+        assert_eq!(stays["start"], "2026-11-24T08:00:00Z");
+        // Who has not heard of it yet is told now; of the other, nobody ever.
+        let text = world.house.sms_with("+70000000001", "отменён").await;
+        assert!(text.contains(off["code"].as_str().unwrap()), "{text}");
+        world.house.advance(TimeDelta::minutes(11));
+        let due = "SELECT count(*) AS n FROM outbox_messages WHERE state = 'pending'";
+        assert_eq!(world.house.count(due), 0);
+        assert_eq!((told(world, "изменения"), told(world, "отменён"), told(world, "перенос")), (0, 1, 1));
+        assert_eq!(world.house.count(OVERLAPS), 0);
+    }
+}
+
+on_both! {
+    async fn what_is_held_of_somebody_who_is_away_too_is_let_go_and_nobody_hears_of_it(world: World) {
+        let second = stand_in(world, "Зинаида Вторая", "vtoraya", ("09:00", "17:00")).await;
+        let booked = world.booked(NINE).await;
+        let week = away(world, "2026-11-23T00:00:00+07:00", "2026-12-25T00:00:00+07:00").await;
+        let registrar = &world.registrar.client;
+        let offered = json!([{"appointment": booked["id"], "outcome": "offered"}]);
+        let shown = decide(registrar, &week, offered).await.expect(200);
+        let times = shown["visits"][0]["offered"].as_array().unwrap().clone();
+        assert_eq!(times.len(), 3);
+        complete(registrar, &week).await.expect(200);
+        // Whoever asks by code does not hear that all is well.
+        let ask = json!({"code": booked["code"], "birth_date": "1961-04-12"});
+        let look = async || world.house.client().post("/v1/appointments/lookup", &ask).await.expect(200);
+        assert_eq!(look().await["offered"], true);
+        let path = format!("/v1/practitioners/{}/absences", second.id);
+        let hour = |time: &Value| {
+            let start: chrono::DateTime<chrono::Utc> = time["start"].as_str().unwrap().parse().unwrap();
+            json!({"from": start.to_rfc3339(), "to": (start + TimeDelta::minutes(5)).to_rfc3339()})
+        };
+        let gone = registrar.once(&path, &key(), &hour(&times[1])).await.expect(201);
+        assert_eq!((&gone["status"], &gone["affected_count"]), (&json!("complete"), &json!(0)));
+        let offer = world.asha.client.get(&format!("{}/offer", visit(&booked))).await.expect(200);
+        assert_eq!(offer["times"], json!([times[0], times[2]]));
+        assert_eq!(read(registrar, &week).await["status"], "complete");
+        let held = "SELECT count(*) AS n FROM appointments WHERE status = 'pending'";
+        assert_eq!(world.house.count(held), 2);
+        for time in [&times[0], &times[2]] {
+            registrar.once(&path, &key(), &hour(time)).await.expect(201);
+        }
+        let open = read(registrar, &week).await;
+        assert_eq!((&open["status"], &open["open_count"]), (&json!("open"), &json!(1)));
+        assert_eq!(world.house.count(held), 0);
+        assert_eq!(told(world, "отменён"), 0);
+        assert_eq!(look().await.get("offered"), None);
+
+        // Nor does whoever only held a time hear that it is called off.
+        let mut hold = world.wish("2026-12-29T09:00:00+07:00");
+        hold["hold"] = json!(true);
+        let held = books(&world.boris.client, &hold).await;
+        let day = away(world, "2026-12-29T00:00:00+07:00", "2026-12-30T00:00:00+07:00").await;
+        let off = json!([{"appointment": held["id"], "outcome": "cancelled"}]);
+        let texts = "SELECT count(*) AS n FROM outbox_messages";
+        let before = world.house.count(texts);
+        decide(registrar, &day, off).await.expect(200);
+        assert_eq!(world.house.count(texts), before);
     }
 }
 

@@ -38,6 +38,7 @@ mod sign_in;
 mod strangers;
 mod taken;
 mod tampering;
+mod turns;
 mod unseen;
 mod waiting;
 mod waitlist;

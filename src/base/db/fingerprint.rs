@@ -10,7 +10,7 @@ use crate::base::schema::settings;
 use crate::base::seal::sha256;
 
 /// Every migration: its version, and its text for SQLite and for PostgreSQL.
-const MIGRATIONS: [(&str, [&str; 2]); 2] = [
+const MIGRATIONS: [(&str, [&str; 2]); 3] = [
     (
         "0001",
         [
@@ -23,6 +23,13 @@ const MIGRATIONS: [(&str, [&str; 2]); 2] = [
         [
             include_str!("../../../migrations/sqlite/0002_what_comes_back/up.sql"),
             include_str!("../../../migrations/postgres/0002_what_comes_back/up.sql"),
+        ],
+    ),
+    (
+        "0003",
+        [
+            include_str!("../../../migrations/sqlite/0003_as_it_was/up.sql"),
+            include_str!("../../../migrations/postgres/0003_as_it_was/up.sql"),
         ],
     ),
 ];

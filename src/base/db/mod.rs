@@ -67,7 +67,8 @@ pub enum Turn {
 }
 
 /// Lets those who would change the same things go one after the other, until the transaction
-/// ends. Whoever needs several turns asks for them at once. SQLite has one writer anyway.
+/// ends. Whoever needs several turns asks for them at once, and before anything else is locked: see
+/// "Who waits for whom" in `docs/architecture.md`. SQLite has one writer anyway.
 pub fn take_turns(conn: &mut Conn, turns: &[Turn]) -> QueryResult<()> {
     let Conn::Postgres(conn) = conn else { return Ok(()) };
     let mut keys: Vec<(i64, bool)> = turns

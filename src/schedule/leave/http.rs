@@ -9,6 +9,7 @@ use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
 use crate::practitioner::PractitionerId;
 use crate::schedule::absence::AbsenceId;
+use crate::schedule::leave::apply::UndoPlan;
 use crate::schedule::leave::offer::{ChooseTime, Offer};
 use crate::schedule::leave::plan::{EditPlan, IllnessPlan, PlanId, PlanIllness};
 use crate::schedule::leave::settle::DecideOutcomes;
@@ -142,14 +143,15 @@ pub async fn apply_illness_plan(
     ctx.once(StatusCode::OK, nothing, move |tx, _| apply::apply(tx, id.0, version)).await
 }
 
-/// Takes an applied plan back within ten minutes, all of it or nothing.
+/// Takes an applied plan back within ten minutes, all of it but for visits that are named.
 #[utoipa::path(
-    tag = "leave", operation_id = "undo_illness_plan",
+    tag = "leave", operation_id = "undo_illness_plan", request_body = UndoPlan,
     params(("id" = PlanId, Path)),
     responses(
         (status = 200, body = IllnessPlan),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`plan_conflicts`; `conflicts` names what is in the way"),
+            description = "`plan_conflicts`; `conflicts` names what is in the way, and can be left \
+                out"),
         (status = 410, body = ProblemDocument, content_type = "application/problem+json",
             description = "`undo_over`"),
     )
@@ -158,9 +160,9 @@ pub async fn apply_illness_plan(
 pub async fn undo_illness_plan(
     ctx: Ctx,
     id: Path<PlanId>,
-    nothing: Body<Empty>,
+    wanted: Body<UndoPlan>,
 ) -> Result<HttpResponse, Error> {
-    ctx.once(StatusCode::OK, nothing, move |tx, _| apply::undo(tx, id.0)).await
+    ctx.once(StatusCode::OK, wanted, move |tx, wanted| apply::undo(tx, id.0, &wanted)).await
 }
 
 /// Shows the times that are held in place of a visit whose practitioner is away.

@@ -84,6 +84,12 @@ pub(crate) struct OutcomeRow {
     pub decided_by: AccountId,
     /// Until when it was held, or asked for, when it was called off.
     pub held_until: Option<Instant>,
+    /// How it stood before; `None`: booked.
+    pub from_status: Option<AppointmentStatus>,
+    /// Whether it lay beside another.
+    pub overbooked: bool,
+    /// Since when its patient had said that they will come.
+    pub confirmed_at: Option<Instant>,
 }
 
 /// A visit that an absence hits, or hit.
@@ -203,6 +209,20 @@ pub(crate) fn set_status(tx: &mut Tx, id: AbsenceId, to: AbsenceStatus) -> Resul
     Ok(())
 }
 
+/// Whoever saves or removes an absence, and whoever brings a visit back, go one after the other: so the one
+/// finds the visit, or the other the absence. Before anything is locked.
+pub(crate) fn wait_to_change(tx: &mut Tx, facts: &Facts) -> Result<(), Error> {
+    settle::take_all_turns(tx, facts, &[], std::iter::empty())
+}
+
+/// As [`wait_to_change`], for whoever brings a visit back; a promise of it that broke meanwhile is the
+/// clinic's task as well.
+pub(crate) fn wait_to_bring_back(tx: &mut Tx, visit: &appointment::Row) -> Result<(), Error> {
+    let people = visit.who_takes_part(tx)?;
+    let clinic = Facts::of_organization(visit.organization_id);
+    settle::take_all_turns(tx, &clinic, &[], people.into_iter())
+}
+
 /// A visit that had ended is to come again, or goes on: a leave that it lies in, of whoever takes part in
 /// it, is open again. Makes no access decision.
 pub(crate) fn open_again(tx: &mut Tx, visit: &appointment::Row) -> Result<(), Error> {
@@ -213,6 +233,20 @@ pub(crate) fn open_again(tx: &mut Tx, visit: &appointment::Row) -> Result<(), Er
         .filter(absences::ends_at.gt(visit.starts_at));
     diesel::update(touched).set(absences::status.eq(AbsenceStatus::Open)).execute(tx.conn)?;
     Ok(())
+}
+
+/// The visits to come of an absence whose patients were told to choose another time, and have not.
+pub(crate) fn waiting(tx: &mut Tx, absence: &AbsenceRow) -> Result<Vec<AppointmentId>, Error> {
+    let mut waiting = Vec::new();
+    for row in outcomes(tx, absence.id)? {
+        if row.outcome == Outcome::Offered
+            && row.from_start > tx.now
+            && offer::is_open(tx, row.appointment)?
+        {
+            waiting.push(row.appointment);
+        }
+    }
+    Ok(waiting)
 }
 
 /// Takes an absence away with all that was noted of it. The caller has made the access decision.
@@ -250,6 +284,9 @@ type OutcomeColumns = (
     absence_outcomes::expires_at,
     absence_outcomes::decided_by,
     absence_outcomes::held_until,
+    absence_outcomes::from_status,
+    absence_outcomes::overbooked,
+    absence_outcomes::confirmed_at,
 );
 pub(crate) const OUTCOME: OutcomeColumns = (
     absence_outcomes::appointment_id,
@@ -262,6 +299,9 @@ pub(crate) const OUTCOME: OutcomeColumns = (
     absence_outcomes::expires_at,
     absence_outcomes::decided_by,
     absence_outcomes::held_until,
+    absence_outcomes::from_status,
+    absence_outcomes::overbooked,
+    absence_outcomes::confirmed_at,
 );
 
 /// The visits that lie in an absence now, by start.

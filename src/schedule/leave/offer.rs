@@ -17,18 +17,21 @@ use crate::account::AccountId;
 use crate::appointment::affected::{self, Affected};
 use crate::appointment::answer::{AnsweredOffer, NamelessTime};
 use crate::appointment::book::{self, InPlace};
-use crate::appointment::reschedule::{RescheduleAppointment, put_elsewhere};
+use crate::appointment::reschedule::{self, RescheduleAppointment, put_elsewhere};
 use crate::appointment::supply::Sought;
+use crate::appointment::taken::OCCUPIED_HOURS_MAX;
 use crate::appointment::{self, Appointment, AppointmentId, Row};
 use crate::base::app::App;
 use crate::base::background::every;
-use crate::base::column::Instant;
+use crate::base::column::{Instant, Uuid};
 use crate::base::ctx::as_system;
 use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::problem;
-use crate::base::schema::{absence_outcomes, appointments, offered_times, practitioners};
+use crate::base::schema::{
+    absence_outcomes, appointments, occupancies, offered_times, practitioners,
+};
 use crate::base::tx::Tx;
 use crate::encounter::lifecycle::AppointmentStatus;
 use crate::message;
@@ -134,16 +137,67 @@ pub(crate) fn make(tx: &mut Tx, absence: AbsenceId, visit: &Affected) -> Result<
     Ok(until)
 }
 
-/// Lets go what is held in place of a visit; nothing when nothing is.
+/// Lets go what is held in place of a visit; nothing when nothing is. Whoever moves the visit has
+/// locked it before.
 pub(crate) fn withdraw(tx: &mut Tx, appointment: AppointmentId) -> Result<(), Error> {
     let of_visit = offered_times::table.filter(offered_times::appointment_id.eq(appointment));
     let held: Vec<AppointmentId> =
-        of_visit.select(offered_times::held_id).order(offered_times::number).load(tx.conn)?;
+        of_visit.select(offered_times::held_id).order(offered_times::held_id).load(tx.conn)?;
     for id in held {
         affected::let_go(tx, id)?;
     }
     diesel::delete(of_visit).execute(tx.conn)?;
     Ok(())
+}
+
+/// Somebody is away: what is held of their time in place of other visits is let go, and nobody hears of
+/// it; a visit for which nothing is held any more has no outcome again, and its absence is open.
+/// Index: occupancies_live.
+pub(crate) fn away(
+    tx: &mut Tx,
+    practitioner: PractitionerId,
+    (from, to): (Instant, Instant),
+) -> Result<(), Error> {
+    let gone: Vec<(AppointmentId, AppointmentId)> = offered_times::table
+        .inner_join(appointments::table.on(appointments::id.eq(offered_times::held_id)))
+        .inner_join(occupancies::table.on(occupancies::appointment_id.eq(offered_times::held_id)))
+        .filter(occupancies::resource_id.eq(Uuid(practitioner.0)))
+        .filter(occupancies::live)
+        .filter(occupancies::starts_at.gt(from.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX))))
+        .filter(occupancies::starts_at.lt(to))
+        .filter(appointments::starts_at.lt(to))
+        .filter(appointments::ends_at.gt(from))
+        .filter(appointments::hold_expires_at.gt(tx.now))
+        .order(offered_times::held_id)
+        .select((offered_times::held_id, offered_times::appointment_id))
+        .load(tx.conn)?;
+    for (held, visit) in gone {
+        affected::let_go(tx, held)?;
+        // An urgent visit takes two lanes, and is found twice.
+        diesel::delete(offered_times::table.find(held)).execute(tx.conn)?;
+        let left = offered_times::table.filter(offered_times::appointment_id.eq(visit));
+        if diesel::select(diesel::dsl::exists(left)).get_result(tx.conn)? {
+            continue;
+        }
+        let of_visit = absence_outcomes::table
+            .filter(absence_outcomes::appointment_id.eq(visit))
+            .filter(absence_outcomes::outcome.eq(Outcome::Offered));
+        let open: Vec<AbsenceId> = of_visit.select(absence_outcomes::absence_id).load(tx.conn)?;
+        for absence in open {
+            set_status(tx, absence, AbsenceStatus::Open)?;
+            diesel::delete(absence_outcomes::table.find((absence, visit))).execute(tx.conn)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the patient of a visit can choose another time. Makes no access decision.
+pub(crate) fn is_open(tx: &mut Tx, visit: AppointmentId) -> Result<bool, Error> {
+    let held = offered_times::table
+        .inner_join(appointments::table.on(appointments::id.eq(offered_times::held_id)))
+        .filter(offered_times::appointment_id.eq(visit))
+        .filter(appointments::hold_expires_at.gt(tx.now));
+    Ok(diesel::select(diesel::dsl::exists(held)).get_result(tx.conn)?)
 }
 
 /// Whether an appointment is a time that is held in place of another.
@@ -288,24 +342,14 @@ pub fn choose(tx: &mut Tx, id: AppointmentId, wanted: ChooseTime) -> Result<Appo
 }
 
 fn take(tx: &mut Tx, row: &Row, number: i32, by: AccountId) -> Result<Appointment, Error> {
-    let (absence, _) = standing(tx, row.id)?;
-    let chosen: Option<(Instant, PractitionerId)> = offered_times::table
-        .inner_join(appointments::table.on(appointments::id.eq(offered_times::held_id)))
-        .filter(offered_times::appointment_id.eq(row.id))
-        .filter(offered_times::number.eq(number))
-        .filter(appointments::hold_expires_at.gt(tx.now))
-        .select((appointments::starts_at, appointments::practitioner_id))
-        .get_result(tx.conn)
-        .optional()?;
-    let Some((start, practitioner)) = chosen else {
-        let held = offered_times::table.filter(offered_times::appointment_id.eq(row.id));
-        let any: bool = diesel::select(diesel::dsl::exists(held)).get_result(tx.conn)?;
-        // Whoever moved the visit meanwhile has let them all go.
-        return Err(match any {
-            true => Error::field(&problem::UNKNOWN_REFERENCE, "/number"),
-            false => Error::from(&problem::OFFER_OVER),
-        });
+    let (.., practitioner) = chosen(tx, row.id, number)?;
+    let row = &reschedule::in_turn(tx, row, practitioner)?;
+    // Whoever moved it meanwhile has let them all go, and may have offered others.
+    let (absence, start, practitioner) = match chosen(tx, row.id, number)? {
+        found if found.2 == practitioner => found,
+        _ => return Err(Error::from(&problem::OFFER_OVER)),
     };
+    appointment::lock(tx, row.id)?;
     withdraw(tx, row.id)?;
     let to = RescheduleAppointment {
         start,
@@ -324,6 +368,33 @@ fn take(tx: &mut Tx, row: &Row, number: i32, by: AccountId) -> Result<Appointmen
         .execute(tx.conn)?;
     message::tell_move(tx, &moved, patient.account_id)?;
     Ok(moved)
+}
+
+/// Which of the times that are held in place of a visit has a number.
+fn chosen(
+    tx: &mut Tx,
+    id: AppointmentId,
+    number: i32,
+) -> Result<(AbsenceId, Instant, PractitionerId), Error> {
+    let (absence, _) = standing(tx, id)?;
+    let chosen: Option<(Instant, PractitionerId)> = offered_times::table
+        .inner_join(appointments::table.on(appointments::id.eq(offered_times::held_id)))
+        .filter(offered_times::appointment_id.eq(id))
+        .filter(offered_times::number.eq(number))
+        .filter(appointments::hold_expires_at.gt(tx.now))
+        .select((appointments::starts_at, appointments::practitioner_id))
+        .get_result(tx.conn)
+        .optional()?;
+    let Some((start, practitioner)) = chosen else {
+        let held = offered_times::table.filter(offered_times::appointment_id.eq(id));
+        let any: bool = diesel::select(diesel::dsl::exists(held)).get_result(tx.conn)?;
+        // Whoever moved the visit meanwhile has let them all go.
+        return Err(match any {
+            true => Error::field(&problem::UNKNOWN_REFERENCE, "/number"),
+            false => Error::from(&problem::OFFER_OVER),
+        });
+    };
+    Ok((absence, start, practitioner))
 }
 
 /// Shows what is held in place of a visit (`None`), or chooses, for whoever has its booking code and

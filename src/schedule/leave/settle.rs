@@ -19,6 +19,7 @@ use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::absence_outcomes;
 use crate::base::tx::Tx;
+use crate::encounter::lifecycle::AppointmentStatus;
 use crate::message::leave::{Fate, News, tell};
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
@@ -74,13 +75,11 @@ pub fn decide(
     let by = tx.person()?.account;
     let seen = inside(tx, &absence)?;
     let places = wanted.outcomes.iter().filter_map(|one| one.practitioner);
-    // Before the absence is locked, as by whoever brings a visit back into it.
     take_all_turns(tx, &facts, &seen, places)?;
     set_status(tx, id, AbsenceStatus::Open)?;
     let mut inside = inside(tx, &absence)?;
     // A visit that has come meanwhile, or is in other hands, is decided about another time.
-    let who = |visit: &Affected| (visit.id, visit.practitioner, visit.patient);
-    inside.retain(|visit| seen.iter().any(|known| who(known) == who(visit)));
+    inside.retain(|visit| seen.iter().any(|known| is_same(known, visit)));
     let mut told = Told::default();
     for (at, one) in wanted.outcomes.iter().enumerate() {
         let pointer = |field: &str| format!("/outcomes/{at}/{field}");
@@ -118,6 +117,12 @@ pub fn decide(
     told.tell(tx, &format!("leave|{id}|{}", tx.now.micros()), tx.now)?;
     tx.record(Action::SettleLeave, "Absence", id.0, &facts);
     show(tx, &absence)
+}
+
+/// Whether a visit is in the hands in which it was when the turns were asked for.
+pub(super) fn is_same(known: &Affected, visit: &Affected) -> bool {
+    let who = |visit: &Affected| (visit.id, visit.practitioner, visit.patient);
+    who(known) == who(visit)
 }
 
 /// Lets those who would move the same visits go one after the other: whoever moves many asks for
@@ -159,9 +164,15 @@ pub(crate) fn settle(
     reason: Option<&str>,
     by: AccountId,
 ) -> Result<Option<News>, Error> {
-    offer::withdraw(tx, visit.id)?;
+    use AppointmentStatus::{Arrived, Booked, Pending};
+    // Who is called off gives up a wish first, and then the visit.
+    if deed != Deed::CallOff {
+        appointment::lock(tx, visit.id)?;
+        offer::withdraw(tx, visit.id)?;
+    }
     diesel::delete(absence_outcomes::table.find((absence.id, visit.id))).execute(tx.conn)?;
     let row = appointment::find_row(tx, visit.id)?;
+    let stood = affected::stood(tx, visit.id)?;
     let (mut start, mut local_start) = (visit.start, visit.local_start.clone());
     let mut helper = None;
     let mut held_until = None;
@@ -182,7 +193,9 @@ pub(crate) fn settle(
             let (moved, _) = put_elsewhere(tx, &row, &to, (by, Asker::Triage))?;
             (start, local_start) = (moved.start, moved.local_start);
             let action = Action::MoveAppointment;
-            (Outcome::Moved, Some(place), None, Some(Fate::Moved), action)
+            // As of any move: a time that was only held, or asked for, was no promise.
+            let is_promised = matches!(row.status, Booked | Arrived);
+            (Outcome::Moved, Some(place), None, is_promised.then_some(Fate::Moved), action)
         }
         Deed::Offer => {
             let until = offer::make(tx, absence.id, visit)?;
@@ -191,9 +204,12 @@ pub(crate) fn settle(
         }
         Deed::CallOff => {
             affected::call_off(tx, visit.id, reason)?;
+            offer::withdraw(tx, visit.id)?;
             held_until = row.hold_expires_at;
             let action = Action::CancelAppointment;
-            (Outcome::Cancelled, None, None, Some(Fate::CalledOff), action)
+            // Nobody has told them yet of a time that was only held.
+            let is_known = row.status != Pending;
+            (Outcome::Cancelled, None, None, is_known.then_some(Fate::CalledOff), action)
         }
     };
     diesel::insert_into(absence_outcomes::table)
@@ -210,6 +226,9 @@ pub(crate) fn settle(
             absence_outcomes::decided_by.eq(by),
             absence_outcomes::decided_at.eq(tx.now),
             absence_outcomes::held_until.eq(held_until),
+            absence_outcomes::from_status.eq(Some(row.status)),
+            absence_outcomes::overbooked.eq(stood.overbooked),
+            absence_outcomes::confirmed_at.eq(stood.confirmed_at),
         ))
         .execute(tx.conn)?;
     tx.record(action, "Appointment", visit.id.0, &row.facts());

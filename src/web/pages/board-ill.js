@@ -126,16 +126,27 @@ function applied(board, plan) {
     h('p', {}, t('plan.applied', { name: plan.practitioner.name, time: clock(plan.undo_until, board.zone) }), ' ', time),
     h('div', { class: 'row' },
       plan.absence && h('a', { class: 'button quiet', id: 'plan-leave-page', href: `#/leave/${plan.absence}` }, t('plan.visits')),
-      button('plan-undo', t('plan.undo'), (event) => busy(event.currentTarget, async () => {
-        try {
-          await api.post(`/v1/illness-plans/${plan.id}/undo`);
-        } catch (error) {
-          if (error.conflicts) error.detail = `${error.detail} ${error.conflicts.map((one) => t(`conflict.${one.code}`)).join(', ')}`;
-          throw error;
-        }
-        end();
-        await board.changed(t('plan.undone'));
-      }, $('#problem')), 'second')));
+      button('plan-undo', t('plan.undo'), (event) => busy(event.currentTarget, () => undo([]), $('#problem')), 'second')),
+    h('div', { id: 'plan-stuck', class: 'stack', 'aria-live': 'polite' }));
+  /** All but some visits, which somebody has read and leaves where they are. */
+  async function undo(except) {
+    try {
+      await api.post(`/v1/illness-plans/${plan.id}/undo`, { except });
+    } catch (error) {
+      if (error.conflicts) stuck(except, error.conflicts);
+      throw error;
+    }
+    end();
+    await board.changed(t(except.length ? 'plan.undone.rest' : 'plan.undone', { n: except.length }));
+  }
+  const stuck = (except, conflicts) => refill(box.querySelector('#plan-stuck'),
+    h('ul', { class: 'list tight' }, conflicts.map((one) => {
+      const of = plan.proposals.find((other) => other.appointment === one.appointment);
+      const why = t(`conflict.${one.code}`);
+      return h('li', { data: { appointment: one.appointment, conflict: one.code } },
+        of && h('strong', {}, `${clock(of.from_start, board.zone)} ${of.patient.name}`), ' ', why === `conflict.${one.code}` ? one.code : why);
+    })),
+    button('plan-undo-rest', t('plan.undo.rest'), (event) => busy(event.currentTarget, () => undo([...except, ...conflicts.map((one) => one.appointment)]), $('#problem')), 'second'));
   const end = () => {
     clearInterval(timer);
     sessionStorage.removeItem(APPLIED);
