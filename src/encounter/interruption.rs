@@ -95,10 +95,14 @@ fn interrupted(tx: &mut Tx, visit: &EncounterRow) -> Result<(), Error> {
     let owner = practitioner::find_reach(tx, visit.practitioner_id)?.account;
     task::open(tx, visit, TaskCode::Interrupted, why, owner)?;
     // Whoever is in the room sees it there.
-    if door.can_join && !is_patient_here(tx, visit)? {
-        tell_patient(tx, visit, door.closes_at, care::tell_interrupted)?;
+    if !door.can_join || is_patient_here(tx, visit)? {
+        return Ok(());
     }
-    Ok(())
+    let reopened_at: Option<Instant> =
+        encounters::table.find(visit.id).select(encounters::reopened_at).get_result(tx.conn)?;
+    // Nobody was cut off who has not come back since the visit was ended by mistake.
+    let tell = if reopened_at.is_some() { care::tell_still_open } else { care::tell_interrupted };
+    tell_patient(tx, visit, door.closes_at, tell)
 }
 
 /// The patient waited and nobody came: the office calls, since the practitioner did not.

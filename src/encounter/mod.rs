@@ -435,9 +435,12 @@ pub fn advance(
         EncounterStatus::Finished => Some(outcome.unwrap_or(Outcome::Completed)),
         _ => None,
     };
+    // Whose visit was ended by mistake was not cut off, until the talk goes on.
+    let is_reopened = to.1 == EncounterStatus::Onleave && lifecycle::is_over(from.1);
     let moved = diesel::update(row)
         .set((
             encounters::status.eq(to.1),
+            encounters::reopened_at.eq(is_reopened.then_some(tx.now)),
             encounters::outcome.eq(outcome),
             encounters::ended_at.eq(ended),
             encounters::see_to_at.eq(due_at),

@@ -1,5 +1,5 @@
 //! What somebody hears who was rung and did not come, and of a visit that broke off: that it is open
-//! until then, and that the clinic calls otherwise; of one that was ended by mistake; and who waited
+//! until then, and that the clinic calls otherwise; of one that was ended by mistake, and still is open; and who waited
 //! and was not seen: that it calls. No name, no specialty.
 
 use crate::account::{self, AccountId};
@@ -51,6 +51,13 @@ pub fn tell_reopened(tx: &mut Tx, account: AccountId, news: &News) -> Result<boo
     tell(tx, account, news, (text::reopened, &key))
 }
 
+/// Tells a patient who has not come back since that it is still open, and that the clinic calls otherwise;
+/// `false` when they have no telephone. The caller has made the access decision.
+pub fn tell_still_open(tx: &mut Tx, account: AccountId, news: &News) -> Result<bool, Error> {
+    let key = format!("still_open|{}|{}", news.visit.id, tx.now.micros());
+    tell(tx, account, news, (text::still_open, &key))
+}
+
 /// Tells a patient who waited that nobody came and that the clinic calls them, once for a visit;
 /// `false` when they have no telephone. The caller has made the access decision.
 pub fn tell_unseen(tx: &mut Tx, account: AccountId, news: &News) -> Result<bool, Error> {
@@ -78,7 +85,8 @@ fn tell(
         starts_at: news.visit.starts_at,
         word: None,
     };
-    let payload = Payload { to: phone.as_str().to_owned(), text, promise: Some(promise) };
+    let payload =
+        Payload { to: phone.as_str().to_owned(), text, promise: Some(promise), leave: None };
     if outbox::put_for(tx, &payload, key, (tx.now, news.until))? {
         tx.tell(Event::MessageQueued);
     }

@@ -286,6 +286,26 @@ pub fn reopened(
     with_link(text, " ", link)
 }
 
+/// Tells a patient who was told that their visit is not over, and has not come, that it is still open.
+pub fn still_open(
+    language: Language,
+    until: &DateTime<FixedOffset>,
+    code: Option<&str>,
+    link: Option<&str>,
+) -> String {
+    let (until, code) = (until.format("%H:%M"), with_code(language, code));
+    let text = match language {
+        Language::English => format!(
+            "Feldsher: your visit is still open. Come in before {until} (local time), or the clinic \
+             calls you{code}"
+        ),
+        Language::Russian => {
+            format!("Фельдшер: приём ещё открыт, войдите до {until} (местное){code}")
+        }
+    };
+    with_link(text, " ", link)
+}
+
 /// Tells a patient who waited that nobody came, and that the clinic calls. There is nothing to open.
 pub fn unseen(
     language: Language,
@@ -429,6 +449,7 @@ mod tests {
             rung(russian, &start, Some("AB12CD"), None),
             interrupted(russian, &start, Some("AB12CD"), None),
             reopened(russian, &start, Some("AB12CD"), None),
+            still_open(russian, &start, Some("AB12CD"), None),
             unseen(russian, &start, Some("AB12CD"), None),
             invited(russian, &start, None),
             called_off(russian, &start),

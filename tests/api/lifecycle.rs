@@ -15,6 +15,7 @@ use feldsher::encounter;
 use feldsher::encounter::lifecycle::{
     Act, AppointmentStatus as A, EncounterStatus as E, State, moves, next,
 };
+use feldsher::task::job;
 use futures_util::{SinkExt, Stream, StreamExt};
 use serde_json::{Value, json};
 
@@ -575,6 +576,23 @@ on_both! {
         let done = "SELECT count(*) AS n FROM audit_events WHERE action = 'encounter.reopen' \
             AND outcome = 'done'";
         assert_eq!(world.house.count(done), 3);
+    }
+}
+
+on_both! {
+    async fn who_does_not_come_back_to_what_was_ended_by_mistake_is_reminded_and_was_not_cut_off(
+        world: World
+    ) {
+        let scene = Day::of(world).visit_in((A::Fulfilled, E::Finished)).await;
+        scene.say(Word::Reopen).await;
+        world.house.advance(TimeDelta::minutes(11));
+        job::tick(&world.house.app).await.unwrap();
+        let said = world.house.sms_with(&world.asha.login, "ещё открыт").await;
+        assert!(said.contains("войдите до 11:40"), "{said}");
+        let sent = world.house.app.inbox.newest_first();
+        assert!(!sent.iter().any(|sms| sms.text.contains("прервалась")));
+        let tasks = "SELECT count(*) AS n FROM tasks WHERE code = 'interrupted'";
+        assert_eq!(world.house.count(tasks), 1);
     }
 }
 
