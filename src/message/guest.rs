@@ -29,6 +29,7 @@ pub fn tell(
             starts_at: visit.start,
             word: None,
         }),
+        leave: None,
     };
     // Somebody who was sent out and is asked again hears it again, and so does whoever is expected at
     // another time.

@@ -45,7 +45,8 @@ pub fn tell(tx: &mut Tx, patient: Option<AccountId>, news: &News) -> Result<bool
     let link = screen(tx, &format!("#/visit/{}", news.word.encounter));
     let words = if news.sooner { text::sooner } else { text::late };
     let text = words(contact.language, (&times.0, &times.1), news.code, link.as_deref());
-    let payload = Payload { to: phone.as_str().to_owned(), text, promise: Some(news.promise) };
+    let payload =
+        Payload { to: phone.as_str().to_owned(), text, promise: Some(news.promise), leave: None };
     if outbox::put_for(tx, &payload, &key(news.word), (news.tell_at, expires_at))? {
         tx.tell(Event::MessageQueued);
     }

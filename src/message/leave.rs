@@ -1,18 +1,22 @@
 //! What a patient hears when their doctor is away: once, of all their visits.
 
 use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
 
 use crate::account::{self, AccountId};
-use crate::appointment::{AppointmentId, promise};
+use crate::appointment::{self, AppointmentId, promise};
 use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::language::Language;
+use crate::base::problem;
 use crate::base::tx::{Event, Tx};
+use crate::encounter::lifecycle::AppointmentStatus;
 use crate::message::outbox::{self, Payload};
-use crate::message::{NEWS_HOURS_MIN, Promise, text};
+use crate::message::{NEWS_HOURS_MIN, text};
+use crate::schedule::leave::offer;
 
 /// What became of a visit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fate {
     /// It has another place.
     Moved,
@@ -23,7 +27,7 @@ pub enum Fate {
 }
 
 /// A visit of which a patient shall hear.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct News {
     /// The appointment.
     pub appointment: AppointmentId,
@@ -49,18 +53,11 @@ pub fn tell(
     let Some(account) = patient else { return Ok(()) };
     let contact = account::contact(tx, account)?;
     let Some(phone) = contact.phone else { return Ok(()) };
-    let (text, promise) = match news {
-        [] => return Ok(()),
-        [one] => {
-            let stands = Promise { appointment: one.appointment, starts_at: one.start, word: None };
-            (alone(contact.language, one)?, (one.fate == Fate::Moved).then_some(stands))
-        }
-        several => {
-            let parts = several.iter().map(|one| part(contact.language, one));
-            let parts = parts.collect::<Result<Vec<String>, Error>>()?;
-            (text::several(contact.language, &parts), None)
-        }
-    };
+    if news.is_empty() {
+        return Ok(());
+    }
+    let leave = Parts { language: contact.language, news: news.to_vec() };
+    let text = said(leave.language, &leave.news)?;
     let worth = due_at.plus(TimeDelta::hours(NEWS_HOURS_MIN));
     let until = news.iter().map(|one| match one.fate {
         Fate::Moved => one.start,
@@ -68,11 +65,59 @@ pub fn tell(
         Fate::CalledOff => one.start.max(worth),
     });
     let expires_at = until.max().unwrap_or(worth);
-    let payload = Payload { to: phone.as_str().to_owned(), text, promise };
+    let to = phone.as_str().to_owned();
+    let payload = Payload { to, text, promise: None, leave: Some(leave) };
     if outbox::put_for(tx, &payload, key, (due_at, expires_at))? {
         tx.tell(Event::MessageQueued);
     }
     Ok(())
+}
+
+/// What a text tells of, kept until it leaves.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Parts {
+    /// The language of its reader.
+    pub language: Language,
+    /// What became of each visit.
+    pub news: Vec<News>,
+}
+
+/// What is to be said when a text leaves: only what is so still. Of what somebody has changed since, the
+/// patient has heard. `None`: nothing is.
+pub(super) fn words(tx: &mut Tx, parts: &Parts) -> Result<Option<String>, Error> {
+    let mut news = Vec::with_capacity(parts.news.len());
+    for one in &parts.news {
+        if still_so(tx, one)? {
+            news.push(one.clone());
+        }
+    }
+    if news.is_empty() { Ok(None) } else { said(parts.language, &news).map(Some) }
+}
+
+fn still_so(tx: &mut Tx, one: &News) -> Result<bool, Error> {
+    let row = match appointment::find_row(tx, one.appointment) {
+        Err(error) if error.is(&problem::NOT_FOUND) => return Ok(false),
+        row => row?,
+    };
+    Ok(match one.fate {
+        Fate::CalledOff => row.status == AppointmentStatus::Cancelled,
+        Fate::Moved => {
+            let is_ahead =
+                matches!(row.status, AppointmentStatus::Booked | AppointmentStatus::Arrived);
+            is_ahead && row.starts_at == one.start
+        }
+        Fate::Offered(_) => offer::is_open(tx, one.appointment)?,
+    })
+}
+
+fn said(language: Language, news: &[News]) -> Result<String, Error> {
+    match news {
+        [one] => alone(language, one),
+        several => {
+            let parts = several.iter().map(|one| part(language, one));
+            Ok(text::several(language, &parts.collect::<Result<Vec<String>, Error>>()?))
+        }
+    }
 }
 
 fn alone(language: Language, one: &News) -> Result<String, Error> {

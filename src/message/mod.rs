@@ -70,7 +70,8 @@ fn screen(tx: &Tx, hash: &str) -> Option<String> {
 /// Puts an SMS into the outbox; it leaves after the commit. `key` makes a repetition harmless,
 /// `life` is how long it is worth sending. The caller has made the access decision.
 pub fn queue(tx: &mut Tx, to: &Phone, text: &str, key: &str, life: TimeDelta) -> Result<(), Error> {
-    let payload = Payload { to: to.as_str().to_owned(), text: text.to_owned(), promise: None };
+    let payload =
+        Payload { to: to.as_str().to_owned(), text: text.to_owned(), promise: None, leave: None };
     put(tx, &payload, key, life)
 }
 
@@ -179,6 +180,7 @@ fn tell_at(
         to: phone.as_str().to_owned(),
         text: words(language, &time, &visit.code),
         promise: Some(Promise { appointment: visit.id, starts_at: visit.start, word: None }),
+        leave: None,
     };
     put(tx, &payload, key, visit.start.since(tx.now))
 }

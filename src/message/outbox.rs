@@ -16,7 +16,7 @@ use crate::base::seal::Seal;
 use crate::base::tx::Tx;
 use crate::encounter::lifecycle::AppointmentStatus;
 use crate::encounter::notice;
-use crate::message::Promise;
+use crate::message::{Promise, leave};
 
 id!(
     /// A message in the outbox.
@@ -63,6 +63,9 @@ pub struct Payload {
     pub text: String,
     /// What the text promises, if anything.
     pub promise: Option<Promise>,
+    /// Of which visits it tells that a leave has changed: what is no longer so is left out.
+    #[serde(default)]
+    pub leave: Option<leave::Parts>,
 }
 
 /// A message that this process has taken to send.
@@ -157,11 +160,10 @@ pub fn claim(tx: &mut Tx) -> Result<Vec<Claimed>, Error> {
         }
         let payload = opened(tx.seal, id, &sealed);
         match payload {
-            Ok(payload) if expires_at > tx.now && still_stands(tx, payload.promise)? => {
-                let Payload { to, text, .. } = payload;
-                claimed.push(Claimed { id, to, text, attempt, expires_at });
-            }
-            Ok(_) => end(tx, id, attempt, MessageState::Failed)?,
+            Ok(payload) => match words(tx, payload, expires_at)? {
+                Some((to, text)) => claimed.push(Claimed { id, to, text, attempt, expires_at }),
+                None => end(tx, id, attempt, MessageState::Failed)?,
+            },
             Err(error) => {
                 tracing::error!(message.id = %id, %error, "a message is given up: it does not open");
                 end(tx, id, attempt, MessageState::Failed)?;
@@ -234,6 +236,22 @@ fn end(tx: &mut Tx, id: MessageId, attempt: i32, state: MessageState) -> Result<
         ))
         .execute(tx.conn)?;
     Ok(())
+}
+
+/// To whom a message says what; `None` when it is too old, or nothing of it is so any more.
+fn words(
+    tx: &mut Tx,
+    payload: Payload,
+    expires_at: Instant,
+) -> Result<Option<(String, String)>, Error> {
+    if expires_at <= tx.now || !still_stands(tx, payload.promise)? {
+        return Ok(None);
+    }
+    let text = match &payload.leave {
+        Some(parts) => leave::words(tx, parts)?,
+        None => Some(payload.text),
+    };
+    Ok(text.map(|text| (payload.to, text)))
 }
 
 /// Whether the visit that a text speaks of is still booked, for the same time, and no later word of
@@ -314,7 +332,7 @@ mod tests {
             as_system(&self.app, move |tx| {
                 tx.allow(Action::DeliverMessage, &Facts::NONE)?;
                 let (to, text) = ("+70000000001".to_owned(), "123456".to_owned());
-                let payload = Payload { to, text, promise };
+                let payload = Payload { to, text, promise, leave: None };
                 put(tx, &payload, &key, TimeDelta::seconds(life_secs))
             })
             .await

@@ -88,7 +88,7 @@ fn tell(
     let contact = account::contact(tx, account)?;
     let Some(phone) = contact.phone else { return Ok(()) };
     let text = words(contact.language);
-    let payload = Payload { to: phone.as_str().to_owned(), text, promise: None };
+    let payload = Payload { to: phone.as_str().to_owned(), text, promise: None, leave: None };
     if outbox::put_for(tx, &payload, key, times)? {
         tx.tell(Event::MessageQueued);
     }

@@ -25,7 +25,12 @@ async fn queue(house: &House, key: &str) {
     let key = key.to_owned();
     as_system(&house.app, move |tx| {
         tx.allow(Action::DeliverMessage, &Facts::NONE)?;
-        let payload = Payload { to: TO.to_owned(), text: format!("text of {key}"), promise: None };
+        let payload = Payload {
+            to: TO.to_owned(),
+            text: format!("text of {key}"),
+            promise: None,
+            leave: None,
+        };
         if outbox::put(tx, &payload, &key, TimeDelta::hours(1))? {
             tx.tell(feldsher::base::tx::Event::MessageQueued);
         }
