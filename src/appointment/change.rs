@@ -6,11 +6,11 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::access::table::Action;
+use crate::appointment::choice::find_service;
 use crate::appointment::{
-    Appointment, AppointmentId, CancellationCode, NoshowCause, Row, affected, check_reason,
-    find_row, lock, occupy, sealed, show,
+    Appointment, AppointmentId, CancellationCode, NoshowCause, Priority, Row, affected,
+    check_reason, find_row, lock, occupy, sealed, show,
 };
-use crate::base::db::{Turn, take_turns};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::appointments;
@@ -20,9 +20,9 @@ use crate::encounter::{self, finish};
 use crate::message;
 use crate::patient;
 use crate::practitioner;
-use crate::schedule::leave::offer;
+use crate::schedule::leave::{self, offer};
 use crate::schedule::wall_clock::Span;
-use crate::schedule::{absence, closure};
+use crate::schedule::{self, absence, closure};
 use crate::waitlist::{self, follow};
 
 /// What can be changed about a booked visit.
@@ -97,12 +97,16 @@ pub(crate) fn is_offered(tx: &mut Tx, id: AppointmentId) -> Result<bool, Error> 
     Ok(offer::is_offered(tx, id)? || waitlist::offer::entry_of_hold(tx, id)?.is_some())
 }
 
-/// Takes on a visit that was asked for. 410 `hold_over` when its time ran out meanwhile.
+/// Takes on a visit that was asked for. 410 `hold_over` when its time ran out meanwhile, 422
+/// `outside_hours` when somebody who takes part is away then, or the clinic is closed.
 pub fn accept(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     let row = find_row(tx, id)?;
     tx.allow(Action::AnswerRequest, &row.facts())?;
     if row.status == AppointmentStatus::Booked {
         return show(tx, id);
+    }
+    if row.status == AppointmentStatus::Proposed && !row.is_dead(tx.now) {
+        check_there(tx, &row)?;
     }
     let wish = follow::make_way(tx, row.patient_id, row.service_id, row.starts_at)?;
     encounter::advance(tx, id, Act::Accept, None)?;
@@ -168,13 +172,12 @@ pub fn attend(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
 /// Takes back that somebody did not come, or came, or that a visit to come was called off: it is
 /// booked again. 409 `slot_taken` when its time was given away meanwhile, `bad_state` while somebody
 /// is there or when it was only held, `too_late` a day after its start, or past it when it was called
-/// off, `note_signed` once a note about it is signed; 422 `outside_hours` of what was called off, when
-/// somebody is away then.
+/// off, `note_signed` once a note about it is signed; 409 `day_full` and 422 `outside_hours` of what was
+/// called off, when the day has as many as it may, or somebody is away then.
 pub fn undo(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     let row = find_row(tx, id)?;
     tx.allow(Action::UndoAppointment, &row.facts())?;
-    // Waited for before anything is locked: a promise that broke meanwhile is the clinic's task.
-    take_turns(tx.conn, &[Turn::Alone(row.organization_id.0)])?;
+    leave::wait_to_bring_back(tx, &row)?;
     lock(tx, id)?;
     let row = find_row(tx, id)?;
     tx.allow(Action::UndoAppointment, &row.facts())?;
@@ -205,6 +208,12 @@ fn bring_back(tx: &mut Tx, row: &Row) -> Result<Appointment, Error> {
         return Err(Error::from(&problem::BAD_STATE));
     }
     check_there(tx, row)?;
+    // Who cannot wait is bound by no cap.
+    if row.priority == Priority::Routine {
+        let practitioner = practitioner::find_row(tx, row.practitioner_id)?;
+        let service = find_service(tx, row.service_id)?;
+        schedule::check_cap(tx, &service, &practitioner, row.starts_at, id)?;
+    }
     affected::stand_again(tx, id, Act::Undo)?;
     tx.record(Action::UndoAppointment, "Appointment", id.0, &row.facts());
     let booked = show(tx, id)?;

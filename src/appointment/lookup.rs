@@ -16,6 +16,7 @@ use crate::base::problem;
 use crate::base::schema::{appointments, patients};
 use crate::base::tx::Tx;
 use crate::encounter::lifecycle::AppointmentStatus;
+use crate::schedule::leave::offer;
 use crate::waitlist::{self, EntryId};
 
 /// Questions about one code in an hour: a birth date is not to be guessed.
@@ -45,6 +46,9 @@ pub struct Found {
     pub local_start: String,
     /// The IANA zone of that time.
     pub time_zone: String,
+    /// Whether the doctor is away then, and another time is to be chosen.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub offered: bool,
 }
 
 /// Answers whether a visit is booked. 404 when code and birth date do not belong together,
@@ -96,5 +100,6 @@ fn attempt(tx: &mut Tx, wanted: &LookUp, address: &str) -> Result<Option<Found>,
         .get_result::<(AppointmentStatus, Option<Instant>, String, String)>(tx.conn)?;
     let dead = held_until.is_some_and(|until| until <= tx.now);
     let status = if dead { AppointmentStatus::Cancelled } else { status };
-    Ok(Some(Found { status, local_start, time_zone }))
+    let offered = status == AppointmentStatus::Booked && offer::is_open(tx, id)?;
+    Ok(Some(Found { status, local_start, time_zone, offered }))
 }

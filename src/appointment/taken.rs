@@ -258,7 +258,7 @@ pub fn of_clinic(
     clinic: OrganizationId,
     (from, to): (Instant, Instant),
 ) -> Result<Vec<Planned>, Error> {
-    use AppointmentStatus::{Arrived, Booked, Pending};
+    use AppointmentStatus::{Arrived, Booked, Pending, Proposed};
     let Scope { all, patient, practitioner, organizations } = tx.scope(Action::ReadAppointment)?;
     let mut visits = appointments::table
         .inner_join(practitioners::table)
@@ -266,7 +266,7 @@ pub fn of_clinic(
         .filter(appointments::starts_at.ge(earliest(from)))
         .filter(appointments::starts_at.lt(to))
         .filter(appointments::ends_at.gt(from.max(tx.now)))
-        .filter(appointments::status.eq_any([Pending, Booked, Arrived]))
+        .filter(appointments::status.eq_any([Proposed, Pending, Booked, Arrived]))
         .filter(is_kept(tx.now))
         .order((appointments::starts_at, appointments::id))
         .select((

@@ -135,6 +135,25 @@ pub fn who_works(
     if working.is_empty() { Err(refused(nearest)) } else { Ok(working) }
 }
 
+/// Whether a practitioner can have one visit more of a service on the day of `start`, one aside: 409
+/// `day_full`; for a deed that has decided on access itself.
+pub(crate) fn check_cap(
+    tx: &mut Tx,
+    service: &Service,
+    practitioner: &PractitionerRow,
+    start: Instant,
+    but: AppointmentId,
+) -> Result<(), Error> {
+    let terms = terms(tx, service);
+    if terms.daily_cap == 0 {
+        return Ok(());
+    }
+    let visit = Span { start, end: start.plus(terms.duration) };
+    let diaries = diaries_of(tx, &[practitioner], visit)?;
+    let below = below_cap(tx, &terms, &diaries, vec![practitioner.id], (start, Some(but)))?;
+    if below.is_empty() { Err(Error::from(&problem::DAY_FULL)) } else { Ok(()) }
+}
+
 /// When some practitioners work for a service within a range, visits aside; for a deed that has
 /// decided on access itself.
 pub(crate) fn working_time(

@@ -100,6 +100,42 @@ on_both! {
 }
 
 on_both! {
+    async fn a_day_that_is_full_takes_no_visit_back(world: World) {
+        let service = format!("/v1/healthcare-services/{}", world.service);
+        let cap = json!({"booking": {"daily_cap": 1}});
+        world.admin.client.edit(Method::PATCH, &service, 1, &cap).await.expect(200);
+        let off = world.booked(TUESDAY_9).await;
+        office(world, &off, "cancel", json!({})).await.expect(200);
+        let other = boris(world, "2026-11-24T10:00:00+07:00", false).await;
+        let refused = office(world, &off, "undo", json!({})).await;
+        assert_eq!(refused.refused(409), "day_full");
+        assert_eq!(refused.body["alternatives"][0]["local_start"], "2026-11-25T09:00:00+07:00");
+        office(world, &other, "cancel", json!({})).await.expect(200);
+        office(world, &off, "undo", json!({})).await.expect(200);
+    }
+}
+
+on_both! {
+    async fn what_was_asked_for_is_not_accepted_into_a_closed_clinic(world: World) {
+        let mut wish = world.wish(TUESDAY_9);
+        wish["request"] = json!(true);
+        let asked = world.asha.client.once("/v1/appointments", &key(), &wish).await.expect(201);
+        let closed = json!({"name": {"en": "Repair", "ru": "Ремонт"}, "from_date": "2026-11-24",
+            "to_date": "2026-11-24"});
+        let path = format!("/v1/organizations/{}/closures", world.clinic);
+        let closure = made(&world.registrar.client, &path, closed).await;
+        assert_eq!((&closure["affected_count"], &closure["affected"][0]["id"]), (&json!(1), &asked["id"]));
+        let refused = office(world, &asked, "accept", json!({})).await;
+        assert_eq!(refused.refused(422), "outside_hours");
+        let open = format!("{path}/{}", closure["id"].as_str().unwrap());
+        let open = world.registrar.client.request(Method::DELETE, &open);
+        assert_eq!(world.registrar.client.send(open, None).await.status, 204);
+        let accepted = office(world, &asked, "accept", json!({})).await.expect(200);
+        assert_eq!(accepted["status"], "booked");
+    }
+}
+
+on_both! {
     async fn the_database_knows_which_visits_were_promised(world: World) {
         let held = boris(world, TUESDAY_9, true).await;
         world.boris.client.post(&path(&held, "cancel"), &json!({})).await.expect(200);

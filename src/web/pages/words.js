@@ -141,6 +141,8 @@ learn({
   'mode.video': ['видео', 'video'],
   'mode.audio': ['голос', 'voice'],
   'mode.phone': ['телефон', 'phone'],
+  'mode.chat': ['переписка', 'in writing'],
+  'mode.deferred': ['письменный ответ позже', 'a written answer later'],
 
   'visit.title': ['Приём', 'Your visit'],
   'visit.early': ['Комната ожидания откроется {when}', 'The waiting room opens {when}'],
