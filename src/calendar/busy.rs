@@ -1,14 +1,18 @@
 //! Busy times in a calendar that another program wrote. Pure.
 
+mod own_zones;
+
 use calcard::common::PartialDateTime;
+use calcard::common::timezone::Tz;
 use calcard::icalendar::dates::TimeOrDelta;
 use calcard::icalendar::{
-    ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarFreeBusyType,
+    ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarEntry, ICalendarFreeBusyType,
+    ICalendarParameter, ICalendarParameterName, ICalendarParameterValue, ICalendarPeriod,
     ICalendarProperty, ICalendarStatus, ICalendarTransparency, ICalendarValue,
 };
 
 use calcard::{Entry, Parser};
-use chrono::TimeDelta;
+use chrono::{NaiveDateTime, TimeDelta, TimeZone};
 
 use crate::base::column::Instant;
 use crate::base::zone::Zone;
@@ -28,6 +32,9 @@ pub enum Unreadable {
     /// It holds more than we follow.
     #[error("calendar_too_large")]
     TooMuch,
+    /// Its times go by a clock that nobody knows.
+    #[error("unknown_time_zone")]
+    UnknownZone,
 }
 
 /// The times within `range` that a calendar says are taken, by start, overlapping ones as one.
@@ -41,6 +48,8 @@ pub fn busy(text: &str, zone: Zone, range: Span) -> Result<Vec<Span>, Unreadable
             Entry::ICalendar(mut calendar) => {
                 is_calendar = true;
                 end_repetitions(&mut calendar, range.end);
+                own_zones::name(&mut calendar, range)?;
+                go_by_their_clock(&mut calendar, zone.built_in(range.start).into());
                 read(&calendar, zone, range, &mut spans)?;
             }
             Entry::Eof => break,
@@ -72,6 +81,41 @@ fn end_repetitions(calendar: &mut ICalendar, end: Instant) {
     }
 }
 
+/// Lets what repeats go by the clock that it was written for: in UTC what is written so, and an end that
+/// is written in UTC (RFC 5545 3.3.10) ends by the clock of the event, since the reader follows
+/// repetitions on the wall.
+fn go_by_their_clock(calendar: &mut ICalendar, zone: Tz) {
+    let zones = calendar.build_owned_tz_resolver().with_default(zone);
+    for component in &mut calendar.components {
+        let begins = |entry: &&mut ICalendarEntry| entry.name == ICalendarProperty::Dtstart;
+        let Some(start) = component.entries.iter_mut().find(begins) else { continue };
+        let is_utc = matches!(start.values.first(), Some(ICalendarValue::PartialDateTime(at)) if at.tz_hour.is_some());
+        let clock = if is_utc { Tz::UTC } else { zones.resolve_or_default(start.tz_id()) };
+        if is_utc {
+            start.params.push(ICalendarParameter {
+                name: ICalendarParameterName::Tzid,
+                value: ICalendarParameterValue::Text("UTC".to_owned()),
+            });
+        }
+        for value in component.entries.iter_mut().flat_map(|entry| &mut entry.values) {
+            let ICalendarValue::RecurrenceRule(rule) = value else { continue };
+            let Some(until) = rule.until.as_ref().filter(|until| until.tz_hour.is_some()) else {
+                continue;
+            };
+            if let Some(until) = until.to_date_time() {
+                let until = Tz::UTC.from_utc_datetime(&until.date_time);
+                rule.until = Some(on_the_wall(until.with_timezone(&clock).naive_local()));
+            }
+        }
+    }
+}
+
+fn on_the_wall(at: NaiveDateTime) -> PartialDateTime {
+    let mut wall = PartialDateTime::from_utc_timestamp(at.and_utc().timestamp());
+    (wall.tz_hour, wall.tz_minute) = (None, None);
+    wall
+}
+
 /// Whether the date of one is after that of the other.
 fn after(one: &PartialDateTime, other: &PartialDateTime) -> bool {
     (one.year, one.month, one.day) > (other.year, other.month, other.day)
@@ -98,15 +142,43 @@ fn read(
             TimeOrDelta::Time(end) => end.to_utc(),
             TimeOrDelta::Delta(length) => start.checked_add_signed(length).unwrap_or(start),
         };
-        let span = Span { start: Instant::from_utc(start), end: Instant::from_utc(end) };
-        if span.start < span.end && span.overlaps(range) {
-            spans.push(span);
+        spans.push(Span { start: Instant::from_utc(start), end: Instant::from_utc(end) });
+    }
+    for component in &calendar.components {
+        if component.component_type == ICalendarComponentType::VFreebusy {
+            let periods = component.entries.iter().filter(|entry| is_busy(entry));
+            spans.extend(periods.flat_map(|entry| &entry.values).filter_map(period));
         }
     }
-    Ok(())
+    spans.retain(|span| span.start < span.end && span.overlaps(range));
+    if spans.len() >= TIMES_MAX { Err(Unreadable::TooMuch) } else { Ok(()) }
 }
 
-/// RFC 5545 3.8.2.7 and 3.8.1.11: neither transparent nor cancelled; of free-busy data, busy.
+/// RFC 5545 3.8.2.6: of free-busy data, the periods that are not said to be free.
+fn is_busy(entry: &ICalendarEntry) -> bool {
+    let free = ICalendarParameterValue::Fbtype(ICalendarFreeBusyType::Free);
+    entry.name == ICalendarProperty::Freebusy
+        && !entry.parameters(&ICalendarParameterName::Fbtype).any(|said| *said == free)
+}
+
+/// A period, which is in UTC.
+fn period(value: &ICalendarValue) -> Option<Span> {
+    let ICalendarValue::Period(period) = value else { return None };
+    let at = |time: &PartialDateTime| {
+        time.to_date_time_with_tz(Tz::UTC).map(|at| Instant::from_utc(at.to_utc()))
+    };
+    match period {
+        ICalendarPeriod::Range { start, end } => Some(Span { start: at(start)?, end: at(end)? }),
+        ICalendarPeriod::Duration { start, duration } => {
+            let (start, length) = (at(start)?, duration.to_time_delta()?);
+            let end = start.utc().checked_add_signed(length)?;
+            Some(Span { start, end: Instant::from_utc(end) })
+        }
+    }
+}
+
+/// RFC 5545 3.8.2.7 and 3.8.1.11: neither transparent nor cancelled. What begins at a time and does not
+/// say how long it is ends when it begins (3.6.1); a day lasts a day.
 fn takes_time(component: &ICalendarComponent) -> bool {
     let says = |name: ICalendarProperty, value: ICalendarValue| {
         component
@@ -117,16 +189,22 @@ fn takes_time(component: &ICalendarComponent) -> bool {
     match component.component_type {
         ICalendarComponentType::VEvent => {
             let transparent = ICalendarValue::Transparency(ICalendarTransparency::Transparent);
-            !says(ICalendarProperty::Transp, transparent)
+            let has =
+                |name: ICalendarProperty| component.entries.iter().find(|entry| entry.name == name);
+            let is_day = matches!(
+                has(ICalendarProperty::Dtstart).and_then(|entry| entry.values.first()),
+                Some(ICalendarValue::PartialDateTime(at)) if at.hour.is_none()
+            );
+            let lasts = is_day
+                || has(ICalendarProperty::Dtend).is_some()
+                || has(ICalendarProperty::Duration).is_some();
+            lasts
+                && !says(ICalendarProperty::Transp, transparent)
                 && !says(
                     ICalendarProperty::Status,
                     ICalendarValue::Status(ICalendarStatus::Cancelled),
                 )
         }
-        ICalendarComponentType::VFreebusy => !says(
-            ICalendarProperty::Busytype,
-            ICalendarValue::BusyType(ICalendarFreeBusyType::Free),
-        ),
         _ => false,
     }
 }
@@ -246,6 +324,148 @@ mod tests {
                 "2026-12-02T02:00:00Z/2026-12-02T03:00:00Z",
             ]
         );
+    }
+
+    #[test]
+    fn what_repeats_in_utc_is_followed_in_utc_with_its_exceptions() {
+        let read = read_events(
+            "BEGIN:VEVENT
+            UID:1
+            DTSTART:20261124T050000Z
+            DTEND:20261124T060000Z
+            RRULE:FREQ=DAILY;UNTIL=20261128T050000Z
+            EXDATE:20261125T050000Z
+            END:VEVENT
+            BEGIN:VEVENT
+            UID:1
+            RECURRENCE-ID:20261127T050000Z
+            DTSTART:20261127T080000Z
+            DTEND:20261127T090000Z
+            END:VEVENT",
+        );
+        assert_eq!(
+            read.unwrap(),
+            [
+                "2026-11-24T05:00:00Z/2026-11-24T06:00:00Z",
+                "2026-11-26T05:00:00Z/2026-11-26T06:00:00Z",
+                "2026-11-27T08:00:00Z/2026-11-27T09:00:00Z",
+                "2026-11-28T05:00:00Z/2026-11-28T06:00:00Z",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_end_in_utc_ends_a_repetition_by_the_clock_of_its_event() {
+        let read = read_events(
+            "BEGIN:VEVENT
+            UID:1
+            DTSTART;TZID=Asia/Krasnoyarsk:20261124T090000
+            DURATION:PT1H
+            RRULE:FREQ=DAILY;UNTIL=20261126T020000Z
+            END:VEVENT
+            BEGIN:VEVENT
+            UID:2
+            DTSTART;TZID=America/New_York:20261130T200000
+            DURATION:PT1H
+            RRULE:FREQ=DAILY;UNTIL=20261202T000000Z
+            END:VEVENT",
+        );
+        assert_eq!(
+            read.unwrap(),
+            [
+                "2026-11-24T02:00:00Z/2026-11-24T03:00:00Z",
+                "2026-11-25T02:00:00Z/2026-11-25T03:00:00Z",
+                "2026-11-26T02:00:00Z/2026-11-26T03:00:00Z",
+                "2026-12-01T01:00:00Z/2026-12-01T02:00:00Z",
+            ]
+        );
+    }
+
+    #[test]
+    fn of_free_busy_data_the_periods_that_are_busy_are_taken() {
+        let read = read_events(
+            "BEGIN:VFREEBUSY
+            DTSTART:20261124T000000Z
+            DTEND:20261204T000000Z
+            FREEBUSY;FBTYPE=BUSY:20261124T030000Z/20261124T040000Z,20261125T030000Z/PT1H
+            FREEBUSY:20261126T030000Z/20261126T040000Z
+            FREEBUSY;FBTYPE=FREE:20261127T030000Z/20261127T040000Z
+            END:VFREEBUSY",
+        );
+        assert_eq!(
+            read.unwrap(),
+            [
+                "2026-11-24T03:00:00Z/2026-11-24T04:00:00Z",
+                "2026-11-25T03:00:00Z/2026-11-25T04:00:00Z",
+                "2026-11-26T03:00:00Z/2026-11-26T04:00:00Z",
+            ]
+        );
+    }
+
+    const OWN: &str = "BEGIN:VTIMEZONE
+            TZID:Clinic Time
+            BEGIN:STANDARD
+            DTSTART:19701025T030000
+            TZOFFSETFROM:+0200
+            TZOFFSETTO:+0100
+            RRULE:FREQ=YEARLY;BYMONTH=10;BYDAY=-1SU
+            END:STANDARD
+            BEGIN:DAYLIGHT
+            DTSTART:19700329T020000
+            TZOFFSETFROM:+0100
+            TZOFFSETTO:+0200
+            RRULE:FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU
+            END:DAYLIGHT
+            END:VTIMEZONE
+            BEGIN:VTIMEZONE
+            TZID:(UTC+03:00) Station
+            BEGIN:STANDARD
+            DTSTART:16010101T000000
+            TZOFFSETFROM:+0300
+            TZOFFSETTO:+0300
+            END:STANDARD
+            END:VTIMEZONE
+            ";
+
+    #[test]
+    fn a_zone_that_the_file_describes_is_the_one_with_the_same_clock() {
+        let read = read_events(&format!(
+            "{OWN}BEGIN:VEVENT
+            UID:1
+            DTSTART;TZID=Clinic Time:20261124T100000
+            DURATION:PT1H
+            RRULE:FREQ=DAILY;COUNT=2
+            END:VEVENT
+            BEGIN:VEVENT
+            UID:2
+            DTSTART;TZID=\"(UTC+03:00) Station\":20261126T100000
+            DURATION:PT1H
+            END:VEVENT"
+        ));
+        assert_eq!(
+            read.unwrap(),
+            [
+                "2026-11-24T09:00:00Z/2026-11-24T10:00:00Z",
+                "2026-11-25T09:00:00Z/2026-11-25T10:00:00Z",
+                "2026-11-26T07:00:00Z/2026-11-26T08:00:00Z",
+            ]
+        );
+    }
+
+    #[test]
+    fn times_by_a_clock_that_nobody_knows_are_not_guessed() {
+        let event = "BEGIN:VEVENT
+            UID:1
+            DTSTART;TZID=Nowhere/Land:20261124T100000
+            DURATION:PT1H
+            END:VEVENT";
+        assert_eq!(read_events(event), Err(Unreadable::UnknownZone));
+    }
+
+    #[test]
+    fn what_does_not_say_how_long_it_is_takes_no_time() {
+        let read = read_events("BEGIN:VEVENT\nUID:1\nDTSTART:20261124T030000Z\nEND:VEVENT");
+        assert_eq!(read.unwrap(), Vec::<String>::new());
     }
 
     #[test]

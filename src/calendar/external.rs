@@ -230,6 +230,7 @@ fn trouble(unreadable: Unreadable) -> Trouble {
     match unreadable {
         Unreadable::NotACalendar => Trouble::NotACalendar,
         Unreadable::TooMuch => Trouble::TooLarge,
+        Unreadable::UnknownZone => Trouble::UnknownZone,
     }
 }
 

@@ -7,12 +7,13 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::taken;
-use crate::base::column::Instant;
+use crate::appointment::occupy::ResourceKind;
+use crate::appointment::{AppointmentId, taken};
+use crate::base::column::{Instant, Uuid};
 use crate::base::db::Each;
 use crate::base::error::Error;
 use crate::base::problem;
-use crate::base::schema::{absences, appointments, calendar_feeds};
+use crate::base::schema::{absences, appointments, calendar_feeds, occupancies};
 use crate::base::seal::{hex, random, sha256};
 use crate::base::tx::Tx;
 use crate::calendar::event::{self, Event, Standing};
@@ -91,8 +92,11 @@ pub fn remove(tx: &mut Tx, practitioner: PractitionerId) -> Result<(), Error> {
     Ok(())
 }
 
-/// The calendar behind an address: when, and nothing else. `None` for an address of nobody.
-/// Indexes: appointments_by_practitioner, absences_by_practitioner.
+type Visit = (AppointmentId, AppointmentStatus, i32, Instant, Instant, Instant);
+
+/// The calendar behind an address: when, and nothing else; also of visits in which they help as feldsher
+/// or interpreter. `None` for an address of nobody. Indexes: appointments_by_practitioner,
+/// occupancies_live, absences_by_practitioner.
 pub fn read(tx: &mut Tx, token: &str) -> Result<Option<String>, Error> {
     tx.allow(Action::ReadFeed, &Facts::NONE)?;
     let practitioner: Option<PractitionerId> = calendar_feeds::table
@@ -103,7 +107,7 @@ pub fn read(tx: &mut Tx, token: &str) -> Result<Option<String>, Error> {
     let Some(practitioner) = practitioner else { return Ok(None) };
     let (from, to) =
         (tx.now.minus(TimeDelta::days(PAST_DAYS)), tx.now.plus(TimeDelta::days(FUTURE_DAYS)));
-    let visits: Vec<(_, AppointmentStatus, i32, Instant, Instant, Instant)> = appointments::table
+    let mut visits: Vec<Visit> = appointments::table
         .filter(appointments::practitioner_id.eq(practitioner))
         .filter(appointments::starts_at.ge(from))
         .filter(appointments::starts_at.lt(to))
@@ -120,6 +124,26 @@ pub fn read(tx: &mut Tx, token: &str) -> Result<Option<String>, Error> {
             appointments::ends_at,
         ))
         .load(tx.conn)?;
+    let helped: Vec<Visit> = appointments::table
+        .inner_join(occupancies::table.on(occupancies::appointment_id.eq(appointments::id)))
+        .filter(occupancies::resource_id.eq(Uuid(practitioner.0)))
+        .filter(occupancies::resource_kind.ne(ResourceKind::Practitioner))
+        .filter(occupancies::live)
+        .filter(occupancies::starts_at.ge(from))
+        .filter(occupancies::starts_at.lt(to))
+        .filter(taken::is_kept(tx.now))
+        .order((occupancies::starts_at, appointments::id))
+        .limit(EVENTS_MAX)
+        .select((
+            appointments::id,
+            appointments::status,
+            appointments::version,
+            appointments::updated_at,
+            appointments::starts_at,
+            appointments::ends_at,
+        ))
+        .load(tx.conn)?;
+    visits.extend(helped);
     let absences: Vec<(AbsenceId, Instant, Instant, Instant)> = absences::table
         .filter(absences::practitioner_id.eq(practitioner))
         .filter(absences::ends_at.gt(from))

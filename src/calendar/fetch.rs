@@ -42,6 +42,8 @@ text_enum!(
         TooLarge = "calendar_too_large",
         /// It is no calendar.
         NotACalendar = "not_a_calendar",
+        /// It goes by a clock that nobody knows.
+        UnknownZone = "unknown_time_zone",
     }
 );
 

@@ -133,6 +133,28 @@ impl Elsewhere {
     }
 }
 
+on_both! {
+    async fn whoever_helps_in_a_visit_is_busy_then_for_other_programs_too(world: World) {
+        let service = format!("/v1/healthcare-services/{}", world.service);
+        let needs = json!({"resources": ["feldsher"]});
+        world.admin.client.edit(Method::PATCH, &service, 1, &needs).await.expect(200);
+        let rules = json!({"rules": [{"weekday": "tue", "from": "09:00", "to": "17:00"}]});
+        let own = format!("/v1/practitioners/{}", world.feldsher.id);
+        let schedule = format!("{own}/schedule");
+        world.registrar.client.edit(Method::PUT, &schedule, 1, &rules).await.expect(200);
+        let booked = world.booked(TUESDAY_9).await;
+        let feed = world.feldsher.client.post(&format!("{own}/calendar-feed"), &json!({})).await;
+        let path = feed.expect(201)["path"].as_str().unwrap().to_owned();
+        let (_, events) = file(&world.house.client(), &path).await;
+        let times: Vec<_> = events.iter().map(|event| event.property_value("DTSTART").unwrap()).collect();
+        assert_eq!(times, ["20261124T020000Z"]);
+        let cancel = format!("/v1/appointments/{}/cancel", booked["id"].as_str().unwrap());
+        world.asha.client.post(&cancel, &json!({})).await.expect(200);
+        let (text, events) = file(&world.house.client(), &path).await;
+        assert!(events.is_empty(), "{text}");
+    }
+}
+
 async fn nine_is_free(world: &World) -> bool {
     let query = "from=2026-11-24T00:00:00%2B07:00&to=2026-11-25T00:00:00%2B07:00";
     let path = format!("/v1/slots?service={}&{query}", world.service);
