@@ -100,11 +100,19 @@ async fn the_doctor_sees_the_patient_while_writing_and_the_keyboard_keeps_its_pl
     doctor.click("#finish").await;
     doctor.click("#finish-confirm").await;
     patient.see("#visit-over").await;
+    // Whoever waits for the note asks less and less often, and at once when they look again.
+    patient.eval(HURRIED).await;
+    patient.wait_for("window.pauses.filter((ms) => ms === 300_000).length > 1").await;
+    patient.eval("window.setTimeout = window.unhurried; 0").await;
+    // One that was asked already may end beside the one that is asked now.
+    let pauses = patient.eval("[...new Set(window.pauses)]").await;
+    assert_eq!(pauses, json!([10_000, 20_000, 40_000, 80_000, 160_000, 300_000]));
     patient.eval(MISSED_ONCE).await;
     doctor.click("#reopen").await;
     doctor.assert_fits().await;
     doctor.click("#reopen-yes").await;
     doctor.see("#finish").await;
+    patient.eval(LOOKS_AGAIN).await;
     // The patient's page says so by itself, though the first question about it failed.
     patient.see("#visit-left").await;
     assert_eq!(patient.eval("window.missed").await, json!(1));
@@ -117,6 +125,17 @@ async fn the_doctor_sees_the_patient_while_writing_and_the_keyboard_keeps_its_pl
         page.assert_content();
     }
 }
+
+/// Long waits of a page are noted, and over at once; then somebody looks at it.
+const HURRIED: &str = "window.pauses = []; window.unhurried = window.setTimeout; \
+    window.setTimeout = (act, ms, ...rest) => { \
+        if (ms < 5_000) return window.unhurried(act, ms, ...rest); \
+        pauses.push(ms); \
+        return window.unhurried(act, 20, ...rest); \
+    }; document.dispatchEvent(new Event('visibilitychange')); 0";
+
+/// Somebody comes back to a page.
+pub const LOOKS_AGAIN: &str = "document.dispatchEvent(new Event('visibilitychange')); 0";
 
 /// The next time that a page fetches a visit, the server fails.
 const MISSED_ONCE: &str = "(() => { const real = window.fetch; window.missed = 0; \

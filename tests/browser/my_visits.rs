@@ -34,8 +34,27 @@ async fn a_patient_moves_calls_off_and_chooses_another_time() {
     let moved = a_move(&page, &stage, &booked).await;
     an_offer(&page, &stage, &moved).await;
     called_off(&page, &stage, &moved).await;
+    behind_many(&page, &stage).await;
     page.assert_content();
     assert!(clinic.stop().await.success());
+}
+
+/// A visit to come is there also for whoever has held and given back a hundred times.
+async fn behind_many(page: &Page, stage: &Stage) {
+    let start = stage.free_row(1).await;
+    let mut hold = json!({
+        "service": stage.service, "practitioner": stage.doctor, "start": written(start),
+        "patient": stage.patient(0),
+    });
+    hold["hold"] = json!(true);
+    for _ in 0..101 {
+        let held = stage.registrar.once("/v1/appointments", &key(), &hold).await.expect(201);
+        let path = format!("/v1/appointments/{}/cancel", text(&held["id"]));
+        stage.registrar.once(&path, &key(), &json!({})).await.expect(200);
+    }
+    let booked = stage.book(0, &stage.doctor, start).await;
+    page.reload().await;
+    page.see(&format!("#upcoming {}", card(&booked))).await;
 }
 
 async fn shown(page: &Page, booked: &Value) {

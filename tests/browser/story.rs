@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::chromium::Chromium;
 use crate::clinic::{Clinic, Person};
+use crate::desk::LOOKS_AGAIN;
 use crate::driver::media_flows;
 use crate::page::{Device, Page, quoted};
 use crate::support::{Client, Engine};
@@ -402,6 +403,7 @@ impl Told {
 
     async fn the_patient_reads(&self) {
         let page = &self.patient;
+        page.eval(LOOKS_AGAIN).await;
         page.click("#read-note").await;
         let note = page.text("#note").await;
         for text in [SUBJECTIVE, OBJECTIVE, ASSESSMENT, PLAN] {

@@ -138,6 +138,16 @@ export function watched(path) {
   };
 }
 export const items = async (path) => (await get(path)).items;
+/** The same, page after page, so many pages at most. */
+export async function pages(path, most) {
+  const found = [];
+  for (let next = path, page = 0; next && page < most; page += 1) {
+    const { data, link } = await call('GET', next);
+    found.push(...data.items);
+    next = /<([^>]+)>;\s*rel="next"/.exec(link ?? '')?.[1];
+  }
+  return found;
+}
 /** A change under its own key: pressing twice, or a lost answer, acts once. */
 export const post = async (path, body = {}, key = newKey()) => (await call('POST', path, { body, key })).data;
 

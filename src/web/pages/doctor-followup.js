@@ -48,7 +48,7 @@ export function followUp({ appointment, zone }) {
 
   /** What was booked after this visit already, and stands. */
   async function known() {
-    const later = await api.items(api.query('/v1/appointments', { patient: appointment.patient.id, from: appointment.start, limit: 100 }));
+    const later = await api.pages(api.query('/v1/appointments', { patient: appointment.patient.id, from: appointment.start, limit: 100 }), 10);
     const after = later.filter((one) => one.follows === appointment.id && one.status !== 'cancelled');
     refill(done, after.map((one) => h('p', { class: 'good', data: { follow: one.id } }, t('follow.booked', { when: when(one.start), code: one.code }))));
   }

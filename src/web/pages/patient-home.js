@@ -16,16 +16,24 @@ const LIVE = ['proposed', 'pending', 'booked', 'arrived'];
 const MOVABLE = ['proposed', 'pending', 'booked'];
 const OPEN = ['arrived', 'in-progress', 'onleave'];
 const REFRESH_S = 60;
-const YEAR_MS = 365 * 86_400_000;
+const DAY_MS = 86_400_000;
+const YEAR_MS = 365 * DAY_MS;
+/** Whoever held and gave back many times has many rows. */
+const PAGES_MAX = 10;
 
 export async function home(me) {
   if (!$('#visits')) show(h('p', { class: 'loading', 'aria-busy': 'true' }, t('loading')));
+  // What has been does not change while the page lies open; what is to come is asked for by itself.
+  const begun = now() - DAY_MS;
+  const been = api.pages(api.query('/v1/appointments', { from: rfc3339(now() - YEAR_MS), to: rfc3339(begun), limit: 100 }), PAGES_MAX);
   const load = async () => {
-    const [visits, notes] = await Promise.all([
-      api.items(api.query('/v1/appointments', { from: rfc3339(now() - YEAR_MS), limit: 100 })),
+    const [coming, before, notes] = await Promise.all([
+      api.pages(api.query('/v1/appointments', { from: rfc3339(begun), limit: 100 }), PAGES_MAX),
+      been,
       api.items(`/v1/patients/${me.patient.id}/notes?limit=100`).catch(() => []),
     ]);
     const wishes = await myWishes();
+    const visits = [...before, ...coming];
     // A time that is held in place of another visit, or from the waiting list, is shown with that.
     const own = besideOffers(visits, wishes).filter((visit) => !visit.held_for);
     return { visits: own, wishes, notes: new Map(notes.map((note) => [note.encounter.id, note])) };

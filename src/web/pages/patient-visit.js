@@ -7,7 +7,9 @@ import { whenLine } from './patient-times.js';
 import { waitCard } from './waiting.js';
 
 const SEAT = 'feldsher.seat.patient';
+/** A note can take hours, and every look costs money on a thin line: each waits twice as long as the one before. */
 const NOTE_POLL_S = 10;
+const NOTE_POLL_S_MAX = 300;
 /** As the server has it: a line can be measured all of the day before. */
 const PROBE_AHEAD_MS = 48 * 3_600_000;
 const CARE_POLL_S = 30;
@@ -264,7 +266,12 @@ function ended(visit) {
   const isWritten = !cancelled && !passed;
   if (isWritten) refill(place, h('p', { class: 'lead' }, t('visit.over.hint')));
   const ask = api.watched(`/v1/encounters/${visit.id}/waiting`);
+  let pause = NOTE_POLL_S / 2;
+  // Whoever looks again is shown what is new at once, and soon again.
+  const woken = () => { if (!document.hidden) pause = NOTE_POLL_S / 2; };
+  document.addEventListener('visibilitychange', woken);
   const look = poll(async () => {
+    pause = document.hidden ? NOTE_POLL_S_MAX : Math.min(2 * pause, NOTE_POLL_S_MAX);
     // It was ended, or called off, by mistake.
     const waiting = await ask();
     if (!isOver(waiting)) {
@@ -282,6 +289,9 @@ function ended(visit) {
     refill(place, h('a', { class: 'button primary', id: 'read-note', href: `#/note/${note.id}` }, t('visit.readnote')));
     say(t('visit.readnote'));
     return undefined;
-  }, isWritten ? NOTE_POLL_S : CARE_POLL_S);
-  onLeave(() => look.stop());
+  }, isWritten ? () => pause : CARE_POLL_S);
+  onLeave(() => {
+    document.removeEventListener('visibilitychange', woken);
+    look.stop();
+  });
 }

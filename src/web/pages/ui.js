@@ -134,9 +134,10 @@ export function poll(fn, seconds) {
   let stopped = false;
   const round = async () => {
     clearTimeout(timer);
-    let next = seconds;
-    try { next = (await fn()) || seconds; } catch { /* the next round tries again */ }
+    let next;
+    try { next = await fn(); } catch { /* the next round tries again */ }
     if (stopped) return;
+    next ||= typeof seconds === 'function' ? seconds() : seconds;
     clearTimeout(timer);
     timer = setTimeout(round, next * 1000);
   };
