@@ -72,6 +72,9 @@ struct Counts {
     unanswered: usize,
     plans: usize,
     taken_back: usize,
+    /// Visits of series that were booked, or could not be.
+    in_a_row: usize,
+    conflicts: usize,
 }
 
 /// What a sequence has made, by the number of its step.
@@ -139,6 +142,9 @@ impl Game<'_> {
         match step {
             Step::Book { service, doctor, patient, tick, hold } => {
                 self.book((*service, *patient, *tick), *doctor, *hold)
+            }
+            Step::Series { service, doctor, patient, tick, dry } => {
+                self.series((*service, *patient, *tick), *doctor, *dry)
             }
             Step::Confirm { visit } => self.confirm(*visit),
             Step::Cancel { visit } => self.cancel(*visit),
@@ -299,6 +305,7 @@ impl Theatre {
         let mut config = app.config.clone();
         // Its few patients are asked all day long.
         config.booking.waitlist_offers_max = 1_000_000;
+        config.booking.waitlist_max = 10;
         config.booking.offer_hours = u32::try_from(OFFER_MINUTES / 60).unwrap();
         drop(app);
         let database = world.house.leave().await;
@@ -473,13 +480,16 @@ async fn agree(engine: Engine) {
         sum.unanswered += counts.unanswered;
         sum.plans += counts.plans;
         sum.taken_back += counts.taken_back;
+        sum.in_a_row += counts.in_a_row;
+        sum.conflicts += counts.conflicts;
     }
     println!(
         "{engine:?}: {many} sequences of {STEPS} steps, opened in {:.1} s, played in {:.1} s, {sum:?}",
         opened.as_secs_f64(),
         (begun.elapsed() - opened).as_secs_f64()
     );
-    let common = [sum.done, sum.refused, sum.held, sum.plans, sum.restarts];
+    let common =
+        [sum.done, sum.refused, sum.held, sum.plans, sum.restarts, sum.in_a_row, sum.conflicts];
     assert!(many < SEQUENCES || common.iter().all(|count| *count > 0), "something was never done");
     // In a short run an offer may happen to be neither taken nor left to lapse.
     assert!(many < 10 * SEQUENCES || (sum.taken > 0 && sum.lapsed > 0), "nobody ever answered");

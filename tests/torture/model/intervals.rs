@@ -6,8 +6,13 @@ use std::collections::BTreeMap;
 pub const TICK_MINUTES: i64 = 10;
 /// The weekly hours lie within so many.
 pub const DAY_TICKS: i64 = 48;
-/// Nobody works outside of this, whatever extra hours are said.
-pub const REACH: Range = (-12, 80);
+/// The next day begins so much later, and has the same weekly hours; it is reached by series, and by what
+/// is offered elsewhere.
+pub const NEXT_DAY: i64 = 144;
+/// Nobody works outside of this on the first day, whatever extra hours are said.
+pub const FIRST_DAY: Range = (-12, 80);
+/// Nor outside of this on both.
+pub const REACH: Range = (-12, 80 + NEXT_DAY);
 pub const HOLD_MINUTES: i64 = 10;
 pub const HOLDS_MAX: usize = 3;
 /// How long a patient may choose among the times that are held in place of a visit.
@@ -21,6 +26,7 @@ pub const DOCTORS: usize = 2;
 pub const INTERPRETERS_END: usize = 4;
 pub const WORKERS: usize = 6;
 pub const ROOMS: usize = 2;
+pub const DEVICES: usize = 1;
 pub const PATIENTS: usize = 3;
 /// So many others only wait.
 pub const WAITERS: usize = 3;
@@ -32,14 +38,42 @@ pub struct Service {
     /// Kept free of the doctor's time before and after.
     pub before: i64,
     pub after: i64,
-    /// Whether it needs a room, an interpreter and a feldsher.
-    pub is_helped: bool,
+    /// What it needs besides the doctor, one of each kind.
+    pub needs: &'static [Kind],
 }
 
-pub const SERVICES: [Service; 2] = [
-    Service { visit: 2, before: 0, after: 1, is_helped: false },
-    Service { visit: 3, before: 1, after: 0, is_helped: true },
+pub const SERVICES: [Service; 3] = [
+    Service { visit: 2, before: 0, after: 1, needs: &[] },
+    Service {
+        visit: 3,
+        before: 1,
+        after: 0,
+        needs: &[Kind::Room, Kind::Interpreter, Kind::Feldsher],
+    },
+    // At the station, where there is one device.
+    Service { visit: 2, before: 0, after: 0, needs: &[Kind::Device, Kind::Feldsher] },
 ];
+
+/// A kind of what helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Room,
+    Device,
+    Interpreter,
+    Feldsher,
+}
+
+impl Kind {
+    /// Who and what there is of it.
+    fn all(self) -> Vec<Who> {
+        match self {
+            Self::Room => (0..ROOMS).map(Who::Room).collect(),
+            Self::Device => (0..DEVICES).map(Who::Device).collect(),
+            Self::Interpreter => (DOCTORS..INTERPRETERS_END).map(Who::Worker).collect(),
+            Self::Feldsher => (INTERPRETERS_END..WORKERS).map(Who::Worker).collect(),
+        }
+    }
+}
 
 pub type Range = (i64, i64);
 
@@ -53,6 +87,7 @@ pub enum Who {
     Worker(usize),
     Patient(usize),
     Room(usize),
+    Device(usize),
 }
 
 /// Who and what helps, one of each kind: see [`kinds`].
@@ -64,13 +99,17 @@ pub enum Aids {
     OneOf(Vec<Vec<Who>>),
 }
 
-/// The rooms, the interpreters and the feldshers that there are.
-pub fn kinds() -> Vec<Vec<Who>> {
-    vec![
-        (0..ROOMS).map(Who::Room).collect(),
-        (DOCTORS..INTERPRETERS_END).map(Who::Worker).collect(),
-        (INTERPRETERS_END..WORKERS).map(Who::Worker).collect(),
-    ]
+/// Who and what there is of each kind that a service needs.
+pub fn kinds(service: usize) -> Vec<Vec<Who>> {
+    SERVICES[service].needs.iter().map(|kind| kind.all()).collect()
+}
+
+/// Whoever helps in a visit that is put somewhere by others.
+pub fn any_aids(service: usize) -> Aids {
+    match SERVICES[service].needs {
+        [] => Aids::Nobody,
+        _ => Aids::OneOf(kinds(service)),
+    }
 }
 
 impl Aids {
@@ -221,7 +260,8 @@ pub struct Absence {
 #[derive(Debug, Clone)]
 pub struct Instead {
     pub until: i64,
-    pub times: Vec<Place>,
+    /// By number.
+    pub times: BTreeMap<i32, Place>,
     /// Nothing else was put anywhere at that moment: what is not held was not free.
     pub is_alone: bool,
 }
@@ -250,8 +290,8 @@ impl Model {
             .iter()
             .filter(|(id, visit)| Some(**id) != but && visit.is_live(self.now))
             .map(|(_, visit)| &visit.place);
-        let instead =
-            self.instead.values().filter(|held| held.until > self.now).flat_map(|held| &held.times);
+        let instead = self.instead.values().filter(|held| held.until > self.now);
+        let instead = instead.flat_map(|held| held.times.values());
         let waiting = self.waiting.values().filter_map(|waiting| waiting.offer.as_ref());
         let waiting = waiting.filter(|held| held.until > self.now).map(|held| &held.place);
         visits.chain(instead).chain(waiting).collect()
@@ -313,13 +353,13 @@ impl Model {
 
     /// Who and what could help then; nothing, when somebody or something is missing.
     pub fn aids(&self, service: usize, tick: i64, but: Option<usize>) -> Option<Aids> {
-        let Service { visit, is_helped, .. } = SERVICES[service];
-        if !is_helped {
+        let Service { visit, needs, .. } = SERVICES[service];
+        if needs.is_empty() {
             return Some(Aids::Nobody);
         }
         let span = (tick, tick + visit);
         let free: Vec<Vec<Who>> =
-            kinds().into_iter().map(|kind| self.who_can_help(kind, span, but)).collect();
+            kinds(service).into_iter().map(|kind| self.who_can_help(kind, span, but)).collect();
         free.iter().all(|kind| !kind.is_empty()).then_some(Aids::OneOf(free))
     }
 
@@ -327,7 +367,7 @@ impl Model {
         kind.retain(|who| {
             let is_there = match who {
                 Who::Worker(worker) => self.works(*worker, span),
-                Who::Patient(_) | Who::Room(_) => true,
+                Who::Patient(_) | Who::Room(_) | Who::Device(_) => true,
             };
             is_there && self.is_free(*who, span, but)
         });
@@ -419,7 +459,7 @@ impl Model {
         let Aids::These(these) = &place.aids else { return None };
         let away = Who::Worker(worker);
         let mut chosen = Vec::new();
-        for (one, kind) in these.iter().zip(kinds()) {
+        for (one, kind) in these.iter().zip(kinds(place.service)) {
             let mut kind = if *one == away {
                 self.who_can_help(kind, place.span(), Some(id))
             } else {

@@ -37,6 +37,28 @@ impl Model {
                 (waiting.offer, waiting.has_declined) = (None, false);
             }
         }
+        // So is what is held of it in place of visits; with the last of them nothing is decided.
+        let now = self.now;
+        let is_hit = |place: &Place| place.needs(worker) && overlap(place.span(), range);
+        for instead in self.instead.values_mut().filter(|instead| instead.until > now) {
+            instead.times.retain(|_, place| !is_hit(place));
+        }
+        let gone = |instead: &Instead| instead.until > now && instead.times.is_empty();
+        let none: Vec<usize> = self
+            .instead
+            .iter()
+            .filter(|(_, instead)| gone(instead))
+            .map(|(visit, _)| *visit)
+            .collect();
+        for visit in none {
+            self.instead.remove(&visit);
+            for absence in self.absences.values_mut() {
+                let offered = |one: &Decided| matches!(one.outcome, Outcome::Offered { .. });
+                if absence.decided.get(&visit).is_some_and(offered) {
+                    absence.decided.remove(&visit);
+                }
+            }
+        }
         self.absences.insert(number, Absence { worker, range, decided: BTreeMap::new() });
     }
 
@@ -99,7 +121,7 @@ impl Game<'_> {
             }
             (Change::Offer, _) => {
                 let until = self.model.now + OFFER_MINUTES;
-                let instead = Instead { until, times: Vec::new(), is_alone: true };
+                let instead = Instead { until, times: BTreeMap::new(), is_alone: true };
                 self.model.instead.insert(visit, instead);
                 Outcome::Offered { until }
             }
@@ -182,7 +204,7 @@ impl Game<'_> {
         // The last word counts, and of two in one minute nobody knows which that is.
         let [absence] = by[..] else { return Ok(()) };
         let instead = &self.model.instead[&at];
-        let chosen = usize::try_from(number - 1).ok().and_then(|at| instead.times.get(at)).cloned();
+        let chosen = instead.times.get(&number).cloned();
         let mut free = self.model.clone();
         free.instead.remove(&at);
         let expected = match chosen {
@@ -278,7 +300,7 @@ impl Game<'_> {
         for visit in unseen {
             let Place { service, patient, .. } = self.model.visits[&visit].place;
             let id = self.made.visits[&visit];
-            let mut times = Vec::new();
+            let mut times = BTreeMap::new();
             for held in seen.instead.iter().filter(|held| held.visit == id) {
                 let time = (held.held, held.doctor, held.start);
                 let time = seen.place(self.stage, (service, patient), time)?;
@@ -287,7 +309,7 @@ impl Game<'_> {
                 {
                     return Err(format!("{time:?} is held in place of {visit}, and is not free"));
                 }
-                times.push(time);
+                times.insert(held.number, time);
                 self.model.instead.get_mut(&visit).expect("it").times.clone_from(&times);
             }
             let is_all = !self.model.instead[&visit].is_alone

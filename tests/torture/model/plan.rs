@@ -1,14 +1,14 @@
 //! Somebody is ill: what is proposed for their visits is done at once, and taken back. What is
 //! proposed is seen, not foretold.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use feldsher::schedule::leave::apply;
+use feldsher::schedule::leave::apply::{self, UndoPlan};
 use feldsher::schedule::leave::plan::{self, Act, IllnessPlan, PlanId, PlanIllness, PlanStatus};
 
 use super::intervals::{
-    Absence, Aids, Decided, Instead, OFFER_MINUTES, Outcome, Place, SERVICES, Standing,
-    UNDO_MINUTES, Who, kinds,
+    Absence, Decided, Instead, OFFER_MINUTES, Outcome, Place, SERVICES, Standing, UNDO_MINUTES,
+    Who, any_aids,
 };
 use super::{Game, Wrong, expect};
 
@@ -21,14 +21,6 @@ pub struct Applied {
     /// When, in minutes.
     at: i64,
     offered: BTreeSet<usize>,
-}
-
-/// Whoever helps in a visit that is put elsewhere by others.
-fn any_aids(service: usize) -> Aids {
-    match SERVICES[service].is_helped {
-        true => Aids::OneOf(kinds()),
-        false => Aids::Nobody,
-    }
 }
 
 impl Game<'_> {
@@ -89,7 +81,7 @@ impl Game<'_> {
                 }
                 (Act::Offer, ..) => {
                     let until = at + OFFER_MINUTES;
-                    let instead = Instead { until, times: Vec::new(), is_alone: false };
+                    let instead = Instead { until, times: BTreeMap::new(), is_alone: false };
                     self.model.instead.insert(visit, instead);
                     offered.insert(visit);
                     Outcome::Offered { until }
@@ -115,7 +107,8 @@ impl Game<'_> {
     pub fn take_back(&mut self) -> Result<(), Wrong> {
         let Some(applied) = self.made.plan.clone() else { return Ok(()) };
         let id = applied.id;
-        let done: Result<IllnessPlan, String> = self.deed(|tx| apply::undo(tx, id))?;
+        let done: Result<IllnessPlan, String> =
+            self.deed(|tx| apply::undo(tx, id, &UndoPlan::default()))?;
         if self.model.now >= applied.at + UNDO_MINUTES {
             return expect(Err::<(), _>("undo_over"), &done);
         }
@@ -158,7 +151,8 @@ impl Game<'_> {
             let now = &self.model.visits[visit];
             // One goes back before the other, so two of one patient can be in each other's way, and
             // so can those who share rooms.
-            let is_tangled = !patients.insert(from.patient) || SERVICES[from.service].is_helped;
+            let is_tangled =
+                !patients.insert(from.patient) || !SERVICES[from.service].needs.is_empty();
             let was_chosen = *outcome == Outcome::Moved && applied.offered.contains(visit);
             let was_changed = match outcome {
                 Outcome::Moved => now.standing != Standing::Booked || now.place.doctor == *worker,
@@ -181,8 +175,8 @@ impl Game<'_> {
             };
             let is_free = back.is_free(Who::Worker(from.doctor), from.busy(), None)
                 && back.is_free(Who::Patient(from.patient), from.span(), None);
-            let works = *outcome == Outcome::Cancelled || back.works(from.doctor, from.span());
-            if goes_back && !(is_free && works) {
+            // It was promised: nobody asks for hours.
+            if goes_back && !is_free {
                 return Ok(());
             }
             back.visits.insert(*visit, self.model.visits[visit].clone());

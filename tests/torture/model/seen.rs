@@ -17,7 +17,7 @@ use feldsher::schedule::slots::{self, SlotFilter};
 use feldsher::waitlist::{EntryId, VacancyStatus, WaitStatus};
 use serde_json::json;
 
-use super::intervals::{Aids, DOCTORS, Model, Place, REACH, Who, kinds};
+use super::intervals::{Aids, DOCTORS, Kind, Model, NEXT_DAY, Place, REACH, SERVICES, Who, kinds};
 use super::stage::Stage;
 use super::{Made, Wrong};
 
@@ -52,6 +52,7 @@ pub struct Vacancy {
 #[derive(Debug, Clone, Copy)]
 pub struct Instead {
     pub visit: AppointmentId,
+    pub number: i32,
     pub held: AppointmentId,
     pub doctor: PractitionerId,
     pub start: Instant,
@@ -136,7 +137,7 @@ impl Seen {
         if !model.instead.is_empty() {
             let visits: Vec<AppointmentId> =
                 model.instead.keys().map(|number| made.visits[number]).collect();
-            let rows: Vec<(AppointmentId, AppointmentId, PractitionerId, Instant)> =
+            let rows: Vec<(AppointmentId, i32, AppointmentId, PractitionerId, Instant)> =
                 offered_times::table
                     .inner_join(appointments::table.on(appointments::id.eq(offered_times::held_id)))
                     .filter(offered_times::appointment_id.eq_any(visits))
@@ -144,14 +145,16 @@ impl Seen {
                     .order(offered_times::number)
                     .select((
                         offered_times::appointment_id,
+                        offered_times::number,
                         offered_times::held_id,
                         appointments::practitioner_id,
                         appointments::starts_at,
                     ))
                     .load(conn)
                     .map_err(text)?;
-            instead.extend(rows.into_iter().map(|(visit, held, doctor, start)| Instead {
+            instead.extend(rows.into_iter().map(|(visit, number, held, doctor, start)| Instead {
                 visit,
+                number,
                 held,
                 doctor,
                 start,
@@ -165,20 +168,25 @@ impl Seen {
     }
 
     /// Who and what helps in a visit.
-    pub fn aids(&self, stage: &Stage, id: AppointmentId) -> Result<Aids, Wrong> {
-        let of = |kind: ResourceKind| {
+    pub fn aids(&self, stage: &Stage, service: usize, id: AppointmentId) -> Result<Aids, Wrong> {
+        let of = |kind: &Kind| {
+            let kind = match kind {
+                Kind::Room => ResourceKind::Room,
+                Kind::Device => ResourceKind::Device,
+                Kind::Interpreter => ResourceKind::Interpreter,
+                Kind::Feldsher => ResourceKind::Feldsher,
+            };
             let mut own = self.taken.iter().filter(|row| row.appointment == id);
             own.find(|row| row.kind == kind).map(|row| row.of)
         };
-        let asked = [ResourceKind::Room, ResourceKind::Interpreter, ResourceKind::Feldsher];
-        let held: Vec<Option<uuid::Uuid>> = asked.into_iter().map(of).collect();
-        if held.iter().all(Option::is_none) {
+        let held: Vec<Option<uuid::Uuid>> = SERVICES[service].needs.iter().map(of).collect();
+        if held.is_empty() {
             return Ok(Aids::Nobody);
         }
         let who = |(held, kind): (Option<uuid::Uuid>, Vec<Who>)| {
             kind.into_iter().find(|who| Some(stage.id_of(*who)) == held)
         };
-        let these: Option<Vec<Who>> = held.iter().copied().zip(kinds()).map(who).collect();
+        let these: Option<Vec<Who>> = held.iter().copied().zip(kinds(service)).map(who).collect();
         these
             .map(Aids::These)
             .ok_or_else(|| format!("a visit lacks one of what it needs: {held:?}"))
@@ -191,7 +199,7 @@ impl Seen {
         (service, patient): (usize, usize),
         (held, doctor, start): (AppointmentId, PractitionerId, Instant),
     ) -> Result<Place, Wrong> {
-        let aids = self.aids(stage, held)?;
+        let aids = self.aids(stage, service, held)?;
         Ok(Place { service, doctor: stage.worker(doctor), patient, tick: stage.tick(start), aids })
     }
 
@@ -201,7 +209,7 @@ impl Seen {
             if !matches!(visit.place.aids, Aids::OneOf(_)) {
                 continue;
             }
-            let seen = self.aids(stage, made.visits[number])?;
+            let seen = self.aids(stage, visit.place.service, made.visits[number])?;
             if !seen.are_among(&visit.place.aids) {
                 return Err(format!("visit {number} has {seen:?} of {:?}", visit.place.aids));
             }
@@ -241,7 +249,8 @@ impl Seen {
                 let worker = (0..stage.workers.len()).map(Who::Worker);
                 let patient = (0..stage.patients.len()).map(Who::Patient);
                 let room = (0..stage.rooms.len()).map(Who::Room);
-                worker.chain(patient).chain(room).find(|who| stage.id_of(*who) == id)
+                let device = (0..stage.devices.len()).map(Who::Device);
+                worker.chain(patient).chain(room).chain(device).find(|who| stage.id_of(*who) == id)
             };
             let shown =
                 only.into_iter().map(|(id, from, to)| (name(id), stage.tick(from), stage.tick(to)));
@@ -263,20 +272,25 @@ pub fn offered(
     model: &Model,
     (service, patient, sees): (usize, Option<usize>, Sees),
 ) -> Result<(), Wrong> {
-    let wanted: SlotFilter = serde_json::from_value(json!({
-        "service": stage.services[service], "limit": 100,
-        "patient": patient.map(|patient| stage.patients[patient]),
-        "from": stage.at(REACH.0), "to": stage.at(REACH.1),
-    }))
-    .unwrap();
-    let page = stage
-        .deed_that(sees, conn, model, |tx| slots::list(tx, &wanted))?
-        .map_err(|code| format!("free times are refused with {code}"))?;
-    let mut found: Vec<(i64, usize)> = page
-        .items
-        .iter()
-        .map(|slot| (stage.tick(slot.start), stage.worker(slot.practitioner.id)))
-        .collect();
+    let mut found: Vec<(i64, usize)> = Vec::new();
+    // Each day for itself: one page holds a day.
+    let noon = REACH.0 + NEXT_DAY;
+    for (from, to) in [(REACH.0, noon), (noon, REACH.1)] {
+        let wanted: SlotFilter = serde_json::from_value(json!({
+            "service": stage.services[service], "limit": 100,
+            "patient": patient.map(|patient| stage.patients[patient]),
+            "from": stage.at(from), "to": stage.at(to),
+        }))
+        .unwrap();
+        let page = stage
+            .deed_that(sees, conn, model, |tx| slots::list(tx, &wanted))?
+            .map_err(|code| format!("free times are refused with {code}"))?;
+        found.extend(
+            page.items
+                .iter()
+                .map(|slot| (stage.tick(slot.start), stage.worker(slot.practitioner.id))),
+        );
+    }
     let mut expected: Vec<(i64, usize)> = (0..DOCTORS)
         .flat_map(|doctor| {
             let ticks = model.offered(doctor, service, patient).into_iter();

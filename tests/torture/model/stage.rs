@@ -20,15 +20,15 @@ use feldsher::practitioner::PractitionerId;
 use serde_json::{Value, json};
 
 use super::intervals::{
-    DOCTORS, INTERPRETERS_END, Model, PATIENTS, ROOMS, Range, SERVICES, Service, TICK_MINUTES,
-    WAITERS, WORKERS, Who,
+    DEVICES, DOCTORS, INTERPRETERS_END, Kind, Model, NEXT_DAY, PATIENTS, ROOMS, Range, SERVICES,
+    Service, TICK_MINUTES, WAITERS, WORKERS, Who,
 };
 use super::step;
 use crate::support::world::{ZONE, made};
 use crate::support::{Engine, World};
 
-/// Sequences take turns on so many Tuesdays, each with hours of its own.
-pub const WEEKS: usize = 48;
+/// Sequences take turns on so many Tuesdays, each with hours of its own, as many as somebody can have.
+pub const WEEKS: usize = 24;
 /// The first of them, 09:00 in Krasnoyarsk.
 const OPEN: &str = "2026-11-24T02:00:00Z";
 /// A sequence begins so long before its day.
@@ -46,6 +46,7 @@ pub struct Stage {
     pub services: Vec<ServiceId>,
     pub workers: Vec<PractitionerId>,
     pub rooms: Vec<uuid::Uuid>,
+    pub devices: Vec<uuid::Uuid>,
     pub patients: Vec<PatientId>,
 }
 
@@ -67,13 +68,19 @@ impl Stage {
         let world = World::build(engine).await;
         let (admin, registrar) = (&world.admin.client, &world.registrar.client);
         let mut services = Vec::new();
-        for Service { visit, before, after, is_helped } in SERVICES {
-            let needs: &[&str] = if is_helped { &["room", "interpreter", "feldsher"] } else { &[] };
+        for Service { visit, before, after, needs } in SERVICES {
+            let name = |kind: &Kind| match kind {
+                Kind::Room => "room",
+                Kind::Device => "device",
+                Kind::Interpreter => "interpreter",
+                Kind::Feldsher => "feldsher",
+            };
+            let needs: Vec<&str> = needs.iter().map(name).collect();
             let booking = json!({
                 "buffer_before_minutes": before * TICK_MINUTES,
                 "buffer_after_minutes": after * TICK_MINUTES,
-                // No other day is offered.
-                "horizon_days": 2,
+                // No day but the next is offered.
+                "horizon_days": 3,
             });
             let body = json!({
                 "name": {"en": "Model", "ru": "Модель"}, "organization": world.clinic,
@@ -83,11 +90,14 @@ impl Stage {
             let made = made(admin, "/v1/healthcare-services", body).await;
             services.push(id(&made).to_owned());
         }
-        let mut rooms = Vec::new();
-        for number in 0..ROOMS {
-            let body = json!({"kind": "room", "name": format!("Комната {number}"),
-                "organization": world.clinic, "location": world.village});
-            rooms.push(id(&made(admin, "/v1/resources", body).await).parse().unwrap());
+        let (mut rooms, mut devices) = (Vec::new(), Vec::new());
+        for (kind, many, things) in [("room", ROOMS, &mut rooms), ("device", DEVICES, &mut devices)]
+        {
+            for number in 0..many {
+                let body = json!({"kind": kind, "name": format!("Станция {number}"),
+                    "organization": world.clinic, "location": world.village});
+                things.push(id(&made(admin, "/v1/resources", body).await).parse().unwrap());
+            }
         }
         let mut workers = Vec::new();
         for number in 0..WORKERS {
@@ -126,7 +136,8 @@ impl Stage {
         let services = services.iter().map(|id| id.parse().unwrap()).collect();
         let app = Some(app);
         let (open, clinic) = (open(0), world.clinic.parse().unwrap());
-        let stage = Self { app, registrar, open, clinic, services, workers, rooms, patients };
+        let stage =
+            Self { app, registrar, open, clinic, services, workers, rooms, devices, patients };
         let clock = Arc::clone(&world.house.clock);
         (world, clock, stage)
     }
@@ -173,6 +184,7 @@ impl Stage {
             Who::Worker(worker) => self.workers[worker].0,
             Who::Patient(patient) => self.patients[patient].0,
             Who::Room(room) => self.rooms[room],
+            Who::Device(device) => self.devices[device],
         }
     }
 
@@ -212,10 +224,11 @@ impl Stage {
 }
 
 fn rules_of_day((week, windows): (usize, Vec<Range>)) -> Vec<Value> {
-    let date = open(week).utc().date_naive().to_string();
-    let rule = |(from, to)| {
-        json!({"weekday": "tue", "from": time(from), "to": time(to),
-            "valid_from": date, "valid_to": date})
+    let rule = |(from, to): Range| {
+        let (weekday, later) = if from < NEXT_DAY { ("tue", 0) } else { ("wed", 1) };
+        let date = open(week).plus(TimeDelta::days(later)).utc().date_naive().to_string();
+        json!({"weekday": weekday, "from": time(from - later * NEXT_DAY),
+            "to": time(to - later * NEXT_DAY), "valid_from": date, "valid_to": date})
     };
     windows.into_iter().map(rule).collect()
 }

@@ -5,7 +5,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::intervals::{
-    DAY_TICKS, DOCTORS, PATIENTS, Range, SERVICES, TIMES_MAX, WAITERS, WORKERS,
+    DAY_TICKS, DOCTORS, NEXT_DAY, PATIENTS, Range, SERVICES, TIMES_MAX, WAITERS, WORKERS,
 };
 
 /// What is named by a number is the n-th of those there are.
@@ -17,6 +17,14 @@ pub enum Step {
         patient: usize,
         tick: i64,
         hold: bool,
+    },
+    /// A visit a day, some days in a row; or only what would come of it.
+    Series {
+        service: usize,
+        doctor: usize,
+        patient: usize,
+        tick: i64,
+        dry: bool,
     },
     Confirm {
         visit: usize,
@@ -130,6 +138,11 @@ fn step() -> impl Strategy<Value = Step> {
                 Step::Book { service, doctor, patient, tick, hold }
             },
         ),
+        3 => (service(), 0..DOCTORS, 0..PATIENTS, tick(), any::<bool>()).prop_map(
+            |(service, doctor, patient, tick, dry)| {
+                Step::Series { service, doctor, patient, tick, dry }
+            },
+        ),
         3 => visit().prop_map(|visit| Step::Confirm { visit }),
         2 => visit().prop_map(|visit| Step::Cancel { visit }),
         2 => visit().prop_map(|visit| Step::Undo { visit }),
@@ -191,11 +204,15 @@ pub fn sequence(seed: u64, number: usize, steps: usize) -> Vec<Step> {
     one(&prop::collection::vec(step(), steps), seed, u64::try_from(number).unwrap())
 }
 
-/// The weekly hours of everybody on one day: a morning, and an afternoon after a break or at once.
+/// The weekly hours of everybody on one day: a morning, and an afternoon after a break or at once; and on
+/// the next day.
 pub fn hours(seed: u64, day: usize) -> Vec<Vec<Range>> {
     let windows = (0..8_i64, 16..24_i64, 0..6_i64, 30..=DAY_TICKS);
-    let windows =
-        windows.prop_map(|(from, noon, pause, to)| vec![(from, noon), (noon + pause, to)]);
+    let windows = windows.prop_map(|(from, noon, pause, to)| {
+        let day = [(from, noon), (noon + pause, to)];
+        let next = day.map(|(from, to)| (from + NEXT_DAY, to + NEXT_DAY));
+        [day, next].concat()
+    });
     // Days and sequences have numbers of their own.
     one(&prop::collection::vec(windows, WORKERS), seed, u64::MAX - u64::try_from(day).unwrap())
 }

@@ -4,10 +4,16 @@ use feldsher::appointment::Appointment;
 use feldsher::appointment::book::{self, BookAppointment};
 use feldsher::appointment::change::{self, CancelAppointment};
 use feldsher::appointment::reschedule::{self, RescheduleAppointment};
+use feldsher::appointment::series::{self, BookSeries, Occurrence, OccurrenceResult};
 use serde_json::json;
 
-use super::intervals::{HOLD_MINUTES, Place, Standing, Visit};
+use super::intervals::{HOLD_MINUTES, NEXT_DAY, Place, REACH, Standing, Visit};
 use super::{Game, Wrong, expect, nth};
+
+/// So many visits are booked in a row: on both days, and on one on which nobody works.
+const SERIES: usize = 3;
+/// So many free times are said instead of one that is not.
+const ALTERNATIVES: usize = 3;
 
 impl Game<'_> {
     pub fn book(
@@ -39,6 +45,84 @@ impl Game<'_> {
         self.model.visits.insert(self.number, Visit { place, standing });
         self.made.visits.insert(self.number, booked.id);
         Ok(())
+    }
+
+    /// Several visits in a row, a day apart: what cannot be booked says why, and what is free instead.
+    pub fn series(
+        &mut self,
+        (service, patient, tick): (usize, usize, i64),
+        doctor: usize,
+        dry: bool,
+    ) -> Result<(), Wrong> {
+        let stage = self.stage;
+        let wanted: BookSeries = serde_json::from_value(json!({
+            "service": stage.services[service], "practitioner": stage.workers[doctor],
+            "patient": stage.patients[patient], "start": stage.at(tick), "every_days": 1,
+            "count": SERIES, "dry_run": dry,
+        }))
+        .unwrap();
+        let done = self.deed(|tx| series::book_series(tx, &wanted))?;
+        let made = done.map_err(|code| format!("a series is refused with {code}"))?;
+        if made.items.len() != SERIES {
+            return Err(format!("a series has {} visits", made.items.len()));
+        }
+        let mut booked = 0;
+        for (at, item) in made.items.iter().enumerate() {
+            let tick = tick + i64::try_from(at).unwrap() * NEXT_DAY;
+            if item.start != Some(stage.at(tick)) {
+                return Err(format!("visit {at} of a series begins at {:?}", item.start));
+            }
+            match self.model.book((service, patient, tick), Some(doctor), false) {
+                Err(code) => {
+                    let said = (item.result, item.code, item.appointment.is_some());
+                    let refused = |code| said == (OccurrenceResult::Conflict, Some(code), false);
+                    // On the last day nobody works, and it is nearly too far away.
+                    let is_too_far = tick > REACH.1 && refused("too_far");
+                    if !refused(code) && !is_too_far {
+                        return Err(format!("visit {at} of a series is {said:?}, and not {code}"));
+                    }
+                    self.instead_of(item, (service, patient, tick), doctor)?;
+                    self.made.counts.conflicts += 1;
+                }
+                Ok(_) if dry => {
+                    if (item.result, item.code) != (OccurrenceResult::Free, None) {
+                        return Err(format!("visit {at} of a series could be, is {:?}", item.code));
+                    }
+                }
+                Ok((_, aids)) => {
+                    let visit = item.appointment.as_ref().ok_or_else(|| {
+                        format!("visit {at} of a series is not booked: {:?}", item.code)
+                    })?;
+                    // Steps are far fewer than this.
+                    let number = self.number + at * 10_000;
+                    let place = Place { service, doctor, patient, tick, aids };
+                    self.model.visits.insert(number, Visit { place, standing: Standing::Booked });
+                    self.made.visits.insert(number, visit.id);
+                    booked += 1;
+                }
+            }
+        }
+        self.made.counts.in_a_row += booked;
+        if made.id.is_some() == (booked > 0) { Ok(()) } else { Err("a series of nothing".into()) }
+    }
+
+    /// Whether the next free times are said instead of one that cannot be had.
+    fn instead_of(
+        &self,
+        item: &Occurrence,
+        (service, patient, tick): (usize, usize, i64),
+        doctor: usize,
+    ) -> Result<(), Wrong> {
+        let mut free = self.model.offered(doctor, service, Some(patient));
+        free.retain(|other| *other >= tick);
+        free.truncate(ALTERNATIVES);
+        let said = item.alternatives.iter().map(|slot| self.stage.tick(slot.start));
+        let said: Vec<i64> = said.collect();
+        if said == free {
+            Ok(())
+        } else {
+            Err(format!("instead of {tick} are said {said:?}, and free are {free:?}"))
+        }
     }
 
     pub fn confirm(&mut self, visit: usize) -> Result<(), Wrong> {

@@ -7,7 +7,7 @@ use feldsher::waitlist::{EntryId, WaitStatus};
 use serde_json::json;
 
 use super::intervals::{
-    DOCTORS, Held, Model, PATIENTS, Place, REACH, SERVICES, Standing, Visit, Waiting, Who,
+    DOCTORS, FIRST_DAY, Held, Model, PATIENTS, Place, SERVICES, Standing, Visit, Waiting, Who,
 };
 use super::seen::Seen;
 use super::step::Step;
@@ -23,7 +23,7 @@ impl Game<'_> {
         let wanted: JoinWaitlist = serde_json::from_value(json!({
             "service": stage.services[service], "patient": stage.patients[patient],
             "practitioner": doctor.map(|doctor| stage.workers[doctor]),
-            "earliest": stage.at(REACH.0), "latest": stage.at(REACH.1), "notice_minutes": 0,
+            "earliest": stage.at(FIRST_DAY.0), "latest": stage.at(FIRST_DAY.1), "notice_minutes": 0,
         }))
         .unwrap();
         let waits = |waiting: &Waiting| (waiting.service, waiting.patient) == (service, patient);
@@ -246,7 +246,8 @@ impl Model {
     fn suits(&self, number: usize, doctor: usize, tick: i64) -> bool {
         let waiting = &self.waiting[&number];
         let span = (tick, tick + SERVICES[waiting.service].visit);
-        waiting.doctor.is_none_or(|wanted| wanted == doctor)
+        (FIRST_DAY.0..=FIRST_DAY.1).contains(&tick)
+            && waiting.doctor.is_none_or(|wanted| wanted == doctor)
             && !waiting.asked.contains(&(doctor, tick))
             && self.is_free(Who::Patient(waiting.patient), span, None)
     }
