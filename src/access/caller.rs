@@ -89,6 +89,20 @@ impl Person {
         })
     }
 
+    /// Whether they book for the patients of a clinic, as one of its staff.
+    pub fn books_in(&self, organization: OrganizationId) -> bool {
+        [Role::Feldsher, Role::Registrar, Role::ClinicAdmin]
+            .into_iter()
+            .any(|role| self.has_role(role, organization))
+    }
+
+    /// Whether they are of a clinic's staff, as whatever.
+    pub fn works_in(&self, organization: OrganizationId) -> bool {
+        self.memberships.iter().any(|member| {
+            member.organization == organization && member.state == MembershipState::Active
+        })
+    }
+
     /// The clinics where an active membership gives `role`.
     pub fn organizations(&self, role: Role) -> impl Iterator<Item = OrganizationId> {
         self.memberships

@@ -26,6 +26,8 @@ pub enum Relation {
     Conducts,
     /// Whoever is asked to come to the visit.
     Guest,
+    /// Whoever of the patient's own clinic booked it, also at another clinic.
+    Booker,
     /// Who wrote it.
     Author,
     /// A practitioner who has, or had, a visit with the patient.
@@ -50,6 +52,7 @@ impl Relation {
         Self::Myself,
         Self::Conducts,
         Self::Guest,
+        Self::Booker,
         Self::Author,
         Self::Treats,
         Self::Doctor,
@@ -87,6 +90,8 @@ pub struct Facts {
     pub treats: bool,
     /// Whether the caller is asked to come to this visit.
     pub guest: bool,
+    /// Who booked it, and the clinic of its patient.
+    pub booked: Option<(AccountId, OrganizationId)>,
 }
 
 impl Facts {
@@ -99,6 +104,7 @@ impl Facts {
         account: None,
         treats: false,
         guest: false,
+        booked: None,
     };
 
     /// An object of a clinic.
@@ -151,6 +157,9 @@ fn holds(caller: &Caller, relation: Relation, facts: &Facts) -> bool {
         }
         Relation::Conducts => practitioner.is_some() && practitioner == facts.practitioner,
         Relation::Guest => facts.guest,
+        Relation::Booker => facts
+            .booked
+            .is_some_and(|(account, clinic)| account == person.account && person.books_in(clinic)),
         Relation::Author => practitioner.is_some() && practitioner == facts.author,
         Relation::Treats => practitioner.is_some() && facts.treats,
         Relation::SystemAdmin => person.system_admin,
@@ -189,8 +198,9 @@ pub fn scope(caller: &Caller, action: Action) -> Scope {
             Relation::Anyone | Relation::SignedIn => scope.all = true,
             Relation::SystemAdmin => scope.all |= person.system_admin,
             Relation::Myself => scope.patient = person.patient,
-            // Invitations are listed by the account that was asked.
-            Relation::Guest => {}
+            // Invitations are listed by the account that was asked, what was booked elsewhere by its
+            // patient.
+            Relation::Guest | Relation::Booker => {}
             Relation::Conducts | Relation::Author | Relation::Treats => {
                 scope.practitioner = person.active_practitioner();
             }

@@ -143,15 +143,15 @@ actions! {
     /// Wait no longer.
     LeaveWaitlist "waitlist.withdraw" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadWaitlist;
     /// See an appointment.
-    ReadAppointment "appointment.read" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
+    ReadAppointment "appointment.read" [Myself, Conducts, Booker, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
     /// Change the reason of a visit.
     EditAppointment "appointment.edit" [Myself, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
     /// Turn a hold into a booking.
-    ConfirmAppointment "appointment.confirm" [Myself, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
+    ConfirmAppointment "appointment.confirm" [Myself, Booker, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
     /// Call a visit off.
-    CancelAppointment "appointment.cancel" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
+    CancelAppointment "appointment.cancel" [Myself, Conducts, Booker, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
     /// Put a visit to another time or another practitioner.
-    MoveAppointment "appointment.move" [Myself, Conducts, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
+    MoveAppointment "appointment.move" [Myself, Conducts, Booker, Feldsher, Registrar, ClinicAdmin] sight ReadAppointment;
     /// Take on a visit that was asked for, or not.
     AnswerRequest "appointment.answer_request" [Conducts, Registrar, ClinicAdmin] sight ReadAppointment;
     /// Note that the patient has said that they will come.
@@ -234,6 +234,9 @@ actions! {
 
     /// Take back offers that nobody answered: Feldsher itself, nobody else.
     LapseOffer "appointment.lapse_offer" [];
+    /// End a hold that nobody confirmed, or a request that nobody answered: Feldsher itself, nobody
+    /// else.
+    ExpireHold "appointment.expire" [];
     /// Offer a time that became free, and end what nobody answered: Feldsher itself, nobody else.
     OfferVacancy "waitlist.offer" [];
     /// Ring again, and make what nobody answered a task: Feldsher itself, nobody else.

@@ -10,15 +10,18 @@ use utoipa::ToSchema;
 use crate::access::Facts;
 use crate::access::table::Action;
 use crate::account::AccountId;
-use crate::appointment::candidates::{Visit, candidates, look_around, take_others, take_people};
+use crate::appointment::candidates::{
+    Visit, candidates, leave_alone, look_around, take_others, take_people,
+};
 use crate::appointment::choice::{
-    bookable_patient, check_followed, check_start, find_service, working,
+    bookable_patient, check_followed, check_minute, check_start, find_service, working_for,
 };
 use crate::appointment::code::new_code;
 use crate::appointment::needed::Taken;
 use crate::appointment::series::SeriesId;
+use crate::appointment::supply::Moving;
 use crate::appointment::{
-    self, Appointment, AppointmentId, Priority, check_reason, hours, minutes, sealed,
+    self, Appointment, AppointmentId, Priority, Row, check_reason, hours, minutes, sealed,
 };
 use crate::base::column::Instant;
 use crate::base::db::{Turn, direct, take_turns};
@@ -70,7 +73,7 @@ pub struct BookAppointment {
     pub resources: Vec<uuid::Uuid>,
     /// How soon it must be. Staff only, and only today, when it is not `routine`.
     pub priority: Option<Priority>,
-    /// A second visit into a time that is taken. Staff only, where the service allows it.
+    /// A second visit into a time that is taken. Staff only, where the services of both allow it.
     #[serde(default)]
     pub overbook: bool,
     /// The visit of the same patient after which it is booked; it has begun.
@@ -92,6 +95,7 @@ pub(crate) fn book_of(
     let (patient, facts) = bookable_patient(tx, wanted.patient)?;
     check_reason(wanted.reason.as_deref())?;
     check_start(tx, wanted.start)?;
+    check_minute(wanted.start)?;
     let service = find_service(tx, wanted.service)?;
     let facts = Facts { organization: Some(service.organization_id), ..facts };
     check_kind(tx, wanted, &service, &facts)?;
@@ -111,7 +115,10 @@ pub(crate) fn book_of(
     };
     let mut candidates = candidates(tx, &service, wanted, patient.id, visit)?;
     let look = look_around(tx, &service, wanted, &patient, visit, &mut candidates)?;
-    let practitioner = take_people(tx, id, &candidates, &patient, visit)?;
+    if visit.overbook {
+        leave_alone(tx, id, &mut candidates, visit)?;
+    }
+    let (practitioner, visit) = take_people(tx, id, &candidates, &patient, visit)?;
     let others = take_others(tx, id, wanted, look, practitioner)?;
     let row = New { id, status, mode, series, others, practitioner, patient: &patient, by: None };
     insert(tx, &row, wanted, &service, visit)?;
@@ -146,6 +153,8 @@ pub(crate) struct InPlace<'a> {
     pub location: Option<LocationId>,
     /// On whose account; `None`: the caller's.
     pub by: Option<AccountId>,
+    /// The visit that is put there if they take it.
+    pub moving: Option<Row>,
 }
 
 /// Holds a time that is offered, however many the patient holds already. `None` when the time
@@ -173,11 +182,13 @@ pub(crate) fn hold_in_place(
     };
     let id = AppointmentId::new(tx.now);
     let visit = Visit::of(&wanted, held.service);
+    let visit = held.moving.as_ref().map_or(visit, |row| visit.in_place_of(row));
+    let moving = held.moving.as_ref().map(Moving::of);
     let taken = tx.attempt(|tx| {
         let when = (visit.start, held.asker);
-        let mut candidates = working(tx, held.service, Some(practitioner), when)?;
+        let mut candidates = working_for(tx, held.service, Some(practitioner), when, moving)?;
         let look = look_around(tx, held.service, &wanted, held.patient, visit, &mut candidates)?;
-        let practitioner = take_people(tx, id, &candidates, held.patient, visit)?;
+        let (practitioner, visit) = take_people(tx, id, &candidates, held.patient, visit)?;
         let others = take_others(tx, id, &wanted, look, practitioner)?;
         let (status, series) = (AppointmentStatus::Pending, None);
         let (mode, patient) = (held.mode, held.patient);

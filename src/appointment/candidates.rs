@@ -5,8 +5,9 @@ use crate::appointment::book::BookAppointment;
 use crate::appointment::choice::{asker, working};
 use crate::appointment::needed::{self, HALF_DAY, Look, Taken};
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
+use crate::appointment::reschedule::Times;
 use crate::appointment::supply::Sought;
-use crate::appointment::{AppointmentId, Priority, taken};
+use crate::appointment::{AppointmentId, Priority, Row, taken};
 use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::problem;
@@ -31,6 +32,12 @@ pub(super) struct Visit {
 }
 
 impl Visit {
+    /// As long as a visit that it shall take the place of, with the same buffers.
+    pub(super) fn in_place_of(self, row: &Row) -> Self {
+        let Times { start, end, busy_from, busy_to, .. } = Times::of(row, self.start);
+        Self { start, end, busy_from, busy_to, ..self }
+    }
+
     pub(super) fn of(wanted: &BookAppointment, service: &Service) -> Self {
         let (start, end) = (wanted.start, wanted.start.plus(service.duration()));
         let (before, after) = service.buffers();
@@ -60,14 +67,15 @@ impl Visit {
     }
 }
 
-/// Takes the time of the first candidate who is free, and the patient's.
+/// Takes the time of the first candidate who is free, and the patient's. Says how it lies then: beside
+/// what is left of a pair, whoever comes as the second is the first.
 pub(super) fn take_people<'a>(
     tx: &mut Tx,
     id: AppointmentId,
     candidates: &'a [PractitionerRow],
     patient: &PatientRow,
     visit: Visit,
-) -> Result<&'a PractitionerRow, Error> {
+) -> Result<(&'a PractitionerRow, Visit), Error> {
     let mut got = Vec::new();
     let urgent = visit.priority != Priority::Routine;
     // Nearly always the first is free, and one statement does.
@@ -76,20 +84,21 @@ pub(super) fn take_people<'a>(
             (visit.of_practitioner(first.id), visit.of_patient(patient.id));
         got = occupy::take_both(tx, id, practitioner, patient)?;
         if got.contains(&ResourceKind::Practitioner) && got.contains(&ResourceKind::Patient) {
-            return Ok(first);
+            return Ok((first, visit));
         }
     }
     let mut chosen = candidates.first().filter(|_| got.contains(&ResourceKind::Practitioner));
-    for (at, practitioner) in candidates.iter().enumerate() {
+    for practitioner in candidates {
         if chosen.is_some() {
             break;
         }
         let claim = visit.of_practitioner(practitioner.id);
         let taken = if urgent {
             occupy::take_both_lanes(tx, id, claim)?
-        } else if at == 0 && got.contains(&ResourceKind::Patient) {
-            // The one of the two that was not got is known to be taken.
-            occupy::take_from_the_dead(tx, id, claim)?
+        } else if !visit.overbook
+            && !occupy::is_free(tx, id, &Claim { lane: SECOND_LANE, ..claim })?
+        {
+            false
         } else {
             occupy::take(tx, id, claim)?
         };
@@ -97,12 +106,40 @@ pub(super) fn take_people<'a>(
             chosen = Some(practitioner);
         }
     }
+    let mut visit = visit;
+    if visit.overbook && chosen.is_none() {
+        visit.overbook = false;
+        for practitioner in candidates {
+            if occupy::take(tx, id, visit.of_practitioner(practitioner.id))? {
+                chosen = Some(practitioner);
+                break;
+            }
+        }
+    }
     let chosen = chosen.ok_or_else(|| Error::from(&problem::SLOT_TAKEN))?;
     if !got.contains(&ResourceKind::Patient) && !occupy::take(tx, id, visit.of_patient(patient.id))?
     {
         return Err(Error::from(&problem::PATIENT_BUSY));
     }
-    Ok(chosen)
+    Ok((chosen, visit))
+}
+
+/// Leaves those out who have a visit then beside which its service allows no second one. 409
+/// `no_overbooking` when that is so for all.
+pub(super) fn leave_alone(
+    tx: &mut Tx,
+    id: AppointmentId,
+    candidates: &mut Vec<PractitionerRow>,
+    visit: Visit,
+) -> Result<(), Error> {
+    let mut left = Vec::new();
+    for one in candidates.drain(..) {
+        if taken::allow_second(tx, one.id, id, (visit.busy_from, visit.busy_to))? {
+            left.push(one);
+        }
+    }
+    *candidates = left;
+    if candidates.is_empty() { Err(Error::from(&problem::NO_OVERBOOKING)) } else { Ok(()) }
 }
 
 /// Looks who and what else the visit could have, and leaves those candidates out for whom
@@ -151,8 +188,10 @@ pub(super) fn candidates(
     patient: PatientId,
     visit: Visit,
 ) -> Result<Vec<PractitionerRow>, Error> {
-    let asker =
-        if visit.priority == Priority::Routine { asker(tx, patient) } else { Asker::Triage };
+    let asker = match visit.priority {
+        Priority::Routine => asker(tx, patient, service.organization_id),
+        _ => Asker::Triage,
+    };
     let mut offering = working(tx, service, wanted.practitioner, (visit.start, asker))?;
     if visit.priority != Priority::Routine {
         let (now, start) = (tx.now, visit.start);

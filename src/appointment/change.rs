@@ -43,7 +43,7 @@ pub fn edit(
     let row = find_row(tx, id)?;
     tx.allow(Action::EditAppointment, &row.facts())?;
     check_reason(Some(&change.reason))?;
-    if is_over(row.status) {
+    if is_over(row.status) || row.is_dead(tx.now) {
         return Err(Error::from(&problem::BAD_STATE));
     }
     let reason = sealed(tx, id, "reason", Some(&change.reason))?;
@@ -254,7 +254,8 @@ pub fn cancel(
     let row = find_row(tx, id)?;
     tx.allow(Action::CancelAppointment, &row.facts())?;
     check_reason(why.reason.as_deref())?;
-    if row.status == AppointmentStatus::Cancelled {
+    // What has run out is called off already.
+    if row.status == AppointmentStatus::Cancelled || row.is_dead(tx.now) {
         return show(tx, id);
     }
     let code = cancellation_code(tx, &row, why.code)?;

@@ -5,13 +5,13 @@ use crate::access::table::Action;
 use crate::appointment;
 use crate::appointment::AppointmentId;
 use crate::appointment::book::BookAppointment;
-use crate::appointment::supply::Sought;
+use crate::appointment::supply::{Moving, Sought};
 use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::tx::Tx;
 use crate::encounter::lifecycle::AppointmentStatus;
-use crate::organization::{self, Service, ServiceId};
+use crate::organization::{self, OrganizationId, Service, ServiceId};
 use crate::patient::{self, PatientId, PatientRow};
 use crate::practitioner::{self, PractitionerId, PractitionerRow};
 use crate::schedule;
@@ -100,6 +100,14 @@ pub(crate) fn check_start(tx: &Tx, start: Instant) -> Result<(), Error> {
     Ok(())
 }
 
+/// 422 `off_minute` on a start within a minute: what is promised is told in minutes.
+pub(crate) fn check_minute(start: Instant) -> Result<(), Error> {
+    match start.micros().rem_euclid(60_000_000) {
+        0 => Ok(()),
+        _ => Err(Error::field(&problem::OFF_MINUTE, "/start")),
+    }
+}
+
 /// 422 `unknown_reference` when the visit before is not there, not the caller's to see or another
 /// patient's; 409 `bad_state` when it has not begun.
 pub(crate) fn check_followed(
@@ -120,10 +128,12 @@ pub(crate) fn check_followed(
     }
 }
 
-/// How a caller is bound when booking for a patient: patients take what is offered.
-pub(crate) fn asker(tx: &Tx, patient: PatientId) -> Asker {
-    let is_own = tx.person().is_ok_and(|person| person.patient == Some(patient));
-    if is_own { Asker::Patient } else { Asker::Staff }
+/// How a caller is bound when booking for a patient at a clinic: patients take what is offered, and so
+/// does the staff of another clinic.
+pub(crate) fn asker(tx: &Tx, patient: PatientId, clinic: OrganizationId) -> Asker {
+    let is_bound =
+        tx.person().is_ok_and(|person| person.patient == Some(patient) || !person.works_in(clinic));
+    if is_bound { Asker::Patient } else { Asker::Staff }
 }
 
 /// Who offers a service, or whether this one does, and can begin a visit at a start. The refusal
@@ -137,13 +147,14 @@ pub(crate) fn working(
     working_for(tx, service, wanted, when, None)
 }
 
-/// As [`working`], for a visit that is moved: it does not count among the visits of its day.
+/// As [`working`], for a visit that is moved: it does not count among the visits of its day, and is as
+/// long as it was.
 pub(crate) fn working_for(
     tx: &mut Tx,
     service: &Service,
     wanted: Option<PractitionerId>,
     when: (Instant, Asker),
-    moving: Option<AppointmentId>,
+    moving: Option<Moving>,
 ) -> Result<Vec<PractitionerRow>, Error> {
     let mut offering = practitioner::of_service(tx, service.id, wanted)?;
     if wanted.is_some() && offering.is_empty() {

@@ -30,7 +30,7 @@ use crate::organization::OrganizationId;
             description = "`slot_taken`, `day_full`, `patient_busy` or `resource_busy`, with up to \
                 three `alternatives`; `no_overbooking`, `too_many_holds`"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`outside_hours`, `off_grid`, `not_today`, `in_the_past`, `too_soon`, \
+            description = "`outside_hours`, `off_grid`, `off_minute`, `not_today`, `in_the_past`, `too_soon`, \
                 `too_far`, `service_inactive`, `naive_time`, `unknown_reference`"),
     )
 )]

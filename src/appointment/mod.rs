@@ -9,6 +9,7 @@ mod candidates;
 pub mod change;
 pub mod choice;
 pub(crate) mod code;
+pub mod expiry;
 pub mod handover;
 pub mod http;
 pub mod lookup;
@@ -28,11 +29,12 @@ use diesel::prelude::*;
 pub(crate) use self::show::show;
 pub use self::show::{Appointment, EncounterState, Filter, find, list};
 use crate::access::Facts;
+use crate::account::AccountId;
 use crate::base::column::{Instant, id, text_enum};
 use crate::base::db::Conn;
 use crate::base::error::Error;
 use crate::base::problem;
-use crate::base::schema::appointments;
+use crate::base::schema::{appointments, patients};
 use crate::base::tx::Tx;
 use crate::encounter::lifecycle::AppointmentStatus;
 use crate::location::LocationId;
@@ -129,6 +131,10 @@ pub struct Row {
     pub cancellation_code: Option<CancellationCode>,
     /// Counts the changes.
     pub version: i32,
+    /// Who booked it; `None`: Feldsher itself.
+    pub created_by: Option<AccountId>,
+    /// The patient's own clinic.
+    pub home: OrganizationId,
 }
 
 impl Row {
@@ -138,6 +144,7 @@ impl Row {
             organization: Some(self.organization_id),
             patient: Some(self.patient_id),
             practitioner: Some(self.practitioner_id),
+            booked: self.created_by.map(|account| (account, self.home)),
             ..Facts::NONE
         }
     }
@@ -179,7 +186,8 @@ pub fn code_of(tx: &mut Tx, id: AppointmentId) -> Result<String, Error> {
 /// The row of an appointment. 404 when there is none.
 pub fn find_row(tx: &mut Tx, id: AppointmentId) -> Result<Row, Error> {
     appointments::table
-        .find(id)
+        .inner_join(patients::table)
+        .filter(appointments::id.eq(id))
         .select((
             appointments::id,
             appointments::status,
@@ -198,6 +206,8 @@ pub fn find_row(tx: &mut Tx, id: AppointmentId) -> Result<Row, Error> {
             appointments::hold_expires_at,
             appointments::cancellation_code,
             appointments::version,
+            appointments::created_by,
+            patients::organization_id,
         ))
         .get_result(tx.conn)
         .optional()?

@@ -7,8 +7,8 @@ use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel::sql_types::Integer;
 
-use crate::appointment::AppointmentId;
 use crate::appointment::taken::OCCUPIED_HOURS_MAX;
+use crate::appointment::{AppointmentId, expiry};
 use crate::base::column::sql::{Moment, Uid};
 use crate::base::column::{self, Instant, text_enum};
 use crate::base::db::{self, Each, statement};
@@ -16,8 +16,6 @@ use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::{appointments, occupancies};
 use crate::base::tx::Tx;
-use crate::encounter;
-use crate::encounter::lifecycle::Act;
 
 text_enum!(
     /// What a visit holds for itself.
@@ -42,6 +40,9 @@ pub const LANE: i32 = 0;
 /// Where a second visit at the same time lies.
 pub const SECOND_LANE: i32 = 1;
 
+/// Where nothing lies.
+const NO_LANE: i32 = -1;
+
 /// A resource's time that a visit wants.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim {
@@ -57,19 +58,28 @@ pub struct Claim {
     pub to: Instant,
 }
 
-/// Takes a practitioner's and a patient's time with one statement. Says which of the two it got.
+/// Takes a practitioner's and a patient's time with one statement. Says which of the two it got. The
+/// practitioner's is taken beside nobody, unless it is a second visit.
 pub fn take_both(
     tx: &mut Tx,
     id: AppointmentId,
     practitioner: Claim,
     patient: Claim,
 ) -> Result<Vec<ResourceKind>, Error> {
+    // What lies in the second lane may be all that is left of a pair: only who says so comes beside it.
+    let other = if practitioner.lane == LANE { SECOND_LANE } else { NO_LANE };
+    let earliest = practitioner.from.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX));
     let taken = TakeBoth {
         id: &id,
         practitioner: &column::Uuid(practitioner.resource),
         lane: &practitioner.lane,
         busy_from: &practitioner.from,
         busy_to: &practitioner.to,
+        beside: &column::Uuid(practitioner.resource),
+        other: &other,
+        earliest: &earliest,
+        until: &practitioner.to,
+        since: &practitioner.from,
         same: &id,
         patient: &column::Uuid(patient.resource),
         start: &patient.from,
@@ -92,16 +102,21 @@ statement!(
     TakeBoth
     "INSERT INTO occupancies
        (appointment_id, resource_kind, resource_id, lane, starts_at, ends_at, live)
-     VALUES (" id: Uid = AppointmentId,
+     SELECT " id: Uid = AppointmentId,
     ", 'practitioner', " practitioner: Uid = column::Uuid,
     ", " lane: Integer = i32,
     ", " busy_from: Moment = Instant,
     ", " busy_to: Moment = Instant,
-    ", true), (" same: Uid = AppointmentId,
+    ", true WHERE NOT EXISTS (SELECT 1 FROM occupancies WHERE resource_id = " beside: Uid = column::Uuid,
+    " AND lane = " other: Integer = i32,
+    " AND live AND starts_at > " earliest: Moment = Instant,
+    " AND starts_at < " until: Moment = Instant,
+    " AND ends_at > " since: Moment = Instant,
+    ") UNION ALL SELECT " same: Uid = AppointmentId,
     ", 'patient', " patient: Uid = column::Uuid,
     ", 0, " start: Moment = Instant,
     ", " end: Moment = Instant;
-    ", true) ON CONFLICT DO NOTHING"
+    ", true WHERE true ON CONFLICT DO NOTHING"
 );
 
 /// Takes a resource's time; `false` when it is taken. Holds that have run out give way.
@@ -180,7 +195,7 @@ pub fn release_expired(tx: &mut Tx, claim: &Claim) -> Result<usize, Error> {
         .select(appointments::id)
         .load(tx.conn)?;
     for id in &expired {
-        match encounter::advance(tx, *id, Act::Expire, None) {
+        match expiry::expire(tx, *id) {
             Ok(_) => {}
             // Another booking has just ended the same hold.
             Err(error) if error.is(&problem::CONFLICT) || error.is(&problem::BAD_STATE) => {}

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeDelta};
+use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeDelta, Timelike};
 use diesel::prelude::*;
 use tokio::sync::watch;
 
@@ -61,7 +61,9 @@ pub(super) fn parted(
     zone: Zone,
     promised: NaiveDateTime,
 ) -> Option<Option<Instant>> {
-    if !zone.is_known() || zone::wall(start, zone).naive_local() == promised {
+    // What was promised is told and kept without parts of a second.
+    let whole = |time: NaiveDateTime| time.with_nanosecond(0).unwrap_or(time);
+    if !zone.is_known() || whole(zone::wall(start, zone).naive_local()) == whole(promised) {
         return None;
     }
     Some(match zone::resolve(promised, zone) {
@@ -325,6 +327,9 @@ mod tests {
         let nine = read_local("2026-11-24T09:00:00+03:00").unwrap();
         let at: Instant = "2026-11-24T06:00:00Z".parse().unwrap();
         assert_eq!(parted(at, zone, nine), None);
+        // Nor does a part of a second part them: only whole ones are promised.
+        assert_eq!(parted(at.plus(TimeDelta::milliseconds(500)), zone, nine), None);
+        assert_ne!(parted(at.plus(TimeDelta::seconds(1)), zone, nine), None);
         // Booked while Volgograd was four hours ahead of UTC (2018 to 2020).
         let before: Instant = "2026-11-24T05:00:00Z".parse().unwrap();
         assert_eq!(parted(before, zone, nine), Some(Some(at)));

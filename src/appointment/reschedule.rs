@@ -4,16 +4,20 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::access::Facts;
 use crate::access::table::Action;
 use crate::account::AccountId;
 use crate::appointment::affected::Stood;
 use crate::appointment::change::is_offered;
-use crate::appointment::choice::{self, check_start, find_service, free_for, working_for};
+use crate::appointment::choice::{
+    self, check_minute, check_start, find_service, free_for, working_for,
+};
 use crate::appointment::needed;
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
 use crate::appointment::supply::{Moving, Sought};
 use crate::appointment::{
-    Appointment, AppointmentId, Priority, Row, check_reason, find_row, lock, sealed, show, unsealed,
+    Appointment, AppointmentId, Priority, Row, check_reason, find_row, lock, sealed, show, taken,
+    unsealed,
 };
 use crate::base::column::{Instant, Uuid};
 use crate::base::db::{Turn, take_turns};
@@ -27,6 +31,7 @@ use crate::encounter::claimable::Because;
 use crate::encounter::lifecycle::{self, Act, AppointmentStatus};
 use crate::encounter::{self, presence};
 use crate::message;
+use crate::organization::Service;
 use crate::patient::{self, PatientRow};
 use crate::practitioner::{self, PractitionerId, PractitionerRow};
 use crate::schedule::free::Asker;
@@ -45,6 +50,9 @@ pub struct RescheduleAppointment {
     pub practitioner: Option<PractitionerId>,
     /// Why, in the caller's words.
     pub reason: Option<String>,
+    /// As a second visit into a time that is taken. Staff only, where the services of both allow it.
+    #[serde(default)]
+    pub overbook: bool,
     /// Only say what would come of it.
     #[serde(default)]
     pub dry_run: bool,
@@ -100,6 +108,14 @@ fn in_place(
     let row = find_row(tx, id)?;
     tx.allow(Action::MoveAppointment, &row.facts())?;
     check_reason(wanted.reason.as_deref())?;
+    if wanted.start != row.starts_at {
+        check_minute(wanted.start)?;
+    }
+    if wanted.overbook {
+        let patient = patient::find_row(tx, row.patient_id)?;
+        let facts = patient::facts_of(tx, &patient)?;
+        tx.allow(Action::BookOver, &Facts { organization: row.facts().organization, ..facts })?;
+    }
     let row = in_turn(tx, &row, wanted.practitioner.unwrap_or(row.practitioner_id))?;
     if version.is_some_and(|version| version != row.version) {
         return Err(Error::from(&problem::STALE_VERSION));
@@ -109,10 +125,13 @@ fn in_place(
     lock(tx, id)?;
     offer::withdraw(tx, id)?;
     let by = tx.person()?.account;
-    let asker = choice::asker(tx, row.patient_id);
+    let asker = choice::asker(tx, row.patient_id, row.organization_id);
     let (moved, patient) = put_elsewhere(tx, &row, wanted, (by, asker))?;
     tx.record(Action::MoveAppointment, "Appointment", id.0, &row.facts());
-    if matches!(row.status, AppointmentStatus::Booked | AppointmentStatus::Arrived) {
+    // Who stays where they were promised, in another room perhaps, hears nothing.
+    let is_elsewhere = moved.moved != row.moves;
+    if is_elsewhere && matches!(row.status, AppointmentStatus::Booked | AppointmentStatus::Arrived)
+    {
         message::tell_move(tx, &moved, patient.account_id)?;
     }
     Ok(moved)
@@ -130,10 +149,10 @@ pub(crate) fn put_elsewhere(
     check_movable(tx, row)?;
     check_start(tx, wanted.start)?;
     let service = find_service(tx, row.service_id)?;
-    let new = Times::of(row, wanted.start);
+    let mut new = Times::of(row, wanted.start);
     let practitioner = wanted.practitioner.unwrap_or(row.practitioner_id);
     let when = (new.start, asker);
-    let working = working_for(tx, &service, Some(practitioner), when, Some(id))?;
+    let working = working_for(tx, &service, Some(practitioner), when, Some(Moving::of(row)))?;
     let practitioner =
         working.first().ok_or_else(|| Error::field(&problem::OUTSIDE_HOURS, "/start"))?;
     let patient = patient::find_row(tx, row.patient_id)?;
@@ -142,17 +161,94 @@ pub(crate) fn put_elsewhere(
     if find_row(tx, id)?.practitioner_id != row.practitioner_id {
         return Err(Error::from(&problem::CONFLICT));
     }
+    if is_there(tx, row, (new.start, practitioner.id), &patient)? {
+        stay(tx, row, &service, (&patient, practitioner))?;
+        return Ok((show(tx, id)?, patient));
+    }
     let row = &step_back(tx, row)?;
     if row.resources > 0 {
         let there = Span { start: new.start, end: new.end };
         needed::exchange(tx, row, &service, &patient, (there, practitioner))?;
     }
+    new.stood.overbooked = lies_beside(tx, row, wanted, &service, (new, practitioner.id))?;
     put(tx, row, new, practitioner, &patient)?;
     encounter::replan(tx, id, practitioner.id, new.start)?;
     tx.free_up(row.practitioner_id, Span { start: row.busy_from, end: row.busy_to });
     let why = Why::Wish(wanted.reason.as_deref());
     remember(tx, row, (new.start, practitioner.id), why, Some(by))?;
     Ok((show(tx, id)?, patient))
+}
+
+/// Whether a visit is where it shall be, at the time that its patient was promised.
+fn is_there(
+    tx: &mut Tx,
+    row: &Row,
+    to: (Instant, PractitionerId),
+    patient: &PatientRow,
+) -> Result<bool, Error> {
+    if (row.starts_at, row.practitioner_id) != to {
+        return Ok(false);
+    }
+    let zone = patient::keep_zone(tx, patient)?;
+    let promised: String =
+        appointments::table.find(row.id).select(appointments::local_start).get_result(tx.conn)?;
+    Ok(promised == zone::local(row.starts_at, zone))
+}
+
+/// Leaves a visit where it is; what it has besides practitioner and patient is exchanged where that is
+/// out of use or elsewhere.
+fn stay(
+    tx: &mut Tx,
+    row: &Row,
+    service: &Service,
+    (patient, practitioner): (&PatientRow, &PractitionerRow),
+) -> Result<(), Error> {
+    if row.resources == 0 {
+        return Ok(());
+    }
+    let there = Span { start: row.starts_at, end: row.ends_at };
+    needed::exchange(tx, row, service, patient, (there, practitioner))?;
+    let noted = diesel::update(
+        appointments::table
+            .filter(appointments::id.eq(row.id))
+            .filter(appointments::version.eq(row.version)),
+    )
+    .set((
+        appointments::updated_at.eq(tx.now),
+        appointments::version.eq(row.version.saturating_add(1)),
+    ))
+    .execute(tx.conn)?;
+    if noted == 0 { Err(Error::from(&problem::CONFLICT)) } else { Ok(()) }
+}
+
+/// Whether a visit will be the second one at its new time. Who did not say so comes beside nobody: 409
+/// `slot_taken`; who did, only where both services allow it: 409 `no_overbooking`.
+fn lies_beside(
+    tx: &mut Tx,
+    row: &Row,
+    wanted: &RescheduleAppointment,
+    service: &Service,
+    (new, practitioner): (Times, PractitionerId),
+) -> Result<bool, Error> {
+    if row.priority != Priority::Routine {
+        return match wanted.overbook {
+            true => Err(Error::field(&problem::INVALID_BODY, "/overbook")),
+            false => Ok(false),
+        };
+    }
+    let (kind, resource) = (ResourceKind::Practitioner, practitioner.0);
+    let (from, to) = (new.busy_from, new.busy_to);
+    let grid = Claim { kind, resource, lane: LANE, from, to };
+    let is_clear = occupy::is_free(tx, row.id, &Claim { lane: SECOND_LANE, ..grid })?;
+    if !wanted.overbook {
+        return if is_clear { Ok(false) } else { Err(Error::from(&problem::SLOT_TAKEN)) };
+    }
+    let may = service.terms.overbook && taken::allow_second(tx, practitioner, row.id, (from, to))?;
+    if !may {
+        return Err(Error::from(&problem::NO_OVERBOOKING));
+    }
+    // Beside what is left of a pair, it is the first.
+    Ok(is_clear && !occupy::is_free(tx, row.id, &grid)?)
 }
 
 /// Where a visit was.

@@ -6,9 +6,11 @@ use utoipa::ToSchema;
 
 use crate::access::Scope;
 use crate::access::table::Action;
+use crate::account::AccountId;
 use crate::appointment::needed::{self, Other};
 use crate::appointment::reschedule::{self, Move};
 use crate::appointment::series::SeriesId;
+use crate::appointment::taken::is_kept;
 use crate::appointment::{
     AppointmentId, CancellationCode, NoshowCause, Priority, find_row, unsealed,
 };
@@ -118,7 +120,7 @@ pub struct Appointment {
     #[serde(skip)]
     resources: i32,
     #[serde(skip)]
-    moved: i32,
+    pub(super) moved: i32,
     /// Counts the changes; the `ETag`.
     pub version: i32,
     /// Its visit.
@@ -165,9 +167,15 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Appointment>, Error> {
         .order((appointments::starts_at, appointments::id))
         .limit(limit.saturating_add(1))
         .into_boxed();
+    let booker = booker(tx, wanted.patient)?;
     // One relation is one index; only who is several things at once pays for the union.
     query = match (all, patient, practitioner, organizations.is_empty()) {
         (true, ..) => query,
+        (false, None, None, _) if booker.is_some() => query.filter(
+            appointments::created_by
+                .eq(booker)
+                .or(appointments::organization_id.eq_any(organizations)),
+        ),
         (false, Some(patient), None, true) => query.filter(appointments::patient_id.eq(patient)),
         (false, None, Some(practitioner), true) => {
             query.filter(appointments::practitioner_id.eq(practitioner))
@@ -178,7 +186,8 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Appointment>, Error> {
                 .eq(patient.unwrap_or(PatientId(uuid::Uuid::nil())))
                 .or(appointments::practitioner_id
                     .eq(practitioner.unwrap_or(PractitionerId(uuid::Uuid::nil()))))
-                .or(appointments::organization_id.eq_any(organizations)),
+                .or(appointments::organization_id.eq_any(organizations))
+                .or(appointments::created_by.eq(booker)),
         ),
     };
     if let Some(from) = wanted.from {
@@ -187,9 +196,16 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Appointment>, Error> {
     if let Some(to) = wanted.to {
         query = query.filter(appointments::starts_at.lt(to));
     }
-    if let Some(status) = wanted.status {
-        query = query.filter(appointments::status.eq(status));
-    }
+    query = match wanted.status {
+        None => query,
+        // What has run out is called off, also before anybody has ended it.
+        Some(AppointmentStatus::Cancelled) => query.filter(
+            appointments::status
+                .eq(AppointmentStatus::Cancelled)
+                .or(appointments::hold_expires_at.le(tx.now)),
+        ),
+        Some(status) => query.filter(appointments::status.eq(status)).filter(is_kept(tx.now)),
+    };
     if let Some(practitioner) = wanted.practitioner {
         query = query.filter(appointments::practitioner_id.eq(practitioner));
     }
@@ -223,6 +239,18 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Appointment>, Error> {
     name_places(tx, &mut items)?;
     offer::mark(tx, &mut items)?;
     Ok(Page { items, next: page.next })
+}
+
+/// Who asks for the visits of a patient of their own clinic, and so sees what they booked elsewhere.
+fn booker(tx: &mut Tx, patient: Option<PatientId>) -> Result<Option<AccountId>, Error> {
+    let (Some(patient), Ok(person)) = (patient, tx.person()) else { return Ok(None) };
+    let person = person.clone();
+    let home: Option<OrganizationId> = patients::table
+        .find(patient)
+        .select(patients::organization_id)
+        .get_result(tx.conn)
+        .optional()?;
+    Ok(home.filter(|home| person.books_in(*home)).map(|_| person.account))
 }
 
 /// An appointment that the caller may see.
@@ -326,6 +354,17 @@ fn assemble(tx: &Tx, row: Shown) -> Result<Appointment, Error> {
         visit,
     ) = row;
     let (id, code, status, start, end, time_zone, local_start, version) = own;
+    // Nobody confirmed it, or answered, in time: that it is over is only not written down yet.
+    let is_dead = hold_expires_at.is_some_and(|until| until <= tx.now);
+    let (status, visit_status, cancellation_code, hold_expires_at) = match is_dead {
+        true => (
+            AppointmentStatus::Cancelled,
+            EncounterStatus::Cancelled,
+            Some(CancellationCode::Expired),
+            None,
+        ),
+        false => (status, visit.1, cancellation_code, hold_expires_at),
+    };
     Ok(Appointment {
         id,
         code,
@@ -358,6 +397,6 @@ fn assemble(tx: &Tx, row: Shown) -> Result<Appointment, Error> {
         resources,
         moved,
         version,
-        encounter: EncounterState { id: visit.0, status: visit.1 },
+        encounter: EncounterState { id: visit.0, status: visit_status },
     })
 }

@@ -8,9 +8,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use diesel::prelude::*;
 
-use crate::appointment::occupy::{LANE, ResourceKind};
+use crate::appointment::occupy::{LANE, ResourceKind, SECOND_LANE};
 use crate::appointment::{AppointmentId, Row, taken};
 use crate::base::column::{self, Instant};
 use crate::base::error::Error;
@@ -45,12 +46,21 @@ pub(crate) struct Moving {
     pub id: AppointmentId,
     /// When it is now.
     pub span: Span,
+    /// Of what: its length and what it keeps clear are its own, whatever the service says by now.
+    pub service: ServiceId,
+    /// What it keeps clear before it, and after.
+    pub clear: (TimeDelta, TimeDelta),
 }
 
 impl Moving {
     /// The visit of a row.
     pub(crate) fn of(row: &Row) -> Self {
-        Self { id: row.id, span: Span { start: row.starts_at, end: row.ends_at } }
+        Self {
+            id: row.id,
+            span: Span { start: row.starts_at, end: row.ends_at },
+            service: row.service_id,
+            clear: (row.starts_at.since(row.busy_from), row.busy_to.since(row.ends_at)),
+        }
     }
 }
 
@@ -369,7 +379,8 @@ pub(crate) fn held(
     Ok(rows.into_iter().map(|(kind, id)| (kind, id.0)).collect())
 }
 
-/// What is taken of some people and things within a range, but for a visit that is moved.
+/// What is taken of some people and things within a range, but for a visit that is moved. A second visit
+/// that stands alone takes its time as any other does.
 pub(crate) fn busy(
     tx: &mut Tx,
     ids: &[uuid::Uuid],
@@ -377,7 +388,7 @@ pub(crate) fn busy(
     moving: Option<Moving>,
 ) -> Result<Busy, Error> {
     let mut busy = Busy::new();
-    for (who, visit, start, end) in taken::of_people(tx, ids, &[LANE], (from, to))? {
+    for (who, visit, start, end) in taken::of_people(tx, ids, &[LANE, SECOND_LANE], (from, to))? {
         if moving.is_none_or(|moving| moving.id != visit) {
             busy.entry(who).or_default().push(Span { start, end });
         }

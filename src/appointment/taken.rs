@@ -16,7 +16,9 @@ use crate::base::column::{self, Instant};
 use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::name::Named;
-use crate::base::schema::{appointments, occupancies, patients, practitioners};
+use crate::base::schema::{
+    appointments, healthcare_services, occupancies, patients, practitioners,
+};
 use crate::base::tx::Tx;
 use crate::base::zone::Zone;
 use crate::encounter::lifecycle::AppointmentStatus;
@@ -77,6 +79,31 @@ fn dead(tx: &mut Tx, from: Instant, to: Instant) -> Result<HashSet<AppointmentId
         .select(appointments::id)
         .load(tx.conn)?;
     Ok(held.into_iter().collect())
+}
+
+/// Whether every visit that takes some of a practitioner's time, one aside, is of a service that allows
+/// a second one beside it. Index: occupancies_live.
+pub(crate) fn allow_second(
+    tx: &mut Tx,
+    practitioner: PractitionerId,
+    but: AppointmentId,
+    (from, to): (Instant, Instant),
+) -> Result<bool, Error> {
+    let taking = occupancies::table
+        .filter(occupancies::resource_id.eq(column::Uuid(practitioner.0)))
+        .filter(among(occupancies::lane, vec![LANE, SECOND_LANE]))
+        .filter(occupancies::live)
+        .filter(occupancies::starts_at.gt(from.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX))))
+        .filter(occupancies::starts_at.lt(to))
+        .filter(occupancies::ends_at.gt(from))
+        .filter(occupancies::appointment_id.ne(but))
+        .select(occupancies::appointment_id);
+    let alone = appointments::table
+        .inner_join(healthcare_services::table)
+        .filter(appointments::id.eq_any(taking))
+        .filter(is_kept(tx.now))
+        .filter(healthcare_services::overbook.eq(false));
+    Ok(!diesel::select(diesel::dsl::exists(alone)).get_result::<bool>(tx.conn)?)
 }
 
 /// Not a hold that has run out.

@@ -8,7 +8,7 @@ use actix_web::rt;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::appointment::promise;
+use crate::appointment::{expiry, promise};
 use crate::base::app::App;
 use crate::base::retention;
 use crate::resource::stranded;
@@ -60,6 +60,7 @@ impl Background {
         background.spawn("waiting list", |stop| waitlist::task::run(Arc::clone(app), stop));
         background.spawn("nobody missed", |stop| task::job::run(Arc::clone(app), stop));
         background.spawn("offers", |stop| offer::run(Arc::clone(app), stop));
+        background.spawn("holds", |stop| expiry::run(Arc::clone(app), stop));
         background
     }
 

@@ -226,6 +226,9 @@ problems! {
     OFF_GRID = 422 "off_grid"
         "Not one of the free times", "Visits do not begin at that time. Choose one of the free times.";
         "Не из свободных времён", "В это время приём не начинается. Выберите одно из свободных времён.";
+    OFF_MINUTE = 422 "off_minute"
+        "Not on a whole minute", "Visits begin on a whole minute. Leave the seconds out.";
+        "Не целая минута", "Приём начинается в целую минуту. Укажите время без секунд.";
     SERVICE_INACTIVE = 422 "service_inactive"
         "Not offered now", "This service cannot be booked at present. Choose another.";
         "Услуга не оказывается", "На эту услугу сейчас не записывают. Выберите другую.";

@@ -36,7 +36,7 @@ pub fn of_appointment(tx: &mut Tx, id: AppointmentId) -> Result<String, Error> {
         changed_at,
         start: row.starts_at,
         end: row.ends_at,
-        standing: standing(row.status),
+        standing: if row.is_dead(tx.now) { Standing::Cancelled } else { standing(row.status) },
         summary: event::visit(tx.language).to_owned(),
         description: Some(event::how_to_join(tx.language, &code, &tx.config.http.public_url)),
     };

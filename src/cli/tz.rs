@@ -63,7 +63,10 @@ async fn check(app: &Arc<App>, repair: bool) -> anyhow::Result<()> {
         bail!("{} visits are not at their promised time; --repair moves them", broken.len());
     }
     let repaired = promise::keep_all(app, broken).await?;
-    say(format_args!("{} visits moved, both sides told", repaired.kept.len()))?;
+    say(format_args!(
+        "{} visits and held times moved; whose visit is booked was told",
+        repaired.kept.len()
+    ))?;
     for (code, problem) in &repaired.left {
         say(format_args!("{code}: {problem}; decide by hand"))?;
     }

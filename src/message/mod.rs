@@ -124,6 +124,16 @@ pub fn tell_declined(
     tell_end(tx, declined, patient, words, &format!("declined|{}", declined.id))
 }
 
+/// The SMS that tells that the clinic did not answer in time, and that nothing is booked.
+pub fn tell_unanswered(
+    tx: &mut Tx,
+    over: &Appointment,
+    patient: Option<AccountId>,
+) -> Result<(), Error> {
+    let words = |language| text::unanswered(language, &over.code);
+    tell_end(tx, over, patient, words, &format!("unanswered|{}|{}", over.id, over.version))
+}
+
 /// The SMS that tells that a visit was called off, and not by the patient. The caller has made the
 /// access decision.
 pub fn tell_called_off(

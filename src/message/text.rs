@@ -87,6 +87,18 @@ pub fn declined(language: Language, code: &str) -> String {
     }
 }
 
+/// Tells that the clinic has not answered in time whoever asked for a visit.
+pub fn unanswered(language: Language, code: &str) -> String {
+    match language {
+        Language::English => {
+            format!("Feldsher: the clinic did not answer; you have no visit. Code {code}")
+        }
+        Language::Russian => {
+            format!("Фельдшер: больница не ответила, приёма не будет. Код {code}")
+        }
+    }
+}
+
 /// Tells that a visit is called off, because the doctor is away or the clinic cannot.
 pub fn away(language: Language, start: &DateTime<FixedOffset>, code: &str) -> String {
     let time = short_time(language, start);
@@ -437,6 +449,7 @@ mod tests {
             booked(russian, &start, "AB12CD"),
             moved(russian, &start, "AB12CD"),
             declined(russian, "AB12CD"),
+            unanswered(russian, "AB12CD"),
             away(russian, &start, "AB12CD"),
             offered(russian, "AB12CD"),
             promise_kept(russian, &start, "AB12CD"),

@@ -26,6 +26,7 @@ use crate::schedule::free::{self, Closed, Window};
 use crate::schedule::leave;
 use crate::schedule::time_of_day::TimeOfDay;
 use crate::schedule::wall_clock::{Span, WallClock};
+use crate::waitlist::follow;
 
 id!(
     /// Days on which a clinic is closed.
@@ -108,6 +109,7 @@ pub fn add(
         ))
         .execute(tx.conn)?;
     tx.record(Action::EditClosure, "Closure", id.0, &facts);
+    follow::hours_changed(tx, clinic)?;
     let Names { en, ru } = &wanted.name;
     let names = (en.as_str().to_owned(), ru.as_str().to_owned());
     let closure = shown(tx.language, id, names, closed);

@@ -18,6 +18,7 @@ use crate::practitioner::{self, PractitionerId};
 use crate::schedule::free::Window;
 use crate::schedule::rules;
 use crate::schedule::wall_clock::Span;
+use crate::waitlist::follow;
 
 id!(
     /// A time in which a practitioner works besides the weekly hours.
@@ -118,7 +119,8 @@ fn check_references(
 
 /// Removes extra hours; what is booked in them stays booked. 404 when there are none.
 pub fn remove(tx: &mut Tx, practitioner: PractitionerId, id: ExtraHoursId) -> Result<(), Error> {
-    let facts = rules::facts(&practitioner::find_row(tx, practitioner)?);
+    let row = practitioner::find_row(tx, practitioner)?;
+    let facts = rules::facts(&row);
     tx.allow(Action::EditSchedule, &facts)?;
     let hours = extra_hours::table
         .filter(extra_hours::id.eq(id))
@@ -127,7 +129,7 @@ pub fn remove(tx: &mut Tx, practitioner: PractitionerId, id: ExtraHoursId) -> Re
         return Err(Error::from(&problem::NOT_FOUND));
     }
     tx.record(Action::EditSchedule, "ExtraHours", id.0, &facts);
-    Ok(())
+    follow::hours_changed(tx, row.organization_id)
 }
 
 /// Which extra hours a list shall hold.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use crate::appointment::supply::{Sought, Where};
+use crate::appointment::supply::{Moving, Sought, Where};
 use crate::appointment::{AppointmentId, taken};
 use crate::base::column::Instant;
 use crate::base::error::Error;
@@ -74,17 +74,17 @@ pub(crate) fn next_free_for(
     slots::shown(tx, &search, &found)
 }
 
-/// The first `most` free times of a service within a range that somebody has a use for; for a deed
-/// that has decided on access itself.
+/// The first `most` free times of a service within a range that somebody has a use for, for a new visit
+/// or in place of one; for a deed that has decided on access itself.
 pub(crate) fn free_within(
     tx: &mut Tx,
     service: &Service,
     practitioner: Option<PractitionerId>,
-    range: Span,
+    (range, moving): (Span, Option<Moving>),
     (most, is_useful): (usize, &dyn Fn(PractitionerId, Span) -> bool),
 ) -> Result<Vec<(PractitionerId, Span)>, Error> {
     let offering = practitioner::of_service(tx, service.id, practitioner)?;
-    let sought = Sought { patient: None, place: Where::Anywhere, named: &[], moving: None };
+    let sought = Sought { patient: None, place: Where::Anywhere, named: &[], moving };
     let mut search = Search::of(tx, range, None, &sought);
     for practitioner in offering {
         search.ask(tx, service, practitioner);
@@ -98,17 +98,18 @@ pub(crate) fn free_within(
 /// visits per day, in which a visit that is `moving` counts for nothing. When nobody could, the refusal says what is nearest to a start that one can
 /// book: 422 `service_inactive`, `outside_hours`, `too_far`, `too_soon` or `off_grid`, or
 /// 409 `day_full`.
-pub fn who_works(
+pub(crate) fn who_works(
     tx: &mut Tx,
     service: &Service,
     offering: &[PractitionerRow],
     (start, asker): (Instant, Asker),
-    moving: Option<AppointmentId>,
+    moving: Option<Moving>,
 ) -> Result<Vec<PractitionerId>, Error> {
     if !service.active {
         return Err(Error::field(&problem::SERVICE_INACTIVE, "/service"));
     }
-    let terms = terms(tx, service);
+    let terms = terms_for(tx, service, moving);
+    let moving = moving.map(|moving| moving.id);
     let visit = Span { start, end: start.plus(terms.duration) };
     let all: Vec<&PractitionerRow> = offering.iter().collect();
     let diaries = diaries_of(tx, &all, visit)?;
@@ -223,6 +224,17 @@ fn terms(tx: &Tx, service: &Service) -> Terms {
             start: tx.now.plus(TimeDelta::minutes(terms.lead_minutes.into()).max(moment)),
             end: tx.now.plus(TimeDelta::days(horizon)).plus(moment),
         },
+    }
+}
+
+/// The same of a visit that is moved: it is as long as it was, and keeps as much clear.
+fn terms_for(tx: &Tx, service: &Service, moving: Option<Moving>) -> Terms {
+    let terms = terms(tx, service);
+    match moving.filter(|moving| moving.service == service.id) {
+        None => terms,
+        Some(Moving { span, clear: (before, after), .. }) => {
+            Terms { duration: span.end.since(span.start), before, after, ..terms }
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::schedule::diary::{Day, Diary};
 use crate::schedule::free::{self, Taken, Terms};
 use crate::schedule::slots::PartOfDay;
 use crate::schedule::wall_clock::{Span, WallClock};
-use crate::schedule::{days_of, diaries_of, terms};
+use crate::schedule::{days_of, diaries_of, terms_for};
 
 /// So many starts are looked at first for each free time that is wanted, and then twice as many
 /// again and again.
@@ -127,7 +127,7 @@ impl Search {
         if service.active {
             self.services
                 .entry(service.id)
-                .or_insert_with(|| (terms(tx, service), service.clone()));
+                .or_insert_with(|| (terms_for(tx, service, self.moving), service.clone()));
             self.candidates.push(Candidate { service: service.id, practitioner, rank: 0, load: 0 });
         }
     }

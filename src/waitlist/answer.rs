@@ -8,6 +8,7 @@ use crate::access::table::Action;
 use crate::account::AccountId;
 use crate::appointment::answer::{AnsweredOffer, NamelessTime};
 use crate::appointment::reschedule::{self, RescheduleAppointment, put_elsewhere};
+use crate::appointment::supply::Moving;
 use crate::appointment::{self, Appointment, affected, choice};
 use crate::base::error::Error;
 use crate::base::problem;
@@ -120,7 +121,13 @@ fn take(tx: &mut Tx, id: EntryId, by: AccountId) -> Result<Appointment, Error> {
             // Times that are held in its place for another reason are free.
             leave::offer::withdraw(tx, id)?;
             let (start, practitioner) = (offer.starts_at, Some(offer.practitioner_id));
-            let to = RescheduleAppointment { start, practitioner, reason: None, dry_run: false };
+            let to = RescheduleAppointment {
+                start,
+                practitioner,
+                reason: None,
+                overbook: false,
+                dry_run: false,
+            };
             let (moved, _) = put_elsewhere(tx, &visit, &to, (by, Asker::Triage))?;
             message::tell_move(tx, &moved, account)?;
             moved
@@ -166,7 +173,8 @@ fn last(tx: &mut Tx, id: EntryId) -> Result<Option<VacancyStatus>, Error> {
         .optional()?)
 }
 
-/// Whether whoever would give the visit still works then: rules can have changed since.
+/// Whether whoever would give the visit still works then, and a visit that was to be brought forward
+/// would still be: either can have changed since.
 pub(crate) fn check_works(
     tx: &mut Tx,
     row: &EntryRow,
@@ -174,7 +182,18 @@ pub(crate) fn check_works(
     asker: Asker,
 ) -> Result<(), Error> {
     let service = organization::find_service(tx, row.service_id)?;
-    choice::working(tx, &service, Some(offer.practitioner_id), (offer.starts_at, asker)).map(drop)
+    let moving = match row.appointment_id {
+        None => None,
+        Some(id) => {
+            let visit = appointment::find_row(tx, id)?;
+            if visit.starts_at <= offer.starts_at {
+                return Err(Error::from(&problem::OFFER_OVER));
+            }
+            Some(Moving::of(&visit))
+        }
+    };
+    let when = (offer.starts_at, asker);
+    choice::working_for(tx, &service, Some(offer.practitioner_id), when, moving).map(drop)
 }
 
 /// Which wish a code and a birth date name together, if any; whoever calls counts the try.

@@ -11,9 +11,11 @@ use crate::base::error::Error;
 use crate::base::schema::{appointments, waitlist_entries, waitlist_offers};
 use crate::base::tx::Tx;
 use crate::message::waitlist as message;
-use crate::organization::ServiceId;
+use crate::organization::{OrganizationId, ServiceId};
 use crate::patient::{self, PatientId};
 use crate::practitioner::PractitionerId;
+use crate::schedule::free::Asker;
+use crate::waitlist::answer::check_works;
 use crate::waitlist::join::active_of;
 use crate::waitlist::offer::{entry_of_hold, finish, hours, standing, take_back};
 use crate::waitlist::{EntryId, EntryRow, VacancyStatus, WaitEnd, WaitStatus, is_active, lock_row};
@@ -130,6 +132,55 @@ pub(crate) fn away(
     for id in offered {
         let row = lock_row(tx, id)?;
         take_from(tx, row, VacancyStatus::Withdrawn)?;
+    }
+    Ok(())
+}
+
+/// The wishes, at one clinic or all, for which something is offered that cannot be had any more: hours
+/// have changed, the clinic is closed, or the visit is earlier already. Writes nothing.
+/// Index: waitlist_offers_due.
+pub(crate) fn in_vain(tx: &mut Tx, clinic: Option<OrganizationId>) -> Result<Vec<EntryId>, Error> {
+    let mut offered = waitlist_offers::table
+        .inner_join(waitlist_entries::table)
+        .filter(waitlist_offers::status.eq(VacancyStatus::Standing))
+        .filter(waitlist_offers::expires_at.gt(tx.now))
+        .order(waitlist_offers::entry_id)
+        .select(EntryRow::as_select())
+        .into_boxed();
+    if let Some(clinic) = clinic {
+        offered = offered.filter(waitlist_entries::organization_id.eq(clinic));
+    }
+    let rows: Vec<EntryRow> = offered.load(tx.conn)?;
+    let mut ids = Vec::new();
+    for row in rows {
+        if is_in_vain(tx, &row)? {
+            ids.push(row.id);
+        }
+    }
+    Ok(ids)
+}
+
+fn is_in_vain(tx: &mut Tx, row: &EntryRow) -> Result<bool, Error> {
+    let Some(offer) = standing(tx, row.id)? else { return Ok(false) };
+    match check_works(tx, row, &offer, Asker::Triage) {
+        Ok(()) => Ok(false),
+        Err(Error::Refused(_)) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes such an offer back; whoever has heard of it is told, and keeps their place.
+pub(crate) fn withdraw_vain(tx: &mut Tx, id: EntryId) -> Result<(), Error> {
+    let row = lock_row(tx, id)?;
+    // Another can have been made since.
+    if is_in_vain(tx, &row)? { take_from(tx, row, VacancyStatus::Withdrawn) } else { Ok(()) }
+}
+
+/// A clinic is closed then, or extra hours of somebody there are gone: what is offered of that time is
+/// withdrawn. Weekly rules lock their practitioner first, so their offers are left to the task.
+pub(crate) fn hours_changed(tx: &mut Tx, clinic: OrganizationId) -> Result<(), Error> {
+    for id in in_vain(tx, Some(clinic))? {
+        withdraw_vain(tx, id)?;
     }
     Ok(())
 }

@@ -26,7 +26,8 @@ use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::problem;
 use crate::base::schema::{
-    healthcare_services, organizations, patients, practitioners, waitlist_entries, waitlist_offers,
+    appointments, healthcare_services, organizations, patients, practitioners, waitlist_entries,
+    waitlist_offers,
 };
 use crate::base::tx::Tx;
 use crate::base::zone::{self, Zone};
@@ -227,6 +228,13 @@ pub(crate) struct OfferRow {
     pub expires_at: Instant,
 }
 
+impl OfferRow {
+    /// Held times keep their promised local time when a law moves the clocks, and so does the offer.
+    fn as_held((offer, starts_at): (Self, Instant)) -> Self {
+        Self { starts_at, ..offer }
+    }
+}
+
 /// The wishes that have not ended.
 #[diesel::dsl::auto_type(no_type_alias)]
 pub(crate) fn is_active() -> _ {
@@ -358,12 +366,15 @@ fn vacancy(offer: &OfferRow, practitioner: &str, zone: Zone) -> Vacancy {
 
 /// What stands for some wishes, whether its deadline has passed or not, and with whom.
 fn standing_of(tx: &mut Tx, ids: &[EntryId]) -> Result<Vec<(OfferRow, String)>, Error> {
-    Ok(waitlist_offers::table
+    let found: Vec<(OfferRow, Instant, String)> = waitlist_offers::table
         .inner_join(practitioners::table.on(practitioners::id.eq(waitlist_offers::practitioner_id)))
+        .inner_join(appointments::table.on(appointments::id.eq(waitlist_offers::held_id)))
         .filter(among(waitlist_offers::entry_id, ids))
         .filter(waitlist_offers::status.eq(VacancyStatus::Standing))
-        .select((OfferRow::as_select(), practitioners::name))
-        .load(tx.conn)?)
+        .select((OfferRow::as_select(), appointments::starts_at, practitioners::name))
+        .load(tx.conn)?;
+    let as_held = |(offer, start, name)| (OfferRow::as_held((offer, start)), name);
+    Ok(found.into_iter().map(as_held).collect())
 }
 
 /// Everybody's turn on the list of a service. Index: waitlist_entries_queue.

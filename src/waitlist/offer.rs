@@ -13,11 +13,14 @@ use diesel::prelude::*;
 use crate::access::table::Action;
 use crate::appointment::book::{self, InPlace};
 use crate::appointment::occupy::{LANE, SECOND_LANE};
+use crate::appointment::supply::Moving;
 use crate::appointment::{self, AppointmentId, Priority, affected, taken};
 use crate::base::column::Instant;
 use crate::base::db::{self, Each, among, take_turns};
 use crate::base::error::Error;
-use crate::base::schema::{patients, practitioner_services, waitlist_entries, waitlist_offers};
+use crate::base::schema::{
+    appointments, patients, practitioner_services, waitlist_entries, waitlist_offers,
+};
 use crate::base::tx::Tx;
 use crate::base::zone::Zone;
 use crate::encounter::lifecycle::AppointmentStatus;
@@ -149,24 +152,29 @@ pub(crate) fn fill(
     take_turns(tx.conn, &[db::Turn::Alone(service.0)])?;
     let service = organization::find_service(tx, service)?;
     let queue = queue(tx, service.id)?;
-    let mut free = wanted_times(tx, &service, &queue, within)?;
+    let mut free = wanted_times(tx, &service, &queue, within, None)?;
     // Who translates for one cannot for another: a time that one cannot have suits the next.
     let is_personal = service.resources()?.contains(&NeededResource::Interpreter);
     let mut made = 0_usize;
+    let mut gone: Vec<(PractitionerId, Span)> = Vec::new();
     for waiting in &queue {
+        let own = own_times(tx, &service, waiting, within)?;
+        let own: Option<Vec<(PractitionerId, Span)>> = own.map(|own| without(own, &gone));
         let mut in_vain: Vec<(PractitionerId, Span)> = Vec::new();
         while in_vain.len() < VAIN_MAX {
             let suits = |place: &(PractitionerId, Span)| {
                 let until = waiting.wish.deadline(place.0, place.1);
                 until.filter(|_| !in_vain.contains(place)).map(|until| (place.0, place.1, until))
             };
-            let Some((practitioner, visit, until)) = free.iter().find_map(suits) else { break };
+            let times = own.as_ref().unwrap_or(&free);
+            let Some((practitioner, visit, until)) = times.iter().find_map(suits) else { break };
             let tried = offer(tx, &service, waiting, (practitioner, visit), until)?;
             // What could not be held is left out for everybody: the next look tries it again.
             if tried == Tried::Gone && is_personal {
                 in_vain.push((practitioner, visit));
             } else if tried != Tried::Busy {
-                free.retain(|(other, span)| *other != practitioner || !span.overlaps(visit));
+                gone.push((practitioner, visit));
+                free = without(free, &gone);
             }
             made = made.saturating_add(usize::from(tried == Tried::Made));
             if tried != Tried::Gone {
@@ -185,7 +193,39 @@ pub(super) fn is_wanted(
 ) -> Result<bool, Error> {
     let service = organization::find_service(tx, service)?;
     let queue = queue(tx, service.id)?;
-    Ok(!wanted_times(tx, &service, &queue, within)?.is_empty())
+    if !wanted_times(tx, &service, &queue, within, None)?.is_empty() {
+        return Ok(true);
+    }
+    for waiting in &queue {
+        if own_times(tx, &service, waiting, within)?.is_some_and(|own| !own.is_empty()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Of some times those that touch none that are gone.
+fn without(
+    mut times: Vec<(PractitionerId, Span)>,
+    gone: &[(PractitionerId, Span)],
+) -> Vec<(PractitionerId, Span)> {
+    times.retain(|(who, span)| !gone.iter().any(|(other, of)| other == who && of.overlaps(*span)));
+    times
+}
+
+/// The free times for somebody whose visit is to be brought forward, where their own may be what fills
+/// the day; `None`: they are those of everybody.
+fn own_times(
+    tx: &mut Tx,
+    service: &Service,
+    waiting: &Waiting,
+    within: Option<(PractitionerId, Span)>,
+) -> Result<Option<Vec<(PractitionerId, Span)>>, Error> {
+    let Some(visit) = waiting.visit.filter(|_| service.terms.daily_cap > 0) else {
+        return Ok(None);
+    };
+    let moving = Some(Moving::of(&visit));
+    wanted_times(tx, service, std::slice::from_ref(waiting), within, moving).map(Some)
 }
 
 /// The free times that suit anybody, by start.
@@ -194,6 +234,7 @@ fn wanted_times(
     service: &Service,
     queue: &[Waiting],
     within: Option<(PractitionerId, Span)>,
+    moving: Option<Moving>,
 ) -> Result<Vec<(PractitionerId, Span)>, Error> {
     let earliest = queue.iter().map(|waiting| waiting.wish.earliest).min();
     let latest = queue.iter().map(|waiting| waiting.wish.latest).max();
@@ -218,7 +259,7 @@ fn wanted_times(
             && queue.iter().any(|waiting| waiting.wish.deadline(practitioner, visit).is_some())
     };
     let practitioner = within.map(|(practitioner, _)| practitioner);
-    schedule::free_within(tx, service, practitioner, range, (LOOK_AT, &suits))
+    schedule::free_within(tx, service, practitioner, (range, moving), (LOOK_AT, &suits))
 }
 
 /// Who waits for a service, whose turn it is first. Index: waitlist_entries_queue.
@@ -365,6 +406,7 @@ fn offer(
         asker: Asker::Patient,
         location: waiting.visit.and_then(|visit| visit.location_id),
         by: Some(waiting.row.created_by),
+        moving: waiting.visit,
     };
     let Some(held) = book::hold_in_place(tx, held, practitioner, visit.start)? else {
         return Ok(Tried::Gone);
@@ -419,12 +461,14 @@ fn set_status(tx: &mut Tx, row: &EntryRow, status: WaitStatus, lapses: i32) -> R
 /// The offer that stands for a wish, whether its deadline has passed or not.
 /// Index: waitlist_offers_one_each.
 pub(crate) fn standing(tx: &mut Tx, entry: EntryId) -> Result<Option<OfferRow>, Error> {
-    Ok(waitlist_offers::table
+    let found: Option<(OfferRow, Instant)> = waitlist_offers::table
+        .inner_join(appointments::table.on(appointments::id.eq(waitlist_offers::held_id)))
         .filter(waitlist_offers::entry_id.eq(entry))
         .filter(waitlist_offers::status.eq(VacancyStatus::Standing))
-        .select(OfferRow::as_select())
+        .select((OfferRow::as_select(), appointments::starts_at))
         .get_result(tx.conn)
-        .optional()?)
+        .optional()?;
+    Ok(found.map(OfferRow::as_held))
 }
 
 /// The wish for which an appointment is held, if it is.

@@ -21,7 +21,7 @@ use crate::encounter::lifecycle::AppointmentStatus;
 use crate::organization::ServiceId;
 use crate::schedule::free::Asker;
 use crate::waitlist::{
-    EntryId, VacancyStatus, WaitEnd, WaitStatus, answer, is_active, lock_if_idle, offer,
+    EntryId, VacancyStatus, WaitEnd, WaitStatus, answer, follow, is_active, lock_if_idle, offer,
 };
 
 /// How often it looks for what has run out.
@@ -36,6 +36,7 @@ const SERVICES_MAX: i64 = 8;
 /// One whole look. Returns where the next look for free times goes on.
 pub async fn tick(app: &Arc<App>, after: Option<ServiceId>) -> Result<Option<ServiceId>, Error> {
     end_due(app).await?;
+    end_vain(app).await?;
     search(app, after).await
 }
 
@@ -52,6 +53,22 @@ async fn end_due(app: &Arc<App>) -> Result<(), Error> {
     }
     if is_over {
         as_system(app, end_over).await?;
+    }
+    Ok(())
+}
+
+/// Takes back what cannot be had any more: hours can change without anybody's deed.
+async fn end_vain(app: &Arc<App>) -> Result<(), Error> {
+    let vain = look_as_system(app, |tx| {
+        tx.allow(Action::OfferVacancy, &Facts::NONE)?;
+        follow::in_vain(tx, None)
+    });
+    for id in vain.await? {
+        as_system(app, move |tx| {
+            tx.allow(Action::OfferVacancy, &Facts::NONE)?;
+            follow::withdraw_vain(tx, id)
+        })
+        .await?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 mod support;
 
 mod bad_input;
+mod beside;
 mod board;
 mod booking;
 mod calendars;
@@ -16,9 +17,11 @@ mod clocks;
 mod consents;
 mod corrections;
 mod desk;
+mod elsewhere;
 mod everyone;
 mod guests;
 mod hours;
+mod lapsed;
 mod leave;
 mod libraries;
 mod lifecycle;
@@ -40,6 +43,7 @@ mod taken;
 mod tampering;
 mod turns;
 mod unseen;
+mod vain;
 mod waiting;
 mod waitlist;
 mod wire;

@@ -42,6 +42,7 @@ use crate::schedule;
 use crate::schedule::absence::{AbsenceId, AbsenceStatus};
 use crate::schedule::free::Asker;
 use crate::schedule::leave::{AbsenceRow, OUTCOME, Outcome, OutcomeRow, inside, set_status};
+use crate::waitlist::follow;
 
 /// How many times are offered.
 const TIMES: usize = 3;
@@ -105,7 +106,8 @@ pub(crate) fn make(tx: &mut Tx, absence: AbsenceId, visit: &Affected) -> Result<
     let (priority, mode) = (visit.priority, visit.mode);
     let (asker, by) = (Asker::Triage, None);
     let (service, patient) = (&service, &patient);
-    let held = InPlace { service, patient, priority, mode, until, asker, location, by };
+    let moving = None;
+    let held = InPlace { service, patient, priority, mode, until, asker, location, by, moving };
     let mut chosen: Vec<(Instant, AppointmentId)> = Vec::new();
     let mut tried: Vec<(Instant, PractitionerId)> = Vec::new();
     for apart in [TimeDelta::hours(APART_HOURS), TimeDelta::minutes(1)] {
@@ -349,12 +351,15 @@ fn take(tx: &mut Tx, row: &Row, number: i32, by: AccountId) -> Result<Appointmen
         found if found.2 == practitioner => found,
         _ => return Err(Error::from(&problem::OFFER_OVER)),
     };
+    // Who waits to be earlier may be so now.
+    follow::moving(tx, row.id, start)?;
     appointment::lock(tx, row.id)?;
     withdraw(tx, row.id)?;
     let to = RescheduleAppointment {
         start,
         practitioner: Some(practitioner),
         reason: None,
+        overbook: false,
         dry_run: false,
     };
     let (moved, patient) = put_elsewhere(tx, row, &to, (by, Asker::Triage))?;

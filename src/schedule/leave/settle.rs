@@ -29,6 +29,7 @@ use crate::schedule::leave::assign::Place;
 use crate::schedule::leave::{
     AbsenceRow, Outcome, SettledAbsence, facts, find_row, inside, offer, set_status, show,
 };
+use crate::waitlist::follow;
 
 /// The most visits decided about at once.
 const OUTCOMES_MAX: usize = 200;
@@ -165,6 +166,10 @@ pub(crate) fn settle(
     by: AccountId,
 ) -> Result<Option<News>, Error> {
     use AppointmentStatus::{Arrived, Booked, Pending};
+    // Who waits to be earlier may be so now, also by this way.
+    if let Deed::Move(place) = deed {
+        follow::moving(tx, visit.id, place.start)?;
+    }
     // Who is called off gives up a wish first, and then the visit.
     if deed != Deed::CallOff {
         appointment::lock(tx, visit.id)?;
@@ -188,6 +193,7 @@ pub(crate) fn settle(
                 start: place.start,
                 practitioner: Some(place.practitioner),
                 reason: reason.map(str::to_owned),
+                overbook: false,
                 dry_run: false,
             };
             let (moved, _) = put_elsewhere(tx, &row, &to, (by, Asker::Triage))?;

@@ -3,7 +3,7 @@ import { t } from './i18n.js';
 import { $, show, h, refill, button, busy, poll, onLeave, problemBox, tell, say } from './ui.js';
 import * as api from './api.js';
 import { clock, dayKey, shiftDay, startOfDay, longDay, namedDay, now, rfc3339, trustServerTime, cityOf } from './time.js';
-import { Grid, cardLabel, hoursInWords, patientClock, statusWord, MOVABLE, minuteIn } from './board-grid.js';
+import { Grid, cardLabel, hoursInWords, patientClock, statusWord, MOVABLE, minuteIn, ms } from './board-grid.js';
 import { Mover, previewMove } from './board-move.js';
 import { sheetOpen } from './sheet.js';
 
@@ -225,6 +225,8 @@ class Board {
 
   /** A visit was moved: show it, and offer to put it back. */
   async moved(before, home, after) {
+    const beside = (other) => other.id !== before.id && other.status !== 'noshow' && ms(other.busy_from) < ms(before.busy_to) && ms(before.busy_from) < ms(other.busy_to);
+    const overbook = before.overbooked || (home.visits ?? []).some(beside);
     await this.refresh();
     this.redraw();
     const column = this.grid.columnOf(after.practitioner.id);
@@ -234,7 +236,7 @@ class Board {
     this.toast(what, t('toast.undo'), () => {
       const { start, end, local_start, version } = after;
       const there = { title: after.practitioner.name, person: { id: after.practitioner.id } };
-      const back = { practitioner: { id: home.person.id, name: home.title }, start: before.start };
+      const back = { practitioner: { id: home.person.id, name: home.title }, start: before.start, overbook };
       const focus = () => this.focus(after.id);
       previewMove(this, { ...before, start, end, local_start, version }, there, back, { kept: focus, done: focus });
     });

@@ -80,7 +80,7 @@ export function clashes(visit, column, start) {
   if (within(column.person.absent)) found.push(t('clash.absent'));
   if (within(column.person.closed) && !column.person.working.some((work) => work.kind === 'extra' && ms(work.from) <= from && to <= ms(work.to))) found.push(t('clash.closed'));
   if (within(column.person.busy)) found.push(t('clash.busy'));
-  const taken = column.visits.find((other) => other.id !== visit.id && other.status !== 'noshow' && !other.overbooked && meets(ms(other.busy_from), ms(other.busy_to), busyFrom, busyTo));
+  const taken = column.visits.find((other) => other.id !== visit.id && other.status !== 'noshow' && meets(ms(other.busy_from), ms(other.busy_to), busyFrom, busyTo));
   if (taken) found.push(t('clash.taken', { patient: taken.patient.name }));
   return found;
 }

@@ -268,7 +268,7 @@ export function previewMove(board, visit, home, place, { kept, done }) {
   let key = api.newKey();
 
   async function look(to) {
-    const body = { start: to.start, practitioner: to.practitioner.id };
+    const body = { start: to.start, practitioner: to.practitioner.id, ...(to.overbook ? { overbook: true } : {}) };
     window.problem.hidden = true;
     refill(window.body, changeTable(board, visit, home, to), result);
     refill(result, h('p', { class: 'loading' }, t('move.looking')));

@@ -68,6 +68,7 @@ learn({
   'problem.outside_hours': ['Врач в это время не принимает.', 'The doctor does not work at that time.'],
   'problem.hold_over': ['Время больше не держится. Выберите другое.', 'The time is no longer held. Choose another.'],
   'problem.service_inactive': ['На этот приём сейчас не записывают.', 'This service cannot be booked at present.'],
+  'problem.off_minute': ['Приём начинается в целую минуту.', 'Visits begin on a whole minute.'],
   'problem.off_grid': ['Приёмы в это время не начинаются.', 'Visits do not begin at that time.'],
   'problem.too_soon': ['К этому приёму нужно больше времени заранее.', 'This service needs more notice.'],
   'problem.time_in_gap': ['Часы перескакивают через это время.', 'The clocks jump over that time.'],

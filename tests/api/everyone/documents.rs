@@ -40,6 +40,7 @@ fn words(relation: Relation) -> &'static str {
         Relation::Feldsher => "the clinic's feldshers",
         Relation::Registrar => "the clinic's registrars",
         Relation::ClinicAdmin => "the clinic's administrators",
+        Relation::Booker => "whoever of the patient's clinic booked it",
         Relation::SystemAdmin => "the installation's administrators",
     }
 }
