@@ -18,7 +18,7 @@ use crate::appointment::affected::{self, Affected};
 use crate::appointment::answer::{AnsweredOffer, NamelessTime};
 use crate::appointment::book::{self, InPlace};
 use crate::appointment::reschedule::{self, RescheduleAppointment, put_elsewhere};
-use crate::appointment::supply::Sought;
+use crate::appointment::supply::{Moving, Sought};
 use crate::appointment::taken::OCCUPIED_HOURS_MAX;
 use crate::appointment::{self, Appointment, AppointmentId, Row};
 use crate::base::app::App;
@@ -96,8 +96,10 @@ pub(crate) fn make(tx: &mut Tx, absence: AbsenceId, visit: &Affected) -> Result<
     let patient = patient::find_row(tx, visit.patient)?;
     let earliest = tx.now.plus(TimeDelta::minutes(NOTICE_MINUTES));
     let zone = patient.time_zone;
-    let location = appointment::find_row(tx, visit.id)?.location_id;
-    let sought = Sought::of(&patient, location);
+    let row = appointment::find_row(tx, visit.id)?;
+    let location = row.location_id;
+    // It is as long as it was, whatever its service says by now.
+    let sought = Sought { moving: Some(Moving::of(&row)), ..Sought::of(&patient, location) };
     let when = (earliest, zone, LOOK_AT);
     let free = schedule::next_free_for(tx, &service, None, &sought, when)?;
     let Some(first) = free.first() else { return Err(Error::from(&problem::NOTHING_TO_OFFER)) };
@@ -106,7 +108,7 @@ pub(crate) fn make(tx: &mut Tx, absence: AbsenceId, visit: &Affected) -> Result<
     let (priority, mode) = (visit.priority, visit.mode);
     let (asker, by) = (Asker::Triage, None);
     let (service, patient) = (&service, &patient);
-    let moving = None;
+    let moving = Some(row);
     let held = InPlace { service, patient, priority, mode, until, asker, location, by, moving };
     let mut chosen: Vec<(Instant, AppointmentId)> = Vec::new();
     let mut tried: Vec<(Instant, PractitionerId)> = Vec::new();
