@@ -3,8 +3,8 @@ import './call-words.js';
 import './role-words.js';
 import { t } from './i18n.js';
 import * as api from './api.js';
-import { Signal, Seat } from './signal.js';
-import { Doorway } from './doorway.js';
+import { Signal } from './signal.js';
+import { Seat, join } from './doorway.js';
 import { Edge } from './peer.js';
 import { Stage } from './call-view.js';
 import { onCall } from './ui.js';
@@ -39,14 +39,6 @@ const ALIVE_MS = 240_000;
 const SEEK_MS = 10_000;
 const PRESENT = ['waiting', 'admitted', 'connecting', 'connected'];
 const INSIDE = ['admitted', 'connecting', 'connected', 'reconnecting'];
-
-const join = (encounter) => () => api.call('POST', `/v1/encounters/${encounter}/join`, { body: {} }).then(({ data }) => data);
-
-/** Opens the way in while devices are opened and looked at; null for a tab that has its seat. */
-export function prepare(encounter, side) {
-  const seat = Seat.read(side);
-  return seat?.encounter === encounter && seat.sid ? null : new Doorway(join(encounter)).keep();
-}
 
 export class Call extends EventTarget {
   /** `media` is {stream, mic, camera, voiceOnly}; `doorway` is what `prepare` answered. */

@@ -8,6 +8,7 @@ import { probeLine } from './probe-words.js';
 import { careBox } from './doctor-care.js';
 import { chatPanel } from './chat.js';
 import { consentsCard } from './consents.js';
+import { loadCall } from './call-code.js';
 import { keepInSight } from './call-sight.js';
 
 const DOOR_POLL_S = 4;
@@ -136,12 +137,11 @@ class Room {
   /** `media` is what the check has opened. */
   async enter(media = null) {
     if (this.over) return this.showOver();
-    const { Call, openMedia, prepare } = await import('./call.js');
+    const [{ Call, openMedia, DeviceCheck, triedLately }, { prepare }] = await Promise.all([loadCall(), import('./doorway.js')]);
     if (this.gone) return undefined;
     if (!this.visit.can_join && this.visit.reason === 'too_early') return this.showEarly();
     const seat = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
     const kept = seat?.encounter === this.id ? seat : null;
-    const { DeviceCheck, triedLately } = await import('./device-check.js');
     // Once a day, and never in the way: a call that one comes back to is not asked about.
     if (!media && !kept && !this.entered && !triedLately()) return this.check(DeviceCheck);
     this.entered = true;
