@@ -353,7 +353,8 @@ export class Call extends EventTarget {
       const doctor = others.find((one) => one.role === 'practitioner' && [...PRESENT, 'reconnecting'].includes(one.state));
       return [doctor ? 'waiting' : 'waiting.alone', { since: this.since(me) }];
     }
-    const inside = others.filter((one) => INSIDE.includes(one.state));
+    const aside = me?.aside ?? false;
+    const [inside, apart] = [false, true].map((parted) => others.filter((one) => INSIDE.includes(one.state) && ((one.aside ?? false) !== aside) === parted));
     const reached = inside.filter((one) => edges.some((edge) => edge.up && edge.peer === one.id)).map((one) => one.name);
     const name = reached.join(', ') || inside[0]?.name || t('call.other');
     if (up) return ['in_call', { name }];
@@ -363,7 +364,11 @@ export class Call extends EventTarget {
       if (this.seeks) return [this.side === 'guest' ? 'admitted.seeks.guest' : 'admitted.seeks'];
       return this.side === 'doctor' ? ['admitted.doctor', { name }] : ['admitted'];
     }
-    return [this.side === 'doctor' ? 'alone.doctor' : 'alone'];
+    const doctor = this.side === 'doctor';
+    if (aside) return [doctor ? 'side.doctor' : 'side'];
+    const gone = apart.find((one) => doctor || one.role === 'practitioner');
+    if (gone) return [doctor ? 'parted.doctor' : 'parted', { name: gone.name }];
+    return [doctor ? 'alone.doctor' : 'alone'];
   }
 
   /** Whether somebody is there whom no connection has reached for a while. */

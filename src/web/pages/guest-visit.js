@@ -164,7 +164,8 @@ async function enter(visit, media = null) {
 async function over(visit, { why, error }) {
   if (why === 'left-screen') return;
   const id = visit.encounter.id;
-  const current = await asked(id).catch(() => null);
+  // Only the server says that nobody asks for them any more: an answer that did not come says nothing.
+  const current = await asked(id).catch((problem) => (problem.status === 404 ? null : visit));
   if (location.hash !== `#/guest/${id}`) return;
   if (why === 'removed' || !current) {
     gone();

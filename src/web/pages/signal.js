@@ -100,7 +100,7 @@ export class Signal extends EventTarget {
     const mine = (fn) => (event) => { if (this.socket === socket) fn(event); };
     setTimeout(mine(() => this.growOld()), YOUNG_MS);
     const greet = mine(() => this.raw(ticket
-      ? { t: 'hello', body: { ticket, caps: ['trickle'], client: client(), tz: Intl.DateTimeFormat().resolvedOptions().timeZone } }
+      ? { t: 'hello', body: { ticket, caps: ['trickle'], client: client(), tz: Intl.DateTimeFormat().resolvedOptions().timeZone, ...(document.hidden ? { away: true } : {}) } }
       : { t: 'resume', body: { sid: this.seat.sid, secret: this.seat.secret, epoch: this.seat.epoch, last_seq: this.seat.last_seq } }));
     socket.onopen = greet;
     socket.onmessage = mine((event) => this.receive(event.data));
