@@ -12,7 +12,6 @@ mod rungs;
 mod sim;
 mod telling;
 #[cfg(test)]
-#[path = "room_tests.rs"]
 mod tests;
 
 use std::sync::Arc;
@@ -181,6 +180,11 @@ impl Room {
     /// Whether there is such a seat.
     pub fn knows(&self, sid: uuid::Uuid) -> bool {
         self.seats.iter().any(|seat| seat.sid == sid)
+    }
+
+    /// Whether who takes part is known as it stood before a change of the visit.
+    pub fn is_behind(&self, rev: i32) -> bool {
+        self.party.as_ref().is_none_or(|party| party.rev < rev)
     }
 
     /// Everybody who has a seat.

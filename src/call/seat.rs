@@ -200,8 +200,8 @@ fn has_seat(tx: &mut Tx, id: ParticipantId) -> Result<bool, Error> {
 /// How a seat stands in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// As it should.
-    Good,
+    /// As it should, at this change of the visit ([`party::Party::rev`]).
+    Good(i32),
     /// Somebody else sits there by now, or it was given up.
     Superseded,
     /// The visit is over.
@@ -234,7 +234,7 @@ pub fn look(
         .filter(rtc_sessions::epoch.eq(seat.epoch))
         .filter(rtc_sessions::ended_at.is_null());
     let sits = mine.count().get_result::<i64>(tx.conn)? > 0;
-    Ok(if sits { Standing::Good } else { Standing::Superseded })
+    Ok(if sits { Standing::Good(row.room_rev) } else { Standing::Superseded })
 }
 
 /// Gives a seat up: whoever sat there has left, or their line did not come back. A seat that was

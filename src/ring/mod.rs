@@ -205,6 +205,7 @@ fn patient_of(tx: &mut Tx, row: &EncounterRow) -> Result<ParticipantRow, Error> 
             encounter_participants::updated_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
+    encounter::count_change(tx, row.id)?;
     find_participant(tx, row.id, id)
 }
 

@@ -347,8 +347,11 @@ on_both! {
         let tells = async |doctor: &mut Peer, state: &str| {
             while doctor.hear_of("peer").await["body"]["participant"]["state"] != state {}
         };
-        while world.house.app.rooms.line_count() > 1 {
-            actix_web::rt::time::sleep(std::time::Duration::from_millis(10)).await;
+        for _ in 0..400 {
+            if world.house.app.rooms.line_count() == 1 {
+                break;
+            }
+            actix_web::rt::time::sleep(std::time::Duration::from_millis(25)).await;
         }
         world.house.advance(TimeDelta::seconds(4));
         tells(&mut doctor, "reconnecting").await;

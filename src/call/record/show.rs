@@ -371,8 +371,7 @@ pub(crate) fn is_missed(
     };
     // A line that is back says nothing of who looks at the page, nor does the page of the line.
     let line = last_of(&[MarkKind::Device, MarkKind::Silent, MarkKind::Back])?;
-    let looks =
-        [MarkKind::Device, MarkKind::Ready, MarkKind::Checking, MarkKind::Away];
+    let looks = [MarkKind::Device, MarkKind::Ready, MarkKind::Checking, MarkKind::Away];
     Ok(line == Some(MarkKind::Silent) || last_of(&looks)? == Some(MarkKind::Away))
 }
 

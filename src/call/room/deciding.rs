@@ -32,14 +32,19 @@ impl Room {
 
     /// A word about somebody that is not older than those heard before.
     fn hear_word(&mut self, id: ParticipantId, (admission, rev): (Admission, i32), now: Instant) {
-        self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
-        self.decided.retain(|(decided, ..)| *decided != id);
-        self.decided.push((id, admission, rev));
+        self.remember(id, (admission, rev), now);
         // Whoever sat down after a word, as after being turned away, has it behind them.
         if self.seat(id).is_some_and(|seat| seat.guest.party.rev >= rev) {
             return;
         }
         self.enact(id, admission, now, now);
+    }
+
+    /// For those who are on their way in.
+    fn remember(&mut self, id: ParticipantId, (admission, rev): (Admission, i32), now: Instant) {
+        self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
+        self.decided.retain(|(decided, ..)| *decided != id);
+        self.decided.push((id, admission, rev));
     }
 
     /// Does with whoever sits here what was decided about them; `since`: how long they have waited, if
@@ -114,7 +119,7 @@ impl Room {
                 moved.push(id);
             }
         }
-        self.shut_out(rev, now);
+        self.settle_admissions(rev, now);
         if moved.is_empty() {
             return;
         }
@@ -134,17 +139,23 @@ impl Room {
         self.connect(now);
     }
 
-    /// Whoever is not let in as the party stands, that was decided by then too: their seat may be from
-    /// before they were sent out and asked again.
-    fn shut_out(&mut self, rev: i32, now: Instant) {
+    /// Who is let in as the party stands and who is not, that was decided by then too: whoever was to
+    /// tell it may be dead, and a seat may be from before somebody was sent out and asked again.
+    fn settle_admissions(&mut self, rev: i32, now: Instant) {
         let people = self.party.iter().flat_map(|party| &party.people);
-        let outside: Vec<(ParticipantId, Admission)> = people
-            .filter(|one| one.admission != Admission::Admitted)
+        let words: Vec<(ParticipantId, Admission)> = people
+            .filter(|one| one.role != ParticipantRole::Practitioner)
             .map(|one| (one.id, one.admission))
             .collect();
-        for (id, admission) in outside {
-            if !self.is_decided_since(id, rev) {
-                self.hear_word(id, (admission, rev), now);
+        for (id, word) in words {
+            if self.is_decided_since(id, rev) {
+                continue;
+            }
+            let is_so = |seat: &Seat| seat.guest.admitted == (word == Admission::Admitted);
+            if sends_out(word) || self.seat(id).is_some_and(|seat| !is_so(seat)) {
+                self.hear_word(id, (word, rev), now);
+            } else {
+                self.remember(id, (word, rev), now);
             }
         }
     }

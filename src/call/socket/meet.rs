@@ -211,9 +211,7 @@ pub(super) async fn host<W: Wire>(
     let id = app.rooms.new_line();
     let (line, inbox) = line(id, app.clock.now());
     let seated = match place.claim {
-        Claim::Ticket(claims, comes, device) => {
-            sit_down(app, (claims, comes), device, line).await
-        }
+        Claim::Ticket(claims, comes, device) => sit_down(app, (claims, comes), device, line).await,
         Claim::Seat(asked, session) => sit_down_again(app, asked, session, line).await,
     };
     match seated {
@@ -251,7 +249,8 @@ async fn sit_down(
 ) -> Result<Taken, Error> {
     let now = app.clock.now();
     let participant = claims.participant;
-    let mut taken = as_session(app, claims.session, move |tx| seat::take(tx, &claims, comes)).await?;
+    let mut taken =
+        as_session(app, claims.session, move |tx| seat::take(tx, &claims, comes)).await?;
     taken.guest.place = place_of(app, &taken).await;
     let enter = Event::Enter(taken.guest.clone(), line.id, taken.credentials.clone());
     remember(app, app.rooms.apply(taken.encounter, Some(line), enter)).await;
