@@ -30,6 +30,7 @@ learn({
   'call.parted': ['Врач в соседней комнате и вернётся. Оставайтесь на этой странице.', 'The doctor is in the side room and will be back. Please stay on this page.'],
   'call.parted.doctor': ['{name}: в соседней комнате.', '{name} is in the side room.'],
   'call.in_call': ['На связи: {name}', 'In call with {name}'],
+  'call.in_call.missed': ['На связи: {name}. Связь пропала: {missed}.', 'In call with {name}. Connection lost: {missed}.'],
   'call.recovering': ['Связь слабая, восстанавливаем звук и видео…', 'The link is weak; restoring sound and video…'],
   'call.peer_lost': ['{name}: связь пропала. Ждём, место сохранено.', '{name} has lost the connection. We wait; the seat is kept.'],
   'call.reconnecting': ['Связь с сервером пропала. Подключаемся снова сами.', 'The connection to the server is lost. We are reconnecting by ourselves.'],

@@ -55,7 +55,7 @@ export class Call extends EventTarget {
       mic: (off) => this.set({ mic: !off }), camera: (off) => this.set(off ? { camera: false } : { camera: true, voiceOnly: false }),
       audioOnly: (on) => this.set({ voiceOnly: on }), leave: () => this.leave(),
     });
-    this.bytes = new Bytes();
+    this.bytes = new Bytes(this.before?.bytes);
     this.ladder = new Ladder(this);
     this.listens = media.listens ?? false;
     this.devices = new CallDevices(this);
@@ -96,7 +96,7 @@ export class Call extends EventTarget {
   remember() {
     const { seat } = this.signal;
     if (this.over || !seat?.sid) return;
-    Seat.write(this.side, { ...seat, encounter: this.encounter, me: this.me, ice: this.ice, wish: this.wish, edges: [...this.edges.values()].map(({ id, peer, policy, flow }) => ({ id, peer, policy, flow })) });
+    Seat.write(this.side, { ...seat, encounter: this.encounter, me: this.me, ice: this.ice, wish: this.wish, bytes: this.bytes.sum, edges: [...this.edges.values()].map(({ id, peer, policy, flow }) => ({ id, peer, policy, flow })) });
   }
 
   /* What the server says */
@@ -333,10 +333,12 @@ export class Call extends EventTarget {
     return all.filter((one) => !hosted(one) && one.sits_with !== this.me).map((one) => {
       const edge = [...this.edges.values()].find((known) => known.peer === one.id && known.pc);
       const apart = (one.aside ?? false) !== aside;
+      // Their socket may be silent while sound and picture flow; a connection that broke leaves a frozen face.
+      const lost = Boolean(edge?.metBy) && !edge.up;
       return {
-        ...one, stream: edge?.state === 'down' ? null : edge?.stream, seen: edge?.flow.receive.video ?? true,
+        ...one, lost, stream: edge?.state === 'down' ? null : edge?.stream, seen: edge?.flow.receive.video ?? true,
         still: edge?.ladder.send.video === null, stills: edge?.ladder.rung === 'audio_stills',
-        note: apart ? t(aside ? 'call.apart' : 'call.aside') : one.state === 'reconnecting' ? t('call.silent') : '',
+        note: apart ? t(aside ? 'call.apart' : 'call.aside') : lost || one.state === 'reconnecting' ? t('call.silent') : '',
         beside: all.filter((other) => other.sits_with === one.id).map((other) => other.name),
       };
     });
@@ -355,10 +357,13 @@ export class Call extends EventTarget {
     }
     const aside = me?.aside ?? false;
     const [inside, apart] = [false, true].map((parted) => others.filter((one) => INSIDE.includes(one.state) && ((one.aside ?? false) !== aside) === parted));
-    const reached = inside.filter((one) => edges.some((edge) => edge.up && edge.peer === one.id)).map((one) => one.name);
-    const name = reached.join(', ') || inside[0]?.name || t('call.other');
-    if (up) return ['in_call', { name }];
-    if (inside.some((one) => one.state === 'reconnecting')) return ['peer_lost', { name }];
+    const names = (some) => some.map((one) => one.name).join(', ');
+    const isReached = (one) => edges.some((edge) => edge.up && edge.peer === one.id);
+    const name = names(inside.filter(isReached)) || inside[0]?.name || t('call.other');
+    const silent = inside.filter((one) => !isReached(one) && one.state === 'reconnecting');
+    const missed = inside.filter((one) => silent.includes(one) || (!isReached(one) && edges.some((edge) => edge.metBy && edge.peer === one.id)));
+    if (up) return missed.length ? ['in_call.missed', { name, missed: names(missed) }] : ['in_call', { name }];
+    if (silent.length) return ['peer_lost', { name: names(silent) }];
     if (edges.some((edge) => edge.state === 'recovering' && edge.metBy)) return ['recovering'];
     if (edges.length && inside.length) {
       if (this.seeks) return [this.side === 'guest' ? 'admitted.seeks.guest' : 'admitted.seeks'];
