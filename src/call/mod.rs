@@ -27,6 +27,7 @@ pub mod rung;
 mod scan;
 pub mod seat;
 pub mod socket;
+mod verbatim;
 mod wire;
 
 use std::collections::{HashMap, HashSet};

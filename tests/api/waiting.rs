@@ -562,3 +562,20 @@ mod what_was_heard_counts_not_what_was_queued {
         what_was_heard_counts(Engine::Postgres).await;
     }
 }
+
+on_both! {
+    async fn of_those_who_should_have_been_seen_by_now_an_urgent_one_is_next(world: World) {
+        let routine = books(world, &world.asha, "09:20").await;
+        let urgent = books(world, &world.boris, "09:40").await;
+        let code = urgent["code"].as_str().unwrap();
+        let sql = format!("UPDATE appointments SET priority = 'urgent' WHERE code = '{code}'");
+        world.house.execute(&sql).unwrap();
+        let positions = async |asha: &Client, boris: &Client| {
+            (place(asha, &routine).await.0, place(boris, &urgent).await.0)
+        };
+        let (asha, boris) = (&world.asha.client, &world.boris.client);
+        assert_eq!(positions(asha, boris).await, (1, 2), "each at the time that was promised");
+        let [asha, boris] = until(world, &monday("09:41"), [&world.asha, &world.boris]).await;
+        assert_eq!(positions(&asha.client, &boris.client).await, (2, 1));
+    }
+}
