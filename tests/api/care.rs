@@ -254,6 +254,22 @@ on_both! {
         let noshow = format!("/v1/appointments/{}/noshow", booked["id"].as_str().unwrap());
         open.doctor.client.once(&noshow, &key(), &json!({})).await.expect(200);
         assert_eq!(open.tasks().await.len(), 1, "it was promised to call them");
+
+        // A third is marked so before the time is over that the text gives.
+        let body = world.wish(&monday("10:20"));
+        let booked = boris.client.once("/v1/appointments", &key(), &body).await.expect(201);
+        world.house.advance(TimeDelta::minutes(36));
+        let open = open.again(world).await;
+        let rings = format!("/v1/encounters/{}/rings", encounter_of(&booked));
+        made(&open.doctor.client, &rings, json!({})).await;
+        for seconds in [45, 45] {
+            passes(world, seconds).await;
+        }
+        let noshow = format!("/v1/appointments/{}/noshow", booked["id"].as_str().unwrap());
+        open.doctor.client.once(&noshow, &key(), &json!({})).await.expect(200);
+        assert_eq!(open.tasks().await.len(), 1);
+        passes(world, 300).await;
+        assert_eq!(open.tasks().await.len(), 2, "the text said so");
     }
 }
 

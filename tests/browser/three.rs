@@ -67,6 +67,9 @@ async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
     doctor.see("#patient-side[data-ready=false]").await;
     doctor.click("#people [data-role=interpreter] .ring").await;
     third.see("#ring-card[data-state=ringing] #answer-ring").await;
+    // It is not the patient who is rung.
+    doctor.run("await new Promise((done) => { setTimeout(done, 1500); });").await;
+    assert_eq!(doctor.eval("document.querySelector('#care-ring').hidden").await, true);
     third.assert_fits().await;
     third.drawn("ring-guest", false).await;
     third.click("#answer-ring").await;

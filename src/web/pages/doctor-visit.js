@@ -31,8 +31,6 @@ export async function visit(id, state) {
 /** Somebody may have a seat and not be there: the line is silent, or the page is in the background. */
 const looks = (one) => !['away', 'reconnecting'].includes(one?.state) && one?.presence !== 'away';
 
-/** Whose place it is to be rung: the patient, or the feldsher who sits there for them. */
-const isPatient = ({ role }) => ['patient', 'feldsher'].includes(role);
 const INSIDE = ['admitted', 'connecting', 'connected', 'reconnecting'];
 
 class Room {
@@ -103,13 +101,21 @@ class Room {
 
   /** The patient looks at the page, in the waiting room or in the call: there is nobody to ring. */
   present() {
-    const there = [...(this.call?.roster.values() ?? [])].some((one) => isPatient(one) && looks(one));
+    const there = [...(this.call?.roster.values() ?? [])].some((one) => this.isPatient(one) && looks(one));
     return there || Boolean(this.waits) || this.over || this.visit.can_join === false;
   }
 
+  /** Whose place it is to be rung: the patient, or whoever comes for one who has no part of their own. */
+  isPatient({ role }) {
+    const { people = [], awaits = [] } = this.people ?? {};
+    const own = awaits.includes('patient') || [...people, ...(this.call?.roster.values() ?? [])].some((one) => one.role === 'patient');
+    return role === 'patient' || (!own && ['relative', 'feldsher'].includes(role));
+  }
+
+  /** Whoever is rung is not in the room: who they are stands in the list of people. */
   isGuest(id) {
-    const one = this.call?.roster.get(id);
-    return Boolean(one) && !isPatient(one);
+    const one = this.people?.people.find((known) => known.id === id) ?? this.call?.roster.get(id);
+    return Boolean(one) && !this.isPatient(one);
   }
 
   attend() {
@@ -232,7 +238,7 @@ class Room {
     const mark = JSON.stringify([waiting.map((one) => [one.id, one.state]), inside.map((one) => one.id)]);
     if (mark === this.doorMark) return;
     this.doorMark = mark;
-    this.waits = waiting.some((one) => isPatient(one) && looks(this.call?.roster.get(one.id)));
+    this.waits = waiting.some((one) => this.isPatient(one) && looks(this.call?.roster.get(one.id)));
     this.doorBox.hidden = !waiting.length;
     arrange(this.door, waiting.map((one) => this.doorRow(one)));
     this.inside = inside;

@@ -77,6 +77,7 @@ export class People {
     const [people, visit] = await Promise.all([api.items(`${this.path}/participants`), this.conducts ? api.get(this.path) : null]);
     // What sockets say of a line or of a device check is newer than what is written down.
     this.people = people.map((one) => ({ ...one, standing: live.get(one.id)?.standing ?? one.standing, looks: live.has(one.id) && this.looks(live.get(one.id)) }));
+    this.awaits = visit?.patient_side.awaited ?? [];
     const mark = JSON.stringify([this.people, visit?.locked, visit?.patient_side]);
     // A question that waits for its answer is not taken away from under the finger.
     if (mark === this.mark || this.list.querySelector('.question')) return;
