@@ -232,12 +232,20 @@ pub struct Visit {
     measured: bool,
     /// Goes before the others once its promised time has come.
     urgent: bool,
+    /// By when it will begin, as its patient was told when the practitioner was late.
+    told: Option<Instant>,
 }
 
 impl Visit {
     /// When it is planned to begin.
     pub fn start(&self) -> Instant {
         self.ahead.start
+    }
+
+    /// Whether its patient need not be here yet: it is planned for later, or they were told a later
+    /// time.
+    pub fn is_still_to_come(&self, now: Instant) -> bool {
+        self.start() > now || self.told.is_some_and(|told| told > now)
     }
 
     /// Whether the practitioner has begun it.
@@ -312,9 +320,10 @@ impl Queue {
         let here = patients_here(tx, &ids)?;
         let promises = Promises::of(tx, &ids)?;
         let rules = &tx.config.visit;
-        let alive = |(visit, state, times): (Visit, _, _)| {
+        let alive = |(mut visit, state, times): (Visit, _, _)| {
             // Whose time has run out comes before nobody, even if nobody has said so.
             let times = promises.times(visit.encounter, times);
+            visit.told = times.told;
             let over = door(state, times, tx.now, rules).reason == Some(Closed::Over);
             (!over).then_some(visit)
         };
@@ -392,7 +401,17 @@ fn visit(
     let ahead = Ahead { start: times.0, standing, lengths };
     let measured = measured.is_some();
     let urgent = priority != Priority::Routine;
-    let visit = Visit { encounter, appointment, patient, code, time_zone, ahead, measured, urgent };
+    let visit = Visit {
+        encounter,
+        appointment,
+        patient,
+        code,
+        time_zone,
+        ahead,
+        measured,
+        urgent,
+        told: None,
+    };
     (visit, (booked, status), times)
 }
 

@@ -257,6 +257,7 @@ on_both! {
 
         // A third is marked so before the time is over that the text gives.
         let body = world.wish(&monday("10:20"));
+        let boris = world.resigned(&world.boris).await;
         let booked = boris.client.once("/v1/appointments", &key(), &body).await.expect(201);
         world.house.advance(TimeDelta::minutes(36));
         let open = open.again(world).await;

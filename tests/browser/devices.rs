@@ -212,11 +212,14 @@ async fn a_microphone_goes_away(patient: &Page, doctor: &Page) {
     patient.run(&format!("{none} {PULL}")).await;
     patient.see("#call-device[data-state=gone]").await;
     assert!(patient.text("#call-device").await.contains("вас не слышно"));
+    patient.see("#call-muted").await;
+    patient.wait_for("document.querySelector('#mic').ariaPressed === 'false'").await;
     doctor.wait_for(silent).await;
     patient.assert_fits().await;
     // It is plugged in again.
     patient.run(&format!("delete navigator.mediaDevices.getUserMedia; {ANOTHER_DEVICE}")).await;
     patient.see("#call-device[data-state=taken]").await;
+    patient.wait_for("!watched.seen('#call-muted')").await;
     doctor.wait_for(&format!("!{silent}")).await;
     // A telephone call takes it, and gives it back.
     let by_phone = |yes| {

@@ -153,12 +153,30 @@ async fn they_write_and_send_a_voice_note(patient: &Page, doctor: &Page) {
     patient.write("#talk-text", "Вас слышно").await;
     patient.click("#talk-send").await;
     assert!(doctor.text("#talk-log li").await.contains("Вас слышно"));
+    what_the_far_side_does_not_get_goes_by_the_server(patient, doctor).await;
     doctor.click("#talk-note").await;
     rt::time::sleep(Duration::from_millis(1500)).await;
     doctor.click("#talk-note").await;
     let note = "document.querySelector('#talk-log audio')";
     patient.wait_for(&format!("{note}?.src.startsWith('blob:')")).await;
     patient.wait_for(&format!("{note}.readyState > 0 && !{note}.error")).await;
+}
+
+/// A page that does nothing for a while is to the other what one is that has lost its power: the
+/// channel is open, and nobody says to have got what was written.
+async fn what_the_far_side_does_not_get_goes_by_the_server(patient: &Page, doctor: &Page) {
+    doctor
+        .run("setTimeout(() => { const until = Date.now() + 9000; while (Date.now() < until) { /* deaf */ } }, 100);")
+        .await;
+    patient.write("#talk-text", "Мне плохо").await;
+    patient.click("#talk-send").await;
+    patient.wait_for("document.querySelector('#talk-text').value === ''").await;
+    let visit = text(&patient.eval("location.hash.split('/').at(-1)").await);
+    let kept = patient.ask(&format!("/v1/encounters/{visit}/messages")).await;
+    let is_kept = |one: &Value| one["text"] == "Мне плохо";
+    assert!(kept["items"].as_array().unwrap().iter().any(is_kept), "{kept}");
+    let count = "[...document.querySelectorAll('#talk-log li')].filter((line) => line.innerText.includes('Мне плохо')).length";
+    doctor.wait_for(&format!("{count} === 1")).await;
 }
 
 /// Two hundred seconds in four hundred pixels, of somebody who was let in, lost her seat, came anew and

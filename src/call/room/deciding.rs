@@ -6,6 +6,7 @@ use serde_json::json;
 use super::coming::sends_out;
 use super::{Line, MEMORY_SECS, Room, Seat};
 use crate::base::column::Instant;
+use crate::call::COUPLE;
 use crate::call::edge::Edge;
 use crate::call::event::{CloseCode, Effect, OverWhy};
 use crate::call::message::told::PeerChange;
@@ -32,7 +33,8 @@ impl Room {
 
     /// A word about somebody that is not older than those heard before.
     fn hear_word(&mut self, id: ParticipantId, (admission, rev): (Admission, i32), now: Instant) {
-        self.remember(id, (admission, rev), now);
+        self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
+        self.remember(id, (admission, rev));
         // Whoever sat down after a word, as after being turned away, has it behind them.
         if self.seat(id).is_some_and(|seat| seat.guest.party.rev >= rev) {
             return;
@@ -41,9 +43,11 @@ impl Room {
     }
 
     /// For those who are on their way in.
-    fn remember(&mut self, id: ParticipantId, (admission, rev): (Admission, i32), now: Instant) {
-        self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
+    fn remember(&mut self, id: ParticipantId, (admission, rev): (Admission, i32)) {
         self.decided.retain(|(decided, ..)| *decided != id);
+        if self.decided.is_empty() {
+            self.decided.reserve_exact(COUPLE);
+        }
         self.decided.push((id, admission, rev));
     }
 
@@ -141,12 +145,14 @@ impl Room {
 
     /// Who is let in as the party stands and who is not, that was decided by then too: whoever was to
     /// tell it may be dead, and a seat may be from before somebody was sent out and asked again.
-    fn settle_admissions(&mut self, rev: i32, now: Instant) {
+    pub(super) fn settle_admissions(&mut self, rev: i32, now: Instant) {
         let people = self.party.iter().flat_map(|party| &party.people);
-        let words: Vec<(ParticipantId, Admission)> = people
+        let mut words: Vec<(ParticipantId, Admission)> = people
             .filter(|one| one.role != ParticipantRole::Practitioner)
             .map(|one| (one.id, one.admission))
             .collect();
+        // Whoever comes in is not connected with somebody who goes out.
+        words.sort_by_key(|(_, word)| *word == Admission::Admitted);
         for (id, word) in words {
             if self.is_decided_since(id, rev) {
                 continue;
@@ -155,7 +161,7 @@ impl Room {
             if sends_out(word) || self.seat(id).is_some_and(|seat| !is_so(seat)) {
                 self.hear_word(id, (word, rev), now);
             } else {
-                self.remember(id, (word, rev), now);
+                self.remember(id, (word, rev));
             }
         }
     }

@@ -14,7 +14,7 @@ const STILL_PIXELS_MAX = 1280;
 
 export class Ladder {
   constructor(call) {
-    Object.assign(this, { call, told: '', sent: new Map(), lines: 0, server: new ByServer(call.encounter) });
+    Object.assign(this, { call, told: '', sent: new Map(), came: new Set(), lines: 0, server: new ByServer(call.encounter) });
     const { stage } = call;
     this.why = h('p', { id: 'call-rung', class: 'call-rung', role: 'status', 'aria-live': 'polite', hidden: true });
     this.used = h('span', { id: 'call-bytes', data: { bytes: 0 } });
@@ -50,7 +50,7 @@ export class Ladder {
     edge.addEventListener('state', ({ detail }) => { if (detail === 'up') this.wish(); this.draw(); });
     // Whoever is not heard or seen here has no say on the side channel either.
     const from = (kind, name, fn) => edge.addEventListener(name, ({ detail }) => { if (edge.flow.receive[kind]) fn(detail); });
-    from('audio', 'side-text', (text) => this.write(this.name(edge), h('span', {}, text)));
+    from('audio', 'side-text', (text) => this.read('side', this.name(edge), text));
     from('audio', 'side-note', (note) => this.write(this.name(edge), h('audio', { controls: true, src: URL.createObjectURL(note) })));
     from('video', 'side-still', (picture) => this.show(edge, picture));
     edge.addEventListener('side-open', () => this.draw());
@@ -185,10 +185,11 @@ export class Ladder {
       const said = this.field.value;
       if (!said.trim() || this.saying) return;
       this.saying = true;
-      const { unreached } = this;
-      const heard = this.edges.map((edge) => edge.side?.say(said)).some(Boolean);
-      const needed = this.call.side !== 'guest' && (unreached || !heard);
-      const arrived = needed ? await this.server.say(said).then(() => true, () => false) : heard;
+      // What the far side does not say to have got goes by the server.
+      const heard = await Promise.all(this.edges.map(async (edge) => ({ edge, got: edge.up && await edge.side?.say(said) })));
+      const missed = heard.some(({ edge, got }) => !got && this.isOwn(edge)) || !heard.some(({ got }) => got);
+      const needed = this.call.side !== 'guest' && missed;
+      const arrived = needed ? await this.server.say(said).then(() => true, () => false) : !missed || heard.some(({ got }) => got);
       this.saying = false;
       if (!arrived) { this.write('', t('talk.lost')); return; }
       this.field.value = '';
@@ -198,7 +199,10 @@ export class Ladder {
   }
 
   /** Whether no connection carries a word between the patient and the practitioner now. */
-  get unreached() { return this.edges.some(({ peer, side }) => !side?.open && ['patient', 'practitioner'].includes(this.call.roster.get(peer)?.role)); }
+  get unreached() { return this.edges.some((edge) => !(edge.up && edge.side?.open) && this.isOwn(edge)); }
+
+  /** Whose line is kept in the visit when no connection carries it: patient and practitioner write to each other. */
+  isOwn({ peer }) { return ['patient', 'practitioner'].includes(this.call.roster.get(peer)?.role); }
 
   /** Whether what comes by way of the server is shown here: once it was needed, to the end of the call. */
   get mayAsk() { return this.call.side !== 'guest' && (Boolean(this.asked) || this.unreached); }
@@ -207,8 +211,16 @@ export class Ladder {
   ask() {
     this.asked = (this.asked ?? Promise.resolve()).then(async () => {
       const fresh = await this.server.fresh();
-      for (const one of fresh) if (!one.own && Date.parse(one.at) >= this.since) this.write(one.name, h('span', {}, one.text));
+      for (const one of fresh) if (!one.own && Date.parse(one.at) >= this.since) this.read('server', one.name, one.text);
     }).catch(() => {});
+  }
+
+  /** What was not acknowledged in time came by the server as well: it is shown once. */
+  read(way, who, text) {
+    const other = `${way === 'side' ? 'server' : 'side'} ${who} ${text}`;
+    if (this.came.delete(other)) return;
+    this.came.add(`${way} ${who} ${text}`);
+    this.write(who, h('span', {}, text));
   }
 
   write(who, what) {

@@ -38,6 +38,7 @@ learn({
   'call.denied': ['Врач сейчас не может вас принять. Оставайтесь рядом или позвоните в клинику.', 'The doctor cannot see you right now. Stay near, or phone the clinic.'],
   'call.elsewhere': ['Приём открыт в другом окне или на другом устройстве.', 'The visit is open in another window or on another device.'],
   'call.here': ['Продолжить здесь', 'Continue here'],
+  'call.left': ['Выходим…', 'Leaving…'],
   'call.ended': ['Приём закончен.', 'The visit is over.'],
   'call.failed': ['Не удалось войти в приём.', 'Could not enter the visit.'],
   'call.audio': ['Собеседник без видео', 'The other side has no video'],

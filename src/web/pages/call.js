@@ -309,7 +309,7 @@ export class Call extends EventTarget {
 
   draw() {
     this.ladder.draw();
-    this.stage.local(this.stream, { ...this.wish, ...this.opening }, this.maySee);
+    this.stage.local(this.stream, { ...this.wish, ...this.opening }, this.maySee, this.listens);
     // Whoever waits sees nobody yet, and their own picture has the room.
     const others = INSIDE.includes(this.roster.get(this.me)?.state) ? this.others() : [];
     this.stage.tiles.draw(others);
@@ -458,7 +458,7 @@ export class Call extends EventTarget {
   finish(why, error = null, body = {}) {
     if (this.over) return;
     if (why.startsWith('left')) this.signal.send('leave', { reason: 'user' });
-    this.over = why.startsWith('left') ? 'ended' : why;
+    this.over = why.startsWith('left') ? 'left' : why;
     window.removeEventListener('online', this.online);
     document.removeEventListener('visibilitychange', this.seen);
     clearInterval(this.tick);

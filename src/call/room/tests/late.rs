@@ -135,6 +135,16 @@ fn whoever_was_let_in_unheard_is_let_in_with_the_next_that_is_told() {
     let again = story.enter(ASHA);
     assert!(story.room.is_admitted(id(ASHA)));
     story.hear(again);
+
+    // Also when what was read later came first.
+    let mut story = Story::begin();
+    story.party = told(4, &inside);
+    story.enter(DOCTOR);
+    story.party = told(3, &people);
+    story.enter(ASHA);
+    assert!(story.room.is_admitted(id(ASHA)));
+    story.apply(Event::Decided(id(ASHA), Admission::Held, 2));
+    assert!(story.room.is_admitted(id(ASHA)), "an older word");
 }
 
 #[test]
