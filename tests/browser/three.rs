@@ -117,6 +117,8 @@ async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
     assert_eq!(third.eval(&format!("{bytes} >= {spent}")).await, true);
     everybody_is_heard(&third, 2).await;
 
+    the_telephone_is_between_doctor_and_patient(&doctor).await;
+
     // Whoever vanishes is said to, also while others are there.
     third.goto(&format!("{}/assets/favicon.svg", clinic.url)).await;
     doctor
@@ -126,6 +128,7 @@ async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
         .await;
     doctor.see("#tiles [data-role=interpreter] .remote-note").await;
     assert_eq!(doctor.text("#tiles [data-role=interpreter] .remote-note").await, "connection lost");
+    doctor.see("#patient-side[data-ready=false]").await;
     third.goto(&format!("{}/#/guest/{encounter}", clinic.url)).await;
     third.see("#call-state[data-state=in_call]").await;
     everybody_is_heard(&third, 2).await;
@@ -207,6 +210,32 @@ async fn the_interpreter_tries_the_microphone_once(page: &Page) {
         page.see("#visit-left").await;
         page.see("#enter-as-guest").await;
     }
+}
+
+/// The server says of a connection that nothing comes through, and that the other side would like the
+/// telephone.
+const PROPOSES: &str = "
+    const { edges } = JSON.parse(sessionStorage.getItem('feldsher.seat.doctor'));
+    const real = WebSocket.prototype.send;
+    WebSocket.prototype.send = function send(text) { window.line = this; real.call(this, text); };
+    while (!window.line) await new Promise((done) => { setTimeout(done, 100); });
+    WebSocket.prototype.send = real;
+    const roleOf = (id) => document.querySelector(`#tiles [data-participant=\"${id}\"]`).dataset.role;
+    window.proposes = (role, yes) => {
+      const { id: edge, peer } = edges.find((one) => roleOf(one.peer) === role);
+      const body = { edge, step: 90 + Number(yes), rung: yes ? 'text' : 'audio', why: 'no_media', by: null, phone: yes ? { proposed: true, agreed: [peer] } : null, send: { audio_bps: yes ? 0 : 16000, video: null, still_secs: null } };
+      window.line.onmessage({ data: JSON.stringify({ v: 1, t: 'rung', body }) });
+    };";
+
+async fn the_telephone_is_between_doctor_and_patient(doctor: &Page) {
+    doctor.run(PROPOSES).await;
+    doctor.run("window.proposes('interpreter', true);").await;
+    doctor.wait_for("document.querySelector('#call-rung').innerText.startsWith('Айгуль: ')").await;
+    assert_eq!(doctor.eval("watched.seen('#call-phone')").await, false, "nobody telephones her");
+    doctor.run("window.proposes('interpreter', false); window.proposes('patient', true);").await;
+    doctor.see("#call-phone #phone-yes").await;
+    doctor.run("window.proposes('patient', false);").await;
+    doctor.wait_for("!watched.seen('#call-phone')").await;
 }
 
 /// Nothing is said of the picture that an interpreter never had, and it hides nobody else's.

@@ -89,7 +89,9 @@ export class Ladder {
     const { worst } = this;
     const ladder = worst?.ladder;
     const mine = ladder?.by && ladder.by === this.call.me;
-    const words = ladder && (ladder.step || ladder.rung !== 'video') ? this.words(worst, mine) : '';
+    const about = ladder && (ladder.step || ladder.rung !== 'video') ? this.words(worst, mine) : '';
+    // Of several connections it is said whose.
+    const words = about && this.edges.length > 1 ? `${this.name(worst)}: ${about}` : about;
     this.why.hidden = !words;
     Object.assign(this.why.dataset, { rung: ladder?.rung ?? '', why: ladder?.why ?? '' });
     if (this.told !== words) {
@@ -102,7 +104,15 @@ export class Ladder {
     const stuck = this.call.seeks && this.call.side !== 'guest';
     this.talk.hidden = !this.lines && !stuck && !(ladder && isBelow(ladder.rung, 'audio_stills'));
     if (stuck && !this.asked) this.ask();
-    this.drawPhone(worst);
+    this.drawPhone(this.edges.find((edge) => this.mayPhone(edge)));
+  }
+
+  /** The telephone is between the doctor and the patient, or whoever comes for one who has no part of their own. */
+  mayPhone({ peer }) {
+    const { roster, me } = this.call;
+    const roles = [me, peer].map((id) => roster.get(id)?.role);
+    const own = [...roster.values()].some(({ role }) => role === 'patient');
+    return roles.includes('practitioner') && roles.some((role) => role === 'patient' || (!own && ['relative', 'feldsher'].includes(role)));
   }
 
   words(edge, mine) {
