@@ -117,6 +117,8 @@ pub struct Room {
     rev: u64,
     generation: u64,
     over: bool,
+    /// Who takes part is being set anew: connections wait until that is done.
+    arranging: bool,
     /// Who takes part; not known before the first has come.
     party: Option<Party>,
     /// Its place in the practitioner's day.
@@ -146,6 +148,7 @@ impl Room {
             rev: 0,
             generation: u64::try_from(now.utc().timestamp_millis()).unwrap_or_default(),
             over: false,
+            arranging: false,
             party: None,
             place: None,
             kept_until: now,

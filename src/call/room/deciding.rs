@@ -101,6 +101,15 @@ impl Room {
         if self.party.as_ref().is_some_and(|known| known.rev > party.rev) {
             return;
         }
+        // Who is connected with whom is seen when all of it is done: whoever is let in by one word of
+        // it has nothing to say to somebody who is sent out by the next.
+        self.arranging = true;
+        self.rearrange(party, now);
+        self.arranging = false;
+        self.connect(now);
+    }
+
+    fn rearrange(&mut self, party: Party, now: Instant) {
         self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
         let (rev, before) = (party.rev, self.party.replace(party));
         // Whom nobody asks to come any more, that was decided by then.
@@ -140,19 +149,16 @@ impl Room {
         for id in self.ids(|seat| seat.guest.admitted) {
             self.tell_snapshot(id, now);
         }
-        self.connect(now);
     }
 
     /// Who is let in as the party stands and who is not, that was decided by then too: whoever was to
     /// tell it may be dead, and a seat may be from before somebody was sent out and asked again.
     pub(super) fn settle_admissions(&mut self, rev: i32, now: Instant) {
         let people = self.party.iter().flat_map(|party| &party.people);
-        let mut words: Vec<(ParticipantId, Admission)> = people
+        let words: Vec<(ParticipantId, Admission)> = people
             .filter(|one| one.role != ParticipantRole::Practitioner)
             .map(|one| (one.id, one.admission))
             .collect();
-        // Whoever comes in is not connected with somebody who goes out.
-        words.sort_by_key(|(_, word)| *word == Admission::Admitted);
         for (id, word) in words {
             if self.is_decided_since(id, rev) {
                 continue;
