@@ -54,6 +54,7 @@ async fn devices_are_tried_chosen_changed_and_replaced_when_they_go_away() {
     patient.drawn("call-devices", false).await;
     patient.click("#devices-done").await;
     doctor.see("#people [data-role=patient][data-standing=ready]").await;
+    who_waits_and_does_not_look_can_be_rung(&patient, &doctor).await;
 
     doctor.click("#waiting-list .admit").await;
     for page in [&patient, &doctor] {
@@ -74,6 +75,22 @@ async fn devices_are_tried_chosen_changed_and_replaced_when_they_go_away() {
     for page in [&patient, &doctor] {
         page.assert_content();
     }
+}
+
+/// The page lies in the background; the doctor knows before they let anybody in.
+async fn who_waits_and_does_not_look_can_be_rung(patient: &Page, doctor: &Page) {
+    let hidden = |yes: bool| {
+        format!(
+            "Object.defineProperty(document, 'hidden', {{ value: {yes}, configurable: true }}); \
+             document.dispatchEvent(new Event('visibilitychange'));"
+        )
+    };
+    doctor.wait_for("!watched.seen('#ring')").await;
+    patient.run(&hidden(true)).await;
+    doctor.see("#waiting-list .absent").await;
+    doctor.see("#ring").await;
+    patient.run(&hidden(false)).await;
+    doctor.wait_for("!watched.seen('#waiting-list .absent') && !watched.seen('#ring')").await;
 }
 
 /// Chooses a device by its name in a list.

@@ -235,10 +235,10 @@ class Room {
     const others = items.filter((one) => one.role !== 'practitioner' && ['waiting', 'reconnecting', 'checking'].includes(one.state));
     const inside = this.call ? [...this.call.roster.values()].filter((one) => one.role !== 'practitioner' && INSIDE.includes(one.state)) : [];
     const waiting = others.filter((one) => !inside.some((other) => other.id === one.id));
-    const mark = JSON.stringify([waiting.map((one) => [one.id, one.state]), inside.map((one) => one.id)]);
+    this.waits = waiting.some((one) => this.isPatient(one) && looks(this.call?.roster.get(one.id)));
+    const mark = JSON.stringify([waiting.map((one) => [one.id, one.state, this.absence(one)]), inside.map((one) => one.id), this.waits]);
     if (mark === this.doorMark) return;
     this.doorMark = mark;
-    this.waits = waiting.some((one) => this.isPatient(one) && looks(this.call?.roster.get(one.id)));
     this.doorBox.hidden = !waiting.length;
     arrange(this.door, waiting.map((one) => this.doorRow(one)));
     this.inside = inside;
@@ -255,9 +255,15 @@ class Room {
     if (newest) Object.assign(this.line, { textContent: probeLine(newest) }).dataset.verdict = newest.verdict;
   }
 
+  /** Why whoever waits would not notice that they are let in; nothing where they would. */
+  absence({ id }) {
+    const seen = this.call?.roster.get(id);
+    return !seen || looks(seen) ? '' : t(seen.standing === 'disconnected' ? 'dv.silentline' : 'dv.away');
+  }
+
   /** A row that says the same as before stays the same row, with the focus on its button. */
   doorRow(one) {
-    const mark = JSON.stringify([one.name, one.role, one.state, one.waiting_since ?? one.since]);
+    const mark = JSON.stringify([one.name, one.role, one.state, one.waiting_since ?? one.since, this.absence(one)]);
     if (this.rows.get(one.id)?.mark !== mark) this.rows.set(one.id, { mark, node: this.doorEntry(one) });
     return this.rows.get(one.id).node;
   }
@@ -299,7 +305,7 @@ class Room {
     });
     return h('li', { class: 'entry waiting', data: { participant: one.id, state: one.state } },
       since ? h('time', {}, clock(since, this.zone)) : h('span'),
-      h('div', {}, h('strong', {}, one.name), one.role !== 'patient' && h('p', { class: 'hint' }, t(`role.${one.role}`)), since && h('p', { class: 'hint' }, waitingFor(since))),
+      h('div', {}, h('strong', {}, one.name), one.role !== 'patient' && h('p', { class: 'hint' }, t(`role.${one.role}`)), since && h('p', { class: 'hint' }, waitingFor(since)), this.absence(one) && h('p', { class: 'hint absent' }, this.absence(one))),
       h('div', { class: 'row' },
         h('button', { type: 'button', class: 'primary admit', on: { click: act('admit') } }, t('dv.admit')),
         h('button', { type: 'button', class: 'quiet deny', on: { click: act('deny') } }, t('dv.deny'))));
