@@ -261,7 +261,7 @@ on_both! {
         let booked = boris.client.once("/v1/appointments", &key(), &body).await.expect(201);
         let mut open = open;
         for _ in 0..2 {
-            world.house.advance(TimeDelta::minutes(18));
+            world.house.advance(TimeDelta::minutes(20));
             open = open.again(world).await;
         }
         let rings = format!("/v1/encounters/{}/rings", encounter_of(&booked));

@@ -180,7 +180,8 @@ async fn what_the_far_side_does_not_get_goes_by_the_server(patient: &Page, docto
     doctor.run(DEAF).await;
     patient.write("#talk-text", "Мне плохо").await;
     patient.click("#talk-send").await;
-    patient.wait_for("document.querySelector('#talk-text').value === ''").await;
+    let shown = "document.querySelector('#talk-log').innerText.includes('Мне плохо')";
+    patient.wait_for(shown).await;
     let visit = text(&patient.eval("location.hash.split('/').at(-1)").await);
     let kept = patient.ask(&format!("/v1/encounters/{visit}/messages")).await;
     let is_kept = |one: &Value| one["text"] == "Мне плохо";

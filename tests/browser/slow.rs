@@ -130,7 +130,7 @@ async fn whom_no_way_for_sound_is_found_for_is_told_so_and_can_write() {
     doctor.wait_for("document.querySelector('#call-state').dataset.state === 'reconnecting'").await;
     page.write("#talk-text", "Перезвоните").await;
     page.click("#talk-send").await;
-    page.wait_for("document.querySelector('#talk-text').value === ''").await;
+    page.wait_for("document.querySelector('#talk-log').innerText.includes('Перезвоните')").await;
     clinic.kill();
     clinic.start_again().await;
     desk_wire.mend();

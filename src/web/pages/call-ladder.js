@@ -190,22 +190,29 @@ export class Ladder {
     this.field = h('input', { id: 'talk-text', type: 'text', maxlength: 1000, autocomplete: 'off', 'aria-label': t('talk.text') });
     this.noteButton = h('button', { type: 'button', id: 'talk-note', class: 'second', 'aria-pressed': 'false', on: { click: () => this.note() } }, t('talk.note'));
     this.form = h('form', { id: 'talk-form', class: 'talk-form' }, this.field, h('button', { type: 'submit', id: 'talk-send', class: 'primary' }, t('talk.send')), this.noteButton);
-    this.form.addEventListener('submit', async (event) => {
+    this.form.addEventListener('submit', (event) => {
       event.preventDefault();
       const said = this.field.value;
-      if (!said.trim() || this.saying) return;
-      this.saying = true;
-      // What the far side does not say to have got goes by the server.
-      const heard = await Promise.all(this.edges.map(async (edge) => ({ edge, got: edge.up && await edge.side?.say(said) })));
-      const missed = heard.some(({ edge, got }) => !got && this.isOwn(edge)) || !heard.some(({ got }) => got);
-      const needed = this.call.side !== 'guest' && missed;
-      const arrived = needed ? await this.server.say(said).then(() => true, () => false) : !missed || heard.some(({ got }) => got);
-      this.saying = false;
-      if (!arrived) { this.write('', t('talk.lost')); return; }
+      if (!said.trim()) return;
+      // The next line can be begun meanwhile; they arrive one after another.
       this.field.value = '';
-      this.write(t('talk.me'), h('span', {}, said));
+      this.saying = (this.saying ?? Promise.resolve()).then(() => this.deliver(said));
     });
     return h('section', { id: 'talk', class: 'talk', hidden: true, 'aria-label': t('talk.title') }, this.log, this.form);
+  }
+
+  /** What the far side does not say to have got goes by the server; what has not arrived stands in the field again. */
+  async deliver(said) {
+    const heard = await Promise.all(this.edges.map(async (edge) => ({ edge, got: edge.up && await edge.side?.say(said) })));
+    const missed = heard.some(({ edge, got }) => !got && this.isOwn(edge)) || !heard.some(({ got }) => got);
+    const needed = this.call.side !== 'guest' && missed;
+    const arrived = needed ? await this.server.say(said).then(() => true, () => false) : !missed || heard.some(({ got }) => got);
+    if (arrived) {
+      this.write(t('talk.me'), h('span', {}, said));
+      return;
+    }
+    this.write('', t('talk.lost'));
+    this.field.value = [said, this.field.value].filter(Boolean).join(' ');
   }
 
   /** Whether no connection carries a word between the patient and the practitioner now. */
