@@ -142,6 +142,9 @@ pub struct Hello {
     /// The client's IANA zone.
     #[serde(default)]
     pub tz: Option<String>,
+    /// The page lies in the background and comes by itself.
+    #[serde(default)]
+    pub away: bool,
 }
 
 /// Takes a seat again.

@@ -7,6 +7,7 @@ pub mod budget;
 pub mod departure;
 pub mod edge;
 pub mod event;
+mod gather;
 pub mod ice;
 pub mod ladder;
 pub mod line;
@@ -26,6 +27,7 @@ pub mod rung;
 mod scan;
 pub mod seat;
 pub mod socket;
+mod verbatim;
 mod wire;
 
 use std::collections::{HashMap, HashSet};
@@ -229,6 +231,11 @@ impl Rooms {
     /// who would otherwise not be heard.
     pub fn knows(&self, sid: uuid::Uuid) -> bool {
         self.lock().values().any(|live| live.room.knows(sid))
+    }
+
+    /// Whether a room has not heard of a change of its visit: whoever was to tell it may be dead.
+    pub fn is_behind(&self, encounter: EncounterId, rev: i32) -> bool {
+        self.lock().get(&encounter).is_some_and(|live| live.room.is_behind(rev))
     }
 
     /// Whether a socket still has its seat; `ack` is what it has worked through.

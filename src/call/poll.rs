@@ -13,7 +13,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
-use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Interval, MissedTickBehavior, sleep_until};
 
@@ -27,6 +26,7 @@ use crate::call::event::CloseCode;
 use crate::call::line::{QUEUE_BYTES_MAX, QUEUE_LEN_MAX};
 use crate::call::message::MESSAGE_BYTES_MAX;
 use crate::call::socket::{self, FRAMES_BURST, check_origin};
+use crate::call::verbatim::Said;
 use crate::call::wire::{Ended, Heard, Wire};
 
 /// The header that names the line. Not a part of the address: addresses end up in logs.
@@ -137,7 +137,7 @@ impl Polls {
 #[serde(deny_unknown_fields)]
 struct Opening {
     /// The first frame: `hello` or `resume`.
-    first: Value,
+    first: Said,
 }
 
 /// Asks what was said.
@@ -154,7 +154,7 @@ struct Asking {
 struct Sending {
     /// Counts these requests from 1.
     number: u64,
-    frames: Vec<Value>,
+    frames: Vec<Said>,
 }
 
 /// `POST /v1/rtc/poll`: opens a line with its first frame, or waits for what is said on it.
@@ -178,7 +178,7 @@ pub async fn poll(
     let (line, heard) = Polled::new(address.clone());
     app.rooms.polls.add(&name, Arc::clone(&line))?;
     // It is empty yet.
-    line.frames.try_send(opening.value.first.to_string()).ok();
+    line.frames.try_send(opening.value.first.text()).ok();
     let mut signs = tokio::time::interval(Duration::from_secs(SIGN_SECS));
     signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
     signs.reset();
@@ -232,7 +232,7 @@ pub async fn send(
     let line = app.rooms.polls.find(&request)?;
     let sent = read_up_to::<Sending>(&request, body.into_inner(), SEND_BYTES_MAX).await?;
     let Sending { number, frames } = sent.value;
-    let frames: Vec<String> = frames.iter().map(Value::to_string).collect();
+    let frames: Vec<String> = frames.iter().map(Said::text).collect();
     line.take(number, frames)?;
     Ok(HttpResponse::NoContent().finish())
 }

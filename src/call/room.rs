@@ -12,7 +12,6 @@ mod rungs;
 mod sim;
 mod telling;
 #[cfg(test)]
-#[path = "room_tests.rs"]
 mod tests;
 
 use std::sync::Arc;
@@ -118,6 +117,8 @@ pub struct Room {
     rev: u64,
     generation: u64,
     over: bool,
+    /// Who takes part is being set anew: connections wait until that is done.
+    arranging: bool,
     /// Who takes part; not known before the first has come.
     party: Option<Party>,
     /// Its place in the practitioner's day.
@@ -147,6 +148,7 @@ impl Room {
             rev: 0,
             generation: u64::try_from(now.utc().timestamp_millis()).unwrap_or_default(),
             over: false,
+            arranging: false,
             party: None,
             place: None,
             kept_until: now,
@@ -181,6 +183,11 @@ impl Room {
     /// Whether there is such a seat.
     pub fn knows(&self, sid: uuid::Uuid) -> bool {
         self.seats.iter().any(|seat| seat.sid == sid)
+    }
+
+    /// Whether who takes part is known as it stood before a change of the visit.
+    pub fn is_behind(&self, rev: i32) -> bool {
+        self.party.as_ref().is_none_or(|party| party.rev < rev)
     }
 
     /// Everybody who has a seat.

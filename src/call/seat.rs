@@ -45,9 +45,18 @@ pub struct Taken {
     pub credentials: Credentials,
 }
 
+/// Who comes with a ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comes {
+    /// Somebody.
+    Person,
+    /// A page that lies in the background and lost its seat: nobody has touched it.
+    PageAlone,
+}
+
 /// Takes a seat with a ticket, which works once. Earlier seats of the participant end.
 /// 401 when the ticket was used or has run out, 410 when the visit is over.
-pub fn take(tx: &mut Tx, ticket: &TicketClaims) -> Result<Taken, Error> {
+pub fn take(tx: &mut Tx, ticket: &TicketClaims, comes: Comes) -> Result<Taken, Error> {
     // Locked first: whoever is sent out or locked out meanwhile does not slip in.
     let row = lock_row(tx, ticket.encounter)?;
     let asked = facts_for(tx, &row)?;
@@ -80,7 +89,10 @@ pub fn take(tx: &mut Tx, ticket: &TicketClaims) -> Result<Taken, Error> {
             rtc_sessions::created_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
-    let guest = presence::enter(tx, ticket.encounter, ticket.participant)?;
+    let guest = match comes {
+        Comes::Person => presence::enter(tx, ticket.encounter, ticket.participant)?,
+        Comes::PageAlone => presence::be_here(tx, ticket.encounter, ticket.participant)?,
+    };
     let credentials =
         Credentials { sid: sid.0, secret: Some(secret), epoch: 1, session: ticket.session };
     let practitioner = row.practitioner_id;
@@ -152,7 +164,7 @@ pub fn take_again(tx: &mut Tx, asked: &Resume) -> Result<Taken, Error> {
         return Err(if elsewhere { Error::from(&problem::CONFLICT) } else { invalid() });
     }
     let epoch = next_epoch(tx, asked.sid)?;
-    let guest = presence::enter(tx, encounter, participant)?;
+    let guest = presence::be_here(tx, encounter, participant)?;
     let credentials = Credentials { sid: asked.sid, secret: None, epoch, session };
     let practitioner = row.practitioner_id;
     let guest = seated(tx, guest)?;
@@ -188,8 +200,8 @@ fn has_seat(tx: &mut Tx, id: ParticipantId) -> Result<bool, Error> {
 /// How a seat stands in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// As it should.
-    Good,
+    /// As it should, at this change of the visit ([`party::Party::rev`]).
+    Good(i32),
     /// Somebody else sits there by now, or it was given up.
     Superseded,
     /// The visit is over.
@@ -222,7 +234,7 @@ pub fn look(
         .filter(rtc_sessions::epoch.eq(seat.epoch))
         .filter(rtc_sessions::ended_at.is_null());
     let sits = mine.count().get_result::<i64>(tx.conn)? > 0;
-    Ok(if sits { Standing::Good } else { Standing::Superseded })
+    Ok(if sits { Standing::Good(row.room_rev) } else { Standing::Superseded })
 }
 
 /// Gives a seat up: whoever sat there has left, or their line did not come back. A seat that was

@@ -20,6 +20,7 @@ use crate::call::budget::Budget;
 use crate::call::departure::remember;
 use crate::call::event::{CloseCode, Credentials, Event, LineId};
 use crate::call::farewell;
+use crate::call::gather::gather;
 use crate::call::line::{Inbox, Order};
 use crate::call::message::read::{Misread, read};
 use crate::call::message::told::ErrorCode;
@@ -223,7 +224,11 @@ impl Socket {
         let asked = credentials.clone();
         let look = move |tx: &mut Tx| seat::look(tx, encounter, id, &asked);
         match look_as_session(&self.app, session, look).await {
-            Ok(Standing::Good) => {}
+            // Of what was decided, whoever was to tell the room may have died.
+            Ok(Standing::Good(rev)) if self.app.rooms.is_behind(encounter, rev) => {
+                gather(&self.app, encounter).await.unwrap_or_else(|refused| log_fault(&refused));
+            }
+            Ok(Standing::Good(_)) => {}
             Ok(Standing::Superseded) => return Err(Some(CloseCode::Superseded)),
             Ok(Standing::Over(why)) => self.tell_room(Event::Over(why)).await,
             Err(refused) => match code_of(&refused) {

@@ -21,7 +21,8 @@ use crate::encounter::guest;
 use crate::encounter::show::{Participant, show};
 use crate::encounter::{
     Admission, EncounterId, EncounterRow, ParticipantId, ParticipantRole, ParticipantRow,
-    ParticipantState, facts, find_participant, lock_row, participants, party, presence,
+    ParticipantState, count_change, facts, find_participant, lock_row, participants, party,
+    presence,
 };
 
 /// How long a ticket can be used, in seconds.
@@ -133,6 +134,8 @@ fn take_part(tx: &mut Tx, row: &EncounterRow) -> Result<ParticipantRow, Error> {
                     encounter_participants::updated_at.eq(tx.now),
                 ))
                 .execute(tx.conn)?;
+            // Whoever comes brings it to the room.
+            count_change(tx, row.id)?;
             return find_participant(tx, row.id, found.id);
         }
         return Ok(found);
@@ -150,6 +153,7 @@ fn take_part(tx: &mut Tx, row: &EncounterRow) -> Result<ParticipantRow, Error> {
             encounter_participants::updated_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
+    count_change(tx, row.id)?;
     find_participant(tx, row.id, id)
 }
 
@@ -171,7 +175,11 @@ pub fn admit(
     standing::wait_for_a_withdrawal(tx, id)?;
     let (row, guest) = somebody(tx, id, participant)?;
     match guest.state {
-        ParticipantState::Admitted => return Ok(guest.into()),
+        // Whoever was to tell the room may be dead, and whoever presses again sees them wait.
+        ParticipantState::Admitted => {
+            party::tell(tx, id)?;
+            return Ok(guest.into());
+        }
         ParticipantState::Waiting => {}
         _ => return Err(Error::from(&problem::BAD_STATE)),
     }
@@ -191,7 +199,10 @@ pub fn hold(
 ) -> Result<Participant, Error> {
     let (row, guest) = somebody(tx, id, participant)?;
     match guest.state {
-        ParticipantState::Waiting => return Ok(guest.into()),
+        ParticipantState::Waiting => {
+            party::tell(tx, id)?;
+            return Ok(guest.into());
+        }
         ParticipantState::Admitted => {}
         _ => return Err(Error::from(&problem::BAD_STATE)),
     }

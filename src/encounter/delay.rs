@@ -190,10 +190,10 @@ fn really(tx: &mut Tx, practitioner: PractitionerId, minutes: i32) -> Result<Dec
 }
 
 /// When whoever comes next should be seen: never before now, and whoever should have come and has
-/// not is not waited for.
+/// not is not waited for, unless they were told to come later.
 fn next(queue: Option<&Queue>, here: &[EncounterId], now: Instant) -> Instant {
     let coming = queue.and_then(|queue| {
-        queue.to_come().find(|visit| visit.start() > now || here.contains(&visit.encounter))
+        queue.to_come().find(|visit| visit.is_still_to_come(now) || here.contains(&visit.encounter))
     });
     coming.map_or(now, |visit| visit.start().max(now))
 }

@@ -30,7 +30,7 @@ pub struct Companion {
     pub sits_with: Option<ParticipantId>,
     /// In the side room.
     pub aside: bool,
-    /// Whether they are let in.
+    /// Whether they are let in: a room that was not told so hears it with the next party.
     pub admission: Admission,
 }
 

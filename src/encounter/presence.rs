@@ -47,9 +47,21 @@ text_enum!(
     }
 );
 
-/// Somebody has come, or come back, by socket. A patient who was let in before stays let in;
+/// Somebody has come: what rings for them is answered. A patient who was let in before stays let in;
 /// otherwise they wait. The caller has made the access decision.
 pub fn enter(
+    tx: &mut Tx,
+    encounter: EncounterId,
+    id: ParticipantId,
+) -> Result<ParticipantRow, Error> {
+    let here = be_here(tx, encounter, id)?;
+    ring::answered(tx, encounter, id)?;
+    Ok(here)
+}
+
+/// As [`enter`], of a page that comes by itself, as every page does when its line is back: nobody has
+/// touched anything, and what rings rings on.
+pub fn be_here(
     tx: &mut Tx,
     encounter: EncounterId,
     id: ParticipantId,
@@ -77,7 +89,6 @@ pub fn enter(
         log(tx, encounter, id, CallEventKind::Joined, None)?;
         moved_queue(tx, &row, &found);
     }
-    ring::answered(tx, encounter, id)?;
     let people = participants(tx, encounter)?;
     if comes_as_patient(found.role, &people) && row.status == EncounterStatus::Planned {
         advance(tx, row.appointment_id, Act::Arrive, None)?;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::table::Action;
-use crate::appointment::AppointmentId;
+use crate::appointment::{AppointmentId, Priority};
 use crate::base::column::Instant;
 use crate::base::db::among;
 use crate::base::error::Error;
@@ -230,12 +230,22 @@ pub struct Visit {
     pub time_zone: Zone,
     ahead: Ahead,
     measured: bool,
+    /// Goes before the others once its promised time has come.
+    urgent: bool,
+    /// By when it will begin, as its patient was told when the practitioner was late.
+    told: Option<Instant>,
 }
 
 impl Visit {
     /// When it is planned to begin.
     pub fn start(&self) -> Instant {
         self.ahead.start
+    }
+
+    /// Whether its patient need not be here yet: it is planned for later, or they were told a later
+    /// time.
+    pub fn is_still_to_come(&self, now: Instant) -> bool {
+        self.start() > now || self.told.is_some_and(|told| told > now)
     }
 
     /// Whether the practitioner has begun it.
@@ -253,11 +263,11 @@ type Row = (
     (EncounterId, EncounterStatus, Option<Instant>),
     (AppointmentId, PatientId, ServiceId, AppointmentStatus),
     (Instant, Instant),
-    (String, Zone),
+    (String, Zone, Priority),
 );
 
-/// The visits of a practitioner on one day that are not over: those that run, then the others by
-/// their planned start.
+/// The visits of a practitioner on one day that are not over: those that run, then urgent ones whose
+/// time has come, then the others by their planned start.
 #[derive(Debug, Clone)]
 pub struct Queue {
     day: Span,
@@ -303,22 +313,25 @@ impl Queue {
                     appointments::status,
                 ),
                 (appointments::starts_at, appointments::ends_at),
-                (appointments::code, appointments::time_zone),
+                (appointments::code, appointments::time_zone, appointments::priority),
             ))
             .load(tx.conn)?;
         let ids: Vec<EncounterId> = rows.iter().map(|((id, ..), ..)| *id).collect();
         let here = patients_here(tx, &ids)?;
         let promises = Promises::of(tx, &ids)?;
         let rules = &tx.config.visit;
-        let alive = |(visit, state, times): (Visit, _, _)| {
+        let alive = |(mut visit, state, times): (Visit, _, _)| {
             // Whose time has run out comes before nobody, even if nobody has said so.
             let times = promises.times(visit.encounter, times);
+            visit.told = times.told;
             let over = door(state, times, tx.now, rules).reason == Some(Closed::Over);
             (!over).then_some(visit)
         };
         let mut visits: Vec<Visit> =
             rows.into_iter().map(|row| visit(row, &lengths, &here)).filter_map(alive).collect();
-        visits.sort_by_key(|visit| !visit.is_running());
+        // As `claimable` has it: of those who should have been seen by now an urgent visit is first.
+        let is_pressing = |visit: &Visit| visit.urgent && visit.start() <= tx.now;
+        visits.sort_by_key(|visit| (!visit.is_running(), !is_pressing(visit)));
         Ok(Some(Self { day, visits }))
     }
 
@@ -373,7 +386,7 @@ fn visit(
     lengths: &HashMap<ServiceId, Lengths>,
     here: &[EncounterId],
 ) -> (Visit, (AppointmentStatus, EncounterStatus), (Instant, Instant)) {
-    let ((encounter, status, began_at), known, times, (code, time_zone)) = row;
+    let ((encounter, status, began_at), known, times, (code, time_zone, priority)) = row;
     let (appointment, patient, service, booked) = known;
     let standing = match (status, began_at) {
         (EncounterStatus::InProgress | EncounterStatus::Onleave, Some(since)) => {
@@ -387,7 +400,18 @@ fn visit(
     let lengths = measured.unwrap_or_else(|| Lengths::planned(times.1.since(times.0)));
     let ahead = Ahead { start: times.0, standing, lengths };
     let measured = measured.is_some();
-    let visit = Visit { encounter, appointment, patient, code, time_zone, ahead, measured };
+    let urgent = priority != Priority::Routine;
+    let visit = Visit {
+        encounter,
+        appointment,
+        patient,
+        code,
+        time_zone,
+        ahead,
+        measured,
+        urgent,
+        told: None,
+    };
     (visit, (booked, status), times)
 }
 

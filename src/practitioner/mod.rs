@@ -406,6 +406,14 @@ pub(crate) fn who_can_sign_in(
         .load(tx.conn)?)
 }
 
+/// Whether an account is a doctor's. The caller has made the access decision.
+pub(crate) fn is_doctor(tx: &mut Tx, account: AccountId) -> Result<bool, Error> {
+    let doctors = practitioners::table
+        .filter(practitioners::account_id.eq(account))
+        .filter(practitioners::kind.eq(PractitionerKind::Doctor));
+    Ok(doctors.count().get_result::<i64>(tx.conn)? > 0)
+}
+
 /// How a message reaches a practitioner.
 #[derive(Debug, Clone)]
 pub struct Reach {

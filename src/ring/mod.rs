@@ -205,6 +205,7 @@ fn patient_of(tx: &mut Tx, row: &EncounterRow) -> Result<ParticipantRow, Error> 
             encounter_participants::updated_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
+    encounter::count_change(tx, row.id)?;
     find_participant(tx, row.id, id)
 }
 
@@ -292,11 +293,19 @@ pub(crate) fn forget(tx: &mut Tx, id: ParticipantId) -> Result<(), Error> {
 /// A visit has moved on: nobody need answer any more when it is over.
 pub(crate) fn follow(tx: &mut Tx, visit: EncounterId, act: Act) -> Result<(), Error> {
     match act {
-        Act::Finish | Act::Convert | Act::Cancel | Act::Noshow | Act::Decline | Act::Move => {
+        Act::Finish | Act::Convert | Act::Cancel | Act::Decline | Act::Move => {
             let open = rings::table
                 .filter(rings::encounter_id.eq(visit))
                 .filter(rings::due_at.is_not_null());
             diesel::update(open).set(ended(RingState::Gone, tx.now)).execute(tx.conn)?;
+            Ok(())
+        }
+        // Whoever was told that the clinic calls back is called back.
+        Act::Noshow => {
+            let ringing = rings::table
+                .filter(rings::encounter_id.eq(visit))
+                .filter(rings::state.eq(RingState::Ringing));
+            diesel::update(ringing).set(ended(RingState::Gone, tx.now)).execute(tx.conn)?;
             Ok(())
         }
         Act::Admit

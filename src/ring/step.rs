@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use diesel::prelude::*;
 
 use crate::access::table::Action;
+use crate::account::AccountId;
 use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::schema::rings;
@@ -14,10 +15,12 @@ use crate::call::record;
 use crate::encounter::guest::is_guest;
 use crate::encounter::lifecycle::EncounterStatus;
 use crate::encounter::{
-    self, EncounterRow, ParticipantRole, ParticipantState, facts, find_participant, lock_row, show,
+    self, EncounterRow, ParticipantRole, ParticipantState, facts, find_participant, lock_row,
+    participants, show,
 };
 use crate::message::care;
 use crate::patient;
+use crate::practitioner;
 use crate::ring::{RingId, RingRow, RingState, answered, find_row, ring_time};
 use crate::task::job::ROUND_MAX;
 use crate::task::{self, TaskCode, TaskWhy};
@@ -107,12 +110,26 @@ fn tell(tx: &mut Tx, visit: &EncounterRow, ring: &RingRow, until: Instant) -> Re
     care::tell_rung(tx, somebody.account_id, ring.id, &news)
 }
 
+/// Whoever rang; but for a doctor from whom another has taken the visit meanwhile, that one: the first
+/// does not see it any more.
+fn answers_for(tx: &mut Tx, visit: &EncounterRow, ring: &RingRow) -> Result<AccountId, Error> {
+    let conducts = practitioner::find_reach(tx, visit.practitioner_id)?.account;
+    let people = participants(tx, visit.id)?;
+    let mut standing = people.iter().filter(|one| one.state != ParticipantState::Removed);
+    let has_a_part = standing.any(|one| one.account_id == ring.rung_by);
+    if has_a_part || !practitioner::is_doctor(tx, ring.rung_by)? {
+        return Ok(ring.rung_by);
+    }
+    Ok(conducts.unwrap_or(ring.rung_by))
+}
+
 /// The clinic calls its patient. Whoever was only asked to come is the business of whoever rang them.
 fn call_back(tx: &mut Tx, visit: &EncounterRow, ring: &RingRow, why: TaskWhy) -> Result<(), Error> {
     let role = find_participant(tx, visit.id, ring.participant_id)?.role;
     let task = if role == ParticipantRole::Patient {
         let visit = encounter::find_row(tx, visit.id)?;
-        Some(task::open(tx, &visit, TaskCode::Callback, why, Some(ring.rung_by))?)
+        let owner = answers_for(tx, &visit, ring)?;
+        Some(task::open(tx, &visit, TaskCode::Callback, why, Some(owner))?)
     } else {
         None
     };

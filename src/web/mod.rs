@@ -28,7 +28,7 @@ const ASSETS: &[(&str, &str)] = files!(
     "api.js" "board-book.js" "board-closures.js" "board-day.js" "board-grid.js" "board-ill.js"
     "board-join.js" "board-move.js" "board-places.js" "board-promises.js" "board-series.js"
     "board-setup.js" "board-tasks.js" "board-things.js" "board-visit.js" "board-waitlist.js" "board-waits.js" "board-ways.js"
-    "board-words.js" "board.js" "booking-words.js" "by-server.js" "call-devices.js" "call-ladder.js"
+    "board-words.js" "board.js" "booking-words.js" "by-server.js" "call-code.js" "call-devices.js" "call-ladder.js"
     "call-sight.js" "call-tiles.js" "call-view.js" "call-words.js" "call.js" "chat.js"
     "claim-words.js" "consents.js" "countdown.js" "demo.js" "device-check.js" "device-words.js"
     "devices.js" "doctor-care.js" "doctor-claim.js" "doctor-day.js" "doctor-followup.js"
@@ -187,6 +187,25 @@ mod tests {
         }
         println!("the patient's first screen: {total} bytes in {} files", assets.len() + 1);
         assert!(total <= FIRST_SCREEN_BYTES_MAX, "{total} bytes");
+    }
+
+    /// An import that is not on the list is found only when its importer has come: one more round
+    /// trip for whoever has pressed to go in.
+    #[test]
+    fn the_code_of_a_call_is_asked_for_all_at_once() {
+        let list = text("call-code.js").split_once("const PARTS = [").unwrap().1;
+        let list = list.split_once("];").unwrap().0;
+        let named: BTreeSet<String> =
+            list.split('\'').skip(1).step_by(2).map(|name| format!("{name}.js")).collect();
+        let mut needed = BTreeSet::new();
+        for entry in ["call.js", "device-check.js"] {
+            modules(entry, &mut needed);
+        }
+        // What every page has before.
+        for common in ["api.js", "i18n.js", "ui.js"] {
+            assert!(needed.remove(common), "{common}");
+        }
+        assert_eq!(named, needed);
     }
 
     #[actix_web::test]

@@ -8,7 +8,7 @@ use feldsher::task::job;
 use serde_json::{Value, json};
 
 use crate::on_both;
-use crate::support::peer::Peer;
+use crate::support::peer::{Peer, ticket};
 use crate::support::visit::encounter_of;
 use crate::support::world::{self, made};
 use crate::support::{Client, Ending, Engine, Person, World, key};
@@ -254,6 +254,26 @@ on_both! {
         let noshow = format!("/v1/appointments/{}/noshow", booked["id"].as_str().unwrap());
         open.doctor.client.once(&noshow, &key(), &json!({})).await.expect(200);
         assert_eq!(open.tasks().await.len(), 1, "it was promised to call them");
+
+        // A third is marked so before the time is over that the text gives.
+        let body = world.wish(&monday("10:20"));
+        let boris = world.resigned(&boris).await;
+        let booked = boris.client.once("/v1/appointments", &key(), &body).await.expect(201);
+        let mut open = open;
+        for _ in 0..2 {
+            world.house.advance(TimeDelta::minutes(20));
+            open = open.again(world).await;
+        }
+        let rings = format!("/v1/encounters/{}/rings", encounter_of(&booked));
+        made(&open.doctor.client, &rings, json!({})).await;
+        for seconds in [45, 45] {
+            passes(world, seconds).await;
+        }
+        let noshow = format!("/v1/appointments/{}/noshow", booked["id"].as_str().unwrap());
+        open.doctor.client.once(&noshow, &key(), &json!({})).await.expect(200);
+        assert_eq!(open.tasks().await.len(), 1);
+        passes(world, 300).await;
+        assert_eq!(open.tasks().await.len(), 2, "the text said so");
     }
 }
 
@@ -306,6 +326,66 @@ on_both! {
         passes(world, 45).await;
         assert_eq!(open.last_ring().await["state"], "answered");
         assert_eq!((count(world, "tasks"), texts(world, RUNG)), (0, 1));
+    }
+}
+
+on_both! {
+    async fn a_page_that_comes_back_by_itself_answers_no_ring(world: World) {
+        let open = open(world).await;
+        let (mut asha, _) = Peer::enter(&open.asha.client, &open.visit).await;
+        let (mut doctor, _) = Peer::enter(&open.doctor.client, &open.visit).await;
+        let whom = json!({"participant": asha.id});
+        let away = json!({"state": "away"});
+        let stands = async || {
+            let ring = open.last_ring().await;
+            (ring["state"].as_str().unwrap().to_owned(), ring["attempt"].as_i64().unwrap())
+        };
+        asha.say("presence", away.clone()).await;
+        asha.lives().await;
+        open.doctor.client.once(&open.path("rings"), &key(), &whom).await.expect(201);
+        // The telephone lies in a pocket. Its line flaps.
+        let (mut asha, _) = Peer::come_back(&world.house.url, &asha.cut()).await;
+        asha.say("presence", away.clone()).await;
+        asha.lives().await;
+        assert_eq!(stands().await, ("ringing".to_owned(), 1));
+        // Its seat has ended, and it takes another by itself.
+        let ticket = ticket(&open.asha.client, &open.visit).await;
+        let mut asha = Peer::dial(&world.house.url).await;
+        asha.say("hello", json!({"ticket": ticket, "away": true})).await;
+        let welcome = asha.hear_of("welcome").await;
+        asha.take_seat(&welcome);
+        passes(world, 45).await;
+        assert_eq!(stands().await, ("ringing".to_owned(), 2));
+        passes(world, 45).await;
+        assert_eq!(stands().await.0, "no_answer");
+        world.house.sms_with(ASHA, RUNG).await;
+
+        // She is let in; a line that was silent and is back shows nobody who looks.
+        open.doctor.client.post(&open.path("admit"), &whom).await.expect(200);
+        asha.say("presence", away.clone()).await;
+        asha.lives().await;
+        let seat = asha.cut();
+        let tells = async |doctor: &mut Peer, state: &str| {
+            while doctor.hear_of("peer").await["body"]["participant"]["state"] != state {}
+        };
+        for _ in 0..400 {
+            if world.house.app.rooms.line_count() == 1 {
+                break;
+            }
+            actix_web::rt::time::sleep(std::time::Duration::from_millis(25)).await;
+        }
+        world.house.advance(TimeDelta::seconds(4));
+        tells(&mut doctor, "reconnecting").await;
+        let (mut asha, _) = Peer::come_back(&world.house.url, &seat).await;
+        asha.say("presence", away).await;
+        asha.lives().await;
+        ledger::flush(&world.house.app).await;
+        open.doctor.client.once(&open.path("rings"), &key(), &whom).await.expect(201);
+        passes(world, 45).await;
+        assert_eq!(stands().await, ("ringing".to_owned(), 2), "nobody is seen to look");
+        // Somebody opens the page.
+        Peer::enter(&open.asha.client, &open.visit).await;
+        assert_eq!(stands().await.0, "answered");
     }
 }
 

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use futures_util::future::join;
 use serde_json::{Value, json};
 
+use crate::care;
 use crate::on_both;
 use crate::support::peer::{Edge, Peer, kinds};
 use crate::support::visit::{asks, begins, books, encounter_of, finishes, monday};
@@ -66,6 +67,29 @@ async fn takes_next(doctor: &Person) -> Answer {
 
 fn sdp(whose: &str) -> Value {
     json!({"sdp": format!("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns={whose}\r\n")})
+}
+
+on_both! {
+    async fn whoever_takes_a_visit_over_answers_for_its_call_back(world: World) {
+        let deputy = deputy(world).await;
+        let first = books(world, &world.boris, "09:20").await;
+        let own = books(world, &world.asha, "09:40").await;
+        let everybody = [&world.doctor, &deputy, &world.boris, &world.asha];
+        let [doctor, deputy, boris, asha] = until(world, "09:35", everybody).await;
+        begins(world, &doctor, &boris, &first).await;
+        let (_patient, _) = Peer::enter(&asha.client, &encounter_of(&own)).await;
+        let [doctor, deputy] = until(world, "09:44", [&doctor, &deputy]).await;
+        let rings = format!("/v1/encounters/{}/rings", encounter_of(&own));
+        doctor.client.once(&rings, &key(), &json!({})).await.expect(201);
+        takes(&deputy, &own).await.expect(201);
+        for seconds in [45, 45, 300] {
+            care::passes(world, seconds).await;
+        }
+        let tasks = deputy.client.get("/v1/tasks").await.expect(200);
+        let task = &tasks["items"][0];
+        assert_eq!((&task["code"], &task["owner"]["name"]), (&json!("callback"), &json!("Галина Смелова")));
+        assert_eq!(doctor.client.get("/v1/tasks").await.expect(200)["items"], json!([]));
+    }
 }
 
 on_both! {

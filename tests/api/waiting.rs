@@ -562,3 +562,33 @@ mod what_was_heard_counts_not_what_was_queued {
         what_was_heard_counts(Engine::Postgres).await;
     }
 }
+
+on_both! {
+    async fn of_those_who_should_have_been_seen_by_now_an_urgent_one_is_next(world: World) {
+        let routine = books(world, &world.asha, "09:20").await;
+        let wish = json!({"service": world.service, "practitioner": world.doctor.id,
+            "patient": world.boris.id, "start": monday("09:40"), "priority": "urgent"});
+        let urgent = world.registrar.client.once("/v1/appointments", &key(), &wish).await.expect(201);
+        let positions = async |asha: &Client, boris: &Client| {
+            (place(asha, &routine).await.0, place(boris, &urgent).await.0)
+        };
+        let (asha, boris) = (&world.asha.client, &world.boris.client);
+        assert_eq!(positions(asha, boris).await, (1, 2), "each at the time that was promised");
+        let [asha, boris] = until(world, &monday("09:41"), [&world.asha, &world.boris]).await;
+        assert_eq!(positions(&asha.client, &boris.client).await, (2, 1));
+    }
+}
+
+on_both! {
+    async fn a_second_word_counts_from_whoever_was_told_to_come_later(world: World) {
+        let first = books(world, &world.asha, "09:40").await;
+        books(world, &world.boris, "10:20").await;
+        let [doctor] = until(world, &monday("09:39"), [&world.doctor]).await;
+        is_late(&doctor.client, &doctor.id, json!({"minutes": 45})).await;
+        // As she was told, she is not here yet; the word is about her and not about the one behind her.
+        let [doctor, asha] = until(world, &monday("09:50"), [&doctor, &world.asha]).await;
+        let said = is_late(&doctor.client, &doctor.id, json!({"minutes": 60})).await;
+        assert_eq!(said["free_at"], utc("10:50"));
+        assert_eq!(place(&asha.client, &first).await.1, utc("10:50"));
+    }
+}

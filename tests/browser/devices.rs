@@ -54,6 +54,7 @@ async fn devices_are_tried_chosen_changed_and_replaced_when_they_go_away() {
     patient.drawn("call-devices", false).await;
     patient.click("#devices-done").await;
     doctor.see("#people [data-role=patient][data-standing=ready]").await;
+    who_waits_and_does_not_look_can_be_rung(&patient, &doctor).await;
 
     doctor.click("#waiting-list .admit").await;
     for page in [&patient, &doctor] {
@@ -74,6 +75,22 @@ async fn devices_are_tried_chosen_changed_and_replaced_when_they_go_away() {
     for page in [&patient, &doctor] {
         page.assert_content();
     }
+}
+
+/// The page lies in the background; the doctor knows before they let anybody in.
+async fn who_waits_and_does_not_look_can_be_rung(patient: &Page, doctor: &Page) {
+    let hidden = |yes: bool| {
+        format!(
+            "Object.defineProperty(document, 'hidden', {{ value: {yes}, configurable: true }}); \
+             document.dispatchEvent(new Event('visibilitychange'));"
+        )
+    };
+    doctor.wait_for("!watched.seen('#ring')").await;
+    patient.run(&hidden(true)).await;
+    doctor.see("#waiting-list .absent").await;
+    doctor.see("#ring").await;
+    patient.run(&hidden(false)).await;
+    doctor.wait_for("!watched.seen('#waiting-list .absent') && !watched.seen('#ring')").await;
 }
 
 /// Chooses a device by its name in a list.
@@ -212,11 +229,14 @@ async fn a_microphone_goes_away(patient: &Page, doctor: &Page) {
     patient.run(&format!("{none} {PULL}")).await;
     patient.see("#call-device[data-state=gone]").await;
     assert!(patient.text("#call-device").await.contains("вас не слышно"));
+    patient.see("#call-muted").await;
+    patient.wait_for("document.querySelector('#mic').ariaPressed === 'false'").await;
     doctor.wait_for(silent).await;
     patient.assert_fits().await;
     // It is plugged in again.
     patient.run(&format!("delete navigator.mediaDevices.getUserMedia; {ANOTHER_DEVICE}")).await;
     patient.see("#call-device[data-state=taken]").await;
+    patient.wait_for("!watched.seen('#call-muted')").await;
     doctor.wait_for(&format!("!{silent}")).await;
     // A telephone call takes it, and gives it back.
     let by_phone = |yes| {

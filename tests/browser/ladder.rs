@@ -153,12 +153,79 @@ async fn they_write_and_send_a_voice_note(patient: &Page, doctor: &Page) {
     patient.write("#talk-text", "Вас слышно").await;
     patient.click("#talk-send").await;
     assert!(doctor.text("#talk-log li").await.contains("Вас слышно"));
+    what_the_far_side_does_not_get_goes_by_the_server(patient, doctor).await;
     doctor.click("#talk-note").await;
     rt::time::sleep(Duration::from_millis(1500)).await;
     doctor.click("#talk-note").await;
     let note = "document.querySelector('#talk-log audio')";
     patient.wait_for(&format!("{note}?.src.startsWith('blob:')")).await;
     patient.wait_for(&format!("{note}.readyState > 0 && !{note}.error")).await;
+}
+
+/// The doctor's page hears nothing that comes over the side channel, until it is given what was held.
+const DEAF: &str = "
+    const source = document.querySelector('script[type=module]').src;
+    const { Side } = await import(source.replace(/[^/]+$/, 'side.js'));
+    const real = Side.prototype.receive;
+    const held = [];
+    Side.prototype.receive = function receive(data) { held.push([this, data]); };
+    window.hears = () => {
+      Side.prototype.receive = real;
+      for (const [side, data] of held) side.receive(data);
+    };";
+
+/// To whoever writes, a page without power looks like this one: the channel is open, and nobody says to
+/// have got what was written.
+async fn what_the_far_side_does_not_get_goes_by_the_server(patient: &Page, doctor: &Page) {
+    doctor.run(DEAF).await;
+    patient.write("#talk-text", "Мне плохо").await;
+    patient.click("#talk-send").await;
+    let shown = "document.querySelector('#talk-log').innerText.includes('Мне плохо')";
+    patient.wait_for(shown).await;
+    let visit = text(&patient.eval("location.hash.split('/').at(-1)").await);
+    let kept = patient.ask(&format!("/v1/encounters/{visit}/messages")).await;
+    let is_kept = |one: &Value| one["text"] == "Мне плохо";
+    assert!(kept["items"].as_array().unwrap().iter().any(is_kept), "{kept}");
+    // Got late after all, it stands there once.
+    doctor.run("window.hears();").await;
+    let count = "[...document.querySelectorAll('#talk-log li')].filter((line) => line.innerText.includes('Мне плохо')).length";
+    doctor.wait_for(&format!("{count} === 1")).await;
+}
+
+/// Two hundred seconds in four hundred pixels, of somebody who was let in, lost her seat, came anew and
+/// was held; and of somebody who waited in vain.
+const LANES: &str = "
+    const source = document.querySelector('script[type=module]').src;
+    const { timeline } = await import(source.replace(/[^/]+$/, 'timeline.js'));
+    const at = (seconds) => new Date(Date.UTC(2026, 10, 24, 2, 0, seconds)).toISOString();
+    const mark = (kind, seconds) => ({ kind, at: at(seconds) });
+    const stay = (from, to, why) => ({ joined_at: at(from), left_at: at(to), why });
+    const people = [
+      { id: 'a', role: 'patient', name: 'Asha', stays: [stay(0, 60, 'lost'), stay(100, 200, 'left')], marks: [mark('admitted', 20), mark('silent', 50), mark('held', 150)] },
+      { id: 'b', role: 'relative', name: 'Vera', stays: [stay(0, 100, 'left')], marks: [] },
+    ];
+    const outcome = { modality: 'none', technical_failure: false, audio_only_share: 0, connected_secs: 0, reconnects: 0, failures: [], noshow_advice: null };
+    const node = timeline({ people, edges: [], outcome, ended_at: at(200), ended_as: null }, 'UTC');
+    node.style.width = '400px';
+    document.body.append(node);
+    await new Promise((done) => { setTimeout(done, 300); });
+    const boxes = [...node.querySelectorAll('svg rect')].map((one) => [one.getAttribute('class'), ...['x', 'width'].map((name) => Math.round(one.getAttribute(name) / node.querySelector('svg').getAttribute('width') * 20) * 10)]);
+    node.remove();
+    return boxes;";
+
+/// Where each band begins and how long it is, in seconds.
+async fn every_stay_is_drawn_for_itself(page: &Page) {
+    let drawn = page.run(LANES).await;
+    let expected = json!([
+        ["tl-here", 0, 60],
+        ["tl-waits", 0, 20],
+        ["tl-here", 100, 100],
+        ["tl-waits", 150, 50],
+        ["tl-silent", 50, 10],
+        ["tl-here", 0, 100],
+        ["tl-waits", 0, 100],
+    ]);
+    assert_eq!(drawn, expected);
 }
 
 async fn the_timeline_tells_it(doctor: &Page, encounter: &str) {
@@ -182,6 +249,7 @@ async fn the_timeline_tells_it(doctor: &Page, encounter: &str) {
 
     doctor.click("#to-timeline").await;
     doctor.see("#timeline svg .tl-band[data-rung=audio]").await;
+    every_stay_is_drawn_for_itself(doctor).await;
     let rows = "document.querySelectorAll('#timeline-table tr[data-kind=rung]').length";
     assert!(doctor.eval(rows).await.as_i64() >= Some(5), "every step is in the table as well");
     doctor.assert_fits().await;

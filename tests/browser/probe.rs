@@ -7,17 +7,20 @@ use actix_web::rt;
 use serde_json::{Value, json};
 
 use crate::chromium::Chromium;
-use crate::clinic::Clinic;
+use crate::clinic::{Clinic, Person};
+use crate::devices::UNTRIED;
 use crate::page::{Device, Page, quoted};
 use crate::relay::book;
 use crate::stage::{patient_signs_in, staff_signs_in, text};
 use crate::story::ONE_STORY;
 use crate::support::relay::{Coturn, LOOPBACK, SECRET};
 use crate::support::{Engine, key, percentile};
+use crate::three::{nobody, sign_in};
 
 /// Whatever the operator asks for.
 const LOUD: &str = "debug,feldsher=trace,webrtc=trace,webrtc::peer_connection::driver=trace,\
                     rtc=trace,rtc_ice=trace,rtc_dtls=trace,rtc_sctp=trace,turn=trace,stun=trace";
+const RELATIVE: &str = "+79130000778";
 /// How long a whole probe may take, in seconds.
 const PROBE_SECS_MAX: u64 = 60;
 
@@ -192,7 +195,7 @@ async fn where_nothing_passes_it_says_so_and_the_visit_stays_open() {
 }
 
 #[actix_web::test]
-async fn a_feldsher_who_is_asked_to_the_visit_measures_the_stations_line() {
+async fn a_feldsher_measures_the_stations_line_and_whoever_comes_beside_tries_their_devices() {
     let _alone = ONE_STORY.lock().await;
     let clinic = Clinic::open_with(Engine::Sqlite, here(&[])).await;
     let browser = Chromium::start().await;
@@ -234,7 +237,7 @@ async fn a_feldsher_who_is_asked_to_the_visit_measures_the_stations_line() {
         .unwrap();
     let asked = json!({"role": "feldsher", "practitioner": me["practitioner"]["id"]});
     let path = format!("/v1/encounters/{encounter}/participants");
-    clinic.staff(&conducts).await.post(&path, &asked).await.expect(201);
+    let station = clinic.staff(&conducts).await.post(&path, &asked).await.expect(201);
 
     staff_signs_in(&page, &format!("{}/doctor", clinic.url), &feldsher).await;
     page.click(&format!("#invitations [data-encounter={}] .open-invitation", quoted(&encounter)))
@@ -246,7 +249,53 @@ async fn a_feldsher_who_is_asked_to_the_visit_measures_the_stations_line() {
     page.assert_fits().await;
     page.click("#to-visit").await;
     page.see("#guest-role[data-role=feldsher]").await;
+
+    // A colleague of the doctor, on the page of the staff, and a relative on that of the patients.
+    let staff = clinic.staff(&conducts).await;
+    let colleague = doctors.iter().find(|one| one["name"] != *conducts.name).expect("a colleague");
+    let asked = json!({"role": "specialist", "practitioner": colleague["id"]});
+    staff.post(&path, &asked).await.expect(201);
+    let everybody = clinic.everybody("doctor");
+    let specialist = everybody.iter().find(|one| colleague["name"] == *one.name).unwrap();
+    page.click("#sign-out").await;
+    page.before(UNTRIED).await;
+    staff_signs_in(&page, &format!("{}/doctor", clinic.url), specialist).await;
+    let invitation =
+        format!("#invitations [data-encounter={}] .open-invitation", quoted(&encounter));
+    page.click(&invitation).await;
+    page.see("#guest-role[data-role=specialist]").await;
+    tries_the_devices(&page).await;
     page.assert_content();
+
+    // Four devices can talk at once.
+    let leaves = format!("{path}/{}/remove", text(&station["id"]));
+    staff.post(&leaves, &json!({})).await.expect(200);
+    let asked = json!({"role": "relative", "name": "Марья", "phone": RELATIVE, "language": "ru"});
+    staff.post(&path, &asked).await.expect(201);
+    let relative = browser.page("check-relative", Device::Phone, "ru").await;
+    relative.before(UNTRIED).await;
+    relative.goto(&format!("{}/#/guest/{encounter}", clinic.url)).await;
+    sign_in(&relative, &clinic, &Person { phone: RELATIVE.to_owned(), ..nobody() }).await;
+    relative.see("#guest-role[data-role=relative]").await;
+    tries_the_devices(&relative).await;
+    relative.assert_content();
+}
+
+/// Camera, microphone and loudspeaker are tried before one goes in, and go in with them.
+async fn tries_the_devices(page: &Page) {
+    page.click("#enter-as-guest").await;
+    page.see("#device-state[data-state=ok]").await;
+    page.see("#local-preview").await;
+    page.wait_for("document.querySelector('#local-preview').videoWidth > 0").await;
+    page.wait_for("document.querySelector('#mic-level').value > 0").await;
+    page.click("#play-tone").await;
+    page.click("#tone-heard").await;
+    page.see("#tone-said").await;
+    page.assert_fits().await;
+    page.click("#join").await;
+    page.see("#call-state[data-state=waiting]").await;
+    let own = "document.querySelector('#local-video').srcObject.getTracks().map(({ kind, readyState }) => [kind, readyState]).sort()";
+    assert_eq!(page.eval(own).await, json!([["audio", "live"], ["video", "live"]]));
 }
 
 /// How often a channel opens: `TEST_PROBES` times (12 without it) one after another. Without loss

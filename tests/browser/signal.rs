@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::chromium::Chromium;
 use crate::clinic::Clinic;
-use crate::page::Device;
+use crate::page::{Device, Page};
 use crate::support::Engine;
 
 /// Sockets that the test opens, speaks on and cuts; what the page says on each is kept.
@@ -113,5 +113,61 @@ async fn what_is_said_while_the_socket_is_away_arrives_once_and_in_order() {
     .await;
     let last = page.eval(&format!("{}.map(([t]) => t)", said(3))).await;
     assert_eq!(last, json!(["resume", "side"]));
+
+    whoever_comes_does_not_wait_for_what_was_lost(&page).await;
     page.assert_content();
+}
+
+/// The way in, with tickets that the test hands out.
+const DOOR: &str = "
+    const source = document.querySelector('script[type=module]').src;
+    const { Doorway } = await import(source.replace(/[^/]+$/, 'doorway.js'));
+    // From here on what does not open is late.
+    window.WebSocket.CONNECTING = 0;
+    window.sockets.length = 0;
+    window.asked = [];
+    window.door = (join) => new Doorway(join);
+    window.comes = (door) => {
+      window.taken = null;
+      door.take().then((taken) => { window.taken = taken; }, ({ status }) => { window.taken = status; });
+    };
+    window.comes(window.door(() => new Promise((done, fail) => { window.asked.push({ done, fail }); })));";
+
+/// A lost packet of the request for a ticket, or of a socket's opening, is made good by another, and
+/// what comes first counts, be it the one that was late.
+async fn whoever_comes_does_not_wait_for_what_was_lost(page: &Page) {
+    page.run(DOOR).await;
+    page.wait_for("window.sockets.length >= 2 && window.asked.length === 2").await;
+    page.run(
+        "const [first, second] = window.sockets;
+         first.comes();
+         second.comes();
+         // A refusal that may pass waits for the other answer.
+         window.asked[0].fail({ status: 0 });",
+    )
+    .await;
+    assert_eq!(page.eval("window.taken").await, json!(null));
+    page.run("window.asked[1].done({ ws_url: '/v1/rtc', ticket: 'second' });").await;
+    page.wait_for("window.taken?.joined.ticket === 'second'").await;
+    assert_eq!(page.eval("window.taken.socket === window.sockets[0]").await, true);
+    let closed = "window.sockets.map(({ readyState }) => readyState).slice(0, 2)";
+    assert_eq!(page.eval(closed).await, json!([1, 3]), "the one that was not needed is closed");
+
+    // A refusal that will not pass is not waited with.
+    page.run("window.comes(window.door(async () => { throw { status: 410 }; }));").await;
+    page.wait_for("window.taken === 410").await;
+    // What was refused while somebody only looked is asked for again when they come.
+    page.run(
+        "let count = 0;
+         const door = window.door(async () => {
+           count += 1;
+           if (count === 1) throw { status: 409 };
+           return { ws_url: '/v1/rtc', ticket: 'later' };
+         });
+         await new Promise((done) => { setTimeout(done, 50); });
+         window.comes(door);
+         window.sockets.at(-1).comes();",
+    )
+    .await;
+    page.wait_for("window.taken?.joined?.ticket === 'later'").await;
 }

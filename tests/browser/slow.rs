@@ -23,7 +23,10 @@ const SWALLOW: &str = "
         window.sockets.push(this);
         this.addEventListener('close', ({ code }) => window.codes.push(code));
       }
-      send(text) { if (!window.slow) super.send(text); }
+      send(text) {
+        (this.said ??= []).push(JSON.parse(text).t);
+        if (!window.slow) super.send(text);
+      }
     };";
 
 /// Five tries of eight seconds each until the voice is given up, and a busy machine.
@@ -39,8 +42,14 @@ async fn a_first_frame_that_comes_too_late_costs_nobody_the_seat() {
     let page = phone.page("slow", Device::Phone, "ru").await;
     page.before(SWALLOW).await;
     patient_signs_in(&page, &clinic, &clinic.everybody("patient")[0]).await;
-    waits(&page, &book(&page).await).await;
+    let visit = book(&page).await;
+    // Whoever presses at once finds the way in open: it was opened while they read the page.
+    page.goto_hash(&format!("#/visit/{}", text(&visit["encounter"]["id"]))).await;
+    page.wait_for("window.sockets.some(({ said }) => said?.[0] === 'prepare')").await;
+    waits(&page, &visit).await;
     let seat = page.eval(SEAT).await;
+    let said = "window.sockets.filter(({ said }) => said).map(({ said }) => said.filter((t) => t !== 'ping').slice(0, 2))";
+    assert_eq!(page.eval(said).await, json!([["prepare", "hello"]]), "one ticket and one message");
 
     page.eval("window.slow = true, window.feldsher.call.dropSocket()").await;
     page.wait_for("document.querySelector('#call-state').dataset.state === 'reconnecting'").await;
@@ -121,7 +130,7 @@ async fn whom_no_way_for_sound_is_found_for_is_told_so_and_can_write() {
     doctor.wait_for("document.querySelector('#call-state').dataset.state === 'reconnecting'").await;
     page.write("#talk-text", "Перезвоните").await;
     page.click("#talk-send").await;
-    page.wait_for("document.querySelector('#talk-text').value === ''").await;
+    page.wait_for("document.querySelector('#talk-log').innerText.includes('Перезвоните')").await;
     clinic.kill();
     clinic.start_again().await;
     desk_wire.mend();

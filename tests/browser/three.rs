@@ -67,6 +67,9 @@ async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
     doctor.see("#patient-side[data-ready=false]").await;
     doctor.click("#people [data-role=interpreter] .ring").await;
     third.see("#ring-card[data-state=ringing] #answer-ring").await;
+    // It is not the patient who is rung.
+    doctor.run("await new Promise((done) => { setTimeout(done, 1500); });").await;
+    assert_eq!(doctor.eval("document.querySelector('#care-ring').hidden").await, true);
     third.assert_fits().await;
     third.drawn("ring-guest", false).await;
     third.click("#answer-ring").await;
@@ -105,8 +108,28 @@ async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
 
     stills_stand_on_the_tile_of_whoever_sends_them(&patient, &doctor).await;
 
-    // A reload comes back to both of them.
+    // A reload comes back to both of them, and forgets nothing of what the line has cost.
+    let bytes = "JSON.parse(sessionStorage.getItem('feldsher.seat.guest')).bytes";
+    third.wait_for(&format!("{bytes} > 10000")).await;
+    let spent = third.eval(bytes).await;
     third.reload().await;
+    third.see("#call-state[data-state=in_call]").await;
+    assert_eq!(third.eval(&format!("{bytes} >= {spent}")).await, true);
+    everybody_is_heard(&third, 2).await;
+
+    the_telephone_is_between_doctor_and_patient(&doctor).await;
+
+    // Whoever vanishes is said to, also while others are there.
+    third.goto(&format!("{}/assets/favicon.svg", clinic.url)).await;
+    doctor
+        .wait_for(
+            "document.querySelector('#call-state').innerText.includes('Connection lost: Айгуль')",
+        )
+        .await;
+    doctor.see("#tiles [data-role=interpreter] .remote-note").await;
+    assert_eq!(doctor.text("#tiles [data-role=interpreter] .remote-note").await, "connection lost");
+    doctor.see("#patient-side[data-ready=false]").await;
+    third.goto(&format!("{}/#/guest/{encounter}", clinic.url)).await;
     third.see("#call-state[data-state=in_call]").await;
     everybody_is_heard(&third, 2).await;
 
@@ -114,6 +137,7 @@ async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
     let entry = "#people [data-role=interpreter]";
     doctor.click(&format!("{entry} .aside")).await;
     third.wait_for("watched.edges().then((all) => all.length === 0)").await;
+    third.see("#call-state[data-state=side]").await;
     for page in [&patient, &doctor] {
         everybody_is_heard(page, 1).await;
     }
@@ -130,6 +154,16 @@ async fn an_interpreter_is_asked_to_come_speaks_with_both_and_is_sent_out() {
     third.see("#guest-removed").await;
     for page in [&patient, &doctor] {
         everybody_is_heard(page, 1).await;
+        page.see("#call-state[data-state=in_call]").await;
+    }
+
+    // The doctor is not taken for gone by whoever was sent aside.
+    let entry = "#people [data-role=patient]";
+    doctor.click(&format!("{entry} .aside")).await;
+    patient.see("#call-state[data-state=side]").await;
+    doctor.see("#call-state[data-state=parted]").await;
+    doctor.click(&format!("{entry} .aside")).await;
+    for page in [&patient, &doctor] {
         page.see("#call-state[data-state=in_call]").await;
     }
     for page in [&patient, &doctor] {
@@ -160,9 +194,48 @@ async fn the_interpreter_tries_the_microphone_once(page: &Page) {
         page.see("#call-state[data-state=waiting]").await;
         let own = "document.querySelector('#local-video').srcObject";
         page.wait_for(&hears(own, MICROPHONES[1])).await;
+        if again {
+            // An answer that does not come says nothing of whether one is expected.
+            page.run(
+                "const real = window.fetch;
+                 window.fetch = async (...given) => {
+                   if (!String(given[0]).endsWith('/invitation')) return real(...given);
+                   window.fetch = real;
+                   return new Response('{}', { status: 500 });
+                 };",
+            )
+            .await;
+        }
         page.click("#leave").await;
         page.see("#visit-left").await;
+        page.see("#enter-as-guest").await;
     }
+}
+
+/// The server says of a connection that nothing comes through, and that the other side would like the
+/// telephone.
+const PROPOSES: &str = "
+    const { edges } = JSON.parse(sessionStorage.getItem('feldsher.seat.doctor'));
+    const real = WebSocket.prototype.send;
+    WebSocket.prototype.send = function send(text) { window.line = this; real.call(this, text); };
+    while (!window.line) await new Promise((done) => { setTimeout(done, 100); });
+    WebSocket.prototype.send = real;
+    const roleOf = (id) => document.querySelector(`#tiles [data-participant=\"${id}\"]`).dataset.role;
+    window.proposes = (role, yes) => {
+      const { id: edge, peer } = edges.find((one) => roleOf(one.peer) === role);
+      const body = { edge, step: 90 + Number(yes), rung: yes ? 'text' : 'audio', why: 'no_media', by: null, phone: yes ? { proposed: true, agreed: [peer] } : null, send: { audio_bps: yes ? 0 : 16000, video: null, still_secs: null } };
+      window.line.onmessage({ data: JSON.stringify({ v: 1, t: 'rung', body }) });
+    };";
+
+async fn the_telephone_is_between_doctor_and_patient(doctor: &Page) {
+    doctor.run(PROPOSES).await;
+    doctor.run("window.proposes('interpreter', true);").await;
+    doctor.wait_for("document.querySelector('#call-rung').innerText.startsWith('Айгуль: ')").await;
+    assert_eq!(doctor.eval("watched.seen('#call-phone')").await, false, "nobody telephones her");
+    doctor.run("window.proposes('interpreter', false); window.proposes('patient', true);").await;
+    doctor.see("#call-phone #phone-yes").await;
+    doctor.run("window.proposes('patient', false);").await;
+    doctor.wait_for("!watched.seen('#call-phone')").await;
 }
 
 /// Nothing is said of the picture that an interpreter never had, and it hides nobody else's.
@@ -181,12 +254,12 @@ async fn stills_stand_on_the_tile_of_whoever_sends_them(patient: &Page, doctor: 
     }
 }
 
-fn nobody() -> Person {
+pub fn nobody() -> Person {
     let (name, login, password, phone) = Default::default();
     Person { name, login, password, phone }
 }
 
-async fn sign_in(page: &Page, clinic: &Clinic, who: &Person) {
+pub async fn sign_in(page: &Page, clinic: &Clinic, who: &Person) {
     page.write("#phone", &who.phone).await;
     page.click("#send-code").await;
     page.see("#code").await;

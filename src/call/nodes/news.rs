@@ -15,9 +15,10 @@ use crate::base::problem;
 use crate::base::tx::{self, Tx};
 use crate::call::departure::remember;
 use crate::call::event::{self as call, Event, OverWhy};
+use crate::call::gather::gather;
 use crate::call::socket;
 use crate::encounter::{
-    Admission, EncounterId, ParticipantId, ParticipantState, find_participant, find_row, party,
+    Admission, EncounterId, ParticipantId, ParticipantState, find_participant, find_row,
 };
 
 /// How often it is tried to find out whom to tell.
@@ -157,7 +158,7 @@ async fn hear(app: &Arc<App>, post: Post) {
         Post::Reopened { encounter } => {
             remember(app, app.rooms.apply(encounter, None, Event::Reopened)).await;
         }
-        Post::PartyChanged { encounter } => gather(app, encounter).await,
+        Post::PartyChanged { encounter } => gather_in_time(app, encounter).await,
         Post::News { encounter, news } => {
             remember(app, app.rooms.apply(encounter, None, Event::News(news))).await;
         }
@@ -179,25 +180,15 @@ async fn hear(app: &Arc<App>, post: Post) {
 }
 
 /// Brings a room to what is written about who takes part.
-async fn gather(app: &Arc<App>, encounter: EncounterId) {
-    let look = move |tx: &mut Tx| {
-        tx.scope(Action::ReadEncounter)?;
-        party::of(tx, encounter)
-    };
+async fn gather_in_time(app: &Arc<App>, encounter: EncounterId) {
     for _ in 0..TELL_TRIES {
-        match look_as_system(app, look).await {
-            Ok(party) => {
-                return remember(app, app.rooms.apply(encounter, None, Event::Party(party))).await;
-            }
-            Err(error) => {
-                let code = error.problem().code;
-                tracing::warn!(code, "who takes part could not be read");
-                if !error.is(&problem::OVERLOADED) {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
-            }
+        let Err(error) = gather(app, encounter).await else { return };
+        let code = error.problem().code;
+        tracing::warn!(code, "who takes part could not be read");
+        if !error.is(&problem::OVERLOADED) {
+            return;
         }
+        tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
     }
 }
 

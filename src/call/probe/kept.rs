@@ -122,7 +122,7 @@ fn shown(row: Row, language: Language) -> Option<LinkProbe> {
         devices: Devices { camera: devices.0?, microphone: devices.1?, speaker: devices.2? },
         verdict,
         advice,
-        advice_text: advice.words(language),
+        advice_text: advice.words(side, language),
     })
 }
 

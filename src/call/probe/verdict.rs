@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::base::column::text_enum;
 use crate::base::language::Language;
+use crate::call::probe::Side;
 use crate::call::rung::Rung;
 
 /// From this rate on a picture has room, in kbit/s.
@@ -170,12 +171,32 @@ pub fn advice(verdict: Verdict, devices: &Devices) -> Advice {
 }
 
 impl Advice {
-    /// The sentence for the patient.
-    pub fn words(self, language: Language) -> &'static str {
+    /// The sentence for whoever has measured: the patient, or the feldsher at the station, who cannot
+    /// be sent there.
+    pub fn words(self, side: Side, language: Language) -> &'static str {
+        let at_the_station = side == Side::Feldsher;
         let (en, ru) = match self {
             Self::Ready => {
                 ("Video and voice will work here.", "Видео и голос здесь будут работать.")
             }
+            Self::NoCamera if at_the_station => (
+                "Voice will work. For video allow the camera, or take another device.",
+                "Голос будет работать. Для видео разрешите камеру или возьмите другое устройство.",
+            ),
+            Self::VoiceHome if at_the_station => (
+                "Voice and photos will work from the station; video will not.",
+                "Из ФАП будут работать голос и фотографии, видео — нет.",
+            ),
+            Self::VoiceLean if at_the_station => (
+                "Only voice will work from the station, at times with gaps.",
+                "Из ФАП будет работать только голос, иногда с перебоями.",
+            ),
+            Self::Phone if at_the_station => (
+                "The station's line does not carry a call now. Tell the doctor to telephone, or \
+                 measure again nearer to the time.",
+                "Связь ФАП сейчас звонка не выдержит. Договоритесь с врачом о звонке по телефону \
+                 или проверьте ещё раз ближе к приёму.",
+            ),
             Self::NoCamera => (
                 "Voice will work. For video allow the camera, or come to the station.",
                 "Голос будет работать. Для видео разрешите камеру или приходите в ФАП.",
@@ -307,14 +328,22 @@ mod tests {
 
     #[test]
     fn every_advice_is_a_sentence_in_both_languages() {
-        for advice in Advice::ALL {
-            let english = advice.words(Language::English);
-            let russian = advice.words(Language::Russian);
+        let sides = [Side::Patient, Side::Feldsher];
+        for (advice, side) in Advice::ALL.iter().flat_map(|one| sides.map(|side| (one, side))) {
+            let english = advice.words(side, Language::English);
+            let russian = advice.words(side, Language::Russian);
             assert!(english.ends_with('.') && russian.ends_with('.'), "{advice}");
             assert!(russian.chars().any(|c| ('а'..='я').contains(&c)), "{advice}");
             assert!(!english.contains("  ") && !russian.contains("  "), "{advice}");
         }
-        let home = Advice::VoiceHome.words(Language::English);
+        let home = Advice::VoiceHome.words(Side::Patient, Language::English);
         assert_eq!(home, "Voice will work at home; for video come to the station.");
+        for advice in Advice::ALL {
+            let said = [Language::English, Language::Russian]
+                .map(|language| advice.words(Side::Feldsher, language));
+            let sends =
+                said.iter().any(|words| words.contains("come to") || words.contains("приходите"));
+            assert!(!sends, "who is at the station is not sent there: {said:?}");
+        }
     }
 }

@@ -359,17 +359,20 @@ pub(crate) fn is_missed(
     visit: EncounterId,
     who: ParticipantId,
 ) -> Result<bool, Error> {
-    let kinds =
-        [MarkKind::Silent, MarkKind::Back, MarkKind::Device, MarkKind::Ready, MarkKind::Away];
-    let last: Option<MarkKind> = call_marks::table
-        .filter(call_marks::encounter_id.eq(visit))
-        .filter(call_marks::participant_id.eq(who))
-        .filter(call_marks::kind.eq_any(kinds))
-        .order((call_marks::at.desc(), call_marks::id.desc()))
-        .select(call_marks::kind)
-        .first(tx.conn)
-        .optional()?;
-    Ok(matches!(last, Some(MarkKind::Silent | MarkKind::Away)))
+    let mut last_of = |kinds: &[MarkKind]| -> Result<Option<MarkKind>, Error> {
+        Ok(call_marks::table
+            .filter(call_marks::encounter_id.eq(visit))
+            .filter(call_marks::participant_id.eq(who))
+            .filter(call_marks::kind.eq_any(kinds))
+            .order((call_marks::at.desc(), call_marks::id.desc()))
+            .select(call_marks::kind)
+            .first(tx.conn)
+            .optional()?)
+    };
+    // A line that is back says nothing of who looks at the page, nor does the page of the line.
+    let line = last_of(&[MarkKind::Device, MarkKind::Silent, MarkKind::Back])?;
+    let looks = [MarkKind::Device, MarkKind::Ready, MarkKind::Checking, MarkKind::Away];
+    Ok(line == Some(MarkKind::Silent) || last_of(&looks)? == Some(MarkKind::Away))
 }
 
 /// In order. Index: call_marks_by_encounter.

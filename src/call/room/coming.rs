@@ -226,7 +226,11 @@ impl Room {
     /// Who takes part as it stood when somebody sat down.
     pub(super) fn learn(&mut self, party: Party, now: Instant) {
         match &self.party {
-            None => self.party = Some(party),
+            None => {
+                let rev = party.rev;
+                self.party = Some(party);
+                self.settle_admissions(rev, now);
+            }
             Some(known) if known.rev < party.rev => self.arrange(party, now),
             Some(_) => {}
         }

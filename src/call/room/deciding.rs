@@ -6,6 +6,7 @@ use serde_json::json;
 use super::coming::sends_out;
 use super::{Line, MEMORY_SECS, Room, Seat};
 use crate::base::column::Instant;
+use crate::call::COUPLE;
 use crate::call::edge::Edge;
 use crate::call::event::{CloseCode, Effect, OverWhy};
 use crate::call::message::told::PeerChange;
@@ -33,13 +34,21 @@ impl Room {
     /// A word about somebody that is not older than those heard before.
     fn hear_word(&mut self, id: ParticipantId, (admission, rev): (Admission, i32), now: Instant) {
         self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
-        self.decided.retain(|(decided, ..)| *decided != id);
-        self.decided.push((id, admission, rev));
+        self.remember(id, (admission, rev));
         // Whoever sat down after a word, as after being turned away, has it behind them.
         if self.seat(id).is_some_and(|seat| seat.guest.party.rev >= rev) {
             return;
         }
         self.enact(id, admission, now, now);
+    }
+
+    /// For those who are on their way in.
+    fn remember(&mut self, id: ParticipantId, (admission, rev): (Admission, i32)) {
+        self.decided.retain(|(decided, ..)| *decided != id);
+        if self.decided.is_empty() {
+            self.decided.reserve_exact(COUPLE);
+        }
+        self.decided.push((id, admission, rev));
     }
 
     /// Does with whoever sits here what was decided about them; `since`: how long they have waited, if
@@ -92,6 +101,15 @@ impl Room {
         if self.party.as_ref().is_some_and(|known| known.rev > party.rev) {
             return;
         }
+        // Who is connected with whom is seen when all of it is done: whoever is let in by one word of
+        // it has nothing to say to somebody who is sent out by the next.
+        self.arranging = true;
+        self.rearrange(party, now);
+        self.arranging = false;
+        self.connect(now);
+    }
+
+    fn rearrange(&mut self, party: Party, now: Instant) {
         self.kept_until = now.plus(TimeDelta::seconds(MEMORY_SECS));
         let (rev, before) = (party.rev, self.party.replace(party));
         // Whom nobody asks to come any more, that was decided by then.
@@ -114,7 +132,7 @@ impl Room {
                 moved.push(id);
             }
         }
-        self.shut_out(rev, now);
+        self.settle_admissions(rev, now);
         if moved.is_empty() {
             return;
         }
@@ -131,20 +149,25 @@ impl Room {
         for id in self.ids(|seat| seat.guest.admitted) {
             self.tell_snapshot(id, now);
         }
-        self.connect(now);
     }
 
-    /// Whoever is not let in as the party stands, that was decided by then too: their seat may be from
-    /// before they were sent out and asked again.
-    fn shut_out(&mut self, rev: i32, now: Instant) {
+    /// Who is let in as the party stands and who is not, that was decided by then too: whoever was to
+    /// tell it may be dead, and a seat may be from before somebody was sent out and asked again.
+    pub(super) fn settle_admissions(&mut self, rev: i32, now: Instant) {
         let people = self.party.iter().flat_map(|party| &party.people);
-        let outside: Vec<(ParticipantId, Admission)> = people
-            .filter(|one| one.admission != Admission::Admitted)
+        let words: Vec<(ParticipantId, Admission)> = people
+            .filter(|one| one.role != ParticipantRole::Practitioner)
             .map(|one| (one.id, one.admission))
             .collect();
-        for (id, admission) in outside {
-            if !self.is_decided_since(id, rev) {
-                self.hear_word(id, (admission, rev), now);
+        for (id, word) in words {
+            if self.is_decided_since(id, rev) {
+                continue;
+            }
+            let is_so = |seat: &Seat| seat.guest.admitted == (word == Admission::Admitted);
+            if sends_out(word) || self.seat(id).is_some_and(|seat| !is_so(seat)) {
+                self.hear_word(id, (word, rev), now);
+            } else {
+                self.remember(id, (word, rev));
             }
         }
     }

@@ -73,6 +73,9 @@ impl Room {
 
     /// Every two who have something to send each other have an edge; new ones are negotiated.
     pub(super) fn connect(&mut self, now: Instant) {
+        if self.arranging {
+            return;
+        }
         for (one, other, plan) in self.missing_edges() {
             let generation = self.next_generation();
             let mut edge = Edge::new(one, other, plan, generation, Phase::Up);

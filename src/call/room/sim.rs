@@ -80,9 +80,8 @@ impl Dice {
 struct Row {
     /// Since which change of the visit they are let in, or are not; the first is from the beginning.
     admissions: Vec<(i32, bool)>,
-    /// Since which change they are what they are, and are asked to come, or are not.
+    /// Since which change they are what they are.
     roles: Vec<(i32, ParticipantRole)>,
-    asked: Vec<(i32, bool)>,
     denied: bool,
     seat: Option<(Uuid, i32)>,
     /// Their newest seat, also one that has ended.
@@ -101,11 +100,6 @@ impl Row {
     /// Whether they were let in as of a change.
     fn was_admitted(&self, rev: i32) -> bool {
         as_of(rev, &self.admissions)
-    }
-
-    /// Whether they were asked to come as of a change.
-    fn was_asked(&self, rev: i32) -> bool {
-        as_of(rev, &self.asked)
     }
 
     fn role(&self) -> ParticipantRole {
@@ -221,7 +215,6 @@ impl World {
         let rows = parts.iter().enumerate().map(|(at, (role, beside))| Row {
             admissions: vec![(i32::MIN, at == 0)],
             roles: vec![(i32::MIN, *role)],
-            asked: vec![(i32::MIN, true)],
             denied: false,
             seat: None,
             latest: None,

@@ -27,7 +27,7 @@ use crate::call::nodes::{Carriage, Lease, Whose, carry, number, own};
 use crate::call::places::place_of;
 use crate::call::record::{Device, Kept, Mark};
 use crate::call::room::{error, unnumbered};
-use crate::call::seat::{self, Taken};
+use crate::call::seat::{self, Comes, Taken};
 use crate::call::wire::{Ended, Heard, Wire};
 use crate::encounter::{EncounterId, admission};
 
@@ -132,7 +132,7 @@ pub(super) struct Place {
 /// What it is asked for with.
 enum Claim {
     /// And what they come with.
-    Ticket(TicketClaims, Device),
+    Ticket(TicketClaims, Comes, Device),
     Seat(Resume, SessionId),
 }
 
@@ -142,7 +142,9 @@ pub(super) async fn whose(app: &Arc<App>, said: &FromPeer) -> Result<Option<Plac
         FromPeer::Hello(hello) => {
             let claims = app.tokens.verify_ticket(&hello.ticket, app.clock.now())?;
             let device = Device::read(hello.client.as_deref());
-            Ok(Some(Place { encounter: claims.encounter, claim: Claim::Ticket(claims, device) }))
+            let comes = if hello.away { Comes::PageAlone } else { Comes::Person };
+            let encounter = claims.encounter;
+            Ok(Some(Place { encounter, claim: Claim::Ticket(claims, comes, device) }))
         }
         FromPeer::Resume(asked) => {
             let shown = asked.clone();
@@ -209,7 +211,7 @@ pub(super) async fn host<W: Wire>(
     let id = app.rooms.new_line();
     let (line, inbox) = line(id, app.clock.now());
     let seated = match place.claim {
-        Claim::Ticket(claims, device) => sit_down(app, claims, device, line).await,
+        Claim::Ticket(claims, comes, device) => sit_down(app, (claims, comes), device, line).await,
         Claim::Seat(asked, session) => sit_down_again(app, asked, session, line).await,
     };
     match seated {
@@ -241,13 +243,14 @@ pub(super) async fn refuse<W: Wire>(wire: &mut W, refused: &Error, re: Option<&s
 
 async fn sit_down(
     app: &Arc<App>,
-    claims: TicketClaims,
+    (claims, comes): (TicketClaims, Comes),
     device: Device,
     line: Line,
 ) -> Result<Taken, Error> {
     let now = app.clock.now();
     let participant = claims.participant;
-    let mut taken = as_session(app, claims.session, move |tx| seat::take(tx, &claims)).await?;
+    let mut taken =
+        as_session(app, claims.session, move |tx| seat::take(tx, &claims, comes)).await?;
     taken.guest.place = place_of(app, &taken).await;
     let enter = Event::Enter(taken.guest.clone(), line.id, taken.credentials.clone());
     remember(app, app.rooms.apply(taken.encounter, Some(line), enter)).await;

@@ -14,7 +14,7 @@ const STILL_PIXELS_MAX = 1280;
 
 export class Ladder {
   constructor(call) {
-    Object.assign(this, { call, told: '', sent: new Map(), lines: 0, server: new ByServer(call.encounter) });
+    Object.assign(this, { call, told: '', sent: new Map(), came: new Set(), lines: 0, server: new ByServer(call.encounter) });
     const { stage } = call;
     this.why = h('p', { id: 'call-rung', class: 'call-rung', role: 'status', 'aria-live': 'polite', hidden: true });
     this.used = h('span', { id: 'call-bytes', data: { bytes: 0 } });
@@ -50,7 +50,7 @@ export class Ladder {
     edge.addEventListener('state', ({ detail }) => { if (detail === 'up') this.wish(); this.draw(); });
     // Whoever is not heard or seen here has no say on the side channel either.
     const from = (kind, name, fn) => edge.addEventListener(name, ({ detail }) => { if (edge.flow.receive[kind]) fn(detail); });
-    from('audio', 'side-text', (text) => this.write(this.name(edge), h('span', {}, text)));
+    from('audio', 'side-text', (text) => this.read('side', this.name(edge), text));
     from('audio', 'side-note', (note) => this.write(this.name(edge), h('audio', { controls: true, src: URL.createObjectURL(note) })));
     from('video', 'side-still', (picture) => this.show(edge, picture));
     edge.addEventListener('side-open', () => this.draw());
@@ -89,7 +89,9 @@ export class Ladder {
     const { worst } = this;
     const ladder = worst?.ladder;
     const mine = ladder?.by && ladder.by === this.call.me;
-    const words = ladder && (ladder.step || ladder.rung !== 'video') ? this.words(worst, mine) : '';
+    const about = ladder && (ladder.step || ladder.rung !== 'video') ? this.words(worst, mine) : '';
+    // Of several connections it is said whose.
+    const words = about && this.edges.length > 1 ? `${this.name(worst)}: ${about}` : about;
     this.why.hidden = !words;
     Object.assign(this.why.dataset, { rung: ladder?.rung ?? '', why: ladder?.why ?? '' });
     if (this.told !== words) {
@@ -102,7 +104,15 @@ export class Ladder {
     const stuck = this.call.seeks && this.call.side !== 'guest';
     this.talk.hidden = !this.lines && !stuck && !(ladder && isBelow(ladder.rung, 'audio_stills'));
     if (stuck && !this.asked) this.ask();
-    this.drawPhone(worst);
+    this.drawPhone(this.edges.find((edge) => this.mayPhone(edge)));
+  }
+
+  /** The telephone is between the doctor and the patient, or whoever comes for one who has no part of their own. */
+  mayPhone({ peer }) {
+    const { roster, me } = this.call;
+    const roles = [me, peer].map((id) => roster.get(id)?.role);
+    const own = [...roster.values()].some(({ role }) => role === 'patient');
+    return roles.includes('practitioner') && roles.some((role) => role === 'patient' || (!own && ['relative', 'feldsher'].includes(role)));
   }
 
   words(edge, mine) {
@@ -180,25 +190,36 @@ export class Ladder {
     this.field = h('input', { id: 'talk-text', type: 'text', maxlength: 1000, autocomplete: 'off', 'aria-label': t('talk.text') });
     this.noteButton = h('button', { type: 'button', id: 'talk-note', class: 'second', 'aria-pressed': 'false', on: { click: () => this.note() } }, t('talk.note'));
     this.form = h('form', { id: 'talk-form', class: 'talk-form' }, this.field, h('button', { type: 'submit', id: 'talk-send', class: 'primary' }, t('talk.send')), this.noteButton);
-    this.form.addEventListener('submit', async (event) => {
+    this.form.addEventListener('submit', (event) => {
       event.preventDefault();
       const said = this.field.value;
-      if (!said.trim() || this.saying) return;
-      this.saying = true;
-      const { unreached } = this;
-      const heard = this.edges.map((edge) => edge.side?.say(said)).some(Boolean);
-      const needed = this.call.side !== 'guest' && (unreached || !heard);
-      const arrived = needed ? await this.server.say(said).then(() => true, () => false) : heard;
-      this.saying = false;
-      if (!arrived) { this.write('', t('talk.lost')); return; }
+      if (!said.trim()) return;
+      // The next line can be begun meanwhile; they arrive one after another.
       this.field.value = '';
-      this.write(t('talk.me'), h('span', {}, said));
+      this.saying = (this.saying ?? Promise.resolve()).then(() => this.deliver(said));
     });
     return h('section', { id: 'talk', class: 'talk', hidden: true, 'aria-label': t('talk.title') }, this.log, this.form);
   }
 
+  /** What the far side does not say to have got goes by the server; what has not arrived stands in the field again. */
+  async deliver(said) {
+    const heard = await Promise.all(this.edges.map(async (edge) => ({ edge, got: edge.up && await edge.side?.say(said) })));
+    const missed = heard.some(({ edge, got }) => !got && this.isOwn(edge)) || !heard.some(({ got }) => got);
+    const needed = this.call.side !== 'guest' && missed;
+    const arrived = needed ? await this.server.say(said).then(() => true, () => false) : !missed || heard.some(({ got }) => got);
+    if (arrived) {
+      this.write(t('talk.me'), h('span', {}, said));
+      return;
+    }
+    this.write('', t('talk.lost'));
+    this.field.value = [said, this.field.value].filter(Boolean).join(' ');
+  }
+
   /** Whether no connection carries a word between the patient and the practitioner now. */
-  get unreached() { return this.edges.some(({ peer, side }) => !side?.open && ['patient', 'practitioner'].includes(this.call.roster.get(peer)?.role)); }
+  get unreached() { return this.edges.some((edge) => !(edge.up && edge.side?.open) && this.isOwn(edge)); }
+
+  /** Whose line is kept in the visit when no connection carries it: patient and practitioner write to each other. */
+  isOwn({ peer }) { return ['patient', 'practitioner'].includes(this.call.roster.get(peer)?.role); }
 
   /** Whether what comes by way of the server is shown here: once it was needed, to the end of the call. */
   get mayAsk() { return this.call.side !== 'guest' && (Boolean(this.asked) || this.unreached); }
@@ -207,8 +228,16 @@ export class Ladder {
   ask() {
     this.asked = (this.asked ?? Promise.resolve()).then(async () => {
       const fresh = await this.server.fresh();
-      for (const one of fresh) if (!one.own && Date.parse(one.at) >= this.since) this.write(one.name, h('span', {}, one.text));
+      for (const one of fresh) if (!one.own && Date.parse(one.at) >= this.since) this.read('server', one.name, one.text);
     }).catch(() => {});
+  }
+
+  /** What was not acknowledged in time came by the server as well: it is shown once. */
+  read(way, who, text) {
+    const other = `${way === 'side' ? 'server' : 'side'} ${who} ${text}`;
+    if (this.came.delete(other)) return;
+    this.came.add(`${way} ${who} ${text}`);
+    this.write(who, h('span', {}, text));
   }
 
   write(who, what) {

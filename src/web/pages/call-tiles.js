@@ -11,7 +11,7 @@ export class Tiles {
     this.node = h('div', { id: 'tiles', class: 'tiles' });
   }
 
-  /** Draws who is there now: {id, name, role, stream, media, seen, still, stills, note, beside: [names]}; `still`: the rung of the ladder lets no moving picture through, `stills`: photos come instead. */
+  /** Draws who is there now: {id, name, role, stream, lost, media, seen, still, stills, note, beside: [names]}; `lost`: what was connected is not; `still`: the rung of the ladder lets no moving picture through, `stills`: photos come instead. */
   draw(people) {
     for (const [id, tile] of this.known) {
       if (people.some((one) => one.id === id)) continue;
@@ -75,14 +75,14 @@ class Tile {
     this.picture.setAttribute('aria-label', `${who}: ${t('rung.still')}`);
   }
 
-  draw({ name, role, stream, media, seen, still, stills, note, beside }) {
+  draw({ name, role, stream, lost, media, seen, still, stills, note, beside }) {
     this.node.dataset.role = role;
     const who = [name, ...beside].join(' + ');
     write(this.name, who);
     this.label(`${who}, ${t(`role.${role}`)}`);
     write(this.part, t(`role.${role}`));
     this.muted.hidden = media?.audio !== false || role === 'trainee';
-    const dark = !seen || media?.video === false || !stream;
+    const dark = lost || !seen || media?.video === false || !stream;
     write(this.note, note || (seen ? t('call.audio') : t('call.voice')));
     this.note.hidden = !dark;
     // The last frame of a camera that went off would look like a frozen person.

@@ -59,16 +59,18 @@ export class Stage {
     if (appointment) this.move.href = `#/move/${appointment}`;
   }
 
-  /** `maySee`: whether there is anybody to whom a picture could go. */
-  local(stream, { mic, camera, voiceOnly }, maySee) {
+  /** `maySee`: whether there is anybody to whom a picture could go; `listens`: nobody is to hear them. */
+  local(stream, { mic, camera, voiceOnly }, maySee, listens) {
     if (this.self.srcObject !== stream) this.self.srcObject = stream;
     const seen = camera && !voiceOnly && Boolean(stream?.getVideoTracks().length);
     this.selfBox.hidden = !seen;
     this.node.classList.toggle('mirrored', !this.selfBox.hidden);
-    press(this.mic, mic);
+    const speaks = mic && Boolean(stream?.getAudioTracks().length);
+    press(this.mic, speaks);
     press(this.camera, seen);
     press(this.voice, voiceOnly);
-    this.muted.hidden = mic || !stream?.getAudioTracks().length;
+    // Without a microphone nobody is heard either, whatever the switch says.
+    this.muted.hidden = speaks || listens;
     this.camera.disabled = !maySee;
     this.mic.disabled = !stream?.getAudioTracks().length;
   }

@@ -3,8 +3,8 @@ import './call-words.js';
 import './role-words.js';
 import { t } from './i18n.js';
 import * as api from './api.js';
-import { Signal, Seat } from './signal.js';
-import { Doorway } from './doorway.js';
+import { Signal } from './signal.js';
+import { Seat, join } from './doorway.js';
 import { Edge } from './peer.js';
 import { Stage } from './call-view.js';
 import { onCall } from './ui.js';
@@ -40,14 +40,6 @@ const SEEK_MS = 10_000;
 const PRESENT = ['waiting', 'admitted', 'connecting', 'connected'];
 const INSIDE = ['admitted', 'connecting', 'connected', 'reconnecting'];
 
-const join = (encounter) => () => api.call('POST', `/v1/encounters/${encounter}/join`, { body: {} }).then(({ data }) => data);
-
-/** Opens the way in while devices are opened and looked at; null for a tab that has its seat. */
-export function prepare(encounter, side) {
-  const seat = Seat.read(side);
-  return seat?.encounter === encounter && seat.sid ? null : new Doorway(join(encounter)).keep();
-}
-
 export class Call extends EventTarget {
   /** `media` is {stream, mic, camera, voiceOnly}; `doorway` is what `prepare` answered. */
   constructor({ encounter, side, media, zone, doorway = null, appointment = null }) {
@@ -63,7 +55,7 @@ export class Call extends EventTarget {
       mic: (off) => this.set({ mic: !off }), camera: (off) => this.set(off ? { camera: false } : { camera: true, voiceOnly: false }),
       audioOnly: (on) => this.set({ voiceOnly: on }), leave: () => this.leave(),
     });
-    this.bytes = new Bytes();
+    this.bytes = new Bytes(this.before?.bytes);
     this.ladder = new Ladder(this);
     this.listens = media.listens ?? false;
     this.devices = new CallDevices(this);
@@ -104,7 +96,7 @@ export class Call extends EventTarget {
   remember() {
     const { seat } = this.signal;
     if (this.over || !seat?.sid) return;
-    Seat.write(this.side, { ...seat, encounter: this.encounter, me: this.me, ice: this.ice, wish: this.wish, edges: [...this.edges.values()].map(({ id, peer, policy, flow }) => ({ id, peer, policy, flow })) });
+    Seat.write(this.side, { ...seat, encounter: this.encounter, me: this.me, ice: this.ice, wish: this.wish, bytes: this.bytes.sum, edges: [...this.edges.values()].map(({ id, peer, policy, flow }) => ({ id, peer, policy, flow })) });
   }
 
   /* What the server says */
@@ -317,7 +309,7 @@ export class Call extends EventTarget {
 
   draw() {
     this.ladder.draw();
-    this.stage.local(this.stream, { ...this.wish, ...this.opening }, this.maySee);
+    this.stage.local(this.stream, { ...this.wish, ...this.opening }, this.maySee, this.listens);
     // Whoever waits sees nobody yet, and their own picture has the room.
     const others = INSIDE.includes(this.roster.get(this.me)?.state) ? this.others() : [];
     this.stage.tiles.draw(others);
@@ -341,10 +333,12 @@ export class Call extends EventTarget {
     return all.filter((one) => !hosted(one) && one.sits_with !== this.me).map((one) => {
       const edge = [...this.edges.values()].find((known) => known.peer === one.id && known.pc);
       const apart = (one.aside ?? false) !== aside;
+      // Their socket may be silent while sound and picture flow; a connection that broke leaves a frozen face.
+      const lost = Boolean(edge?.metBy) && !edge.up;
       return {
-        ...one, stream: edge?.state === 'down' ? null : edge?.stream, seen: edge?.flow.receive.video ?? true,
+        ...one, lost, stream: edge?.state === 'down' ? null : edge?.stream, seen: edge?.flow.receive.video ?? true,
         still: edge?.ladder.send.video === null, stills: edge?.ladder.rung === 'audio_stills',
-        note: apart ? t(aside ? 'call.apart' : 'call.aside') : one.state === 'reconnecting' ? t('call.silent') : '',
+        note: apart ? t(aside ? 'call.apart' : 'call.aside') : lost || one.state === 'reconnecting' ? t('call.silent') : '',
         beside: all.filter((other) => other.sits_with === one.id).map((other) => other.name),
       };
     });
@@ -361,17 +355,25 @@ export class Call extends EventTarget {
       const doctor = others.find((one) => one.role === 'practitioner' && [...PRESENT, 'reconnecting'].includes(one.state));
       return [doctor ? 'waiting' : 'waiting.alone', { since: this.since(me) }];
     }
-    const inside = others.filter((one) => INSIDE.includes(one.state));
-    const reached = inside.filter((one) => edges.some((edge) => edge.up && edge.peer === one.id)).map((one) => one.name);
-    const name = reached.join(', ') || inside[0]?.name || t('call.other');
-    if (up) return ['in_call', { name }];
-    if (inside.some((one) => one.state === 'reconnecting')) return ['peer_lost', { name }];
+    const aside = me?.aside ?? false;
+    const [inside, apart] = [false, true].map((parted) => others.filter((one) => INSIDE.includes(one.state) && ((one.aside ?? false) !== aside) === parted));
+    const names = (some) => some.map((one) => one.name).join(', ');
+    const isReached = (one) => edges.some((edge) => edge.up && edge.peer === one.id);
+    const name = names(inside.filter(isReached)) || inside[0]?.name || t('call.other');
+    const silent = inside.filter((one) => !isReached(one) && one.state === 'reconnecting');
+    const missed = inside.filter((one) => silent.includes(one) || (!isReached(one) && edges.some((edge) => edge.metBy && edge.peer === one.id)));
+    if (up) return missed.length ? ['in_call.missed', { name, missed: names(missed) }] : ['in_call', { name }];
+    if (silent.length) return ['peer_lost', { name: names(silent) }];
     if (edges.some((edge) => edge.state === 'recovering' && edge.metBy)) return ['recovering'];
     if (edges.length && inside.length) {
       if (this.seeks) return [this.side === 'guest' ? 'admitted.seeks.guest' : 'admitted.seeks'];
       return this.side === 'doctor' ? ['admitted.doctor', { name }] : ['admitted'];
     }
-    return [this.side === 'doctor' ? 'alone.doctor' : 'alone'];
+    const doctor = this.side === 'doctor';
+    if (aside) return [doctor ? 'side.doctor' : 'side'];
+    const gone = apart.find((one) => doctor || one.role === 'practitioner');
+    if (gone) return [doctor ? 'parted.doctor' : 'parted', { name: gone.name }];
+    return [doctor ? 'alone.doctor' : 'alone'];
   }
 
   /** Whether somebody is there whom no connection has reached for a while. */
@@ -456,7 +458,7 @@ export class Call extends EventTarget {
   finish(why, error = null, body = {}) {
     if (this.over) return;
     if (why.startsWith('left')) this.signal.send('leave', { reason: 'user' });
-    this.over = why.startsWith('left') ? 'ended' : why;
+    this.over = why.startsWith('left') ? 'left' : why;
     window.removeEventListener('online', this.online);
     document.removeEventListener('visibilitychange', this.seen);
     clearInterval(this.tick);

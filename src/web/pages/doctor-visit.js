@@ -8,6 +8,7 @@ import { probeLine } from './probe-words.js';
 import { careBox } from './doctor-care.js';
 import { chatPanel } from './chat.js';
 import { consentsCard } from './consents.js';
+import { loadCall } from './call-code.js';
 import { keepInSight } from './call-sight.js';
 
 const DOOR_POLL_S = 4;
@@ -30,8 +31,6 @@ export async function visit(id, state) {
 /** Somebody may have a seat and not be there: the line is silent, or the page is in the background. */
 const looks = (one) => !['away', 'reconnecting'].includes(one?.state) && one?.presence !== 'away';
 
-/** Whose place it is to be rung: the patient, or the feldsher who sits there for them. */
-const isPatient = ({ role }) => ['patient', 'feldsher'].includes(role);
 const INSIDE = ['admitted', 'connecting', 'connected', 'reconnecting'];
 
 class Room {
@@ -102,13 +101,21 @@ class Room {
 
   /** The patient looks at the page, in the waiting room or in the call: there is nobody to ring. */
   present() {
-    const there = [...(this.call?.roster.values() ?? [])].some((one) => isPatient(one) && looks(one));
+    const there = [...(this.call?.roster.values() ?? [])].some((one) => this.isPatient(one) && looks(one));
     return there || Boolean(this.waits) || this.over || this.visit.can_join === false;
   }
 
+  /** Whose place it is to be rung: the patient, or whoever comes for one who has no part of their own. */
+  isPatient({ role }) {
+    const { people = [], awaits = [] } = this.people ?? {};
+    const own = awaits.includes('patient') || [...people, ...(this.call?.roster.values() ?? [])].some((one) => one.role === 'patient');
+    return role === 'patient' || (!own && ['relative', 'feldsher'].includes(role));
+  }
+
+  /** Whoever is rung is not in the room: who they are stands in the list of people. */
   isGuest(id) {
-    const one = this.call?.roster.get(id);
-    return Boolean(one) && !isPatient(one);
+    const one = this.people?.people.find((known) => known.id === id) ?? this.call?.roster.get(id);
+    return Boolean(one) && !this.isPatient(one);
   }
 
   attend() {
@@ -136,12 +143,11 @@ class Room {
   /** `media` is what the check has opened. */
   async enter(media = null) {
     if (this.over) return this.showOver();
-    const { Call, openMedia, prepare } = await import('./call.js');
+    const [{ Call, openMedia, DeviceCheck, triedLately }, { prepare }] = await Promise.all([loadCall(), import('./doorway.js')]);
     if (this.gone) return undefined;
     if (!this.visit.can_join && this.visit.reason === 'too_early') return this.showEarly();
     const seat = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
     const kept = seat?.encounter === this.id ? seat : null;
-    const { DeviceCheck, triedLately } = await import('./device-check.js');
     // Once a day, and never in the way: a call that one comes back to is not asked about.
     if (!media && !kept && !this.entered && !triedLately()) return this.check(DeviceCheck);
     this.entered = true;
@@ -229,10 +235,10 @@ class Room {
     const others = items.filter((one) => one.role !== 'practitioner' && ['waiting', 'reconnecting', 'checking'].includes(one.state));
     const inside = this.call ? [...this.call.roster.values()].filter((one) => one.role !== 'practitioner' && INSIDE.includes(one.state)) : [];
     const waiting = others.filter((one) => !inside.some((other) => other.id === one.id));
-    const mark = JSON.stringify([waiting.map((one) => [one.id, one.state]), inside.map((one) => one.id)]);
+    this.waits = waiting.some((one) => this.isPatient(one) && looks(this.call?.roster.get(one.id)));
+    const mark = JSON.stringify([waiting.map((one) => [one.id, one.state, this.absence(one)]), inside.map((one) => one.id), this.waits]);
     if (mark === this.doorMark) return;
     this.doorMark = mark;
-    this.waits = waiting.some((one) => isPatient(one) && looks(this.call?.roster.get(one.id)));
     this.doorBox.hidden = !waiting.length;
     arrange(this.door, waiting.map((one) => this.doorRow(one)));
     this.inside = inside;
@@ -249,9 +255,15 @@ class Room {
     if (newest) Object.assign(this.line, { textContent: probeLine(newest) }).dataset.verdict = newest.verdict;
   }
 
+  /** Why whoever waits would not notice that they are let in; nothing where they would. */
+  absence({ id }) {
+    const seen = this.call?.roster.get(id);
+    return !seen || looks(seen) ? '' : t(seen.standing === 'disconnected' ? 'dv.silentline' : 'dv.away');
+  }
+
   /** A row that says the same as before stays the same row, with the focus on its button. */
   doorRow(one) {
-    const mark = JSON.stringify([one.name, one.role, one.state, one.waiting_since ?? one.since]);
+    const mark = JSON.stringify([one.name, one.role, one.state, one.waiting_since ?? one.since, this.absence(one)]);
     if (this.rows.get(one.id)?.mark !== mark) this.rows.set(one.id, { mark, node: this.doorEntry(one) });
     return this.rows.get(one.id).node;
   }
@@ -293,7 +305,7 @@ class Room {
     });
     return h('li', { class: 'entry waiting', data: { participant: one.id, state: one.state } },
       since ? h('time', {}, clock(since, this.zone)) : h('span'),
-      h('div', {}, h('strong', {}, one.name), one.role !== 'patient' && h('p', { class: 'hint' }, t(`role.${one.role}`)), since && h('p', { class: 'hint' }, waitingFor(since))),
+      h('div', {}, h('strong', {}, one.name), one.role !== 'patient' && h('p', { class: 'hint' }, t(`role.${one.role}`)), since && h('p', { class: 'hint' }, waitingFor(since)), this.absence(one) && h('p', { class: 'hint absent' }, this.absence(one))),
       h('div', { class: 'row' },
         h('button', { type: 'button', class: 'primary admit', on: { click: act('admit') } }, t('dv.admit')),
         h('button', { type: 'button', class: 'quiet deny', on: { click: act('deny') } }, t('dv.deny'))));

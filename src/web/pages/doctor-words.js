@@ -52,6 +52,8 @@ learn({
   'dv.born': ['Дата рождения', 'Born'],
   'dv.village': ['Живёт', 'Lives in'],
   'dv.waiting': ['Ждут разрешения войти', 'Waiting to be let in'],
+  'dv.away': ['Страница не на экране: не увидит, что впущен.', 'The page is not on the screen: they would not see that they are let in.'],
+  'dv.silentline': ['Связь пропала.', 'The connection is lost.'],
   'dv.admit': ['Впустить', 'Admit'],
   'dv.deny': ['Не сейчас', 'Not now'],
   'dv.hold': ['Вернуть в ожидание', 'Back to the waiting room'],

@@ -4,6 +4,7 @@ import { show, h, refill, button, busy, problemBox, poll, onLeave, words } from 
 import * as api from './api.js';
 import { namedDay, clock, dayKey, now, trustServerTime } from './time.js';
 import { whenLine } from './patient-times.js';
+import { loadCall } from './call-code.js';
 import './role-words.js';
 
 const SEAT = 'feldsher.seat.guest';
@@ -93,9 +94,15 @@ function gone() {
 
 /** Camera and sound, for whoever has not tried them here today; who only listens has none to try. */
 async function check(visit) {
-  const [{ DeviceCheck, triedLately }] = await Promise.all([import('./device-check.js'), import('./call.js')]);
+  const [{ DeviceCheck, triedLately }, { prepare }] = await Promise.all([loadCall(), import('./doorway.js')]);
   if (visit.role === 'trainee' || triedLately()) return enter(visit);
-  const join = button('join', t('check.join'), () => enter(visit, tried.take()), 'primary', { disabled: true });
+  // Nobody sees them before they press the button; then it is one message.
+  let doorway = prepare(visit.encounter.id, 'guest');
+  const join = button('join', t('check.join'), () => {
+    const taken = { ...tried.take(), doorway };
+    doorway = null;
+    enter(visit, taken);
+  }, 'primary', { disabled: true });
   const tried = new DeviceCheck({
     video: visit.role !== 'interpreter',
     opened: (problem) => {
@@ -104,7 +111,7 @@ async function check(visit) {
     },
   });
   show(h('h1', {}, t('check.title')), tried.above, join, tried.below, h('a', { class: 'button quiet', href: '#/', id: 'to-home' }, t('visit.home')));
-  onLeave(() => tried.close());
+  onLeave(() => { tried.close(); doorway?.close(); });
   return tried.again();
 }
 
@@ -112,10 +119,10 @@ async function check(visit) {
 async function enter(visit, media = null) {
   let left = false;
   onLeave(() => { left = true; });
-  const { Call, openMedia, prepare, stopMedia } = await import('./call.js');
+  const [{ Call, openMedia, stopMedia }, { prepare }] = await Promise.all([loadCall(), import('./doorway.js')]);
   const kept = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
   const id = visit.encounter.id;
-  const doorway = prepare(id, 'guest');
+  const doorway = media ? media.doorway : prepare(id, 'guest');
   // Who only listens is not asked for a camera, and an interpreter only for the voice.
   const silent = visit.role === 'trainee';
   const wish = { mic: !silent, camera: true, voiceOnly: media?.voiceOnly ?? (silent || visit.role === 'interpreter'), ...(kept?.encounter === id ? kept.wish : {}) };
@@ -157,7 +164,8 @@ async function enter(visit, media = null) {
 async function over(visit, { why, error }) {
   if (why === 'left-screen') return;
   const id = visit.encounter.id;
-  const current = await asked(id).catch(() => null);
+  // Only the server says that nobody asks for them any more: an answer that did not come says nothing.
+  const current = await asked(id).catch((problem) => (problem.status === 404 ? null : visit));
   if (location.hash !== `#/guest/${id}`) return;
   if (why === 'removed' || !current) {
     gone();

@@ -5,6 +5,7 @@ import * as api from './api.js';
 import { namedDay, clock, dayKey, now, trustServerTime } from './time.js';
 import { whenLine } from './patient-times.js';
 import { waitCard } from './waiting.js';
+import { loadCall } from './call-code.js';
 
 const SEAT = 'feldsher.seat.patient';
 /** A note can take hours, and every look costs money on a thin line: each waits twice as long as the one before. */
@@ -19,8 +20,6 @@ function seatedIn() {
   return JSON.parse(sessionStorage.getItem(SEAT) ?? 'null')?.encounter ?? null;
 }
 
-// The call's code is fetched only by those who enter a visit.
-const loadCall = () => import('./call.js');
 
 /** Being rung, writing and consenting: fetched when a visit is opened, not with the first screen. */
 async function care(visit, answer) {
@@ -59,7 +58,8 @@ const isOver = (visit) => ['finished', 'cancelled'].includes(visit.status) || ['
 const probeLink = ({ id, start, can_join: open }) => (open || Date.parse(start) - now() < PROBE_AHEAD_MS)
   && h('a', { class: 'button second', id: 'to-probe', href: `#/probe/${id}` }, t('visit.probe'));
 
-function lobby(first, note = '') {
+/** `comes`: whoever stands here is most likely on their way in. */
+function lobby(first, note = '', comes = !note) {
   if (isOver(first)) return ended(first);
   const place = h('div', { id: 'visit-state', class: 'stack', 'aria-live': 'polite' });
   const wait = waitCard(first);
@@ -80,7 +80,7 @@ function lobby(first, note = '') {
   let cared = null;
   let last = null;
   // Whoever was rung goes straight in: the devices are opened without another question.
-  care(first, () => enter(current, null)).then((parts) => {
+  care(first, () => enter(current, null, through())).then((parts) => {
     if (!place.isConnected) return;
     cared = parts;
     refill(calls, parts.ring.node, parts.taken.node);
@@ -92,6 +92,19 @@ function lobby(first, note = '') {
   };
   let drawn = '';
   let current = first;
+  // The way in is opened before they press anything, and as long as one ticket lasts; nobody sees them.
+  let ahead = null;
+  let passed = false;
+  const open = async () => {
+    const { prepare } = await import('./doorway.js');
+    if (place.isConnected && !passed) ahead ??= prepare(first.id, 'patient', 0);
+    await loadCall();
+  };
+  const through = () => {
+    const way = ahead;
+    [ahead, passed] = [null, true];
+    return way;
+  };
   const draw = () => {
     const state = current.can_join ? 'open' : current.reason;
     if (drawn === state) return;
@@ -99,7 +112,8 @@ function lobby(first, note = '') {
     place.dataset.state = state;
     if (current.can_join) {
       refill(place, h('p', { class: 'good' }, t('visit.open')),
-        button('enter-waiting-room', note ? t('visit.return') : t('visit.enter'), (event) => busy(event.currentTarget, () => check(current))), probeLink(current));
+        button('enter-waiting-room', note ? t('visit.return') : t('visit.enter'), (event) => busy(event.currentTarget, () => check(current, through()))), probeLink(current));
+      if (comes && !document.hidden) open().catch(() => {});
     } else if (state === 'on_hold') {
       refill(place, h('p', { class: 'banner' }, t('visit.onhold')), button('confirm-hold', t('visit.confirm'), (event) => busy(event.currentTarget, async () => {
         await api.post(`/v1/appointments/${current.appointment.id}/confirm`);
@@ -127,16 +141,24 @@ function lobby(first, note = '') {
     offerTalk();
     return waiting.poll_after;
   }, 15);
-  onLeave(() => { watch.stop(); cared?.ring.quiet(); });
+  onLeave(() => { watch.stop(); cared?.ring.quiet(); ahead?.close(); });
   return undefined;
 }
 
 /* Device check */
 
-async function check(visit) {
-  const [{ prepare }, { DeviceCheck }] = await Promise.all([loadCall(), import('./device-check.js')]);
+/** `ahead` is the way in that was opened already, if one was. */
+async function check(visit, ahead) {
+  let gone = false;
+  onLeave(() => { gone = true; });
+  const code = loadCall();
   // Nobody sees them before they press the button; then it is one message.
-  let doorway = prepare(visit.id, 'patient');
+  let doorway = ahead?.keep() ?? (await import('./doorway.js')).prepare(visit.id, 'patient');
+  const { DeviceCheck } = await code.catch((error) => { doorway?.close(); throw error; });
+  if (gone) {
+    doorway?.close();
+    return;
+  }
   const join = button('join', t('check.join'), () => {
     const taken = { ...tried.take(), doorway };
     doorway = null;
@@ -156,14 +178,15 @@ async function check(visit) {
 /* The call */
 
 /** `media` is null when a reloaded page comes back: then the devices are opened again without a question. */
-async function enter(visit, media) {
+async function enter(visit, media, ahead = null) {
   let gone = false;
-  let doorway = media?.doorway ?? null;
+  let doorway = media?.doorway ?? ahead;
   show(h('h1', { class: 'unseen' }, t('visit.title')), h('p', { class: 'loading', 'aria-busy': 'true' }, t('visit.preparing')));
   onLeave(() => { gone = true; });
   try {
-    const { Call, openMedia, prepare, stopMedia } = await loadCall();
-    if (!media) doorway = prepare(visit.id, 'patient');
+    const code = loadCall();
+    if (!media) doorway = ahead?.keep() ?? (await import('./doorway.js')).prepare(visit.id, 'patient');
+    const { Call, openMedia, stopMedia } = await code;
     const kept = JSON.parse(sessionStorage.getItem(SEAT) ?? 'null');
     const wish = media ? { mic: true, camera: true, voiceOnly: media.voiceOnly } : { voiceOnly: false, ...kept?.wish };
     const stream = media?.stream ?? (gone ? null : (await openMedia({ video: !wish.voiceOnly })).stream);
@@ -240,7 +263,7 @@ async function over(visit, { why, error, body }) {
     ended(current);
     return;
   }
-  lobby(current, why === 'left' ? t('visit.left') : why === 'denied' ? t('call.denied') : error ? words(error) : t('call.failed'));
+  lobby(current, why === 'left' ? t('visit.left') : why === 'denied' ? t('call.denied') : error ? words(error) : t('call.failed'), why === 'left');
 }
 
 function elsewhere(visit) {

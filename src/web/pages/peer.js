@@ -47,7 +47,8 @@ export class Edge extends EventTarget {
     this.policy = policy;
     const iceServers = this.ice();
     const relayed = policy === 'relay' || (this.narrow && iceServers.some(isRelay));
-    const pc = new RTCPeerConnection({ iceServers, bundlePolicy: 'max-bundle', ...(relayed ? { iceTransportPolicy: 'relay' } : {}) });
+    // Ways are looked for while the offer is still on its way; those over a relay take some round trips.
+    const pc = new RTCPeerConnection({ iceServers, iceCandidatePoolSize: 1, bundlePolicy: 'max-bundle', ...(relayed ? { iceTransportPolicy: 'relay' } : {}) });
     this.pc = pc;
     this.stream = new MediaStream();
     this.side = new Side(pc);

@@ -59,6 +59,18 @@ export function sideWords({ ready, here, awaited }) {
     : t('people.awaited.all', { awaited: roleList(awaited) });
 }
 
+/** Whose line is silent has a seat and is not here, as the patient hears it as well. */
+function withoutSilent({ ready, here, awaited }, people) {
+  const missed = [];
+  for (const { role } of people.filter(({ standing }) => standing === 'disconnected')) {
+    const at = here.indexOf(role);
+    if (at < 0) continue;
+    missed.push(role);
+    here = here.filter((_, other) => other !== at);
+  }
+  return { ready: ready && !missed.length, here, awaited: [...awaited, ...missed] };
+}
+
 /** The panel. `clinic` is the clinic's id for its own people; without it one asks family and interpreters only. */
 export class People {
   constructor({ path, clinic = null, conducts = false, changed = () => {}, refused = (error) => { throw error; }, looks = () => true }) {
@@ -77,7 +89,9 @@ export class People {
     const [people, visit] = await Promise.all([api.items(`${this.path}/participants`), this.conducts ? api.get(this.path) : null]);
     // What sockets say of a line or of a device check is newer than what is written down.
     this.people = people.map((one) => ({ ...one, standing: live.get(one.id)?.standing ?? one.standing, looks: live.has(one.id) && this.looks(live.get(one.id)) }));
-    const mark = JSON.stringify([this.people, visit?.locked, visit?.patient_side]);
+    const side = visit && withoutSilent(visit.patient_side, this.people);
+    this.awaits = side?.awaited ?? [];
+    const mark = JSON.stringify([this.people, visit?.locked, side]);
     // A question that waits for its answer is not taken away from under the finger.
     if (mark === this.mark || this.list.querySelector('.question')) return;
     this.mark = mark;
@@ -85,8 +99,8 @@ export class People {
     refill(this.list, shown.map((one) => this.entry(one)));
     if (!visit) return;
     this.side.hidden = false;
-    this.side.dataset.ready = visit.patient_side.ready;
-    const said = sideWords(visit.patient_side);
+    this.side.dataset.ready = side.ready;
+    const said = sideWords(side);
     if (this.side.textContent !== said) this.side.textContent = said;
     refill(this.door,
       visit.locked && h('p', { id: 'locked', class: 'banner' }, t('people.locked')),

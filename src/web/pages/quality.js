@@ -43,9 +43,9 @@ export async function totals(pc) {
 
 const grown = (before, after) => Math.max(0, after - before);
 
-/** Bytes of every connection of a call, also of those that are gone. */
+/** Bytes of every connection of a call, also of those that are gone, and of those before a reload. */
 export class Bytes {
-  constructor() { this.gone = 0; this.known = new Map(); }
+  constructor(before = 0) { this.gone = before; this.known = new Map(); }
 
   take(pc, { lineSent, lineReceived }) {
     this.known.set(pc, lineSent + lineReceived);

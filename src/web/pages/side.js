@@ -7,6 +7,9 @@ const TEXT_MAX = 1000;
 // What waits in the browser's own queue is late already: a newer picture is better than a queue of old ones.
 const QUEUE_MAX = 32_000;
 const STILL_WIDTH = 320;
+// A channel stays open for a while when the far side is gone: only what it says to have got has arrived.
+const ANSWER_MS = 5000;
+const LOOK_MS = 50;
 
 export class Side extends EventTarget {
   constructor(pc) {
@@ -16,16 +19,35 @@ export class Side extends EventTarget {
     this.channel.binaryType = 'arraybuffer';
     this.channel.onmessage = ({ data }) => this.receive(data);
     this.channel.onopen = () => this.emit('open');
+    Object.assign(this, { count: 0, got: new Set() });
   }
 
   emit(name, detail) { this.dispatchEvent(new CustomEvent(name, { detail })); }
   get open() { return this.channel.readyState === 'open'; }
   get busy() { return this.channel.bufferedAmount > QUEUE_MAX; }
 
-  say(text) {
+  /** Whether the far side has it. */
+  async say(text) {
     const words = text.trim().slice(0, TEXT_MAX);
     if (!words || !this.open) return false;
-    this.channel.send(JSON.stringify({ t: 'text', text: words }));
+    const n = this.number();
+    this.channel.send(JSON.stringify({ t: 'text', text: words, n }));
+    return this.arrived(n);
+  }
+
+  number() {
+    this.count += 1;
+    return this.count;
+  }
+
+  async arrived(n) {
+    let until = Date.now() + ANSWER_MS;
+    while (!this.got.delete(n)) {
+      // What has not left yet cannot be answered.
+      if (this.channel.bufferedAmount) until = Date.now() + ANSWER_MS;
+      if (!this.open || Date.now() > until) return false;
+      await new Promise((done) => { setTimeout(done, LOOK_MS); });
+    }
     return true;
   }
 
@@ -39,13 +61,19 @@ export class Side extends EventTarget {
   /** Announced, then sent in pieces, so that text gets in between. */
   async send(t, bytes, type) {
     if (!this.open || bytes.byteLength > (t === 'still' ? STILL_BYTES_MAX : NOTE_BYTES_MAX)) return false;
-    this.channel.send(JSON.stringify({ t, type, bytes: bytes.byteLength }));
+    const n = t === 'note' ? this.number() : undefined;
+    this.channel.send(JSON.stringify({ t, type, bytes: bytes.byteLength, n }));
     for (let at = 0; at < bytes.byteLength; at += CHUNK) {
       while (this.busy && this.open) await new Promise((done) => { setTimeout(done, 100); });
       if (!this.open) return false;
       this.channel.send(bytes.slice(at, at + CHUNK));
     }
-    return true;
+    return n ? this.arrived(n) : true;
+  }
+
+  /** Says that something has arrived, if its number was said. */
+  thank(n) {
+    if (Number.isSafeInteger(n) && this.open) this.channel.send(JSON.stringify({ t: 'got', n }));
   }
 
   receive(data) {
@@ -53,7 +81,15 @@ export class Side extends EventTarget {
     let said;
     try { said = JSON.parse(data); } catch { return; }
     if (said.t === 'text') {
-      if (typeof said.text === 'string') this.emit('text', said.text.slice(0, TEXT_MAX));
+      if (typeof said.text === 'string') {
+        this.emit('text', said.text.slice(0, TEXT_MAX));
+        this.thank(said.n);
+      }
+      return;
+    }
+    if (said.t === 'got') {
+      // Only what was said is waited for.
+      if (said.n > 0 && said.n <= this.count) this.got.add(said.n);
       return;
     }
     const most = { still: STILL_BYTES_MAX, note: NOTE_BYTES_MAX }[said.t];
@@ -69,6 +105,7 @@ export class Side extends EventTarget {
     this.coming = null;
     const type = coming.t === 'still' ? 'image/jpeg' : /^audio\/[\w+.;= -]{1,40}$/.test(coming.type) ? coming.type : 'audio/webm';
     this.emit(coming.t, new Blob([coming.whole], { type }));
+    this.thank(coming.n);
   }
 }
 

@@ -1,6 +1,6 @@
 // The signaling socket: one seat, numbered messages, and a way back after every cut.
 import { PollSocket } from './poll-socket.js';
-import { Doorway, PROTOCOL } from './doorway.js';
+import { Doorway, PROTOCOL, roundTrip } from './doorway.js';
 import { client } from './quality.js';
 
 const PAUSES = [0, 300, 1200, 2700, 4800, 7000];
@@ -34,14 +34,6 @@ const FINAL = new Set([4403, 4404, 4409, 4410]);
 const NEW_SEAT = new Set([4401]);
 // The first frame took too long to get there: the seat is as good as before.
 const TOO_LATE = 4408;
-
-/** What a tab must remember to sit down again after a reload. */
-export class Seat {
-  static key(side) { return `feldsher.seat.${side}`; }
-  static read(side) { return JSON.parse(sessionStorage.getItem(Seat.key(side)) ?? 'null'); }
-  static write(side, seat) { sessionStorage.setItem(Seat.key(side), JSON.stringify(seat)); }
-  static clear(side) { sessionStorage.removeItem(Seat.key(side)); }
-}
 
 export class Signal extends EventTarget {
   /** `join` asks the API for a ticket; `seat` is what an earlier page of this tab left behind, and
@@ -108,7 +100,7 @@ export class Signal extends EventTarget {
     const mine = (fn) => (event) => { if (this.socket === socket) fn(event); };
     setTimeout(mine(() => this.growOld()), YOUNG_MS);
     const greet = mine(() => this.raw(ticket
-      ? { t: 'hello', body: { ticket, caps: ['trickle'], client: client(), tz: Intl.DateTimeFormat().resolvedOptions().timeZone } }
+      ? { t: 'hello', body: { ticket, caps: ['trickle'], client: client(), tz: Intl.DateTimeFormat().resolvedOptions().timeZone, ...(document.hidden ? { away: true } : {}) } }
       : { t: 'resume', body: { sid: this.seat.sid, secret: this.seat.secret, epoch: this.seat.epoch, last_seq: this.seat.last_seq } }));
     socket.onopen = greet;
     socket.onmessage = mine((event) => this.receive(event.data));
@@ -163,7 +155,7 @@ export class Signal extends EventTarget {
     this.trail ??= setInterval(() => {
       if (this.socket && Date.now() < this.hasty) this.ping();
       else this.calm();
-    }, Math.min(PACE_MS_MAX, Math.max(PACE_MS_MIN, (this.rtt ?? 0) / 3)));
+    }, Math.min(PACE_MS_MAX, Math.max(PACE_MS_MIN, (this.rtt ?? roundTrip()) / 3)));
   }
 
   /** It has arrived. */

@@ -150,18 +150,37 @@ function picture(record, events, zone, width) {
   return svg;
 }
 
+/** When somebody waited in a stay: until they were let in, from when they were held, or in vain. */
+function waits(marks, from, to) {
+  const words = marks.filter(({ kind }) => ['admitted', 'held', 'denied'].includes(kind));
+  // Whoever was let in is let in when they come again.
+  let inside = words.filter(({ at }) => ms(at) < ms(from)).at(-1)?.kind === 'admitted';
+  let since = from;
+  const found = [];
+  for (const { at, kind } of words.filter(({ at }) => ms(at) >= ms(from) && ms(at) <= ms(to))) {
+    if ((kind === 'admitted') === inside) continue;
+    if (!inside) found.push([since, at]);
+    [inside, since] = [!inside, at];
+  }
+  if (!inside) found.push([since, to]);
+  return found;
+}
+
 function person(one, top, x, end) {
   const drawn = [];
+  const band = (from, to, name) => drawn.push(box(x(from), top, x(to), LANE - 8, name));
   for (const stay of one.stays) {
     const to = stay.left_at ?? end;
-    const admitted = one.marks.find(({ at, kind }) => kind === 'admitted' && ms(at) >= ms(stay.joined_at) && ms(at) <= ms(to));
-    const waited = one.role !== 'practitioner' && admitted;
-    drawn.push(box(x(stay.joined_at), top, x(to), LANE - 8, 'tl-here'));
-    if (waited) drawn.push(box(x(stay.joined_at), top, x(admitted.at), LANE - 8, 'tl-waits'));
+    band(stay.joined_at, to, 'tl-here');
+    for (const [from, until] of one.role === 'practitioner' ? [] : waits(one.marks, stay.joined_at, to)) band(from, until, 'tl-waits');
   }
   const silent = one.marks.filter(({ kind }) => ['silent', 'back'].includes(kind));
-  for (const [at, mark] of silent.entries()) {
-    if (mark.kind === 'silent') drawn.push(box(x(mark.at), top, x(silent[at + 1]?.at ?? one.stays.at(-1)?.left_at ?? end), LANE - 8, 'tl-silent'));
+  for (const [at, { kind, at: since }] of silent.entries()) {
+    if (kind !== 'silent') continue;
+    // Whoever comes anew after a seat was lost is not silent any more, and is not said to be back.
+    const stay = one.stays.find(({ joined_at: from, left_at: to }) => ms(from) <= ms(since) && ms(since) <= ms(to ?? end));
+    const ends = [silent[at + 1]?.at, stay?.left_at, end].filter(Boolean);
+    band(since, ends.reduce((first, one) => (ms(one) < ms(first) ? one : first)), 'tl-silent');
   }
   for (const mark of one.marks.filter(({ kind }) => kind === 'ready')) drawn.push(draw('circle', { cx: x(mark.at), cy: top + (LANE - 8) / 2, r: 4, class: 'tl-ready' }));
   return drawn;

@@ -32,6 +32,8 @@ export function waitWords(place, zone) {
   const away = (instant) => Math.max(0, (Date.parse(instant) - now()) / MINUTE);
   const low = Math.floor(away(earliest) / STEP) * STEP;
   const high = Math.ceil(away(latest) / STEP) * STEP;
+  // Nobody in front and nobody who sees them: of an end nothing is known.
+  if (place.practitioner_here === false && high <= STEP) return [place.late_minutes ? t('wait.late') : '', place.position > 1 ? t('wait.ahead', { count: place.position - 1 }) : t('wait.next')].filter(Boolean);
   let long = '';
   if (high <= STEP) long = t('wait.soon');
   else if (from !== to && high <= LONG) long = low ? t('wait.minutes', { low, high }) : t('wait.up_to', { high });

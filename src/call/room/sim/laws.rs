@@ -162,6 +162,19 @@ impl World {
         assert_eq!(self.room.edges.len(), wanted, "seed {seed}: an edge that nobody wants");
     }
 
+    /// What was written down has reached the room, also where whoever was to tell it is dead: somebody
+    /// is here whose seat was looked at since.
+    pub(super) fn check_told(&self) {
+        if self.open.is_empty() {
+            return;
+        }
+        for seat in &self.room.seats {
+            let is_written = self.rows[self.who(seat.guest.id)].is_admitted();
+            assert_eq!(seat.guest.admitted, is_written, "seed {}: a word is lost", self.seed);
+        }
+        assert_eq!(self.room.is_locked(), self.locked, "seed {}: the door", self.seed);
+    }
+
     /// Everything was told and time has passed: whoever sits in the room has that seat, whoever was
     /// sent out does not sit, and of whom it is written that they are here, they are.
     pub(super) fn check_ghosts(&self) {

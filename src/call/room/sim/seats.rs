@@ -113,6 +113,9 @@ impl World {
                 self.clients[whose].lose_line();
             }
             self.lose_socket(line);
+        } else if self.room.is_behind(self.rev) {
+            self.hear_of_party(self.rev);
+            self.apply(Event::Party(self.party()));
         }
     }
 

@@ -15,7 +15,7 @@ impl World {
         let at = self.dice.pick(self.clients.len());
         let millis = self.dice.roll(400) as i64;
         self.pass(millis);
-        match self.dice.roll(107) {
+        match self.dice.roll(109) {
             0..=4 => self.enter(at),
             5..=11 if self.clients[at].line.is_none() || self.dice.chance(20) => self.resume(at),
             5..=11 => self.lose(at),
@@ -68,6 +68,7 @@ impl World {
             }
             105 if self.dice.chance(30) => self.wake_former(),
             106 if self.dice.chance(40) => self.hand_over_to_any(),
+            107..=108 => self.lose_news(),
             _ => {}
         }
     }
@@ -216,6 +217,7 @@ impl World {
             return;
         }
         self.settle();
+        self.check_told();
         // As long as any seat is kept without a line.
         self.tick();
         self.pass(VOUCHED_SEAT_SECS * 1000);

@@ -28,18 +28,15 @@ impl World {
         self.apply(event);
     }
 
-    /// Whoever conducts the visit is let in by being named so, and whoever is not named is sent out;
-    /// of the others it says who is not let in.
+    /// It says of everybody whether they are let in; whoever conducts the visit is by being named so,
+    /// and whoever is not named is sent out.
     pub(super) fn hear_of_party(&mut self, rev: i32) {
         if rev <= self.party_heard || self.over {
             return;
         }
         self.party_heard = rev;
-        for (row, heard) in self.rows.iter().zip(&mut self.heard) {
-            let conducts = row.role_at(rev) == ParticipantRole::Practitioner;
-            if conducts || !row.was_asked(rev) || !row.was_admitted(rev) {
-                *heard = (*heard).max(rev);
-            }
+        for heard in &mut self.heard {
+            *heard = (*heard).max(rev);
         }
     }
 
@@ -57,6 +54,14 @@ impl World {
         }
     }
 
+    /// A process that has written something down dies before it tells.
+    pub(super) fn lose_news(&mut self) {
+        if !self.news.is_empty() {
+            let which = self.dice.pick(self.news.len());
+            self.news.swap_remove(which);
+        }
+    }
+
     pub(super) fn write(&mut self, at: usize, admitted: bool) {
         self.rev += 1;
         self.rows[at].admissions.push((self.rev, admitted));
@@ -67,6 +72,10 @@ impl World {
             return;
         }
         let admitted = admission == Admission::Admitted;
+        if admission != Admission::Denied && admitted == self.rows[at].is_admitted() {
+            // As it is written already: whoever presses again has the room hear it anew.
+            return self.arrange();
+        }
         self.write(at, admitted);
         let row = &mut self.rows[at];
         row.denied = admission == Admission::Denied;
@@ -100,9 +109,7 @@ impl World {
             }
             went = true;
             self.write(one, false);
-            let since = self.rev;
             let row = &mut self.rows[one];
-            row.asked.push((since, false));
             (row.removed, row.denied, row.aside, row.seat) = (true, false, false, None);
             self.tell(Event::Decided(self.clients[one].id, Admission::Removed, self.rev));
         }
@@ -119,7 +126,6 @@ impl World {
             let since = self.rev + 1;
             let row = &mut self.rows[at];
             row.removed = false;
-            row.asked.push((since, true));
             row.roles.push((since, role));
             self.arrange();
         }
@@ -160,7 +166,6 @@ impl World {
         row.roles.push((since, ParticipantRole::Practitioner));
         row.beside.push((since, None));
         row.admissions.push((since, true));
-        row.asked.push((since, true));
         (row.removed, row.denied) = (false, false);
         self.arrange();
     }
