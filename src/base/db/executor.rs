@@ -10,6 +10,7 @@ use diesel::{Connection, QueryResult};
 use flume::{Receiver, Sender, TrySendError};
 use tokio::sync::oneshot;
 
+use super::checkpoint::{self, Bell};
 use super::open::RECONNECT_WAIT;
 use super::{Conn, PgRust};
 
@@ -156,19 +157,25 @@ impl Threads {
     }
 }
 
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+pub(super) fn spawn(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(body)
 }
 
 pub(super) fn start_sqlite(
-    writer: Conn,
+    mut writer: Conn,
+    checkpointer: Conn,
     readers: Vec<Conn>,
     queue_len_max: usize,
     lock: File,
 ) -> std::io::Result<(Db, Threads)> {
     let (write, write_jobs) = flume::bounded::<Box<dyn Job>>(queue_len_max);
     let (read, read_jobs) = flume::bounded::<Box<dyn Job>>(queue_len_max);
-    let mut handles = vec![spawn("db-writer", move || run_writer(writer, &write_jobs))?];
+    let (bell, checkpoints) = checkpoint::start(&mut writer, checkpointer)?;
+    let writes = spawn("db-writer", move || run_writer(writer, &write_jobs, bell))?;
+    let mut handles = vec![writes, checkpoints];
     for mut reader in readers {
         let jobs = read_jobs.clone();
         handles.push(spawn("db-reader", move || {
@@ -182,7 +189,7 @@ pub(super) fn start_sqlite(
 }
 
 /// Group commit: whatever queued up during the last fsync shares the next one.
-fn run_writer(mut conn: Conn, jobs: &Receiver<Box<dyn Job>>) {
+fn run_writer(mut conn: Conn, jobs: &Receiver<Box<dyn Job>>, bell: Bell) {
     while let Ok(first) = jobs.recv() {
         let mut done: Vec<Box<dyn Job>> = Vec::new();
         let mut next = Some(first);
@@ -213,7 +220,9 @@ fn run_writer(mut conn: Conn, jobs: &Receiver<Box<dyn Job>>) {
                 Err(error) => Err(again(error)),
             });
         }
+        bell.ring();
     }
+    drop(bell);
     if let Err(error) = conn.batch_execute("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)") {
         tracing::warn!(%error, "the last checkpoint failed; the next start repeats it");
     }

@@ -170,7 +170,8 @@ impl Reached {
                     reader.batch_execute("PRAGMA query_only = 1")?;
                     readers.push(reader);
                 }
-                Ok(executor::start_sqlite(writer, readers, queue_len_max, lock)?)
+                let checkpointer = sqlite(&path)?;
+                Ok(executor::start_sqlite(writer, checkpointer, readers, queue_len_max, lock)?)
             }
             Self::Postgres(url, first) => {
                 drop(first);
@@ -279,7 +280,7 @@ fn sqlite(path: &Path) -> Result<Conn, OpenError> {
     let mut conn = SqliteConnection::establish(&path.to_string_lossy())?;
     conn.batch_execute(
         "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-         PRAGMA foreign_keys = ON; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;
+         PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;
          PRAGMA mmap_size = 0; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;",
     )?;
     check_sqlite(&mut conn)?;
