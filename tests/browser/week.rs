@@ -1,6 +1,7 @@
 //! The doctor's week: seven days at a look, hours, extra hours, and a leave whose visits are all
 //! settled before it is complete.
 
+use actix_web::http::Method;
 use chrono::Duration;
 use serde_json::{Value, json};
 
@@ -68,7 +69,26 @@ async fn schedule(stage: &Stage) -> Value {
     stage.registrar.get(&path).await.expect(200)
 }
 
+/// A rule says that its hours are worked at another clinic's place, which is in no list here.
+async fn works_elsewhere(stage: &Stage) -> String {
+    let (mine, all) = (stage.second.as_str(), "/v1/locations?limit=100");
+    let me = stage.registrar.get(&format!("/v1/practitioners/{mine}")).await.expect(200);
+    let places = stage.registrar.get(all).await.expect(200);
+    let is_strange = |place: &&Value| place["organization"]["id"] != me["organization"]["id"];
+    let strange = places["items"].as_array().unwrap().iter().find(is_strange);
+    let strange = text(&strange.expect("a place of another clinic")["id"]);
+    let before = schedule(stage).await;
+    let (path, version) = (format!("/v1/practitioners/{mine}/schedule"), &before["version"]);
+    let mut rules = before["rules"].clone();
+    rules[0]["location"] = json!(strange);
+    let rules = json!({"rules": rules});
+    let edited = stage.registrar.edit(Method::PUT, &path, version.as_i64().unwrap(), &rules).await;
+    edited.expect(200);
+    strange
+}
+
 async fn hours(page: &Page, stage: &Stage) {
+    let strange = works_elsewhere(stage).await;
     page.click("#to-hours").await;
     page.see("#rules .rule").await;
     page.assert_fits().await;
@@ -93,6 +113,8 @@ async fn hours(page: &Page, stage: &Stage) {
     assert_eq!(rules.len(), before + 1);
     let late = rules.iter().find(|rule| rule["from"] == "22:30").expect("the new hours");
     assert_eq!((&late["to"], &late["every_weeks"]), (&json!("24:00"), &json!(2)));
+    let kept = rules.iter().filter(|rule| rule["location"] == strange.as_str()).count();
+    assert_eq!(kept, 1, "what stood in a rule is saved with it: {rules:?}");
 
     page.choose("#extra-from", &format!("{}T05:00", stage.day)).await;
     page.choose("#extra-to", &format!("{}T06:30", stage.day)).await;

@@ -139,7 +139,7 @@ export function watched(path) {
 }
 export const items = async (path) => (await get(path)).items;
 /** The same, page after page, so many pages at most. */
-export async function pages(path, most) {
+export async function pages(path, most = 20) {
   const found = [];
   for (let next = path, page = 0; next && page < most; page += 1) {
     const { data, link } = await call('GET', next);

@@ -20,7 +20,7 @@ const select = (id, label, options, chosen, change) => h('label', { for: id }, l
   h('select', { id, on: { change: ({ currentTarget }) => change(currentTarget.value) } }, options.map(([value, text]) => h('option', { value, selected: value === chosen }, text))));
 
 export async function bookFor(board) {
-  const services = await api.items(api.query('/v1/healthcare-services', { organization: board.clinic.id, limit: 100 }));
+  const services = await api.pages(api.query('/v1/healthcare-services', { organization: board.clinic.id, limit: 100 }));
   const window = sheet('booking', t('booking.title'));
   window.node.classList.add('wide');
   const { zone } = board;
@@ -126,8 +126,8 @@ export async function bookFor(board) {
   /** Which languages and places there are, asked for when somebody wants to narrow. */
   async function know() {
     const [people, places] = await Promise.all([
-      api.items(api.query('/v1/practitioners', { organization: board.clinic.id, limit: 100 })),
-      api.items(api.query('/v1/locations', { organization: board.clinic.id, limit: 100 })),
+      api.pages(api.query('/v1/practitioners', { organization: board.clinic.id, limit: 100 })),
+      api.pages(api.query('/v1/locations', { organization: board.clinic.id, limit: 100 })),
     ]).catch(() => [[], []]);
     known = {
       people,

@@ -41,7 +41,7 @@ export async function closures(state) {
   async function load() {
     try {
       // What ends last comes first, so what is to come fits on the first page.
-      const all = await api.items(api.query(pathOf(clinic), { limit: 100 }));
+      const all = await api.pages(api.query(pathOf(clinic), { limit: 100 }));
       const coming = all.filter((one) => one.to_date >= dayKey(now(), zone)).sort((a, b) => (a.from_date < b.from_date ? -1 : 1));
       refill(list, coming.length ? coming.map(line) : h('li', { class: 'lead none' }, t('closures.none')));
     } catch (error) {

@@ -24,7 +24,7 @@ export function noticeWords(minutes) {
  */
 export async function joinList({ clinic, zone, done }, wish = {}) {
   const { visit } = wish;
-  const services = visit ? [visit.service] : await api.items(api.query('/v1/healthcare-services', { organization: clinic.id, limit: 100 }));
+  const services = visit ? [visit.service] : await api.pages(api.query('/v1/healthcare-services', { organization: clinic.id, limit: 100 }));
   const window = sheet('join', t(visit ? 'visit.earlier' : 'join.title'));
   let patient = wish.patient ?? null;
   const who = patient ? null : findPatient('join', (found) => { patient = found; });
@@ -52,7 +52,7 @@ export async function joinList({ clinic, zone, done }, wish = {}) {
   /** Who gives the service; the form can be sent before they are known. */
   async function doctors() {
     const id = chosen();
-    const found = await api.items(api.query('/v1/practitioners', { service: id, limit: 100 })).catch(() => []);
+    const found = await api.pages(api.query('/v1/practitioners', { service: id, limit: 100 })).catch(() => []);
     if (id !== chosen()) return;
     const list = doctor.querySelector('select');
     const kept = list.value || wish.practitioner;

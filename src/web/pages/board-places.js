@@ -33,7 +33,7 @@ export async function placesSection({ clinic, told }) {
   const section = h('section', { class: 'stack', 'aria-labelledby': 'places-title' },
     h('h2', { id: 'places-title' }, t('places.title')), h('p', { class: 'hint' }, t('places.hint')), zones, forms);
   const [own, places] = await Promise.all([api.get(`/v1/organizations/${clinic.id}`),
-    api.items(api.query('/v1/locations', { organization: clinic.id, limit: 100 }))]);
+    api.pages(api.query('/v1/locations', { organization: clinic.id, limit: 100 }))]);
   refill(forms, form(own, 'organizations'), places.map((place) => form(place, 'locations')));
   return section;
 

@@ -66,7 +66,7 @@ export async function setup({ me, clinic }) {
   const found = h('section', { class: 'card', 'aria-labelledby': 'things-title' }, h('h2', { id: 'things-title' }, t('setup.things')), things);
   show(head, problem, note, found,
     h('section', { class: 'stack', 'aria-labelledby': 'services-title' }, h('h2', { id: 'services-title' }, t('setup.services')), h('p', { class: 'hint' }, t('setup.services.hint')), services), around);
-  const places = await api.items(api.query('/v1/locations', { organization: clinic.id, limit: 100 })).catch(() => []);
+  const places = await api.pages(api.query('/v1/locations', { organization: clinic.id, limit: 100 })).catch(() => []);
   put(found, form(places));
   await Promise.all([drawThings(), drawServices(), drawPlaces()]).catch((error) => tell(problem, error));
 
@@ -86,7 +86,7 @@ export async function setup({ me, clinic }) {
   }
 
   async function drawThings() {
-    const all = await api.items(api.query('/v1/resources', { organization: clinic.id, limit: 100 }));
+    const all = await api.pages(api.query('/v1/resources', { organization: clinic.id, limit: 100 }));
     refill(things, all.length ? all.map(thing) : h('li', { class: 'lead none' }, t('setup.things.none')));
   }
 
@@ -129,7 +129,7 @@ export async function setup({ me, clinic }) {
   }
 
   async function drawServices() {
-    const all = await api.items(api.query('/v1/healthcare-services', { organization: clinic.id, limit: 100 }));
+    const all = await api.pages(api.query('/v1/healthcare-services', { organization: clinic.id, limit: 100 }));
     refill(services, all.map(terms));
   }
 

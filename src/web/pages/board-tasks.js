@@ -21,7 +21,7 @@ learn({
 /** How much there is to do, for the office's tab. */
 export async function countTasks(clinic) {
   const [tasks, chats, waits] = await Promise.all([
-    api.items(api.query('/v1/tasks', { organization: clinic.id, limit: 100 })),
+    api.pages(api.query('/v1/tasks', { organization: clinic.id, limit: 100 })),
     api.items(api.query('/v1/chats', { organization: clinic.id })),
     askWaits(clinic),
   ]);
@@ -50,7 +50,7 @@ export async function tasks({ me, clinic, zone, toDo }) {
     let waiting;
     try {
       [found, open, waiting] = await Promise.all([
-        api.items(api.query('/v1/tasks', { organization: clinic.id, limit: 100 })),
+        api.pages(api.query('/v1/tasks', { organization: clinic.id, limit: 100 })),
         api.items(api.query('/v1/chats', { organization: clinic.id })),
         askWaits(clinic),
       ]);

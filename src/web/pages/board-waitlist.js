@@ -19,7 +19,7 @@ const NOW_MS = 60_000;
 /** Shows the list; `sought` is the entry that an address leads to. */
 export async function waitlist({ clinic, zone, waiting }, sought) {
   const { hash } = location;
-  const services = await api.items(api.query('/v1/healthcare-services', { organization: clinic.id, limit: 100 }));
+  const services = await api.pages(api.query('/v1/healthcare-services', { organization: clinic.id, limit: 100 }));
   if (location.hash !== hash) return;
   const only = { service: '', status: '' };
   let pages = 1;

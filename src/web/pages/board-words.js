@@ -210,6 +210,7 @@ learn({
   'hours.service': ['Только приём', 'Only for'],
   'hours.service.any': ['любой', 'any service'],
   'hours.location': ['Где', 'Where'],
+  'hours.unnamed': ['(как записано сейчас)', '(as it is now)'],
   'hours.location.any': ['не указано', 'not said'],
   'hours.add': ['Добавить часы', 'Add hours'],
   'hours.remove': ['Убрать', 'Remove'],

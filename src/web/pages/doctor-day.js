@@ -76,7 +76,7 @@ export async function day(state) {
   }, INVITED_POLL_S);
   let tasks = null;
   const mine = poll(async () => {
-    const items = await api.items(api.query('/v1/tasks', { owner: state.me.account.id, limit: 100 }));
+    const items = await api.pages(api.query('/v1/tasks', { owner: state.me.account.id, limit: 100 }));
     if (!tasks && items.length) {
       const { taskList } = await import('./task-list.js');
       tasks ??= taskList({ me: state.me, zone, again: () => mine.now(), visits: true });

@@ -16,18 +16,26 @@ export async function hours(of) {
   show(h('p', { class: 'loading', 'aria-busy': 'true' }, t('loading')));
   const path = `/v1/practitioners/${practitioner.id}`;
   const hash = location.hash;
-  const [schedule, who, places] = await Promise.all([
-    api.call('GET', `${path}/schedule`), api.get(path), api.items('/v1/locations?limit=100').catch(() => []),
-  ]);
+  const [schedule, who] = await Promise.all([api.call('GET', `${path}/schedule`), api.get(path)]);
+  const places = await api.pages(api.query('/v1/locations', { organization: who.organization.id, limit: 100 })).catch(() => []);
+  await know(places, schedule.data.rules.map((rule) => rule.location), '/v1/locations');
+  const services = [...who.services];
+  await know(services, schedule.data.rules.map((rule) => rule.service), '/v1/healthcare-services');
   if (location.hash !== hash) return;
   const back = of.office ? `#/week/${practitioner.id}` : '#/week';
   show(
     h('div', { class: 'spread' }, h('h1', {}, of.office ? t('hours.title.of', { name: practitioner.name }) : t('hours.title')),
       h('a', { class: 'button quiet', id: 'back', href: back }, t('hours.back'))),
     h('p', { id: 'saved', class: 'good', role: 'status', hidden: true }),
-    weekly(of, schedule, who, places),
+    weekly(of, schedule, services, places),
     extra(of, path, who),
     leave(of, path));
+}
+
+/** Also what stands in a rule and in no list has a name: a place of another clinic, a service no longer given. */
+async function know(list, ids, path) {
+  const missing = [...new Set(ids.filter((id) => id && !list.some((one) => one.id === id)))];
+  list.push(...await Promise.all(missing.map((id) => api.get(`${path}/${id}`).catch(() => ({ id, name: t('hours.unnamed') })))));
 }
 
 function saved(text) {
@@ -38,16 +46,20 @@ function saved(text) {
   say(text);
 }
 
+/** What is chosen stays to be chosen, whatever the list knows: else saving would lose it. */
+const named = (any, list, chosen) => options([['', any], ...list.map((one) => [one.id, one.name]),
+  ...(!chosen || list.some((one) => one.id === chosen) ? [] : [[chosen, t('hours.unnamed')]])], chosen);
+
 const options = (list, chosen) => list.map(([value, text]) => h('option', { value, selected: String(value) === String(chosen ?? '') }, text));
 
 /* Weekly hours */
 
-function weekly({ zone, practitioner }, { data: schedule, etag }, who, places) {
+function weekly({ zone, practitioner }, { data: schedule, etag }, services, places) {
   let version = etag;
   const list = h('div', { id: 'rules', class: 'stack' });
   const problem = problemBox('rules-problem');
-  const named = (key) => new Intl.DateTimeFormat(document.documentElement.lang, { weekday: 'long', timeZone: 'UTC' }).format(new Date(`${key}T12:00:00Z`));
-  const days = DAYS.map((day, at) => [day, named(shiftDay(MONDAY, at))]);
+  const dayName = (key) => new Intl.DateTimeFormat(document.documentElement.lang, { weekday: 'long', timeZone: 'UTC' }).format(new Date(`${key}T12:00:00Z`));
+  const days = DAYS.map((day, at) => [day, dayName(shiftDay(MONDAY, at))]);
   let turn = 0;
 
   function line(rule) {
@@ -65,8 +77,8 @@ function weekly({ zone, practitioner }, { data: schedule, etag }, who, places) {
       field('every_weeks', t('hours.every'), h('select', {}, options(CYCLES.map((n) => [n, n === 1 ? t('hours.every.1') : t('hours.every.n', { n })]), rule.every_weeks ?? 1))),
       field('valid_from', t('hours.valid_from'), h('input', { type: 'date', value: rule.valid_from ?? '' })),
       field('valid_to', t('hours.valid_to'), h('input', { type: 'date', value: rule.valid_to ?? '' })),
-      field('service', t('hours.service'), h('select', {}, options([['', t('hours.service.any')], ...who.services.map((one) => [one.id, one.name])], rule.service))),
-      field('location', t('hours.location'), h('select', {}, options([['', t('hours.location.any')], ...places.map((one) => [one.id, one.name])], rule.location))),
+      field('service', t('hours.service'), h('select', {}, named(t('hours.service.any'), services, rule.service))),
+      field('location', t('hours.location'), h('select', {}, named(t('hours.location.any'), places, rule.location))),
       h('button', { type: 'button', class: 'quiet remove', on: { click: () => { row.remove(); } } }, t('hours.remove')));
     return row;
   }
@@ -145,7 +157,7 @@ function extra({ zone }, path, who) {
   const when = range('extra', zone, toLocal(+tomorrow + 9 * 3_600_000, zone), toLocal(+tomorrow + 13 * 3_600_000, zone));
   const service = h('select', { id: 'extra-service' }, options([['', t('hours.service.any')], ...who.services.map((one) => [one.id, one.name])]));
   async function load() {
-    const items = (await api.items(`${path}/extra-hours?limit=100`)).filter(toCome).reverse();
+    const items = (await api.pages(`${path}/extra-hours?limit=100`)).filter(toCome).reverse();
     refill(list, items.length ? items.map((one) => h('li', { data: { extra: one.id } }, h('div', { class: 'spread' },
       h('span', {}, rangeWords(one, zone), one.service && ` · ${who.services.find((other) => other.id === one.service)?.name ?? ''}`),
       h('button', { type: 'button', class: 'quiet', on: { click: (event) => busy(event.currentTarget, async () => {
@@ -173,7 +185,7 @@ function leave(of, path) {
   const when = range('leave', zone, `${tomorrow}T00:00`, `${shiftDay(tomorrow, 1)}T00:00`);
   const reason = h('input', { id: 'leave-reason', maxlength: 300 });
   async function load() {
-    const items = (await api.items(`${path}/absences?limit=100`)).filter(toCome).reverse();
+    const items = (await api.pages(`${path}/absences?limit=100`)).filter(toCome).reverse();
     refill(list, items.length ? items.map((one) => h('li', { data: { absence: one.id, status: one.status } },
       h('div', { class: 'spread' }, h('span', {}, rangeWords(one, zone), one.reason && ` · ${one.reason}`),
         h('span', { class: 'tag', data: { status: one.status === 'open' ? 'arrived' : 'booked' } }, t(`leave.${one.status}`))),

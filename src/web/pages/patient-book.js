@@ -7,7 +7,7 @@ import { waitInstead } from './patient-waitlist.js';
 
 export async function book(me) {
   show(h('p', { class: 'loading', 'aria-busy': 'true' }, t('loading')));
-  const services = await api.items('/v1/healthcare-services?limit=100');
+  const services = await api.pages('/v1/healthcare-services?limit=100');
   if (location.hash !== '#/book') return;
   const choose = () => show(
     h('h1', {}, t('book.service')),

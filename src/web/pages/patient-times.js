@@ -77,7 +77,7 @@ export async function timesScreen(of, { choose, back, below = null, memory = {} 
       options.map(([value, text]) => h('option', { value, selected: (memory[name] ?? '') === value }, text))));
   put(filters, choice('part-of-day', t('book.part'), 'part', [['', t('book.part.any')], ...PARTS.map((part) => [part, t(`book.part.${part}`)])]));
   // The list of doctors is a wish, not a need: the screen works without it, and waits for it only to begin with a language.
-  const doctorsKnown = api.items(api.query('/v1/practitioners', { service: of.service, limit: 100 })).then(async (doctors) => {
+  const doctorsKnown = api.pages(api.query('/v1/practitioners', { service: of.service, limit: 100 })).then(async (doctors) => {
     if (gone || doctors.length < 2) return;
     put(filters, choice('doctor', t('book.doctor'), 'doctor', [['', t('book.doctor.any')], ...doctors.map((one) => [one.id, one.name])]));
     await byLanguage(doctors);

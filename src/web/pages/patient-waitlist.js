@@ -13,7 +13,7 @@ let last = [];
 
 /** What the patient waits for; a page that cannot learn it still shows the visits. */
 export async function myWishes() {
-  const all = await api.items('/v1/waitlist?limit=100').catch(() => []);
+  const all = await api.pages('/v1/waitlist?limit=100').catch(() => []);
   last = all.filter((wish) => ACTIVE.includes(wish.status));
   return last;
 }
@@ -104,7 +104,7 @@ async function waitScreen({ service, me, visit, back }) {
     });
   });
   // The form can be sent before the names are here: any doctor is the usual wish.
-  const doctors = await api.items(api.query('/v1/practitioners', { service: service.id, limit: 100 })).catch(() => []);
+  const doctors = await api.pages(api.query('/v1/practitioners', { service: service.id, limit: 100 })).catch(() => []);
   put(doctor, doctors.map((who) => h('option', { value: who.id }, who.name)));
 }
 

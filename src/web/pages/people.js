@@ -158,7 +158,7 @@ export class People {
         return;
       }
       const wanted = STAFF[role.input.value];
-      const all = await api.items(api.query('/v1/practitioners', { organization: this.clinic, limit: 100 }));
+      const all = await api.pages(api.query('/v1/practitioners', { organization: this.clinic, limit: 100 }));
       const some = all.filter((one) => !wanted || one.kind === wanted);
       refill(whom, some.length ? select('invite-colleague', t('people.colleague'), some.map((one) => [one.id, one.name])).node : h('p', { class: 'hint' }, t('people.nobody')));
     };
