@@ -17,7 +17,7 @@ use crate::access::Facts;
 use crate::access::table::Action;
 use crate::account::phone::Phone;
 use crate::base::column::{id, text_enum};
-use crate::base::db::{Each, Turn, take_turns};
+use crate::base::db::{Each, Turn, among, take_turns};
 use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::problem;
@@ -202,6 +202,14 @@ pub fn contact(tx: &mut Tx, account: AccountId) -> Result<Contact, Error> {
         .ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
     let phone = Phone::unsealed(tx.seal, &phone_place(account), sealed.as_deref())?;
     Ok(Contact { name, phone, language })
+}
+
+/// Those of some accounts that have a telephone.
+pub(crate) fn with_phone(tx: &mut Tx, ids: Vec<AccountId>) -> Result<Vec<AccountId>, Error> {
+    let reached = accounts::table
+        .filter(among(accounts::id, ids))
+        .filter(accounts::phone_sealed.is_not_null());
+    Ok(reached.select(accounts::id).load(tx.conn)?)
 }
 
 /// Shuts an account: its sessions end at once, its sockets close. The caller has made the access

@@ -15,6 +15,7 @@ use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::appointments;
 use crate::base::tx::Tx;
+use crate::calendar::external;
 use crate::encounter::lifecycle::{self, Act, AppointmentStatus};
 use crate::encounter::{self, finish};
 use crate::message;
@@ -203,7 +204,9 @@ fn bring_back(tx: &mut Tx, row: &Row) -> Result<Appointment, Error> {
     let id = row.id;
     let was: Option<AppointmentStatus> =
         appointments::table.find(id).select(appointments::cancelled_from).get_result(tx.conn)?;
-    let by_leave = row.cancellation_code == Some(CancellationCode::Leave);
+    // Who calls a visit off by hand may say that it is for a leave.
+    let by_leave =
+        row.cancellation_code == Some(CancellationCode::Leave) && leave::has_settled(tx, id)?;
     if by_leave || !was.is_some_and(|was| matches!(was, Booked | Arrived)) {
         return Err(Error::from(&problem::BAD_STATE));
     }
@@ -228,10 +231,10 @@ fn check_there(tx: &mut Tx, row: &Row) -> Result<(), Error> {
     let visit = Span { start: row.starts_at, end: row.ends_at };
     let people = row.who_takes_part(tx)?;
     let practitioner = practitioner::find_row(tx, row.practitioner_id)?;
-    if absence::of(tx, &people, visit)?.is_empty() && !closure::covers(tx, &practitioner, visit)? {
-        return Ok(());
-    }
-    Err(Error::from(&problem::OUTSIDE_HOURS))
+    let away = !absence::of(tx, &people, visit)?.is_empty()
+        || !external::busy_of(tx, &people, visit.start, visit.end)?.is_empty()
+        || closure::covers(tx, &practitioner, visit)?;
+    if away { Err(Error::from(&problem::OUTSIDE_HOURS)) } else { Ok(()) }
 }
 
 /// Why a visit is called off.

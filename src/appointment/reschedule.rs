@@ -20,7 +20,7 @@ use crate::appointment::{
     unsealed,
 };
 use crate::base::column::{Instant, Uuid};
-use crate::base::db::{Turn, take_turns};
+use crate::base::db::{Turn, among, take_turns};
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::problem;
@@ -488,6 +488,31 @@ pub(super) fn remember(
 
 fn place(number: i32) -> String {
     format!("move {number}")
+}
+
+/// What was said to the patients when some visits were moved last, of those where something was.
+pub(crate) fn last_words(
+    tx: &mut Tx,
+    ids: Vec<AppointmentId>,
+) -> Result<Vec<(AppointmentId, String)>, Error> {
+    let lines: Vec<(AppointmentId, i32, Option<Vec<u8>>)> = appointment_moves::table
+        .filter(among(appointment_moves::appointment_id, ids))
+        .order((appointment_moves::appointment_id, appointment_moves::number.desc()))
+        .select((
+            appointment_moves::appointment_id,
+            appointment_moves::number,
+            appointment_moves::reason_sealed,
+        ))
+        .load(tx.conn)?;
+    let (mut words, mut seen) = (Vec::new(), None);
+    for (id, number, reason) in lines {
+        if seen.replace(id) != Some(id)
+            && let Some(word) = unsealed(tx, id, &place(number), reason)?
+        {
+            words.push((id, word));
+        }
+    }
+    Ok(words)
 }
 
 /// Where a visit was before, the first move first.

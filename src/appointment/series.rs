@@ -1,6 +1,6 @@
 //! Several visits in a row: the same time on the wall, every so many days or weeks.
 
-use chrono::{Days, NaiveDateTime};
+use chrono::{Days, NaiveDateTime, TimeDelta};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -27,6 +27,8 @@ id!(
 const COUNT_MAX: u32 = 12;
 /// The longest time between two of them, in days.
 const APART_DAYS_MAX: u32 = 92;
+/// The longest time that clocks have skipped: where the date line moved, a day.
+const GAP_HOURS_MAX: i64 = 24;
 
 /// Several visits in a row.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -140,6 +142,12 @@ fn apart_days(wanted: &BookSeries) -> Result<u32, Error> {
     Ok(days)
 }
 
+/// The first whole hours later that the clock does show.
+fn after_gap(wall: NaiveDateTime, zone: Zone) -> Option<Instant> {
+    let later = |hours| wall.checked_add_signed(TimeDelta::hours(hours));
+    (1..=GAP_HOURS_MAX).find_map(|hours| at(later(hours)?, zone))
+}
+
 /// When the clock shows a time for the first time; never, when it skips it.
 fn at(wall: NaiveDateTime, zone: Zone) -> Option<Instant> {
     match zone::resolve(wall, zone) {
@@ -159,7 +167,10 @@ fn occurrence(
         let local_start = wall.format("%Y-%m-%dT%H:%M:%S").to_string();
         let code = Some(problem::TIME_IN_GAP.code);
         let result = OccurrenceResult::Conflict;
-        let alternatives = Vec::new();
+        let alternatives = match after_gap(wall, zone) {
+            Some(after) => instead(tx, wanted, after)?,
+            None => Vec::new(),
+        };
         return Ok(Occurrence {
             start: None,
             local_start,
@@ -190,13 +201,17 @@ fn occurrence(
                 return Err(error);
             }
             item.code = Some(error.problem().code);
-            let (patient, _) = bookable_patient(tx, wanted.patient)?;
-            let service = find_service(tx, wanted.service)?;
-            let practitioner = Some(wanted.practitioner);
-            item.alternatives = free_after(tx, &service, practitioner, &patient, start)?;
+            item.alternatives = instead(tx, wanted, start)?;
         }
     }
     Ok(item)
+}
+
+/// What is free from an instant on.
+fn instead(tx: &mut Tx, wanted: &BookSeries, from: Instant) -> Result<Vec<Slot>, Error> {
+    let (patient, _) = bookable_patient(tx, wanted.patient)?;
+    let service = find_service(tx, wanted.service)?;
+    free_after(tx, &service, Some(wanted.practitioner), &patient, from)
 }
 
 /// Whether a refusal speaks of one visit of the series and not of all.

@@ -115,6 +115,9 @@ pub struct Appointment {
     /// Where it was before, the first move first. Not in lists.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub moves: Vec<Move>,
+    /// What the patient was told when it was moved last, while it is to come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved_reason: Option<String>,
     #[serde(skip)]
     location_id: Option<LocationId>,
     #[serde(skip)]
@@ -237,6 +240,7 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Appointment>, Error> {
         }
     }
     name_places(tx, &mut items)?;
+    say_why_moved(tx, &mut items)?;
     offer::mark(tx, &mut items)?;
     Ok(Page { items, next: page.next })
 }
@@ -263,10 +267,28 @@ pub(crate) fn show(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error>
         found.participants = others.into_iter().map(|(_, other)| other).collect();
     }
     name_places(tx, std::slice::from_mut(&mut found))?;
+    say_why_moved(tx, std::slice::from_mut(&mut found))?;
     if found.moved > 0 {
         found.moves = reschedule::moves(tx, id)?;
     }
     Ok(found)
+}
+
+/// Says of some visits to come why they were moved.
+fn say_why_moved(tx: &mut Tx, visits: &mut [Appointment]) -> Result<(), Error> {
+    let is_moved = |visit: &&Appointment| {
+        let ahead = [AppointmentStatus::Proposed, AppointmentStatus::Booked];
+        visit.moved > 0 && ahead.contains(&visit.status)
+    };
+    let moved: Vec<AppointmentId> = visits.iter().filter(is_moved).map(|visit| visit.id).collect();
+    if moved.is_empty() {
+        return Ok(());
+    }
+    for (id, word) in reschedule::last_words(tx, moved)? {
+        let visit = visits.iter_mut().find(|visit| visit.id == id);
+        visit.into_iter().for_each(|visit| visit.moved_reason = Some(word.clone()));
+    }
+    Ok(())
 }
 
 /// Says of some visits where they are.
@@ -393,6 +415,7 @@ fn assemble(tx: &Tx, row: Shown) -> Result<Appointment, Error> {
         follows,
         participants: Vec::new(),
         moves: Vec::new(),
+        moved_reason: None,
         location_id,
         resources,
         moved,

@@ -13,7 +13,12 @@ use crate::base::tx::{Event, Tx};
 use crate::encounter::lifecycle::AppointmentStatus;
 use crate::message::outbox::{self, Payload};
 use crate::message::{NEWS_HOURS_MIN, text};
+use crate::patient;
 use crate::schedule::leave::offer;
+use crate::waitlist;
+
+/// What is told in the morning is told so long before, in hours.
+const MORNING_HOURS: i64 = 3;
 
 /// What became of a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,17 +50,18 @@ pub struct News {
 /// has no telephone hears nothing. The caller has made the access decision.
 pub fn tell(
     tx: &mut Tx,
-    patient: Option<AccountId>,
+    account: Option<AccountId>,
     news: &[News],
     key: &str,
     due_at: Instant,
 ) -> Result<(), Error> {
-    let Some(account) = patient else { return Ok(()) };
+    let Some(account) = account else { return Ok(()) };
     let contact = account::contact(tx, account)?;
     let Some(phone) = contact.phone else { return Ok(()) };
     if news.is_empty() {
         return Ok(());
     }
+    let due_at = by_day(tx, news, due_at)?;
     let leave = Parts { language: contact.language, news: news.to_vec() };
     let text = said(leave.language, &leave.news)?;
     let worth = due_at.plus(TimeDelta::hours(NEWS_HOURS_MIN));
@@ -71,6 +77,18 @@ pub fn tell(
         tx.tell(Event::MessageQueued);
     }
     Ok(())
+}
+
+/// Nobody is woken for what can wait until the morning: visits that do not take place, all of them
+/// later than that. One that was moved may have been about to begin.
+fn by_day(tx: &mut Tx, news: &[News], due_at: Instant) -> Result<Instant, Error> {
+    let Some(first) = news.first() else { return Ok(due_at) };
+    let of = appointment::find_row(tx, first.appointment)?.patient_id;
+    let zone = patient::find_row(tx, of)?.time_zone;
+    let morning = waitlist::offer::awake(tx, due_at, zone, TimeDelta::zero());
+    let least = morning.plus(TimeDelta::hours(MORNING_HOURS));
+    let can_wait = news.iter().all(|one| one.fate != Fate::Moved && one.start >= least);
+    Ok(if can_wait { morning } else { due_at })
 }
 
 /// What a text tells of, kept until it leaves.

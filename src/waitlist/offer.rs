@@ -33,7 +33,7 @@ use crate::schedule;
 use crate::schedule::free::Asker;
 use crate::schedule::wall_clock::Span;
 use crate::waitlist::order::{Turn, Wish};
-use crate::waitlist::waking::{Hours, Night};
+use crate::waitlist::waking::{Hours, Night, after_waking};
 use crate::waitlist::{
     EntryId, EntryRow, OfferId, OfferRow, QUEUE_MAX, VacancyStatus, WaitEnd, WaitStatus, is_active,
     lock_if_idle,
@@ -373,10 +373,19 @@ fn heard(tx: &mut Tx, patients: &[PatientId]) -> Result<Vec<Heard>, Error> {
 
 /// What an offer or a text that is made now must keep to in a zone.
 pub(crate) fn hours(tx: &Tx, zone: Zone) -> Hours {
+    let full = TimeDelta::minutes(i64::from(tx.config.booking.waitlist_minutes));
+    Hours::of(tx.now, zone, night(tx), TimeDelta::minutes(LEAST_MINUTES), full)
+}
+
+/// When so much time has passed since an instant that was not night where somebody lives; of no
+/// time at all, the next moment that is not night.
+pub(crate) fn awake(tx: &Tx, since: Instant, zone: Zone, time: TimeDelta) -> Instant {
+    after_waking(since, zone, night(tx), time)
+}
+
+fn night(tx: &Tx) -> Night {
     let booking = &tx.config.booking;
-    let night = Night { from_hour: booking.night_from_hour, to_hour: booking.night_to_hour };
-    let full = TimeDelta::minutes(i64::from(booking.waitlist_minutes));
-    Hours::of(tx.now, zone, night, TimeDelta::minutes(LEAST_MINUTES), full)
+    Night { from_hour: booking.night_from_hour, to_hour: booking.night_to_hour }
 }
 
 /// Holds a time for somebody and tells them, if it can be had.

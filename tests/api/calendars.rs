@@ -185,6 +185,9 @@ async fn elsewhere(engine: Engine) {
     let state = read().await;
     assert_eq!((&state["state"], &state["trouble"]), (&json!("failed"), &json!("refused")));
     assert!(nine_is_free(&world).await);
+    let booked = world.booked(TUESDAY_9).await;
+    let visit = format!("/v1/appointments/{}", booked["id"].as_str().unwrap());
+    world.asha.client.post(&format!("{visit}/cancel"), &json!({})).await.expect(200);
 
     calendar.says(200, "BEGIN:VEVENT\nUID:1\nDTSTART;TZID=Asia/Krasnoyarsk:20261103T090000\nDURATION:PT15M\nRRULE:FREQ=WEEKLY\nSUMMARY:Обход\nEND:VEVENT");
     world.house.advance(TimeDelta::minutes(6));
@@ -196,6 +199,9 @@ async fn elsewhere(engine: Engine) {
         json!({"service": world.service, "practitioner": world.doctor.id, "start": TUESDAY_9});
     let refused = world.asha.client.once("/v1/appointments", &key(), &wanted).await;
     assert_eq!(refused.refused(422), "outside_hours");
+    // Nor does a visit that was called off come back there.
+    let back = world.registrar.client.post(&format!("{visit}/undo"), &json!({})).await;
+    assert_eq!(back.refused(422), "outside_hours");
 
     // What was said last stays while the server is silent.
     calendar.says(500, "");

@@ -303,3 +303,13 @@ on_both! {
         assert_eq!(kept["start"], "2026-11-23T03:20:00Z");
     }
 }
+
+on_both! {
+    async fn who_calls_a_visit_off_by_hand_for_a_leave_can_take_that_back(world: World) {
+        let booked = world.booked(TUESDAY_9).await;
+        office(world, &booked, "cancel", json!({"code": "leave"})).await.expect(200);
+        let back = office(world, &booked, "undo", json!({})).await.expect(200);
+        assert_eq!(back["status"], "booked");
+        assert_eq!(back.get("cancellation_code"), None);
+    }
+}

@@ -216,13 +216,16 @@ on_both! {
         let shown = decide(&world.registrar.client, &absence, offered.clone()).await.expect(200);
         let times = shown["visits"][0]["offered"].as_array().unwrap().clone();
         assert_eq!(times.len(), 3);
-        assert_eq!(shown["visits"][0]["expires_at"], "2026-11-23T02:30:00Z", "before the first of them");
+        let until = shown["visits"][0]["expires_at"].as_str().unwrap();
+        assert_eq!(until, "2026-11-23T03:10:00Z", "an hour to answer, and half an hour before the first");
         complete(&world.registrar.client, &absence).await.expect(200);
-        world.house.advance(TimeDelta::minutes(16));
         // Staff who do nothing for half an hour are signed out.
-        let registrar = world.resigned(&world.registrar).await;
-        world.house.advance(TimeDelta::minutes(15));
-        let (registrar, asha) = (world.resigned(&registrar).await, world.resigned(&world.asha).await);
+        let mut registrar = world.resigned(&world.registrar).await;
+        for _ in 0..5 {
+            world.house.advance(TimeDelta::minutes(15));
+            registrar = world.resigned(&registrar).await;
+        }
+        let asha = world.resigned(&world.asha).await;
         as_system(&world.house.app, offer::lapse_due).await.unwrap();
         let open = read(&registrar.client, &absence).await;
         assert_eq!((&open["status"], &open["open_count"]), (&json!("open"), &json!(1)));
@@ -928,5 +931,57 @@ on_both! {
         assert_eq!(act(registrar, &plan, "undo").await.expect(200)["status"], "undone");
         let back = world.asha.client.get(&visit(&helped)).await.expect(200);
         assert_eq!(helper(&back), &json!(ill));
+    }
+}
+
+on_both! {
+    async fn what_is_offered_at_night_is_told_in_the_morning_and_can_be_answered_by_day(world: World) {
+        let booked = world.booked("2026-11-26T09:00:00+07:00").await;
+        // 02:00 of the next day where the patient lives.
+        world.house.advance(TimeDelta::hours(17));
+        let registrar = world.resigned(&world.registrar).await;
+        let path = format!("/v1/practitioners/{}/absences", world.doctor.id);
+        let body = json!({"from": "2026-11-26T00:00:00+07:00", "to": "2026-11-27T00:00:00+07:00"});
+        let absence = registrar.client.once(&path, &key(), &body).await.expect(201);
+        let offered = json!([{"appointment": booked["id"], "outcome": "offered"}]);
+        let shown = decide(&registrar.client, &absence, offered).await.expect(200);
+        let first = &shown["visits"][0]["offered"][0];
+        assert_eq!(first["local_start"], "2026-11-24T09:40:00+07:00", "{shown}");
+        assert_eq!(shown["visits"][0]["expires_at"], "2026-11-24T02:10:00Z");
+        let due = "SELECT count(*) AS n FROM outbox_messages WHERE due_at = 1795482000000000";
+        let due = match world.house.engine {
+            Engine::Sqlite => due.to_owned(),
+            Engine::Postgres => due.replace("1795482000000000", "'2026-11-24T01:00:00Z'"),
+        };
+        assert_eq!(world.house.count(&due), 1, "08:00 where the patient lives");
+    }
+}
+
+on_both! {
+    async fn who_has_no_telephone_is_named_and_who_was_moved_reads_why(world: World) {
+        let second = stand_in(world, "Зинаида Вторая", "vtoraya", ("09:00", "17:00")).await;
+        let booked = world.booked(NINE).await;
+        let silent = json!({"name": "Без Телефона", "birth_date": "1950-02-03",
+            "location": world.village, "organization": world.clinic});
+        let silent = made(&world.registrar.client, "/v1/patients", silent).await;
+        let mut wish = world.wish(NINE_20);
+        wish["patient"] = silent["id"].clone();
+        books(&world.registrar.client, &wish).await;
+        let absence = away_on_tuesday(world).await;
+        let shown = read(&world.registrar.client, &absence).await;
+        let unreached = |number: usize| shown["visits"][number]["unreached"].clone();
+        assert_eq!((unreached(0), unreached(1)), (json!(false), json!(true)));
+        let outcome = json!([{"appointment": booked["id"], "outcome": "moved",
+            "practitioner": second.id, "start": NINE, "reason": "Возьмите таблетки"}]);
+        decide(&world.registrar.client, &absence, outcome).await.expect(200);
+        let mine = world.asha.client.get("/v1/appointments").await.expect(200);
+        assert_eq!(mine["items"][0]["moved_reason"], "Возьмите таблетки");
+        assert_eq!(told(world, "таблетки"), 0, "what concerns health is in no text");
+        // What was said of an earlier move is not said of the next.
+        let later = json!({"start": NINE_40, "practitioner": second.id});
+        let path = format!("{}/reschedule", visit(&booked));
+        world.registrar.client.once(&path, &key(), &later).await.expect(200);
+        let mine = world.asha.client.get(&visit(&booked)).await.expect(200);
+        assert_eq!(mine.get("moved_reason"), None);
     }
 }

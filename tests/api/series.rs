@@ -96,6 +96,10 @@ on_both! {
         let gap = world.registrar.client.once("/v1/appointments/series", &key(), &gap).await.expect(200);
         assert_eq!(gap["items"][1]["code"], "time_in_gap");
         assert_eq!(gap["items"][1]["start"], Value::Null);
+        // That time is afternoon where the doctor sits, and a Sunday; what is free comes after it.
+        let instead = gap["items"][1]["alternatives"].as_array().unwrap();
+        assert_eq!(instead.len(), 3);
+        assert_eq!(instead[0]["start"], "2027-03-15T02:00:00Z");
     }
 }
 

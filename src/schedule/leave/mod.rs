@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::account::AccountId;
+use crate::account::{self, AccountId};
 use crate::appointment::affected::{self, Affected};
 use crate::appointment::{self, AppointmentId, Priority};
 use crate::base::column::{Instant, text_enum};
@@ -118,6 +118,8 @@ pub struct HitVisit {
     pub time_zone: String,
     /// For whom.
     pub patient: Named<PatientId>,
+    /// The patient has no telephone: somebody must tell them what becomes of it.
+    pub unreached: bool,
     /// What became of it; left out while nobody has decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
@@ -264,6 +266,12 @@ pub(crate) fn forget(tx: &mut Tx, absence: &AbsenceRow) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether a leave decided about a visit. Makes no access decision.
+pub(crate) fn has_settled(tx: &mut Tx, visit: AppointmentId) -> Result<bool, Error> {
+    let decided = absence_outcomes::table.filter(absence_outcomes::appointment_id.eq(visit));
+    Ok(diesel::select(diesel::dsl::exists(decided)).get_result(tx.conn)?)
+}
+
 /// What was decided about the visits of an absence.
 pub(crate) fn outcomes(tx: &mut Tx, id: AbsenceId) -> Result<Vec<OutcomeRow>, Error> {
     Ok(absence_outcomes::table
@@ -339,6 +347,8 @@ pub(crate) fn show(tx: &mut Tx, absence: &AbsenceRow) -> Result<SettledAbsence, 
     visits.sort_by_key(|visit| (!undecided.contains(&visit.id), visit.start, visit.id));
     visits.truncate(SHOWN_MAX);
     let offered = offer::of_absence(tx, absence.id)?;
+    let accounts = visits.iter().filter_map(|visit| visit.account).collect();
+    let reached = account::with_phone(tx, accounts)?;
     let mut names = Names::default();
     let mut shown = Vec::with_capacity(visits.len());
     for visit in visits {
@@ -364,6 +374,7 @@ pub(crate) fn show(tx: &mut Tx, absence: &AbsenceRow) -> Result<SettledAbsence, 
             local_start: visit.local_start,
             time_zone: visit.time_zone,
             patient: Named { id: visit.patient, name: visit.patient_name },
+            unreached: !visit.account.is_some_and(|account| reached.contains(&account)),
             outcome: decided.map(|row| row.outcome),
             from_start: decided.map_or(visit.start, |row| row.from_start),
             expires_at: decided.and_then(|row| row.expires_at),

@@ -42,12 +42,12 @@ use crate::schedule;
 use crate::schedule::absence::{AbsenceId, AbsenceStatus};
 use crate::schedule::free::Asker;
 use crate::schedule::leave::{AbsenceRow, OUTCOME, Outcome, OutcomeRow, inside, set_status};
-use crate::waitlist::follow;
+use crate::waitlist::{self, follow};
 
 /// How many times are offered.
 const TIMES: usize = 3;
-/// The earliest time that is offered lies so far ahead.
-const NOTICE_MINUTES: i64 = 60;
+/// So much time to answer an offer leaves at least, the hours of the night not counted.
+const WAKING_MINUTES: i64 = 60;
 /// An offer ends so long before the earliest of its times.
 const ANSWER_MINUTES: i64 = 30;
 /// Times are offered so far apart where there is room: three in a row are one choice.
@@ -94,8 +94,8 @@ pub(crate) fn make(tx: &mut Tx, absence: AbsenceId, visit: &Affected) -> Result<
     }
     let service = organization::find_service(tx, visit.service)?;
     let patient = patient::find_row(tx, visit.patient)?;
-    let earliest = tx.now.plus(TimeDelta::minutes(NOTICE_MINUTES));
     let zone = patient.time_zone;
+    let answered = waitlist::offer::awake(tx, tx.now, zone, TimeDelta::minutes(WAKING_MINUTES));
     let row = appointment::find_row(tx, visit.id)?;
     let location = row.location_id;
     // It is as long as it was, whatever its service says by now.

@@ -42,7 +42,8 @@ export async function settle(id, of) {
   function card(visit) {
     const node = h('section', { class: 'hit', data: { appointment: visit.id, open: visit.outcome === undefined, outcome: visit.outcome ?? '' }, 'aria-label': visit.patient.name },
       h('div', { class: 'spread' }, h('strong', {}, visit.patient.name), h('span', { class: 'code small' }, visit.code)),
-      h('p', { class: 'hint' }, at(visit.from_start, visit.time_zone)));
+      h('p', { class: 'hint' }, at(visit.from_start, visit.time_zone)),
+      visit.unreached && h('p', { class: 'banner unreached' }, t('settle.unreached')));
     if (visit.outcome) {
       const words = { where: `${visit.practitioner.name}, ${longDay(visit.start, zone)}, ${clock(visit.start, zone)}`, until: visit.expires_at ? dateTime(visit.expires_at, zone) : '', who: visit.helper?.name ?? '' };
       put(node, h('p', { class: 'outcome' }, t(`settle.did.${visit.outcome}`, words)),

@@ -129,6 +129,7 @@ function coming(visit, me, all) {
     follows(visit, all),
     h('p', { class: 'spread' },
       h('span', { class: 'hint' }, `${t('home.code')} `, h('span', { class: 'code' }, visit.code)), tag(visit)),
+    visit.moved_reason && h('p', { class: 'banner moved-reason' }, t('home.moved'), ' ', visit.moved_reason),
     standing(visit, again),
     visit.encounter && h('a', { class: 'button second open-visit', href: `#/visit/${visit.encounter.id}` }, t('home.open')),
     !running && acts(visit, again),

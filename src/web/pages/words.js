@@ -65,6 +65,7 @@ learn({
   'home.nonote': ['Заключения пока нет', 'No note yet'],
   'home.languages': ['Мои языки', 'My languages'],
   'home.attend': ['Я приду', 'I will come'],
+  'home.moved': ['Приём перенесён:', 'It was moved:'],
   'home.attending': ['Вы подтвердили, что придёте.', 'You have said that you will come.'],
   'home.cancel': ['Отменить запись', 'Cancel this visit'],
   'home.cancel.ask': ['Отменить приём {when}? Время отдадут другому.', 'Cancel the visit {when}? The time will go to someone else.'],
