@@ -169,7 +169,11 @@ impl Client {
                 }
             }
         }
-        Err(if was_other { Trouble::NotTurn } else { Trouble::NoAnswer })
+        Err(match was_other {
+            true => Trouble::NotTurn,
+            false if self.wire.loses() => Trouble::NoAnswer,
+            false => Trouble::Silent,
+        })
     }
 }
 

@@ -12,6 +12,12 @@ pub enum Trouble {
     /// Silence.
     #[error("nobody answers: is coturn running, and does every firewall let this port through?")]
     NoAnswer,
+    /// A connection, and then silence: no firewall is in the way.
+    #[error(
+        "it takes the connection and then says nothing: does another program have this port, or \
+         is it one with TLS asked without it, or one without TLS asked with it?"
+    )]
+    Silent,
     /// The machine is there, and says no.
     #[error("nobody listens at this port: is coturn running, with this port in its settings?")]
     NobodyListens,

@@ -153,6 +153,7 @@ fn of_handshake(error: &io::Error) -> Trouble {
         None if error.kind() == ErrorKind::UnexpectedEof => {
             Trouble::NoAgreement("it closed the connection".to_owned())
         }
+        None if is_late(error) => Trouble::Silent,
         None => trouble(error),
     }
 }
@@ -253,6 +254,15 @@ mod tests {
         assert_eq!(wire.receive(until), Err(Trouble::NotTurn));
         drop(far);
         assert_eq!(wire.receive(until), Err(Trouble::Closed));
+    }
+
+    #[test]
+    fn whoever_takes_a_connection_and_says_nothing_is_behind_no_firewall() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let tls = Arc::new(crate::call::relay::trusting(&crate::base::config::Ice::default()).unwrap());
+        let stream = connect(address, Instant::now() + Duration::from_millis(100)).unwrap();
+        assert_eq!(in_tls(stream, "localhost", &tls).err(), Some(Trouble::Silent));
     }
 
     #[test]

@@ -96,6 +96,7 @@ pub(crate) fn make(tx: &mut Tx, absence: AbsenceId, visit: &Affected) -> Result<
     let patient = patient::find_row(tx, visit.patient)?;
     let zone = patient.time_zone;
     let answered = waitlist::offer::awake(tx, tx.now, zone, TimeDelta::minutes(WAKING_MINUTES));
+    let earliest = answered.plus(TimeDelta::minutes(ANSWER_MINUTES));
     let row = appointment::find_row(tx, visit.id)?;
     let location = row.location_id;
     // It is as long as it was, whatever its service says by now.

@@ -18,6 +18,8 @@ learn({
   'guest.locked': ['Врач закрыл дверь. Если вас ждут, позвоните тому, кто вас пригласил.', 'The doctor has locked the door. If you are expected, phone whoever asked you to come.'],
   'guest.enter': ['Войти', 'Enter'],
   'guest.over': ['Этот приём закончился. Спасибо, что пришли.', 'This visit is over. Thank you for coming.'],
+  'guest.cancelled': ['Этот приём отменён или не состоялся.', 'This visit was called off or did not take place.'],
+  'guest.on_hold': ['Этот приём ещё не подтверждён.', 'This visit is not confirmed yet.'],
   'guest.removed': ['Вас больше не ждут на этом приёме.', 'You are no longer expected at this visit.'],
   'guest.left': ['Вы вышли. Пока приём идёт, можно вернуться.', 'You have left. While the visit goes on you can come back.'],
   'guest.none': ['Приглашений на приём нет.', 'There are no invitations.'],
@@ -56,7 +58,7 @@ function lobby(first, note = '') {
   let current = first;
   bell(first, () => enter(current)).then((made) => { if (place.isConnected) { rung = made; place.before(made.node); made.draw(current); } }, () => {});
   const draw = (visit) => {
-    const state = isOver(visit) ? 'over' : visit.sits_with ? 'beside' : visit.locked && visit.state === 'invited' ? 'locked' : visit.can_join ? 'open' : visit.reason;
+    const state = isOver(visit) ? (visit.reason === 'cancelled' ? 'cancelled' : 'over') : visit.sits_with ? 'beside' : visit.locked && visit.state === 'invited' ? 'locked' : visit.can_join ? 'open' : visit.reason;
     if (drawn === state) return;
     drawn = state;
     place.dataset.state = state;
@@ -66,7 +68,7 @@ function lobby(first, note = '') {
       const day = namedDay(dayKey(visit.opens_at, visit.time_zone), visit.time_zone);
       refill(place, h('p', { class: 'banner', id: 'opens-at' }, t('visit.early', { when: t('visit.at', { day, time: clock(visit.opens_at, visit.time_zone) }) })), probeLink(visit));
     } else {
-      refill(place, h('p', { class: 'banner' }, state === 'beside' ? t('guest.beside', { name: visit.sits_with }) : t(`guest.${state === 'locked' ? 'locked' : 'over'}`)));
+      refill(place, h('p', { class: 'banner' }, state === 'beside' ? t('guest.beside', { name: visit.sits_with }) : t(`guest.${['locked', 'cancelled', 'on_hold'].includes(state) ? state : 'over'}`)));
     }
   };
   draw(first);

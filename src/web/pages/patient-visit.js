@@ -1,6 +1,6 @@
 // The visit as the patient lives it: wait for the hour, check the devices, wait for the doctor, talk, read.
 import { t } from './i18n.js';
-import { $, show, h, refill, button, busy, problemBox, tell, poll, onLeave, words, say } from './ui.js';
+import { $, show, h, put, refill, button, busy, problemBox, tell, poll, onLeave, words, say } from './ui.js';
 import * as api from './api.js';
 import { namedDay, clock, dayKey, now, trustServerTime } from './time.js';
 import { whenLine } from './patient-times.js';
@@ -223,7 +223,7 @@ function sit(visit, call) {
     caring ??= care(visit, answer).then((parts) => {
       cared = parts;
       calls.replaceWith(parts.ring.node, parts.taken.node);
-      beside.replaceWith(parts.chat.node);
+      beside.replaceWith(parts.chat.node, parts.consents.node);
     }, (error) => { caring = null; throw error; });
     return caring;
   };
@@ -279,14 +279,18 @@ function ended(visit) {
   const cancelled = visit.status === 'cancelled' || visit.reason === 'cancelled';
   // Nobody spoke before the door closed: there is nothing to wait for here.
   const passed = ['planned', 'arrived'].includes(visit.status);
+  const cutOff = !cancelled && visit.status === 'onleave';
+  const calls = h('div', {});
+  let rung = null;
   const place = h('div', { id: 'note-place', class: 'stack', 'aria-live': 'polite' });
-  show(h('h1', { id: 'visit-over' }, t(cancelled ? 'visit.cancelled' : passed ? 'visit.passed' : 'visit.over')),
+  show(h('h1', { id: 'visit-over' }, t(cancelled ? 'visit.cancelled' : passed ? 'visit.passed' : cutOff ? 'visit.cut' : 'visit.over')),
     h('div', { class: 'card' }, whenLine(visit), h('p', {}, h('strong', {}, visit.practitioner.name)), h('p', {}, visit.service.name)),
     visit.outcome === 'converted_to_phone' && h('p', { class: 'banner', id: 'by-phone' }, t('visit.phone')),
-    place,
+    calls, place,
     h('a', { class: 'button second', href: '#/', id: 'to-home' }, t('visit.home')));
   if (passed && !cancelled) refill(place, h('p', { class: 'lead' }, t(visit.status === 'arrived' ? 'visit.unseen.hint' : 'visit.passed.hint')));
-  const isWritten = !cancelled && !passed;
+  if (cutOff) refill(place, h('p', { class: 'lead' }, t('visit.cut.hint')));
+  const isWritten = !cancelled && !passed && !cutOff;
   if (isWritten) refill(place, h('p', { class: 'lead' }, t('visit.over.hint')));
   const ask = api.watched(`/v1/encounters/${visit.id}/waiting`);
   let pause = NOTE_POLL_S / 2;
@@ -303,6 +307,13 @@ function ended(visit) {
       look.stop();
       if (place.isConnected) lobby(again, visit.status === 'finished' && again.can_join ? t('visit.reopened') : '');
       return undefined;
+    }
+    // That somebody will call is not forgotten with the visit.
+    const promised = (waiting.tasks ?? []).filter((one) => one.code !== 'interrupted');
+    if (promised.length || rung) {
+      rung ??= await import('./ringing.js').then(({ ringCard }) => ringCard({ zone: visit.time_zone }));
+      if (!rung.node.isConnected) put(calls, rung.node);
+      rung.draw({ tasks: promised });
     }
     if (!isWritten) return waiting.poll_after;
     const notes = await api.items(`/v1/encounters/${visit.id}/notes`);

@@ -7,7 +7,10 @@ const MINUTE = 60_000;
 /** "2026-11-24T09:00" of an instant, as a date-and-time field wants it. */
 export const toLocal = (instant, zone) => `${dayKey(instant, zone)}T${clock(instant, zone)}`;
 
-/** The instant at which the clock of a zone shows a field's value; the first one when it shows it twice. */
+/**
+ * The instant at which the clock of a zone shows a field's value; the first one when it shows it twice.
+ * A time that the clocks skip is when they jump, as in weekly hours.
+ */
 export function fromLocal(value, zone) {
   const [day, time] = value.split('T');
   const [hour, minute] = time.split(':').map(Number);
@@ -21,7 +24,21 @@ export function fromLocal(value, zone) {
     if (off < -720) off += 1440;
     at += off * MINUTE;
   }
+  const shown = clock(at, zone);
+  if (shown !== time) at = jump(at, zone, shown > time);
   return rfc3339(at);
+}
+
+/** When the clocks jump, near an instant before or after it: the first minute of what they show then. */
+function jump(near, zone, after) {
+  const offset = (at) => Date.parse(`${toLocal(at, zone)}Z`) - at;
+  let [from, to] = after ? [near - 1440 * MINUTE, near] : [near, near + 1440 * MINUTE];
+  const later = offset(to);
+  while (to - from > MINUTE) {
+    const middle = from + Math.floor((to - from) / 2 / MINUTE) * MINUTE;
+    if (offset(middle) === later) to = middle; else from = middle;
+  }
+  return to;
 }
 
 /** A field for a time of day, 24:00 too, that takes 9, 930 and 9.30 for what they mean. */

@@ -159,6 +159,8 @@ learn({
   'visit.unseen.hint': ['Вы ждали, а приём не начался. Больница позвонит вам.', 'You waited and the visit did not begin. The clinic will call you.'],
   'visit.over': ['Приём закончен', 'The visit is over'],
   'visit.reopened': ['Приём не окончен: его завершили по ошибке. Войдите снова.', 'Your visit is not over: it was ended by mistake. Come in again.'],
+  'visit.cut': ['Приём прервался', 'The visit was cut off'],
+  'visit.cut.hint': ['Он не закончен. Больница об этом знает и свяжется с вами.', 'It is not finished. The clinic knows, and will get in touch with you.'],
   'visit.over.hint': ['Заключение появится здесь, когда врач его подпишет.', 'The note will appear here once the doctor has signed it.'],
   'visit.cancelled': ['Этот приём отменён или не состоялся', 'This visit was cancelled or did not take place'],
   'visit.left': ['Вы вышли. Приём не закончен, можно вернуться.', 'You have left. The visit is not finished; you can come back.'],
