@@ -260,7 +260,8 @@ mod tests {
     fn whoever_takes_a_connection_and_says_nothing_is_behind_no_firewall() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let tls = Arc::new(crate::call::relay::trusting(&crate::base::config::Ice::default()).unwrap());
+        let tls =
+            Arc::new(crate::call::relay::trusting(&crate::base::config::Ice::default()).unwrap());
         let stream = connect(address, Instant::now() + Duration::from_millis(100)).unwrap();
         assert_eq!(in_tls(stream, "localhost", &tls).err(), Some(Trouble::Silent));
     }
