@@ -131,7 +131,7 @@ pub struct Room {
     /// What the record says last of who is let in.
     admissions_kept: Vec<(ParticipantId, MarkKind)>,
     /// How often it has kept how ready somebody is.
-    readiness_kept: Vec<(ParticipantId, u32)>,
+    readiness_kept: Vec<rungs::ReadinessKept>,
     effects: Vec<Effect>,
 }
 

@@ -939,7 +939,9 @@ on_both! {
         let booked = world.booked("2026-11-26T09:00:00+07:00").await;
         // 02:00 of the next day where the patient lives.
         world.house.advance(TimeDelta::hours(17));
-        let registrar = world.resigned(&world.registrar).await;
+        let password = json!({"login": world.registrar.login, "password": "correct horse battery 9"});
+        let tokens = world.house.client().post("/v1/auth/password", &password).await.expect(200);
+        let registrar = signed_in(&world.house, &tokens, &world.registrar.login, String::new());
         let path = format!("/v1/practitioners/{}/absences", world.doctor.id);
         let body = json!({"from": "2026-11-26T00:00:00+07:00", "to": "2026-11-27T00:00:00+07:00"});
         let absence = registrar.client.once(&path, &key(), &body).await.expect(201);

@@ -1,5 +1,7 @@
 //! The ladder and the record of a room: what is said of the line, and what is kept of it.
 
+use chrono::TimeDelta;
+
 use super::{Line, Room};
 use crate::base::column::Instant;
 use crate::call::event::{Effect, Event, OverWhy};
@@ -10,8 +12,20 @@ use crate::call::record::{Kept, Mark, MarkKind, MarkWhy};
 use crate::call::rung::{Reading, WishWhy};
 use crate::encounter::{Admission, ParticipantId};
 
-/// How often the record says of somebody that they are ready or away, while the room stands.
+/// How often the record says at once of somebody that they are ready or away, while the room stands.
 const READINESS_MAX: u32 = 60;
+/// After that, how far apart it says what they said last, in seconds.
+const READINESS_SECS: i64 = 60;
+
+/// What the record has said of somebody's page.
+#[derive(Debug, Clone)]
+pub(super) struct ReadinessKept {
+    whose: ParticipantId,
+    times: u32,
+    last: Instant,
+    /// What it has not said yet.
+    unsaid: Option<MarkKind>,
+}
 
 /// What an event means for the record, known before the room has worked through it.
 #[derive(Debug, Clone, Copy)]
@@ -151,13 +165,34 @@ impl Room {
             Readiness::Ready => MarkKind::Ready,
             Readiness::Away => MarkKind::Away,
         };
-        // A page that says it without end does not fill the record.
-        match self.readiness_kept.iter_mut().find(|(whose, _)| *whose == id) {
-            Some((_, READINESS_MAX)) => return,
-            Some((_, count)) => *count += 1,
-            None => self.readiness_kept.push((id, 1)),
+        // A page that says it without end does not fill the record; what it said last is not lost.
+        match self.readiness_kept.iter_mut().find(|kept| kept.whose == id) {
+            Some(kept) if kept.times >= READINESS_MAX => {
+                kept.unsaid = Some(kind);
+                return;
+            }
+            Some(kept) => (kept.times, kept.last) = (kept.times + 1, now),
+            None => self.readiness_kept.push(ReadinessKept {
+                whose: id,
+                times: 1,
+                last: now,
+                unsaid: None,
+            }),
         }
         self.keep(vec![Kept::Mark(Mark::of(kind, id, now))]);
+    }
+
+    /// What was said last of pages that say it without end.
+    fn keep_unsaid(&mut self, now: Instant) {
+        let due = now.minus(TimeDelta::seconds(READINESS_SECS));
+        let mut marks = Vec::new();
+        for kept in self.readiness_kept.iter_mut().filter(|kept| kept.last <= due) {
+            if let Some(kind) = kept.unsaid.take() {
+                kept.last = now;
+                marks.push(Kept::Mark(Mark::of(kind, kept.whose, now)));
+            }
+        }
+        self.keep(marks);
     }
 
     /// Writes into the record what an event has changed, by comparing with what was known.
@@ -167,6 +202,7 @@ impl Room {
         }
         self.follow_edges(cause.end, cause.restart, now);
         if cause.is_tick {
+            self.keep_unsaid(now);
             let over: Vec<Kept> =
                 self.traces.iter_mut().flat_map(|trace| trace.minutes(false, now)).collect();
             self.keep(over);

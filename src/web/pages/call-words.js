@@ -18,7 +18,7 @@ learn({
   'call.connecting': ['Соединяемся…', 'Connecting…'],
   'call.waiting': ['Вы в комнате ожидания с {since}. Врач знает, что вы здесь.', 'You have been in the waiting room since {since}. The doctor knows that you are here.'],
   'call.waiting.alone': ['Вы в комнате ожидания с {since}. Врача ещё нет; он увидит вас, как только придёт.', 'You have been in the waiting room since {since}. The doctor is not here yet and will see you on arriving.'],
-  'call.held': ['Врач попросил подождать. Он позовёт вас снова.', 'The doctor has asked you to wait and will call you back.'],
+  'call.waiting.held': ['Врач попросил подождать. Он позовёт вас снова.', 'The doctor has asked you to wait and will call you back.'],
   'call.admitted': ['Врач вас впустил. Включаем звук и видео…', 'The doctor has let you in. Starting sound and video…'],
   'call.admitted.doctor': ['{name}: впускаем. Включаем звук и видео…', 'Letting {name} in. Starting sound and video…'],
   'call.admitted.seeks': ['Для звука и видео пока не нашлось пути, ищем дальше. Писать можно уже сейчас, ниже.', 'No way for sound and picture has been found yet; we go on looking. You can write already, below.'],

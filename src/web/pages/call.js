@@ -353,8 +353,10 @@ export class Call extends EventTarget {
     const others = [...this.roster.values()].filter((one) => one.id !== this.me);
     if (me && !INSIDE.includes(me.state)) {
       const doctor = others.find((one) => one.role === 'practitioner' && [...PRESENT, 'reconnecting'].includes(one.state));
-      return [doctor ? 'waiting' : 'waiting.alone', { since: this.since(me) }];
+      // Who was let in before has been sent back to wait.
+      return [this.wasIn ? 'waiting.held' : doctor ? 'waiting' : 'waiting.alone', { since: this.since(me) }];
     }
+    this.wasIn ||= Boolean(me);
     const aside = me?.aside ?? false;
     const [inside, apart] = [false, true].map((parted) => others.filter((one) => INSIDE.includes(one.state) && ((one.aside ?? false) !== aside) === parted));
     const names = (some) => some.map((one) => one.name).join(', ');

@@ -72,10 +72,19 @@ fn an_error_quotes_the_frame_it_is_about() {
 #[test]
 fn a_page_that_says_without_end_that_it_is_away_does_not_fill_the_record() {
     let (mut story, _, asha) = Story::in_call();
-    for turn in 0..5000 {
+    for turn in 0..5001 {
         let state = if turn % 2 == 0 { "away" } else { "ready" };
         story.frame(asha, &format!(r#"{{"v":1,"t":"presence","body":{{"state":"{state}"}}}}"#));
     }
+    story.pass(59);
+    let said_late = |story: &Story| {
+        let is_away = |kept: &Kept| matches!(kept, Kept::Mark(mark) if mark.kind == MarkKind::Away);
+        story.kept.iter().filter(|kept| is_away(kept)).count()
+    };
+    let before = said_late(&story);
+    story.pass(2);
+    assert_eq!(said_late(&story), before + 1, "what they said last is known");
+    story.pass(120);
     story.decide(ASHA, Admission::Removed);
     let marks = story.kept.iter().filter_map(|kept| match kept {
         Kept::Mark(mark) => Some(mark),
@@ -83,7 +92,7 @@ fn a_page_that_says_without_end_that_it_is_away_does_not_fill_the_record() {
     });
     let (said, rest): (Vec<_>, Vec<_>) =
         marks.partition(|mark| matches!(mark.kind, MarkKind::Ready | MarkKind::Away));
-    assert_eq!(said.len(), 60);
+    assert_eq!(said.len(), 61);
     let last = rest.last().unwrap();
     assert_eq!((last.kind, last.why), (MarkKind::Ended, Some(MarkWhy::Removed)));
 }
