@@ -9,7 +9,7 @@ use crate::access::table::Action;
 use crate::appointment::choice::find_service;
 use crate::appointment::{
     Appointment, AppointmentId, CancellationCode, NoshowCause, Priority, Row, affected,
-    check_reason, find_row, lock, occupy, sealed, show,
+    check_reason, expiry, find_row, lock, occupy, sealed, show,
 };
 use crate::base::error::Error;
 use crate::base::problem;
@@ -257,8 +257,12 @@ pub fn cancel(
     let row = find_row(tx, id)?;
     tx.allow(Action::CancelAppointment, &row.facts())?;
     check_reason(why.reason.as_deref())?;
-    // What has run out is called off already.
-    if row.status == AppointmentStatus::Cancelled || row.is_dead(tx.now) {
+    if row.status == AppointmentStatus::Cancelled {
+        return show(tx, id);
+    }
+    // What has run out is called off already, though nobody may have written it down.
+    if row.is_dead(tx.now) && !is_offered(tx, id)? {
+        expiry::expire(tx, id)?;
         return show(tx, id);
     }
     let code = cancellation_code(tx, &row, why.code)?;

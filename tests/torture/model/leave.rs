@@ -62,6 +62,19 @@ impl Model {
         self.absences.insert(number, Absence { worker, range, decided: BTreeMap::new() });
     }
 
+    /// Hours are gone: what is held in them for those who wait is withdrawn.
+    fn withdraw_vain(&mut self) {
+        let hours = self.clone();
+        let is_vain = |held: &Held| {
+            held.until > hours.now && !hours.works(held.place.doctor, held.place.span())
+        };
+        for waiting in self.waiting.values_mut() {
+            if waiting.offer.as_ref().is_some_and(is_vain) {
+                (waiting.offer, waiting.has_declined) = (None, false);
+            }
+        }
+    }
+
     fn can_be_offered(&self, service: usize, patient: usize) -> bool {
         (0..DOCTORS).any(|doctor| !self.offered(doctor, service, Some(patient)).is_empty())
     }
@@ -269,6 +282,7 @@ impl Game<'_> {
             .map_err(|code| format!("a closure is refused with {code}"))?;
         self.model.closures.insert(self.number, range);
         self.made.closures.insert(self.number, added.closure.id);
+        self.model.withdraw_vain();
         let taken = self.model.taken(None).into_iter();
         let hit = |place: &&Place| self.model.is_shut_out(place.doctor, place.span(), range);
         let expected = taken.filter(hit).map(|place| (place.tick, place.patient)).collect();
@@ -290,6 +304,7 @@ impl Game<'_> {
         let done = self.deed(|tx| extra::remove(tx, who, id))?;
         expect(Ok::<_, &str>(()), &done)?;
         self.model.extra.remove(&at);
+        self.model.withdraw_vain();
         Ok(())
     }
 
