@@ -305,11 +305,16 @@ fn cancellation_code(
 ) -> Result<CancellationCode, Error> {
     use CancellationCode::{Clinic, Declined, Expired, Patient};
     let own = tx.person().is_ok_and(|person| person.patient == Some(row.patient_id));
+    // Who booked at another clinic does not speak for that clinic.
+    let speaks_for_the_patient = tx.person().is_ok_and(|person| {
+        row.created_by == Some(person.account) && !person.works_in(row.organization_id)
+    });
     match said {
         Some(Declined | Expired) => Err(Error::field(&problem::INVALID_BODY, "/code")),
         Some(code) if own && code != Patient => Err(Error::field(&problem::INVALID_BODY, "/code")),
         Some(code) => Ok(code),
-        None => Ok(if own { Patient } else { Clinic }),
+        None if own || speaks_for_the_patient => Ok(Patient),
+        None => Ok(Clinic),
     }
 }
 

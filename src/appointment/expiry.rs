@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use tokio::sync::watch;
@@ -28,6 +29,8 @@ use crate::waitlist::VacancyStatus;
 const TICK_SECS: u64 = 5;
 /// How many it ends in one look.
 const ENDS_MAX: i64 = 100;
+/// For how long it is worth telling that nobody answered, in hours.
+const NEWS_HOURS: i64 = 24;
 
 /// Ends a hold or a request that has run out; whoever asked for a visit hears that nobody answered.
 /// Nothing when it has not, or somebody else has ended it. Returns whether it did.
@@ -38,7 +41,8 @@ pub(crate) fn expire(tx: &mut Tx, id: AppointmentId) -> Result<bool, Error> {
         return Ok(false);
     }
     encounter::advance(tx, id, Act::Expire, None)?;
-    if row.status == AppointmentStatus::Proposed {
+    let is_news = row.hold_expires_at > Some(tx.now.minus(TimeDelta::hours(NEWS_HOURS)));
+    if row.status == AppointmentStatus::Proposed && is_news {
         let over = show(tx, id)?;
         let account = patient::find_row(tx, row.patient_id)?.account_id;
         message::tell_unanswered(tx, &over, account)?;
@@ -82,7 +86,11 @@ pub async fn tick(app: &Arc<App>) -> Result<usize, Error> {
             }
             Ok(done)
         });
-        ended = ended.saturating_add(usize::from(done.await?));
+        // One that cannot be ended keeps no other from its end.
+        match done.await {
+            Ok(done) => ended = ended.saturating_add(usize::from(done)),
+            Err(error) => tracing::error!(%error, appointment = %id, "a hold that is over stands"),
+        }
     }
     Ok(ended)
 }

@@ -56,6 +56,9 @@ pub struct RescheduleAppointment {
     /// Only say what would come of it.
     #[serde(default)]
     pub dry_run: bool,
+    /// The place was held for this visit until now: it is first there, whoever came beside it.
+    #[serde(skip)]
+    pub was_held: bool,
 }
 
 /// One move of a visit.
@@ -241,7 +244,11 @@ fn lies_beside(
     let grid = Claim { kind, resource, lane: LANE, from, to };
     let is_clear = occupy::is_free(tx, row.id, &Claim { lane: SECOND_LANE, ..grid })?;
     if !wanted.overbook {
-        return if is_clear { Ok(false) } else { Err(Error::from(&problem::SLOT_TAKEN)) };
+        return if is_clear || wanted.was_held {
+            Ok(false)
+        } else {
+            Err(Error::from(&problem::SLOT_TAKEN))
+        };
     }
     let may = service.terms.overbook && taken::allow_second(tx, practitioner, row.id, (from, to))?;
     if !may {
@@ -268,6 +275,7 @@ pub(crate) struct Was {
 pub(crate) fn put_back(tx: &mut Tx, row: &Row, was: &Was, by: AccountId) -> Result<(), Error> {
     let id = row.id;
     lock(tx, id)?;
+    offer::withdraw(tx, id)?;
     let new = Times { stood: was.stood, ..Times::of(row, was.start) };
     let patient = patient::find_row(tx, row.patient_id)?;
     let practitioner = practitioner::find_row(tx, was.practitioner)?;

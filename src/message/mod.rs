@@ -30,7 +30,9 @@ use crate::base::zone;
 use crate::encounter::EncounterId;
 use crate::encounter::delay::DelayId;
 use crate::message::outbox::Payload;
+use crate::patient;
 use crate::practitioner;
+use crate::waitlist;
 
 /// How long a sign-in code is worth sending, in minutes.
 const CODE_MINUTES: i64 = 5;
@@ -128,10 +130,22 @@ pub fn tell_declined(
 pub fn tell_unanswered(
     tx: &mut Tx,
     over: &Appointment,
-    patient: Option<AccountId>,
+    account: Option<AccountId>,
 ) -> Result<(), Error> {
-    let words = |language| text::unanswered(language, &over.code);
-    tell_end(tx, over, patient, words, &format!("unanswered|{}|{}", over.id, over.version))
+    let Some(account) = account else { return Ok(()) };
+    let contact = account::contact(tx, account)?;
+    let Some(phone) = contact.phone else { return Ok(()) };
+    // A clock says it and no person, so it wakes nobody.
+    let zone = patient::find_row(tx, over.patient.id)?.time_zone;
+    let due_at = waitlist::offer::awake(tx, tx.now, zone, TimeDelta::zero());
+    let expires_at = over.start.max(due_at.plus(TimeDelta::hours(NEWS_HOURS_MIN)));
+    let (to, text) = (phone.as_str().to_owned(), text::unanswered(contact.language, &over.code));
+    let payload = Payload { to, text, promise: None, leave: None };
+    let key = format!("unanswered|{}|{}", over.id, over.version);
+    if outbox::put_for(tx, &payload, &key, (due_at, expires_at))? {
+        tx.tell(Event::MessageQueued);
+    }
+    Ok(())
 }
 
 /// The SMS that tells that a visit was called off, and not by the patient. The caller has made the

@@ -16,6 +16,7 @@ use crate::location::{self, LocationId};
 use crate::organization::ServiceId;
 use crate::practitioner::{self, PractitionerId};
 use crate::schedule::free::Window;
+use crate::schedule::leave;
 use crate::schedule::rules;
 use crate::schedule::wall_clock::Span;
 use crate::waitlist::follow;
@@ -122,6 +123,7 @@ pub fn remove(tx: &mut Tx, practitioner: PractitionerId, id: ExtraHoursId) -> Re
     let row = practitioner::find_row(tx, practitioner)?;
     let facts = rules::facts(&row);
     tx.allow(Action::EditSchedule, &facts)?;
+    leave::wait_to_change(tx, &facts)?;
     let hours = extra_hours::table
         .filter(extra_hours::id.eq(id))
         .filter(extra_hours::practitioner_id.eq(practitioner));

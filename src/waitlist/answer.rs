@@ -127,6 +127,7 @@ fn take(tx: &mut Tx, id: EntryId, by: AccountId) -> Result<Appointment, Error> {
                 reason: None,
                 overbook: false,
                 dry_run: false,
+                was_held: true,
             };
             let (moved, _) = put_elsewhere(tx, &visit, &to, (by, Asker::Triage))?;
             message::tell_move(tx, &moved, account)?;

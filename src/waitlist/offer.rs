@@ -169,8 +169,9 @@ pub(crate) fn fill(
             let times = own.as_ref().unwrap_or(&free);
             let Some((practitioner, visit, until)) = times.iter().find_map(suits) else { break };
             let tried = offer(tx, &service, waiting, (practitioner, visit), until)?;
-            // What could not be held is left out for everybody: the next look tries it again.
-            if tried == Tried::Gone && is_personal {
+            // What could not be held is left out for everybody: the next look tries it again. But what
+            // only this one seemed to have is left out for them alone.
+            if tried == Tried::Gone && (is_personal || own.is_some()) {
                 in_vain.push((practitioner, visit));
             } else if tried != Tried::Busy {
                 gone.push((practitioner, visit));

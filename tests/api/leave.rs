@@ -987,3 +987,45 @@ on_both! {
         assert_eq!(mine.get("moved_reason"), None);
     }
 }
+
+on_both! {
+    async fn what_was_held_in_place_of_a_visit_is_taken_though_the_office_put_somebody_beside_it(
+        world: World
+    ) {
+        let path = format!("/v1/healthcare-services/{}", world.service);
+        let terms = json!({"booking": {"overbook": true}});
+        world.admin.client.edit(Method::PATCH, &path, 1, &terms).await.expect(200);
+        let booked = world.booked("2026-11-26T09:00:00+07:00").await;
+        let absence = away(world, "2026-11-26T00:00:00+07:00", "2026-11-27T00:00:00+07:00").await;
+        let offered = json!([{"appointment": booked["id"], "outcome": "offered"}]);
+        let shown = decide(&world.registrar.client, &absence, offered).await.expect(200);
+        let first = &shown["visits"][0]["offered"][0];
+        let mut beside = world.wish(first["start"].as_str().unwrap());
+        beside["patient"] = json!(world.boris.id);
+        beside["overbook"] = json!(true);
+        books(&world.registrar.client, &beside).await;
+        let choice = json!({"number": first["number"]});
+        let taken = world.asha.client.post(&format!("{}/offer", visit(&booked)), &choice).await;
+        let taken = taken.expect(200);
+        assert_eq!((&taken["start"], &taken["overbooked"]), (&first["start"], &json!(false)));
+    }
+}
+
+on_both! {
+    async fn a_plan_that_moved_somebody_who_waited_already_can_be_taken_back(world: World) {
+        let second = stand_in(world, "Зинаида Вторая", "vtoraya", ("09:00", "17:00")).await;
+        let booked = world.booked("2026-11-23T09:20:00+07:00").await;
+        world.house.advance(TimeDelta::minutes(10));
+        world.enters(&world.asha, booked["encounter"]["id"].as_str().unwrap()).await;
+        assert_eq!(world.asha.client.get(&visit(&booked)).await.expect(200)["status"], "arrived");
+        let registrar = &world.registrar.client;
+        let plan = plans(world, registrar, "2026-11-23").await;
+        let to = json!([{"appointment": booked["id"], "act": "move", "practitioner": second.id,
+            "start": "2026-11-23T10:00:00+07:00"}]);
+        edits(registrar, &plan, 1, to).await.expect(200);
+        act(registrar, &plan, "apply").await.expect(200);
+        act(registrar, &plan, "undo").await.expect(200);
+        let back = world.asha.client.get(&visit(&booked)).await.expect(200);
+        assert_eq!((&back["start"], &back["practitioner"]["id"]), (&booked["start"], &json!(world.doctor.id)));
+    }
+}

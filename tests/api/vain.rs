@@ -59,6 +59,19 @@ on_both! {
 }
 
 on_both! {
+    async fn a_time_that_only_its_own_visit_keeps_from_being_held_is_looked_for_once(world: World) {
+        with_terms(world, json!({"booking": {"daily_cap": 1, "buffer_after_minutes": 10}})).await;
+        let visit = world.booked("2026-11-24T10:00:00+07:00").await;
+        // Twenty minutes and the ten after them reach into the visit that is to be moved.
+        let window = ("2026-11-24T09:40:00+07:00", "2026-11-24T09:59:00+07:00");
+        let wish = joins(&world.asha.client, world, window, Some(&visit)).await;
+        assert_eq!(wish["status"], "waiting", "{wish}");
+        task::tick(&world.house.app, None).await.unwrap();
+        assert_eq!(read(&world.asha.client, &wish).await["status"], "waiting");
+    }
+}
+
+on_both! {
     async fn what_cannot_be_had_any_more_is_not_offered_any_longer(world: World) {
         let office = &world.registrar.client;
         let tuesday = (NINE, "2026-11-24T09:05:00+07:00");

@@ -100,7 +100,7 @@ async fn moved(engine: Engine) {
         assert!(line.contains(promised) && line.contains("move to"), "{line}");
     }
     let (content, said) = check(&clinic, Some(&laws), &["--repair"]);
-    assert!(content && said.contains("6 visits moved"), "{said}");
+    assert!(content && said.contains("6 visits and held times moved"), "{said}");
     let (content, said) = check(&clinic, Some(&laws), &[]);
     assert!(content && said.contains("every promised time stands"), "{said}");
 

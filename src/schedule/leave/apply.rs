@@ -255,7 +255,7 @@ impl Undoing {
 
     /// Puts a visit back where it was before the plan.
     fn put_back(&self, tx: &mut Tx, was: &OutcomeRow) -> Result<(), Error> {
-        use AppointmentStatus::{Booked, Pending, Proposed};
+        use AppointmentStatus::{Arrived, Booked, Pending, Proposed};
         let is_known = |known: &OutcomeRow| {
             (known.appointment, known.to_practitioner) == (was.appointment, was.to_practitioner)
         };
@@ -284,8 +284,10 @@ impl Undoing {
                 if was_held && (row.is_dead(tx.now) || row.status == AppointmentStatus::Cancelled) {
                     return Ok(());
                 }
+                // Who waited already went back to coming when they were moved.
+                let stands = if stood == Arrived { Booked } else { stood };
                 if (Some(there.0), Some(there.1)) != (was.to_practitioner, was.to_start)
-                    || row.status != stood
+                    || row.status != stands
                 {
                     return Err(Error::from(&problem::CONFLICT));
                 }

@@ -364,6 +364,7 @@ fn take(tx: &mut Tx, row: &Row, number: i32, by: AccountId) -> Result<Appointmen
         reason: None,
         overbook: false,
         dry_run: false,
+        was_held: true,
     };
     let (moved, patient) = put_elsewhere(tx, row, &to, (by, Asker::Triage))?;
     diesel::update(absence_outcomes::table.find((absence, row.id)))

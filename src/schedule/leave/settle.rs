@@ -195,6 +195,7 @@ pub(crate) fn settle(
                 reason: reason.map(str::to_owned),
                 overbook: false,
                 dry_run: false,
+                was_held: false,
             };
             let (moved, _) = put_elsewhere(tx, &row, &to, (by, Asker::Triage))?;
             (start, local_start) = (moved.start, moved.local_start);

@@ -64,7 +64,10 @@ impl Op {
                 2,
             ),
             Self::Urgent => (&["slot_taken", "patient_busy", "outside_hours"], 2),
-            Self::Overbook => (&["slot_taken", "patient_busy", "outside_hours"], 2),
+            // Also beside a visit whose own service takes none.
+            Self::Overbook => {
+                (&["slot_taken", "patient_busy", "outside_hours", "no_overbooking"], 2)
+            }
             Self::Confirm => (&["hold_over", "bad_state", "conflict"], 20),
             Self::Reply => (&["hold_over", "bad_state", "conflict"], 20),
             Self::Attend => (&["bad_state", "conflict"], 20),
