@@ -88,7 +88,12 @@ pub fn is_of_patient(role: ParticipantRole) -> bool {
 /// Whether somebody's coming is the patient's coming: the patient's own, or, for a patient who
 /// cannot sign in (a child, who has no telephone), that of the relative or the feldsher with them.
 pub fn comes_as_patient(role: ParticipantRole, people: &[ParticipantRow]) -> bool {
-    if people.iter().any(|one| one.role == ParticipantRole::Patient) {
+    // Who has only looked at the page has not come; whoever sits with somebody has.
+    let has_part = |one: &ParticipantRow| {
+        let has_come = one.state != ParticipantState::Invited || one.sits_with_id.is_some();
+        one.role == ParticipantRole::Patient && has_come
+    };
+    if people.iter().any(has_part) {
         return role == ParticipantRole::Patient;
     }
     match role {

@@ -32,7 +32,7 @@ use crate::encounter::delay::DelayId;
 use crate::message::outbox::Payload;
 use crate::patient;
 use crate::practitioner;
-use crate::waitlist;
+use crate::waitlist::offer;
 
 /// How long a sign-in code is worth sending, in minutes.
 const CODE_MINUTES: i64 = 5;
@@ -137,7 +137,7 @@ pub fn tell_unanswered(
     let Some(phone) = contact.phone else { return Ok(()) };
     // A clock says it and no person, so it wakes nobody.
     let zone = patient::find_row(tx, over.patient.id)?.time_zone;
-    let due_at = waitlist::offer::awake(tx, tx.now, zone, TimeDelta::zero());
+    let due_at = offer::awake(tx, tx.now, zone, TimeDelta::zero());
     let expires_at = over.start.max(due_at.plus(TimeDelta::hours(NEWS_HOURS_MIN)));
     let (to, text) = (phone.as_str().to_owned(), text::unanswered(contact.language, &over.code));
     let payload = Payload { to, text, promise: None, leave: None };

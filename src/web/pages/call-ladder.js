@@ -10,11 +10,16 @@ import './ladder-words.js';
 
 const MEGA = 1_000_000;
 const LINES_MAX = 100;
+// As much as a connection carries at once, and as the chat of the visit takes.
+const LINE = /[^]{1,1000}/gu;
+const PIECE = /[^]{1,500}/gu;
+// One line comes by both ways within the time in which it is waited for that it was got.
+const TWICE_MS = 20_000;
 const STILL_PIXELS_MAX = 1280;
 
 export class Ladder {
   constructor(call) {
-    Object.assign(this, { call, told: '', sent: new Map(), came: new Set(), lines: 0, server: new ByServer(call.encounter) });
+    Object.assign(this, { call, told: '', sent: new Map(), came: new Map(), back: '', lines: 0, server: new ByServer(call.encounter) });
     const { stage } = call;
     this.why = h('p', { id: 'call-rung', class: 'call-rung', role: 'status', 'aria-live': 'polite', hidden: true });
     this.used = h('span', { id: 'call-bytes', data: { bytes: 0 } });
@@ -50,7 +55,7 @@ export class Ladder {
     edge.addEventListener('state', ({ detail }) => { if (detail === 'up') this.wish(); this.draw(); });
     // Whoever is not heard or seen here has no say on the side channel either.
     const from = (kind, name, fn) => edge.addEventListener(name, ({ detail }) => { if (edge.flow.receive[kind]) fn(detail); });
-    from('audio', 'side-text', (text) => this.read('side', this.name(edge), text));
+    from('audio', 'side-text', (text) => this.read('side', this.name(edge), text, this.isOwn(edge)));
     from('audio', 'side-note', (note) => this.write(this.name(edge), h('audio', { controls: true, src: URL.createObjectURL(note) })));
     from('video', 'side-still', (picture) => this.show(edge, picture));
     edge.addEventListener('side-open', () => this.draw());
@@ -195,15 +200,17 @@ export class Ladder {
       const said = this.field.value;
       if (!said.trim()) return;
       // The next line can be begun meanwhile; they arrive one after another.
-      this.field.value = '';
-      this.saying = (this.saying ?? Promise.resolve()).then(() => this.deliver(said));
+      [this.field.value, this.back] = ['', ''];
+      for (const line of said.match(LINE) ?? []) {
+        this.saying = (this.saying ?? Promise.resolve()).then(() => this.deliver(line)).catch(() => this.giveBack(line));
+      }
     });
     return h('section', { id: 'talk', class: 'talk', hidden: true, 'aria-label': t('talk.title') }, this.log, this.form);
   }
 
   /** What the far side does not say to have got goes by the server; what has not arrived stands in the field again. */
   async deliver(said) {
-    const heard = await Promise.all(this.edges.map(async (edge) => ({ edge, got: edge.up && await edge.side?.say(said) })));
+    const heard = await Promise.all(this.edges.map(async (edge) => ({ edge, got: edge.up && await edge.side?.say(said, () => edge.up) })));
     const missed = heard.some(({ edge, got }) => !got && this.isOwn(edge)) || !heard.some(({ got }) => got);
     const needed = this.call.side !== 'guest' && missed;
     const arrived = needed ? await this.server.say(said).then(() => true, () => false) : !missed || heard.some(({ got }) => got);
@@ -211,8 +218,16 @@ export class Ladder {
       this.write(t('talk.me'), h('span', {}, said));
       return;
     }
+    this.giveBack(said);
+  }
+
+  /** What was not said stands in the field again, in its order, before what was begun meanwhile. */
+  giveBack(said) {
     this.write('', t('talk.lost'));
-    this.field.value = [said, this.field.value].filter(Boolean).join(' ');
+    const before = this.back && this.field.value.startsWith(this.back) ? this.back : '';
+    const begun = this.field.value.slice(before.length).trim();
+    this.back = [before, said].filter(Boolean).join(' ');
+    this.field.value = [this.back, begun].filter(Boolean).join(' ');
   }
 
   /** Whether no connection carries a word between the patient and the practitioner now. */
@@ -232,12 +247,18 @@ export class Ladder {
     }).catch(() => {});
   }
 
-  /** What was not acknowledged in time came by the server as well: it is shown once. */
-  read(way, who, text) {
-    const other = `${way === 'side' ? 'server' : 'side'} ${who} ${text}`;
-    if (this.came.delete(other)) return;
-    this.came.add(`${way} ${who} ${text}`);
-    this.write(who, h('span', {}, text));
+  /** What was not acknowledged in time came by the server as well, perhaps in pieces: it is shown once. What
+   * is said again later is another line. Only the patient and the practitioner write by the server. */
+  read(way, who, text, own = true) {
+    const pieces = (own && text.trim().match(PIECE)) || [];
+    const other = way === 'side' ? 'server' : 'side';
+    const isKnown = (piece) => Date.now() - (this.came.get(`${other} ${piece.trim()}`) ?? 0) < TWICE_MS;
+    const known = pieces.length > 0 && pieces.every(isKnown);
+    for (const piece of pieces) {
+      if (known) this.came.delete(`${other} ${piece.trim()}`);
+      else this.came.set(`${way} ${piece.trim()}`, Date.now());
+    }
+    if (!known) this.write(who, h('span', {}, text));
   }
 
   write(who, what) {

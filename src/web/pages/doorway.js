@@ -12,6 +12,8 @@ const TICKET_MS = 110_000;
 // A lost first packet of TCP is noticed after a second. Whoever knows how long a round trip takes sees it sooner.
 const LATE_MS_MIN = 400;
 const ROUNDS = 3;
+// TLS takes two of its own before a socket is open.
+const SOCKET_ROUNDS = location.protocol === 'https:' ? 5 : 3;
 const REQUESTS = 8;
 const TRIES_MAX = 4;
 const TICKETS_MAX = 2;
@@ -50,7 +52,7 @@ export function roundTrip() {
 }
 
 /** After so long something should be there, unless a packet was lost. */
-const late = () => Math.max(LATE_MS_MIN, ROUNDS * roundTrip());
+const late = (rounds = ROUNDS) => Math.max(LATE_MS_MIN, rounds * roundTrip());
 const isPassing = ({ status }) => status === 0 || status === 429 || status >= 500;
 
 /** Asks once more when an answer is late; the first that comes counts, and of refusals one that will stay or the last. */
@@ -109,7 +111,7 @@ export class Doorway {
     if (this.tries >= TRIES_MAX) return;
     setTimeout(() => {
       if (this.coming.has(socket) && socket.readyState === WebSocket.CONNECTING) this.dial();
-    }, late());
+    }, late(SOCKET_ROUNDS));
   }
 
   came(socket) {

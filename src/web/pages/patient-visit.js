@@ -105,15 +105,16 @@ function lobby(first, note = '', comes = !note) {
     [ahead, passed] = [null, true];
     return way;
   };
+  const ready = () => { if (current.can_join && comes && !document.hidden) open().catch(() => {}); };
   const draw = () => {
     const state = current.can_join ? 'open' : current.reason;
+    ready();
     if (drawn === state) return;
     drawn = state;
     place.dataset.state = state;
     if (current.can_join) {
       refill(place, h('p', { class: 'good' }, t('visit.open')),
         button('enter-waiting-room', note ? t('visit.return') : t('visit.enter'), (event) => busy(event.currentTarget, () => check(current, through()))), probeLink(current));
-      if (comes && !document.hidden) open().catch(() => {});
     } else if (state === 'on_hold') {
       refill(place, h('p', { class: 'banner' }, t('visit.onhold')), button('confirm-hold', t('visit.confirm'), (event) => busy(event.currentTarget, async () => {
         await api.post(`/v1/appointments/${current.appointment.id}/confirm`);
@@ -141,7 +142,13 @@ function lobby(first, note = '', comes = !note) {
     offerTalk();
     return waiting.poll_after;
   }, 15);
-  onLeave(() => { watch.stop(); cared?.ring.quiet(); ahead?.close(); });
+  document.addEventListener('visibilitychange', ready);
+  onLeave(() => {
+    document.removeEventListener('visibilitychange', ready);
+    watch.stop();
+    cared?.ring.quiet();
+    ahead?.close();
+  });
   return undefined;
 }
 
@@ -301,6 +308,12 @@ function ended(visit) {
     pause = document.hidden ? NOTE_POLL_S_MAX : Math.min(2 * pause, NOTE_POLL_S_MAX);
     // It was ended, or called off, by mistake.
     const waiting = await ask();
+    if (isOver(waiting) && waiting.status !== visit.status) {
+      look.stop();
+      const fresh = await fetchVisit(visit.id);
+      if (place.isConnected) ended(fresh);
+      return undefined;
+    }
     if (!isOver(waiting)) {
       // Asked again if this fails.
       const again = await fetchVisit(visit.id);

@@ -9,6 +9,7 @@ const QUEUE_MAX = 32_000;
 const STILL_WIDTH = 320;
 // A channel stays open for a while when the far side is gone: only what it says to have got has arrived.
 const ANSWER_MS = 5000;
+const ANSWER_MS_MAX = 15_000;
 const LOOK_MS = 50;
 
 export class Side extends EventTarget {
@@ -26,13 +27,13 @@ export class Side extends EventTarget {
   get open() { return this.channel.readyState === 'open'; }
   get busy() { return this.channel.bufferedAmount > QUEUE_MAX; }
 
-  /** Whether the far side has it. */
-  async say(text) {
+  /** Whether the far side has it; nobody waits for that once the connection is not `alive`. */
+  async say(text, alive = () => true) {
     const words = text.trim().slice(0, TEXT_MAX);
     if (!words || !this.open) return false;
     const n = this.number();
     this.channel.send(JSON.stringify({ t: 'text', text: words, n }));
-    return this.arrived(n);
+    return this.arrived(n, alive);
   }
 
   number() {
@@ -40,12 +41,14 @@ export class Side extends EventTarget {
     return this.count;
   }
 
-  async arrived(n) {
-    let until = Date.now() + ANSWER_MS;
+  async arrived(n, alive = null) {
+    const begun = Date.now();
+    let until = begun + ANSWER_MS;
     while (!this.got.delete(n)) {
-      // What has not left yet cannot be answered.
+      // What has not left yet cannot be answered; but a word has another way, and does not wait for long.
       if (this.channel.bufferedAmount) until = Date.now() + ANSWER_MS;
-      if (!this.open || Date.now() > until) return false;
+      const late = Date.now() > until || (alive && Date.now() - begun > ANSWER_MS_MAX);
+      if (!this.open || late || alive?.() === false) return false;
       await new Promise((done) => { setTimeout(done, LOOK_MS); });
     }
     return true;
