@@ -90,7 +90,7 @@ pub fn is_of_patient(role: ParticipantRole) -> bool {
 pub fn comes_as_patient(role: ParticipantRole, people: &[ParticipantRow]) -> bool {
     // Who has only looked at the page has not come; whoever sits with somebody has.
     let has_part = |one: &ParticipantRow| {
-        let has_come = one.state != ParticipantState::Invited || one.sits_with_id.is_some();
+        let has_come = one.state != ParticipantState::Invited || one.sits_with.is_some();
         one.role == ParticipantRole::Patient && has_come
     };
     if people.iter().any(has_part) {
