@@ -196,7 +196,9 @@ impl Game<'_> {
                     (other.doctor, other.tick, other.service, other.patient)
                         == (place.doctor, place.tick, place.service, place.patient)
                 };
-                place.doctor == doctor && !now.iter().any(same)
+                // All wish for the first day, and what ends on the second is too far from it.
+                let is_near = place.tick <= FIRST_DAY.1;
+                place.doctor == doctor && is_near && !now.iter().any(same)
             };
             before.taken(None).iter().any(is_gone)
         };
