@@ -164,10 +164,12 @@ export async function bookFor(board) {
   }
 
   async function freeTimes() {
+    const mine = turn;
     const found = await orAnybody(async () => {
       const day = await timesOfDay({ wanted: wanted(), day: order.day, zone });
       return (day.slots.length || day.later) && day;
-    }, anyLanguage);
+      // A search that another has overtaken takes no language off.
+    }, () => mine === turn && anyLanguage());
     return () => drawTimes(found?.slots ?? [], found?.later);
   }
 
