@@ -168,6 +168,21 @@ impl Row {
     }
 }
 
+/// Counts a change of what is not in the appointment's own row. 409 `conflict` when it is not as `row`
+/// says any more.
+pub(crate) fn count_change(tx: &mut Tx, row: &Row) -> Result<(), Error> {
+    let same = appointments::table
+        .filter(appointments::id.eq(row.id))
+        .filter(appointments::version.eq(row.version));
+    let counted = diesel::update(same)
+        .set((
+            appointments::updated_at.eq(tx.now),
+            appointments::version.eq(row.version.saturating_add(1)),
+        ))
+        .execute(tx.conn)?;
+    if counted == 0 { Err(Error::from(&problem::CONFLICT)) } else { Ok(()) }
+}
+
 /// Waits until no other transaction moves the appointment or its visit, and keeps them from it.
 pub fn lock(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
     if let Conn::Postgres(conn) = tx.conn {

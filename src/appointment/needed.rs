@@ -8,13 +8,13 @@ use utoipa::ToSchema;
 
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind};
 use crate::appointment::supply::{self, Busy, Duty, Moving, Sought, Supply};
-use crate::appointment::{AppointmentId, Row};
+use crate::appointment::{AppointmentId, Row, count_change};
 use crate::base::column::{self, Instant};
 use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::problem;
-use crate::base::schema::{appointments, locations, occupancies, practitioners, resources};
+use crate::base::schema::{locations, occupancies, practitioners, resources};
 use crate::base::tx::Tx;
 use crate::location::LocationId;
 use crate::organization::terms::NeededResource;
@@ -297,17 +297,8 @@ pub(crate) fn replace(
     for id in found.into_iter().filter(|id| to.is_none_or(|to| to == *id)) {
         if occupy::is_free(tx, row.id, &Claim { resource: id, ..part })? {
             tx.attempt(|tx| give(tx, row.id, from, id))?;
-            let changed = diesel::update(
-                appointments::table
-                    .filter(appointments::id.eq(row.id))
-                    .filter(appointments::version.eq(row.version)),
-            )
-            .set((
-                appointments::updated_at.eq(tx.now),
-                appointments::version.eq(row.version.saturating_add(1)),
-            ))
-            .execute(tx.conn)?;
-            return if changed == 0 { Err(Error::from(&problem::CONFLICT)) } else { Ok(id) };
+            count_change(tx, row)?;
+            return Ok(id);
         }
     }
     Err(Error::from(&problem::RESOURCE_BUSY))

@@ -16,8 +16,8 @@ use crate::appointment::needed;
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
 use crate::appointment::supply::{Moving, Sought};
 use crate::appointment::{
-    Appointment, AppointmentId, Priority, Row, check_reason, find_row, lock, sealed, show, taken,
-    unsealed,
+    Appointment, AppointmentId, Priority, Row, check_reason, count_change, find_row, lock, sealed,
+    show, taken, unsealed,
 };
 use crate::base::column::{Instant, Uuid};
 use crate::base::db::{Turn, among, take_turns};
@@ -211,17 +211,7 @@ fn stay(
     }
     let there = Span { start: row.starts_at, end: row.ends_at };
     needed::exchange(tx, row, service, patient, (there, practitioner))?;
-    let noted = diesel::update(
-        appointments::table
-            .filter(appointments::id.eq(row.id))
-            .filter(appointments::version.eq(row.version)),
-    )
-    .set((
-        appointments::updated_at.eq(tx.now),
-        appointments::version.eq(row.version.saturating_add(1)),
-    ))
-    .execute(tx.conn)?;
-    if noted == 0 { Err(Error::from(&problem::CONFLICT)) } else { Ok(()) }
+    count_change(tx, row)
 }
 
 /// Whether a visit will be the second one at its new time. Who did not say so comes beside nobody: 409

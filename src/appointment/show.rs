@@ -267,20 +267,24 @@ pub(crate) fn show(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error>
         found.participants = others.into_iter().map(|(_, other)| other).collect();
     }
     name_places(tx, std::slice::from_mut(&mut found))?;
-    say_why_moved(tx, std::slice::from_mut(&mut found))?;
     if found.moved > 0 {
         found.moves = reschedule::moves(tx, id)?;
+        let last = found.moves.last().filter(|_| says_why_moved(&found));
+        found.moved_reason = last.and_then(|last| last.reason.clone());
     }
     Ok(found)
 }
 
+/// Whether a visit that was moved is to come, so that its patient wants to know why.
+fn says_why_moved(visit: &Appointment) -> bool {
+    let ahead = [AppointmentStatus::Proposed, AppointmentStatus::Booked];
+    visit.moved > 0 && ahead.contains(&visit.status)
+}
+
 /// Says of some visits to come why they were moved.
 fn say_why_moved(tx: &mut Tx, visits: &mut [Appointment]) -> Result<(), Error> {
-    let is_moved = |visit: &&Appointment| {
-        let ahead = [AppointmentStatus::Proposed, AppointmentStatus::Booked];
-        visit.moved > 0 && ahead.contains(&visit.status)
-    };
-    let moved: Vec<AppointmentId> = visits.iter().filter(is_moved).map(|visit| visit.id).collect();
+    let moved = visits.iter().filter(|visit| says_why_moved(visit));
+    let moved: Vec<AppointmentId> = moved.map(|visit| visit.id).collect();
     if moved.is_empty() {
         return Ok(());
     }

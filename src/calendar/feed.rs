@@ -93,6 +93,22 @@ pub fn remove(tx: &mut Tx, practitioner: PractitionerId) -> Result<(), Error> {
 }
 
 type Visit = (AppointmentId, AppointmentStatus, i32, Instant, Instant, Instant);
+type VisitColumns = (
+    appointments::id,
+    appointments::status,
+    appointments::version,
+    appointments::updated_at,
+    appointments::starts_at,
+    appointments::ends_at,
+);
+const VISIT: VisitColumns = (
+    appointments::id,
+    appointments::status,
+    appointments::version,
+    appointments::updated_at,
+    appointments::starts_at,
+    appointments::ends_at,
+);
 
 /// The calendar behind an address: when, and nothing else; also of visits in which they help as feldsher
 /// or interpreter. `None` for an address of nobody. Indexes: appointments_by_practitioner,
@@ -115,14 +131,7 @@ pub fn read(tx: &mut Tx, token: &str) -> Result<Option<String>, Error> {
         .filter(taken::is_kept(tx.now))
         .order((appointments::starts_at, appointments::id))
         .limit(EVENTS_MAX)
-        .select((
-            appointments::id,
-            appointments::status,
-            appointments::version,
-            appointments::updated_at,
-            appointments::starts_at,
-            appointments::ends_at,
-        ))
+        .select(VISIT)
         .load(tx.conn)?;
     let helped: Vec<Visit> = appointments::table
         .inner_join(occupancies::table.on(occupancies::appointment_id.eq(appointments::id)))
@@ -134,14 +143,7 @@ pub fn read(tx: &mut Tx, token: &str) -> Result<Option<String>, Error> {
         .filter(taken::is_kept(tx.now))
         .order((occupancies::starts_at, appointments::id))
         .limit(EVENTS_MAX)
-        .select((
-            appointments::id,
-            appointments::status,
-            appointments::version,
-            appointments::updated_at,
-            appointments::starts_at,
-            appointments::ends_at,
-        ))
+        .select(VISIT)
         .load(tx.conn)?;
     visits.extend(helped);
     let absences: Vec<(AbsenceId, Instant, Instant, Instant)> = absences::table

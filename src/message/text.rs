@@ -232,6 +232,16 @@ pub fn sooner(
 /// How a text says until when somebody can come: language, their clock, booking code, link.
 pub type Care = fn(Language, &DateTime<FixedOffset>, Option<&str>, Option<&str>) -> String;
 
+/// What the texts about coming in have in common: `words` are given the time and the code.
+fn come_in_before(
+    language: Language,
+    (until, code, link): (&DateTime<FixedOffset>, Option<&str>, Option<&str>),
+    words: impl FnOnce(&str, &str) -> String,
+) -> String {
+    let until = until.format("%H:%M").to_string();
+    with_link(words(&until, &with_code(language, code)), " ", link)
+}
+
 fn with_code(language: Language, code: Option<&str>) -> String {
     let word = language.choose("code", "код");
     code.map(|code| format!(", {word} {code}")).unwrap_or_default()
@@ -245,8 +255,7 @@ pub fn rung(
     code: Option<&str>,
     link: Option<&str>,
 ) -> String {
-    let (until, code) = (until.format("%H:%M"), with_code(language, code));
-    let text = match language {
+    come_in_before(language, (until, code, link), |until, code| match language {
         Language::English => format!(
             "Feldsher: your doctor is calling. Come in before {until}, or the clinic calls you \
              back{code}"
@@ -254,8 +263,7 @@ pub fn rung(
         Language::Russian => {
             format!("Фельдшер: врач ждёт, войдите до {until}, иначе позвоним{code}")
         }
-    };
-    with_link(text, " ", link)
+    })
 }
 
 /// Tells a patient that their visit is interrupted, not over.
@@ -265,8 +273,7 @@ pub fn interrupted(
     code: Option<&str>,
     link: Option<&str>,
 ) -> String {
-    let (until, code) = (until.format("%H:%M"), with_code(language, code));
-    let text = match language {
+    come_in_before(language, (until, code, link), |until, code| match language {
         Language::English => format!(
             "Feldsher: your visit was cut off, it is not over. Come in before {until} (local \
              time), or the clinic calls you{code}"
@@ -274,8 +281,7 @@ pub fn interrupted(
         Language::Russian => {
             format!("Фельдшер: связь прервалась, войдите до {until} (местное){code}")
         }
-    };
-    with_link(text, " ", link)
+    })
 }
 
 /// Tells a patient that their visit, which was ended, is not over.
@@ -285,8 +291,7 @@ pub fn reopened(
     code: Option<&str>,
     link: Option<&str>,
 ) -> String {
-    let (until, code) = (until.format("%H:%M"), with_code(language, code));
-    let text = match language {
+    come_in_before(language, (until, code, link), |until, code| match language {
         Language::English => format!(
             "Feldsher: your visit is not over, it was ended by mistake. Come in before {until} (local \
              time){code}"
@@ -294,8 +299,7 @@ pub fn reopened(
         Language::Russian => {
             format!("Фельдшер: приём не окончен, войдите до {until} (местное){code}")
         }
-    };
-    with_link(text, " ", link)
+    })
 }
 
 /// Tells a patient who was told that their visit is not over, and has not come, that it is still open.
@@ -305,8 +309,7 @@ pub fn still_open(
     code: Option<&str>,
     link: Option<&str>,
 ) -> String {
-    let (until, code) = (until.format("%H:%M"), with_code(language, code));
-    let text = match language {
+    come_in_before(language, (until, code, link), |until, code| match language {
         Language::English => format!(
             "Feldsher: your visit is still open. Come in before {until} (local time), or the clinic \
              calls you{code}"
@@ -314,8 +317,7 @@ pub fn still_open(
         Language::Russian => {
             format!("Фельдшер: приём ещё открыт, войдите до {until} (местное){code}")
         }
-    };
-    with_link(text, " ", link)
+    })
 }
 
 /// Tells a patient who waited that nobody came, and that the clinic calls. There is nothing to open.

@@ -41,6 +41,17 @@ pub(crate) async fn until<const N: usize>(
     waiting::until(world, &monday(clock), who).await
 }
 
+/// At 09:35 the doctor is in the visit of 09:20; Asha has that of 09:40, and a deputy is free.
+async fn the_doctor_talks(world: &World) -> ([Person; 3], Value) {
+    let deputy = deputy(world).await;
+    let first = books(world, &world.boris, "09:20").await;
+    let own = books(world, &world.asha, "09:40").await;
+    let everybody = [&world.doctor, &deputy, &world.boris, &world.asha];
+    let [doctor, deputy, boris, asha] = until(world, "09:35", everybody).await;
+    begins(world, &doctor, &boris, &first).await;
+    ([doctor, deputy, asha], own)
+}
+
 /// Who waits for somebody else, as this doctor sees it.
 async fn unseen(client: &Client, doctor: &Person) -> Value {
     client.get(&format!("/v1/practitioners/{}/claimable", doctor.id)).await.expect(200)
@@ -71,12 +82,7 @@ fn sdp(whose: &str) -> Value {
 
 on_both! {
     async fn whoever_takes_a_visit_over_answers_for_its_call_back(world: World) {
-        let deputy = deputy(world).await;
-        let first = books(world, &world.boris, "09:20").await;
-        let own = books(world, &world.asha, "09:40").await;
-        let everybody = [&world.doctor, &deputy, &world.boris, &world.asha];
-        let [doctor, deputy, boris, asha] = until(world, "09:35", everybody).await;
-        begins(world, &doctor, &boris, &first).await;
+        let ([doctor, deputy, asha], own) = the_doctor_talks(world).await;
         let (_patient, _) = Peer::enter(&asha.client, &encounter_of(&own)).await;
         let [doctor, deputy] = until(world, "09:44", [&doctor, &deputy]).await;
         let rings = format!("/v1/encounters/{}/rings", encounter_of(&own));
@@ -94,12 +100,7 @@ on_both! {
 
 on_both! {
     async fn a_free_doctor_takes_who_waits_and_the_patient_keeps_the_seat(world: World) {
-        let deputy = deputy(world).await;
-        let first = books(world, &world.boris, "09:20").await;
-        let own = books(world, &world.asha, "09:40").await;
-        let everybody = [&world.doctor, &deputy, &world.boris, &world.asha];
-        let [doctor, deputy, boris, asha] = until(world, "09:35", everybody).await;
-        begins(world, &doctor, &boris, &first).await;
+        let ([doctor, deputy, asha], own) = the_doctor_talks(world).await;
         let (mut patient, _) = Peer::enter(&asha.client, &encounter_of(&own)).await;
         assert!(visits(&deputy).await.is_empty(), "before the planned time nobody waits in vain");
 

@@ -3,7 +3,7 @@
 import * as api from './api.js';
 
 // So many characters are one line there.
-const LINE = /[^]{1,500}/gu;
+export const LINE = /[^]{1,500}/gu;
 // As many as the server lists at once.
 const PAGE = 100;
 

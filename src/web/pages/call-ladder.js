@@ -4,15 +4,14 @@ import { t, locale } from './i18n.js';
 import { h, refill, say } from './ui.js';
 import { isBelow } from './rungs.js';
 import { still, record, jpegSize } from './side.js';
-import { ByServer } from './by-server.js';
+import { ByServer, LINE as PIECE } from './by-server.js';
 import { now } from './time.js';
 import './ladder-words.js';
 
 const MEGA = 1_000_000;
 const LINES_MAX = 100;
-// As much as a connection carries at once, and as the chat of the visit takes.
+// As much as a connection carries at once.
 const LINE = /[^]{1,1000}/gu;
-const PIECE = /[^]{1,500}/gu;
 // One line comes by both ways within the time in which it is waited for that it was got.
 const TWICE_MS = 20_000;
 const STILL_PIXELS_MAX = 1280;
