@@ -193,6 +193,18 @@ impl House {
         }
         panic!("no such SMS to {to}");
     }
+
+    /// Until no message waits to leave: what became of each is marked in the background.
+    pub async fn all_sent(&self) {
+        for _ in 0..1600 {
+            if self.count("SELECT count(*) AS n FROM outbox_messages WHERE state = 'pending'") == 0
+            {
+                return;
+            }
+            actix_web::rt::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("messages wait for ever");
+    }
 }
 
 /// Writes a test once and runs it on both engines.

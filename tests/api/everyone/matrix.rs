@@ -72,18 +72,6 @@ impl Ledger {
     }
 }
 
-/// What the row before had to say has left: that is marked in the background.
-async fn delivered(world: &World) {
-    let waiting = "SELECT count(*) AS n FROM outbox_messages WHERE state = 'pending'";
-    for _ in 0..400 {
-        if world.house.count(waiting) == 0 {
-            return;
-        }
-        actix_web::rt::time::sleep(std::time::Duration::from_millis(25)).await;
-    }
-    panic!("messages wait for ever");
-}
-
 /// A problem document without what differs between two requests.
 fn said(answer: &Answer) -> Value {
     let mut body = answer.body.clone();
@@ -187,7 +175,7 @@ on_both! {
                 expect(&row, "nobody, with nothing to say", &answer, nothing_said);
                 continue;
             }
-            delivered(world).await;
+            world.house.all_sent().await;
             // What an admission has left in the record of its call comes a moment after it.
             feldsher::call::record::ledger::flush(&world.house.app).await;
             let before = ledger.read(world);
