@@ -28,3 +28,8 @@ pub mod server;
 pub mod task;
 pub mod waitlist;
 pub mod web;
+
+/// Who gives out memory: less of it for each seat, and no lock between the threads of HTTP and of the
+/// database (docs/decisions/0027).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

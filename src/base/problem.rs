@@ -157,6 +157,9 @@ problems! {
     TASK_TAKEN = 409 "task_taken"
         "Somebody else's task", "Somebody else answers for this task. Take it over first.";
         "Задача у другого", "За эту задачу отвечает другой человек. Сначала возьмите её себе.";
+    VISIT_NOT_ENDED = 409 "visit_not_ended"
+        "The visit is not ended", "Nobody can come in any more. Say how the visit ended: by telephone, or in writing.";
+        "Приём не завершён", "Войти уже нельзя. Укажите, чем закончился приём: по телефону или ответом письменно.";
     NOBODY_WAITS = 409 "nobody_waits"
         "Nobody waits", "Nobody waits whom this practitioner could see instead of a colleague.";
         "Никто не ждёт", "Сейчас никто не ждёт, кого этот врач мог бы принять вместо коллеги.";

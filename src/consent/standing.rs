@@ -7,7 +7,7 @@ use crate::base::db::{Turn, take_turns};
 use crate::base::error::Error;
 use crate::base::language::Language;
 use crate::base::problem;
-use crate::base::schema::{consents, encounter_participants, encounters};
+use crate::base::schema::{appointments, consents, encounter_participants, encounters};
 use crate::base::tx::Tx;
 use crate::consent::ConsentRow;
 use crate::consent::form::{self, ConsentKind};
@@ -81,14 +81,15 @@ pub(super) fn withdraw_alone(tx: &mut Tx, patient: PatientId) -> Result<(), Erro
 }
 
 /// Whom the patient no longer wants there leaves every visit of theirs that is not over. The caller
-/// has made the access decision.
+/// has made the access decision. Index: appointments_by_patient.
 pub(super) fn send_out(tx: &mut Tx, withdrawn: &ConsentRow) -> Result<(), Error> {
     let mut open = encounters::table
+        .inner_join(appointments::table)
         .inner_join(
             encounter_participants::table
                 .on(encounter_participants::encounter_id.eq(encounters::id)),
         )
-        .filter(encounters::patient_id.eq(withdrawn.patient_id))
+        .filter(appointments::patient_id.eq(withdrawn.patient_id))
         .filter(encounters::status.ne_all([EncounterStatus::Finished, EncounterStatus::Cancelled]))
         .filter(encounter_participants::state.ne(ParticipantState::Removed))
         .select((encounters::id, encounter_participants::role, encounter_participants::brought))

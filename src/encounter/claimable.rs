@@ -308,6 +308,7 @@ fn live(
         .inner_join(appointments::table)
         .filter(among(encounters::practitioner_id, practitioners))
         .filter(among(encounters::status, states))
+        .filter(encounters::arrived_at.is_not_null())
         .filter(encounters::starts_at.gt(earliest))
         .select((
             encounters::practitioner_id,

@@ -10,13 +10,14 @@ use crate::account::AccountId;
 use crate::base::column::Instant;
 use crate::base::config;
 use crate::base::error::Error;
+use crate::base::problem;
 use crate::base::schema::encounters;
 use crate::base::tx::Tx;
 use crate::encounter::door::{Times, door};
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
 use crate::encounter::{
-    EncounterId, EncounterRow, ParticipantRole, ParticipantRow, ParticipantState, facts, lock_row,
-    participants, show,
+    EncounterId, EncounterRow, ParticipantRole, ParticipantRow, ParticipantState, facts, find_row,
+    lock_row, participants, show,
 };
 use crate::message::care;
 use crate::patient;
@@ -40,10 +41,7 @@ pub(crate) fn due_at(
     let closes_at = || door(state, times, now, rules).closes_at.max(now);
     match status {
         EncounterStatus::Arrived => Some(closes_at()),
-        EncounterStatus::Onleave => {
-            let while_over = now.plus(TimeDelta::minutes(i64::from(rules.interrupted_minutes)));
-            Some(while_over.min(closes_at()))
-        }
+        EncounterStatus::Onleave => Some(now.plus(minutes(rules)).min(closes_at())),
         EncounterStatus::Planned
         | EncounterStatus::InProgress
         | EncounterStatus::Finished
@@ -103,6 +101,30 @@ fn interrupted(tx: &mut Tx, visit: &EncounterRow) -> Result<(), Error> {
     // Nobody was cut off who has not come back since the visit was ended by mistake.
     let tell = if reopened_at.is_some() { care::tell_still_open } else { care::tell_interrupted };
     tell_patient(tx, visit, door.closes_at, tell)
+}
+
+/// Somebody has seen to an interrupted visit and has not ended it: unless it goes on in time, it is a task
+/// again. Once nobody can come in any more it must be ended: 409 `visit_not_ended`. The caller holds the
+/// visit's lock and has made the access decision.
+pub(crate) fn goes_on(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
+    let visit = find_row(tx, id)?;
+    if visit.status != EncounterStatus::Onleave {
+        return Ok(());
+    }
+    let door = show::show(tx, id)?.door;
+    if !door.can_join {
+        return Err(Error::from(&problem::VISIT_NOT_ENDED));
+    }
+    let soon = tx.now.plus(minutes(&tx.config.visit));
+    diesel::update(encounters::table.find(id))
+        .set(encounters::see_to_at.eq(Some(soon.min(door.closes_at))))
+        .execute(tx.conn)?;
+    Ok(())
+}
+
+/// For how long a visit is interrupted before somebody must see to it.
+fn minutes(rules: &config::Visit) -> TimeDelta {
+    TimeDelta::minutes(i64::from(rules.interrupted_minutes))
 }
 
 /// The patient waited and nobody came: the office calls, since the practitioner did not.

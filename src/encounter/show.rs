@@ -288,6 +288,7 @@ pub fn all_waiting(tx: &mut Tx) -> Result<Page<WaitingPatient>, Error> {
         .inner_join(encounter_participants::table)
         .filter(encounters::practitioner_id.eq(practitioner))
         .filter(among(encounters::status, open))
+        .filter(encounters::arrived_at.is_not_null())
         .filter(encounter_participants::state.eq(ParticipantState::Waiting))
         .order((encounter_participants::waiting_since, encounter_participants::id))
         .limit(100)

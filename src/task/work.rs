@@ -13,6 +13,7 @@ use crate::base::schema::tasks;
 use crate::base::tx::{Event, Tx};
 use crate::encounter;
 use crate::encounter::finish::{self, ConvertTo};
+use crate::encounter::interruption;
 use crate::encounter::lifecycle::EncounterStatus;
 use crate::ring;
 use crate::task::{
@@ -49,7 +50,7 @@ pub struct CompleteTask {
     /// How it went.
     pub outcome: TaskResult,
     /// Ends the visit as well, when it broke off: `phone` with `reached`, `deferred` with `deferred`.
-    /// Left out: the visit stays as it is.
+    /// Left out: the visit stays as it is, and is a task again unless it goes on.
     pub convert: Option<ConvertTo>,
 }
 
@@ -77,9 +78,11 @@ pub fn take(tx: &mut Tx, id: TaskId, how: TakeTask) -> Result<Task, Error> {
     show(tx, id)
 }
 
-/// Says how a task went. Who was not reached stays a task, which is due again later. 409
+/// Says how a task went. Who was not reached stays a task, which is due again later. A visit that broke
+/// off and is not ended with its task must go on while its door is open, else it is a task again. 409
 /// `task_taken` when it is not the caller's, 409 `bad_state` for the end of a visit that did not break
-/// off or goes on, and for a task that ends by itself.
+/// off or goes on, and for a task that ends by itself, 409 `visit_not_ended` when the door has closed
+/// on a visit that is not ended with it.
 pub fn complete(tx: &mut Tx, id: TaskId, end: CompleteTask) -> Result<Task, Error> {
     let row = locked(tx, id)?;
     let me = tx.person()?.account;
@@ -92,8 +95,12 @@ pub fn complete(tx: &mut Tx, id: TaskId, end: CompleteTask) -> Result<Task, Erro
     }
     let outcome = match (end.outcome, end.convert) {
         (TaskResult::Reached, None | Some(ConvertTo::Phone)) => Some(TaskOutcome::Reached),
-        // Who waits for words is not told to wait for them.
+        // Who waits for words is not told to wait for them, and what broke off is not moved: it is
+        // ended, and another visit booked.
         (TaskResult::Deferred, None) if row.code == TaskCode::Deferred => {
+            return Err(Error::field(&problem::INVALID_BODY, "/outcome"));
+        }
+        (TaskResult::Moved, None) if row.code == TaskCode::Interrupted => {
             return Err(Error::field(&problem::INVALID_BODY, "/outcome"));
         }
         (TaskResult::Deferred, None | Some(ConvertTo::Deferred)) => Some(TaskOutcome::Deferred),
@@ -126,8 +133,12 @@ pub fn complete(tx: &mut Tx, id: TaskId, end: CompleteTask) -> Result<Task, Erro
                 .execute(tx.conn)?;
         }
     }
-    if let (Some(to), Some(visit)) = (end.convert, row.encounter_id) {
-        finish::convert_unasked(tx, visit, to)?;
+    match (end.convert, row.encounter_id) {
+        (Some(to), Some(visit)) => finish::convert_unasked(tx, visit, to)?,
+        (None, Some(visit)) if row.code == TaskCode::Interrupted && outcome.is_some() => {
+            interruption::goes_on(tx, visit)?;
+        }
+        _ => {}
     }
     done(tx, &row);
     show(tx, id)

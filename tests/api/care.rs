@@ -11,7 +11,7 @@ use crate::on_both;
 use crate::support::peer::{Peer, ticket};
 use crate::support::visit::encounter_of;
 use crate::support::world::{self, made};
-use crate::support::{Client, Ending, Engine, Person, World, key};
+use crate::support::{Answer, Client, Ending, Engine, Person, World, key};
 
 const ASHA: &str = "+70000000001";
 const RUNG: &str = "войдите до";
@@ -123,6 +123,17 @@ fn texts(world: &World, words: &str) -> usize {
 
 fn count(world: &World, sql: &str) -> i64 {
     world.house.count(&format!("SELECT count(*) AS n FROM {sql}"))
+}
+
+/// The office takes the visit's task and says that it has reached the patient.
+async fn reached(open: Open, world: &World) -> (Open, Answer) {
+    let open = open.again_by_password(world).await;
+    let task = open.tasks().await[0].clone();
+    let path = |act: &str| format!("/v1/tasks/{}/{act}", task["id"].as_str().unwrap());
+    let clerk = &open.registrar.client;
+    clerk.once(&path("take"), &key(), &json!({"over": true})).await.expect(200);
+    let said = clerk.once(&path("complete"), &key(), &json!({"outcome": "reached"})).await;
+    (open, said)
 }
 
 on_both! {
@@ -579,6 +590,8 @@ on_both! {
         let convert = open.path("convert");
         assert_eq!(clerk.post(&convert, &json!({"to": "deferred"})).await.refused(403), "forbidden");
         clerk.once(&path("take"), &key(), &json!({"over": true})).await.expect(200);
+        let moved = json!({"outcome": "moved"});
+        assert_eq!(clerk.once(&path("complete"), &key(), &moved).await.refused(422), "invalid_body");
         let end = json!({"outcome": "deferred", "convert": "deferred"});
         clerk.once(&path("complete"), &key(), &end).await.expect(200);
         let visit = open.status().await;
@@ -599,6 +612,37 @@ on_both! {
         doctor.post(&sign, &json!({})).await.expect(200);
         assert!(open.tasks().await.is_empty());
         assert_eq!(count(world, "tasks WHERE code = 'deferred' AND outcome = 'reached'"), 1);
+    }
+}
+
+on_both! {
+    async fn an_interrupted_visit_is_a_task_until_it_goes_on_or_is_ended(world: World) {
+        let open = open(world).await;
+        let [_, asha] = open.talk(world).await;
+        world.leaves(&open.visit, asha).await;
+        passes(world, 600).await;
+        // "I will come back in a minute", and did not: somebody answers for it again.
+        let (open, said) = reached(open, world).await;
+        assert_eq!(said.expect(200)["status"], "completed");
+        assert!(open.tasks().await.is_empty());
+        passes(world, 599).await;
+        assert_eq!(count(world, "tasks"), 1);
+        passes(world, 1).await;
+        assert_eq!(count(world, "tasks"), 2);
+        let (open, said) = reached(open, world).await;
+        said.expect(200);
+        // At the latest when the door closes; then only an end ends it.
+        passes(world, 3 * 3600).await;
+        assert_eq!(count(world, "tasks WHERE status = 'requested' AND code = 'interrupted'"), 1);
+        let (open, said) = reached(open, world).await;
+        assert_eq!(said.refused(409), "visit_not_ended");
+        let task = open.tasks().await[0].clone();
+        assert_eq!((&task["status"], &open.status().await["status"]), (&json!("accepted"), &json!("onleave")));
+        let path = format!("/v1/tasks/{}/complete", task["id"].as_str().unwrap());
+        let end = json!({"outcome": "reached", "convert": "phone"});
+        open.registrar.client.once(&path, &key(), &end).await.expect(200);
+        assert_eq!(open.status().await["outcome"], "converted_to_phone");
+        assert!(open.tasks().await.is_empty());
     }
 }
 

@@ -7,7 +7,7 @@ import { clock, dayKey, longDay, now } from './time.js';
 const CALLED = [['reached'], ['not_reached'], ['moved'], ['deferred']];
 const OUTCOMES = {
   callback: CALLED,
-  interrupted: [['reached', 'phone'], ['deferred', 'deferred'], ['not_reached'], ['moved'], ['reached']],
+  interrupted: [['reached', 'phone'], ['deferred', 'deferred'], ['not_reached'], ['reached']],
   unseen: CALLED,
   deferred: [['reached'], ['not_reached'], ['moved']],
 };
@@ -42,6 +42,7 @@ learn({
   'tasks.phone.none': ['Телефона нет', 'No telephone'],
   'tasks.visit': ['К приёму', 'To the visit'],
   'tasks.how': ['Чем кончилось?', 'How did it go?'],
+  'tasks.back': ['Дозвонились, вернётся на приём', 'Reached, and will come back'],
   'tasks.reached': ['Дозвонились', 'Reached'],
   'tasks.answered': ['Пациент получил ответ', 'The patient has the answer'],
   'tasks.reached.phone': ['Приём прошёл по телефону', 'The visit took place by phone'],
@@ -127,16 +128,26 @@ export function taskList({ me, zone, again, visits = false }) {
     const place = h('div', { class: 'asking' });
     const rest = () => refill(place, h('button', { type: 'button', class: 'primary how', on: { click: ask } }, t('tasks.how')));
     const ask = () => {
-      const choices = OUTCOMES[task.code].map(([outcome, convert]) => h('button', {
+      // Whoever cannot come in any more does not come back.
+      const possible = OUTCOMES[task.code].filter(([outcome, convert]) => task.why !== 'door_closed' || task.code !== 'interrupted' || convert || outcome === 'not_reached');
+      const choices = possible.map(([outcome, convert]) => h('button', {
         type: 'button', class: 'second', data: { outcome, ...(convert ? { convert } : {}) },
         on: { click: (event) => busy(event.currentTarget, () => end(task, outcome, convert)) },
-      }, t(task.code === 'deferred' && outcome === 'reached' ? 'tasks.answered' : `tasks.${outcome}${convert ? `.${convert}` : ''}`)));
+      }, t(named(task, outcome, convert))));
       refill(place, h('p', { class: 'question' }, t('tasks.how')), h('div', { class: 'row' }, choices,
         h('button', { type: 'button', class: 'quiet', on: { click: () => { rest(); place.firstChild.focus(); } } }, t('no'))));
       $('button', place).focus();
     };
     rest();
     return place;
+  }
+
+  function named(task, outcome, convert) {
+    if (outcome === 'reached' && !convert) {
+      if (task.code === 'deferred') return 'tasks.answered';
+      if (task.code === 'interrupted') return 'tasks.back';
+    }
+    return `tasks.${outcome}${convert ? `.${convert}` : ''}`;
   }
 
   async function end(task, outcome, convert) {
