@@ -207,17 +207,17 @@ pub async fn round(app: &Arc<App>) -> Result<usize, Error> {
             let range = ahead(shared.clock.now());
             let read = fetch::fetch(&calendar.url, shared.config.calendar.private_hosts)
                 .and_then(|text| busy::busy(&text, calendar.zone, range).map_err(trouble));
-            (calendar.practitioner, read)
+            (calendar.practitioner, calendar.lease, read)
         });
     }
     while let Some(done) = reading.join_next().await {
         match done {
-            Ok((practitioner, Ok(spans))) => {
-                as_system(app, move |tx| settle(tx, practitioner, &spans)).await?;
+            Ok((practitioner, lease, Ok(spans))) => {
+                as_system(app, move |tx| settle(tx, (practitioner, lease), &spans)).await?;
             }
-            Ok((practitioner, Err(trouble))) => {
+            Ok((practitioner, lease, Err(trouble))) => {
                 tracing::warn!(%practitioner, %trouble, "a calendar elsewhere could not be read");
-                as_system(app, move |tx| fail(tx, practitioner, trouble)).await?;
+                as_system(app, move |tx| fail(tx, (practitioner, lease), trouble)).await?;
             }
             // The lease runs out, and it is tried again.
             Err(_panicked) => tracing::error!("a calendar elsewhere broke its reader"),
@@ -240,6 +240,8 @@ fn ahead(now: Instant) -> Span {
 
 struct Due {
     practitioner: PractitionerId,
+    /// When the reader's turn ends: whoever names another calendar meanwhile ends it at once.
+    lease: Instant,
     zone: Zone,
     url: String,
 }
@@ -260,6 +262,7 @@ fn claim(tx: &mut Tx) -> Result<Vec<Due>, Error> {
             practitioners::time_zone,
         ))
         .load(tx.conn)?;
+    let lease = tx.now.plus(TimeDelta::minutes(LEASE_MINUTES));
     let mut due = Vec::with_capacity(rows.len());
     for (practitioner, sealed, due_at, zone) in rows {
         let taken = diesel::update(
@@ -267,19 +270,32 @@ fn claim(tx: &mut Tx) -> Result<Vec<Due>, Error> {
                 .filter(external_calendars::practitioner_id.eq(practitioner))
                 .filter(external_calendars::due_at.eq(due_at)),
         )
-        .set(external_calendars::due_at.eq(tx.now.plus(TimeDelta::minutes(LEASE_MINUTES))))
+        .set(external_calendars::due_at.eq(lease))
         .execute(tx.conn)?;
         if taken == 1 {
-            due.push(Due { practitioner, zone, url: opened(tx, practitioner, &sealed)? });
+            let url = opened(tx, practitioner, &sealed)?;
+            due.push(Due { practitioner, lease, zone, url });
         }
     }
     Ok(due)
 }
 
-fn settle(tx: &mut Tx, practitioner: PractitionerId, spans: &[Span]) -> Result<(), Error> {
+/// The calendar that was claimed, unless another was named, or it was claimed anew, meanwhile.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn claimed(practitioner: PractitionerId, lease: Instant) -> _ {
+    external_calendars::table
+        .filter(external_calendars::practitioner_id.eq(practitioner))
+        .filter(external_calendars::due_at.eq(lease))
+}
+
+fn settle(
+    tx: &mut Tx,
+    (practitioner, lease): (PractitionerId, Instant),
+    spans: &[Span],
+) -> Result<(), Error> {
     tx.allow(Action::ReadExternal, &Facts::NONE)?;
     let fresh = tx.now.plus(TimeDelta::minutes(FRESH_MINUTES));
-    let marked = diesel::update(external_calendars::table.find(practitioner))
+    let marked = diesel::update(claimed(practitioner, lease))
         .set((
             external_calendars::state.eq(CalendarState::Read),
             external_calendars::trouble.eq(None::<Trouble>),
@@ -289,7 +305,7 @@ fn settle(tx: &mut Tx, practitioner: PractitionerId, spans: &[Span]) -> Result<(
         ))
         .execute(tx.conn)?;
     if marked == 0 {
-        // It was let go of meanwhile.
+        // It was let go of meanwhile, or another was named.
         return Ok(());
     }
     let old = external_busy::table.filter(external_busy::practitioner_id.eq(practitioner));
@@ -316,17 +332,20 @@ fn settle(tx: &mut Tx, practitioner: PractitionerId, spans: &[Span]) -> Result<(
     Ok(())
 }
 
-fn fail(tx: &mut Tx, practitioner: PractitionerId, trouble: Trouble) -> Result<(), Error> {
+fn fail(
+    tx: &mut Tx,
+    (practitioner, lease): (PractitionerId, Instant),
+    trouble: Trouble,
+) -> Result<(), Error> {
     tx.allow(Action::ReadExternal, &Facts::NONE)?;
-    let failures: Option<i32> = external_calendars::table
-        .find(practitioner)
+    let failures: Option<i32> = claimed(practitioner, lease)
         .select(external_calendars::failures)
         .get_result(tx.conn)
         .optional()?;
     let Some(failures) = failures else { return Ok(()) };
     let doubled = u32::try_from(failures).unwrap_or(0).min(10);
     let wait = (5_i64 << doubled).min(WAIT_MINUTES_MAX);
-    diesel::update(external_calendars::table.find(practitioner))
+    diesel::update(claimed(practitioner, lease))
         .set((
             external_calendars::state.eq(CalendarState::Failed),
             external_calendars::trouble.eq(trouble),

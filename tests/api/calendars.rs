@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use actix_web::http::Method;
@@ -96,10 +97,14 @@ on_both! {
     }
 }
 
+/// It thinks about its answer until it is told another.
+const SAYS_NOTHING_YET: u16 = 0;
+
 /// A calendar server that says what it is told to say.
 struct Elsewhere {
     url: String,
     says: Arc<Mutex<(u16, String)>>,
+    asked: Arc<AtomicUsize>,
 }
 
 impl Elsewhere {
@@ -107,12 +112,17 @@ impl Elsewhere {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/me.ics", listener.local_addr().unwrap());
         let says = Arc::new(Mutex::new((404, String::new())));
-        let told = Arc::clone(&says);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (told, count) = (Arc::clone(&says), Arc::clone(&asked));
         std::thread::spawn(move || {
             for line in listener.incoming() {
                 let Ok(mut line) = line else { return };
                 let mut request = [0; 4096];
                 let _heard = line.read(&mut request);
+                count.fetch_add(1, Ordering::SeqCst);
+                while told.lock().unwrap().0 == SAYS_NOTHING_YET {
+                    std::thread::sleep(std::time::Duration::from_millis(10));
+                }
                 let (status, body) = told.lock().unwrap().clone();
                 let head = format!(
                     "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
@@ -121,7 +131,7 @@ impl Elsewhere {
                 line.write_all((head + &body).as_bytes()).ok();
             }
         });
-        Self { url, says }
+        Self { url, says, asked }
     }
 
     fn says(&self, status: u16, events: &str) {
@@ -215,6 +225,51 @@ async fn elsewhere(engine: Engine) {
     assert!(nine_is_free(&world).await);
     let kept = world.house.count("SELECT count(*) AS n FROM external_calendars");
     assert_eq!(kept, 0);
+}
+
+/// Another calendar is named while the former one is being read: what that says is heard by nobody.
+async fn named_anew(engine: Engine) {
+    let world = World::build_with(engine, |config| config.calendar.private_hosts = true).await;
+    let (former, other) = (Elsewhere::open(), Elsewhere::open());
+    former.says(SAYS_NOTHING_YET, "");
+    other.says(200, "BEGIN:VEVENT\nUID:2\nDTSTART:20261124T080000Z\nDURATION:PT15M\nEND:VEVENT");
+    let own = format!("/v1/practitioners/{}/external-calendar", world.doctor.id);
+    let name = async |calendar: &Elsewhere| {
+        let set = world.doctor.client.request(Method::PUT, &own);
+        world.doctor.client.send(set, Some(&json!({"url": calendar.url}))).await.expect(200)
+    };
+    name(&former).await;
+    let app = Arc::clone(&world.house.app);
+    let reading = actix_web::rt::spawn(async move { external::round(&app).await });
+    for _ in 0..200 {
+        if former.asked.load(Ordering::SeqCst) > 0 {
+            break;
+        }
+        actix_web::rt::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    assert_eq!(name(&other).await["state"], "new");
+    former.says(200, "BEGIN:VEVENT\nUID:1\nDTSTART:20261124T020000Z\nDURATION:PT15M\nEND:VEVENT");
+    reading.await.unwrap().unwrap();
+    external::round(&world.house.app).await.unwrap();
+    for _ in 0..200 {
+        if world.doctor.client.get(&own).await.expect(200)["state"] == "read" {
+            break;
+        }
+        actix_web::rt::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    let state = world.doctor.client.get(&own).await.expect(200);
+    assert_eq!((&state["state"], &state["busy_count"]), (&json!("read"), &json!(1)));
+    assert!(nine_is_free(&world).await, "only the former one says otherwise");
+}
+
+#[actix_web::test]
+async fn another_calendar_is_read_for_itself_sqlite() {
+    named_anew(Engine::Sqlite).await;
+}
+
+#[actix_web::test]
+async fn another_calendar_is_read_for_itself_postgres() {
+    named_anew(Engine::Postgres).await;
 }
 
 #[actix_web::test]
