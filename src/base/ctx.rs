@@ -1,7 +1,7 @@
 //! One request: who sent it, in which language, and how its deed is run.
 
 use std::future::{Ready, ready};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
@@ -414,9 +414,12 @@ pub fn client_address(request: &HttpRequest, trusted_proxies: usize) -> String {
 }
 
 /// What one subscriber has: an IPv4 address, or the whole /64 network of an IPv6 address, which
-/// any of its machines can leave for another address at will.
+/// any of its machines can leave for another address at will. Some proxies write the port beside it
+/// (RFC 7239 6): every connection has another.
 fn subscriber(address: &str) -> String {
-    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
+    let with_port = address.parse::<SocketAddr>().map(|peer| peer.ip());
+    let bare = address.trim_start_matches('[').trim_end_matches(']');
+    match with_port.or_else(|_no_port| bare.parse()).map(|address| address.to_canonical()) {
         Ok(IpAddr::V6(address)) => {
             let network = Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64));
             format!("{network}/64")
@@ -465,6 +468,9 @@ mod tests {
         assert_eq!(subscriber("2001:db8:1:2:aaaa::1"), subscriber("2001:db8:1:2:bbbb::2"));
         assert_ne!(subscriber("2001:db8:1:2::1"), subscriber("2001:db8:1:3::1"));
         assert_eq!(subscriber("::ffff:9.9.9.9"), "9.9.9.9");
+        assert_eq!(subscriber("9.9.9.9:40001"), "9.9.9.9");
+        assert_eq!(subscriber("[2001:db8:1:2::1]:443"), subscriber("2001:db8:1:2::1"));
+        assert_eq!(subscriber("[2001:db8:1:2::1]"), subscriber("2001:db8:1:2::1"));
         assert_eq!(subscriber("unknown"), "unknown");
     }
 }

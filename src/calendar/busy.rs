@@ -1,6 +1,7 @@
 //! Busy times in a calendar that another program wrote. Pure.
 
 mod own_zones;
+mod rules;
 
 use calcard::common::PartialDateTime;
 use calcard::common::timezone::Tz;
@@ -47,6 +48,7 @@ pub fn busy(text: &str, zone: Zone, range: Span) -> Result<Vec<Span>, Unreadable
         match parser.entry() {
             Entry::ICalendar(mut calendar) => {
                 is_calendar = true;
+                rules::check(&calendar)?;
                 end_repetitions(&mut calendar, range.end);
                 own_zones::name(&mut calendar, range)?;
                 go_by_their_clock(&mut calendar, zone.built_in(range.start).into());
