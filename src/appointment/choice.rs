@@ -31,6 +31,21 @@ pub fn alternatives(tx: &mut Tx, wanted: &BookAppointment) -> Result<Vec<Slot>, 
     free_for(tx, &service, wanted.practitioner, &sought, wanted.start)
 }
 
+/// Whether a refusal says that it cannot be at this time: there are others.
+pub(crate) fn is_elsewhere_free(refusal: &Error) -> bool {
+    [
+        &problem::SLOT_TAKEN,
+        &problem::DAY_FULL,
+        &problem::PATIENT_BUSY,
+        &problem::RESOURCE_BUSY,
+        &problem::OUTSIDE_HOURS,
+        &problem::OFF_GRID,
+        &problem::TOO_SOON,
+    ]
+    .into_iter()
+    .any(|problem| refusal.is(problem))
+}
+
 /// The next times that are free for a patient and a doctor, or any doctor; for a deed that has
 /// decided on access itself.
 pub(crate) fn free_after(

@@ -30,8 +30,8 @@ use crate::organization::OrganizationId;
             description = "`slot_taken`, `day_full`, `patient_busy` or `resource_busy`, with up to \
                 three `alternatives`; `no_overbooking`, `too_many_holds`"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`outside_hours`, `off_grid`, `off_minute`, `not_today`, `in_the_past`, `too_soon`, \
-                `too_far`, `service_inactive`, `naive_time`, `unknown_reference`"),
+            description = "`outside_hours`, `off_grid` or `too_soon`, with up to three `alternatives`; \
+                `off_minute`, `not_today`, `in_the_past`, `too_far`, `service_inactive`, `naive_time`, `unknown_reference`"),
     )
 )]
 #[post("/v1/appointments")]
@@ -41,18 +41,12 @@ pub async fn book_appointment(
 ) -> Result<HttpResponse, Error> {
     let wish = wanted.value.clone();
     match ctx.only_once(StatusCode::CREATED, wanted, book::book).await {
-        Err(refusal) if is_taken(&refusal) => {
+        Err(refusal) if choice::is_elsewhere_free(&refusal) => {
             let free = ctx.read(move |tx| choice::alternatives(tx, &wish)).await?;
             Err(refusal.with("alternatives", free))
         }
         answer => answer,
     }
-}
-
-fn is_taken(refusal: &Error) -> bool {
-    [&problem::SLOT_TAKEN, &problem::DAY_FULL, &problem::PATIENT_BUSY, &problem::RESOURCE_BUSY]
-        .into_iter()
-        .any(|problem| refusal.is(problem))
 }
 
 /// Says whether a visit is booked, to whoever knows its code and the patient's birth date.
@@ -179,11 +173,7 @@ async fn with_alternatives(
     answer: Result<HttpResponse, Error>,
 ) -> Result<HttpResponse, Error> {
     match answer {
-        Err(refusal)
-            if is_taken(&refusal)
-                || refusal.is(&problem::HOLD_OVER)
-                || refusal.is(&problem::OUTSIDE_HOURS) =>
-        {
+        Err(refusal) if choice::is_elsewhere_free(&refusal) || refusal.is(&problem::HOLD_OVER) => {
             let free = ctx.read(move |tx| reschedule::alternatives(tx, id, None)).await?;
             Err(refusal.with("alternatives", free))
         }
@@ -205,6 +195,8 @@ async fn with_alternatives(
             description = "`slot_taken`, `patient_busy` or `resource_busy`, with up to three \
                 `alternatives`; `bad_state`: it has begun or is over; `note_signed`: a note about it \
                 is signed"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`outside_hours`, `off_grid` or `too_soon`, with up to three `alternatives`"),
         (status = 410, body = ProblemDocument, content_type = "application/problem+json",
             description = "`hold_over`, with up to three `alternatives`"),
         (status = 412, body = ProblemDocument, content_type = "application/problem+json"),
@@ -224,7 +216,7 @@ pub async fn reschedule_appointment(
         })
         .await;
     match moved {
-        Err(refusal) if is_taken(&refusal) || refusal.is(&problem::HOLD_OVER) => {
+        Err(refusal) if choice::is_elsewhere_free(&refusal) || refusal.is(&problem::HOLD_OVER) => {
             let free = ctx.read(move |tx| reschedule::alternatives(tx, id, Some(&wish))).await?;
             Err(refusal.with("alternatives", free))
         }

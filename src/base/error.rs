@@ -184,6 +184,14 @@ impl Error {
         self.problem().code == problem.code
     }
 
+    /// A member that was added with [`with`](Self::with).
+    pub fn member(&self, name: &str) -> Option<&Value> {
+        match self {
+            Self::Refused(refusal) => refusal.extra.get(name),
+            _ => None,
+        }
+    }
+
     /// The whole answer in the caller's language. Faults of ours are logged here, once.
     pub fn answer(&self, language: Language, request_id: &str) -> HttpResponse {
         match self {

@@ -151,7 +151,14 @@ on_both! {
         for start in ["2026-11-24T13:00:00+07:00", "2026-11-24T08:40:00+07:00", "2026-11-28T09:00:00+07:00"] {
             let refused = world.asha.client.once("/v1/appointments", &key(), &world.wish(start)).await;
             assert_eq!(refused.refused(422), "outside_hours", "{start}");
+            let others = refused.body["alternatives"].as_array().unwrap();
+            assert_eq!(others.len(), 3, "{start}");
+            let next = others.iter().map(|slot| slot["start"].as_str().unwrap());
+            assert!(next.clone().is_sorted() && next.clone().all(|at| at > "2026-11-24T01:40:00Z"));
         }
+        let between = world.asha.client.once("/v1/appointments", &key(), &world.wish("2026-11-24T09:10:00+07:00")).await;
+        assert_eq!(between.refused(422), "off_grid");
+        assert_eq!(between.body["alternatives"][0]["local_start"], "2026-11-24T09:20:00+07:00");
     }
 }
 

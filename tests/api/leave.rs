@@ -188,6 +188,8 @@ on_both! {
         let refused = decide(doctor, &absence, json!([to(&first), to(&other)])).await;
         assert_eq!(refused.refused(409), "slot_taken");
         assert_eq!(refused.body["appointment"], other["id"]);
+        assert_eq!(refused.body["alternatives"][0]["local_start"], NINE_20);
+        assert_eq!(refused.body["alternatives"][0]["practitioner"]["id"], json!(second.id));
         let cases = [
             (json!([{"appointment": elsewhere["id"], "outcome": "cancelled"}]), "unknown_reference"),
             (json!([{"appointment": first["id"], "outcome": "moved"}]), "invalid_body"),

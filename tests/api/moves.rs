@@ -92,6 +92,7 @@ on_both! {
         // Patients take what is offered.
         let own = moves(&world.asha.client, &booked, "2026-11-24T09:30:00+07:00").await;
         assert_eq!(own.refused(422), "off_grid");
+        assert_eq!(own.body["alternatives"].as_array().unwrap().len(), 3);
         // What it had is free.
         books(&world.boris.client, &world.wish(TUESDAY_9)).await.expect(201);
         for frozen in [

@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, get, patch, post};
 
+use crate::appointment::choice::is_elsewhere_free;
 use crate::appointment::{Appointment, AppointmentId};
 use crate::base::body::{Body, Empty, Path};
 use crate::base::ctx::{self, Ctx};
@@ -34,7 +35,10 @@ pub async fn find_absence(ctx: Ctx, id: Path<AbsenceId>) -> Result<HttpResponse,
         (status = 200, body = SettledAbsence),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json",
             description = "`slot_taken`, `patient_busy`, `resource_busy`, `bad_state` or \
-                `nothing_to_offer`; `appointment` says which"),
+                `nothing_to_offer`; `appointment` says which, and what cannot be moved to a time has up \
+                to three `alternatives`"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`outside_hours`; as above"),
     )
 )]
 #[post("/v1/absences/{id}/outcomes")]
@@ -43,7 +47,17 @@ pub async fn decide_outcomes(
     id: Path<AbsenceId>,
     wanted: Body<DecideOutcomes>,
 ) -> Result<HttpResponse, Error> {
-    ctx.once(StatusCode::OK, wanted, move |tx, wanted| settle::decide(tx, id.0, &wanted)).await
+    let wish = wanted.value.clone();
+    let decided =
+        ctx.once(StatusCode::OK, wanted, move |tx, wanted| settle::decide(tx, id.0, &wanted)).await;
+    match decided {
+        Err(refusal) if is_elsewhere_free(&refusal) => {
+            let which = refusal.member("appointment").cloned();
+            let free = ctx.read(move |tx| settle::alternatives(tx, &wish, which.as_ref())).await?;
+            Err(refusal.with("alternatives", free))
+        }
+        answer => answer,
+    }
 }
 
 /// Says that every visit that an absence hits has its outcome.

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
 use crate::account::AccountId;
 use crate::appointment::affected::{self, Affected};
-use crate::appointment::reschedule::{RescheduleAppointment, put_elsewhere};
+use crate::appointment::reschedule::{self, RescheduleAppointment, put_elsewhere};
 use crate::appointment::{self, AppointmentId, check_reason, needed};
 use crate::base::column::Instant;
 use crate::base::db::{Turn, take_turns};
@@ -29,6 +30,7 @@ use crate::schedule::leave::assign::Place;
 use crate::schedule::leave::{
     AbsenceRow, Outcome, SettledAbsence, facts, find_row, inside, offer, set_status, show,
 };
+use crate::schedule::slots::Slot;
 use crate::waitlist::follow;
 
 /// The most visits decided about at once.
@@ -118,6 +120,36 @@ pub fn decide(
     told.tell(tx, &format!("leave|{id}|{}", tx.now.micros()), tx.now)?;
     tx.record(Action::SettleLeave, "Absence", id.0, &facts);
     show(tx, &absence)
+}
+
+/// The next free times of the visit that could not be moved to where somebody wished. It is a deed of its
+/// own, as after any refused booking. Nothing when it was none of them that was at fault.
+pub fn alternatives(
+    tx: &mut Tx,
+    wanted: &DecideOutcomes,
+    at_fault: Option<&Value>,
+) -> Result<Vec<Slot>, Error> {
+    let is_it = |one: &&DecideOutcome| Some(&json!(one.appointment)) == at_fault;
+    let Some(one) = wanted.outcomes.iter().find(is_it) else {
+        tx.scope(Action::ReadAppointment)?;
+        return Ok(Vec::new());
+    };
+    let row = appointment::find_row(tx, one.appointment)?;
+    let to = RescheduleAppointment {
+        start: one.start.unwrap_or(row.starts_at),
+        practitioner: one.practitioner,
+        reason: None,
+        overbook: false,
+        dry_run: false,
+        was_held: false,
+    };
+    let mut free = reschedule::alternatives(tx, row.id, Some(&to))?;
+    // What another of them shall have is not free for this one.
+    let is_wished = |slot: &Slot, one: &DecideOutcome| {
+        one.start == Some(slot.start) && one.practitioner == Some(slot.practitioner.id)
+    };
+    free.retain(|slot| !wanted.outcomes.iter().any(|one| is_wished(slot, one)));
+    Ok(free)
 }
 
 /// Whether a visit is in the hands in which it was when the turns were asked for.
