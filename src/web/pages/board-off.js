@@ -39,8 +39,9 @@ export function calledOff(board) {
     return h('li', { class: 'entry', data: { off: visit.id } },
       h('time', { datetime: visit.start }, clock(visit.start, board.zone)),
       h('div', {}, h('strong', {}, visit.patient.name), h('p', { class: 'hint' }, [visit.service.name, doctor, why].filter(Boolean).join(' · '))),
-      back ? button(`off-${visit.id}`, t('off.back'), (event) => busy(event.currentTarget, () => takeBack(board, visit), $('#problem')), 'second', { 'aria-label': `${t('off.back')}: ${visit.patient.name}, ${clock(visit.start, board.zone)}` })
-        : h('p', { class: 'hint' }, t('off.begun')));
+      h('div', { class: 'row' }, back
+        ? button(`off-${visit.id}`, t('off.back'), (event) => busy(event.currentTarget, () => takeBack(board, visit), $('#problem')), 'second', { 'aria-label': `${t('off.back')}: ${visit.patient.name}, ${clock(visit.start, board.zone)}` })
+        : h('p', { class: 'hint' }, t('off.begun'))));
   }
 
   return { node, draw };
