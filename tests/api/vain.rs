@@ -123,7 +123,7 @@ on_both! {
         task::tick(&world.house.app, None).await.unwrap();
         assert_eq!(read(&world.asha.client, &wish).await["status"], "offered");
 
-        // What a calendar elsewhere takes, or extra hours that are gone, in the same way.
+        // So are extra hours that are gone.
         let sunday = ("2026-11-29T09:00:00+07:00", "2026-11-29T09:05:00+07:00");
         let extra = format!("/v1/practitioners/{}/extra-hours", world.doctor.id);
         let hours = json!({"from": sunday.0, "to": "2026-11-29T10:00:00+07:00"});
@@ -136,9 +136,9 @@ on_both! {
 
         let members = format!("/v1/organizations/{}/members", world.clinic);
         let all = world.admin.client.get(&members).await.expect(200);
-        let doctor = all["items"].as_array().unwrap().iter();
-        let doctor = doctor.filter(|one| one["role"] == "doctor" && one["account"]["name"] == "Анна Лебедева");
-        let doctor = doctor.last().expect("the doctor is a member");
+        let is_hers = |one: &&Value| one["role"] == "doctor" && one["account"]["name"] == "Анна Лебедева";
+        let doctor = all["items"].as_array().unwrap().iter().find(is_hers);
+        let doctor = doctor.expect("the doctor is a member");
         let path = format!("{members}/{}/doctor", doctor["account"]["id"].as_str().unwrap());
         let version = doctor["version"].as_i64().unwrap();
         let ends = json!({"state": "disabled"});
