@@ -10,7 +10,7 @@ use crate::access::Scope;
 use crate::access::table::Action;
 use crate::appointment::occupy::LANE;
 use crate::appointment::taken::{OCCUPIED_HOURS_MAX, VISIT_HOURS_MAX, is_kept};
-use crate::appointment::{AppointmentId, NoshowCause, Priority};
+use crate::appointment::{AppointmentId, CancellationCode, NoshowCause, Priority};
 use crate::base::column::{self, Instant};
 use crate::base::db::among;
 use crate::base::error::Error;
@@ -21,11 +21,13 @@ use crate::base::schema::{
 };
 use crate::base::tx::Tx;
 use crate::encounter::EncounterId;
-use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
+use crate::encounter::lifecycle::{self, Act, AppointmentStatus, EncounterStatus, Times};
+use crate::encounter::notice::Promises;
 use crate::organization::service::Mode;
 use crate::organization::{OrganizationId, ServiceId};
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
+use crate::schedule::leave;
 
 /// A visit on a clinic's board.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -64,9 +66,13 @@ pub struct BoardVisit {
     pub priority: Priority,
     /// Whether it is the second visit in a time that was taken.
     pub overbooked: bool,
+    /// Whether its service lets another visit lie beside it.
+    pub overbook: bool,
     /// Whether it is a time that is held for its patient to choose: in place of another visit, or
     /// from the waiting list.
     pub offered: bool,
+    /// When it should be over, as planned or as late as its patient was told to come.
+    pub over_at: Instant,
     /// Until when it is held, or was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold_expires_at: Option<Instant>,
@@ -76,8 +82,23 @@ pub struct BoardVisit {
     /// Why it did not take place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noshow_cause: Option<NoshowCause>,
+    /// Why it was called off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancellation_code: Option<CancellationCode>,
+    /// Until when it can be put right that it was missed, or called off, or that its patient came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undo_until: Option<Instant>,
     /// Counts the changes; what `If-Match` wants.
     pub version: i32,
+}
+
+/// Which visits a board shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those that were not called off.
+    Standing,
+    /// Those that had been promised and were called off.
+    CalledOff,
 }
 
 type Row = (
@@ -86,19 +107,20 @@ type Row = (
     (Mode, Priority, bool, Option<Instant>, Option<Instant>, Option<NoshowCause>),
     (EncounterId, EncounterStatus),
     (PatientId, String),
-    (ServiceId, String, String),
+    (ServiceId, String, String, bool),
     (Option<AppointmentId>, Option<AppointmentId>),
+    Option<CancellationCode>,
 );
 
-/// The visits of a clinic that touch a range and that the caller may see, by start: none that was
-/// called off, no hold that has run out; at most `most`. Makes no access decision but that.
+/// The visits of a clinic that touch a range and that the caller may see, by start: those that stand, but for
+/// holds that have run out, or those that were called off; at most `most`. Makes no access decision but that.
 /// Index: appointments_by_organization.
 pub(crate) fn visits(
     tx: &mut Tx,
     clinic: OrganizationId,
     practitioner: Option<PractitionerId>,
     (from, to): (Instant, Instant),
-    most: i64,
+    (which, most): (Which, i64),
 ) -> Result<Vec<BoardVisit>, Error> {
     let Scope { all, practitioner: own, organizations, .. } = tx.scope(Action::ReadAppointment)?;
     let mut found = appointments::table
@@ -111,8 +133,6 @@ pub(crate) fn visits(
         .filter(appointments::starts_at.gt(from.minus(TimeDelta::hours(VISIT_HOURS_MAX))))
         .filter(appointments::starts_at.lt(to))
         .filter(appointments::ends_at.gt(from))
-        .filter(appointments::status.ne(AppointmentStatus::Cancelled))
-        .filter(is_kept(tx.now))
         .order((appointments::starts_at, appointments::id))
         .limit(most)
         .select((
@@ -141,10 +161,27 @@ pub(crate) fn visits(
             ),
             (encounters::id, encounters::status),
             (patients::id, patients::name),
-            (healthcare_services::id, healthcare_services::name_en, healthcare_services::name_ru),
+            (
+                healthcare_services::id,
+                healthcare_services::name_en,
+                healthcare_services::name_ru,
+                healthcare_services::overbook,
+            ),
             (offered_times::held_id.nullable(), waitlist_offers::held_id.nullable()),
+            appointments::cancellation_code,
         ))
         .into_boxed();
+    found = match which {
+        Which::Standing => found
+            .filter(appointments::status.ne(AppointmentStatus::Cancelled))
+            .filter(is_kept(tx.now)),
+        Which::CalledOff => {
+            found.filter(appointments::status.eq(AppointmentStatus::Cancelled)).filter(
+                appointments::cancelled_from
+                    .eq_any([AppointmentStatus::Booked, AppointmentStatus::Arrived]),
+            )
+        }
+    };
     if !all && !organizations.contains(&clinic) {
         // A doctor sees the hours of the whole clinic, and of visits their own.
         let Some(own) = own else { return Ok(Vec::new()) };
@@ -155,7 +192,7 @@ pub(crate) fn visits(
     }
     let rows: Vec<Row> = found.load(tx.conn)?;
     let language = tx.language;
-    let visit = |(own, times, more, encounter, patient, service, offered): Row| {
+    let visit = |(own, times, more, encounter, patient, service, offered, code_of_end): Row| {
         let (id, code, status, practitioner, version) = own;
         let (start, end, busy_from, busy_to, local_start, time_zone) = times;
         let (mode, priority, overbooked, hold_expires_at, confirmed_at, noshow_cause) = more;
@@ -177,15 +214,39 @@ pub(crate) fn visits(
             mode,
             priority,
             overbooked,
+            overbook: service.3,
             // An accepted offer of the waiting list is a visit like any other.
             offered: offered.0.is_some() || (offered.1.is_some() && hold_expires_at.is_some()),
+            over_at: end,
             hold_expires_at,
             confirmed_at,
             noshow_cause,
+            cancellation_code: code_of_end,
+            undo_until: None,
             version,
         }
     };
-    Ok(rows.into_iter().map(visit).collect())
+    let mut visits: Vec<BoardVisit> = rows.into_iter().map(visit).collect();
+    let ids: Vec<EncounterId> = visits.iter().map(|one| one.encounter).collect();
+    let told = Promises::of(tx, &ids)?;
+    for one in &mut visits {
+        one.over_at = told.times(one.encounter, (one.start, one.end)).over_at();
+        one.undo_until = undo_until(tx, one)?;
+    }
+    Ok(visits)
+}
+
+/// Until when a visit can be booked again as it was; what an absence called off comes back with the absence.
+fn undo_until(tx: &mut Tx, visit: &BoardVisit) -> Result<Option<Instant>, Error> {
+    let state = (visit.status, visit.encounter_status);
+    let Some((line, _)) = lifecycle::lines(state, Act::Undo).next() else { return Ok(None) };
+    if visit.cancellation_code == Some(CancellationCode::Leave) && leave::has_settled(tx, visit.id)?
+    {
+        return Ok(None);
+    }
+    let (start, end) = (visit.start, visit.end);
+    let times = Times { start, end, held_until: None, ended: None, by_clinic: true };
+    Ok(line.when.last_moment(times).filter(|until| *until > tx.now))
 }
 
 /// When some practitioners help in visits of others, as feldsher or interpreter, within a range.

@@ -67,8 +67,8 @@ impl Visit {
     }
 }
 
-/// Takes the time of the first candidate who is free, and the patient's. Says how it lies then: beside
-/// what is left of a pair, whoever comes as the second is the first.
+/// Takes the time of the first candidate who is free, and the patient's. Says how it lies then: where nobody
+/// is, or what is left of a pair, whoever comes as the second is the first.
 pub(super) fn take_people<'a>(
     tx: &mut Tx,
     id: AppointmentId,
@@ -79,7 +79,7 @@ pub(super) fn take_people<'a>(
     let mut got = Vec::new();
     let urgent = visit.priority != Priority::Routine;
     // Nearly always the first is free, and one statement does.
-    if let Some(first) = candidates.first().filter(|_| !urgent) {
+    if let Some(first) = candidates.first().filter(|_| !urgent && !visit.overbook) {
         let (practitioner, patient) =
             (visit.of_practitioner(first.id), visit.of_patient(patient.id));
         got = occupy::take_both(tx, id, practitioner, patient)?;
@@ -88,6 +88,7 @@ pub(super) fn take_people<'a>(
         }
     }
     let mut chosen = candidates.first().filter(|_| got.contains(&ResourceKind::Practitioner));
+    let mut visit = visit;
     for practitioner in candidates {
         if chosen.is_some() {
             break;
@@ -95,25 +96,17 @@ pub(super) fn take_people<'a>(
         let claim = visit.of_practitioner(practitioner.id);
         let taken = if urgent {
             occupy::take_both_lanes(tx, id, claim)?
-        } else if !visit.overbook
-            && !occupy::is_free(tx, id, &Claim { lane: SECOND_LANE, ..claim })?
-        {
-            false
-        } else {
+        } else if visit.overbook {
+            let first = occupy::take(tx, id, Claim { lane: LANE, ..claim })?;
+            visit.overbook = !first;
+            first || take_beside(tx, id, practitioner, claim)?
+        } else if occupy::is_free(tx, id, &Claim { lane: SECOND_LANE, ..claim })? {
             occupy::take(tx, id, claim)?
+        } else {
+            false
         };
         if taken {
             chosen = Some(practitioner);
-        }
-    }
-    let mut visit = visit;
-    if visit.overbook && chosen.is_none() {
-        visit.overbook = false;
-        for practitioner in candidates {
-            if occupy::take(tx, id, visit.of_practitioner(practitioner.id))? {
-                chosen = Some(practitioner);
-                break;
-            }
         }
     }
     let chosen = chosen.ok_or_else(|| Error::from(&problem::SLOT_TAKEN))?;
@@ -122,6 +115,22 @@ pub(super) fn take_people<'a>(
         return Err(Error::from(&problem::PATIENT_BUSY));
     }
     Ok((chosen, visit))
+}
+
+/// Takes a practitioner's time beside another visit. Whoever wanted the empty time at the same moment wanted
+/// the same lane, and one has waited for the other: what is there can be a visit that nobody saw before, and
+/// beside which its service allows none. 409 `no_overbooking` then.
+fn take_beside(
+    tx: &mut Tx,
+    id: AppointmentId,
+    practitioner: &PractitionerRow,
+    claim: Claim,
+) -> Result<bool, Error> {
+    let taken = occupy::take(tx, id, claim)?;
+    if taken && !taken::allow_second(tx, practitioner.id, id, (claim.from, claim.to))? {
+        return Err(Error::from(&problem::NO_OVERBOOKING));
+    }
+    Ok(taken)
 }
 
 /// Leaves those out who have a visit then beside which its service allows no second one. 409

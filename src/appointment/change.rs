@@ -174,7 +174,7 @@ pub fn attend(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
 /// booked again. 409 `slot_taken` when its time was given away meanwhile, `bad_state` while somebody
 /// is there or when it was only held, `too_late` a day after its start, or past it when it was called
 /// off, `note_signed` once a note about it is signed; 409 `day_full` and 422 `outside_hours` of what was
-/// called off, when the day has as many as it may, or somebody is away then.
+/// called off, when the day has as many as it may, or somebody is away then. What was missed, no cap binds.
 pub fn undo(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     let row = find_row(tx, id)?;
     tx.allow(Action::UndoAppointment, &row.facts())?;
@@ -191,6 +191,8 @@ pub fn undo(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     {
         return Err(Error::from(&problem::BAD_STATE));
     }
+    // No cap binds it: that a visit was missed is a word about what was promised and has had its time, and
+    // a day that has filled up since makes a wrong word no truer. What is called off is promised anew.
     occupy::bury_the_dead(tx, id, TimeDelta::zero())?;
     tx.attempt(|tx| encounter::advance(tx, id, Act::Undo, None))?;
     affected::go_by_their_clock(tx, id)?;

@@ -28,7 +28,7 @@ use crate::base::schema::{accounts, appointment_moves, appointments, practitione
 use crate::base::tx::Tx;
 use crate::base::zone;
 use crate::encounter::claimable::Because;
-use crate::encounter::lifecycle::{self, Act, AppointmentStatus};
+use crate::encounter::lifecycle::{Act, AppointmentStatus};
 use crate::encounter::{self, presence};
 use crate::message;
 use crate::organization::Service;
@@ -342,9 +342,7 @@ fn check_movable(tx: &mut Tx, row: &Row) -> Result<(), Error> {
         return Err(Error::from(&problem::HOLD_OVER));
     }
     let visit = encounter::of_appointment(tx, row.id)?;
-    if lifecycle::next((row.status, visit.status), Act::Move).is_none() {
-        return Err(Error::from(&problem::BAD_STATE));
-    }
+    encounter::foresee(tx, row, &visit, Act::Move)?;
     // A time that is offered is answered, not moved.
     if row.status == AppointmentStatus::Pending && is_offered(tx, row.id)? {
         return Err(Error::from(&problem::BAD_STATE));
@@ -445,6 +443,8 @@ fn update(
         appointments::time_zone.eq(zone.to_string()),
         appointments::local_start.eq(zone::local(new.start, zone)),
         appointments::confirmed_at.eq(new.stood.confirmed_at),
+        // What is only held, or asked for, is answered before it is over.
+        appointments::hold_expires_at.eq(row.hold_expires_at.map(|until| until.min(new.end))),
         appointments::moves.eq(row.moves.saturating_add(1)),
         appointments::updated_at.eq(tx.now),
         appointments::version.eq(row.version.saturating_add(1)),

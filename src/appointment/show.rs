@@ -26,6 +26,7 @@ use crate::base::schema::{
 use crate::base::tx::Tx;
 use crate::encounter::EncounterId;
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
+use crate::encounter::notice::Promises;
 use crate::location::{self, LocationId};
 use crate::organization::service::Mode;
 use crate::organization::{OrganizationId, ServiceId};
@@ -112,6 +113,9 @@ pub struct Appointment {
     /// Who and what else takes part.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub participants: Vec<Other>,
+    /// When it should be over, where its patient was told to come later than planned and that is not over yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub over_at: Option<Instant>,
     /// Where it was before, the first move first. Not in lists.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub moves: Vec<Move>,
@@ -136,6 +140,7 @@ pub fn find(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     tx.allow(Action::ReadAppointment, &row.facts())?;
     let mut found = show(tx, id)?;
     offer::mark(tx, std::slice::from_mut(&mut found))?;
+    say_when_over(tx, std::slice::from_mut(&mut found))?;
     Ok(found)
 }
 
@@ -150,6 +155,8 @@ pub struct Filter {
     pub to: Option<Instant>,
     /// Those in this state.
     pub status: Option<AppointmentStatus>,
+    /// Those of this clinic.
+    pub organization: Option<OrganizationId>,
     /// Those of this practitioner.
     pub practitioner: Option<PractitionerId>,
     /// Those of this patient.
@@ -209,6 +216,9 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Appointment>, Error> {
         ),
         Some(status) => query.filter(appointments::status.eq(status)).filter(is_kept(tx.now)),
     };
+    if let Some(organization) = wanted.organization {
+        query = query.filter(appointments::organization_id.eq(organization));
+    }
     if let Some(practitioner) = wanted.practitioner {
         query = query.filter(appointments::practitioner_id.eq(practitioner));
     }
@@ -242,6 +252,7 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Appointment>, Error> {
     name_places(tx, &mut items)?;
     say_why_moved(tx, &mut items)?;
     offer::mark(tx, &mut items)?;
+    say_when_over(tx, &mut items)?;
     Ok(Page { items, next: page.next })
 }
 
@@ -279,6 +290,22 @@ pub(crate) fn show(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error>
 fn says_why_moved(visit: &Appointment) -> bool {
     let ahead = [AppointmentStatus::Proposed, AppointmentStatus::Booked];
     visit.moved > 0 && ahead.contains(&visit.status)
+}
+
+/// Says of visits whose planned end has passed until when their patients were told to come.
+fn say_when_over(tx: &mut Tx, visits: &mut [Appointment]) -> Result<(), Error> {
+    let waits = |one: &Appointment| one.status == AppointmentStatus::Booked && one.end <= tx.now;
+    let late: Vec<EncounterId> =
+        visits.iter().filter(|one| waits(one)).map(|one| one.encounter.id).collect();
+    if late.is_empty() {
+        return Ok(());
+    }
+    let told = Promises::of(tx, &late)?;
+    for visit in visits.iter_mut().filter(|one| late.contains(&one.encounter.id)) {
+        let over = told.times(visit.encounter.id, (visit.start, visit.end)).over_at();
+        visit.over_at = (over > tx.now).then_some(over);
+    }
+    Ok(())
 }
 
 /// Says of some visits to come why they were moved.
@@ -418,6 +445,7 @@ fn assemble(tx: &Tx, row: Shown) -> Result<Appointment, Error> {
         series,
         follows,
         participants: Vec::new(),
+        over_at: None,
         moves: Vec::new(),
         moved_reason: None,
         location_id,

@@ -130,6 +130,9 @@ problems! {
     TOO_LATE = 409 "too_late"
         "Too late", "This can only be put right on the day of the visit.";
         "Поздно", "Исправить это можно только в день приёма.";
+    VISIT_PAST = 409 "visit_past"
+        "The visit has passed", "The planned end of this visit has passed, so that is no longer possible.";
+        "Время приёма прошло", "Запланированное время приёма прошло, поэтому это уже невозможно.";
     PROBE_OFF = 409 "probe_off"
         "Lines are not measured here", "This clinic does not measure lines. Come to the visit as usual.";
         "Связь здесь не измеряют", "В этой больнице связь не проверяют. Приходите на приём как обычно.";

@@ -43,9 +43,20 @@ pub struct Event {
     pub description: Option<String>,
 }
 
+/// As a component (RFC 5545 3.6.5).
+const UTC: &str = "BEGIN:VTIMEZONE\r\nTZID:Etc/UTC\r\nBEGIN:STANDARD\r\n\
+    DTSTART:19700101T000000\r\nTZOFFSETFROM:+0000\r\nTZOFFSETTO:+0000\r\nTZNAME:UTC\r\n\
+    END:STANDARD\r\nEND:VTIMEZONE\r\n";
+
 /// A calendar of these events. A single visit is a message to its reader's calendar and has a
-/// method (RFC 5546 3.2); a feed has none.
+/// method (RFC 5546 3.2); a feed has none. Where nothing is taken, there is the zone of all our times
+/// alone: a calendar holds one component at least (RFC 5545 3.6), and every reader knows this one.
 pub fn file(events: &[Event], is_message: bool) -> String {
+    if events.is_empty() {
+        return format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:{PRODUCT}\r\n{UTC}END:VCALENDAR\r\n"
+        );
+    }
     let mut calendar = ICalendarComponent::new(ICalendarComponentType::VCalendar);
     let text = |text: &str| ICalendarValue::Text(text.to_owned());
     calendar.add_property(ICalendarProperty::Version, text("2.0"));

@@ -27,6 +27,7 @@ use crate::calendar::fetch::{self, Trouble};
 use crate::practitioner::{self, PractitionerId};
 use crate::schedule::rules;
 use crate::schedule::wall_clock::Span;
+use crate::waitlist::follow;
 
 /// How often it is looked whether a calendar is due, in seconds.
 const TICK_SECS: u64 = 15;
@@ -319,6 +320,7 @@ fn settle(
         // Most readings bring nothing new; what is kept in memory still holds.
         return Ok(());
     }
+    let at_stake = follow::offered_with(tx, practitioner)?;
     diesel::delete(old).execute(tx.conn)?;
     for span in spans {
         diesel::insert_into(external_busy::table)
@@ -329,7 +331,7 @@ fn settle(
             ))
             .execute(tx.conn)?;
     }
-    Ok(())
+    follow::changed(tx, at_stake)
 }
 
 fn fail(

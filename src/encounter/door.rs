@@ -38,7 +38,7 @@ pub struct Times {
 
 impl Times {
     /// When it should be over: as planned, or as late as it was told to begin.
-    fn over_at(self) -> Instant {
+    pub fn over_at(self) -> Instant {
         let length = self.end.since(self.start);
         self.told.map_or(self.end, |told| self.end.max(told.plus(length)))
     }

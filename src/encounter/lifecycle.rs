@@ -117,12 +117,18 @@ pub enum By {
 pub enum When {
     /// At any time.
     Always,
-    /// While the time is held, or the request waits: 410 `hold_over` afterwards.
+    /// While the time is held, or the request waits, and no longer than until its planned end: 410
+    /// `hold_over` afterwards.
     Held,
     /// While the door is open, which is asked where somebody takes a seat.
     DoorOpen,
     /// From the planned start on: 409 `too_early` before.
     FromStart,
+    /// Until it should be over, as planned or as late as its patient was told to come: 409 `visit_past`
+    /// afterwards. What it was is not made another by that.
+    UntilEnd,
+    /// The same, but for the clinic, which finds another time for whoever was not seen.
+    UntilEndOrByClinic,
     /// Until the planned start: 409 `too_late` afterwards.
     UntilStart,
     /// Until a day after the planned start: 409 `too_late` afterwards.
@@ -139,31 +145,52 @@ const CORRECTION_HOURS: i64 = 24;
 pub struct Times {
     /// When the visit is planned to begin.
     pub start: Instant,
+    /// When it should be over.
+    pub end: Instant,
     /// Until when it is held, or its request waits.
     pub held_until: Option<Instant>,
     /// When it ended.
     pub ended: Option<Instant>,
+    /// Whether it is the deed of somebody of its clinic.
+    pub by_clinic: bool,
 }
 
 impl When {
+    /// Until when something can be put right; `None` where that is not what is said.
+    pub fn last_moment(self, times: Times) -> Option<Instant> {
+        let a_day_after = |at: Instant| at.plus(TimeDelta::hours(CORRECTION_HOURS));
+        match self {
+            Self::UntilStart => Some(times.start),
+            Self::DayAfterStart => Some(a_day_after(times.start)),
+            Self::DayAfterEnd => Some(a_day_after(times.ended.unwrap_or(times.start))),
+            _ => None,
+        }
+    }
+
     /// Refuses what comes too early or too late.
     pub fn check(self, times: Times, now: Instant) -> Result<(), Error> {
-        let a_day_after = |at: Instant| at.plus(TimeDelta::hours(CORRECTION_HOURS));
-        let until = match self {
-            Self::Always | Self::DoorOpen => return Ok(()),
-            Self::Held if times.held_until.is_some_and(|until| until <= now) => {
-                return Err(Error::from(&problem::HOLD_OVER));
+        match self {
+            Self::Always | Self::DoorOpen => Ok(()),
+            Self::Held if times.held_until.is_none_or(|until| now < until) && now < times.end => {
+                Ok(())
             }
-            Self::Held => return Ok(()),
+            Self::Held => Err(Error::from(&problem::HOLD_OVER)),
+            Self::UntilEndOrByClinic if times.by_clinic => Ok(()),
+            Self::UntilEnd | Self::UntilEndOrByClinic if times.end <= now => {
+                Err(Error::from(&problem::VISIT_PAST))
+            }
+            Self::UntilEnd | Self::UntilEndOrByClinic => Ok(()),
             Self::FromStart if now < times.start => {
-                return Err(Error::from(&problem::TOO_EARLY).with("opens_at", times.start));
+                Err(Error::from(&problem::TOO_EARLY).with("opens_at", times.start))
             }
-            Self::FromStart => return Ok(()),
-            Self::UntilStart => times.start,
-            Self::DayAfterStart => a_day_after(times.start),
-            Self::DayAfterEnd => a_day_after(times.ended.unwrap_or(times.start)),
-        };
-        if now < until { Ok(()) } else { Err(Error::from(&problem::TOO_LATE)) }
+            Self::FromStart => Ok(()),
+            Self::UntilStart | Self::DayAfterStart | Self::DayAfterEnd => {
+                match self.last_moment(times) {
+                    Some(until) if until <= now => Err(Error::from(&problem::TOO_LATE)),
+                    _ => Ok(()),
+                }
+            }
+        }
     }
 }
 
@@ -192,32 +219,35 @@ const MISSED: State = (AppointmentStatus::Noshow, EncounterStatus::Cancelled);
 
 const CONFIRMERS: By =
     By::Deeds(&[Action::ConfirmAppointment, Action::AcceptVacancy, Action::AnswerOffer]);
+/// Who decides about a visit whose practitioner is away, or was offered another time, comes late at times.
+const SETTLERS: By = By::Deeds(&[Action::SettleLeave, Action::AnswerOffer, Action::AcceptVacancy]);
 const MOVERS: By = By::Deeds(&[
     Action::MoveAppointment,
     Action::SettleLeave,
     Action::AnswerOffer,
     Action::AcceptVacancy,
 ]);
+const CANCELLERS: By = By::Deeds(&[Action::CancelAppointment, Action::SettleLeave]);
+
+/// To come: neither called off nor begun, and nobody waits.
+const MOVED: &[(State, State)] = &[(PROPOSED, PROPOSED), (PENDING, PENDING), (BOOKED, BOOKED)];
+const CALLED_OFF: &[(State, State)] =
+    &[(PROPOSED, CANCELLED), (PENDING, CANCELLED), (BOOKED, CANCELLED)];
 
 /// Every move there is.
 pub const TABLE: &[Line] = &[
     line(Act::Confirm, CONFIRMERS, When::Held, &[(PENDING, BOOKED)]),
     line(Act::Accept, By::Deeds(&[Action::AnswerRequest]), When::Held, &[(PROPOSED, BOOKED)]),
-    line(Act::Decline, By::Deeds(&[Action::AnswerRequest]), When::Always, &[(PROPOSED, CANCELLED)]),
+    line(Act::Decline, By::Deeds(&[Action::AnswerRequest]), When::Held, &[(PROPOSED, CANCELLED)]),
     line(Act::Expire, By::Itself, When::Always, &[(PROPOSED, CANCELLED), (PENDING, CANCELLED)]),
-    line(
-        Act::Move,
-        MOVERS,
-        When::Always,
-        &[(PROPOSED, PROPOSED), (PENDING, PENDING), (BOOKED, BOOKED), (WAITING, BOOKED)],
-    ),
-    line(Act::Attend, By::Deeds(&[Action::Attend]), When::Always, &[(BOOKED, BOOKED)]),
-    line(
-        Act::Cancel,
-        By::Deeds(&[Action::CancelAppointment, Action::SettleLeave]),
-        When::Always,
-        &[(PROPOSED, CANCELLED), (PENDING, CANCELLED), (BOOKED, CANCELLED), (WAITING, CANCELLED)],
-    ),
+    line(Act::Move, SETTLERS, When::Always, MOVED),
+    line(Act::Move, By::Deeds(&[Action::MoveAppointment]), When::UntilEndOrByClinic, MOVED),
+    // Whoever waits has come, and is seen late perhaps: no planned end makes that untrue.
+    line(Act::Move, MOVERS, When::Always, &[(WAITING, BOOKED)]),
+    line(Act::Attend, By::Deeds(&[Action::Attend]), When::UntilEnd, &[(BOOKED, BOOKED)]),
+    line(Act::Cancel, By::Deeds(&[Action::SettleLeave]), When::Always, CALLED_OFF),
+    line(Act::Cancel, By::Deeds(&[Action::CancelAppointment]), When::UntilEnd, CALLED_OFF),
+    line(Act::Cancel, CANCELLERS, When::Always, &[(WAITING, CANCELLED)]),
     line(
         Act::Noshow,
         By::Deeds(&[Action::MarkNoshow, Action::FinishEncounter]),
@@ -305,18 +335,17 @@ pub fn is_settled_by_a_note(from: State, to: State) -> bool {
     }
 }
 
-/// The line by which `act` is done in `state`, and where it leads; `None` when it cannot be done
-/// there.
-pub fn find(state: State, act: Act) -> Option<(&'static Line, State)> {
-    let lines = TABLE.iter().filter(|line| line.act == act);
-    let mut moves =
-        lines.flat_map(|line| line.moves.iter().map(move |(from, to)| (line, from, to)));
-    moves.find(|(_, from, _)| **from == state).map(|(line, _, to)| (line, *to))
+/// The lines by which `act` is done in `state`, one for each kind of deeds, and where it leads.
+pub fn lines(state: State, act: Act) -> impl Iterator<Item = (&'static Line, State)> {
+    TABLE.iter().filter(move |line| line.act == act).flat_map(move |line| {
+        let moves = line.moves.iter().filter(move |(from, _)| *from == state);
+        moves.map(move |(_, to)| (line, *to))
+    })
 }
 
 /// Where `act` leads from `state`; `None` when it cannot be done there.
 pub fn next(state: State, act: Act) -> Option<State> {
-    find(state, act).map(|(_, to)| to)
+    lines(state, act).next().map(|(_, to)| to)
 }
 
 /// Every move: from, act, to.
@@ -330,9 +359,18 @@ mod tests {
 
     #[test]
     fn the_table_is_a_function_and_nothing_but_a_correction_leaves_an_end() {
-        for (at, (from, act, to)) in moves().enumerate() {
-            let same = moves().position(|(f, a, _)| f == from && a == act);
-            assert_eq!(same, Some(at), "{from:?} {act} is there twice");
+        for (from, act, to) in moves() {
+            let all: Vec<(&Line, State)> = lines(from, act).collect();
+            assert!(all.iter().all(|(_, there)| *there == to), "{from:?} {act} leads to two");
+            for (at, (line, _)) in all.iter().enumerate() {
+                let By::Deeds(deeds) = line.by else { continue };
+                let others = all.iter().take(at).map(|(other, _)| other.by);
+                let again = others.filter_map(|by| match by {
+                    By::Deeds(others) => deeds.iter().find(|deed| others.contains(deed)),
+                    _ => None,
+                });
+                assert_eq!(again.count(), 0, "{from:?} {act} is there twice for one deed");
+            }
             assert!(!is_over(from.1) || act.is_correction(), "{from:?} is an end");
             // Whoever waits in vain can be moved, and is expected again.
             let stays =
@@ -369,7 +407,9 @@ mod tests {
     fn what_is_corrected_has_a_last_moment() {
         let at = |text: &str| text.parse::<Instant>().unwrap();
         let (start, ended) = (at("2026-11-24T02:00:00Z"), at("2026-11-24T05:00:00Z"));
-        let times = Times { start, held_until: None, ended: Some(ended) };
+        let end = at("2026-11-24T02:20:00Z");
+        let ended = Some(ended);
+        let times = Times { start, end, held_until: None, ended, by_clinic: false };
         for line in TABLE.iter().filter(|line| line.act.is_correction()) {
             let last = match line.act {
                 // A plan has its own ten minutes.
@@ -387,6 +427,17 @@ mod tests {
         assert!(early.is(&problem::TOO_EARLY));
         let held = Times { held_until: Some(start), ..times };
         assert!(When::Held.check(held, start).unwrap_err().is(&problem::HOLD_OVER));
+        let for_long = Times { held_until: Some(at("2026-11-26T02:00:00Z")), ..times };
+        let just_before = at("2026-11-24T02:19:59Z");
+        assert!(When::Held.check(for_long, just_before).is_ok());
+        assert!(When::Held.check(for_long, end).unwrap_err().is(&problem::HOLD_OVER));
+        for when in [When::UntilEnd, When::UntilEndOrByClinic] {
+            assert!(when.check(times, just_before).is_ok());
+            assert!(when.check(times, end).unwrap_err().is(&problem::VISIT_PAST));
+        }
+        let clinic = Times { by_clinic: true, ..times };
+        assert!(When::UntilEndOrByClinic.check(clinic, end).is_ok());
+        assert!(When::UntilEnd.check(clinic, end).unwrap_err().is(&problem::VISIT_PAST));
     }
 
     #[test]

@@ -371,18 +371,28 @@ pub(crate) fn foresee(
     act: Act,
 ) -> Result<State, Error> {
     let from = (appointment.status, visit.status);
-    let (line, to) = lifecycle::find(from, act).ok_or_else(|| Error::from(&problem::BAD_STATE))?;
-    if let By::Deeds(deeds) = line.by
-        && !tx.was_allowed(deeds)
-    {
-        return Err(Error::Internal("a visit was moved by a deed that its table does not name"));
+    if lifecycle::next(from, act).is_none() {
+        return Err(Error::from(&problem::BAD_STATE));
     }
+    let is_theirs = |by| !matches!(by, By::Deeds(deeds) if !tx.was_allowed(deeds));
+    let (line, to) = lifecycle::lines(from, act)
+        .find(|(line, _)| is_theirs(line.by))
+        .ok_or(Error::Internal("a visit was moved by a deed that its table does not name"))?;
     let ended = match line.when {
         When::DayAfterEnd => how_it_ended(tx, visit.id)?.1,
         _ => None,
     };
+    let (start, planned) = (appointment.starts_at, appointment.ends_at);
+    // Whoever was told to come later has not missed anything yet.
+    let end = match line.when {
+        When::UntilEnd | When::UntilEndOrByClinic if planned <= tx.now => {
+            notice::times(tx, visit.id, (start, planned))?.over_at()
+        }
+        _ => planned,
+    };
     let held_until = appointment.hold_expires_at;
-    line.when.check(Times { start: appointment.starts_at, held_until, ended }, tx.now)?;
+    let by_clinic = tx.person().map_or(true, |person| person.works_in(appointment.organization_id));
+    line.when.check(Times { start, end, held_until, ended, by_clinic }, tx.now)?;
     if lifecycle::is_settled_by_a_note(from, to) && record::is_signed(tx, visit.id)? {
         let may_know = record::may_list(tx, visit)?;
         let why = if may_know { &problem::NOTE_SIGNED } else { &problem::BAD_STATE };

@@ -17,6 +17,8 @@ use crate::base::problem;
 use crate::base::schema::{accounts, memberships, organizations};
 use crate::base::tx::Tx;
 use crate::organization::{self, OrganizationId};
+use crate::practitioner;
+use crate::waitlist::follow;
 
 /// What a member of a clinic signs in with: 3 to 64 of `a-z 0-9 . _ -`, capitals made small.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -243,6 +245,11 @@ pub fn edit(
         .execute(tx.conn)?;
     if ends {
         sign_out(tx, account)?;
+        // Whoever gives no care there any more gives none that is offered of their time.
+        for practitioner in practitioner::of_account(tx, clinic, account)? {
+            let at_stake = follow::offered_with(tx, practitioner)?;
+            follow::changed(tx, at_stake)?;
+        }
     } else if !had_another {
         account::enable(tx, account)?;
     }

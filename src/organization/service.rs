@@ -16,6 +16,7 @@ use crate::base::schema::{healthcare_services, organizations};
 use crate::base::tx::Tx;
 use crate::organization::terms::{BookingTerms, LegalKind, NeededResource};
 use crate::organization::{self, OrganizationId, ServiceId};
+use crate::waitlist::follow;
 
 text_enum!(
     /// How a visit can be held.
@@ -215,6 +216,7 @@ pub fn edit(
         Some(name) => (name.en.as_str().to_owned(), name.ru.as_str().to_owned()),
         None => (service.name_en, service.name_ru),
     };
+    let at_stake = follow::offered_of(tx, id)?;
     let changed = diesel::update(
         healthcare_services::table
             .filter(healthcare_services::id.eq(id))
@@ -235,6 +237,7 @@ pub fn edit(
         return Err(Error::from(&problem::STALE_VERSION));
     }
     tx.record(Action::EditService, "HealthcareService", id.0, &facts);
+    follow::changed(tx, at_stake)?;
     show(tx, id)
 }
 

@@ -18,6 +18,7 @@ use crate::practitioner::{
     Practitioner, PractitionerId, SpokenLanguage, check_services, find_row, phone_place, show,
     written,
 };
+use crate::waitlist::follow;
 
 /// What can be changed about a practitioner; what is left out stays.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
@@ -61,6 +62,7 @@ pub fn edit(
         }
         None => None,
     };
+    let at_stake = follow::offered_with(tx, id)?;
     let moves = change.time_zone.is_some_and(|zone| zone != row.time_zone);
     let changed = diesel::update(
         practitioners::table
@@ -82,6 +84,7 @@ pub fn edit(
         give(tx, id, &services)?;
     }
     tx.record(Action::EditPractitioner, "Practitioner", id.0, &facts);
+    follow::changed(tx, at_stake)?;
     show(tx, id)
 }
 

@@ -406,6 +406,19 @@ pub(crate) fn who_can_sign_in(
         .load(tx.conn)?)
 }
 
+/// As whom an account gives care in a clinic. The caller has made the access decision.
+pub(crate) fn of_account(
+    tx: &mut Tx,
+    clinic: OrganizationId,
+    account: AccountId,
+) -> Result<Vec<PractitionerId>, Error> {
+    Ok(practitioners::table
+        .filter(practitioners::account_id.eq(account))
+        .filter(practitioners::organization_id.eq(clinic))
+        .select(practitioners::id)
+        .load(tx.conn)?)
+}
+
 /// Whether an account is a doctor's. The caller has made the access decision.
 pub(crate) fn is_doctor(tx: &mut Tx, account: AccountId) -> Result<bool, Error> {
     let doctors = practitioners::table

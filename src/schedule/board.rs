@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::board::{self, BoardVisit};
+use crate::appointment::board::{self, BoardVisit, Which};
 use crate::base::column::{Instant, text_enum};
 use crate::base::db::among;
 use crate::base::error::Error;
@@ -34,6 +34,8 @@ use crate::waitlist;
 const RANGE_DAYS_MAX: i64 = 8;
 /// The most visits of one answer.
 const VISITS_MAX: i64 = 3000;
+/// How many of those that were called off are shown.
+const CALLED_OFF_MAX: i64 = 200;
 
 text_enum!(
     /// Where working time comes from.
@@ -72,6 +74,8 @@ pub struct Board {
     /// The visits that touch the range and that the caller may see, by start; none that was
     /// called off.
     pub visits: Vec<BoardVisit>,
+    /// Those that had been promised and were called off, by start, at most 200: that can have been a mistake.
+    pub called_off: Vec<BoardVisit>,
     /// How many wait for a time at the clinic; left out for whoever may not see who they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<i64>,
@@ -151,10 +155,12 @@ pub fn find(tx: &mut Tx, clinic: OrganizationId, wanted: BoardFilter) -> Result<
     }
     let span = (range.start, range.end);
     let most = VISITS_MAX.saturating_add(1);
-    let visits = board::visits(tx, clinic.id, wanted.practitioner, span, most)?;
+    let visits = board::visits(tx, clinic.id, wanted.practitioner, span, (Which::Standing, most))?;
     if i64::try_from(visits.len()).is_ok_and(|many| many > VISITS_MAX) {
         return Err(Error::field(&problem::RANGE_TOO_WIDE, "/to"));
     }
+    let off = (Which::CalledOff, CALLED_OFF_MAX);
+    let called_off = board::visits(tx, clinic.id, wanted.practitioner, span, off)?;
     let busy: Vec<PractitionerId> = visits.iter().map(|visit| visit.practitioner).collect();
     let mut people = practitioner::of_clinic(tx, clinic.id, &busy)?;
     people.retain(|one| wanted.practitioner.is_none_or(|only| only == one.id));
@@ -167,6 +173,7 @@ pub fn find(tx: &mut Tx, clinic: OrganizationId, wanted: BoardFilter) -> Result<
         server_time: tx.now,
         practitioners: times_of(tx, clinic.id, people, range)?,
         visits,
+        called_off,
         waiting: waitlist::list::count_at(tx, clinic.id)?,
     })
 }

@@ -18,6 +18,7 @@ use crate::location::{self, LocationId};
 use crate::organization::ServiceId;
 use crate::practitioner::{self, PractitionerId, PractitionerRow};
 use crate::schedule::time_of_day::{TimeOfDay, Weekday};
+use crate::waitlist::follow;
 
 id!(
     /// A rule of a schedule.
@@ -163,6 +164,7 @@ pub fn replace(
     tx.allow(Action::EditSchedule, &facts)?;
     check(&wanted.rules)?;
     check_references(tx, id, &wanted.rules)?;
+    let at_stake = follow::offered_with(tx, id)?;
     let changed = diesel::update(
         practitioners::table
             .filter(practitioners::id.eq(id))
@@ -192,6 +194,7 @@ pub fn replace(
             .execute(tx.conn)?;
     }
     tx.record(Action::EditSchedule, "Schedule", id.0, &facts);
+    follow::changed(tx, at_stake)?;
     show(tx, practitioner)
 }
 

@@ -177,9 +177,51 @@ pub(crate) fn withdraw_vain(tx: &mut Tx, id: EntryId) -> Result<(), Error> {
 }
 
 /// A clinic is closed then, or extra hours of somebody there are gone: what is offered of that time is
-/// withdrawn. Weekly rules lock their practitioner first, so their offers are left to the task.
+/// withdrawn.
 pub(crate) fn hours_changed(tx: &mut Tx, clinic: OrganizationId) -> Result<(), Error> {
     for id in in_vain(tx, Some(clinic))? {
+        withdraw_vain(tx, id)?;
+    }
+    Ok(())
+}
+
+/// The wishes for which something is offered that a change may take away, locked: before whatever the
+/// change itself locks. Say so with [`changed`] when it is made.
+#[must_use = "what is not true any more is taken back"]
+pub(crate) struct AtStake(Vec<EntryId>);
+
+/// What is offered of somebody's time. Index: waitlist_offers_due.
+pub(crate) fn offered_with(tx: &mut Tx, practitioner: PractitionerId) -> Result<AtStake, Error> {
+    let ids = offered().filter(waitlist_offers::practitioner_id.eq(practitioner)).load(tx.conn)?;
+    at_stake(tx, ids)
+}
+
+/// What is offered of a service. Index: waitlist_offers_due.
+pub(crate) fn offered_of(tx: &mut Tx, service: ServiceId) -> Result<AtStake, Error> {
+    let ids = offered().filter(waitlist_entries::service_id.eq(service)).load(tx.conn)?;
+    at_stake(tx, ids)
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn offered() -> _ {
+    let standing: VacancyStatus = VacancyStatus::Standing;
+    waitlist_offers::table
+        .inner_join(waitlist_entries::table)
+        .filter(waitlist_offers::status.eq(standing))
+        .order(waitlist_offers::entry_id)
+        .select(waitlist_offers::entry_id)
+}
+
+fn at_stake(tx: &mut Tx, ids: Vec<EntryId>) -> Result<AtStake, Error> {
+    for id in &ids {
+        lock_row(tx, *id)?;
+    }
+    Ok(AtStake(ids))
+}
+
+/// Takes back what cannot be had any more, in the same deed; whoever has heard of it is told.
+pub(crate) fn changed(tx: &mut Tx, AtStake(ids): AtStake) -> Result<(), Error> {
+    for id in ids {
         withdraw_vain(tx, id)?;
     }
     Ok(())

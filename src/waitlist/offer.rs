@@ -47,6 +47,9 @@ const LAPSES_MAX: i32 = 3;
 const LOOK_AT: usize = 200;
 /// So many times are tried for one person of those that may be free for another.
 const VAIN_MAX: usize = 10;
+/// So many searches for one person alone, and tries in vain, are made in one transaction: whoever writes waits
+/// for it. The task goes on in the next.
+const PERSONAL_MAX: usize = 40;
 /// A visit that reaches into a freed time begins at most so long before it, in hours.
 const REACH_HOURS: i64 = 12;
 
@@ -77,7 +80,7 @@ pub(crate) fn fill_freed(tx: &mut Tx, freed: Vec<(PractitionerId, Span)>) {
         tx.attempt(|tx| {
             for (practitioner, span) in spans_of_each(freed) {
                 for service in wanted_of(tx, practitioner, span)? {
-                    fill(tx, service, Some((practitioner, span)))?;
+                    fill(tx, service, Some((practitioner, span)), &[])?;
                 }
             }
             Ok(())
@@ -90,7 +93,7 @@ pub(crate) fn fill_freed(tx: &mut Tx, freed: Vec<(PractitionerId, Span)>) {
 
 /// Offers what is free of a service, within the deed that put somebody on its list.
 pub(crate) fn fill_now(tx: &mut Tx, service: ServiceId) {
-    let filled = tx.by_itself(|tx| tx.attempt(|tx| fill(tx, service, None)));
+    let filled = tx.by_itself(|tx| tx.attempt(|tx| fill(tx, service, None, &[]).map(drop)));
     if let Err(error) = filled {
         tracing::warn!(%error, "a free time is offered a little later");
     }
@@ -139,26 +142,35 @@ fn wanted_of(
 }
 
 /// Offers what is free of a service, or of somebody's time for it, to those whose turn it is.
-/// Those who fill one list go one after the other. Returns how many offers were made.
+/// Those who fill one list go one after the other. Whoever was `looked_at` is passed over.
 pub(crate) fn fill(
     tx: &mut Tx,
     service: ServiceId,
     within: Option<(PractitionerId, Span)>,
-) -> Result<usize, Error> {
+    looked_at: &[EntryId],
+) -> Result<Filled, Error> {
     // Whoever only used up what they freed waits for nobody's turn.
-    if !is_wanted(tx, service, within)? {
-        return Ok(0);
+    if !is_wanted(tx, service, within, PERSONAL_MAX)? {
+        return Ok(Filled::default());
     }
     take_turns(tx.conn, &[db::Turn::Alone(service.0)])?;
     let service = organization::find_service(tx, service)?;
-    let queue = queue(tx, service.id)?;
+    let mut queue = queue(tx, service.id)?;
+    queue.retain(|waiting| !looked_at.contains(&waiting.row.id));
     let mut free = wanted_times(tx, &service, &queue, within, None)?;
     // Who translates for one cannot for another: a time that one cannot have suits the next.
     let is_personal = service.resources()?.contains(&NeededResource::Interpreter);
-    let mut made = 0_usize;
+    let mut filled = Filled::default();
+    let mut personal = 0_usize;
     let mut gone: Vec<(PractitionerId, Span)> = Vec::new();
     for waiting in &queue {
-        let own = own_times(tx, &service, waiting, within)?;
+        if personal >= PERSONAL_MAX {
+            filled.is_through = false;
+            break;
+        }
+        filled.looked_at.push(waiting.row.id);
+        let own = own_times(tx, &service, waiting, within, &free)?;
+        personal = personal.saturating_add(usize::from(own.is_some()));
         let own: Option<Vec<(PractitionerId, Span)>> = own.map(|own| without(own, &gone));
         let mut in_vain: Vec<(PractitionerId, Span)> = Vec::new();
         while in_vain.len() < VAIN_MAX {
@@ -171,34 +183,57 @@ pub(crate) fn fill(
             let tried = offer(tx, &service, waiting, (practitioner, visit), until)?;
             // What could not be held is left out for everybody: the next look tries it again. But what
             // only this one seemed to have is left out for them alone.
+            personal = personal.saturating_add(usize::from(tried == Tried::Gone));
             if tried == Tried::Gone && (is_personal || own.is_some()) {
                 in_vain.push((practitioner, visit));
             } else if tried != Tried::Busy {
                 gone.push((practitioner, visit));
                 free = without(free, &gone);
             }
-            made = made.saturating_add(usize::from(tried == Tried::Made));
-            if tried != Tried::Gone {
+            if tried != Tried::Gone || personal >= PERSONAL_MAX {
                 break;
             }
         }
     }
-    Ok(made)
+    Ok(filled)
 }
 
-/// Whether [`fill`] would find anything; writes nothing.
+/// How far a list was filled.
+#[derive(Debug)]
+pub(crate) struct Filled {
+    /// Who was looked at.
+    pub looked_at: Vec<EntryId>,
+    /// Whether that was everybody.
+    pub is_through: bool,
+}
+
+impl Default for Filled {
+    fn default() -> Self {
+        Self { looked_at: Vec::new(), is_through: true }
+    }
+}
+
+/// Whether [`fill`] would find anything; writes nothing. After so many searches for one person alone it says
+/// that it may.
 pub(super) fn is_wanted(
     tx: &mut Tx,
     service: ServiceId,
     within: Option<(PractitionerId, Span)>,
+    most: usize,
 ) -> Result<bool, Error> {
     let service = organization::find_service(tx, service)?;
     let queue = queue(tx, service.id)?;
     if !wanted_times(tx, &service, &queue, within, None)?.is_empty() {
         return Ok(true);
     }
+    let mut searched = 0_usize;
     for waiting in &queue {
-        if own_times(tx, &service, waiting, within)?.is_some_and(|own| !own.is_empty()) {
+        if searched >= most {
+            return Ok(true);
+        }
+        let own = own_times(tx, &service, waiting, within, &[])?;
+        searched = searched.saturating_add(usize::from(own.is_some()));
+        if own.is_some_and(|own| !own.is_empty()) {
             return Ok(true);
         }
     }
@@ -215,18 +250,32 @@ fn without(
 }
 
 /// The free times for somebody whose visit is to be brought forward, where their own may be what fills
-/// the day; `None`: they are those of everybody.
+/// the day; `None`: they are those of everybody. Only its own day can be full of it, and only with the same
+/// practitioner, so no other is searched again.
 fn own_times(
     tx: &mut Tx,
     service: &Service,
     waiting: &Waiting,
     within: Option<(PractitionerId, Span)>,
+    free: &[(PractitionerId, Span)],
 ) -> Result<Option<Vec<(PractitionerId, Span)>>, Error> {
     let Some(visit) = waiting.visit.filter(|_| service.terms.daily_cap > 0) else {
         return Ok(None);
     };
-    let moving = Some(Moving::of(&visit));
-    wanted_times(tx, service, std::slice::from_ref(waiting), within, moving).map(Some)
+    let a_day = TimeDelta::hours(24);
+    let near = Span { start: visit.starts_at.minus(a_day), end: visit.ends_at.plus(a_day) };
+    let (who, span) = within.unwrap_or((visit.practitioner_id, near));
+    let is_late = waiting.wish.earliest > near.end || waiting.wish.latest < near.start;
+    if who != visit.practitioner_id || !span.overlaps(near) || is_late {
+        return Ok(None);
+    }
+    let (queue, moving) = (std::slice::from_ref(waiting), Some(Moving::of(&visit)));
+    let mut own = wanted_times(tx, service, queue, Some((who, span)), moving)?;
+    let others: Vec<(PractitionerId, Span)> =
+        free.iter().filter(|place| !own.contains(place)).copied().collect();
+    own.extend(others);
+    own.sort_unstable_by_key(|(who, visit)| (visit.start, *who));
+    Ok(Some(own))
 }
 
 /// The free times that suit anybody, by start.

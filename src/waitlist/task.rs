@@ -84,18 +84,31 @@ async fn search(app: &Arc<App>, after: Option<ServiceId>) -> Result<Option<Servi
         let service = *service;
         let found = look_as_system(app, move |tx| {
             tx.allow(Action::OfferVacancy, &Facts::NONE)?;
-            offer::is_wanted(tx, service, None)
+            offer::is_wanted(tx, service, None, usize::MAX)
         });
         if found.await? {
-            as_system(app, move |tx| {
-                tx.allow(Action::OfferVacancy, &Facts::NONE)?;
-                offer::fill(tx, service, None)
-            })
-            .await?;
+            fill(app, service).await?;
         }
     }
     let more = i64::try_from(services.len()).is_ok_and(|many| many >= SERVICES_MAX);
     Ok(services.last().copied().filter(|_| more))
+}
+
+/// Fills a list, some of those who wait in each transaction, so that nobody is kept from writing for long.
+async fn fill(app: &Arc<App>, service: ServiceId) -> Result<(), Error> {
+    let mut looked_at = Vec::new();
+    loop {
+        let before = looked_at.clone();
+        let filled = as_system(app, move |tx| {
+            tx.allow(Action::OfferVacancy, &Facts::NONE)?;
+            offer::fill(tx, service, None, &before)
+        });
+        let filled = filled.await?;
+        looked_at.extend(filled.looked_at);
+        if filled.is_through {
+            return Ok(());
+        }
+    }
 }
 
 /// Index: waitlist_offers_due.

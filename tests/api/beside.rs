@@ -2,8 +2,10 @@
 
 use actix_web::http::Method;
 use chrono::DateTime;
+use futures_util::future::join;
 use serde_json::{Value, json};
 
+use crate::clocks::{THE_END, locked, so_many_wait};
 use crate::on_both;
 use crate::support::world::{made, practitioner};
 use crate::support::{Answer, Client, Engine, World, key};
@@ -62,20 +64,9 @@ fn texts(world: &World, phone: &str, words: &str) -> usize {
 
 on_both! {
     async fn nobody_comes_beside_a_visit_whose_service_takes_no_second_one(world: World) {
-        may_be_overbooked(world).await;
-        let admin = &world.admin.client;
-        let alone = made(admin, "/v1/healthcare-services", json!({
-            "name": {"en": "Alone", "ru": "Без второго"}, "organization": world.clinic,
-            "specialty": "general-practice", "duration_minutes": 20, "modes": ["video"],
-        })).await["id"].as_str().unwrap().to_owned();
-        let doctor = practitioner(
-            &world.house, admin, &world.clinic, "Один Врач", "doctor", "odin", &[&world.service, &alone],
-        ).await;
-        let rules = json!({"rules": [{"weekday": "tue", "from": "09:00", "to": "17:00"}]});
-        let path = format!("/v1/practitioners/{}/schedule", doctor.id);
-        world.registrar.client.edit(Method::PUT, &path, 1, &rules).await.expect(200);
+        let (alone, doctor) = alone_or_second(world).await;
         let book = async |service: &str, patient: &str, start: &str, overbook: bool| {
-            let wish = json!({"service": service, "practitioner": doctor.id, "patient": patient,
+            let wish = json!({"service": service, "practitioner": doctor, "patient": patient,
                 "start": start, "overbook": overbook});
             world.registrar.client.once("/v1/appointments", &key(), &wish).await
         };
@@ -89,6 +80,77 @@ on_both! {
         assert_eq!(second["overbooked"], true);
         // Nor by a move.
         assert_eq!(moves(&world.registrar.client, &second, NINE, true).await.refused(409), "no_overbooking");
+    }
+}
+
+/// A service that takes no second visit, beside one that does, of one doctor; what the office books there.
+async fn alone_or_second(world: &World) -> (String, String) {
+    may_be_overbooked(world).await;
+    let alone = made(
+        &world.admin.client,
+        "/v1/healthcare-services",
+        json!({
+            "name": {"en": "Alone", "ru": "Без второго"}, "organization": world.clinic,
+            "specialty": "general-practice", "duration_minutes": 20, "modes": ["video"],
+        }),
+    );
+    let alone = alone.await["id"].as_str().unwrap().to_owned();
+    let services = [world.service.as_str(), &alone];
+    let doctor = practitioner(
+        &world.house,
+        &world.admin.client,
+        &world.clinic,
+        "Один Врач",
+        "doctor",
+        "odin",
+        &services,
+    );
+    let doctor = doctor.await.id;
+    let rules = json!({"rules": [{"weekday": "tue", "from": "09:00", "to": "17:00"}]});
+    let path = format!("/v1/practitioners/{doctor}/schedule");
+    world.registrar.client.edit(Method::PUT, &path, 1, &rules).await.expect(200);
+    (alone, doctor)
+}
+
+/// One of the two is all but committed when the other begins; on SQLite one comes after the other.
+async fn at_once(
+    world: &World,
+    first: impl Future<Output = Answer>,
+    other: impl Future<Output = Answer>,
+) -> (Answer, Answer) {
+    if world.house.engine == Engine::Sqlite {
+        return (first.await, other.await);
+    }
+    let go = locked(world, THE_END.to_owned()).await;
+    let rest = async {
+        so_many_wait(world, 1).await;
+        let goes_on = async {
+            so_many_wait(world, 2).await;
+            go.send(()).unwrap();
+        };
+        join(other, goes_on).await.0
+    };
+    join(first, rest).await
+}
+
+on_both! {
+    async fn of_a_second_visit_and_one_that_allows_none_an_empty_time_has_the_first_to_come(world: World) {
+        let (alone, doctor) = alone_or_second(world).await;
+        let book = async |service: &str, patient: &str, start: &str, overbook: bool| {
+            let wish = json!({"service": service, "practitioner": doctor, "patient": patient,
+                "start": start, "overbook": overbook});
+            world.registrar.client.once("/v1/appointments", &key(), &wish).await
+        };
+        let (asha, boris) = (world.asha.id.as_str(), world.boris.id.as_str());
+        let second = book(&world.service, asha, NINE, true);
+        let (second, other) = at_once(world, second, book(&alone, boris, NINE, false)).await;
+        assert_eq!(second.expect(201)["overbooked"], false, "where nobody is, nobody is the second");
+        assert_eq!(other.refused(409), "slot_taken");
+        let first = book(&alone, asha, TEN, false);
+        let (first, other) = at_once(world, first, book(&world.service, boris, TEN, true)).await;
+        first.expect(201);
+        assert_eq!(other.refused(409), "no_overbooking");
+        assert_eq!(world.house.count("SELECT count(*) AS n FROM occupancies WHERE live AND lane = 1"), 0);
     }
 }
 

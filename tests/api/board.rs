@@ -80,6 +80,52 @@ on_both! {
 }
 
 on_both! {
+    async fn what_was_called_off_by_mistake_is_seen_and_until_when_it_can_be_put_right(world: World) {
+        let off = world.booked(TUESDAY_9).await;
+        let registrar = &world.registrar.client;
+        let cancel = |visit: &Value| format!("/v1/appointments/{}/cancel", visit["id"].as_str().unwrap());
+        registrar.once(&cancel(&off), &key(), &json!({"code": "clinic"})).await.expect(200);
+        // What was only held had been promised to nobody.
+        let mut wish = world.wish("2026-11-24T09:20:00+07:00");
+        wish["hold"] = json!(true);
+        let held = world.boris.client.once("/v1/appointments", &key(), &wish).await.expect(201);
+        registrar.once(&cancel(&held), &key(), &json!({})).await.expect(200);
+        let day = board(world, registrar, TUESDAY).await;
+        assert_eq!(day["visits"], json!([]));
+        let gone = day["called_off"].as_array().unwrap();
+        assert_eq!(gone.len(), 1, "{gone:?}");
+        assert_eq!((&gone[0]["id"], &gone[0]["status"]), (&off["id"], &json!("cancelled")));
+        assert_eq!((&gone[0]["cancellation_code"], &gone[0]["undo_until"]), (&json!("clinic"), &off["start"]));
+        let undo = format!("/v1/appointments/{}/undo", off["id"].as_str().unwrap());
+        registrar.once(&undo, &key(), &json!({})).await.expect(200);
+        let day = board(world, registrar, TUESDAY).await;
+        assert_eq!((&day["called_off"], &day["visits"][0]["id"]), (&json!([]), &off["id"]));
+        assert!(day["visits"][0].get("undo_until").is_none());
+
+        // What a leave called off comes back with the leave.
+        let absences = format!("/v1/practitioners/{}/absences", world.doctor.id);
+        let away = json!({"from": TUESDAY_9, "to": TUESDAY_930});
+        let absence = made(registrar, &absences, away).await;
+        let outcomes = format!("/v1/absences/{}/outcomes", absence["id"].as_str().unwrap());
+        let decided = json!({"outcomes": [{"appointment": off["id"], "outcome": "cancelled"}]});
+        registrar.once(&outcomes, &key(), &decided).await.expect(200);
+        let day = board(world, registrar, TUESDAY).await;
+        assert_eq!(day["called_off"][0]["cancellation_code"], "leave");
+        assert!(day["called_off"][0].get("undo_until").is_none());
+
+        // A missed visit is put right for a day, also past its patient's midnight.
+        let missed = world.booked("2026-11-23T09:20:00+07:00").await;
+        world.house.advance(chrono::TimeDelta::minutes(21));
+        let office = world.resigned(&world.registrar).await.client;
+        let noshow = format!("/v1/appointments/{}/noshow", missed["id"].as_str().unwrap());
+        office.once(&noshow, &key(), &json!({})).await.expect(200);
+        let monday = "from=2026-11-22T17:00:00Z&to=2026-11-23T17:00:00Z";
+        let day = board(world, &office, monday).await;
+        assert_eq!(day["visits"][0]["undo_until"], "2026-11-24T02:20:00Z");
+    }
+}
+
+on_both! {
     async fn a_doctor_sees_everybody_s_hours_and_of_visits_their_own(world: World) {
         let booked = world.booked(TUESDAY_9).await;
         let own = board(world, &world.doctor.client, TUESDAY).await;

@@ -116,6 +116,23 @@ on_both! {
 }
 
 on_both! {
+    async fn that_a_visit_was_missed_is_put_right_also_on_a_day_that_has_filled_up(world: World) {
+        let service = format!("/v1/healthcare-services/{}", world.service);
+        let cap = json!({"booking": {"daily_cap": 1}});
+        world.admin.client.edit(Method::PATCH, &service, 1, &cap).await.expect(200);
+        let missed = world.booked("2026-11-23T09:20:00+07:00").await;
+        world.house.advance(TimeDelta::minutes(21));
+        let registrar = world.resigned(&world.registrar).await.client;
+        registrar.post(&path(&missed, "noshow"), &json!({})).await.expect(200);
+        let boris = world.resigned(&world.boris).await.client;
+        let wish = world.wish("2026-11-23T15:00:00+07:00");
+        boris.once("/v1/appointments", &key(), &wish).await.expect(201);
+        let back = registrar.post(&path(&missed, "undo"), &json!({})).await.expect(200);
+        assert_eq!(back["status"], "booked");
+    }
+}
+
+on_both! {
     async fn what_was_asked_for_is_not_accepted_into_a_closed_clinic(world: World) {
         let mut wish = world.wish(TUESDAY_9);
         wish["request"] = json!(true);

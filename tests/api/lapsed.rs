@@ -79,6 +79,30 @@ on_both! {
 }
 
 on_both! {
+    async fn a_request_that_is_moved_is_answered_before_it_is_over(world: World) {
+        let asked = books(world, &world.boris, "2026-11-26T09:00:00+07:00", "request").await;
+        let office = &world.registrar.client;
+        let elsewhere = json!({"start": MONDAY_940});
+        let moved = office.once(&format!("{}/reschedule", path(&asked)), &key(), &elsewhere).await;
+        let moved = moved.expect(200);
+        assert_eq!((&moved["status"], &moved["hold_expires_at"]), (&json!("proposed"), &moved["end"]));
+        let listed = format!("/v1/appointments?status=proposed&organization={}", world.clinic);
+        let waiting = office.get(&listed).await.expect(200);
+        assert_eq!(waiting["items"][0]["hold_expires_at"], moved["end"]);
+        let other = format!("/v1/appointments?status=proposed&organization={}", world.other_clinic);
+        assert_eq!(office.get(&other).await.expect(200)["items"], json!([]));
+        let [office] = an_hour_later(world, [&world.registrar]).await;
+        let accepted = office.client.post(&format!("{}/accept", path(&asked)), &json!({})).await;
+        assert_eq!(accepted.refused(410), "hold_over");
+        assert_eq!(office.client.get(&listed).await.expect(200)["items"], json!([]));
+        assert_eq!(expiry::tick(&world.house.app).await.unwrap(), 1);
+        let code = asked["code"].as_str().unwrap();
+        let sms = world.house.sms_with("+70000000002", "не ответила").await;
+        assert!(sms.contains(code), "{sms}");
+    }
+}
+
+on_both! {
     async fn who_asked_hears_it_also_when_somebody_else_takes_the_time(world: World) {
         let later = "2026-11-23T10:20:00+07:00";
         let asked = books(world, &world.boris, later, "request").await;

@@ -82,6 +82,15 @@ on_both! {
 }
 
 on_both! {
+    async fn two_libraries_read_a_feed_in_which_nothing_is_taken(world: World) {
+        let own = format!("/v1/practitioners/{}/calendar-feed", world.doctor.id);
+        let feed = world.doctor.client.post(&own, &json!({})).await.expect(201);
+        let text = file(&world.house.client(), feed["path"].as_str().unwrap()).await;
+        understood(&text, None, &json!([]));
+    }
+}
+
+on_both! {
     async fn two_libraries_read_a_feed(world: World) {
         let booked = world.booked("2026-11-24T09:00:00+07:00").await;
         let mut wish = world.wish("2026-11-24T10:00:00+07:00");

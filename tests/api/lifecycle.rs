@@ -13,7 +13,7 @@ use feldsher::base::error::Error;
 use feldsher::base::problem;
 use feldsher::encounter;
 use feldsher::encounter::lifecycle::{
-    Act, AppointmentStatus as A, EncounterStatus as E, State, moves, next,
+    Act, AppointmentStatus as A, EncounterStatus as E, State, When, lines, moves, next,
 };
 use feldsher::task::job;
 use futures_util::{SinkExt, Stream, StreamExt};
@@ -322,6 +322,80 @@ on_both! {
             }
             assert_eq!(scene.state().await, state);
         }
+    }
+}
+
+/// What is refused of a visit whose planned end has passed, and how.
+fn refused_after_the_end(state: State, word: Word) -> Option<(u16, &'static str)> {
+    let whens: Vec<When> = lines(state, word.act()).map(|(line, _)| line.when).collect();
+    let only_held = matches!(state.0, A::Proposed | A::Pending);
+    if whens.contains(&When::Held) || (only_held && word == Word::Move) {
+        return Some((410, "hold_over"));
+    }
+    // What nobody answered is over, and called off already.
+    let by_hand = |when: &When| matches!(when, When::UntilEnd | When::UntilEndOrByClinic);
+    let bound = whens.iter().any(by_hand) && !only_held;
+    bound.then_some((409, "visit_past"))
+}
+
+on_both! {
+    async fn once_its_end_has_passed_a_visit_is_only_what_it_was(world: World) {
+        let path = format!("/v1/practitioners/{}/schedule", world.doctor.id);
+        let long = json!({"rules": [{"weekday": "mon", "from": "09:00", "to": "24:00"}]});
+        world.doctor.client.edit(Method::PUT, &path, 2, &long).await.expect(200);
+        let mut day = Day::of(world);
+        let mut office = world.registrar.clone();
+        let mut refused = Vec::new();
+        for state in STATES {
+            let mut scene = day.visit_in(state).await;
+            office = world.resigned(&office).await;
+            for _ in 0..2 {
+                world.house.advance(TimeDelta::minutes(10));
+                day.patient = world.resigned(&day.patient).await;
+                day.doctor = world.resigned(&day.doctor).await;
+                office = world.resigned(&office).await;
+            }
+            day.count += 1;
+            scene.patient = day.patient.clone();
+            scene.doctor = day.doctor.clone();
+            let before = scene.shown().await;
+            for word in Word::ALL {
+                let Some((status, code)) = refused_after_the_end(state, word) else { continue };
+                let answer = scene.ask(word).await;
+                assert_eq!(answer.refused(status), code, "{word:?} in {state:?}");
+                assert_eq!(scene.shown().await, before, "{word:?} in {state:?}");
+                refused.push((state.0, word));
+            }
+            let act = |word: &str| format!("/v1/appointments/{}/{word}", scene.appointment);
+            match state.0 {
+                A::Booked => {
+                    // Nor does the clinic call it off: it did not take place, or is put to another time.
+                    let off = office.client.post(&act("cancel"), &json!({"code": "patient"})).await;
+                    assert_eq!(off.refused(409), "visit_past");
+                    let missed = scene.say(Word::Noshow).await;
+                    assert_eq!(missed["status"], "noshow");
+                    scene.say(Word::Undo).await;
+                    let to = json!({"start": scene.elsewhere.to_string()});
+                    let moved = office.client.post(&act("reschedule"), &to).await.expect(200);
+                    assert_eq!(moved["status"], "booked");
+                }
+                A::Proposed | A::Pending => {
+                    let off = scene.say(Word::Cancel).await;
+                    assert_eq!(off["cancellation_code"], "expired");
+                }
+                // Whoever waits is seen late perhaps.
+                A::Arrived if state.1 == E::Arrived => drop(scene.say(Word::Cancel).await),
+                _ => {}
+            }
+        }
+        for known in [
+            (A::Proposed, Word::Accept), (A::Proposed, Word::Decline), (A::Proposed, Word::Move),
+            (A::Pending, Word::Confirm), (A::Pending, Word::Move),
+            (A::Booked, Word::Attend), (A::Booked, Word::Cancel), (A::Booked, Word::Move),
+        ] {
+            assert!(refused.contains(&known), "{known:?}");
+        }
+        assert_eq!(refused.len(), 8, "{refused:?}");
     }
 }
 

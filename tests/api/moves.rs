@@ -355,7 +355,10 @@ on_both! {
         beside["overbook"] = json!(true);
         assert_eq!(books(registrar, &beside).await.refused(409), "slot_taken");
         beside["start"] = json!("2026-11-23T09:40:00+07:00");
-        books(registrar, &beside).await.expect(201);
+        let first = world.booked("2026-11-23T09:40:00+07:00").await;
+        assert_eq!(books(registrar, &beside).await.expect(201)["overbooked"], true);
+        let cancel = format!("/v1/appointments/{}/cancel", first["id"].as_str().unwrap());
+        world.asha.client.once(&cancel, &key(), &json!({})).await.expect(200);
         // An urgent one takes both lanes, or none.
         let both = books(registrar, &urgent("2026-11-23T09:50:00+07:00")).await;
         assert_eq!(both.refused(409), "slot_taken");

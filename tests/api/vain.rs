@@ -6,6 +6,7 @@ use feldsher::waitlist::task;
 use serde_json::{Value, json};
 
 use crate::on_both;
+use crate::support::world::made;
 use crate::support::{Answer, Client, Engine, World, key};
 
 const NINE: &str = "2026-11-24T09:00:00+07:00";
@@ -96,9 +97,54 @@ on_both! {
         let path = format!("/v1/practitioners/{}/schedule", world.doctor.id);
         let version = office.get(&path).await.expect(200)["version"].as_i64().unwrap();
         let rules = json!({"rules": [{"weekday": "thu", "from": "09:00", "to": "17:00"}]});
+        let code = boris["code"].as_str().unwrap();
+        world.house.sms_with("+70000000002", code).await;
         office.edit(Method::PUT, &path, version, &rules).await.expect(200);
+        assert_eq!(read(&world.boris.client, &boris).await["status"], "waiting", "in the same deed");
+        world.house.sms_with("+70000000002", "очередь цела").await;
+        let late = accepts(&world.boris.client, &boris).await;
+        assert_eq!(late.refused(410), "offer_over");
+        let free = late.body["alternatives"].as_array().unwrap();
+        assert_eq!(free[0]["local_start"], "2026-11-26T09:00:00+07:00", "{free:?}");
+    }
+}
+
+on_both! {
+    async fn what_a_service_or_a_doctor_does_no_more_is_not_offered_from_that_deed_on(world: World) {
+        let office = &world.registrar.client;
+        let tuesday = (NINE, "2026-11-24T09:05:00+07:00");
+        let wish = joins(&world.asha.client, world, tuesday, None).await;
+        assert_eq!(wish["status"], "offered");
+        with_terms(world, json!({"active": false})).await;
+        let after = read(&world.asha.client, &wish).await;
+        assert_eq!((&after["status"], &after["lapses"]), (&json!("waiting"), &json!(0)));
+        assert_eq!(accepts(&world.asha.client, &wish).await.refused(410), "offer_over");
+        with_terms(world, json!({"active": true})).await;
         task::tick(&world.house.app, None).await.unwrap();
-        assert_eq!(read(&world.boris.client, &boris).await["status"], "waiting");
+        assert_eq!(read(&world.asha.client, &wish).await["status"], "offered");
+
+        // So are extra hours that are gone.
+        let sunday = ("2026-11-29T09:00:00+07:00", "2026-11-29T09:05:00+07:00");
+        let extra = format!("/v1/practitioners/{}/extra-hours", world.doctor.id);
+        let hours = json!({"from": sunday.0, "to": "2026-11-29T10:00:00+07:00"});
+        let hours = made(office, &extra, hours).await;
+        let other = joins(&world.boris.client, world, sunday, None).await;
+        assert_eq!(other["status"], "offered");
+        let gone = office.request(Method::DELETE, &format!("{extra}/{}", hours["id"].as_str().unwrap()));
+        assert_eq!(office.send(gone, None).await.status, 204);
+        assert_eq!(read(&world.boris.client, &other).await["status"], "waiting");
+
+        let members = format!("/v1/organizations/{}/members", world.clinic);
+        let all = world.admin.client.get(&members).await.expect(200);
+        let is_hers = |one: &&Value| one["role"] == "doctor" && one["account"]["name"] == "Анна Лебедева";
+        let doctor = all["items"].as_array().unwrap().iter().find(is_hers);
+        let doctor = doctor.expect("the doctor is a member");
+        let path = format!("{members}/{}/doctor", doctor["account"]["id"].as_str().unwrap());
+        let version = doctor["version"].as_i64().unwrap();
+        let ends = json!({"state": "disabled"});
+        world.admin.client.edit(Method::PATCH, &path, version, &ends).await.expect(200);
+        assert_eq!(read(&world.asha.client, &wish).await["status"], "waiting");
+        assert_eq!(accepts(&world.asha.client, &wish).await.refused(410), "offer_over");
     }
 }
 
@@ -107,7 +153,8 @@ on_both! {
         let wish = joins(&world.asha.client, world, (NINE, "2026-11-24T09:05:00+07:00"), None).await;
         task::tick(&world.house.app, None).await.unwrap();
         assert_eq!(read(&world.asha.client, &wish).await["status"], "offered");
-        with_terms(world, json!({"active": false})).await;
+        // By no deed.
+        world.house.execute("UPDATE healthcare_services SET active = false").unwrap();
         task::tick(&world.house.app, None).await.unwrap();
         let after = read(&world.asha.client, &wish).await;
         assert_eq!((&after["status"], &after["lapses"]), (&json!("waiting"), &json!(0)));

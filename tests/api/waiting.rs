@@ -117,6 +117,10 @@ on_both! {
         let [doctor, asha] = until(world, &monday("12:41"), [&world.doctor, &world.asha]).await;
         // The time that was said has passed; what was promised stands.
         assert_eq!(closes_at(&asha.client).await, utc("13:30"));
+        // Nor has she missed it: she can still say that she comes.
+        let visit_path = format!("/v1/appointments/{}", visit["id"].as_str().unwrap());
+        assert_eq!(asha.client.get(&visit_path).await.expect(200)["over_at"], utc("13:00"));
+        asha.client.post(&format!("{visit_path}/attend"), &json!({})).await.expect(200);
         let (mut waits, _) = Peer::enter(&asha.client, &encounter_of(&visit)).await;
         assert_eq!(closes_at(&asha.client).await, utc("15:00"), "who has come is kept two hours");
         let [doctor, asha] = until(world, &monday("14:59"), [&doctor, &asha]).await;

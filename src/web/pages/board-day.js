@@ -6,6 +6,7 @@ import { clock, dayKey, shiftDay, startOfDay, longDay, namedDay, now, rfc3339, t
 import { Grid, cardLabel, hoursInWords, patientClock, statusWord, MOVABLE, minuteIn, ms } from './board-grid.js';
 import { Mover, previewMove } from './board-move.js';
 import { sheetOpen } from './sheet.js';
+import { calledOff } from './board-off.js';
 
 const POLL_S = 15;
 const TICK_MS = 30_000;
@@ -32,6 +33,7 @@ class Board {
     this.planPlace = h('div', { id: 'plan-place' });
     this.nobody = h('p', { id: 'nobody', class: 'lead', hidden: true }, t('board.nobody'));
     this.mover = new Mover(this, this.bar);
+    this.off = calledOff(this);
   }
 
   async start() {
@@ -56,7 +58,7 @@ class Board {
       problemBox(), this.planPlace,
       h('div', { class: 'switcher' }, button('previous-column', '‹', () => turn(-1), 'second', { 'aria-label': t('carry.left') }), this.which, button('next-column', '›', () => turn(1), 'second', { 'aria-label': t('carry.right') })),
       h('p', { id: 'board-help', class: 'unseen' }, t('board.help')),
-      this.nobody, this.grid.scroller, this.bar, this.toastPlace,
+      this.nobody, this.grid.scroller, this.bar, this.toastPlace, this.off.node,
       h('p', { class: 'hint board-keys', 'aria-hidden': 'true' }, t('board.keys')));
     this.headline();
     this.watch = poll(() => this.load(), POLL_S);
@@ -127,6 +129,7 @@ class Board {
     const { scrollTop, scrollLeft } = this.grid.scroller;
     const columns = this.columns();
     this.grid.draw(columns, (visit, column) => this.card(visit, column));
+    this.off.draw(this.data.called_off);
     this.nobody.hidden = columns.length > 0;
     this.grid.node.classList.remove('stale');
     refill(this.which, this.grid.columns.map((column) => h('option', { value: column.key }, column.title)));
@@ -251,11 +254,13 @@ class Board {
   }
 
   /** Something was changed elsewhere than by moving. */
-  async changed(text, id) {
+  async changed(text, id, back) {
     await this.refresh();
     this.redraw();
     if (id) this.focus(id);
-    this.toast(text);
+    this.toast(text, back && t('toast.undo'), back && ((event) => busy(event.currentTarget, back, $('#problem'))));
+    // Its card is gone, and with it the focus.
+    if (back) $('#toast-undo').focus({ preventScroll: true });
     say(text);
   }
 }

@@ -5,12 +5,13 @@ import * as api from './api.js';
 import { clock, cityOf } from './time.js';
 import { taskList } from './task-list.js';
 import { chatPanel } from './chat.js';
+import { askRequests, requestsBox } from './board-requests.js';
 import { askWaits, inVain, waitsBox } from './board-waits.js';
 
 const POLL_S = 10;
 
 learn({
-  'tasks.lead': ['Кого не дозвались, чей приём прервался, кто ждёт ответа. Сначала то, что горит.', 'Who was not reached, whose visit broke off, who waits for an answer. What is due first comes first.'],
+  'tasks.lead': ['Кто просит о приёме, кого не дозвались, чей приём прервался, кто ждёт ответа. Сначала то, что горит.', 'Who asks for a visit, who was not reached, whose visit broke off, who waits for an answer. What is due first comes first.'],
   'tasks.none': ['Сейчас делать нечего.', 'There is nothing to do now.'],
   'tasks.count': ['Задач: {n}', 'Tasks: {n}'],
   'tasks.chats': ['Ждут ответа', 'Waiting for an answer'],
@@ -20,25 +21,27 @@ learn({
 
 /** How much there is to do, for the office's tab. */
 export async function countTasks(clinic) {
-  const [tasks, chats, waits] = await Promise.all([
+  const [tasks, chats, waits, requests] = await Promise.all([
     api.pages(api.query('/v1/tasks', { organization: clinic.id, limit: 100 })),
     api.items(api.query('/v1/chats', { organization: clinic.id })),
     askWaits(clinic),
+    askRequests(clinic),
   ]);
-  return tasks.length + chats.length + inVain(waits);
+  return tasks.length + chats.length + inVain(waits) + requests.length;
 }
 
 /** Shows what is to be done; `told(n)` keeps the count in the tab. */
 export async function tasks({ me, clinic, zone, toDo }) {
   const { list, note, draw, when } = taskList({ me, zone, again: () => watch.now() });
   const waits = waitsBox({ zone, again: () => watch.now() });
+  const requests = requestsBox({ zone, again: () => watch.now() });
   const none = h('p', { id: 'tasks-none', class: 'lead', hidden: true }, t('tasks.none'));
   const count = h('p', { id: 'tasks-count', class: 'lead', hidden: true });
   const chats = h('ul', { id: 'chats', class: 'list' });
   const chatsBox = h('section', { class: 'stack', hidden: true }, h('h2', {}, t('tasks.chats')), chats);
   const talk = h('div', { id: 'talk' });
   show(h('div', {}, h('h1', {}, t('tasks.title')), h('p', { class: 'hint' }, `${clinic.name} · ${t('board.zone', { zone: cityOf(zone) })}`)),
-    h('p', { class: 'hint' }, t('tasks.lead')), problemBox(), waits.node, note, count, none, list, chatsBox, talk);
+    h('p', { class: 'hint' }, t('tasks.lead')), problemBox(), waits.node, requests.node, note, count, none, list, chatsBox, talk);
   let gone = false;
   let panel = null;
   const watch = poll(load, POLL_S);
@@ -48,20 +51,23 @@ export async function tasks({ me, clinic, zone, toDo }) {
     let found;
     let open;
     let waiting;
+    let asked;
     try {
-      [found, open, waiting] = await Promise.all([
+      [found, open, waiting, asked] = await Promise.all([
         api.pages(api.query('/v1/tasks', { organization: clinic.id, limit: 100 })),
         api.items(api.query('/v1/chats', { organization: clinic.id })),
         askWaits(clinic),
+        askRequests(clinic),
       ]);
     } catch (error) {
       if (!gone && error.status !== 401) tell($('#problem'), error);
       return;
     }
     if (gone) return;
-    toDo(found.length + open.length + inVain(waiting));
+    toDo(found.length + open.length + inVain(waiting) + asked.length);
     waits.draw(waiting);
-    none.hidden = found.length > 0 || open.length > 0 || waiting.length > 0;
+    requests.draw(asked);
+    none.hidden = found.length > 0 || open.length > 0 || waiting.length > 0 || asked.length > 0;
     count.hidden = !found.length;
     count.textContent = t('tasks.count', { n: found.length });
     draw(found);

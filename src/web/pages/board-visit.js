@@ -2,9 +2,10 @@
 import { t } from './i18n.js';
 import { h, put, refill, button, asking } from './ui.js';
 import * as api from './api.js';
-import { clock, date, dateTime, dayKey, now, cityOf } from './time.js';
+import { clock, date, dateTime, now, cityOf } from './time.js';
 import { MOVABLE, patientClock, statusWord, ms } from './board-grid.js';
 import { sheet } from './sheet.js';
+import { takeBack } from './board-off.js';
 
 const NOSHOW = ['patient', 'link', 'practitioner', 'clinic'];
 const DAY_MS = 86_400_000;
@@ -63,7 +64,9 @@ export function openVisit(board, visit, column) {
   const doing = (act, body, words) => (event) => window.busy(event.currentTarget, async () => {
     await api.post(path(act), body ?? {});
     window.close();
-    await board.changed(t(words, { patient: visit.patient.name }), visit.id);
+    // Whoever pressed the wrong card has one press to put that right; what was only held comes back by no press.
+    const back = act === 'cancel' && ['booked', 'arrived'].includes(visit.status) && now() < ms(visit.start);
+    await board.changed(t(words, { patient: visit.patient.name }), visit.id, back && (() => takeBack(board, visit)));
   });
   const begun = ms(visit.start) <= now();
   const record = () => api.get(`/v1/encounters/${visit.encounter}/call`);
@@ -76,7 +79,9 @@ export function openVisit(board, visit, column) {
   const waits = visit.encounter_status === 'planned' || visit.encounter_status === 'arrived';
 
   // Whoever is in the room has come: the server knows, and says so.
-  const undoable = (visit.status === 'noshow' || (visit.status === 'arrived' && visit.encounter_status === 'arrived')) && dayKey(now(), visit.time_zone) <= dayKey(visit.start, visit.time_zone);
+  const undoable = visit.undo_until && now() < ms(visit.undo_until);
+  // What it was, once it should be over, is said by "did not take place".
+  const over = visit.encounter_status === 'planned' && ms(visit.over_at) <= now();
 
   function all() {
     refill(acts, h('div', { class: 'row' },
@@ -91,10 +96,10 @@ export function openVisit(board, visit, column) {
         window.close();
         board.waitFor({ patient: visit.patient, service: visit.service.id, visit });
       }, 'second'),
-      visit.status === 'booked' && !visit.confirmed_at && button('visit-attend', t('visit.attend'), doing('attend', {}, 'done.attend'), 'second'),
+      visit.status === 'booked' && !over && !visit.confirmed_at && button('visit-attend', t('visit.attend'), doing('attend', {}, 'done.attend'), 'second'),
       ['booked', 'arrived'].includes(visit.status) && waits && begun && button('visit-noshow', t('visit.noshow'), () => ask('noshow'), 'danger'),
       undoable && button('visit-undo', t(visit.status === 'noshow' ? 'visit.undo' : 'visit.undo.arrived'), doing('undo', {}, 'done.undone'), 'second'),
-      ['proposed', 'pending', 'booked', 'arrived'].includes(visit.status) && waits && !visit.offered && button('visit-cancel', t('visit.cancel'), () => ask('cancel'), 'danger')),
+      ['proposed', 'pending', 'booked', 'arrived'].includes(visit.status) && waits && !over && !visit.offered && button('visit-cancel', t('visit.cancel'), () => ask('cancel'), 'danger')),
     visit.status === 'fulfilled' && runs && now() - ms(visit.end) < DAY_MS
       && asking('visit-reopen', t('visit.reopen'), t('visit.reopen.ask'), t('visit.reopen.yes'), reopen, 'quiet', window.busy),
     visit.encounter_status !== 'planned' && button('visit-call', t('visit.call'), showCall, 'quiet'),

@@ -50,7 +50,7 @@ export function besides(person, visits, service) {
   return own.filter((visit) => !visit.overbooked && ms(visit.start) > now()).map((visit) => {
     const [from, to] = [ms(visit.start), ms(visit.start) + service.duration_minutes * MINUTE];
     const near = own.filter((other) => meets(from, to, { from: other.busy_from, to: other.busy_to }));
-    const why = near.some((other) => other.priority !== 'routine') ? 'over.urgent' : near.some((other) => other.overbooked) ? 'over.two' : null;
+    const why = near.some((other) => other.priority !== 'routine') ? 'over.urgent' : near.some((other) => other.overbooked) ? 'over.two' : near.some((other) => !other.overbook) ? 'over.alone' : null;
     return { visit, why };
   });
 }

@@ -15,6 +15,7 @@ learn({
   'urgent.unseen': ['Кто уже записан, этого приёма не касается: он встаёт между другими.', 'Nobody who is booked is touched: it goes between the others.'],
   'over.beside': ['вместе с: {patient}', 'beside {patient}'],
   'over.urgent': ['срочный приём, рядом нельзя', 'an urgent visit, nobody beside it'],
+  'over.alone': ['рядом с этим приёмом второго не пишут', 'nobody is put beside this visit'],
   'over.two': ['здесь уже двое', 'there are two already'],
   'over.none': ['В этот день занятых времён нет: запишите в свободное.', 'No time is taken on this day: book a free one.'],
   'more.title': ['Сузить поиск', 'Narrow the search'],

@@ -132,7 +132,8 @@ function coming(visit, me, all) {
     visit.moved_reason && h('p', { class: 'banner moved-reason' }, t('home.moved'), ' ', visit.moved_reason),
     standing(visit, again),
     visit.encounter && h('a', { class: 'button second open-visit', href: `#/visit/${visit.encounter.id}` }, t('home.open')),
-    !running && acts(visit, again),
+    // What has passed is neither called off nor moved; the clinic may still find another time.
+    !running && Date.parse(visit.over_at ?? visit.end) > now() && acts(visit, again),
     !running && earlier(visit, me, again));
 }
 

@@ -27,4 +27,6 @@ events = [
     }
     for event in calendar.walk("VEVENT")
 ]
+if not calendar.subcomponents:
+    raise ValueError("a calendar without a component (RFC 5545 3.6)")
 print(json.dumps({"method": text(calendar.get("METHOD")), "events": events}))

@@ -13,6 +13,8 @@ end
 
 calendars = Icalendar::Calendar.parse($stdin.read.force_encoding("UTF-8"))
 raise "not one calendar but #{calendars.length}" unless calendars.length == 1
+parts = calendars.first.events + calendars.first.timezones
+raise "a calendar without a component (RFC 5545 3.6)" if parts.empty?
 events = calendars.first.events.map do |event|
   {
     uid: text(event.uid), sequence: event.sequence.to_i,

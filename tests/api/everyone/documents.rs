@@ -80,7 +80,9 @@ fn actors(by: By) -> String {
 fn time(when: When) -> &'static str {
     match when {
         When::Always => "at any time",
-        When::Held => "while the time is held",
+        When::Held => "while the time is held, until the planned end at most",
+        When::UntilEnd => "until it should be over",
+        When::UntilEndOrByClinic => "until it should be over; the clinic at any time",
         When::DoorOpen => "while the door is open",
         When::FromStart => "from the planned start on",
         When::UntilStart => "until the planned start",
@@ -118,7 +120,11 @@ fn the_page_of_the_life_of_a_visit_is_its_table() {
          plan; what was only held, or asked for, is so again (`hold_again`, `ask_again`) until the \
          time that was said, and stays called off after that.\nWhat was called off is not booked \
          again into an absence or a closure. Whatever else is put right opens the absences that it \
-         lies in: none is complete with a visit that nobody has decided about.\n";
+         lies in: none is complete with a visit that nobody has decided about.\nA visit \
+         should be over at its planned end, or as much later as its patient was told to come; \
+         after that, one that nobody came to is missed, or put to another time by the \
+         clinic, and nothing else. Whoever waits has come, and is seen late perhaps.\nNo cap binds \
+         that a visit was not missed: it says what was, and promises nothing anew.\n";
     reviewed("docs/lifecycle.md", &page);
 }
 
