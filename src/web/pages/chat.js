@@ -26,7 +26,6 @@ learn({
   'chat.from.office': ['{name}, регистратура', '{name}, office'],
   'chat.only': ['только врач и пациент', 'doctor and patient only'],
   'chat.arrived': ['Новое сообщение от: {name}', 'New message from {name}'],
-  'problem.chat_full': ['В этом приёме написано уже слишком много. Позвоните в больницу.', 'Too much has been written in this visit. Please phone the clinic.'],
 });
 
 const CHOICES = {

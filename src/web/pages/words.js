@@ -24,6 +24,7 @@ learn({
   'problem.wrong_code': ['Код не подошёл. Проверьте цифры в последнем SMS.', 'That code does not match. Check the digits in the latest SMS.'],
   'problem.wrong_credentials': ['Логин или пароль не подходят.', 'The login or the password is not right.'],
   'problem.too_many_attempts': ['Слишком много попыток. Подождите несколько минут.', 'Too many attempts. Please wait a few minutes.'],
+  'problem.chat_full': ['В этом приёме написано уже слишком много. Позвоните в больницу.', 'Too much has been written in this visit. Please phone the clinic.'],
   'problem.slot_taken': ['Это время только что заняли.', 'That time has just been taken.'],
   'problem.patient_busy': ['В это время у вас уже есть приём.', 'You already have a visit at that time.'],
   'problem.in_the_past': ['Это время уже прошло. Выберите другое.', 'That time has passed. Please choose another.'],
