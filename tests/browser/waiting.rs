@@ -157,6 +157,26 @@ async fn the_doctor_says_it(page: &Page, clinic: &Clinic, stage: &Stage, today: 
     );
 }
 
+/// Looking is not leaving: the practitioner goes on seeing who waits, and the way back asks nothing.
+async fn whoever_looks_at_other_times_keeps_the_seat(page: &Page, stage: &Stage, today: &Today) {
+    let path = format!("/v1/encounters/{}", encounter(&today.own));
+    let before = stage.registrar.get(&path).await.expect(200);
+    page.click("#call-move").await;
+    page.see("#seat-kept").await;
+    page.see("#slots [data-start]").await;
+    page.assert_fits().await;
+    let meanwhile = stage.registrar.get(&path).await.expect(200);
+    let patient = |visit: &Value| {
+        let people = visit["participants"].as_array().unwrap();
+        people.iter().find(|one| one["role"] == "patient").cloned().unwrap()
+    };
+    assert_eq!(patient(&meanwhile)["state"], "waiting", "{meanwhile}");
+    page.click("#back").await;
+    page.see("#call-state[data-state=waiting]").await;
+    let after = stage.registrar.get(&path).await.expect(200);
+    assert_eq!(patient(&after)["waiting_since"], patient(&before)["waiting_since"]);
+}
+
 async fn the_patient_moves(page: &Page, stage: &Stage, today: &Today) {
     // The socket tells it; nothing is pressed and nothing asked for.
     page.wait_for("document.querySelector('#call-queue')?.innerText.includes('задерживается')")
@@ -166,6 +186,7 @@ async fn the_patient_moves(page: &Page, stage: &Stage, today: &Today) {
     page.see("#call-move").await;
     page.assert_fits().await;
     page.drawn("waiting-late", false).await;
+    whoever_looks_at_other_times_keeps_the_seat(page, stage, today).await;
     // Whoever leaves the room is asked there; who says that they wait is left in peace.
     page.click("#leave").await;
     page.see("#wait-card[data-late='180'] #wait-choice").await;

@@ -6,6 +6,7 @@ import { namedDay, clock, dayKey, now, trustServerTime } from './time.js';
 import { whenLine } from './patient-times.js';
 import { waitCard } from './waiting.js';
 import { loadCall } from './call-code.js';
+import { keepSeat, takeSeat } from './kept-seat.js';
 
 const SEAT = 'feldsher.seat.patient';
 /** A note can take hours, and every look costs money on a thin line: each waits twice as long as the one before. */
@@ -48,6 +49,8 @@ async function fetchVisit(id) {
 export async function visit(id) {
   show(h('p', { class: 'loading', 'aria-busy': 'true' }, t('loading')));
   const found = await fetchVisit(id);
+  const call = location.hash === `#/visit/${id}` && takeSeat(id);
+  if (call && !call.over) return sit(found, call);
   if (seatedIn() === id && !['finished', 'cancelled'].includes(found.status)) return enter(found, null);
   if (seatedIn()) sessionStorage.removeItem(SEAT);
   return lobby(found);
@@ -219,6 +222,9 @@ function sit(visit, call) {
   const beside = h('div', {});
   show(h('h1', { class: 'unseen' }, t('visit.title')), calls, problemBox(), call.stage.node, beside);
   document.body.classList.add('in-call');
+  // Whoever looked at other times comes back to the same call.
+  const ear = new AbortController();
+  const heard = { signal: ear.signal };
   let caring = null;
   let cared = null;
   const ask = api.watched(`/v1/encounters/${visit.id}/waiting`);
@@ -237,7 +243,8 @@ function sit(visit, call) {
   // The call has a thin line to itself until it stands, or waits.
   let begins = true;
   const begun = new Promise((done) => {
-    call.addEventListener('state', ({ detail }) => { if (!['connecting', 'admitted'].includes(detail)) done(); });
+    if (call.waits) done();
+    call.addEventListener('state', ({ detail }) => { if (!['connecting', 'admitted'].includes(detail)) done(); }, heard);
     setTimeout(done, BEGIN_MS_MAX);
   }).then(() => { begins = false; });
   // The socket says that there is something; where it is silent, a slow look finds it.
@@ -248,16 +255,17 @@ function sit(visit, call) {
   }, CARE_POLL_S);
   const looked = () => cared?.ring.looked();
   document.addEventListener('visibilitychange', looked);
-  call.addEventListener('news', () => { if (!begins) news.now(); });
-  call.addEventListener('state', ({ detail }) => call.stage.node.classList.toggle('lobby', detail.startsWith('waiting')));
+  call.addEventListener('news', () => { if (!begins) news.now(); }, heard);
+  call.addEventListener('state', ({ detail }) => call.stage.node.classList.toggle('lobby', detail.startsWith('waiting')), heard);
   onLeave(() => {
     document.body.classList.remove('in-call');
     document.removeEventListener('visibilitychange', looked);
     news.stop();
     cared?.ring.quiet();
-    call.finish('left-screen');
+    ear.abort();
+    if (!keepSeat(visit, call)) call.finish('left-screen');
   });
-  call.addEventListener('over', ({ detail }) => over(visit, detail));
+  call.addEventListener('over', ({ detail }) => over(visit, detail), heard);
   call.start();
 }
 

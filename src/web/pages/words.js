@@ -86,6 +86,7 @@ learn({
 
   'move.now': ['Сейчас вы записаны', 'You are booked for'],
   'move.stays': ['Это время остаётся за вами, пока вы не подтвердите новое.', 'This time stays yours until you confirm another.'],
+  'move.seated': ['Вы по-прежнему в комнате ожидания. Когда врач вас позовёт, эта страница вернётся туда сама.', 'You are still in the waiting room. When the doctor calls you, this page goes back there by itself.'],
   'move.when': ['На какое время перенести?', 'Move to which time?'],
   'move.confirm': ['Перенести приём?', 'Move the visit?'],
   'move.was': ['Было', 'From'],
