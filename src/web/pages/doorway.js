@@ -44,6 +44,13 @@ export function socketUrl(given) {
   return url.href;
 }
 
+/** Whether sockets to this server were cut in this tab, and HTTP served: whoever enters again or reloads
+ * does not try them first. */
+const cutKey = (url) => `feldsher.nosocket.${new URL(url).host}`;
+export const socketsDie = (url = socketUrl('/v1/rtc')) => sessionStorage.getItem(cutKey(url)) !== null;
+export const socketsDied = (url) => sessionStorage.setItem(cutKey(url), '1');
+export const socketsLive = (url) => sessionStorage.removeItem(cutKey(url));
+
 /** How long this page's last requests waited for an answer, the quickest of them, in milliseconds. */
 export function roundTrip() {
   const waits = performance.getEntriesByType('resource').filter((one) => one.transferSize > 0).slice(-REQUESTS)
@@ -75,7 +82,7 @@ function soon(ask) {
 
 export class Doorway {
   /** `join` asks the API for a ticket. Where no socket lives none is wanted. */
-  constructor(join, { socket = true } = {}) {
+  constructor(join, { socket = !socketsDie() } = {}) {
     Object.assign(this, { join, wanted: socket, socket: null, coming: new Set(), closed: false, left: 0, failed: false });
     this.begin();
   }
