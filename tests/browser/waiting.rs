@@ -36,6 +36,7 @@ async fn a_patient_sees_the_wait_change_and_moves_and_the_doctor_sees_whom_it_hi
     let stage = Stage::set(&clinic, &page).await;
     let today = today(&clinic, &stage, &page).await;
 
+    whoever_waits_is_asked_once_for_each_word(&page).await;
     the_lobby(&page, &today).await;
     the_room(&page).await;
     let doctor = desk.page("late", Device::Desk, "en").await;
@@ -97,6 +98,33 @@ async fn today(clinic: &Clinic, stage: &Stage, page: &Page) -> Today {
 
 fn encounter(visit: &Value) -> String {
     text(&visit["encounter"]["id"])
+}
+
+/// The range moves with time and with those in front; only a word of the doctor's asks again.
+async fn whoever_waits_is_asked_once_for_each_word(page: &Page) {
+    let asked = "
+        const source = document.querySelector('script[type=module]').src;
+        const { waitCard } = await import(source.replace(/[^/]+$/, 'waiting.js'));
+        const card = waitCard({ time_zone: 'UTC', appointment: { id: 'one' } });
+        const at = (minute) => `2026-11-24T02:${minute}:00Z`;
+        const asks = (latest, said) => {
+          const queue = { position: 2, earliest: at(20), latest: at(latest), late_minutes: 30, late_declared_at: at(said) };
+          card.draw({ queue });
+          return !card.node.querySelector('#wait-choice').hidden;
+        };
+        const first = asks(30, 10);
+        card.node.querySelector('#wait-here').click();
+        return [first, asks(35, 10), asks(35, 15)];";
+    assert_eq!(page.run(asked).await, json!([true, false, true]));
+    let said = page
+        .run(
+            "const source = document.querySelector('script[type=module]').src;
+             const { waitWords } = await import(source.replace(/[^/]+$/, 'waiting.js'));
+             const earliest = new Date().toISOString();
+             return waitWords({ position: 1, earliest }, 'UTC').join(' ');",
+        )
+        .await;
+    assert_eq!(said, "Вы следующий.", "of an end that nobody knows nothing is said");
 }
 
 async fn the_lobby(page: &Page, today: &Today) {
