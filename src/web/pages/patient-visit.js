@@ -297,11 +297,14 @@ function ended(visit) {
   const cutOff = !cancelled && visit.status === 'onleave';
   const calls = h('div', {});
   let rung = null;
+  let chat = null;
+  let written = false;
+  const talk = h('div', {});
   const place = h('div', { id: 'note-place', class: 'stack', 'aria-live': 'polite' });
   show(h('h1', { id: 'visit-over' }, t(cancelled ? 'visit.cancelled' : passed ? 'visit.passed' : cutOff ? 'visit.cut' : 'visit.over')),
     h('div', { class: 'card' }, whenLine(visit), h('p', {}, h('strong', {}, visit.practitioner.name)), h('p', {}, visit.service.name)),
     visit.outcome === 'converted_to_phone' && h('p', { class: 'banner', id: 'by-phone' }, t('visit.phone')),
-    calls, place,
+    calls, place, talk,
     h('a', { class: 'button second', href: '#/', id: 'to-home' }, t('visit.home')));
   if (passed && !cancelled) refill(place, h('p', { class: 'lead' }, t(visit.status === 'arrived' ? 'visit.unseen.hint' : 'visit.passed.hint')));
   if (cutOff) refill(place, h('p', { class: 'lead' }, t('visit.cut.hint')));
@@ -336,11 +339,18 @@ function ended(visit) {
       if (!rung.node.isConnected) put(calls, rung.node);
       rung.draw({ tasks: promised });
     }
-    if (!isWritten) return waiting.poll_after;
+    // What was asked may still be answered.
+    if (waiting.last_message) {
+      chat ??= await import('./chat.js').then(({ chatPanel }) => chatPanel({ encounter: visit.id, side: 'patient', zone: visit.time_zone, open: true, over: true }));
+      if (!chat.node.isConnected) put(talk, chat.node);
+      chat.look(waiting.last_message);
+    }
+    if (!isWritten || written) return waiting.poll_after;
     const notes = await api.items(`/v1/encounters/${visit.id}/notes`);
     const note = notes.find((one) => one.signed_at);
     if (!note) return undefined;
-    look.stop();
+    written = true;
+    if (!chat) look.stop();
     refill(place, h('a', { class: 'button primary', id: 'read-note', href: `#/note/${note.id}` }, t('visit.readnote')));
     say(t('visit.readnote'));
     return undefined;
