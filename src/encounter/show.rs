@@ -17,6 +17,7 @@ use crate::base::schema::{
     practitioners,
 };
 use crate::base::tx::Tx;
+use crate::call::record;
 use crate::encounter::door::{Door, door};
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
 use crate::encounter::party::{Party, comes_as_patient};
@@ -163,10 +164,12 @@ pub struct PatientSide {
     pub awaited: Vec<ParticipantRole>,
 }
 
-fn patient_side(party: &Party, people: &[ParticipantRow]) -> PatientSide {
+/// Whose line is `silent` is not here, whatever their seat says.
+fn patient_side(party: &Party, people: &[ParticipantRow], silent: &[ParticipantId]) -> PatientSide {
     let here = |id| {
         let state = people.iter().find(|one| one.id == id).map(|one| one.state);
-        matches!(state, Some(ParticipantState::Waiting | ParticipantState::Admitted))
+        !silent.contains(&id)
+            && matches!(state, Some(ParticipantState::Waiting | ParticipantState::Admitted))
     };
     let mut awaited = party.awaited(here);
     // Whoever has never come has no part yet.
@@ -225,6 +228,11 @@ pub(crate) fn show(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
     let times = notice::times(tx, id, (start, end))?;
     let people = participants(tx, id)?;
     let party = Party::new((rev, locked), &people);
+    let is_here = |one: &ParticipantRow| {
+        [ParticipantState::Waiting, ParticipantState::Admitted].contains(&one.state)
+    };
+    let silent =
+        if people.iter().any(is_here) { record::show::silent(tx, &[id])? } else { Vec::new() };
     Ok(Encounter {
         id,
         status,
@@ -239,7 +247,7 @@ pub(crate) fn show(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
         door: door((appointment_status, status), times, tx.now, &tx.config.visit),
         outcome,
         locked,
-        patient_side: patient_side(&party, &people),
+        patient_side: patient_side(&party, &people, &silent),
         participants: people.into_iter().map(Participant::from).collect(),
     })
 }

@@ -126,6 +126,20 @@ on_both! {
         let shown = world.doctor.client.get(&at(&visit, "")).await.expect(200);
         assert_eq!(shown["patient_side"], json!({"ready": true, "here": ["patient", "relative"], "awaited": []}));
         assert_eq!(shown["status"], "in-progress");
+
+        // Whose line is silent is not here, though the seat is kept.
+        drop(sister);
+        let expected = json!({"ready": false, "here": ["patient"], "awaited": ["relative"]});
+        for _ in 0..100 {
+            world.house.advance(TimeDelta::milliseconds(400));
+            actix_web::rt::time::sleep(std::time::Duration::from_millis(100)).await;
+            feldsher::call::record::ledger::flush(&world.house.app).await;
+            let shown = world.doctor.client.get(&at(&visit, "")).await.expect(200);
+            if shown["patient_side"] == expected {
+                return;
+            }
+        }
+        panic!("a silent line counts as here");
     }
 }
 
