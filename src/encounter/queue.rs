@@ -341,9 +341,7 @@ impl Queue {
         };
         let mut visits: Vec<Visit> =
             rows.into_iter().map(|row| visit(row, &lengths, &here)).filter_map(alive).collect();
-        // As `claimable` has it: of those who should have been seen by now an urgent visit is first.
-        let is_pressing = |visit: &Visit| visit.urgent && visit.start() <= tx.now;
-        visits.sort_by_key(|visit| (!visit.is_running(), !is_pressing(visit)));
+        visits.sort_by_key(|visit| turn(visit.is_running(), visit.urgent, visit.start(), tx.now));
         let attended = is_seated || visits.iter().any(Visit::is_running);
         Ok(Some(Self { day, visits, attended }))
     }
@@ -439,6 +437,17 @@ fn visit(
         told: None,
     };
     (visit, (booked, status), times)
+}
+
+/// What orders a practitioner's visits: those that run; of those who should have been seen by now,
+/// as `claimable` has it, an urgent one; the others as they are planned.
+pub(super) fn turn(
+    running: bool,
+    urgent: bool,
+    start: Instant,
+    now: Instant,
+) -> (bool, bool, Instant) {
+    (!running, !(urgent && start <= now), start)
 }
 
 /// Those of some visits whose patient is there, and sees it on the page.

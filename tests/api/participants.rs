@@ -144,6 +144,26 @@ on_both! {
 }
 
 on_both! {
+    async fn whoever_only_reads_the_page_is_not_shown_as_coming_in(world: World) {
+        let visit = visit(world).await;
+        invite(&world.asha.client, &visit, sister()).await;
+        let sister = guest(world, SISTER).await;
+        open_the_door(world);
+        let standing = async || {
+            let people = world.doctor.client.get(&at(&visit, "/participants")).await.expect(200);
+            let all = people["items"].as_array().unwrap().clone();
+            all.iter().find(|one| one["role"] == "relative").unwrap()["standing"].clone()
+        };
+        sister.post(&at(&visit, "/join"), &json!({"ahead": true})).await.expect(200);
+        assert_eq!(standing().await, "invited", "the page has opened the way, nobody has pressed");
+        let wrong = sister.post(&at(&visit, "/join"), &json!({"ahead": "yes"})).await;
+        assert_eq!(wrong.refused(422), "invalid_body");
+        sister.post(&at(&visit, "/join"), &json!({})).await.expect(200);
+        assert_eq!(standing().await, "joining");
+    }
+}
+
+on_both! {
     async fn each_asks_whom_they_may_and_nobody_twice(world: World) {
         let visit = visit(world).await;
         let (asha, doctor) = (&world.asha.client, &world.doctor.client);

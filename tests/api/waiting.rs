@@ -609,8 +609,21 @@ on_both! {
         };
         let (asha, boris) = (&world.asha.client, &world.boris.client);
         assert_eq!(positions(asha, boris).await, (1, 2), "each at the time that was promised");
-        let [asha, boris] = until(world, &monday("09:41"), [&world.asha, &world.boris]).await;
+        let people = [&world.asha, &world.boris, &world.doctor];
+        let [asha, boris, doctor] = until(world, &monday("09:36"), people).await;
+        // The practitioner's list has the same order, whoever came first.
+        let waits = async |doctor: &Person| {
+            let list = doctor.client.get("/v1/waiting-room").await.expect(200);
+            let items = list["items"].as_array().unwrap().clone();
+            items.iter().map(|one| (one["encounter"]["id"].clone(), one["priority"].clone())).collect::<Vec<_>>()
+        };
+        let row = |visit: &Value, priority: &str| (json!(encounter_of(visit)), json!(priority));
+        world.enters(&boris, &encounter_of(&urgent)).await;
+        world.enters(&asha, &encounter_of(&routine)).await;
+        assert_eq!(waits(&doctor).await, [row(&routine, "routine"), row(&urgent, "urgent")]);
+        let [asha, boris, doctor] = until(world, &monday("09:41"), [&asha, &boris, &doctor]).await;
         assert_eq!(positions(&asha.client, &boris.client).await, (2, 1));
+        assert_eq!(waits(&doctor).await, [row(&urgent, "urgent"), row(&routine, "routine")]);
     }
 }
 

@@ -100,7 +100,7 @@ function lobby(first, note = '', comes = !note) {
   let passed = false;
   const open = async () => {
     const { prepare } = await import('./doorway.js');
-    if (place.isConnected && !passed) ahead ??= prepare(first.id, 'patient', 0);
+    if (place.isConnected && !passed) ahead ??= prepare(first.id, 'patient', 0, true);
     await loadCall();
   };
   const through = () => {
@@ -163,7 +163,7 @@ async function check(visit, ahead) {
   onLeave(() => { gone = true; });
   const code = loadCall();
   // Nobody sees them before they press the button; then it is one message.
-  let doorway = ahead?.keep() ?? (await import('./doorway.js')).prepare(visit.id, 'patient');
+  let doorway = ahead?.keep().comes() ?? (await import('./doorway.js')).prepare(visit.id, 'patient');
   const { DeviceCheck } = await code.catch((error) => { doorway?.close(); throw error; });
   if (gone) {
     doorway?.close();
