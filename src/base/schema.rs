@@ -629,6 +629,7 @@ diesel::table! {
         participant_id -> Uid,
         expires_at -> Moment,
         used_at -> Nullable<Moment>,
+        ahead -> Bool,
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Ladder {
     /// Since when it is on text because of the line.
     text_since: Option<Instant>,
     phone_proposed: bool,
+    /// Whether the two could go on by telephone.
+    may_phone: bool,
 }
 
 impl Default for Ladder {
@@ -96,6 +98,7 @@ impl Default for Ladder {
             fallen_at: None,
             text_since: None,
             phone_proposed: false,
+            may_phone: true,
         }
     }
 }
@@ -179,6 +182,11 @@ impl Ladder {
     /// Whether both sides have carried out the newest step.
     pub fn is_agreed(&self) -> bool {
         self.sides.iter().all(|side| side.acked == self.step)
+    }
+
+    /// Says whether the two could go on by telephone.
+    pub fn let_phone(&mut self, may: bool) {
+        self.may_phone = may;
     }
 
     /// A side has carried out a step.
@@ -355,7 +363,7 @@ impl Ladder {
     fn propose_phone(&mut self, now: Instant) -> bool {
         let long = TimeDelta::seconds(PHONE_SECS);
         let due = self.text_since.is_some_and(|since| now.since(since) >= long);
-        if !due || self.phone_proposed || self.rung != Rung::Text {
+        if !due || !self.may_phone || self.phone_proposed || self.rung != Rung::Text {
             return false;
         }
         self.phone_proposed = true;

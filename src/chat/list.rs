@@ -13,15 +13,13 @@ use crate::base::name::Named;
 use crate::base::page::Page;
 use crate::base::schema::{chat_messages, encounters, patients, practitioners};
 use crate::base::tx::Tx;
-use crate::chat::{Audience, Side};
+use crate::chat::{ANSWER_HOURS, Audience, Side};
 use crate::encounter::EncounterId;
 use crate::encounter::show::Reference;
 use crate::organization::OrganizationId;
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
 
-/// What was written longer ago is no longer waited for, in hours.
-const FRESH_HOURS: i64 = 12;
 /// How many lines are looked at.
 const LINES_MAX: i64 = 1000;
 
@@ -51,8 +49,8 @@ pub struct Filter {
 
 type Line = (EncounterId, Side, Instant, (PatientId, String), (PractitionerId, String));
 
-/// Lists the visits in which the office has been written to and has not answered, the longest wait
-/// first. It names nobody to whom the words are not shown. Index: chat_messages_by_organization.
+/// Lists the visits in which the patient has written to the office and neither the office nor the
+/// practitioner has answered there, the longest wait first. It names nobody to whom the words are not shown. Index: chat_messages_by_organization.
 pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<OpenChat>, Error> {
     let Scope { organizations, .. } = tx.scope(Action::ReadChat)?;
     let mut clinics = organizations;
@@ -72,7 +70,7 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<OpenChat>, Error> {
         )
         .filter(chat_messages::organization_id.eq_any(clinics))
         .filter(chat_messages::audience.eq(Audience::Office))
-        .filter(chat_messages::created_at.gt(tx.now.minus(TimeDelta::hours(FRESH_HOURS))))
+        .filter(chat_messages::created_at.gt(tx.now.minus(TimeDelta::hours(ANSWER_HOURS))))
         .order((chat_messages::created_at.desc(), chat_messages::seq.desc()))
         .limit(LINES_MAX)
         .select((
@@ -84,12 +82,12 @@ pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<OpenChat>, Error> {
         ))
         .load(tx.conn)?;
     let (mut open, mut answered): (Vec<OpenChat>, Vec<EncounterId>) = (Vec::new(), Vec::new());
-    // From the last line back, up to the office's own.
+    // From the last line back, up to an answer; what the practitioner writes there is one.
     for (encounter, side, at, patient, practitioner) in lines {
         if answered.contains(&encounter) {
             continue;
         }
-        if side == Side::Office {
+        if side != Side::Patient {
             answered.push(encounter);
             continue;
         }

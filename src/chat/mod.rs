@@ -187,8 +187,12 @@ fn reads_all(tx: &Tx, facts: &Facts) -> bool {
     access::decide(&tx.caller, Action::ReadPrivateChat, facts) == Decision::Allow
 }
 
-/// Writes a line while the door of a visit is open. 409 `too_early`, `chat_full`; 410 `visit_over`;
-/// 429 when it is too fast.
+/// How long somebody waits for the office's answer, in hours.
+pub const ANSWER_HOURS: i64 = 12;
+
+/// Writes a line while the door of a visit is open; what the patient has asked the office may be
+/// answered when it is over as well. 409 `too_early`, `chat_full`; 410 `visit_over`; 429 when it is
+/// too fast.
 pub fn write(tx: &mut Tx, id: EncounterId, new: &WriteMessage) -> Result<ChatMessage, Error> {
     let visit = encounter::find_row(tx, id)?;
     let facts = facts(&visit);
@@ -201,8 +205,18 @@ pub fn write(tx: &mut Tx, id: EncounterId, new: &WriteMessage) -> Result<ChatMes
         return Err(Error::field(&problem::INVALID_BODY, "/text"));
     }
     lock_row(tx, id)?;
-    admission::check_door(tx, id)?;
     let person = tx.person()?.clone();
+    let from = if person.active_practitioner() == Some(visit.practitioner_id) {
+        Side::Practitioner
+    } else if reads_all(tx, &facts) {
+        Side::Patient
+    } else {
+        Side::Office
+    };
+    let answers = from != Side::Patient && new.to == Audience::Office;
+    if !answers || !is_asked(tx, id)? {
+        admission::check_door(tx, id)?;
+    }
     limit::take(tx, &PACE, &format!("{}|{id}", person.account))?;
     let last: Option<i32> = chat_messages::table
         .filter(chat_messages::encounter_id.eq(id))
@@ -212,13 +226,6 @@ pub fn write(tx: &mut Tx, id: EncounterId, new: &WriteMessage) -> Result<ChatMes
     if seq > MESSAGES_MAX {
         return Err(Error::from(&problem::CHAT_FULL));
     }
-    let from = if person.active_practitioner() == Some(visit.practitioner_id) {
-        Side::Practitioner
-    } else if reads_all(tx, &facts) {
-        Side::Patient
-    } else {
-        Side::Office
-    };
     let message = ChatMessageId::new(tx.now);
     let key: Key = patient::key(tx, visit.patient_id)?;
     diesel::insert_into(chat_messages::table)
@@ -246,6 +253,16 @@ pub fn write(tx: &mut Tx, id: EncounterId, new: &WriteMessage) -> Result<ChatMes
         at: tx.now,
         own: true,
     })
+}
+
+/// Whether the patient has asked the office something, not too long ago.
+fn is_asked(tx: &mut Tx, id: EncounterId) -> Result<bool, Error> {
+    let asked = chat_messages::table
+        .filter(chat_messages::encounter_id.eq(id))
+        .filter(chat_messages::audience.eq(Audience::Office))
+        .filter(chat_messages::side.eq(Side::Patient))
+        .filter(chat_messages::created_at.gt(tx.now.minus(TimeDelta::hours(ANSWER_HOURS))));
+    Ok(asked.count().get_result::<i64>(tx.conn)? > 0)
 }
 
 fn place(visit: EncounterId, id: ChatMessageId) -> String {

@@ -399,7 +399,7 @@ impl Seed<'_> {
         at: Instant,
     ) -> Result<ParticipantId, Error> {
         self.act(who, at, |tx| {
-            let joined = admission::join(tx, encounter, String::new())?;
+            let joined = admission::join(tx, encounter, admission::Join::default(), String::new())?;
             presence::enter(tx, encounter, joined.participant.id)?;
             Ok(joined.participant.id)
         })

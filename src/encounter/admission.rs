@@ -52,8 +52,18 @@ pub struct JoinedAs {
     pub role: ParticipantRole,
 }
 
+/// How somebody asks for a ticket.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Join {
+    /// Nobody has asked for their seat yet: the page only opens the way before they do, and they
+    /// are not shown as coming in.
+    #[serde(default)]
+    pub ahead: bool,
+}
+
 /// Hands out a ticket to the visit. 409 `too_early` with `opens_at`, 410 `visit_over`.
-pub fn join(tx: &mut Tx, id: EncounterId, ws_url: String) -> Result<Joined, Error> {
+pub fn join(tx: &mut Tx, id: EncounterId, wish: Join, ws_url: String) -> Result<Joined, Error> {
     // Locked first: whose visit it is may change at this moment.
     let row = lock_row(tx, id)?;
     let asked = guest::facts_for(tx, &row)?;
@@ -76,6 +86,7 @@ pub fn join(tx: &mut Tx, id: EncounterId, ws_url: String) -> Result<Joined, Erro
             rtc_tickets::id.eq(jti),
             rtc_tickets::participant_id.eq(participant.id),
             rtc_tickets::expires_at.eq(tx.now.plus(TimeDelta::seconds(TICKET_SECS))),
+            rtc_tickets::ahead.eq(wish.ahead),
         ))
         .execute(tx.conn)?;
     let claims = TicketClaims { participant: participant.id, encounter: id, session, jti: jti.0 };

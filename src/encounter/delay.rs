@@ -82,6 +82,8 @@ pub struct Declared {
     pub minutes: i32,
     /// Whoever comes next is not seen before.
     pub free_at: Instant,
+    /// When it was said.
+    pub declared_at: Instant,
 }
 
 /// What counts at present. The caller has made the access decision.
@@ -89,7 +91,7 @@ pub fn current(tx: &mut Tx, practitioner: PractitionerId) -> Result<Option<Decla
     Ok(newest(tx, practitioner)?.map(|(declared, ..)| declared))
 }
 
-type Newest = (Declared, Instant, Named<AccountId>);
+type Newest = (Declared, Named<AccountId>);
 
 /// What counts at present, when it was said and by whom; a time that has passed says nothing any
 /// more.
@@ -107,8 +109,9 @@ fn newest(tx: &mut Tx, practitioner: PractitionerId) -> Result<Option<Newest>, E
         ))
         .first(tx.conn)
         .optional()?;
-    let Some((minutes, Some(free_at), at, (id, name))) = newest else { return Ok(None) };
-    Ok((free_at > tx.now).then_some((Declared { minutes, free_at }, at, Named { id, name })))
+    let Some((minutes, Some(free_at), declared_at, (id, name))) = newest else { return Ok(None) };
+    let declared = Declared { minutes, free_at, declared_at };
+    Ok((free_at > tx.now).then_some((declared, Named { id, name })))
 }
 
 /// What a practitioner has said last about being late.
@@ -120,9 +123,12 @@ pub fn find(tx: &mut Tx, practitioner: PractitionerId) -> Result<Delay, Error> {
 
 fn show(tx: &mut Tx, practitioner: PractitionerId) -> Result<Delay, Error> {
     Ok(match newest(tx, practitioner)? {
-        Some((Declared { minutes, free_at }, at, by)) => {
-            Delay { minutes, free_at: Some(free_at), declared_at: Some(at), declared_by: Some(by) }
-        }
+        Some((Declared { minutes, free_at, declared_at }, by)) => Delay {
+            minutes,
+            free_at: Some(free_at),
+            declared_at: Some(declared_at),
+            declared_by: Some(by),
+        },
         None => Delay { minutes: 0, free_at: None, declared_at: None, declared_by: None },
     })
 }

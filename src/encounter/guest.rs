@@ -375,13 +375,14 @@ pub fn list(tx: &mut Tx, id: EncounterId) -> Result<Page<Participant>, Error> {
     Ok(Page::whole(items.collect()))
 }
 
-/// Who has a ticket in hand. Index: rtc_tickets_by_participant.
+/// Who has a ticket in hand, and asked for it to come in. Index: rtc_tickets_by_participant.
 fn with_ticket(tx: &mut Tx, people: &[ParticipantRow]) -> Result<Vec<ParticipantId>, Error> {
     let ids: Vec<ParticipantId> = people.iter().map(|one| one.id).collect();
     Ok(rtc_tickets::table
         .filter(rtc_tickets::participant_id.eq_any(ids))
         .filter(rtc_tickets::used_at.is_null())
         .filter(rtc_tickets::expires_at.gt(tx.now))
+        .filter(rtc_tickets::ahead.eq(false))
         .select(rtc_tickets::participant_id)
         .load(tx.conn)?)
 }

@@ -8,7 +8,7 @@ use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
 use crate::base::page::Page;
 use crate::base::tx::Tx;
-use crate::encounter::admission::{Decide, Joined};
+use crate::encounter::admission::{Decide, Join, Joined};
 use crate::encounter::arrange::{self, Aside, Lock};
 use crate::encounter::claim::{ClaimVisit, Claimed};
 use crate::encounter::claimable::Claimable;
@@ -41,6 +41,7 @@ pub async fn find_encounter(ctx: Ctx, id: Path<EncounterId>) -> Result<HttpRespo
 /// Hands out a ticket to the live visit.
 #[utoipa::path(
     tag = "encounters", operation_id = "join_encounter", params(("id" = EncounterId, Path)),
+    request_body = Join,
     responses(
         (status = 200, body = Joined),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json",
@@ -53,10 +54,10 @@ pub async fn find_encounter(ctx: Ctx, id: Path<EncounterId>) -> Result<HttpRespo
 pub async fn join_encounter(
     ctx: Ctx,
     id: Path<EncounterId>,
-    nothing: Body<Empty>,
+    wish: Body<Join>,
 ) -> Result<HttpResponse, Error> {
     let ws_url = ws_url(&ctx.app.config.http.public_url, ctx.request());
-    ctx.once(StatusCode::OK, nothing, move |tx, _| admission::join(tx, id.0, ws_url)).await
+    ctx.once(StatusCode::OK, wish, move |tx, wish| admission::join(tx, id.0, wish, ws_url)).await
 }
 
 /// The WebSocket's address: under the public URL, or where the request itself came in.

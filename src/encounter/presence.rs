@@ -125,9 +125,10 @@ pub fn leave(
     settle(tx, &row)
 }
 
-/// A patient who comes or goes makes the wait of those behind another.
+/// A patient who comes or goes makes the wait of those behind another; of a practitioner who is
+/// nowhere nobody knows how long it is.
 fn moved_queue(tx: &mut Tx, row: &EncounterRow, who: &ParticipantRow) {
-    if who.role == ParticipantRole::Patient {
+    if matches!(who.role, ParticipantRole::Patient | ParticipantRole::Practitioner) {
         tx.tell(Event::QueueMoved(row.practitioner_id));
     }
 }

@@ -56,18 +56,26 @@ pub struct Queued {
     pub position: u32,
     /// Hardly seen before; never before the planned time.
     pub earliest: Instant,
-    /// Probably seen by then.
-    pub latest: Instant,
+    /// Probably seen by then; left out while nobody knows, because the practitioner should have
+    /// come, has not, and has said nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latest: Option<Instant>,
     /// By how many minutes the practitioner has said to be late, if that moves this visit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub late_minutes: Option<i32>,
+    /// When they have said it: another time is another word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late_declared_at: Option<Instant>,
     /// Whether the range rests on visits that were measured; otherwise on planned lengths.
     pub measured: bool,
 }
 
 impl Queued {
-    fn range(&self) -> Range {
-        Range { earliest: self.earliest, latest: self.latest }
+    /// The same as minutes from `now`.
+    fn minutes_from(&self, now: Instant) -> Minutes {
+        let latest = self.latest.unwrap_or(self.earliest);
+        let (low, high) = Range { earliest: self.earliest, latest }.minutes_from(now);
+        Minutes { low, high: self.latest.map(|_| high) }
     }
 }
 
@@ -121,8 +129,9 @@ pub struct Promised {
 pub struct Minutes {
     /// Hardly less.
     pub low: i64,
-    /// Probably not more.
-    pub high: i64,
+    /// Probably not more; left out as `latest` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high: Option<i64>,
 }
 
 /// How somebody's visit stands, and how long it is until then.
@@ -136,11 +145,11 @@ pub fn waiting(tx: &mut Tx, id: EncounterId) -> Result<Waiting, Error> {
     let times = notice::times(tx, id, times)?;
     let door = door((status, row.status), times, tx.now, &tx.config.visit);
     let queue = place(tx, &row)?;
-    let minutes = queue.map(|place| place.range().minutes_from(tx.now));
+    let minutes = queue.map(|place| place.minutes_from(tx.now));
     let account = tx.person()?.account;
     let ring = ring::newest_for(tx, id, account)?;
     let is_ringing = ring.as_ref().is_some_and(|ring| ring.state == RingState::Ringing);
-    let poll_after = poll_after(&door, minutes);
+    let poll_after = poll_after(&door, minutes.map(|wait| wait.low));
     let tasks = task::open_of(tx, id)?;
     Ok(Waiting {
         status: row.status,
@@ -148,7 +157,7 @@ pub fn waiting(tx: &mut Tx, id: EncounterId) -> Result<Waiting, Error> {
         reason: door.reason,
         opens_at: door.opens_at,
         queue,
-        wait_minutes: minutes.map(|(low, high)| Minutes { low, high }),
+        wait_minutes: minutes,
         taken_over: claim::taken_over(tx, &row)?,
         ring,
         tasks: tasks.into_iter().map(|(code, due_at)| Promised { code, due_at }).collect(),
@@ -157,8 +166,8 @@ pub fn waiting(tx: &mut Tx, id: EncounterId) -> Result<Waiting, Error> {
     })
 }
 
-fn poll_after(door: &Door, minutes: Option<(i64, i64)>) -> u32 {
-    let Some((low, _)) = minutes else { return door.poll_after };
+fn poll_after(door: &Door, low: Option<i64>) -> u32 {
+    let Some(low) = low else { return door.poll_after };
     // Whoever may come in can be rung, however long the wait, and it does not ring for a minute.
     if door.can_join {
         return POLL_SOON_SECS;
@@ -272,6 +281,8 @@ type Row = (
 pub struct Queue {
     day: Span,
     visits: Vec<Visit>,
+    /// Whether the practitioner is with one of them, or in the room where its patient waits.
+    attended: bool,
 }
 
 impl Queue {
@@ -318,6 +329,7 @@ impl Queue {
             .load(tx.conn)?;
         let ids: Vec<EncounterId> = rows.iter().map(|((id, ..), ..)| *id).collect();
         let here = patients_here(tx, &ids)?;
+        let is_seated = !here_as(tx, ParticipantRole::Practitioner, &ids)?.is_empty();
         let promises = Promises::of(tx, &ids)?;
         let rules = &tx.config.visit;
         let alive = |(mut visit, state, times): (Visit, _, _)| {
@@ -329,10 +341,9 @@ impl Queue {
         };
         let mut visits: Vec<Visit> =
             rows.into_iter().map(|row| visit(row, &lengths, &here)).filter_map(alive).collect();
-        // As `claimable` has it: of those who should have been seen by now an urgent visit is first.
-        let is_pressing = |visit: &Visit| visit.urgent && visit.start() <= tx.now;
-        visits.sort_by_key(|visit| (!visit.is_running(), !is_pressing(visit)));
-        Ok(Some(Self { day, visits }))
+        visits.sort_by_key(|visit| turn(visit.is_running(), visit.urgent, visit.start(), tx.now));
+        let attended = is_seated || visits.iter().any(Visit::is_running);
+        Ok(Some(Self { day, visits, attended }))
     }
 
     fn has(&self, start: Instant) -> bool {
@@ -357,6 +368,16 @@ impl Queue {
         Some(wait::range(&ahead, own.start(), free_at, now))
     }
 
+    /// Whether nobody knows when a visit will begin at the latest: the practitioner should have
+    /// begun it, or one before it whose patient waits, and is nowhere. A gap still swallows that.
+    fn is_unsure(&self, at: usize, range: Range, now: Instant) -> bool {
+        let Some(own) = self.visits.get(at) else { return false };
+        let is_late = |visit: &Visit| visit.start() < now;
+        let in_vain = |visit: &Visit| visit.is_here() && is_late(visit);
+        let waits = is_late(own) || self.visits.iter().take(at).any(in_vain);
+        !self.attended && waits && range.latest > own.start()
+    }
+
     /// The place of a visit that has not begun, as it is told.
     pub fn place(
         &self,
@@ -370,11 +391,14 @@ impl Queue {
         let unsaid = self.range(id, None, now)?;
         let moved = range.latest.since(unsaid.latest) >= TimeDelta::minutes(wait::STEP_MINUTES);
         let told = range.told(own.start());
+        let said = declared.filter(|_| moved);
+        let unsure = declared.is_none() && self.is_unsure(at, range, now);
         Some(Queued {
             position: u32::try_from(at).unwrap_or(u32::MAX).saturating_add(1),
             earliest: told.earliest,
-            latest: told.latest,
-            late_minutes: declared.filter(|_| moved).map(|declared| declared.minutes),
+            latest: (!unsure).then_some(told.latest),
+            late_minutes: said.map(|declared| declared.minutes),
+            late_declared_at: said.map(|declared| declared.declared_at),
             measured: at > 0 && self.visits.iter().take(at).all(|visit| visit.measured),
         })
     }
@@ -415,14 +439,33 @@ fn visit(
     (visit, (booked, status), times)
 }
 
+/// What orders a practitioner's visits: those that run; of those who should have been seen by now,
+/// as `claimable` has it, an urgent one; the others as they are planned.
+pub(super) fn turn(
+    running: bool,
+    urgent: bool,
+    start: Instant,
+    now: Instant,
+) -> (bool, bool, Instant) {
+    (!running, !(urgent && start <= now), start)
+}
+
 /// Those of some visits whose patient is there, and sees it on the page.
 pub(super) fn patients_here(
     tx: &mut Tx,
     visits: &[EncounterId],
 ) -> Result<Vec<EncounterId>, Error> {
+    here_as(tx, ParticipantRole::Patient, visits)
+}
+
+fn here_as(
+    tx: &mut Tx,
+    role: ParticipantRole,
+    visits: &[EncounterId],
+) -> Result<Vec<EncounterId>, Error> {
     Ok(encounter_participants::table
         .filter(among(encounter_participants::encounter_id, visits))
-        .filter(encounter_participants::role.eq(ParticipantRole::Patient))
+        .filter(encounter_participants::role.eq(role))
         .filter(
             encounter_participants::state
                 .eq_any([ParticipantState::Waiting, ParticipantState::Admitted]),
@@ -499,11 +542,11 @@ mod tests {
         let state = (AppointmentStatus::Booked, EncounterStatus::Planned);
         let early = door(state, times, at("2026-11-24T01:00:00Z"), &rules);
         let open = door(state, times, at("2026-11-24T01:50:00Z"), &rules);
-        assert_eq!(poll_after(&early, Some((60, 90))), POLL_LATER_SECS);
-        assert_eq!(poll_after(&open, Some((10, 40))), POLL_SOON_SECS);
-        assert_eq!(poll_after(&open, Some((60, 90))), POLL_SOON_SECS);
+        assert_eq!(poll_after(&early, Some(60)), POLL_LATER_SECS);
+        assert_eq!(poll_after(&open, Some(10)), POLL_SOON_SECS);
+        assert_eq!(poll_after(&open, Some(60)), POLL_SOON_SECS);
         assert_eq!(poll_after(&open, None), open.poll_after);
         let at_once = door(state, times, at("2026-11-24T01:44:58Z"), &rules);
-        assert_eq!(poll_after(&at_once, Some((60, 90))), 2);
+        assert_eq!(poll_after(&at_once, Some(60)), 2);
     }
 }

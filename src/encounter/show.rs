@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::table::Action;
-use crate::appointment::AppointmentId;
+use crate::appointment::{AppointmentId, Priority};
 use crate::base::column::{Instant, text_enum};
 use crate::base::db::among;
 use crate::base::error::Error;
@@ -17,13 +17,14 @@ use crate::base::schema::{
     practitioners,
 };
 use crate::base::tx::Tx;
+use crate::call::record;
 use crate::encounter::door::{Door, door};
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
 use crate::encounter::party::{Party, comes_as_patient};
 use crate::encounter::presence::CallEventKind;
 use crate::encounter::{
     EncounterId, Outcome, ParticipantId, ParticipantRole, ParticipantRow, ParticipantState, facts,
-    find_row, notice, participants,
+    find_row, notice, participants, queue,
 };
 use crate::organization::ServiceId;
 use crate::patient::PatientId;
@@ -163,10 +164,12 @@ pub struct PatientSide {
     pub awaited: Vec<ParticipantRole>,
 }
 
-fn patient_side(party: &Party, people: &[ParticipantRow]) -> PatientSide {
+/// Whose line is `silent` is not here, whatever their seat says.
+fn patient_side(party: &Party, people: &[ParticipantRow], silent: &[ParticipantId]) -> PatientSide {
     let here = |id| {
         let state = people.iter().find(|one| one.id == id).map(|one| one.state);
-        matches!(state, Some(ParticipantState::Waiting | ParticipantState::Admitted))
+        !silent.contains(&id)
+            && matches!(state, Some(ParticipantState::Waiting | ParticipantState::Admitted))
     };
     let mut awaited = party.awaited(here);
     // Whoever has never come has no part yet.
@@ -225,6 +228,11 @@ pub(crate) fn show(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
     let times = notice::times(tx, id, (start, end))?;
     let people = participants(tx, id)?;
     let party = Party::new((rev, locked), &people);
+    let is_here = |one: &ParticipantRow| {
+        [ParticipantState::Waiting, ParticipantState::Admitted].contains(&one.state)
+    };
+    let silent =
+        if people.iter().any(is_here) { record::show::silent(tx, &[id])? } else { Vec::new() };
     Ok(Encounter {
         id,
         status,
@@ -239,7 +247,7 @@ pub(crate) fn show(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
         door: door((appointment_status, status), times, tx.now, &tx.config.visit),
         outcome,
         locked,
-        patient_side: patient_side(&party, &people),
+        patient_side: patient_side(&party, &people, &silent),
         participants: people.into_iter().map(Participant::from).collect(),
     })
 }
@@ -264,6 +272,10 @@ pub struct WaitingPatient {
     pub participant: Reference<ParticipantId>,
     /// Who waits.
     pub patient: Named<PatientId>,
+    /// When the visit is planned to begin.
+    pub start: Instant,
+    /// How urgent it is.
+    pub priority: Priority,
     /// Since when.
     pub since: Option<Instant>,
     /// Always `waiting`.
@@ -272,12 +284,13 @@ pub struct WaitingPatient {
 
 type WaitingRow = (
     (EncounterId, AppointmentId),
+    (EncounterStatus, Instant, Priority),
     (PatientId, String),
     (ParticipantId, Option<Instant>),
     ParticipantRole,
 );
 
-/// Everybody who waits for the calling practitioner, the longest wait first.
+/// Everybody who waits for the calling practitioner, in the order of their places in the queue.
 /// Index: encounters_waiting. Empty for everybody else.
 pub fn all_waiting(tx: &mut Tx) -> Result<Page<WaitingPatient>, Error> {
     let scope = tx.scope(Action::ReadWaitingRoom)?;
@@ -294,29 +307,37 @@ pub fn all_waiting(tx: &mut Tx) -> Result<Page<WaitingPatient>, Error> {
         .limit(100)
         .select((
             (encounters::id, encounters::appointment_id),
+            (encounters::status, appointments::starts_at, appointments::priority),
             (patients::id, patients::name),
             (encounter_participants::id, encounter_participants::waiting_since),
             encounter_participants::role,
         ))
         .load(tx.conn)?;
-    let items =
-        one_of_each(rows).into_iter().map(|((encounter, appointment), patient, (id, since), _)| {
-            WaitingPatient {
-                encounter: Reference { id: encounter },
-                appointment: Reference { id: appointment },
-                participant: Reference { id },
-                patient: Named { id: patient.0, name: patient.1 },
-                since,
-                state: ParticipantState::Waiting,
-            }
-        });
+    let mut rows = one_of_each(rows);
+    rows.sort_by_key(|((encounter, _), (status, start, priority), ..)| {
+        let begun = matches!(status, EncounterStatus::InProgress | EncounterStatus::Onleave);
+        (queue::turn(begun, *priority != Priority::Routine, *start, tx.now), *encounter)
+    });
+    let items = rows.into_iter().map(|(visit, (_, start, priority), patient, (id, since), _)| {
+        let (encounter, appointment) = visit;
+        WaitingPatient {
+            encounter: Reference { id: encounter },
+            appointment: Reference { id: appointment },
+            participant: Reference { id },
+            patient: Named { id: patient.0, name: patient.1 },
+            start,
+            priority,
+            since,
+            state: ParticipantState::Waiting,
+        }
+    });
     Ok(Page::whole(items.collect()))
 }
 
 /// A visit is named once, with its patient rather than with who comes along.
 fn one_of_each(mut rows: Vec<WaitingRow>) -> Vec<WaitingRow> {
     let mut known = Vec::new();
-    let is_patient = |row: &WaitingRow| row.3 == ParticipantRole::Patient;
+    let is_patient = |row: &WaitingRow| row.4 == ParticipantRole::Patient;
     let patients: Vec<EncounterId> =
         rows.iter().filter(|row| is_patient(row)).map(|row| row.0.0).collect();
     rows.retain(|row| {

@@ -34,7 +34,7 @@ const ASSETS: &[(&str, &str)] = files!(
     "devices.js" "doctor-care.js" "doctor-claim.js" "doctor-day.js" "doctor-followup.js"
     "doctor-hours.js" "doctor-leave.js" "doctor-note.js" "doctor-visit.js" "doctor-week.js"
     "doctor-words.js" "doctor.js" "doorway.js" "favicon.svg" "find-patient.js" "free-times.js"
-    "grid.css" "guest-visit.js" "i18n.js" "ladder-words.js" "languages.js" "late.js" "media.js" "office-words.js"
+    "grid.css" "guest-visit.js" "i18n.js" "kept-seat.js" "ladder-words.js" "languages.js" "late.js" "media.js" "office-words.js"
     "patient-book.js" "patient-home.js" "patient-lookup.js" "patient-move.js" "patient-note.js"
     "patient-probe.js" "patient-signin.js" "patient-times.js" "patient-visit.js"
     "patient-waitlist.js" "patient.js" "peer.js" "people.js" "poll-socket.js" "probe-words.js"

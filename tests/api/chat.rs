@@ -80,6 +80,39 @@ on_both! {
 }
 
 on_both! {
+    async fn a_question_to_the_office_is_answered_by_the_doctor_too_and_after_the_end(world: World) {
+        let booked = world.booked("2026-11-23T09:20:00+07:00").await;
+        let path = format!("/v1/encounters/{}/messages", encounter_of(&booked));
+        world.house.advance(TimeDelta::minutes(6));
+        let asha = world.resigned(&world.asha).await.client;
+        let doctor = world.resigned(&world.doctor).await.client;
+        let office = world.resigned(&world.registrar).await.client;
+        let chats = format!("/v1/chats?organization={}", world.clinic);
+        writes(&asha, &path, "office", SECRET).await;
+        writes(&doctor, &path, "practitioner", "Только вам").await;
+        assert_eq!(office.get(&chats).await.expect(200)["items"][0]["unanswered"], 1);
+        writes(&doctor, &path, "office", "Я перезвоню").await;
+        assert_eq!(office.get(&chats).await.expect(200)["items"], json!([]), "answered");
+
+        writes(&asha, &path, "office", "Когда?").await;
+        let cancel = format!("/v1/appointments/{}/cancel", booked["id"].as_str().unwrap());
+        asha.once(&cancel, &key(), &json!({})).await.expect(200);
+        let line = |to: &str| json!({"text": "Завтра", "to": to});
+        assert_eq!(asha.post(&path, &line("office")).await.refused(410), "visit_over");
+        assert_eq!(doctor.post(&path, &line("practitioner")).await.refused(410), "visit_over");
+        assert_eq!(office.get(&chats).await.expect(200)["items"][0]["unanswered"], 1);
+        writes(&office, &path, "office", "Завтра").await;
+        assert_eq!(office.get(&chats).await.expect(200)["items"], json!([]));
+        assert_eq!(reads(&asha, &path).await.last().unwrap(), "Завтра");
+        writes(&doctor, &path, "office", "В девять").await;
+
+        world.house.advance(TimeDelta::hours(12));
+        let office = world.resigned(&world.registrar).await.client;
+        assert_eq!(office.post(&path, &line("office")).await.refused(410), "visit_over");
+    }
+}
+
+on_both! {
     async fn a_line_is_written_once_and_not_too_many(world: World) {
         let booked = world.booked("2026-11-23T09:20:00+07:00").await;
         let path = format!("/v1/encounters/{}/messages", encounter_of(&booked));

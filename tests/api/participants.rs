@@ -126,6 +126,40 @@ on_both! {
         let shown = world.doctor.client.get(&at(&visit, "")).await.expect(200);
         assert_eq!(shown["patient_side"], json!({"ready": true, "here": ["patient", "relative"], "awaited": []}));
         assert_eq!(shown["status"], "in-progress");
+
+        // Whose line is silent is not here, though the seat is kept.
+        drop(sister);
+        let expected = json!({"ready": false, "here": ["patient"], "awaited": ["relative"]});
+        for _ in 0..100 {
+            world.house.advance(TimeDelta::milliseconds(400));
+            actix_web::rt::time::sleep(std::time::Duration::from_millis(100)).await;
+            feldsher::call::record::ledger::flush(&world.house.app).await;
+            let shown = world.doctor.client.get(&at(&visit, "")).await.expect(200);
+            if shown["patient_side"] == expected {
+                return;
+            }
+        }
+        panic!("a silent line counts as here");
+    }
+}
+
+on_both! {
+    async fn whoever_only_reads_the_page_is_not_shown_as_coming_in(world: World) {
+        let visit = visit(world).await;
+        invite(&world.asha.client, &visit, sister()).await;
+        let sister = guest(world, SISTER).await;
+        open_the_door(world);
+        let standing = async || {
+            let people = world.doctor.client.get(&at(&visit, "/participants")).await.expect(200);
+            let all = people["items"].as_array().unwrap().clone();
+            all.iter().find(|one| one["role"] == "relative").unwrap()["standing"].clone()
+        };
+        sister.post(&at(&visit, "/join"), &json!({"ahead": true})).await.expect(200);
+        assert_eq!(standing().await, "invited", "the page has opened the way, nobody has pressed");
+        let wrong = sister.post(&at(&visit, "/join"), &json!({"ahead": "yes"})).await;
+        assert_eq!(wrong.refused(422), "invalid_body");
+        sister.post(&at(&visit, "/join"), &json!({})).await.expect(200);
+        assert_eq!(standing().await, "joining");
     }
 }
 

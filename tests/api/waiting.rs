@@ -308,7 +308,7 @@ on_both! {
         }
         let queue = asks(&world.asha.client, &first).await["queue"].clone();
         assert_eq!(queue, json!({"position": 1, "earliest": utc("09:50"), "latest": utc("09:50"),
-            "late_minutes": 30, "measured": false}));
+            "late_minutes": 30, "late_declared_at": world.house.now(), "measured": false}));
         let queue = asks(&vera.client, &noon).await["queue"].clone();
         assert_eq!((&queue["latest"], queue.get("late_minutes")), (&utc("12:00"), None));
 
@@ -331,6 +331,41 @@ on_both! {
         assert_eq!(texts(world, VERA, "приём"), 0, "nothing of it moved her visit");
         let told = "SELECT count(*) AS n FROM audit_events WHERE action = 'delay.declare'";
         assert_eq!(world.house.count(told), 5);
+    }
+}
+
+on_both! {
+    async fn of_a_practitioner_who_has_not_come_nobody_knows_an_end(world: World) {
+        let vera = vera(world).await;
+        let first = world.booked(&monday("09:20")).await;
+        let second = books(world, &world.boris, "09:40").await;
+        let noon = books(world, &vera, "12:00").await;
+        let everybody = [&world.doctor, &world.asha, &world.boris, &vera];
+        let [doctor, asha, boris, vera] = until(world, &monday("09:30"), everybody).await;
+        // Of whoever waits behind a patient who is not there either nothing is the practitioner's fault.
+        assert_eq!(place(&boris.client, &second).await, (2, utc("09:40"), utc("09:50")));
+        let (mut room, _) = Peer::enter(&asha.client, &encounter_of(&first)).await;
+        let told = room.hear_of("waiting").await["body"].clone();
+        assert_eq!(told["eta"], json!({"earliest": utc("09:30")}), "{told}");
+        let said = asks(&asha.client, &first).await;
+        assert_eq!(said["queue"], json!({"position": 1, "earliest": utc("09:30"), "measured": false}));
+        assert_eq!(said["wait_minutes"], json!({"low": 0}));
+        assert_eq!(place(&boris.client, &second).await, (2, utc("09:50"), Value::Null));
+        assert_eq!(place(&vera.client, &noon).await, (3, utc("12:00"), utc("12:00")), "a gap is left");
+
+        // A word of theirs is an end, and so is their coming.
+        is_late(&doctor.client, &doctor.id, json!({"minutes": 15})).await;
+        assert_eq!(place(&asha.client, &first).await, (1, utc("09:45"), utc("09:45")));
+        is_late(&doctor.client, &doctor.id, json!({"minutes": 0})).await;
+        assert_eq!(place(&asha.client, &first).await.2, Value::Null);
+        let (_doctors, _) = Peer::enter(&doctor.client, &encounter_of(&first)).await;
+        assert_eq!(place(&asha.client, &first).await, (1, utc("09:30"), utc("09:30")));
+        loop {
+            let eta = room.hear_of("waiting").await["body"]["eta"].clone();
+            if eta == json!({"earliest": utc("09:30"), "latest": utc("09:30")}) {
+                break;
+            }
+        }
     }
 }
 
@@ -578,8 +613,21 @@ on_both! {
         };
         let (asha, boris) = (&world.asha.client, &world.boris.client);
         assert_eq!(positions(asha, boris).await, (1, 2), "each at the time that was promised");
-        let [asha, boris] = until(world, &monday("09:41"), [&world.asha, &world.boris]).await;
+        let people = [&world.asha, &world.boris, &world.doctor];
+        let [asha, boris, doctor] = until(world, &monday("09:36"), people).await;
+        // The practitioner's list has the same order, whoever came first.
+        let waits = async |doctor: &Person| {
+            let list = doctor.client.get("/v1/waiting-room").await.expect(200);
+            let items = list["items"].as_array().unwrap().clone();
+            items.iter().map(|one| (one["encounter"]["id"].clone(), one["priority"].clone())).collect::<Vec<_>>()
+        };
+        let row = |visit: &Value, priority: &str| (json!(encounter_of(visit)), json!(priority));
+        world.enters(&boris, &encounter_of(&urgent)).await;
+        world.enters(&asha, &encounter_of(&routine)).await;
+        assert_eq!(waits(&doctor).await, [row(&routine, "routine"), row(&urgent, "urgent")]);
+        let [asha, boris, doctor] = until(world, &monday("09:41"), [&asha, &boris, &doctor]).await;
         assert_eq!(positions(&asha.client, &boris.client).await, (2, 1));
+        assert_eq!(waits(&doctor).await, [row(&urgent, "urgent"), row(&routine, "routine")]);
     }
 }
 

@@ -225,6 +225,7 @@ async fn where_no_socket_lives_a_patient_waits_is_let_in_and_talks_over_plain_ht
     // What is said later comes that way too, and a reload comes back.
     patient.reload().await;
     both_talk([&patient, &doctor]).await;
+    assert_eq!(patient.eval("tried").await, 0, "the tab knows that sockets die here");
     doctor.click(".hold").await;
     patient.see("#call-state[data-state=waiting]").await;
     doctor.click("#waiting-list .admit").await;

@@ -169,9 +169,9 @@ const DEAF: &str = "
     const real = Side.prototype.receive;
     const held = [];
     Side.prototype.receive = function receive(data) { held.push([this, data]); };
-    window.hears = () => {
+    window.hears = (late = true) => {
       Side.prototype.receive = real;
-      for (const [side, data] of held) side.receive(data);
+      if (late) for (const [side, data] of held) side.receive(data);
     };";
 
 /// To whoever writes, a page without power looks like this one: the channel is open, and nobody says to
@@ -186,10 +186,58 @@ async fn what_the_far_side_does_not_get_goes_by_the_server(patient: &Page, docto
     let kept = patient.ask(&format!("/v1/encounters/{visit}/messages")).await;
     let is_kept = |one: &Value| one["text"] == "Мне плохо";
     assert!(kept["items"].as_array().unwrap().iter().any(is_kept), "{kept}");
-    // Got late after all, it stands there once.
-    doctor.run("window.hears();").await;
+    // The doctor reads it there, though the connection stands.
     let count = "[...document.querySelectorAll('#talk-log li')].filter((line) => line.innerText.includes('Мне плохо')).length";
     doctor.wait_for(&format!("{count} === 1")).await;
+    // Got late after all, it stands there once: what was said after it has come as well.
+    doctor.run("window.hears();").await;
+    patient.write("#talk-text", "Уже лучше").await;
+    patient.click("#talk-send").await;
+    doctor.wait_for("document.querySelector('#talk-log').innerText.includes('Уже лучше')").await;
+    assert_eq!(doctor.eval(count).await, 1);
+    what_is_refused_is_told_and_what_has_gone_is_not_said_again(patient, doctor, &visit).await;
+}
+
+/// The second piece of what is written by the server is refused, as whoever writes too fast is.
+const TOO_FAST: &str = "
+    const real = window.fetch;
+    let pieces = 0;
+    window.fetch = async (path, options) => {
+      if (options?.method !== 'POST' || !String(path).endsWith('/messages')) return real(path, options);
+      pieces += 1;
+      if (pieces !== 2) return real(path, options);
+      window.fetch = real;
+      return new Response(JSON.stringify({ code: 'too_many_attempts', status: 429 }), { status: 429 });
+    };";
+
+async fn what_is_refused_is_told_and_what_has_gone_is_not_said_again(
+    patient: &Page,
+    doctor: &Page,
+    visit: &str,
+) {
+    doctor.run(DEAF).await;
+    patient.run(TOO_FAST).await;
+    let [first, second] = ["а".repeat(500), "б".repeat(400)];
+    patient.write("#talk-text", &format!("{first}{second}")).await;
+    patient.click("#talk-send").await;
+    patient
+        .wait_for("document.querySelector('#talk-log').innerText.includes('Слишком много попыток')")
+        .await;
+    let field = patient.eval("document.querySelector('#talk-text').value").await;
+    assert_eq!(field, second.as_str(), "only what has not gone is to be sent again");
+    doctor.run("window.hears(false);").await;
+    patient.click("#talk-send").await;
+    let told = |what: &str| {
+        format!(
+            "[...document.querySelectorAll('#talk-log li')].filter((line) => line.innerText.includes('{what}')).length"
+        )
+    };
+    for what in [&first, &second] {
+        doctor.wait_for(&format!("{} === 1", told(what))).await;
+    }
+    let kept = patient.ask(&format!("/v1/encounters/{visit}/messages")).await;
+    let is_first = |one: &&Value| one["text"] == first.as_str();
+    assert_eq!(kept["items"].as_array().unwrap().iter().filter(is_first).count(), 1, "{kept}");
 }
 
 /// Two hundred seconds in four hundred pixels, of somebody who was let in, lost her seat, came anew and

@@ -115,7 +115,60 @@ async fn what_is_said_while_the_socket_is_away_arrives_once_and_in_order() {
     assert_eq!(last, json!(["resume", "side"]));
 
     whoever_comes_does_not_wait_for_what_was_lost(&page).await;
+    a_socket_is_tried_beside_the_line_over_http(&page).await;
     page.assert_content();
+}
+
+/// A tab that knows that sockets die here, and a server that the test plays over HTTP.
+const PLAIN: &str = "
+    const source = document.querySelector('script[type=module]').src;
+    const { Signal } = await import(source.replace(/[^/]+$/, 'signal.js'));
+    window.sockets.length = 0;
+    const real = window.fetch;
+    window.fetch = (path, options) => {
+      if (!String(path).includes('/v1/rtc/')) return real(path, options);
+      if (String(path).endsWith('/send')) return Promise.resolve(new Response(null, { status: 204 }));
+      if (!options.body.includes('first')) return new Promise((done, fail) => { options.signal.addEventListener('abort', fail); });
+      const frames = [{ v: 1, t: 'resumed', seq: 2, body: { epoch: 2 } }];
+      return Promise.resolve(new Response(JSON.stringify({ line: 'line', batch: 1, frames })));
+    };
+    const url = new URL('/v1/rtc', location.href.replace('http', 'ws')).href;
+    sessionStorage.setItem(`feldsher.nosocket.${location.host}`, '1');
+    const seat = { url, sid: 'sid', secret: 'secret', epoch: 1, last_seq: 1 };
+    const plain = new Signal({ join: null, seat, keep: () => {} });
+    plain.pulse = () => {};
+    window.links = [];
+    plain.addEventListener('link', ({ detail }) => window.links.push(detail));
+    window.plain = plain;
+    plain.connect();";
+
+/// What serves is not let go of for what may not: a socket that opens and stays silent, or is cut,
+/// changes nothing; one that answers has the seat.
+async fn a_socket_is_tried_beside_the_line_over_http(page: &Page) {
+    page.run(PLAIN).await;
+    page.wait_for("window.plain.linked").await;
+    assert_eq!(page.eval("window.sockets.length").await, 0, "none is tried first");
+    page.run(
+        "window.line = plain.socket;
+         plain.tryASocket();
+         window.sockets[0].comes();
+         window.sockets[0].breaks();
+         clearTimeout(plain.trial);
+         plain.tryASocket();
+         window.sockets[1].comes();",
+    )
+    .await;
+    let serves = "window.plain.linked && window.plain.socket === window.line";
+    assert_eq!(page.eval(serves).await, true, "the line goes on");
+    page.run("window.sockets[1].says('pong', {});").await;
+    assert_eq!(
+        page.eval("window.sockets.map(({ said }) => said.map(([t]) => t))").await,
+        json!([[], ["resume"]])
+    );
+    page.run("window.sockets[1].says('resumed', { epoch: 3 }, 3);").await;
+    assert_eq!(page.eval("window.plain.socket === window.sockets[1]").await, true);
+    assert_eq!(page.eval("window.links").await, json!([true, true]), "nobody was without a line");
+    page.run("window.plain.close(); sessionStorage.clear();").await;
 }
 
 /// The way in, with tickets that the test hands out.

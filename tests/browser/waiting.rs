@@ -36,6 +36,7 @@ async fn a_patient_sees_the_wait_change_and_moves_and_the_doctor_sees_whom_it_hi
     let stage = Stage::set(&clinic, &page).await;
     let today = today(&clinic, &stage, &page).await;
 
+    whoever_waits_is_asked_once_for_each_word(&page).await;
     the_lobby(&page, &today).await;
     the_room(&page).await;
     let doctor = desk.page("late", Device::Desk, "en").await;
@@ -99,6 +100,33 @@ fn encounter(visit: &Value) -> String {
     text(&visit["encounter"]["id"])
 }
 
+/// The range moves with time and with those in front; only a word of the doctor's asks again.
+async fn whoever_waits_is_asked_once_for_each_word(page: &Page) {
+    let asked = "
+        const source = document.querySelector('script[type=module]').src;
+        const { waitCard } = await import(source.replace(/[^/]+$/, 'waiting.js'));
+        const card = waitCard({ time_zone: 'UTC', appointment: { id: 'one' } });
+        const at = (minute) => `2026-11-24T02:${minute}:00Z`;
+        const asks = (latest, said) => {
+          const queue = { position: 2, earliest: at(20), latest: at(latest), late_minutes: 30, late_declared_at: at(said) };
+          card.draw({ queue });
+          return !card.node.querySelector('#wait-choice').hidden;
+        };
+        const first = asks(30, 10);
+        card.node.querySelector('#wait-here').click();
+        return [first, asks(35, 10), asks(35, 15)];";
+    assert_eq!(page.run(asked).await, json!([true, false, true]));
+    let said = page
+        .run(
+            "const source = document.querySelector('script[type=module]').src;
+             const { waitWords } = await import(source.replace(/[^/]+$/, 'waiting.js'));
+             const earliest = new Date().toISOString();
+             return waitWords({ position: 1, earliest }, 'UTC').join(' ');",
+        )
+        .await;
+    assert_eq!(said, "Вы следующий.", "of an end that nobody knows nothing is said");
+}
+
 async fn the_lobby(page: &Page, today: &Today) {
     page.goto_hash(&format!("#/visit/{}", encounter(&today.own))).await;
     page.see("#wait-card").await;
@@ -157,6 +185,26 @@ async fn the_doctor_says_it(page: &Page, clinic: &Clinic, stage: &Stage, today: 
     );
 }
 
+/// Looking is not leaving: the practitioner goes on seeing who waits, and the way back asks nothing.
+async fn whoever_looks_at_other_times_keeps_the_seat(page: &Page, stage: &Stage, today: &Today) {
+    let path = format!("/v1/encounters/{}", encounter(&today.own));
+    let before = stage.registrar.get(&path).await.expect(200);
+    page.click("#call-move").await;
+    page.see("#seat-kept").await;
+    page.see("#slots [data-start]").await;
+    page.assert_fits().await;
+    let meanwhile = stage.registrar.get(&path).await.expect(200);
+    let patient = |visit: &Value| {
+        let people = visit["participants"].as_array().unwrap();
+        people.iter().find(|one| one["role"] == "patient").cloned().unwrap()
+    };
+    assert_eq!(patient(&meanwhile)["state"], "waiting", "{meanwhile}");
+    page.click("#back").await;
+    page.see("#call-state[data-state=waiting]").await;
+    let after = stage.registrar.get(&path).await.expect(200);
+    assert_eq!(patient(&after)["waiting_since"], patient(&before)["waiting_since"]);
+}
+
 async fn the_patient_moves(page: &Page, stage: &Stage, today: &Today) {
     // The socket tells it; nothing is pressed and nothing asked for.
     page.wait_for("document.querySelector('#call-queue')?.innerText.includes('задерживается')")
@@ -166,6 +214,7 @@ async fn the_patient_moves(page: &Page, stage: &Stage, today: &Today) {
     page.see("#call-move").await;
     page.assert_fits().await;
     page.drawn("waiting-late", false).await;
+    whoever_looks_at_other_times_keeps_the_seat(page, stage, today).await;
     // Whoever leaves the room is asked there; who says that they wait is left in peace.
     page.click("#leave").await;
     page.see("#wait-card[data-late='180'] #wait-choice").await;

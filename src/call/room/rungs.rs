@@ -9,8 +9,8 @@ use crate::call::message::told::ErrorCode;
 use crate::call::message::{Fallback, FromPeer, Quality, Readiness};
 use crate::call::record::trace::Trace;
 use crate::call::record::{Kept, Mark, MarkKind, MarkWhy};
-use crate::call::rung::{Reading, WishWhy};
-use crate::encounter::{Admission, ParticipantId};
+use crate::call::rung::{Reading, Rung, WishWhy};
+use crate::encounter::{Admission, ParticipantId, ParticipantRole};
 
 /// How often the record says at once of somebody that they are ready or away, while the room stands.
 const READINESS_MAX: u32 = 60;
@@ -85,7 +85,9 @@ impl Room {
         now: Instant,
     ) -> Result<(), ErrorCode> {
         let shows = self.seat(id).and_then(|seat| seat.media).is_none_or(|media| media.video);
+        let may_phone = self.may_phone(id, name)?;
         let edge = self.edge(id, name)?;
+        edge.ladder.let_phone(may_phone);
         let (side, other) = (edge.side(id), edge.other(id));
         let plan = if side == 0 { edge.plan.there } else { edge.plan.back };
         let mut reading = Reading::from(said);
@@ -121,14 +123,35 @@ impl Room {
     ) -> Result<(), ErrorCode> {
         let other = self.edge(id, name)?.other(id);
         let alone = self.seat(other).is_none_or(|seat| matches!(seat.line, Line::Silent { .. }));
+        let may_phone = self.may_phone(id, name)?;
         let edge = self.edge(id, name)?;
         edge.count_wish(id, now)?;
+        if wish.rung == Rung::Phone && !may_phone {
+            return Err(ErrorCode::BadState);
+        }
+        edge.ladder.let_phone(may_phone);
         let side = edge.side(id);
         let why = wish.why.unwrap_or(WishWhy::Asked);
         if edge.ladder.wish(side, wish.rung, why, alone, now) {
             self.tell_rung(name, now);
         }
         Ok(())
+    }
+
+    /// The practitioner telephones the patient, or whoever is there for one who is not in the room
+    /// themself; nobody else.
+    fn may_phone(&mut self, id: ParticipantId, name: &str) -> Result<bool, ErrorCode> {
+        use ParticipantRole::{Feldsher, Patient, Practitioner, Relative};
+        let other = self.edge(id, name)?.other(id);
+        let role = |id| self.seat(id).map(|seat| seat.guest.role);
+        let ends = [role(id), role(other)];
+        let own = self.seats.iter().any(|seat| seat.guest.role == Patient);
+        let answers = |role: &Option<ParticipantRole>| match role {
+            Some(Patient) => true,
+            Some(Relative | Feldsher) => !own,
+            _ => false,
+        };
+        Ok(ends.contains(&Some(Practitioner)) && ends.iter().any(answers))
     }
 
     /// Somebody has carried out a step.

@@ -85,7 +85,10 @@ impl Room {
             "since": since, "practitioner_here": practitioner_here, "awaited": awaited,
         });
         if let (Some(place), Some(body)) = (place, body.as_object_mut()) {
-            let eta = json!({"earliest": place.earliest, "latest": place.latest});
+            let eta = match place.latest {
+                Some(latest) => json!({"earliest": place.earliest, "latest": latest}),
+                None => json!({"earliest": place.earliest}),
+            };
             body.insert("position".to_owned(), place.position.into());
             body.insert("eta".to_owned(), eta);
             if let Some(late) = place.late_minutes {

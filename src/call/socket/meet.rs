@@ -114,10 +114,14 @@ async fn first_frame<W: Wire>(
                 now() + Duration::from_secs(PREPARE_SECS_MAX)
             }
             (FromPeer::Ping, Some(until)) => until,
+            // Whether a socket lives is asked before a seat is moved to it; nobody waits longer for that.
+            (FromPeer::Ping, None) => dead_at,
             _ => return Ok((text, frame)),
         };
-        prepared = Some(until);
-        dead_at = until.min(now() + Duration::from_secs(SILENCE_SECS_MAX));
+        if prepared.is_some() || frame.said != FromPeer::Ping {
+            prepared = Some(until);
+            dead_at = until.min(now() + Duration::from_secs(SILENCE_SECS_MAX));
+        }
         let pong = unnumbered("pong", None, &json!({"server_time": app.clock.now()}));
         wire.write(pong).await.map_err(|ended| ended.map(number))?;
     }

@@ -11,12 +11,23 @@ export class ByServer {
   constructor(encounter) {
     this.path = `/v1/encounters/${encounter}/messages`;
     this.known = null;
+    // A piece of which nobody knows whether it has arrived is sent under the same key again.
+    this.keys = new Map();
   }
 
+  /** `{ said, left, error }`: what has arrived, and, where something stopped it, what has not, and why. */
   async say(text) {
-    for (const line of text.trim().match(LINE) ?? []) {
-      if (line.trim()) await api.post(this.path, { text: line, to: 'practitioner' });
+    const pieces = (text.trim().match(LINE) ?? []).filter((piece) => piece.trim());
+    for (const [at, piece] of pieces.entries()) {
+      if (!this.keys.has(piece)) this.keys.set(piece, api.newKey());
+      try {
+        await api.post(this.path, { text: piece, to: 'practitioner' }, this.keys.get(piece));
+      } catch (error) {
+        return { said: pieces.slice(0, at).join(''), left: pieces.slice(at).join(''), error };
+      }
+      this.keys.delete(piece);
     }
+    return { said: text, left: '', error: null };
   }
 
   /** What was written since one asked last, by anybody. */

@@ -1,7 +1,7 @@
 // The ladder as a person meets it: what the line carries now and why, what they can ask for, how many
 // bytes it took, and what works without a picture: stills, text, voice notes, the telephone.
 import { t, locale } from './i18n.js';
-import { h, refill, say } from './ui.js';
+import { h, refill, say, words as refusal } from './ui.js';
 import { isBelow } from './rungs.js';
 import { still, record, jpegSize } from './side.js';
 import { ByServer, LINE as PIECE } from './by-server.js';
@@ -28,7 +28,7 @@ export class Ladder {
     stage.under(this.why, this.phone, this.talk, h('div', { class: 'call-meter' }, h('label', { class: 'check', for: 'data-saver' }, this.saver, h('span', {}, t('rung.saver'))), this.used));
     this.count(0);
     this.timer = setInterval(() => this.sendStills(), 1000);
-    call.addEventListener('news', ({ detail }) => { if (['chat', 'reset'].includes(detail) && this.mayAsk) this.ask(); });
+    call.addEventListener('news', ({ detail }) => { if (['chat', 'reset'].includes(detail) && this.since && call.side !== 'guest') this.ask(); });
   }
 
   stop() {
@@ -212,37 +212,30 @@ export class Ladder {
     const heard = await Promise.all(this.edges.map(async (edge) => ({ edge, got: edge.up && await edge.side?.say(said, () => edge.up) })));
     const missed = heard.some(({ edge, got }) => !got && this.isOwn(edge)) || !heard.some(({ got }) => got);
     const needed = this.call.side !== 'guest' && missed;
-    const arrived = needed ? await this.server.say(said).then(() => true, () => false) : !missed || heard.some(({ got }) => got);
-    if (arrived) {
-      this.write(t('talk.me'), h('span', {}, said));
-      return;
-    }
-    this.giveBack(said);
+    const gone = !missed || (!needed && heard.some(({ got }) => got));
+    const { said: arrived, left, error } = needed ? await this.server.say(said) : { said: gone ? said : '', left: gone ? '' : said };
+    if (arrived) this.write(t('talk.me'), h('span', {}, arrived));
+    if (left) this.giveBack(left, error);
   }
 
   /** What was not said stands in the field again, in its order, before what was begun meanwhile. */
-  giveBack(said) {
-    this.write('', t('talk.lost'));
+  giveBack(said, error = null) {
+    this.write('', error?.status ? t('talk.refused', { why: refusal(error) }) : t('talk.lost'));
     const before = this.back && this.field.value.startsWith(this.back) ? this.back : '';
     const begun = this.field.value.slice(before.length).trim();
     this.back = [before, said].filter(Boolean).join(' ');
     this.field.value = [this.back, begun].filter(Boolean).join(' ');
   }
 
-  /** Whether no connection carries a word between the patient and the practitioner now. */
-  get unreached() { return this.edges.some((edge) => !(edge.up && edge.side?.open) && this.isOwn(edge)); }
-
   /** Whose line is kept in the visit when no connection carries it: patient and practitioner write to each other. */
   isOwn({ peer }) { return ['patient', 'practitioner'].includes(this.call.roster.get(peer)?.role); }
 
-  /** Whether what comes by way of the server is shown here: once it was needed, to the end of the call. */
-  get mayAsk() { return this.call.side !== 'guest' && (Boolean(this.asked) || this.unreached); }
-
-  /** What the others wrote by way of the server since this call has connections. */
+  /** What the others wrote by way of the server since this call has connections: also while one stands, for
+   * whoever wrote may not have heard that it was got. */
   ask() {
     this.asked = (this.asked ?? Promise.resolve()).then(async () => {
       const fresh = await this.server.fresh();
-      for (const one of fresh) if (!one.own && Date.parse(one.at) >= this.since) this.read('server', one.name, one.text);
+      for (const one of fresh) if (!one.own && one.to === 'practitioner' && Date.parse(one.at) >= this.since) this.read('server', one.name, one.text);
     }).catch(() => {});
   }
 
@@ -252,12 +245,13 @@ export class Ladder {
     const pieces = (own && text.trim().match(PIECE)) || [];
     const other = way === 'side' ? 'server' : 'side';
     const isKnown = (piece) => Date.now() - (this.came.get(`${other} ${piece.trim()}`) ?? 0) < TWICE_MS;
-    const known = pieces.length > 0 && pieces.every(isKnown);
+    const fresh = pieces.filter((piece) => !isKnown(piece));
     for (const piece of pieces) {
-      if (known) this.came.delete(`${other} ${piece.trim()}`);
-      else this.came.set(`${way} ${piece.trim()}`, Date.now());
+      if (fresh.includes(piece)) this.came.set(`${way} ${piece.trim()}`, Date.now());
+      else this.came.delete(`${other} ${piece.trim()}`);
     }
-    if (!known) this.write(who, h('span', {}, text));
+    const shown = fresh.length === pieces.length ? text : fresh.join('');
+    if (shown) this.write(who, h('span', {}, shown));
   }
 
   write(who, what) {

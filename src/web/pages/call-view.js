@@ -41,6 +41,11 @@ export class Stage {
     for (const node of [this.said, this.bottom]) measured.observe(node);
   }
 
+  play() {
+    this.tiles.play();
+    if (this.self.srcObject) this.self.play().catch(() => {});
+  }
+
   /** Puts something above the controls. */
   under(...nodes) { this.bottom.prepend(...nodes); }
 

@@ -81,8 +81,11 @@ export class Call extends EventTarget {
   }
 
   start() {
-    onCall(true);
     this.draw();
+    // Taken off the screen for a while, a picture stands still.
+    this.stage.play();
+    if (this.tick) return this;
+    onCall(true);
     this.tick = setInterval(() => { this.draw(); }, 1000);
     this.meter = setInterval(() => this.measure(), QUALITY_MS);
     this.alive = setInterval(() => api.get('/v1/me').catch(() => {}), ALIVE_MS);
@@ -377,6 +380,10 @@ export class Call extends EventTarget {
     if (gone) return [doctor ? 'parted.doctor' : 'parted', { name: gone.name }];
     return [doctor ? 'alone.doctor' : 'alone'];
   }
+
+  /** Whether one sits in the waiting room, and whether one was let in. */
+  get waits() { return this.roster.get(this.me)?.state === 'waiting'; }
+  get isIn() { return INSIDE.includes(this.roster.get(this.me)?.state); }
 
   /** Whether somebody is there whom no connection has reached for a while. */
   get seeks() {

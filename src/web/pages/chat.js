@@ -25,8 +25,8 @@ learn({
   'chat.from.practitioner': ['{name}, врач', '{name}, doctor'],
   'chat.from.office': ['{name}, регистратура', '{name}, office'],
   'chat.only': ['только врач и пациент', 'doctor and patient only'],
+  'chat.over': ['Приём закончен, написать здесь больше нельзя. На ваш вопрос регистратуре могут ответить здесь ещё 12 часов после него. Если это срочно, позвоните в больницу.', 'The visit is over, and you can no longer write here. A question to the office can still be answered here for 12 hours after you asked it. If it is urgent, phone the clinic.'],
   'chat.arrived': ['Новое сообщение от: {name}', 'New message from {name}'],
-  'problem.chat_full': ['В этом приёме написано уже слишком много. Позвоните в больницу.', 'Too much has been written in this visit. Please phone the clinic.'],
 });
 
 const CHOICES = {
@@ -35,8 +35,8 @@ const CHOICES = {
   office: [['office', 'chat.to.both']],
 };
 
-/** A panel for one visit; `side` is patient, doctor or office. `look(last)` fetches what is newer than it has. */
-export function chatPanel({ encounter, side, zone, open = false }) {
+/** A panel for one visit; `side` is patient, doctor or office; `over`: one only reads. `look(last)` fetches what is newer than it has. */
+export function chatPanel({ encounter, side, zone, open = false, over = false }) {
   const path = `/v1/encounters/${encounter}/messages`;
   const lines = h('ol', { id: 'chat-lines', class: 'list chat', 'aria-live': 'polite', 'aria-label': t('chat.title.doctor') });
   const none = h('p', { class: 'hint' }, t('chat.none'));
@@ -49,7 +49,7 @@ export function chatPanel({ encounter, side, zone, open = false }) {
     CHOICES[side].length > 1 && h('div', { class: 'field' }, h('label', { for: 'chat-to' }, t('chat.to')), to),
     h('div', { class: 'field' }, h('label', { for: 'chat-text' }, t('chat.text')), text), problem, send);
   const node = h('details', { id: 'chat', class: 'card', open },
-    h('summary', {}, t(side === 'patient' ? 'chat.title' : 'chat.title.doctor'), ' ', count), none, lines, form);
+    h('summary', {}, t(side === 'patient' ? 'chat.title' : 'chat.title.doctor'), ' ', count), none, lines, over ? h('p', { class: 'hint', id: 'chat-over' }, t('chat.over')) : form);
   let key = null;
   let known = null;
   let unread = 0;

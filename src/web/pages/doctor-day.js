@@ -2,6 +2,7 @@
 import { t } from './i18n.js';
 import { $, show, h, refill, button, poll, onLeave, problemBox, tell, say } from './ui.js';
 import * as api from './api.js';
+import './claim-words.js';
 import { claimBox } from './doctor-claim.js';
 import { lateControl } from './late.js';
 import { clock, dayKey, shiftDay, startOfDay, longDay, namedDay, waitingFor, now, rfc3339 } from './time.js';
@@ -114,7 +115,8 @@ function drawWaiting(list, people, zone) {
   list.drawn = mark;
   refill(list, people.length ? people.map((one) => h('li', { class: 'entry waiting', data: { encounter: one.encounter.id, state: one.state ?? '' } },
     h('time', { datetime: one.since }, clock(one.since, zone)),
-    h('div', {}, h('strong', { class: 'patient-name' }, one.patient.name),
+    h('div', {}, h('p', { class: 'row' }, h('strong', { class: 'patient-name' }, one.patient.name),
+      one.priority !== 'routine' && h('span', { class: 'tag urgent' }, t('claim.urgent'))),
       h('p', { class: 'hint since' }, t('day.since', { time: clock(one.since, zone), long: waitingFor(one.since) }))),
     h('div', { class: 'row' }, h('a', { class: 'button primary open-visit', href: `#/visit/${one.encounter.id}` }, t('day.open')))))
     : h('li', { id: 'nobody-waiting', class: 'lead' }, t('day.nobody')));

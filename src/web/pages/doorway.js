@@ -28,13 +28,13 @@ export class Seat {
   static clear(side) { sessionStorage.removeItem(Seat.key(side)); }
 }
 
-/** Asks the API for a ticket. */
-export const join = (encounter) => () => api.call('POST', `/v1/encounters/${encounter}/join`, { body: {} }).then(({ data }) => data);
+/** Asks the API for a ticket; `ahead` of somebody who has not asked for their seat. */
+export const join = (encounter) => (ahead = false) => api.call('POST', `/v1/encounters/${encounter}/join`, { body: ahead ? { ahead } : {} }).then(({ data }) => data);
 
 /** Opens the way in while devices are opened and looked at; null for a tab that has its seat. */
-export function prepare(encounter, side, renewals = RENEWALS_MAX) {
+export function prepare(encounter, side, renewals = RENEWALS_MAX, ahead = false) {
   const seat = Seat.read(side);
-  return seat?.encounter === encounter && seat.sid ? null : new Doorway(join(encounter)).keep(renewals);
+  return seat?.encounter === encounter && seat.sid ? null : new Doorway(join(encounter), { ahead }).keep(renewals);
 }
 
 /** The server may name its socket by a path alone; then it is on this very host. */
@@ -43,6 +43,13 @@ export function socketUrl(given) {
   url.protocol = url.protocol.replace('http', 'ws');
   return url.href;
 }
+
+/** Whether sockets to this server were cut in this tab, and HTTP served: whoever enters again or reloads
+ * does not try them first. */
+const cutKey = (url) => `feldsher.nosocket.${new URL(url).host}`;
+export const socketsDie = (url = socketUrl('/v1/rtc')) => sessionStorage.getItem(cutKey(url)) !== null;
+export const socketsDied = (url) => sessionStorage.setItem(cutKey(url), '1');
+export const socketsLive = (url) => sessionStorage.removeItem(cutKey(url));
 
 /** How long this page's last requests waited for an answer, the quickest of them, in milliseconds. */
 export function roundTrip() {
@@ -74,9 +81,9 @@ function soon(ask) {
 }
 
 export class Doorway {
-  /** `join` asks the API for a ticket. Where no socket lives none is wanted. */
-  constructor(join, { socket = true } = {}) {
-    Object.assign(this, { join, wanted: socket, socket: null, coming: new Set(), closed: false, left: 0, failed: false });
+  /** `join` asks the API for a ticket. Where no socket lives none is wanted. `ahead`: nobody has pressed anything yet. */
+  constructor(join, { socket = !socketsDie(), ahead = false } = {}) {
+    Object.assign(this, { join, ahead, wanted: socket, socket: null, coming: new Set(), closed: false, left: 0, failed: false });
     this.begin();
   }
 
@@ -84,7 +91,7 @@ export class Doorway {
     this.drop();
     Object.assign(this, { born: Date.now(), url: socketUrl('/v1/rtc'), ticket: null, tries: 0, refused: false });
     this.dial();
-    const asked = soon(this.join).then((joined) => {
+    const asked = soon(() => this.join(this.ahead)).then((joined) => {
       if (this.joined === asked) {
         this.ticket = joined.ticket;
         this.ticketed(socketUrl(joined.ws_url));
@@ -178,6 +185,15 @@ export class Doorway {
     clearInterval(this.beat);
     this.kept = false;
     this.drop();
+  }
+
+  /** Somebody has pressed the button: who looks after their devices now is shown as coming in. */
+  comes() {
+    if (!this.ahead) return this;
+    this.ahead = false;
+    // The way that is open stays as good as it is; this ticket only says so.
+    this.join().catch(() => {});
+    return this;
   }
 
   /** The ticket and, where one could be opened soon, the socket. */

@@ -38,5 +38,6 @@ learn({
   'talk.note': ['Голосовое сообщение', 'Voice note'],
   'talk.note.stop': ['Закончить и отправить', 'Stop and send'],
   'talk.me': ['Вы', 'You'],
+  'talk.refused': ['Не отправлено. {why}', 'Not sent. {why}'],
   'talk.lost': ['Не отправлено: связи нет. Попробуйте ещё раз.', 'Not sent: there is no connection. Try again.'],
 });

@@ -3,6 +3,7 @@ import { t } from './i18n.js';
 import { $, show, h, refill, button, busy, problemBox, say, tell, words } from './ui.js';
 import * as api from './api.js';
 import { dateTime } from './time.js';
+import { keptAt, giveUpSeat } from './kept-seat.js';
 import { timesScreen, whenLine, whenOf, keyFor, forgetKey, slotChoices } from './patient-times.js';
 
 const loading = () => show(h('p', { class: 'loading', 'aria-busy': 'true' }, t('loading')));
@@ -19,10 +20,11 @@ export async function move(id, me) {
 function times(order) {
   const { visit, me, memory } = order;
   const above = h('div', { class: 'card', id: 'present' }, h('p', { class: 'hint' }, t('move.now')), whenLine(visit), h('p', {}, visit.practitioner.name),
-    h('p', { class: 'hint' }, t('move.stays')));
+    h('p', { class: 'hint' }, t('move.stays')),
+    keptAt(visit.id) && h('p', { class: 'banner', id: 'seat-kept' }, t('move.seated')));
   return timesScreen(
     { title: t('move.when'), lead: visit.service.name, above, service: visit.service.id, practitioner: visit.practitioner.id, moving: visit.id, me },
-    { choose: (slot) => confirm(order, slot), back: () => { location.hash = '#/'; }, memory });
+    { choose: (slot) => confirm(order, slot), back: () => { location.hash = keptAt(visit.id) ?? '#/'; }, memory });
 }
 
 function confirm(order, slot) {
@@ -66,6 +68,7 @@ async function changed(order, error) {
 }
 
 function moved(visit) {
+  giveUpSeat();
   show(h('h1', {}, t('move.done')),
     h('div', { class: 'card', id: 'moved', data: { appointment: visit.id, start: visit.start } },
       whenLine(visit), h('p', {}, h('strong', {}, visit.practitioner.name)), h('p', {}, visit.service.name),

@@ -6,6 +6,7 @@ import { namedDay, clock, dayKey, now, trustServerTime } from './time.js';
 import { whenLine } from './patient-times.js';
 import { waitCard } from './waiting.js';
 import { loadCall } from './call-code.js';
+import { keepSeat, takeSeat } from './kept-seat.js';
 
 const SEAT = 'feldsher.seat.patient';
 /** A note can take hours, and every look costs money on a thin line: each waits twice as long as the one before. */
@@ -48,6 +49,8 @@ async function fetchVisit(id) {
 export async function visit(id) {
   show(h('p', { class: 'loading', 'aria-busy': 'true' }, t('loading')));
   const found = await fetchVisit(id);
+  const call = location.hash === `#/visit/${id}` && takeSeat(id);
+  if (call && !call.over) return sit(found, call);
   if (seatedIn() === id && !['finished', 'cancelled'].includes(found.status)) return enter(found, null);
   if (seatedIn()) sessionStorage.removeItem(SEAT);
   return lobby(found);
@@ -97,7 +100,7 @@ function lobby(first, note = '', comes = !note) {
   let passed = false;
   const open = async () => {
     const { prepare } = await import('./doorway.js');
-    if (place.isConnected && !passed) ahead ??= prepare(first.id, 'patient', 0);
+    if (place.isConnected && !passed) ahead ??= prepare(first.id, 'patient', 0, true);
     await loadCall();
   };
   const through = () => {
@@ -160,7 +163,7 @@ async function check(visit, ahead) {
   onLeave(() => { gone = true; });
   const code = loadCall();
   // Nobody sees them before they press the button; then it is one message.
-  let doorway = ahead?.keep() ?? (await import('./doorway.js')).prepare(visit.id, 'patient');
+  let doorway = ahead?.keep().comes() ?? (await import('./doorway.js')).prepare(visit.id, 'patient');
   const { DeviceCheck } = await code.catch((error) => { doorway?.close(); throw error; });
   if (gone) {
     doorway?.close();
@@ -219,6 +222,9 @@ function sit(visit, call) {
   const beside = h('div', {});
   show(h('h1', { class: 'unseen' }, t('visit.title')), calls, problemBox(), call.stage.node, beside);
   document.body.classList.add('in-call');
+  // Whoever looked at other times comes back to the same call.
+  const ear = new AbortController();
+  const heard = { signal: ear.signal };
   let caring = null;
   let cared = null;
   const ask = api.watched(`/v1/encounters/${visit.id}/waiting`);
@@ -237,7 +243,8 @@ function sit(visit, call) {
   // The call has a thin line to itself until it stands, or waits.
   let begins = true;
   const begun = new Promise((done) => {
-    call.addEventListener('state', ({ detail }) => { if (!['connecting', 'admitted'].includes(detail)) done(); });
+    if (call.waits) done();
+    call.addEventListener('state', ({ detail }) => { if (!['connecting', 'admitted'].includes(detail)) done(); }, heard);
     setTimeout(done, BEGIN_MS_MAX);
   }).then(() => { begins = false; });
   // The socket says that there is something; where it is silent, a slow look finds it.
@@ -248,16 +255,17 @@ function sit(visit, call) {
   }, CARE_POLL_S);
   const looked = () => cared?.ring.looked();
   document.addEventListener('visibilitychange', looked);
-  call.addEventListener('news', () => { if (!begins) news.now(); });
-  call.addEventListener('state', ({ detail }) => call.stage.node.classList.toggle('lobby', detail.startsWith('waiting')));
+  call.addEventListener('news', () => { if (!begins) news.now(); }, heard);
+  call.addEventListener('state', ({ detail }) => call.stage.node.classList.toggle('lobby', detail.startsWith('waiting')), heard);
   onLeave(() => {
     document.body.classList.remove('in-call');
     document.removeEventListener('visibilitychange', looked);
     news.stop();
     cared?.ring.quiet();
-    call.finish('left-screen');
+    ear.abort();
+    if (!keepSeat(visit, call)) call.finish('left-screen');
   });
-  call.addEventListener('over', ({ detail }) => over(visit, detail));
+  call.addEventListener('over', ({ detail }) => over(visit, detail), heard);
   call.start();
 }
 
@@ -289,11 +297,14 @@ function ended(visit) {
   const cutOff = !cancelled && visit.status === 'onleave';
   const calls = h('div', {});
   let rung = null;
+  let chat = null;
+  let written = false;
+  const talk = h('div', {});
   const place = h('div', { id: 'note-place', class: 'stack', 'aria-live': 'polite' });
   show(h('h1', { id: 'visit-over' }, t(cancelled ? 'visit.cancelled' : passed ? 'visit.passed' : cutOff ? 'visit.cut' : 'visit.over')),
     h('div', { class: 'card' }, whenLine(visit), h('p', {}, h('strong', {}, visit.practitioner.name)), h('p', {}, visit.service.name)),
     visit.outcome === 'converted_to_phone' && h('p', { class: 'banner', id: 'by-phone' }, t('visit.phone')),
-    calls, place,
+    calls, place, talk,
     h('a', { class: 'button second', href: '#/', id: 'to-home' }, t('visit.home')));
   if (passed && !cancelled) refill(place, h('p', { class: 'lead' }, t(visit.status === 'arrived' ? 'visit.unseen.hint' : 'visit.passed.hint')));
   if (cutOff) refill(place, h('p', { class: 'lead' }, t('visit.cut.hint')));
@@ -328,11 +339,18 @@ function ended(visit) {
       if (!rung.node.isConnected) put(calls, rung.node);
       rung.draw({ tasks: promised });
     }
-    if (!isWritten) return waiting.poll_after;
+    // What was asked may still be answered.
+    if (waiting.last_message) {
+      chat ??= await import('./chat.js').then(({ chatPanel }) => chatPanel({ encounter: visit.id, side: 'patient', zone: visit.time_zone, open: true, over: true }));
+      if (!chat.node.isConnected) put(talk, chat.node);
+      chat.look(waiting.last_message);
+    }
+    if (!isWritten || written) return waiting.poll_after;
     const notes = await api.items(`/v1/encounters/${visit.id}/notes`);
     const note = notes.find((one) => one.signed_at);
     if (!note) return undefined;
-    look.stop();
+    written = true;
+    if (!chat) look.stop();
     refill(place, h('a', { class: 'button primary', id: 'read-note', href: `#/note/${note.id}` }, t('visit.readnote')));
     say(t('visit.readnote'));
     return undefined;

@@ -38,6 +38,9 @@ export class PollSocket {
     if (this.leaving) this.flush();
   }
 
+  /** Whether something that was said has not got there yet. */
+  get busy() { return this.sending || this.up.length > 0; }
+
   /** Whether a request is still to be made. */
   goesOn(path) { return this.readyState === WebSocket.OPEN || (this.leaving && path === 'send'); }
 

@@ -1,6 +1,6 @@
 // The signaling socket: one seat, numbered messages, and a way back after every cut.
 import { PollSocket } from './poll-socket.js';
-import { Doorway, PROTOCOL, roundTrip } from './doorway.js';
+import { Doorway, PROTOCOL, roundTrip, socketsDie, socketsDied, socketsLive } from './doorway.js';
 import { client } from './quality.js';
 
 const PAUSES = [0, 300, 1200, 2700, 4800, 7000];
@@ -28,6 +28,9 @@ const DEATHS_MAX = 2;
 // How long HTTP is used before the socket is tried again, the first time; then twice as long.
 const SOCKET_AGAIN_MS = 120_000;
 const SOCKET_AGAIN_MAX_MS = 900_000;
+// How long such a socket may take until it has answered, and until what is on its way over HTTP has left.
+const TRIAL_MS = 4500;
+const TRIAL_LOOK_MS = 50;
 // After these there is no seat to come back to; the number says why.
 const FINAL = new Set([4403, 4404, 4409, 4410]);
 // After these the ticket or the seat is no good, but a new one may be had.
@@ -44,7 +47,7 @@ export class Signal extends EventTarget {
     this.turn = 0;
     this.count = 0;
     this.refusals = 0;
-    this.deaths = 0;
+    this.deaths = socketsDie(seat?.url) ? DEATHS_MAX : 0;
     this.patience = SOCKET_AGAIN_MS;
     this.queue = [];
     this.wake = ({ type }) => { if (!document.hidden) this.hurry(type === 'online'); };
@@ -115,15 +118,46 @@ export class Signal extends EventTarget {
   growOld() {
     if (!this.linked) return;
     this.turn = 0;
-    if (!(this.socket instanceof PollSocket)) [this.deaths, this.patience] = [0, SOCKET_AGAIN_MS];
+    if (this.socket instanceof PollSocket) return;
+    [this.deaths, this.patience] = [0, SOCKET_AGAIN_MS];
+    socketsLive(this.seat.url);
   }
 
-  /** HTTP has served for a while: perhaps this network lets a socket live by now. */
+  /** HTTP has served for a while: perhaps this network lets a socket live by now. It is opened beside the
+   * line, and takes the seat over only when it has answered. */
   tryASocket() {
-    this.deaths = DEATHS_MAX - 1;
-    this.patience = Math.min(this.patience * 2, SOCKET_AGAIN_MAX_MS);
-    this.turn = 0;
-    this.drop();
+    const line = this.socket;
+    const socket = new WebSocket(this.seat.url, PROTOCOL);
+    const isWanted = () => this.socket === line && this.linked && !this.closed;
+    let over = false;
+    const no = () => {
+      if (over) return;
+      over = true;
+      clearTimeout(late);
+      socket.close();
+      this.patience = Math.min(this.patience * 2, SOCKET_AGAIN_MAX_MS);
+      if (this.socket === line) this.trial = setTimeout(() => this.tryASocket(), this.patience);
+    };
+    let late = setTimeout(no, OPEN_MS);
+    const take = () => {
+      if (over) return;
+      if (!isWanted()) { no(); return; }
+      // What is on its way is not said twice, and not lost.
+      if (line.busy) { setTimeout(take, TRIAL_LOOK_MS); return; }
+      over = true;
+      clearTimeout(late);
+      this.deaths = DEATHS_MAX - 1;
+      this.open(null, socket);
+      line.close(CUT);
+    };
+    socket.onopen = () => {
+      // The server does not wait longer for whoever has not said who they are.
+      clearTimeout(late);
+      late = setTimeout(no, TRIAL_MS);
+      socket.send(JSON.stringify({ v: 1, t: 'ping', body: {} }));
+    };
+    socket.onmessage = () => { socket.onmessage = null; take(); };
+    socket.onclose = no;
   }
 
   /** A socket that the network cut before it was of use, or on which the first frame came too late: over
@@ -271,6 +305,7 @@ export class Signal extends EventTarget {
     for (const name of ['sid', 'secret', 'epoch']) if (body[name] !== undefined && body[name] !== null) this.seat[name] = body[name];
     this.refusals = 0;
     this.linked = true;
+    if (this.socket instanceof PollSocket) socketsDied(this.seat.url);
     // What was said first arrives first, before what others say when they hear of the link.
     this.flush();
     this.emit('link', true);

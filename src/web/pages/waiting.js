@@ -13,6 +13,7 @@ learn({
   'wait.ahead': ['Перед вами: {count}.', 'Before you: {count}.'],
   'wait.at': ['Врач примет вас примерно в {from}.', 'The doctor will see you at about {from}.'],
   'wait.between': ['Врач примет вас примерно с {from} до {to}.', 'The doctor will see you between about {from} and {to}.'],
+  'wait.not_before': ['Не раньше {from}.', 'Not before {from}.'],
   'wait.minutes': ['Ждать {low}–{high} минут.', 'A wait of {low} to {high} minutes.'],
   'wait.up_to': ['Ждать до {high} минут.', 'A wait of up to {high} minutes.'],
   'wait.soon': ['Это может быть в любую минуту.', 'It can be any minute now.'],
@@ -28,21 +29,18 @@ const times = (place) => place.eta ?? place;
 /** Sentences about a place in the queue, the most needed first. */
 export function waitWords(place, zone) {
   const { earliest, latest } = times(place);
-  const [from, to] = [clock(earliest, zone), clock(latest, zone)];
+  const first = [place.late_minutes ? t('wait.late') : '', place.position > 1 ? t('wait.ahead', { count: place.position - 1 }) : t('wait.next')];
   const away = (instant) => Math.max(0, (Date.parse(instant) - now()) / MINUTE);
   const low = Math.floor(away(earliest) / STEP) * STEP;
+  const from = clock(earliest, zone);
+  // Of an end nothing is known while the doctor should be there and is not.
+  if (!latest) return [...first, low ? t('wait.not_before', { from }) : ''].filter(Boolean);
+  const to = clock(latest, zone);
   const high = Math.ceil(away(latest) / STEP) * STEP;
-  // Nobody in front and nobody who sees them: of an end nothing is known.
-  if (place.practitioner_here === false && high <= STEP) return [place.late_minutes ? t('wait.late') : '', place.position > 1 ? t('wait.ahead', { count: place.position - 1 }) : t('wait.next')].filter(Boolean);
   let long = '';
   if (high <= STEP) long = t('wait.soon');
   else if (from !== to && high <= LONG) long = low ? t('wait.minutes', { low, high }) : t('wait.up_to', { high });
-  return [
-    place.late_minutes ? t('wait.late') : '',
-    place.position > 1 ? t('wait.ahead', { count: place.position - 1 }) : t('wait.next'),
-    from === to ? t('wait.at', { from }) : t('wait.between', { from, to }),
-    long,
-  ].filter(Boolean);
+  return [...first, from === to ? t('wait.at', { from }) : t('wait.between', { from, to }), long].filter(Boolean);
 }
 
 /** A card that is filled with each answer; without a place it is not there. */
@@ -54,11 +52,11 @@ export function waitCard(visit) {
   function draw({ queue }) {
     node.hidden = !queue;
     if (!queue) return;
-    Object.assign(node.dataset, { position: queue.position, earliest: queue.earliest, latest: queue.latest, late: queue.late_minutes ?? 0 });
+    Object.assign(node.dataset, { position: queue.position, earliest: queue.earliest, latest: queue.latest ?? '', late: queue.late_minutes ?? 0 });
     const said = waitWords(queue, visit.time_zone).join(' ');
     if (line.textContent !== said) line.textContent = said;
     // Asked once for each word of the doctor's: whoever has said that they wait is left in peace.
-    const asked = queue.late_minutes ? `${queue.late_minutes} ${queue.latest}` : null;
+    const asked = queue.late_minutes ? queue.late_declared_at : null;
     choice.hidden = !asked || chosen === asked;
     if (choice.hidden || choice.dataset.asked === asked) return;
     choice.dataset.asked = asked;

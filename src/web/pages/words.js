@@ -24,6 +24,7 @@ learn({
   'problem.wrong_code': ['Код не подошёл. Проверьте цифры в последнем SMS.', 'That code does not match. Check the digits in the latest SMS.'],
   'problem.wrong_credentials': ['Логин или пароль не подходят.', 'The login or the password is not right.'],
   'problem.too_many_attempts': ['Слишком много попыток. Подождите несколько минут.', 'Too many attempts. Please wait a few minutes.'],
+  'problem.chat_full': ['В этом приёме написано уже слишком много. Позвоните в больницу.', 'Too much has been written in this visit. Please phone the clinic.'],
   'problem.slot_taken': ['Это время только что заняли.', 'That time has just been taken.'],
   'problem.patient_busy': ['В это время у вас уже есть приём.', 'You already have a visit at that time.'],
   'problem.in_the_past': ['Это время уже прошло. Выберите другое.', 'That time has passed. Please choose another.'],
@@ -85,6 +86,7 @@ learn({
 
   'move.now': ['Сейчас вы записаны', 'You are booked for'],
   'move.stays': ['Это время остаётся за вами, пока вы не подтвердите новое.', 'This time stays yours until you confirm another.'],
+  'move.seated': ['Вы по-прежнему в комнате ожидания. Когда врач вас позовёт, эта страница вернётся туда сама.', 'You are still in the waiting room. When the doctor calls you, this page goes back there by itself.'],
   'move.when': ['На какое время перенести?', 'Move to which time?'],
   'move.confirm': ['Перенести приём?', 'Move the visit?'],
   'move.was': ['Было', 'From'],

@@ -52,6 +52,11 @@ on_both! {
 on_both! {
     async fn whoever_says_nothing_for_five_seconds_is_closed(world: World) {
         let mut peer = Peer::dial(&world.house.url).await;
+        let mut asks = Peer::dial(&world.house.url).await;
+        // Whether the socket lives is answered, and gives nobody more time.
+        asks.say("ping", json!({})).await;
+        let (heard, code) = asks.hear_out().await;
+        assert_eq!((kinds(&heard), code), (vec!["pong"], Some(4408)));
         assert_eq!(peer.closed().await, Some(4408));
     }
 }
@@ -63,7 +68,7 @@ on_both! {
             Message::Text("{}".into()),
             Message::Text("hello".into()),
             Message::Text(r#"{"v":2,"t":"hello","body":{"ticket":"x"}}"#.into()),
-            Message::Text(r#"{"v":1,"t":"ping","body":{}}"#.into()),
+            Message::Text(r#"{"v":1,"t":"leave","body":{}}"#.into()),
             Message::Text(r#"{"v":1,"t":"hello","body":{}}"#.into()),
             Message::Binary(b"hello".to_vec().into()),
         ] {

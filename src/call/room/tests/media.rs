@@ -136,3 +136,35 @@ fn the_record_says_when_an_edge_began_went_down_and_ended_and_why() {
     let minutes = story.kept.iter().filter(|kept| matches!(kept, Kept::Minute(_)));
     assert_eq!(minutes.count(), 1, "the minute that ran is closed with the edge");
 }
+
+/// An interpreter whose own line carries nothing has no say on how doctor and patient go on.
+#[test]
+fn the_telephone_is_between_the_practitioner_and_the_patient() {
+    let (mut story, doctor, _asha) = Story::in_call();
+    let words = story.enter(INTERPRETER);
+    story.decide(INTERPRETER, Admission::Admitted);
+    let nothing = r#"{"rung":"text","why":"no_media"}"#;
+    let (theirs, own): (Vec<_>, Vec<_>) =
+        story.room.edges.iter().partition(|edge| edge.joins(id(INTERPRETER)));
+    let theirs: Vec<String> = theirs.into_iter().map(|edge| edge.id.clone()).collect();
+    let own = own[0].id.clone();
+    assert_eq!(theirs.len(), 2);
+    for (line, edge) in [(words, &theirs[0]), (words, &theirs[1]), (doctor, &own)] {
+        story.say(line, "fallback", edge, 0, 0, nothing);
+    }
+    story.pass(31);
+    let proposed = |story: &mut Story, line| {
+        let heard = story.messages(line);
+        heard.iter().any(|one| one["body"]["phone"]["proposed"] == true)
+    };
+    for edge in &theirs {
+        story.say(words, "fallback", edge, 0, 0, nothing);
+    }
+    assert!(!proposed(&mut story, words));
+    story.say(doctor, "fallback", &own, 0, 0, nothing);
+    assert!(proposed(&mut story, doctor));
+    for edge in &theirs {
+        story.say(words, "fallback", edge, 0, 0, r#"{"rung":"phone"}"#);
+        assert_eq!(story.refused(words), "bad_state");
+    }
+}

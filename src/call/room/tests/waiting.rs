@@ -9,7 +9,8 @@ fn the_place_in_the_queue_is_told_to_who_waits_and_anew_when_it_changes() {
     assert!(story.messages(asha)[1]["body"].get("position").is_none(), "nobody knows yet");
     let place = |position, late_minutes| {
         let (earliest, latest) = (story_time(20), story_time(40));
-        Some(Queued { position, earliest, latest, late_minutes, measured: true })
+        let (latest, late_declared_at) = (Some(latest), None);
+        Some(Queued { position, earliest, latest, late_minutes, late_declared_at, measured: true })
     };
     story.apply(Event::Queued(place(3, None)));
     let heard = story.messages(asha);

@@ -1,0 +1,2 @@
+-- Whoever only reads the visit's page has a ticket before they ask for their seat: that is nobody's coming.
+ALTER TABLE rtc_tickets ADD COLUMN ahead boolean NOT NULL DEFAULT false;

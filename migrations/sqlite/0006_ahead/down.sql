@@ -1,0 +1,1 @@
+ALTER TABLE rtc_tickets DROP COLUMN ahead;
