@@ -162,6 +162,14 @@ pub(crate) fn working(
     working_for(tx, service, wanted, when, None)
 }
 
+/// What is said of an offered time that is answered when nobody works then any more.
+pub(crate) fn gone(error: Error) -> Error {
+    let in_the_way =
+        [&problem::OUTSIDE_HOURS, &problem::SERVICE_INACTIVE, &problem::UNKNOWN_REFERENCE];
+    let is_gone = in_the_way.into_iter().any(|problem| error.is(problem));
+    if is_gone { Error::from(&problem::OFFER_OVER) } else { error }
+}
+
 /// As [`working`], for a visit that is moved: it does not count among the visits of its day, and is as
 /// long as it was.
 pub(crate) fn working_for(

@@ -19,7 +19,7 @@ use crate::base::tx::Tx;
 use crate::message;
 use crate::patient;
 use crate::practitioner::{self, PractitionerId};
-use crate::schedule::leave::{self, offer};
+use crate::schedule::leave::{self, vain};
 use crate::schedule::rules;
 use crate::schedule::wall_clock::Span;
 use crate::waitlist::follow;
@@ -118,7 +118,7 @@ pub(crate) fn insert(
     reason: Option<&str>,
 ) -> Result<(AbsenceId, AbsenceStatus), Error> {
     follow::away(tx, practitioner, (from, to))?;
-    offer::away(tx, practitioner, (from, to))?;
+    vain::away(tx, practitioner, (from, to))?;
     let hits = affected::within(tx, practitioner, (from, to), 1)?;
     let status = if hits.is_empty() { AbsenceStatus::Complete } else { AbsenceStatus::Open };
     let id = AbsenceId::new(tx.now);

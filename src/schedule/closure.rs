@@ -23,10 +23,9 @@ use crate::organization::{self, OrganizationId};
 use crate::practitioner::{PractitionerId, PractitionerRow};
 use crate::schedule::extra;
 use crate::schedule::free::{self, Closed, Window};
-use crate::schedule::leave;
+use crate::schedule::leave::{self, vain};
 use crate::schedule::time_of_day::TimeOfDay;
 use crate::schedule::wall_clock::{Span, WallClock};
-use crate::waitlist::follow;
 
 id!(
     /// Days on which a clinic is closed.
@@ -109,7 +108,7 @@ pub fn add(
         ))
         .execute(tx.conn)?;
     tx.record(Action::EditClosure, "Closure", id.0, &facts);
-    follow::hours_changed(tx, clinic)?;
+    vain::hours_changed(tx, clinic)?;
     let Names { en, ru } = &wanted.name;
     let names = (en.as_str().to_owned(), ru.as_str().to_owned());
     let closure = shown(tx.language, id, names, closed);

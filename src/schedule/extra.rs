@@ -16,10 +16,9 @@ use crate::location::{self, LocationId};
 use crate::organization::ServiceId;
 use crate::practitioner::{self, PractitionerId};
 use crate::schedule::free::Window;
-use crate::schedule::leave;
+use crate::schedule::leave::{self, vain};
 use crate::schedule::rules;
 use crate::schedule::wall_clock::Span;
-use crate::waitlist::follow;
 
 id!(
     /// A time in which a practitioner works besides the weekly hours.
@@ -131,7 +130,7 @@ pub fn remove(tx: &mut Tx, practitioner: PractitionerId, id: ExtraHoursId) -> Re
         return Err(Error::from(&problem::NOT_FOUND));
     }
     tx.record(Action::EditSchedule, "ExtraHours", id.0, &facts);
-    follow::hours_changed(tx, row.organization_id)
+    vain::hours_changed(tx, row.organization_id)
 }
 
 /// Which extra hours a list shall hold.

@@ -89,13 +89,7 @@ fn take(tx: &mut Tx, id: EntryId, by: AccountId) -> Result<Appointment, Error> {
         return appointment::show(tx, visit);
     }
     let offer = open_offer(tx, &row)?;
-    let gone = |error: Error| {
-        let in_the_way =
-            [&problem::OUTSIDE_HOURS, &problem::SERVICE_INACTIVE, &problem::UNKNOWN_REFERENCE];
-        let is_gone = in_the_way.into_iter().any(|problem| error.is(problem));
-        if is_gone { Error::from(&problem::OFFER_OVER) } else { error }
-    };
-    check_works(tx, &row, &offer, Asker::Triage).map_err(gone)?;
+    check_works(tx, &row, &offer, Asker::Triage).map_err(choice::gone)?;
     let account = patient::find_row(tx, row.patient_id)?.account_id;
     let visit = match row.appointment_id {
         None => {

@@ -4,7 +4,7 @@
 use actix_web::http::Method;
 use chrono::TimeDelta;
 use feldsher::base::ctx::as_system;
-use feldsher::schedule::leave::offer;
+use feldsher::schedule::leave::{offer, vain};
 use serde_json::{Value, json};
 
 use crate::on_both;
@@ -835,6 +835,57 @@ on_both! {
         let before = world.house.count(texts);
         decide(registrar, &day, off).await.expect(200);
         assert_eq!(world.house.count(texts), before);
+    }
+}
+
+on_both! {
+    async fn what_is_held_in_place_of_a_visit_is_taken_back_when_nobody_works_then_any_more(world: World) {
+        let registrar = &world.registrar.client;
+        let booked = world.booked("2026-11-26T09:00:00+07:00").await;
+        let thursday = away(world, "2026-11-26T00:00:00+07:00", "2026-11-27T00:00:00+07:00").await;
+        let offered = json!([{"appointment": booked["id"], "outcome": "offered"}]);
+        let shown = decide(registrar, &thursday, offered.clone()).await.expect(200);
+        let times = shown["visits"][0]["offered"].as_array().unwrap().clone();
+        assert_eq!(times.len(), 3);
+        complete(registrar, &thursday).await.expect(200);
+        let held = "SELECT count(*) AS n FROM appointments WHERE status = 'pending'";
+        let closes = async |from: &str, to: &str, hours: Value| {
+            let mut closure = json!({"name": {"en": "Repair", "ru": "Ремонт"}, "from_date": from, "to_date": to});
+            closure.as_object_mut().unwrap().extend(hours.as_object().unwrap().clone());
+            made(registrar, &format!("/v1/organizations/{}/closures", world.clinic), closure).await;
+        };
+        let (day, clock) = times[1]["local_start"].as_str().unwrap().split_once('T').unwrap();
+        let end = format!("{}:59", &clock[..2]);
+        closes(day, day, json!({"from": &clock[..5], "to": end})).await;
+        let path = format!("{}/offer", visit(&booked));
+        let offer = world.asha.client.get(&path).await.expect(200);
+        assert_eq!(offer["times"], json!([times[0], times[2]]));
+        assert_eq!(world.house.count(held), 2);
+        let choice = json!({"number": 2});
+        assert_eq!(world.asha.client.post(&path, &choice).await.refused(410), "offer_over");
+        assert_eq!(read(registrar, &thursday).await["status"], "complete", "two are left");
+
+        // With the last one the visit has no outcome again.
+        closes("2026-11-23", "2026-11-25", json!({})).await;
+        assert_eq!(world.house.count(held), 0);
+        let open = read(registrar, &thursday).await;
+        assert_eq!((&open["status"], &open["open_count"]), (&json!("open"), &json!(1)));
+        assert_eq!(told(world, "отменён"), 0);
+
+        // Weekly hours are looked at behind; whoever chooses before that hears it too.
+        decide(registrar, &thursday, offered).await.expect(200);
+        assert_eq!(world.house.count(held), 3);
+        let path = format!("/v1/practitioners/{}/schedule", world.doctor.id);
+        let version = registrar.get(&path).await.expect(200)["version"].as_i64().unwrap();
+        let nights = json!({"rules": [{"weekday": "thu", "from": "01:00", "to": "02:00"}]});
+        registrar.edit(Method::PUT, &path, version, &nights).await.expect(200);
+        let path = format!("{}/offer", visit(&booked));
+        let chosen = world.asha.client.post(&path, &json!({"number": 1})).await;
+        assert_eq!(chosen.refused(410), "offer_over");
+        vain::tick(&world.house.app).await.unwrap();
+        assert_eq!(world.house.count(held), 0);
+        assert_eq!(read(registrar, &thursday).await["open_count"], 1);
+        assert_eq!(world.house.count(UNSETTLED), 0);
     }
 }
 

@@ -12,6 +12,7 @@ pub mod offer;
 pub mod plan;
 pub mod preview;
 pub mod settle;
+pub mod vain;
 
 use diesel::prelude::*;
 use serde::Serialize;

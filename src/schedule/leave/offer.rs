@@ -17,21 +17,19 @@ use crate::account::AccountId;
 use crate::appointment::affected::{self, Affected};
 use crate::appointment::answer::{AnsweredOffer, NamelessTime};
 use crate::appointment::book::{self, InPlace};
+use crate::appointment::choice;
 use crate::appointment::reschedule::{self, RescheduleAppointment, put_elsewhere};
 use crate::appointment::supply::{Moving, Sought};
-use crate::appointment::taken::OCCUPIED_HOURS_MAX;
 use crate::appointment::{self, Appointment, AppointmentId, Row};
 use crate::base::app::App;
 use crate::base::background::every;
-use crate::base::column::{Instant, Uuid};
+use crate::base::column::Instant;
 use crate::base::ctx::as_system;
 use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::problem;
-use crate::base::schema::{
-    absence_outcomes, appointments, occupancies, offered_times, practitioners,
-};
+use crate::base::schema::{absence_outcomes, appointments, offered_times, practitioners};
 use crate::base::tx::Tx;
 use crate::encounter::lifecycle::AppointmentStatus;
 use crate::message;
@@ -41,7 +39,7 @@ use crate::practitioner::PractitionerId;
 use crate::schedule;
 use crate::schedule::absence::{AbsenceId, AbsenceStatus};
 use crate::schedule::free::Asker;
-use crate::schedule::leave::{AbsenceRow, OUTCOME, Outcome, OutcomeRow, inside, set_status};
+use crate::schedule::leave::{AbsenceRow, OUTCOME, Outcome, OutcomeRow, inside, set_status, vain};
 use crate::waitlist::{self, follow};
 
 /// How many times are offered.
@@ -152,47 +150,6 @@ pub(crate) fn withdraw(tx: &mut Tx, appointment: AppointmentId) -> Result<(), Er
         affected::let_go(tx, id)?;
     }
     diesel::delete(of_visit).execute(tx.conn)?;
-    Ok(())
-}
-
-/// Somebody is away: what is held of their time in place of other visits is let go, and nobody hears of
-/// it; a visit for which nothing is held any more has no outcome again, and its absence is open.
-/// Index: occupancies_live.
-pub(crate) fn away(
-    tx: &mut Tx,
-    practitioner: PractitionerId,
-    (from, to): (Instant, Instant),
-) -> Result<(), Error> {
-    let gone: Vec<(AppointmentId, AppointmentId)> = offered_times::table
-        .inner_join(appointments::table.on(appointments::id.eq(offered_times::held_id)))
-        .inner_join(occupancies::table.on(occupancies::appointment_id.eq(offered_times::held_id)))
-        .filter(occupancies::resource_id.eq(Uuid(practitioner.0)))
-        .filter(occupancies::live)
-        .filter(occupancies::starts_at.gt(from.minus(TimeDelta::hours(OCCUPIED_HOURS_MAX))))
-        .filter(occupancies::starts_at.lt(to))
-        .filter(appointments::starts_at.lt(to))
-        .filter(appointments::ends_at.gt(from))
-        .filter(appointments::hold_expires_at.gt(tx.now))
-        .order(offered_times::held_id)
-        .select((offered_times::held_id, offered_times::appointment_id))
-        .load(tx.conn)?;
-    for (held, visit) in gone {
-        affected::let_go(tx, held)?;
-        // An urgent visit takes two lanes, and is found twice.
-        diesel::delete(offered_times::table.find(held)).execute(tx.conn)?;
-        let left = offered_times::table.filter(offered_times::appointment_id.eq(visit));
-        if diesel::select(diesel::dsl::exists(left)).get_result(tx.conn)? {
-            continue;
-        }
-        let of_visit = absence_outcomes::table
-            .filter(absence_outcomes::appointment_id.eq(visit))
-            .filter(absence_outcomes::outcome.eq(Outcome::Offered));
-        let open: Vec<AbsenceId> = of_visit.select(absence_outcomes::absence_id).load(tx.conn)?;
-        for absence in open {
-            set_status(tx, absence, AbsenceStatus::Open)?;
-            diesel::delete(absence_outcomes::table.find((absence, visit))).execute(tx.conn)?;
-        }
-    }
     Ok(())
 }
 
@@ -336,7 +293,7 @@ pub struct ChooseTime {
 }
 
 /// Puts a visit to a time that was held for it, and lets the others go. 410 `offer_over` when the
-/// deadline has passed.
+/// deadline has passed, or nobody works at that time any more.
 pub fn choose(tx: &mut Tx, id: AppointmentId, wanted: ChooseTime) -> Result<Appointment, Error> {
     let row = appointment::find_row(tx, id)?;
     tx.allow(Action::MoveAppointment, &row.facts())?;
@@ -366,7 +323,9 @@ fn take(tx: &mut Tx, row: &Row, number: i32, by: AccountId) -> Result<Appointmen
         dry_run: false,
         was_held: true,
     };
-    let (moved, patient) = put_elsewhere(tx, row, &to, (by, Asker::Triage))?;
+    // Hours can have changed since it was offered.
+    let put = put_elsewhere(tx, row, &to, (by, Asker::Triage));
+    let (moved, patient) = put.map_err(choice::gone)?;
     diesel::update(absence_outcomes::table.find((absence, row.id)))
         .set((
             absence_outcomes::outcome.eq(Outcome::Moved),
@@ -397,8 +356,9 @@ fn chosen(
     let Some((start, practitioner)) = chosen else {
         let held = offered_times::table.filter(offered_times::appointment_id.eq(id));
         let any: bool = diesel::select(diesel::dsl::exists(held)).get_result(tx.conn)?;
-        // Whoever moved the visit meanwhile has let them all go.
-        return Err(match any {
+        let was_offered = usize::try_from(number).is_ok_and(|number| (1..=TIMES).contains(&number));
+        // Whoever moved the visit meanwhile has let them all go, and hours that changed some of them.
+        return Err(match any && !was_offered {
             true => Error::field(&problem::UNKNOWN_REFERENCE, "/number"),
             false => Error::from(&problem::OFFER_OVER),
         });
@@ -484,9 +444,12 @@ pub fn lapse_due(tx: &mut Tx) -> Result<usize, Error> {
     Ok(due.len())
 }
 
-/// Ends offers that nobody answered, until `stop`.
+/// Ends offers that nobody answered, and takes back times that cannot be had any more, until `stop`.
 pub async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
     every(Duration::from_secs(TICK_SECS), stop, async || {
+        if let Err(error) = vain::tick(&app).await {
+            tracing::error!(%error, "offered times that are gone could not be taken back");
+        }
         if let Err(error) = as_system(&app, lapse_due).await {
             tracing::error!(%error, "offers that are over could not be ended");
         }
