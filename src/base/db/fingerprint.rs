@@ -10,7 +10,7 @@ use crate::base::schema::settings;
 use crate::base::seal::sha256;
 
 /// Every migration: its version, and its text for SQLite and for PostgreSQL.
-const MIGRATIONS: [(&str, [&str; 2]); 3] = [
+const MIGRATIONS: [(&str, [&str; 2]); 5] = [
     (
         "0001",
         [
@@ -30,6 +30,20 @@ const MIGRATIONS: [(&str, [&str; 2]); 3] = [
         [
             include_str!("../../../migrations/sqlite/0003_as_it_was/up.sql"),
             include_str!("../../../migrations/postgres/0003_as_it_was/up.sql"),
+        ],
+    ),
+    (
+        "0004",
+        [
+            include_str!("../../../migrations/sqlite/0004_ahead/up.sql"),
+            include_str!("../../../migrations/postgres/0004_ahead/up.sql"),
+        ],
+    ),
+    (
+        "0005",
+        [
+            include_str!("../../../migrations/sqlite/0005_waiting_only/up.sql"),
+            include_str!("../../../migrations/postgres/0005_waiting_only/up.sql"),
         ],
     ),
 ];
