@@ -41,6 +41,8 @@ const MEASURED_DAYS: i64 = 90;
 const MEASURED_ROWS: i64 = 200;
 /// How many of one service count, the newest first.
 const MEASURED_MAX: usize = 40;
+/// Whoever has ended a visit not longer ago than this is at work, in minutes.
+const AT_WORK_MINUTES: i64 = 15;
 /// When to ask again, in seconds: when it may be soon, and when it may not.
 const POLL_SOON_SECS: u32 = 15;
 const POLL_LATER_SECS: u32 = 60;
@@ -281,7 +283,7 @@ type Row = (
 pub struct Queue {
     day: Span,
     visits: Vec<Visit>,
-    /// Whether the practitioner is with one of them, or in the room where its patient waits.
+    /// Whether the practitioner is with one of them or in its room, or has just ended a visit.
     attended: bool,
 }
 
@@ -300,7 +302,7 @@ impl Queue {
         if tx.now < day.start.minus(opens) {
             return Ok(None);
         }
-        let lengths = lengths(tx, practitioner)?;
+        let (lengths, last_ended) = lengths(tx, practitioner)?;
         let running = [EncounterStatus::InProgress, EncounterStatus::Onleave];
         let rows: Vec<Row> = appointments::table
             .inner_join(encounters::table)
@@ -342,7 +344,9 @@ impl Queue {
         let mut visits: Vec<Visit> =
             rows.into_iter().map(|row| visit(row, &lengths, &here)).filter_map(alive).collect();
         visits.sort_by_key(|visit| turn(visit.is_running(), visit.urgent, visit.start(), tx.now));
-        let attended = is_seated || visits.iter().any(Visit::is_running);
+        let lately = tx.now.minus(TimeDelta::minutes(AT_WORK_MINUTES));
+        let is_at_work = last_ended.is_some_and(|ended| ended > lately);
+        let attended = is_seated || is_at_work || visits.iter().any(Visit::is_running);
         Ok(Some(Self { day, visits, attended }))
     }
 
@@ -474,12 +478,13 @@ fn here_as(
         .load(tx.conn)?)
 }
 
-/// How long the practitioner's visits of each service really lasted, where enough were measured.
+/// How long the practitioner's visits of each service really lasted, where enough were measured;
+/// and when the last of them ended.
 /// Index: encounters_waiting.
 fn lengths(
     tx: &mut Tx,
     practitioner: PractitionerId,
-) -> Result<HashMap<ServiceId, Lengths>, Error> {
+) -> Result<(HashMap<ServiceId, Lengths>, Option<Instant>), Error> {
     let since = tx.now.minus(TimeDelta::days(MEASURED_DAYS));
     let rows: Vec<(ServiceId, Option<Instant>, Option<Instant>)> = encounters::table
         .inner_join(appointments::table)
@@ -491,6 +496,7 @@ fn lengths(
         .limit(MEASURED_ROWS)
         .select((appointments::service_id, encounters::started_at, encounters::ended_at))
         .load(tx.conn)?;
+    let last_ended = rows.iter().filter_map(|(.., ended)| *ended).max();
     let mut measured: HashMap<ServiceId, Vec<TimeDelta>> = HashMap::new();
     for (service, began, ended) in rows {
         let (Some(began), Some(ended)) = (began, ended) else { continue };
@@ -502,7 +508,7 @@ fn lengths(
     let enough = measured.into_iter().filter_map(|(service, lengths)| {
         Lengths::measured(lengths).map(|lengths| (service, lengths))
     });
-    Ok(enough.collect())
+    Ok((enough.collect(), last_ended))
 }
 
 /// The day of an instant, as a clock in `zone` counts days.

@@ -8,6 +8,7 @@ use crate::on_both;
 use crate::support::peer::Peer;
 use crate::support::visit::encounter_of;
 use crate::support::{Client, Engine, World, key};
+use crate::waiting::signs_in;
 
 const SECRET: &str = "Камера не включается";
 
@@ -107,7 +108,7 @@ on_both! {
         writes(&doctor, &path, "office", "В девять").await;
 
         world.house.advance(TimeDelta::hours(12));
-        let office = world.resigned(&world.registrar).await.client;
+        let office = signs_in(world, &world.registrar).await.client;
         assert_eq!(office.post(&path, &line("office")).await.refused(410), "visit_over");
     }
 }

@@ -75,6 +75,8 @@ async fn a_bad_line_takes_the_picture_and_leaves_the_voice_and_a_good_one_gives_
     they_write_and_send_a_voice_note(&patient, &doctor).await;
     patient.assert_fits().await;
     patient.drawn("call-voice", false).await;
+    let (page, far) = (&patient, &doctor);
+    what_is_refused_is_told_and_what_has_gone_is_not_said_again(page, far, &encounter).await;
 
     patient.eval("void (window.forged.loss_in = 0)").await;
     for step in ["audio_stills", "small_video"] {
@@ -195,7 +197,6 @@ async fn what_the_far_side_does_not_get_goes_by_the_server(patient: &Page, docto
     patient.click("#talk-send").await;
     doctor.wait_for("document.querySelector('#talk-log').innerText.includes('Уже лучше')").await;
     assert_eq!(doctor.eval(count).await, 1);
-    what_is_refused_is_told_and_what_has_gone_is_not_said_again(patient, doctor, &visit).await;
 }
 
 /// The second piece of what is written by the server is refused, as whoever writes too fast is.
