@@ -853,8 +853,8 @@ on_both! {
             made(registrar, &format!("/v1/organizations/{}/closures", world.clinic), closure).await;
         };
         let (day, clock) = times[1]["local_start"].as_str().unwrap().split_once('T').unwrap();
-        let end = format!("{}:59", &clock[..2]);
-        closes(day, day, json!({"from": &clock[..5], "to": end})).await;
+        let end = format!("{}:59", clock.get(..2).unwrap());
+        closes(day, day, json!({"from": clock.get(..5).unwrap(), "to": end})).await;
         let path = format!("{}/offer", visit(&booked));
         let offer = world.asha.client.get(&path).await.expect(200);
         assert_eq!(offer["times"], json!([times[0], times[2]]));
