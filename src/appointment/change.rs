@@ -106,7 +106,8 @@ pub fn accept(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     if row.status == AppointmentStatus::Booked {
         return show(tx, id);
     }
-    if row.status == AppointmentStatus::Proposed && !row.is_dead(tx.now) {
+    still_asked(tx, &row)?;
+    if row.status == AppointmentStatus::Proposed {
         check_there(tx, &row)?;
     }
     let wish = follow::make_way(tx, row.patient_id, row.service_id, row.starts_at)?;
@@ -117,6 +118,11 @@ pub fn accept(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     let account = patient::find_row(tx, row.patient_id)?.account_id;
     message::confirm_booking(tx, &booked, account)?;
     Ok(booked)
+}
+
+/// 410 `hold_over` when nobody answered a request in time, whether or not that is written down already.
+fn still_asked(tx: &Tx, row: &Row) -> Result<(), Error> {
+    if row.is_dead(tx.now) { Err(Error::from(&problem::HOLD_OVER)) } else { Ok(()) }
 }
 
 /// Why a visit that was asked for is not taken on.
@@ -136,6 +142,7 @@ pub fn decline(
     let row = find_row(tx, id)?;
     tx.allow(Action::AnswerRequest, &row.facts())?;
     check_reason(why.reason.as_deref())?;
+    still_asked(tx, &row)?;
     encounter::advance(tx, id, Act::Decline, None)?;
     let reason = sealed(tx, id, "cancellation", why.reason.as_deref())?;
     diesel::update(appointments::table.find(id))

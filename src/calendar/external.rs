@@ -212,16 +212,22 @@ pub async fn round(app: &Arc<App>) -> Result<usize, Error> {
         });
     }
     while let Some(done) = reading.join_next().await {
-        match done {
+        let kept = match done {
             Ok((practitioner, lease, Ok(spans))) => {
-                as_system(app, move |tx| settle(tx, (practitioner, lease), &spans)).await?;
+                as_system(app, move |tx| settle(tx, (practitioner, lease), &spans)).await
             }
             Ok((practitioner, lease, Err(trouble))) => {
                 tracing::warn!(%practitioner, %trouble, "a calendar elsewhere could not be read");
-                as_system(app, move |tx| fail(tx, (practitioner, lease), trouble)).await?;
+                as_system(app, move |tx| fail(tx, (practitioner, lease), trouble)).await
             }
-            // The lease runs out, and it is tried again.
-            Err(_panicked) => tracing::error!("a calendar elsewhere broke its reader"),
+            Err(_panicked) => {
+                tracing::error!("a calendar elsewhere broke its reader");
+                Ok(())
+            }
+        };
+        // The lease runs out, and it is tried again; the others are kept all the same.
+        if let Err(error) = kept {
+            tracing::error!(%error, "what a calendar elsewhere says could not be kept");
         }
     }
     Ok(count)

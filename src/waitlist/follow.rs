@@ -192,22 +192,26 @@ pub(crate) struct AtStake(Vec<EntryId>);
 
 /// What is offered of somebody's time. Index: waitlist_offers_due.
 pub(crate) fn offered_with(tx: &mut Tx, practitioner: PractitionerId) -> Result<AtStake, Error> {
-    let ids = offered().filter(waitlist_offers::practitioner_id.eq(practitioner)).load(tx.conn)?;
+    let ids =
+        offered(tx.now).filter(waitlist_offers::practitioner_id.eq(practitioner)).load(tx.conn)?;
     at_stake(tx, ids)
 }
 
 /// What is offered of a service. Index: waitlist_offers_due.
 pub(crate) fn offered_of(tx: &mut Tx, service: ServiceId) -> Result<AtStake, Error> {
-    let ids = offered().filter(waitlist_entries::service_id.eq(service)).load(tx.conn)?;
+    let ids =
+        offered(tx.now).filter(waitlist_entries::service_id.eq(service)).load(tx.conn)?;
     at_stake(tx, ids)
 }
 
 #[diesel::dsl::auto_type(no_type_alias)]
-fn offered() -> _ {
+fn offered(now: Instant) -> _ {
     let standing: VacancyStatus = VacancyStatus::Standing;
     waitlist_offers::table
         .inner_join(waitlist_entries::table)
         .filter(waitlist_offers::status.eq(standing))
+        // What nobody answered lapses by itself.
+        .filter(waitlist_offers::expires_at.gt(now))
         .order(waitlist_offers::entry_id)
         .select(waitlist_offers::entry_id)
 }

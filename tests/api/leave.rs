@@ -234,7 +234,7 @@ on_both! {
         let stored = "SELECT count(*) AS n FROM absences WHERE status = 'open'";
         assert_eq!(world.house.count(stored), 1, "the database says so too");
         let path = format!("{}/offer", visit(&booked));
-        assert_eq!(asha.client.post(&path, &json!({"number": 1})).await.refused(404), "not_found");
+        assert_eq!(asha.client.post(&path, &json!({"number": 1})).await.refused(410), "offer_over");
         assert_eq!(complete(&registrar.client, &absence).await.refused(409), "visits_open");
         let boris = world.resigned(&world.boris).await;
         books(&boris.client, &world.wish(times[1]["start"].as_str().unwrap())).await;
@@ -747,6 +747,22 @@ on_both! {
             let now = world.asha.client.get(&visit(booked)).await.expect(200);
             assert_eq!(now["start"], booked["start"]);
         }
+    }
+}
+
+on_both! {
+    async fn an_offered_time_is_chosen_also_when_the_visit_should_be_over(world: World) {
+        stand_in(world, "Зинаида Вторая", "vtoraya", ("09:00", "17:00")).await;
+        let booked = world.booked("2026-11-23T09:20:00+07:00").await;
+        let today = away(world, "2026-11-23T09:10:00+07:00", "2026-11-23T12:00:00+07:00").await;
+        let offered = json!([{"appointment": booked["id"], "outcome": "offered"}]);
+        decide(&world.registrar.client, &today, offered).await.expect(200);
+        world.house.advance(TimeDelta::minutes(45));
+        let asha = world.resigned(&world.asha).await;
+        let path = format!("{}/offer", visit(&booked));
+        let offer = asha.client.get(&path).await.expect(200);
+        let chosen = asha.client.post(&path, &json!({"number": 2})).await.expect(200);
+        assert_eq!((&chosen["id"], &chosen["start"]), (&booked["id"], &offer["times"][1]["start"]));
     }
 }
 

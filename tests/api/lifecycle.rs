@@ -363,7 +363,13 @@ on_both! {
                 let Some((status, code)) = refused_after_the_end(state, word) else { continue };
                 let answer = scene.ask(word).await;
                 assert_eq!(answer.refused(status), code, "{word:?} in {state:?}");
-                assert_eq!(scene.shown().await, before, "{word:?} in {state:?}");
+                // What nobody answered is ended in the background: another version says the same.
+                match state.0 {
+                    A::Proposed | A::Pending => {
+                        assert_eq!(scene.shown().await.0["status"], before.0["status"]);
+                    }
+                    _ => assert_eq!(scene.shown().await, before, "{word:?} in {state:?}"),
+                }
                 refused.push((state.0, word));
             }
             let act = |word: &str| format!("/v1/appointments/{}/{word}", scene.appointment);

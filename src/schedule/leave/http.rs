@@ -53,8 +53,9 @@ pub async fn decide_outcomes(
     match decided {
         Err(refusal) if is_elsewhere_free(&refusal) => {
             let which = refusal.member("appointment").cloned();
-            let free = ctx.read(move |tx| settle::alternatives(tx, &wish, which.as_ref())).await?;
-            Err(refusal.with("alternatives", free))
+            let free = ctx.read(move |tx| settle::alternatives(tx, &wish, which.as_ref())).await;
+            // Whoever may not look for them hears what was refused all the same.
+            Err(refusal.with("alternatives", free.unwrap_or_default()))
         }
         answer => answer,
     }

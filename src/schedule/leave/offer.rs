@@ -297,6 +297,8 @@ pub struct ChooseTime {
 pub fn choose(tx: &mut Tx, id: AppointmentId, wanted: ChooseTime) -> Result<Appointment, Error> {
     let row = appointment::find_row(tx, id)?;
     tx.allow(Action::MoveAppointment, &row.facts())?;
+    // What is chosen was offered, and may be chosen for as long as it is, also past the visit's end.
+    tx.allow(Action::AnswerOffer, &Facts::NONE)?;
     let by = tx.person()?.account;
     let moved = take(tx, &row, wanted.number, by)?;
     tx.record(Action::MoveAppointment, "Appointment", id.0, &row.facts());
@@ -344,7 +346,12 @@ fn chosen(
     id: AppointmentId,
     number: i32,
 ) -> Result<(AbsenceId, Instant, PractitionerId), Error> {
-    let (absence, _) = standing(tx, id)?;
+    // Where none is left, there is none any more: whoever chooses has seen one.
+    let over = |error: Error| match error.is(&problem::NOT_FOUND) {
+        true => Error::from(&problem::OFFER_OVER),
+        false => error,
+    };
+    let (absence, _) = standing(tx, id).map_err(over)?;
     let chosen: Option<(Instant, PractitionerId)> = offered_times::table
         .inner_join(appointments::table.on(appointments::id.eq(offered_times::held_id)))
         .filter(offered_times::appointment_id.eq(id))

@@ -129,7 +129,9 @@ pub fn alternatives(
     wanted: &DecideOutcomes,
     at_fault: Option<&Value>,
 ) -> Result<Vec<Slot>, Error> {
-    let is_it = |one: &&DecideOutcome| Some(&json!(one.appointment)) == at_fault;
+    let is_it = |one: &&DecideOutcome| {
+        one.outcome == Outcome::Moved && Some(&json!(one.appointment)) == at_fault
+    };
     let Some(one) = wanted.outcomes.iter().find(is_it) else {
         tx.scope(Action::ReadAppointment)?;
         return Ok(Vec::new());

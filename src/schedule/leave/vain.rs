@@ -63,15 +63,16 @@ pub(crate) fn away(
     Ok(())
 }
 
-fn let_go(tx: &mut Tx, held: AppointmentId, visit: AppointmentId) -> Result<(), Error> {
+/// Whether it was still held.
+fn let_go(tx: &mut Tx, held: AppointmentId, visit: AppointmentId) -> Result<bool, Error> {
     affected::let_go(tx, held)?;
     // An urgent visit takes two lanes, and is found twice; or the visit was put elsewhere meanwhile.
     if diesel::delete(offered_times::table.find(held)).execute(tx.conn)? == 0 {
-        return Ok(());
+        return Ok(false);
     }
     let left = offered_times::table.filter(offered_times::appointment_id.eq(visit));
     if diesel::select(diesel::dsl::exists(left)).get_result(tx.conn)? {
-        return Ok(());
+        return Ok(true);
     }
     let of_visit = absence_outcomes::table
         .filter(absence_outcomes::appointment_id.eq(visit))
@@ -81,7 +82,7 @@ fn let_go(tx: &mut Tx, held: AppointmentId, visit: AppointmentId) -> Result<(), 
         set_status(tx, absence, AbsenceStatus::Open)?;
         diesel::delete(absence_outcomes::table.find((absence, visit))).execute(tx.conn)?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// A clinic is closed then, or extra hours of somebody there are gone: what is offered of that time, to
@@ -181,7 +182,9 @@ fn take_back(tx: &mut Tx, gone: &[Held]) -> Result<(), Error> {
     for one in gone {
         // Whoever chooses at this moment is first, or finds it gone.
         appointment::lock(tx, one.visit)?;
-        let_go(tx, one.id, one.visit)?;
+        if !let_go(tx, one.id, one.visit)? {
+            continue;
+        }
         let facts = appointment::find_row(tx, one.visit)?.facts();
         tx.record(Action::LapseOffer, "Appointment", one.visit.0, &facts);
     }

@@ -6,6 +6,8 @@ import * as api from './api.js';
 export const LINE = /[^]{1,500}/gu;
 // As many as the server lists at once.
 const PAGE = 100;
+// The same words after so long are another line.
+const AGAIN_MS = 60_000;
 
 export class ByServer {
   constructor(encounter) {
@@ -19,9 +21,11 @@ export class ByServer {
   async say(text) {
     const pieces = (text.trim().match(LINE) ?? []).filter((piece) => piece.trim());
     for (const [at, piece] of pieces.entries()) {
-      if (!this.keys.has(piece)) this.keys.set(piece, api.newKey());
+      const kept = this.keys.get(piece);
+      const one = kept && Date.now() - kept.at < AGAIN_MS ? kept : { key: api.newKey(), at: Date.now() };
+      this.keys.set(piece, one);
       try {
-        await api.post(this.path, { text: piece, to: 'practitioner' }, this.keys.get(piece));
+        await api.post(this.path, { text: piece, to: 'practitioner' }, one.key);
       } catch (error) {
         return { said: pieces.slice(0, at).join(''), left: pieces.slice(at).join(''), error };
       }

@@ -62,7 +62,10 @@ function confirm(order, slot) {
 
 /** Somebody was faster, such as the clinic: show where the visit is now before anything else is tried. */
 async function changed(order, error) {
+  const hash = location.hash;
   const visit = await api.get(`/v1/appointments/${order.visit.id}`);
+  // Whoever was let in meanwhile is in the call by now.
+  if (location.hash !== hash) return;
   await times({ ...order, visit });
   tell($('#problem'), { ...error, detail: words(error) });
 }

@@ -256,6 +256,7 @@ function sit(visit, call) {
   const looked = () => cared?.ring.looked();
   document.addEventListener('visibilitychange', looked);
   call.addEventListener('news', () => { if (!begins) news.now(); }, heard);
+  call.stage.node.classList.toggle('lobby', call.waits);
   call.addEventListener('state', ({ detail }) => call.stage.node.classList.toggle('lobby', detail.startsWith('waiting')), heard);
   onLeave(() => {
     document.body.classList.remove('in-call');

@@ -116,7 +116,7 @@ export class Signal extends EventTarget {
   /** Only what has lived long is come back to at once when it is cut; a socket has shown besides that
    * sockets live here. */
   growOld() {
-    if (!this.linked) return;
+    if (!this.linked || this.isSilent()) return;
     this.turn = 0;
     if (this.socket instanceof PollSocket) return;
     [this.deaths, this.patience] = [0, SOCKET_AGAIN_MS];
@@ -127,7 +127,9 @@ export class Signal extends EventTarget {
    * line, and takes the seat over only when it has answered. */
   tryASocket() {
     const line = this.socket;
+    if (this.closed || !line) return;
     const socket = new WebSocket(this.seat.url, PROTOCOL);
+    this.tried = socket;
     const isWanted = () => this.socket === line && this.linked && !this.closed;
     let over = false;
     const no = () => {
@@ -135,8 +137,8 @@ export class Signal extends EventTarget {
       over = true;
       clearTimeout(late);
       socket.close();
-      this.patience = Math.min(this.patience * 2, SOCKET_AGAIN_MAX_MS);
-      if (this.socket === line) this.trial = setTimeout(() => this.tryASocket(), this.patience);
+      this.waitLonger();
+      if (this.socket === line && !this.closed) this.trial = setTimeout(() => this.tryASocket(), this.patience);
     };
     let late = setTimeout(no, OPEN_MS);
     const take = () => {
@@ -147,6 +149,9 @@ export class Signal extends EventTarget {
       over = true;
       clearTimeout(late);
       this.deaths = DEATHS_MAX - 1;
+      this.waitLonger();
+      // Until it has the seat, what is said is kept, and it is not waited for as long as a line that has.
+      this.linked = false;
       this.open(null, socket);
       line.close(CUT);
     };
@@ -160,11 +165,16 @@ export class Signal extends EventTarget {
     socket.onclose = no;
   }
 
+  /** The next try is as far off again; what lives long undoes it. */
+  waitLonger() { this.patience = Math.min(this.patience * 2, SOCKET_AGAIN_MAX_MS); }
+
+  isSilent() { return Date.now() - this.heard > PING_MS + ANSWER_MS; }
+
   /** A socket that the network cut before it was of use, or on which the first frame came too late: over
    * HTTP it comes with the request itself. One that the server closed for another reason is none. */
   countDeath(code) {
     const cut = code === 1006 || code === CUT || code === TOO_LATE;
-    if (!cut || this.socket instanceof PollSocket || Date.now() - this.born > YOUNG_MS) return;
+    if (!cut || this.socket instanceof PollSocket || this.heard - this.born > YOUNG_MS) return;
     this.deaths += 1;
   }
 
@@ -203,6 +213,7 @@ export class Signal extends EventTarget {
     this.socket = null;
     clearInterval(this.beat);
     clearTimeout(this.acking);
+    clearTimeout(this.trial);
     this.linked = false;
     this.calm();
     if (this.closed) return;
@@ -238,7 +249,7 @@ export class Signal extends EventTarget {
     if (this.closed) return;
     this.turn = 0;
     // A socket that was silent through a dead network hears of the new one late: a new one is sooner there.
-    const silent = Date.now() - this.heard > PING_MS + ANSWER_MS;
+    const silent = this.isSilent();
     const stuck = !this.linked && Date.now() - this.born > FRESH_MS;
     if (!this.socket) this.connect();
     else if (stuck || (anew && (silent || !this.linked))) this.drop();
@@ -273,6 +284,7 @@ export class Signal extends EventTarget {
     window.removeEventListener('online', this.wake);
     document.removeEventListener('visibilitychange', this.wake);
     this.socket?.close(1000);
+    this.tried?.close();
     this.socket = null;
     this.linked = false;
   }
