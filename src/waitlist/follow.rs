@@ -199,8 +199,7 @@ pub(crate) fn offered_with(tx: &mut Tx, practitioner: PractitionerId) -> Result<
 
 /// What is offered of a service. Index: waitlist_offers_due.
 pub(crate) fn offered_of(tx: &mut Tx, service: ServiceId) -> Result<AtStake, Error> {
-    let ids =
-        offered(tx.now).filter(waitlist_entries::service_id.eq(service)).load(tx.conn)?;
+    let ids = offered(tx.now).filter(waitlist_entries::service_id.eq(service)).load(tx.conn)?;
     at_stake(tx, ids)
 }
 
