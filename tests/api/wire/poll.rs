@@ -147,7 +147,7 @@ on_both! {
         let lines = || world.house.app.rooms.polls.line_count();
         let before = lines();
         for first in [json!({}), json!([]), json!(7), json!("hello"), json!({"v": 2, "t": "hello"}),
-            json!({"v": 1, "t": "ping", "body": {}}),
+            json!({"v": 1, "t": "leave", "body": {}}),
             json!([[[[[[[[[[]]]]]]]]]])] {
             let (_, opened) = Line::open(url, &first).await;
             assert_eq!((&opened["close"], &opened["frames"]), (&json!(4400), &json!([])), "{first}");
