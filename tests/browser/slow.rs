@@ -61,7 +61,10 @@ async fn a_first_frame_that_comes_too_late_costs_nobody_the_seat() {
     assert_eq!(now["sid"], seat["sid"], "it is the same seat");
     assert_eq!(now["secret"], seat["secret"]);
 
-    // Where there is no such visit any more there is nothing to come back to.
+    // Where there is no such visit any more there is nothing to come back to; the tab remembers that
+    // sockets were of no use here, and shall try one.
+    let forget = "Object.keys(sessionStorage).filter((key) => key.startsWith('feldsher.nosocket.')).map((key) => sessionStorage.removeItem(key)).length";
+    assert_eq!(page.eval(forget).await, 1);
     page.reload().await;
     page.see(WAITS).await;
     page.eval("window.sockets.at(-1).onclose({ code: 4404 })").await;
