@@ -29,7 +29,7 @@ pub mod task;
 pub mod waitlist;
 pub mod web;
 
-/// Who gives out memory: less of it for each seat, and no lock between the threads of HTTP and of the
-/// database (docs/decisions/0027).
+/// Who gives out memory, with no lock between the threads of HTTP and of the database
+/// (docs/decisions/0027).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -163,18 +163,20 @@ pub async fn confirm_appointment(
     nothing: Body<Empty>,
 ) -> Result<HttpResponse, Error> {
     let answer = ctx.once(StatusCode::OK, nothing, move |tx, _| change::confirm(tx, id.0)).await;
-    with_alternatives(&ctx, id.0, answer).await
+    with_alternatives(&ctx, id.0, None, answer).await
 }
 
-/// Adds the next free times for a visit to a refusal that says that its own is gone, or cannot be.
+/// Adds the next free times for a visit to a refusal that says that the wished one, or its own, is gone, or
+/// cannot be.
 async fn with_alternatives(
     ctx: &Ctx,
     id: AppointmentId,
+    wish: Option<RescheduleAppointment>,
     answer: Result<HttpResponse, Error>,
 ) -> Result<HttpResponse, Error> {
     match answer {
         Err(refusal) if choice::is_elsewhere_free(&refusal) || refusal.is(&problem::HOLD_OVER) => {
-            let free = ctx.read(move |tx| reschedule::alternatives(tx, id, None)).await?;
+            let free = ctx.read(move |tx| reschedule::alternatives(tx, id, wish.as_ref())).await?;
             Err(refusal.with("alternatives", free))
         }
         answer => answer,
@@ -215,13 +217,7 @@ pub async fn reschedule_appointment(
             reschedule::reschedule(tx, id, version, &wanted)
         })
         .await;
-    match moved {
-        Err(refusal) if choice::is_elsewhere_free(&refusal) || refusal.is(&problem::HOLD_OVER) => {
-            let free = ctx.read(move |tx| reschedule::alternatives(tx, id, Some(&wish))).await?;
-            Err(refusal.with("alternatives", free))
-        }
-        answer => answer,
-    }
+    with_alternatives(&ctx, id, Some(wish), moved).await
 }
 
 /// Takes on a visit that was asked for.
@@ -241,7 +237,7 @@ pub async fn accept_appointment(
     nothing: Body<Empty>,
 ) -> Result<HttpResponse, Error> {
     let answer = ctx.once(StatusCode::OK, nothing, move |tx, _| change::accept(tx, id.0)).await;
-    with_alternatives(&ctx, id.0, answer).await
+    with_alternatives(&ctx, id.0, None, answer).await
 }
 
 /// Does not take on a visit that was asked for.
@@ -295,7 +291,7 @@ pub async fn undo_appointment(
     nothing: Body<Empty>,
 ) -> Result<HttpResponse, Error> {
     let answer = ctx.once(StatusCode::OK, nothing, move |tx, _| change::undo(tx, id.0)).await;
-    with_alternatives(&ctx, id.0, answer).await
+    with_alternatives(&ctx, id.0, None, answer).await
 }
 
 /// Calls a visit off.
@@ -378,5 +374,5 @@ pub async fn keep_promise(
     nothing: Body<Empty>,
 ) -> Result<HttpResponse, Error> {
     let answer = ctx.once(StatusCode::OK, nothing, move |tx, _| promise::keep(tx, id.0)).await;
-    with_alternatives(&ctx, id.0, answer).await
+    with_alternatives(&ctx, id.0, None, answer).await
 }

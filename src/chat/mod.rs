@@ -262,7 +262,7 @@ fn is_asked(tx: &mut Tx, id: EncounterId) -> Result<bool, Error> {
         .filter(chat_messages::audience.eq(Audience::Office))
         .filter(chat_messages::side.eq(Side::Patient))
         .filter(chat_messages::created_at.gt(tx.now.minus(TimeDelta::hours(ANSWER_HOURS))));
-    Ok(asked.count().get_result::<i64>(tx.conn)? > 0)
+    Ok(diesel::select(diesel::dsl::exists(asked)).get_result(tx.conn)?)
 }
 
 fn place(visit: EncounterId, id: ChatMessageId) -> String {

@@ -232,7 +232,7 @@ pub fn deny(
     participant: ParticipantId,
 ) -> Result<Participant, Error> {
     let (row, guest) = somebody(tx, id, participant)?;
-    if !matches!(guest.state, ParticipantState::Waiting | ParticipantState::Admitted) {
+    if !guest.state.is_here() {
         return Err(Error::from(&problem::BAD_STATE));
     }
     set(tx, participant, ParticipantState::Denied, None)?;

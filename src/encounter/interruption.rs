@@ -16,8 +16,8 @@ use crate::base::tx::Tx;
 use crate::encounter::door::{Times, door};
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
 use crate::encounter::{
-    EncounterId, EncounterRow, ParticipantRole, ParticipantRow, ParticipantState, facts, find_row,
-    lock_row, participants, show,
+    EncounterId, EncounterRow, ParticipantRole, ParticipantRow, facts, find_row, lock_row,
+    participants, show,
 };
 use crate::message::care;
 use crate::patient;
@@ -135,10 +135,9 @@ fn unseen(tx: &mut Tx, visit: &EncounterRow) -> Result<(), Error> {
 }
 
 fn is_patient_here(tx: &mut Tx, visit: &EncounterRow) -> Result<bool, Error> {
-    let here = [ParticipantState::Waiting, ParticipantState::Admitted];
     let people = participants(tx, visit.id)?;
     let patient = |one: &ParticipantRow| one.role == ParticipantRole::Patient;
-    Ok(people.iter().any(|one| patient(one) && here.contains(&one.state)))
+    Ok(people.iter().any(|one| patient(one) && one.state.is_here()))
 }
 
 type Tell = fn(&mut Tx, AccountId, &care::News) -> Result<bool, Error>;

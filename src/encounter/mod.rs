@@ -91,6 +91,13 @@ text_enum!(
     }
 );
 
+impl ParticipantState {
+    /// Whether somebody is in the visit, waiting or let in.
+    pub fn is_here(self) -> bool {
+        matches!(self, Self::Waiting | Self::Admitted)
+    }
+}
+
 text_enum!(
     /// How a finished visit went.
     Outcome {
@@ -359,8 +366,7 @@ pub fn replan(
 
 /// Whether anybody is in a visit now, waiting or let in.
 pub fn is_entered(tx: &mut Tx, id: EncounterId) -> Result<bool, Error> {
-    let here = [ParticipantState::Waiting, ParticipantState::Admitted];
-    Ok(participants(tx, id)?.iter().any(|somebody| here.contains(&somebody.state)))
+    Ok(participants(tx, id)?.iter().any(|somebody| somebody.state.is_here()))
 }
 
 /// Where an act would lead, refused as by [`advance`]. The caller holds the visit's lock.

@@ -68,7 +68,7 @@ pub fn be_here(
 ) -> Result<ParticipantRow, Error> {
     let row = lock_row(tx, encounter)?;
     let found = find_participant(tx, encounter, id)?;
-    let was_here = matches!(found.state, ParticipantState::Waiting | ParticipantState::Admitted);
+    let was_here = found.state.is_here();
     if !was_here {
         let practitioner = found.role == ParticipantRole::Practitioner;
         // Whom the patient must agree to stays let in only as long as they do.
@@ -106,7 +106,7 @@ pub fn leave(
 ) -> Result<(), Error> {
     let row = lock_row(tx, encounter)?;
     let found = find_participant(tx, encounter, id)?;
-    let is_here = matches!(found.state, ParticipantState::Waiting | ParticipantState::Admitted);
+    let is_here = found.state.is_here();
     if is_here {
         diesel::update(encounter_participants::table.find(id))
             .set((
@@ -156,7 +156,7 @@ pub(super) fn note_removal(
     encounter: EncounterId,
     who: &ParticipantRow,
 ) -> Result<(), Error> {
-    if matches!(who.state, ParticipantState::Waiting | ParticipantState::Admitted) {
+    if who.state.is_here() {
         log(tx, encounter, who.id, CallEventKind::Left, Some(LeftWhy::Removed))?;
     }
     Ok(())
@@ -165,7 +165,7 @@ pub(super) fn note_removal(
 /// Everybody leaves a visit that has ended.
 pub(crate) fn clear(tx: &mut Tx, encounter: EncounterId) -> Result<(), Error> {
     for found in participants(tx, encounter)? {
-        if matches!(found.state, ParticipantState::Waiting | ParticipantState::Admitted) {
+        if found.state.is_here() {
             diesel::update(encounter_participants::table.find(found.id))
                 .set((
                     encounter_participants::state.eq(ParticipantState::Left),

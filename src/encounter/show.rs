@@ -168,8 +168,7 @@ pub struct PatientSide {
 fn patient_side(party: &Party, people: &[ParticipantRow], silent: &[ParticipantId]) -> PatientSide {
     let here = |id| {
         let state = people.iter().find(|one| one.id == id).map(|one| one.state);
-        !silent.contains(&id)
-            && matches!(state, Some(ParticipantState::Waiting | ParticipantState::Admitted))
+        !silent.contains(&id) && state.is_some_and(ParticipantState::is_here)
     };
     let mut awaited = party.awaited(here);
     // Whoever has never come has no part yet.
@@ -228,11 +227,11 @@ pub(crate) fn show(tx: &mut Tx, id: EncounterId) -> Result<Encounter, Error> {
     let times = notice::times(tx, id, (start, end))?;
     let people = participants(tx, id)?;
     let party = Party::new((rev, locked), &people);
-    let is_here = |one: &ParticipantRow| {
-        [ParticipantState::Waiting, ParticipantState::Admitted].contains(&one.state)
+    let silent = if people.iter().any(|one| one.state.is_here()) {
+        record::show::silent(tx, &[id])?
+    } else {
+        Vec::new()
     };
-    let silent =
-        if people.iter().any(is_here) { record::show::silent(tx, &[id])? } else { Vec::new() };
     Ok(Encounter {
         id,
         status,

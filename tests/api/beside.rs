@@ -66,9 +66,7 @@ on_both! {
     async fn nobody_comes_beside_a_visit_whose_service_takes_no_second_one(world: World) {
         let (alone, doctor) = alone_or_second(world).await;
         let book = async |service: &str, patient: &str, start: &str, overbook: bool| {
-            let wish = json!({"service": service, "practitioner": doctor, "patient": patient,
-                "start": start, "overbook": overbook});
-            world.registrar.client.once("/v1/appointments", &key(), &wish).await
+            books_with(world, &doctor, service, patient, start, overbook).await
         };
         let (asha, boris) = (world.asha.id.as_str(), world.boris.id.as_str());
         book(&alone, asha, NINE, false).await.expect(201);
@@ -112,6 +110,20 @@ async fn alone_or_second(world: &World) -> (String, String) {
     (alone, doctor)
 }
 
+/// The office books with that doctor.
+async fn books_with(
+    world: &World,
+    doctor: &str,
+    service: &str,
+    patient: &str,
+    start: &str,
+    overbook: bool,
+) -> Answer {
+    let wish = json!({"service": service, "practitioner": doctor, "patient": patient,
+        "start": start, "overbook": overbook});
+    world.registrar.client.once("/v1/appointments", &key(), &wish).await
+}
+
 /// One of the two is all but committed when the other begins; on SQLite one comes after the other.
 async fn at_once(
     world: &World,
@@ -137,9 +149,7 @@ on_both! {
     async fn of_a_second_visit_and_one_that_allows_none_an_empty_time_has_the_first_to_come(world: World) {
         let (alone, doctor) = alone_or_second(world).await;
         let book = async |service: &str, patient: &str, start: &str, overbook: bool| {
-            let wish = json!({"service": service, "practitioner": doctor, "patient": patient,
-                "start": start, "overbook": overbook});
-            world.registrar.client.once("/v1/appointments", &key(), &wish).await
+            books_with(world, &doctor, service, patient, start, overbook).await
         };
         let (asha, boris) = (world.asha.id.as_str(), world.boris.id.as_str());
         let second = book(&world.service, asha, NINE, true);

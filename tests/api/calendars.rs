@@ -175,6 +175,20 @@ async fn nine_is_free(world: &World) -> bool {
     free["items"].as_array().unwrap().iter().any(|slot| slot["local_start"] == TUESDAY_9)
 }
 
+/// What the doctor's calendar elsewhere says of itself once it was read.
+async fn read(world: &World, own: &str) -> Value {
+    // The house's own rounds may have been here first; what counts is what is written.
+    external::round(&world.house.app).await.unwrap();
+    for _ in 0..200 {
+        let state = world.doctor.client.get(own).await.expect(200);
+        if state["state"] != "new" {
+            return state;
+        }
+        actix_web::rt::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    panic!("the calendar was not read")
+}
+
 async fn elsewhere(engine: Engine) {
     let world = World::build_with(engine, |config| config.calendar.private_hosts = true).await;
     let calendar = Elsewhere::open();
@@ -182,18 +196,7 @@ async fn elsewhere(engine: Engine) {
     let set = world.doctor.client.request(Method::PUT, &own);
     let set = world.doctor.client.send(set, Some(&json!({"url": calendar.url}))).await.expect(200);
     assert_eq!((&set["state"], &set["host"]), (&json!("new"), &json!("127.0.0.1")));
-    let read = async || {
-        // The house's own rounds may have been here first; what counts is what is written.
-        external::round(&world.house.app).await.unwrap();
-        for _ in 0..200 {
-            let state = world.doctor.client.get(&own).await.expect(200);
-            if state["state"] != "new" {
-                return state;
-            }
-            actix_web::rt::time::sleep(std::time::Duration::from_millis(25)).await;
-        }
-        panic!("the calendar was not read")
-    };
+    let read = async || read(&world, &own).await;
 
     let state = read().await;
     assert_eq!((&state["state"], &state["trouble"]), (&json!("failed"), &json!("refused")));
@@ -253,14 +256,7 @@ async fn named_anew(engine: Engine) {
     assert_eq!(name(&other).await["state"], "new");
     former.says(200, "BEGIN:VEVENT\nUID:1\nDTSTART:20261124T020000Z\nDURATION:PT15M\nEND:VEVENT");
     reading.await.unwrap().unwrap();
-    external::round(&world.house.app).await.unwrap();
-    for _ in 0..200 {
-        if world.doctor.client.get(&own).await.expect(200)["state"] == "read" {
-            break;
-        }
-        actix_web::rt::time::sleep(std::time::Duration::from_millis(25)).await;
-    }
-    let state = world.doctor.client.get(&own).await.expect(200);
+    let state = read(&world, &own).await;
     assert_eq!((&state["state"], &state["busy_count"]), (&json!("read"), &json!(1)));
     assert!(nine_is_free(&world).await, "only the former one says otherwise");
 }

@@ -95,13 +95,12 @@ pub(crate) fn hours_changed(tx: &mut Tx, clinic: OrganizationId) -> Result<(), E
     take_back(tx, &gone)
 }
 
-/// Takes back what cannot be had any more and nobody has taken back. Returns how many times.
-fn take_back_due(tx: &mut Tx) -> Result<usize, Error> {
+/// Takes back what cannot be had any more and nobody has taken back.
+fn take_back_due(tx: &mut Tx) -> Result<(), Error> {
     tx.allow(Action::LapseOffer, &Facts::NONE)?;
     let gone = in_vain(tx, None)?;
     open_absences(tx, &gone)?;
-    take_back(tx, &gone)?;
-    Ok(gone.len())
+    take_back(tx, &gone)
 }
 
 /// Takes them back, if there are any: looking for them keeps nobody from writing.

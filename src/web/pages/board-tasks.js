@@ -19,16 +19,17 @@ learn({
   'tasks.chat.open': ['Ответить', 'Answer'],
 });
 
+/** What there is to do: tasks, chats, who waits and what was asked for. */
+const askAll = (clinic) => Promise.all([
+  api.pages(api.query('/v1/tasks', { organization: clinic.id, limit: 100 })),
+  api.items(api.query('/v1/chats', { organization: clinic.id })),
+  askWaits(clinic),
+  askRequests(clinic),
+]);
+const countOf = ([tasks, chats, waits, requests]) => tasks.length + chats.length + inVain(waits) + requests.length;
+
 /** How much there is to do, for the office's tab. */
-export async function countTasks(clinic) {
-  const [tasks, chats, waits, requests] = await Promise.all([
-    api.pages(api.query('/v1/tasks', { organization: clinic.id, limit: 100 })),
-    api.items(api.query('/v1/chats', { organization: clinic.id })),
-    askWaits(clinic),
-    askRequests(clinic),
-  ]);
-  return tasks.length + chats.length + inVain(waits) + requests.length;
-}
+export const countTasks = async (clinic) => countOf(await askAll(clinic));
 
 /** Shows what is to be done; `told(n)` keeps the count in the tab. */
 export async function tasks({ me, clinic, zone, toDo }) {
@@ -48,23 +49,16 @@ export async function tasks({ me, clinic, zone, toDo }) {
   onLeave(() => { gone = true; watch.stop(); });
 
   async function load() {
-    let found;
-    let open;
-    let waiting;
-    let asked;
+    let all;
     try {
-      [found, open, waiting, asked] = await Promise.all([
-        api.pages(api.query('/v1/tasks', { organization: clinic.id, limit: 100 })),
-        api.items(api.query('/v1/chats', { organization: clinic.id })),
-        askWaits(clinic),
-        askRequests(clinic),
-      ]);
+      all = await askAll(clinic);
     } catch (error) {
       if (!gone && error.status !== 401) tell($('#problem'), error);
       return;
     }
     if (gone) return;
-    toDo(found.length + open.length + inVain(waiting) + asked.length);
+    const [found, open, waiting, asked] = all;
+    toDo(countOf(all));
     waits.draw(waiting);
     requests.draw(asked);
     none.hidden = found.length > 0 || open.length > 0 || waiting.length > 0 || asked.length > 0;
