@@ -52,6 +52,14 @@ text_enum!(
         Promises = "promises",
         /// See to the clinic's visits that hold a room or a device which is out of use.
         Things = "things",
+        /// Call a patient who was to choose another time and has not, or can no longer.
+        Unanswered = "unanswered",
+        /// Tell a patient whom no text reaches what has become of their visit.
+        Untold = "untold",
+        /// Answer a request that soon runs out.
+        Request = "request",
+        /// See to the clinic's visits whose practitioner is no longer there for them.
+        Practitioners = "practitioners",
     }
 );
 
@@ -94,6 +102,12 @@ text_enum!(
         Zone = "zone",
         /// A room or a device was put out of use.
         OutOfUse = "out_of_use",
+        /// Nobody has chosen one of the offered times while they were held.
+        OfferOver = "offer_over",
+        /// Nobody has answered, and the time is not held much longer.
+        RunsOut = "runs_out",
+        /// A practitioner has left the clinic, or no longer gives the service.
+        Gone = "gone",
     }
 );
 

@@ -10,7 +10,7 @@ use crate::base::schema::settings;
 use crate::base::seal::sha256;
 
 /// Every migration: its version, and its text for SQLite and for PostgreSQL.
-const MIGRATIONS: [(&str, [&str; 2]); 5] = [
+const MIGRATIONS: [(&str, [&str; 2]); 6] = [
     (
         "0001",
         [
@@ -44,6 +44,13 @@ const MIGRATIONS: [(&str, [&str; 2]); 5] = [
         [
             include_str!("../../../migrations/sqlite/0005_waiting_only/up.sql"),
             include_str!("../../../migrations/postgres/0005_waiting_only/up.sql"),
+        ],
+    ),
+    (
+        "0006",
+        [
+            include_str!("../../../migrations/sqlite/0006_more_tasks/up.sql"),
+            include_str!("../../../migrations/postgres/0006_more_tasks/up.sql"),
         ],
     ),
 ];
