@@ -206,3 +206,33 @@ async fn who_holds_a_time_and_who_moves_a_visit_of_one_patient_do_not_wait_in_a_
     moved.expect(200);
     nobody_waited_in_a_circle(world).await;
 }
+
+#[actix_web::test]
+async fn a_visit_that_is_booked_as_a_plan_is_completed_keeps_its_absence_open() {
+    let world = &World::build(Engine::Postgres).await;
+    let office = &world.registrar.client;
+    let path = format!("/v1/practitioners/{}/illness-plans", world.doctor.id);
+    let plan = office.once(&path, &key(), &days("24", "24")).await.expect(201);
+    // Whoever completes an absence has looked at its visits, and waits before the schema does.
+    let waits = "CREATE FUNCTION waits() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN NEW; END $$;
+        CREATE TRIGGER absences_about_to BEFORE UPDATE ON absences FOR EACH ROW
+        WHEN (NEW.status = 'complete') EXECUTE FUNCTION waits()";
+    world.house.execute(waits).unwrap();
+    let go = locked(world, "SELECT pg_advisory_xact_lock(4711)".to_owned()).await;
+    let (once, empty) = (key(), json!({}));
+    let apply = format!("/v1/illness-plans/{}/apply", plan["id"].as_str().unwrap());
+    let booking = async {
+        so_many_wait(world, 1).await;
+        let visit = world.booked(TUESDAY_9).await;
+        go.send(()).unwrap();
+        visit
+    };
+    let (applied, visit) = join(office.once(&apply, &once, &empty), booking).await;
+    let absence = format!("/v1/absences/{}", applied.expect(200)["absence"].as_str().unwrap());
+    let shown = office.get(&absence).await.expect(200);
+    assert_eq!((&shown["status"], &shown["open_count"]), (&json!("open"), &json!(1)));
+    let refused = office.post(&format!("{absence}/complete"), &empty).await;
+    assert_eq!(refused.refused(409), "visits_open");
+    assert_eq!(refused.body["visits"][0]["id"], visit["id"]);
+}

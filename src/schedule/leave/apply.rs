@@ -26,8 +26,8 @@ use crate::schedule::leave::plan::{
 };
 use crate::schedule::leave::settle::{Deed, Told, is_same, settle, take_all_turns};
 use crate::schedule::leave::{
-    AbsenceRow, Outcome, OutcomeRow, VISITS_MAX, facts, find_row, forget, inside, open_again,
-    outcomes, set_status, undecided,
+    AbsenceRow, Outcome, OutcomeRow, VISITS_MAX, close, facts, find_row, forget, inside,
+    open_again, outcomes, set_status, undecided,
 };
 
 /// How long an applied plan can be taken back, in minutes.
@@ -66,7 +66,8 @@ pub fn apply(tx: &mut Tx, id: PlanId, version: Option<i32>) -> Result<IllnessPla
     let left = inside(tx, &absence)?;
     let decided = outcomes(tx, absence.id)?;
     if undecided(tx, &left, &decided).is_empty() {
-        set_status(tx, absence.id, AbsenceStatus::Complete)?;
+        // Who books does not wait for a plan: what has come at this moment leaves the absence open.
+        close(tx, absence.id)?;
     }
     diesel::update(illness_plans::table.find(id))
         .set((

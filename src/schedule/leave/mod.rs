@@ -193,18 +193,30 @@ pub fn complete(tx: &mut Tx, id: AbsenceId) -> Result<SettledAbsence, Error> {
     tx.allow(Action::SettleLeave, &facts)?;
     offer::lapse_of(tx, &row)?;
     let absence = find_row(tx, id)?;
-    let shown = show(tx, &absence)?;
+    let mut shown = show(tx, &absence)?;
+    if shown.open_count == 0 && !close(tx, id)? {
+        shown = show(tx, &absence)?;
+    }
     if shown.open_count > 0 {
         let open = shown.visits.into_iter().filter(|visit| visit.outcome.is_none());
         let refusal = Error::from(&problem::VISITS_OPEN);
         return Err(refusal.with("visits", open.collect::<Vec<_>>()));
     }
-    set_status(tx, id, AbsenceStatus::Complete)?;
     if row.status != AbsenceStatus::Complete {
         tx.record(Action::SettleLeave, "Absence", id.0, &facts);
     }
     let absence = find_row(tx, id)?;
     show(tx, &absence)
+}
+
+/// Completes an absence of which nobody has found an open visit; whether it is complete now: a visit that
+/// has been booked since keeps it open.
+pub(crate) fn close(tx: &mut Tx, id: AbsenceId) -> Result<bool, Error> {
+    match tx.attempt(|tx| set_status(tx, id, AbsenceStatus::Complete)) {
+        Ok(()) => Ok(true),
+        Err(error) if error.is(&problem::VISITS_OPEN) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 pub(crate) fn set_status(tx: &mut Tx, id: AbsenceId, to: AbsenceStatus) -> Result<(), Error> {
