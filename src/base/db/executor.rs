@@ -11,6 +11,7 @@ use flume::{Receiver, Sender, TrySendError};
 use tokio::sync::oneshot;
 
 use super::checkpoint::{self, Bell};
+use super::durable::Teller;
 use super::open::RECONNECT_WAIT;
 use super::{Conn, PgRust};
 
@@ -29,7 +30,7 @@ pub enum QueueFull {
 }
 
 /// A deed on its way: runs inside a transaction, answers after the commit.
-trait Job: Send {
+pub(super) trait Job: Send {
     /// Runs the deed; an error means that its part of the transaction is undone. It may be run
     /// again when that was for the sake of another.
     fn run(&mut self, conn: &mut Conn) -> Result<(), Undo>;
@@ -39,7 +40,7 @@ trait Job: Send {
 
 /// Why a job's part of the transaction is undone. The cause is kept in the job.
 #[derive(Debug)]
-enum Undo {
+pub(super) enum Undo {
     Refused,
     Diesel(diesel::result::Error),
 }
@@ -164,44 +165,59 @@ pub(super) fn spawn(
     std::thread::Builder::new().name(name.to_owned()).spawn(body)
 }
 
+/// What belongs to this process alone while it has an embedded database open.
+pub(super) struct Own {
+    pub(super) writer: Conn,
+    pub(super) checkpointer: Conn,
+    pub(super) readers: Vec<Conn>,
+    pub(super) lock: File,
+}
+
 pub(super) fn start_sqlite(
-    mut writer: Conn,
-    checkpointer: Conn,
-    readers: Vec<Conn>,
+    own: Own,
     queue_len_max: usize,
-    lock: File,
+    sync: impl FnMut() -> std::io::Result<()> + Send + 'static,
 ) -> std::io::Result<(Db, Threads)> {
+    let Own { mut writer, checkpointer, readers, lock } = own;
     let (write, write_jobs) = flume::bounded::<Box<dyn Job>>(queue_len_max);
     let (read, read_jobs) = flume::bounded::<Box<dyn Job>>(queue_len_max);
     let (bell, checkpoints) = checkpoint::start(&mut writer, checkpointer)?;
-    let writes = spawn("db-writer", move || run_writer(writer, &write_jobs, bell))?;
-    let mut handles = vec![writes, checkpoints];
+    // Its commits are brought to disk by another, before anybody hears of them.
+    writer.batch_execute("PRAGMA synchronous = NORMAL").map_err(std::io::Error::other)?;
+    let (teller, disk) = Teller::start(sync)?;
+    let to_tell = teller.clone();
+    let writes = spawn("db-writer", move || run_writer(writer, &write_jobs, &to_tell, bell))?;
+    let mut handles = vec![writes, checkpoints, disk];
     for mut reader in readers {
-        let jobs = read_jobs.clone();
+        let (jobs, teller) = (read_jobs.clone(), teller.clone());
         handles.push(spawn("db-reader", move || {
             while let Ok(mut job) = jobs.recv() {
                 let fate = snapshot(&mut reader, job.as_mut());
-                job.reply(fate);
+                teller.seen(vec![job], fate);
             }
         })?);
     }
     Ok((Db { read, write }, Threads { handles, _lock: Some(lock) }))
 }
 
-/// Group commit: whatever queued up during the last fsync shares the next one.
-fn run_writer(mut conn: Conn, jobs: &Receiver<Box<dyn Job>>, bell: Bell) {
+/// Group commit: whatever has queued up shares a commit, and its way to the disk.
+fn run_writer(mut conn: Conn, jobs: &Receiver<Box<dyn Job>>, teller: &Teller, bell: Bell) {
     while let Ok(first) = jobs.recv() {
         let mut done: Vec<Box<dyn Job>> = Vec::new();
+        let mut has_changed = false;
         let mut next = Some(first);
-        let mut fate = begin_immediate(&mut conn);
+        let mut fate = teller.check().and_then(|()| begin_immediate(&mut conn));
         while let Some(mut job) = next.take() {
             if fate.is_ok() {
-                fate = savepoint(&mut conn, job.as_mut());
+                fate = savepoint(&mut conn, job.as_mut()).map(|kept| has_changed |= kept);
             }
             done.push(job);
             if fate.is_ok() && done.len() < GROUP_LEN_MAX {
                 next = jobs.try_recv().ok();
             }
+        }
+        if has_changed {
+            teller.begin();
         }
         fate = match fate {
             Ok(()) => Conn::commit_transaction(&mut conn),
@@ -214,11 +230,10 @@ fn run_writer(mut conn: Conn, jobs: &Receiver<Box<dyn Job>>, bell: Bell) {
             tracing::error!(%error, "a group of changes could not be committed");
             roll_back(&mut conn);
         }
-        for job in done {
-            job.reply(match &fate {
-                Ok(()) => Ok(()),
-                Err(error) => Err(again(error)),
-            });
+        if has_changed {
+            teller.made(done, fate);
+        } else {
+            teller.seen(done, fate);
         }
         bell.ring();
     }
@@ -229,10 +244,14 @@ fn run_writer(mut conn: Conn, jobs: &Receiver<Box<dyn Job>>, bell: Bell) {
 }
 
 /// diesel's errors cannot be cloned; every deed of a lost group hears the same sentence.
-fn again(error: &diesel::result::Error) -> diesel::result::Error {
+pub(super) fn again(error: &diesel::result::Error) -> diesel::result::Error {
+    lost_on_the_way(&error.to_string())
+}
+
+pub(super) fn lost_on_the_way(why: &str) -> diesel::result::Error {
     diesel::result::Error::DatabaseError(
         DatabaseErrorKind::UnableToSendCommand,
-        Box::new(error.to_string()),
+        Box::new(why.to_owned()),
     )
 }
 
@@ -274,10 +293,12 @@ fn begin_immediate(conn: &mut Conn) -> QueryResult<()> {
     }
 }
 
-/// Runs one job of a group; a failing job undoes only itself. An error ends the whole group.
-fn savepoint(conn: &mut Conn, job: &mut dyn Job) -> QueryResult<()> {
+/// Runs one job of a group; a failing job undoes only itself. Whether it was kept; an error ends the
+/// whole group.
+fn savepoint(conn: &mut Conn, job: &mut dyn Job) -> QueryResult<bool> {
     match conn.transaction(|conn| job.run(conn)) {
-        Ok(()) | Err(Undo::Refused) => Ok(()),
+        Ok(()) => Ok(true),
+        Err(Undo::Refused) => Ok(false),
         Err(Undo::Diesel(error)) => Err(error),
     }
 }

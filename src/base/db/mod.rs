@@ -1,8 +1,9 @@
 //! The only place that knows there are two databases.
 //!
-//! Deeds run on database threads that own their connections: SQLite has one writer, which
-//! commits what queued up during the last fsync in one go, a thread beside it that brings the log
-//! into the file, and a few readers; PostgreSQL has a number of equal workers. The queues are bounded; a full one is an answer, not a wait.
+//! Deeds run on database threads that own their connections: SQLite has one writer, which commits what has
+//! queued up in one go, a thread beside it that brings the log to disk before anybody is answered, one that
+//! brings the log into the file, and a few readers; PostgreSQL has a number of equal workers. The queues are
+//! bounded; a full one is an answer, not a wait.
 //!
 //! Statements stay prepared on their connection, with three exceptions that hot ones avoid:
 //! diesel prepares an `UPDATE` anew each time (`statement!` does not), and SQLite a list (`eq_any`;
@@ -11,6 +12,7 @@
 
 mod among;
 mod checkpoint;
+mod durable;
 mod executor;
 mod fingerprint;
 pub mod link;

@@ -164,14 +164,10 @@ impl Reached {
         self.migrate()?;
         match self {
             Self::Sqlite(path, lock, writer) => {
-                let mut readers = Vec::new();
-                for _ in 0..workers.clamp(1, 8) {
-                    let mut reader = sqlite(&path)?;
-                    reader.batch_execute("PRAGMA query_only = 1")?;
-                    readers.push(reader);
-                }
-                let checkpointer = sqlite(&path)?;
-                Ok(executor::start_sqlite(writer, checkpointer, readers, queue_len_max, lock)?)
+                let log = log_of(&path)?;
+                start_sqlite(&path, (lock, writer), (workers, queue_len_max), move || {
+                    log.sync_data()
+                })
             }
             Self::Postgres(url, first) => {
                 drop(first);
@@ -179,6 +175,24 @@ impl Reached {
             }
         }
     }
+}
+
+/// Starts the threads of an embedded database; `sync` brings its log to disk.
+pub(super) fn start_sqlite(
+    path: &Path,
+    (lock, writer): (File, Conn),
+    (workers, queue_len_max): (usize, usize),
+    sync: impl FnMut() -> std::io::Result<()> + Send + 'static,
+) -> Result<(Db, Threads), OpenError> {
+    let mut readers = Vec::new();
+    for _ in 0..workers.clamp(1, 8) {
+        let mut reader = sqlite(path)?;
+        reader.batch_execute("PRAGMA query_only = 1")?;
+        readers.push(reader);
+    }
+    let checkpointer = sqlite(path)?;
+    let own = executor::Own { writer, checkpointer, readers, lock };
+    Ok(executor::start_sqlite(own, queue_len_max, sync)?)
 }
 
 /// Opens the database, brings its schema up to date and starts the database threads.
@@ -236,6 +250,13 @@ fn lock_file(path: &Path) -> Result<File, OpenError> {
         Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
         Err(std::fs::TryLockError::Error(error)) => Err(at(Path::new(&name), error)),
     }
+}
+
+/// The log (WAL) of a database that is open. SQLite holds no lock on it, so that closing it drops none.
+fn log_of(path: &Path) -> Result<File, OpenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    private(Path::new(&name))
 }
 
 /// Opens or makes a file that nobody else on the machine may read.
