@@ -26,7 +26,7 @@ use crate::encounter::lifecycle::AppointmentStatus;
 use crate::task::{self, OPEN, TaskCode, TaskWhy};
 
 /// How often it looks.
-const TICK_SECS: u64 = 10;
+const TICK_SECS: u64 = 5;
 /// How many tasks it opens in one look.
 const OPENS_MAX: usize = 100;
 /// Of the time that a request waits, so much passes before it is a task: one third.

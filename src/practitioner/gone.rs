@@ -248,7 +248,9 @@ pub(crate) fn follow(tx: &mut Tx, clinic: OrganizationId, of: Of) -> Result<Affe
     keep_task(tx, clinic, !all.is_empty())?;
     let left = all.into_iter().filter(|one| match of {
         Of::People(people) => one.missing.iter().any(|(who, ..)| people.contains(who)),
-        Of::Service(service) => one.service == service,
+        Of::Service(service) => {
+            one.service == service && one.missing.iter().any(|(.., why)| *why == Absent::Inactive)
+        }
     });
     let left = left.map(|one| one.visit).collect();
     let (affected, affected_count) = taken::named_at(tx, clinic, left)?;
