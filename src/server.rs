@@ -95,6 +95,7 @@ fn place_routes(api: &mut ServiceConfig) {
         .service(resource::http::list_resources)
         .service(resource::http::edit_resource)
         .service(resource::http::list_stranded_visits)
+        .service(practitioner::http::list_unattended_visits)
         .service(location::http::create_location)
         .service(location::http::list_locations)
         .service(location::http::find_location)

@@ -75,6 +75,8 @@ actions! {
     EditResource "resource.edit" [SystemAdmin, ClinicAdmin] sight ReadResource;
     /// See which visits hold a room or a device that is out of use.
     ReadStranded "resource.read_stranded" [Registrar, ClinicAdmin] sight ReadAppointment;
+    /// See in which visits somebody is missing who has left.
+    ReadUnattended "practitioner.read_unattended" [Registrar, ClinicAdmin] sight ReadAppointment;
     /// See who gives care.
     ReadPractitioner "practitioner.read" [SignedIn];
     /// Add a practitioner.

@@ -20,7 +20,7 @@ use crate::encounter::lifecycle::{self, Act, AppointmentStatus};
 use crate::encounter::{self, finish};
 use crate::message;
 use crate::patient;
-use crate::practitioner;
+use crate::practitioner::{self, gone};
 use crate::schedule::leave::{self, offer};
 use crate::schedule::wall_clock::Span;
 use crate::schedule::{self, absence, closure};
@@ -234,9 +234,11 @@ fn bring_back(tx: &mut Tx, row: &Row) -> Result<Appointment, Error> {
     Ok(booked)
 }
 
-/// Nobody is promised again what cannot be: 422 `outside_hours` when somebody who takes part is known to
-/// be away then, or the clinic to be closed. Weekly hours that have changed since are not asked about.
+/// Nobody is promised again what cannot be: 409 `practitioner_gone` or `resource_busy` when somebody who
+/// takes part has left, 422 `outside_hours` when somebody is known to be away then, or the clinic to be
+/// closed. Weekly hours that have changed since are not asked about.
 fn check_there(tx: &mut Tx, row: &Row) -> Result<(), Error> {
+    gone::check_there(tx, row)?;
     let visit = Span { start: row.starts_at, end: row.ends_at };
     let people = row.who_takes_part(tx)?;
     let practitioner = practitioner::find_row(tx, row.practitioner_id)?;

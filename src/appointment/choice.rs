@@ -38,6 +38,7 @@ pub(crate) fn is_elsewhere_free(refusal: &Error) -> bool {
         &problem::DAY_FULL,
         &problem::PATIENT_BUSY,
         &problem::RESOURCE_BUSY,
+        &problem::PRACTITIONER_GONE,
         &problem::OUTSIDE_HOURS,
         &problem::OFF_GRID,
         &problem::TOO_SOON,

@@ -16,6 +16,7 @@ pub mod lookup;
 pub mod needed;
 pub mod occupy;
 pub mod promise;
+pub mod request;
 pub mod reschedule;
 pub mod series;
 pub mod show;

@@ -16,8 +16,8 @@ use crate::appointment::needed;
 use crate::appointment::occupy::{self, Claim, LANE, ResourceKind, SECOND_LANE};
 use crate::appointment::supply::{Moving, Sought};
 use crate::appointment::{
-    Appointment, AppointmentId, Priority, Row, check_reason, count_change, find_row, lock, sealed,
-    show, taken, unsealed,
+    Appointment, AppointmentId, Priority, Row, check_reason, count_change, find_row, hours, lock,
+    sealed, show, taken, unsealed,
 };
 use crate::base::column::{Instant, Uuid};
 use crate::base::db::{Turn, among, take_turns};
@@ -155,7 +155,8 @@ pub(crate) fn put_elsewhere(
     let mut new = Times::of(row, wanted.start);
     let practitioner = wanted.practitioner.unwrap_or(row.practitioner_id);
     let when = (new.start, asker);
-    let working = working_for(tx, &service, Some(practitioner), when, Some(Moving::of(row)))?;
+    let working = working_for(tx, &service, Some(practitioner), when, Some(Moving::of(row)))
+        .map_err(|error| gone(row, practitioner, error))?;
     let practitioner =
         working.first().ok_or_else(|| Error::field(&problem::OUTSIDE_HOURS, "/start"))?;
     let patient = patient::find_row(tx, row.patient_id)?;
@@ -180,6 +181,13 @@ pub(crate) fn put_elsewhere(
     let why = Why::Wish(wanted.reason.as_deref());
     remember(tx, row, (new.start, practitioner.id), why, Some(by))?;
     Ok((show(tx, id)?, patient))
+}
+
+/// Whoever would have a visit at another time with the same practitioner, who has left or no longer gives the
+/// service, hears that: there are others.
+fn gone(row: &Row, practitioner: PractitionerId, error: Error) -> Error {
+    let is_gone = error.is(&problem::UNKNOWN_REFERENCE) && practitioner == row.practitioner_id;
+    if is_gone { Error::field(&problem::PRACTITIONER_GONE, "/practitioner") } else { error }
 }
 
 /// Whether a visit is where it shall be, at the time that its patient was promised.
@@ -299,9 +307,12 @@ pub fn alternatives(
         .map_or(row.starts_at.minus(chrono::TimeDelta::microseconds(1)), |wanted| wanted.start);
     let practitioner = wanted.and_then(|wanted| wanted.practitioner);
     let practitioner = practitioner.unwrap_or(row.practitioner_id);
+    // Whoever is gone has no time: others have.
+    let offering = practitioner::of_service(tx, service.id, Some(practitioner))?;
+    let practitioner = (!offering.is_empty()).then_some(practitioner);
     let moving = (!row.is_dead(tx.now)).then(|| Moving::of(&row));
     let sought = Sought { moving, ..Sought::of(&patient, row.location_id) };
-    free_for(tx, &service, Some(practitioner), &sought, after)
+    free_for(tx, &service, practitioner, &sought, after)
 }
 
 /// The new times of a visit: as long as it was, with the same buffers, on the grid, and not confirmed
@@ -428,6 +439,7 @@ fn update(
     patient: &PatientRow,
 ) -> Result<(), Error> {
     let zone = patient::keep_zone(tx, patient)?;
+    let held_until = held_until(tx, row, new.end)?;
     let moved = diesel::update(
         appointments::table
             .filter(appointments::id.eq(row.id))
@@ -443,14 +455,25 @@ fn update(
         appointments::time_zone.eq(zone.to_string()),
         appointments::local_start.eq(zone::local(new.start, zone)),
         appointments::confirmed_at.eq(new.stood.confirmed_at),
-        // What is only held, or asked for, is answered before it is over.
-        appointments::hold_expires_at.eq(row.hold_expires_at.map(|until| until.min(new.end))),
+        appointments::hold_expires_at.eq(held_until),
         appointments::moves.eq(row.moves.saturating_add(1)),
         appointments::updated_at.eq(tx.now),
         appointments::version.eq(row.version.saturating_add(1)),
     ))
     .execute(tx.conn)?;
     if moved == 0 { Err(Error::from(&problem::CONFLICT)) } else { Ok(()) }
+}
+
+/// What is only held, or asked for, is answered before it is over. A request that was moved to an early time
+/// and away again has the time that the clinic had before.
+fn held_until(tx: &mut Tx, row: &Row, end: Instant) -> Result<Option<Instant>, Error> {
+    let Some(until) = row.hold_expires_at else { return Ok(None) };
+    if row.status != AppointmentStatus::Proposed {
+        return Ok(Some(until.min(end)));
+    }
+    let asked_at: Instant =
+        appointments::table.find(row.id).select(appointments::created_at).get_result(tx.conn)?;
+    Ok(Some(until.max(asked_at.plus(hours(tx.config.booking.request_hours))).min(end)))
 }
 
 /// Writes the move of a visit down that was where `row` says.

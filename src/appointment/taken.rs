@@ -164,7 +164,7 @@ pub fn seen_by(tx: &mut Tx, patient: PatientId) -> Result<Vec<PractitionerId>, E
         .load(tx.conn)?)
 }
 
-/// A visit that an absence hits, or a room that is out of use.
+/// A visit that an absence hits, a room that is out of use, or somebody who has left.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Hit {
     /// The appointment.
@@ -319,6 +319,22 @@ pub fn of_clinic(
 pub fn named(tx: &mut Tx, visits: &[Planned]) -> Result<Vec<Hit>, Error> {
     let most = usize::try_from(HITS_MAX).unwrap_or(usize::MAX);
     of_ids(tx, visits.iter().take(most).map(|visit| visit.id).collect())
+}
+
+/// The first hundred of some visits of a clinic, given by start, as its administrator sees them, and how many
+/// there are; nobody's where the caller may not see them.
+pub(crate) fn named_at(
+    tx: &mut Tx,
+    clinic: OrganizationId,
+    mut visits: Vec<AppointmentId>,
+) -> Result<(Vec<Hit>, i64), Error> {
+    let scope = tx.scope(Action::ReadAppointment)?;
+    if !scope.all && !scope.organizations.contains(&clinic) {
+        return Ok((Vec::new(), 0));
+    }
+    let count = i64::try_from(visits.len()).unwrap_or(i64::MAX);
+    visits.truncate(usize::try_from(HITS_MAX).unwrap_or(usize::MAX));
+    Ok((of_ids(tx, visits)?, count))
 }
 
 /// Some visits, by start; the caller has made sure that they may be seen.

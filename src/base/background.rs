@@ -8,9 +8,10 @@ use actix_web::rt;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::appointment::{expiry, promise};
+use crate::appointment::{expiry, promise, request};
 use crate::base::app::App;
 use crate::base::retention;
+use crate::practitioner::gone;
 use crate::resource::stranded;
 use crate::schedule::leave::offer;
 use crate::{calendar, call, message, task, waitlist};
@@ -55,12 +56,14 @@ impl Background {
         background.spawn("retention", |stop| retention::run(Arc::clone(app), stop));
         background.spawn("promised times", |stop| promise::run(Arc::clone(app), stop));
         background.spawn("rooms out of use", |stop| stranded::run(Arc::clone(app), stop));
+        background.spawn("who has left", |stop| gone::run(Arc::clone(app), stop));
         background.spawn("calendars", |stop| calendar::external::run(Arc::clone(app), stop));
         background.spawn("outbox", |stop| message::sender::run(Arc::clone(app), stop));
         background.spawn("waiting list", |stop| waitlist::task::run(Arc::clone(app), stop));
         background.spawn("nobody missed", |stop| task::job::run(Arc::clone(app), stop));
         background.spawn("offers", |stop| offer::run(Arc::clone(app), stop));
         background.spawn("holds", |stop| expiry::run(Arc::clone(app), stop));
+        background.spawn("requests", |stop| request::run(Arc::clone(app), stop));
         background
     }
 

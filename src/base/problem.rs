@@ -103,6 +103,9 @@ problems! {
     RESOURCE_BUSY = 409 "resource_busy"
         "Something is missing", "A room, a device or somebody whom the visit needs is taken at that time. Choose another time.";
         "Чего-то не хватает", "Кабинет, прибор или человек, нужный для приёма, в это время занят. Выберите другое время.";
+    PRACTITIONER_GONE = 409 "practitioner_gone"
+        "No longer with them", "This practitioner no longer gives this visit. Choose a time with another.";
+        "Этот врач больше не ведёт приём", "Этот врач больше не ведёт этот приём. Выберите время у другого.";
     NO_OVERBOOKING = 409 "no_overbooking"
         "No second visit", "This service takes no second visit at the same time.";
         "Второго приёма не будет", "Эта услуга не допускает второго приёма в то же время.";

@@ -9,9 +9,9 @@ use crate::base::body::{Body, Path, Query};
 use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
 use crate::base::page::Page;
-use crate::organization::member::{self, EditMember, Member, NewMember};
+use crate::organization::member::{self, EditMember, EditedMember, Member, NewMember};
 use crate::organization::service::{
-    self, EditHealthcareService, HealthcareService, NewHealthcareService,
+    self, EditHealthcareService, EditedHealthcareService, HealthcareService, NewHealthcareService,
 };
 use crate::organization::{
     EditOrganization, Filter, NewOrganization, Organization, OrganizationId, ServiceId,
@@ -128,7 +128,7 @@ pub async fn list_members(
         ("If-Match" = String, Header),
     ),
     responses(
-        (status = 200, body = Member),
+        (status = 200, body = EditedMember),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json",
             description = "`last_admin`"),
         (status = 412, body = ProblemDocument, content_type = "application/problem+json"),
@@ -199,7 +199,7 @@ pub async fn find_healthcare_service(ctx: Ctx, id: Path<ServiceId>) -> Result<Ht
     request_body = EditHealthcareService,
     params(("id" = ServiceId, Path), ("If-Match" = String, Header)),
     responses(
-        (status = 200, body = HealthcareService),
+        (status = 200, body = EditedHealthcareService),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 412, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 428, body = ProblemDocument, content_type = "application/problem+json"),

@@ -18,7 +18,8 @@ use crate::base::schema::{accounts, memberships, organizations};
 use crate::base::tx::Tx;
 use crate::organization::{self, OrganizationId};
 use crate::practitioner;
-use crate::waitlist::follow;
+use crate::practitioner::gone::{self, Affected, Of};
+use crate::schedule::leave::vain;
 
 /// What a member of a clinic signs in with: 3 to 64 of `a-z 0-9 . _ -`, capitals made small.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,16 +214,29 @@ pub struct EditMember {
     pub state: NewState,
 }
 
-/// Ends a membership, or begins it again. Whoever loses one is signed out everywhere; without
+/// A membership, and the visits that its end leaves.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct EditedMember {
+    /// As it is now.
+    #[serde(flatten)]
+    pub member: Member,
+    /// The visits to come of whoever gives no care there any more, or in which they help.
+    #[serde(flatten)]
+    pub left: Affected,
+}
+
+/// Ends a membership, or begins it again. Visits to come of whoever gives no care there any more are named, and
+/// a task. Whoever loses one is signed out everywhere; without
 /// any left, they cannot sign in. 409 `last_admin` for the clinic's last administrator.
 pub fn edit(
     tx: &mut Tx,
     (clinic, account, role): (OrganizationId, AccountId, Role),
     version: i32,
     change: &EditMember,
-) -> Result<Member, Error> {
+) -> Result<EditedMember, Error> {
     let facts = Facts::of_organization(clinic);
     tx.allow(Action::EditMember, &facts)?;
+    gone::take_turn(tx, clinic)?;
     lock(tx, clinic)?;
     let before = show(tx, clinic, account, role)?;
     if before.version != version {
@@ -232,8 +246,10 @@ pub fn edit(
         NewState::Active => (MembershipState::Active, false),
         NewState::Disabled => (MembershipState::Disabled, true),
     };
+    let people = practitioner::of_account(tx, clinic, account)?;
     if before.state == state {
-        return Ok(before);
+        let left = gone::follow(tx, clinic, Of::People(&people))?;
+        return Ok(EditedMember { member: before, left });
     }
     let in_force = before.state == MembershipState::Active;
     if ends && in_force && role == Role::ClinicAdmin && count_admins(tx, clinic)? <= 1 {
@@ -245,16 +261,16 @@ pub fn edit(
         .execute(tx.conn)?;
     if ends {
         sign_out(tx, account)?;
-        // Whoever gives no care there any more gives none that is offered of their time.
-        for practitioner in practitioner::of_account(tx, clinic, account)? {
-            let at_stake = follow::offered_with(tx, practitioner)?;
-            follow::changed(tx, at_stake)?;
+        // Whoever gives no care there any more gives none that is offered or held of their time.
+        if !people.is_empty() {
+            vain::hours_changed(tx, clinic)?;
         }
     } else if !had_another {
         account::enable(tx, account)?;
     }
     tx.record(Action::EditMember, "Member", account.0, &facts);
-    show(tx, clinic, account, role)
+    let left = gone::follow(tx, clinic, Of::People(&people))?;
+    Ok(EditedMember { member: show(tx, clinic, account, role)?, left })
 }
 
 /// Changes of one clinic's members wait for one another, so that two administrators who end

@@ -16,6 +16,7 @@ use crate::base::schema::{healthcare_services, organizations};
 use crate::base::tx::Tx;
 use crate::organization::terms::{BookingTerms, LegalKind, NeededResource};
 use crate::organization::{self, OrganizationId, ServiceId};
+use crate::practitioner::gone::{self, Affected, Of};
 use crate::waitlist::follow;
 
 text_enum!(
@@ -195,17 +196,32 @@ pub struct EditHealthcareService {
     pub active: Option<bool>,
 }
 
-/// Changes a service; visits that are booked stay as they are.
-/// 412 when somebody has changed it meanwhile.
+/// A service, and the visits that a change of it leaves.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct EditedHealthcareService {
+    /// As it is now.
+    #[serde(flatten)]
+    pub service: HealthcareService,
+    /// The visits to come of it, when the clinic no longer offers it.
+    #[serde(flatten)]
+    pub left: Affected,
+}
+
+/// Changes a service; visits that are booked stay as they are. Those of a service that can be booked no more
+/// are named, and a task. 412 when somebody has changed it meanwhile.
 pub fn edit(
     tx: &mut Tx,
     id: ServiceId,
     version: i32,
     change: &EditHealthcareService,
-) -> Result<HealthcareService, Error> {
+) -> Result<EditedHealthcareService, Error> {
     let service = organization::find_service(tx, id)?;
-    let facts = Facts::of_organization(service.organization_id);
+    let clinic = service.organization_id;
+    let facts = Facts::of_organization(clinic);
     tx.allow(Action::EditService, &facts)?;
+    if change.active.is_some() {
+        gone::take_turn(tx, clinic)?;
+    }
     let duration = change.duration_minutes.unwrap_or(service.duration_minutes);
     check_duration(duration)?;
     let modes = check_modes(change.modes.as_ref().unwrap_or(&service.modes()?))?;
@@ -238,7 +254,11 @@ pub fn edit(
     }
     tx.record(Action::EditService, "HealthcareService", id.0, &facts);
     follow::changed(tx, at_stake)?;
-    show(tx, id)
+    let left = match change.active {
+        Some(_) => gone::follow(tx, clinic, Of::Service(id))?,
+        None => Affected::default(),
+    };
+    Ok(EditedHealthcareService { service: show(tx, id)?, left })
 }
 
 fn check_duration(minutes: i32) -> Result<(), Error> {

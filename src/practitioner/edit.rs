@@ -2,7 +2,7 @@
 //! how they are reached.
 
 use diesel::prelude::*;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::access::Facts;
@@ -14,6 +14,7 @@ use crate::base::schema::{practitioner_services, practitioners};
 use crate::base::tx::Tx;
 use crate::base::zone::Zone;
 use crate::organization::ServiceId;
+use crate::practitioner::gone::{self, Affected, Of};
 use crate::practitioner::{
     Practitioner, PractitionerId, SpokenLanguage, check_services, find_row, phone_place, show,
     written,
@@ -27,7 +28,7 @@ pub struct EditPractitioner {
     /// The languages they speak with patients.
     pub languages: Option<Vec<SpokenLanguage>>,
     /// What they can be booked for from now on: services of the same clinic. Visits that are booked
-    /// stay.
+    /// stay until they are moved or called off.
     pub services: Option<Vec<ServiceId>>,
     /// The IANA zone of their working hours, which from now on are meant on its clock. Visits that
     /// are booked keep their instants.
@@ -36,17 +37,31 @@ pub struct EditPractitioner {
     pub phone: Option<String>,
 }
 
-/// Changes a practitioner. 412 when somebody has done so meanwhile, 422 `unknown_reference` on a
+/// A practitioner, and the visits that a change of their services leaves.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct EditedPractitioner {
+    /// As they are now.
+    #[serde(flatten)]
+    pub practitioner: Practitioner,
+    /// The visits to come that they no longer give.
+    #[serde(flatten)]
+    pub left: Affected,
+}
+
+/// Changes a practitioner. Visits to come of a service that they no longer give are named, and a task. 412 when somebody has done so meanwhile, 422 `unknown_reference` on a
 /// service of another clinic, `invalid_phone`.
 pub fn edit(
     tx: &mut Tx,
     id: PractitionerId,
     version: i32,
     change: &EditPractitioner,
-) -> Result<Practitioner, Error> {
+) -> Result<EditedPractitioner, Error> {
     let row = find_row(tx, id)?;
     let facts = Facts::of_organization(row.organization_id);
     tx.allow(Action::EditPractitioner, &facts)?;
+    if change.services.is_some() {
+        gone::take_turn(tx, row.organization_id)?;
+    }
     let languages = change.languages.as_deref().map(written).transpose()?;
     let services = match &change.services {
         Some(services) => Some(check_services(tx, row.organization_id, services.clone())?),
@@ -80,12 +95,19 @@ pub fn edit(
     if changed == 0 {
         return Err(Error::from(&problem::STALE_VERSION));
     }
+    let gives_others = services.is_some();
     if let Some(services) = services {
         give(tx, id, &services)?;
     }
     tx.record(Action::EditPractitioner, "Practitioner", id.0, &facts);
+    // What is held of their time in place of other visits the background takes back: it locks absences, which
+    // come before practitioners.
     follow::changed(tx, at_stake)?;
-    show(tx, id)
+    let left = match gives_others {
+        true => gone::follow(tx, row.organization_id, Of::People(&[id]))?,
+        false => Affected::default(),
+    };
+    Ok(EditedPractitioner { practitioner: show(tx, id)?, left })
 }
 
 /// From now on they can be booked for these services and for no others.

@@ -7,7 +7,9 @@ use crate::base::body::{Body, Path, Query};
 use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
 use crate::base::page::Page;
-use crate::practitioner::edit::{self, EditPractitioner};
+use crate::organization::OrganizationId;
+use crate::practitioner::edit::{self, EditPractitioner, EditedPractitioner};
+use crate::practitioner::gone::{self, UnattendedVisit};
 use crate::practitioner::{Filter, NewPractitioner, Practitioner, PractitionerId};
 
 /// Adds a practitioner.
@@ -60,7 +62,7 @@ pub async fn find_practitioner(ctx: Ctx, id: Path<PractitionerId>) -> Result<Htt
     tag = "practitioners", operation_id = "edit_practitioner", request_body = EditPractitioner,
     params(("id" = PractitionerId, Path), ("If-Match" = String, Header)),
     responses(
-        (status = 200, body = Practitioner),
+        (status = 200, body = EditedPractitioner),
         (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 412, body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json",
@@ -77,4 +79,22 @@ pub async fn edit_practitioner(
     let version = ctx.if_match()?;
     let edited = ctx.write(move |tx| edit::edit(tx, id.0, version, &change.value)).await?;
     ctx::ok(&edited)
+}
+
+/// The visits to come in which somebody is missing: who has left, or no longer gives the service.
+#[utoipa::path(
+    tag = "practitioners", operation_id = "list_unattended_visits",
+    params(("id" = OrganizationId, Path)),
+    responses(
+        (status = 200, body = Page<UnattendedVisit>),
+        (status = 403, body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+#[get("/v1/organizations/{id}/unattended-visits")]
+pub async fn list_unattended_visits(
+    ctx: Ctx,
+    id: Path<OrganizationId>,
+) -> Result<HttpResponse, Error> {
+    let page = ctx.read(move |tx| gone::list(tx, id.0)).await?;
+    Ok(page.answer(ctx.request()))
 }

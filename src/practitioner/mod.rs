@@ -1,6 +1,7 @@
 //! Who gives care: doctors and feldshers, and those who translate.
 
 pub mod edit;
+pub mod gone;
 pub mod http;
 
 use diesel::prelude::*;

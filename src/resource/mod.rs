@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::taken::Hit;
+use crate::appointment::taken::{self, Hit};
 use crate::base::column::{id, text_enum};
 use crate::base::error::Error;
 use crate::base::name::{Name, Named};
@@ -161,7 +161,7 @@ pub fn edit(
     let failed = if fails { stranded::failed_by(tx, id)? } else { Vec::new() };
     let (replaced, left) = stranded::rehouse(tx, failed)?;
     stranded::follow(tx, before.organization.id)?;
-    let (affected, affected_count) = stranded::named(tx, before.organization.id, left)?;
+    let (affected, affected_count) = taken::named_at(tx, before.organization.id, left)?;
     Ok(EditedResource { resource, replaced, affected, affected_count })
 }
 

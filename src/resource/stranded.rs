@@ -181,21 +181,6 @@ pub(super) fn rehouse(
     Ok((rehoused, left))
 }
 
-/// Some visits of a clinic as its administrator sees them: the first hundred, and how many there are.
-pub(super) fn named(
-    tx: &mut Tx,
-    clinic: OrganizationId,
-    mut visits: Vec<AppointmentId>,
-) -> Result<(Vec<Hit>, i64), Error> {
-    let scope = tx.scope(Action::ReadAppointment)?;
-    if !scope.all && !scope.organizations.contains(&clinic) {
-        return Ok((Vec::new(), 0));
-    }
-    let count = i64::try_from(visits.len()).unwrap_or(i64::MAX);
-    visits.truncate(usize::try_from(SHOWN_MAX).unwrap_or(usize::MAX));
-    Ok((taken::of_ids(tx, visits)?, count))
-}
-
 /// Lets nobody else take or give what a clinic has, until this transaction ends.
 pub(super) fn take_turn(tx: &mut Tx, clinic: OrganizationId) -> Result<(), Error> {
     Ok(take_turns(tx.conn, &[Turn::Alone(clinic.0)])?)
@@ -204,12 +189,8 @@ pub(super) fn take_turn(tx: &mut Tx, clinic: OrganizationId) -> Result<(), Error
 /// A clinic has a task as long as a visit to come holds what is out of use. The caller has made the
 /// access decision, and [taken the turn](take_turn).
 pub(super) fn follow(tx: &mut Tx, clinic: OrganizationId) -> Result<(), Error> {
-    let is_open = task::clinic::is_open(tx, clinic, TaskCode::Things)?;
-    match (holding(tx, Of::Clinic(clinic), Some(1))?.is_empty(), is_open) {
-        (false, false) => task::clinic::open(tx, clinic, TaskCode::Things, TaskWhy::OutOfUse),
-        (true, true) => task::clinic::call_off(tx, clinic, TaskCode::Things),
-        (false, true) | (true, false) => Ok(()),
-    }
+    let is_any_left = !holding(tx, Of::Clinic(clinic), Some(1))?.is_empty();
+    task::clinic::keep(tx, clinic, (TaskCode::Things, TaskWhy::OutOfUse), is_any_left)
 }
 
 /// The clinics with a task, or with a visit to come that holds what is out of use.

@@ -76,6 +76,8 @@ pub struct Board {
     pub visits: Vec<BoardVisit>,
     /// Those that had been promised and were called off, by start, at most 200: that can have been a mistake.
     pub called_off: Vec<BoardVisit>,
+    /// Whether there are more of those: a shorter range names them.
+    pub called_off_more: bool,
     /// How many wait for a time at the clinic; left out for whoever may not see who they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<i64>,
@@ -159,8 +161,11 @@ pub fn find(tx: &mut Tx, clinic: OrganizationId, wanted: BoardFilter) -> Result<
     if i64::try_from(visits.len()).is_ok_and(|many| many > VISITS_MAX) {
         return Err(Error::field(&problem::RANGE_TOO_WIDE, "/to"));
     }
-    let off = (Which::CalledOff, CALLED_OFF_MAX);
-    let called_off = board::visits(tx, clinic.id, wanted.practitioner, span, off)?;
+    let off = (Which::CalledOff, CALLED_OFF_MAX.saturating_add(1));
+    let mut called_off = board::visits(tx, clinic.id, wanted.practitioner, span, off)?;
+    let shown = usize::try_from(CALLED_OFF_MAX).unwrap_or(usize::MAX);
+    let called_off_more = called_off.len() > shown;
+    called_off.truncate(shown);
     let busy: Vec<PractitionerId> = visits.iter().map(|visit| visit.practitioner).collect();
     let mut people = practitioner::of_clinic(tx, clinic.id, &busy)?;
     people.retain(|one| wanted.practitioner.is_none_or(|only| only == one.id));
@@ -174,6 +179,7 @@ pub fn find(tx: &mut Tx, clinic: OrganizationId, wanted: BoardFilter) -> Result<
         practitioners: times_of(tx, clinic.id, people, range)?,
         visits,
         called_off,
+        called_off_more,
         waiting: waitlist::list::count_at(tx, clinic.id)?,
     })
 }

@@ -105,7 +105,9 @@ pub(crate) fn who_works(
     (start, asker): (Instant, Asker),
     moving: Option<Moving>,
 ) -> Result<Vec<PractitionerId>, Error> {
-    if !service.active {
+    // What was booked before can still be put elsewhere by the clinic.
+    let is_booked = moving.is_some_and(|moving| moving.service == service.id);
+    if !service.active && !(is_booked && asker == Asker::Staff) {
         return Err(Error::field(&problem::SERVICE_INACTIVE, "/service"));
     }
     let terms = terms_for(tx, service, moving);

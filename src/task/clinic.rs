@@ -53,6 +53,21 @@ pub(crate) fn open(
     Ok(())
 }
 
+/// Opens a clinic's task when something is to be done of which it has none, and calls it off when nothing is
+/// left. The caller has made the access decision, and looked in its turn alone at the clinic.
+pub(crate) fn keep(
+    tx: &mut Tx,
+    clinic: OrganizationId,
+    (code, why): (TaskCode, TaskWhy),
+    is_any_left: bool,
+) -> Result<(), Error> {
+    match (is_any_left, is_open(tx, clinic, code)?) {
+        (true, false) => open(tx, clinic, code, why),
+        (false, true) => call_off(tx, clinic, code),
+        (true, true) | (false, false) => Ok(()),
+    }
+}
+
 /// Which clinics have an open task of a kind. The caller has made the access decision.
 pub(crate) fn having(tx: &mut Tx, code: TaskCode) -> Result<Vec<OrganizationId>, Error> {
     Ok(open_ones(code).select(tasks::organization_id).load(tx.conn)?)

@@ -227,11 +227,22 @@ pub fn open(
     why: TaskWhy,
     owner: Option<AccountId>,
 ) -> Result<TaskId, Error> {
-    let id = TaskId::new(tx.now);
     let due_at = match code {
         TaskCode::Deferred => tx.now.plus(TimeDelta::hours(DUE_HOURS)),
         _ => tx.now.plus(due_in(tx)),
     };
+    open_due(tx, visit, (code, why), owner, due_at)
+}
+
+/// As [`open`], due at a time of its own.
+pub(crate) fn open_due(
+    tx: &mut Tx,
+    visit: &EncounterRow,
+    (code, why): (TaskCode, TaskWhy),
+    owner: Option<AccountId>,
+    due_at: Instant,
+) -> Result<TaskId, Error> {
+    let id = TaskId::new(tx.now);
     let inserted = Each(
         diesel::insert_into(tasks::table)
             .values((
@@ -286,9 +297,11 @@ pub fn open_of(tx: &mut Tx, id: EncounterId) -> Result<Vec<(TaskCode, Instant)>,
 
 /// A visit has moved on: what was to be done about it may be needless now. When the two are together
 /// nothing is left to do, nor when the visit has ended; only that a patient did not come does not end
-/// the promise to call them. The caller holds the visit's lock.
+/// the promise to call them. What was asked for is answered when it is taken on, put elsewhere or over. The
+/// caller holds the visit's lock.
 pub(crate) fn follow(tx: &mut Tx, visit: EncounterId, act: Act) -> Result<(), Error> {
-    match act {
+    let call_off = (tasks::status.eq(TaskStatus::Cancelled), tasks::updated_at.eq(tx.now));
+    let ended = match act {
         Act::Admit
         | Act::Resume
         | Act::Finish
@@ -296,12 +309,13 @@ pub(crate) fn follow(tx: &mut Tx, visit: EncounterId, act: Act) -> Result<(), Er
         | Act::Cancel
         | Act::Decline
         | Act::Reopen
-        | Act::Expect => {}
+        | Act::Expect => diesel::update(of_visit(visit)).set(call_off).execute(tx.conn)?,
+        Act::Accept | Act::Move | Act::Expire => {
+            let asked = of_visit(visit).filter(tasks::code.eq(TaskCode::Request));
+            diesel::update(asked).set(call_off).execute(tx.conn)?
+        }
         Act::Confirm
-        | Act::Accept
-        | Act::Move
         | Act::Attend
-        | Act::Expire
         | Act::Noshow
         | Act::Arrive
         | Act::Interrupt
@@ -309,10 +323,7 @@ pub(crate) fn follow(tx: &mut Tx, visit: EncounterId, act: Act) -> Result<(), Er
         | Act::Reinstate
         | Act::HoldAgain
         | Act::AskAgain => return Ok(()),
-    }
-    let ended = diesel::update(of_visit(visit))
-        .set((tasks::status.eq(TaskStatus::Cancelled), tasks::updated_at.eq(tx.now)))
-        .execute(tx.conn)?;
+    };
     if ended > 0 {
         tx.tell(Event::CareMoved(visit));
     }

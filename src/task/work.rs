@@ -89,8 +89,8 @@ pub fn complete(tx: &mut Tx, id: TaskId, end: CompleteTask) -> Result<Task, Erro
     if row.owner_id != Some(me) {
         return Err(Error::from(&problem::TASK_TAKEN));
     }
-    if row.encounter_id.is_none() {
-        // Nobody was to be reached: it ends with the last visit that it is about.
+    if row.encounter_id.is_none() || row.code == TaskCode::Request {
+        // Nobody was to be reached: it ends with the last visit that it is about, or with the answer.
         return Err(Error::from(&problem::BAD_STATE));
     }
     let outcome = match (end.outcome, end.convert) {

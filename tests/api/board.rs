@@ -80,6 +80,23 @@ on_both! {
 }
 
 on_both! {
+    async fn a_board_says_when_more_was_called_off_than_it_names(world: World) {
+        let office = &world.registrar.client;
+        let mut wish = world.wish(TUESDAY_9);
+        wish["patient"] = json!(world.asha.id);
+        for _ in 0..201 {
+            let booked = office.once("/v1/appointments", &key(), &wish).await.expect(201);
+            let cancel = format!("/v1/appointments/{}/cancel", booked["id"].as_str().unwrap());
+            office.once(&cancel, &key(), &json!({})).await.expect(200);
+        }
+        let day = board(world, office, TUESDAY).await;
+        assert_eq!((day["called_off"].as_array().unwrap().len(), &day["called_off_more"]), (200, &json!(true)));
+        let whose = format!("{TUESDAY}&practitioner={}", world.colleague.id);
+        assert_eq!(board(world, office, &whose).await["called_off_more"], false);
+    }
+}
+
+on_both! {
     async fn what_was_called_off_by_mistake_is_seen_and_until_when_it_can_be_put_right(world: World) {
         let off = world.booked(TUESDAY_9).await;
         let registrar = &world.registrar.client;

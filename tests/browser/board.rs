@@ -314,13 +314,41 @@ impl Office {
         let said = page.text(&row).await;
         assert!(said.contains(PATIENTS[2]) && said.contains("to be answered until"), "{said}");
         page.wait_for("Number(document.querySelector('#to-do').textContent) > 0").await;
+        // It soon runs out: the same row is the task, and says who answers for it.
+        page.see(&format!("{row}[data-task]")).await;
+        let said = page.text(&row).await;
+        assert!(
+            said.contains("runs out soon") && said.contains("Nobody has taken it yet"),
+            "{said}"
+        );
+        let twice = "document.querySelectorAll('#tasks [data-code=request]').length";
+        assert_eq!(page.eval(twice).await, 0, "one thing is one row");
         page.becomes(Device::Phone).await;
         page.assert_fits().await;
         page.drawn("board-requests-phone", false).await;
+        page.focus(&format!("{row} .take")).await;
+        page.press("Enter").await;
+        page.see(&format!("{row}[data-status=accepted]")).await;
+        let said = page.text(&row).await;
+        assert!(said.contains("Answers for it:"), "{said}");
+        let accept = format!("#accept-{}", text(&asked["id"]));
+        page.wait_for(&format!("document.activeElement.matches({})", quoted(&accept))).await;
+        page.assert_fits().await;
         page.becomes(Device::Desk).await;
-        page.click(&format!("#accept-{}", text(&asked["id"]))).await;
+        page.click(&accept).await;
         page.wait_for(&format!("!document.querySelector({})", quoted(&row))).await;
         assert_eq!(self.stage.visit(&asked).await["status"], "booked");
+        // Another is declined, after a question.
+        let wish = json!({"service": self.stage.service, "practitioner": self.stage.second,
+            "patient": self.stage.patient(2), "start": written(self.after(5)), "request": true});
+        let other = self.stage.registrar.once("/v1/appointments", &key(), &wish).await.expect(201);
+        page.click("#office [href='#/waitlist']").await;
+        page.click("#office [href='#/tasks']").await;
+        page.click(&format!("#decline-{}", text(&other["id"]))).await;
+        page.click(&format!("#decline-{}-yes", text(&other["id"]))).await;
+        let row = format!("[data-request={}]", quoted(&text(&other["id"])));
+        page.wait_for(&format!("!document.querySelector({})", quoted(&row))).await;
+        assert_eq!(self.stage.visit(&other).await["cancellation_code"], "declined");
         let cancel = format!("/v1/appointments/{}/cancel", text(&asked["id"]));
         self.stage.registrar.once(&cancel, &key(), &json!({})).await.expect(200);
         page.click("#office [href='#/']").await;

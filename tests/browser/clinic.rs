@@ -206,6 +206,8 @@ async fn start(
         .arg(database.directory().join("demo"))
         .env_remove("DATABASE_URL")
         .env("FELDSHER__VISIT__OPENS_BEFORE_MINUTES", OPENS_BEFORE_MINUTES)
+        // What is asked for soon runs out.
+        .env("FELDSHER__BOOKING__REQUEST_HOURS", "12")
         .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

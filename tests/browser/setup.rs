@@ -1,13 +1,15 @@
 //! What a clinic's administrator sets up: rooms, devices, and the terms of a service.
 
+use actix_web::http::Method;
+use chrono::Duration;
 use serde_json::{Value, json};
 
 use crate::chromium::Chromium;
 use crate::clinic::Clinic;
 use crate::page::{Device, Page};
-use crate::stage::{DOCTOR, PATIENTS, Stage, card, staff_signs_in, text};
+use crate::stage::{DOCTOR, MINUTES, PATIENTS, Stage, card, staff_signs_in, text};
 use crate::story::ONE_STORY;
-use crate::support::{Engine, key};
+use crate::support::{Client, Engine, key};
 
 #[actix_web::test]
 async fn an_administrator_sets_up_rooms_devices_and_terms_on_a_small_phone() {
@@ -45,6 +47,7 @@ async fn an_administrator_sets_up_rooms_devices_and_terms_on_a_small_phone() {
     let stage = Stage::set(&clinic, &page).await;
     what_is_switched_off_leaves_nobody_without(&page, &stage).await;
     that_it_took_place_is_taken_back(&page, &stage, &clinic).await;
+    whose_doctor_is_gone_is_put_into_other_hands(&page, &stage, &clinic.staff(&who).await).await;
     page.goto_hash("#/setup").await;
     page.see("#things [data-resource]").await;
 
@@ -184,6 +187,67 @@ async fn that_it_took_place_is_taken_back(page: &Page, stage: &Stage, clinic: &C
     page.see(&format!("{}[data-status=booked]", card(&visit))).await;
     assert!(page.text("#toast").await.contains(PATIENTS[0]));
     assert_eq!(stage.visit(&visit).await["status"], "booked");
+}
+
+/// A doctor no longer gives a service: the clinic has a task, which leads to the visits. One is put into other
+/// hands, another called off; given back, the service leaves nobody.
+async fn whose_doctor_is_gone_is_put_into_other_hands(page: &Page, stage: &Stage, chief: &Client) {
+    let start = stage.free_row(2).await;
+    let moved = stage.book(0, &stage.doctor, start).await;
+    let off = stage.book(1, &stage.doctor, start + Duration::minutes(MINUTES)).await;
+    let path = format!("/v1/practitioners/{}", stage.doctor);
+    let gives = async |services: Vec<Value>| {
+        let version = chief.get(&path).await.expect(200)["version"].as_i64().unwrap();
+        let services = json!({ "services": services });
+        chief.edit(Method::PATCH, &path, version, &services).await.expect(200)
+    };
+    let before = chief.get(&path).await.expect(200)["services"].as_array().unwrap().clone();
+    let all: Vec<Value> = before.iter().map(|service| service["id"].clone()).collect();
+    let but = all.iter().filter(|id| **id != stage.service).cloned().collect();
+    assert!(gives(but).await["affected_count"].as_i64().unwrap() >= 2);
+
+    let task = "#tasks [data-code=practitioners]";
+    page.goto_hash("#/tasks").await;
+    page.see(task).await;
+    page.assert_fits().await;
+    page.click(&format!("{task} a")).await;
+    let row = |visit: &Value| format!("#unattended [data-unattended={}]", visit["id"]);
+    let said = page.text(&row(&moved)).await;
+    for part in [PATIENTS[0], moved["code"].as_str().unwrap(), "больше не ведёт такие приёмы"]
+    {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    page.assert_fits().await;
+    page.drawn("gone-phone", false).await;
+    // Nothing is moved before a look, and whoever looks away is where they were.
+    let find = format!("#find-{}", text(&moved["id"]));
+    page.click(&find).await;
+    page.see("#move-conflict[data-code=practitioner_gone]").await;
+    page.assert_fits().await;
+    page.drawn("gone-others-phone", false).await;
+    page.press("Escape").await;
+    page.wait_for(&format!("document.activeElement?.matches({find:?})")).await;
+    assert_eq!(stage.visit(&moved).await["version"], moved["version"]);
+    page.press("Enter").await;
+    page.click("#move-alternatives button").await;
+    page.see("#move-free").await;
+    page.click("#move-apply").await;
+    page.wait_for(&format!("!document.querySelector({:?})", row(&moved))).await;
+    assert_ne!(stage.visit(&moved).await["practitioner"]["id"], json!(stage.doctor));
+
+    page.becomes(Device::Desk).await;
+    page.assert_fits().await;
+    page.drawn("gone", false).await;
+    page.becomes(Device::Phone).await;
+    page.click(&format!("#off-{}", text(&off["id"]))).await;
+    page.assert_fits().await;
+    page.click(&format!("#off-{}-yes", text(&off["id"]))).await;
+    page.wait_for(&format!("!document.querySelector({:?})", row(&off))).await;
+    assert_eq!(stage.visit(&off).await["cancellation_code"], "clinic");
+    assert_eq!(gives(all).await["affected_count"], 0);
+    page.goto_hash("#/tasks").await;
+    page.see("#tasks-none, #tasks > *, #requests > *").await;
+    page.wait_for(&format!("!document.querySelector({task:?})")).await;
 }
 
 async fn thing(page: &Page, name: &str) -> Value {

@@ -129,7 +129,7 @@ class Board {
     const { scrollTop, scrollLeft } = this.grid.scroller;
     const columns = this.columns();
     this.grid.draw(columns, (visit, column) => this.card(visit, column));
-    this.off.draw(this.data.called_off);
+    this.off.draw(this.data);
     this.nobody.hidden = columns.length > 0;
     this.grid.node.classList.remove('stale');
     refill(this.which, this.grid.columns.map((column) => h('option', { value: column.key }, column.title)));

@@ -267,6 +267,9 @@ export function previewMove(board, visit, home, place, { kept, done }) {
   const result = h('div', { class: 'stack', 'aria-live': 'polite' });
   let key = api.newKey();
 
+  /** Who stays where they were promised, with another helper perhaps, hears nothing. */
+  const isElsewhere = (to) => to.start !== visit.start || to.practitioner.id !== home.person.id;
+
   async function look(to) {
     const body = { start: to.start, practitioner: to.practitioner.id, ...(to.overbook ? { overbook: true } : {}) };
     window.problem.hidden = true;
@@ -282,7 +285,7 @@ export function previewMove(board, visit, home, place, { kept, done }) {
     }
     key = api.newKey();
     const apply = button('move-apply', t('move.apply'), (event) => busy(event.currentTarget, () => act(body), null).catch((error) => refuse(error)));
-    refill(result, h('p', { class: 'good', id: 'move-free' }, t('move.free')), visit.status === 'booked' && h('p', { class: 'hint' }, t('move.told')),
+    refill(result, h('p', { class: 'good', id: 'move-free' }, t('move.free')), visit.status === 'booked' && isElsewhere(to) && h('p', { class: 'hint' }, t('move.told')),
       h('div', { class: 'row' }, apply, button('move-keep', t('move.keep'), () => window.close(), 'quiet')));
     apply.focus();
   }

@@ -43,6 +43,7 @@ learn({
   'setup.active': ['На приём записывают', 'It can be booked'],
   'setup.needs': ['Нужно ещё: {what}', 'Needs besides: {what}'],
   'setup.save': ['Сохранить', 'Save'],
+  'setup.left': ['Записаны на него приёмы: {n}.', 'Visits that are booked for it: {n}.'],
   'setup.saved': ['Сохранено: {name}', 'Saved: {name}'],
   'setup.wrong': ['Проверьте отмеченное поле.', 'Check the marked field.'],
   'setup.name.missing': ['Напишите название.', 'Write a name.'],
@@ -160,7 +161,8 @@ export async function setup({ me, clinic }) {
         const body = { duration_minutes: value('duration_minutes'), booking, active: made.querySelector(`#${CSS.escape(id('active'))}`).checked };
         try {
           one = (await api.call('PATCH', `/v1/healthcare-services/${one.id}`, { body, etag: `"${one.version}"` })).data;
-          told(t('setup.saved', { name: one.name }));
+          const { affected_count: left } = one;
+          told(t('setup.saved', { name: one.name }), left > 0 && [' ', t('setup.left', { n: left }), ' ', h('a', { class: 'button quiet', href: '#/practitioners' }, t('setup.off.see'))]);
         } catch (error) {
           const named = made.querySelector(`[name=${error.errors?.[0]?.pointer?.split('/').pop() ?? 'none'}]`);
           if (named) return mark(named);

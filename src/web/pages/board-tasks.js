@@ -19,13 +19,17 @@ learn({
   'tasks.chat.open': ['Ответить', 'Answer'],
 });
 
-/** What there is to do: tasks, chats, who waits and what was asked for. */
-const askAll = (clinic) => Promise.all([
-  api.pages(api.query('/v1/tasks', { organization: clinic.id, limit: 100 })),
-  api.items(api.query('/v1/chats', { organization: clinic.id })),
-  askWaits(clinic),
-  askRequests(clinic),
-]);
+/** What there is to do: tasks, chats, who waits and what was asked for. A request and the task about it are one thing. */
+async function askAll(clinic) {
+  const [found, chats, waits, requests] = await Promise.all([
+    api.pages(api.query('/v1/tasks', { organization: clinic.id, limit: 100 })),
+    api.items(api.query('/v1/chats', { organization: clinic.id })),
+    askWaits(clinic),
+    askRequests(clinic),
+  ]);
+  const taskOf = (request) => found.find((task) => task.code === 'request' && task.focus.id === request.encounter.id);
+  return [found.filter((task) => task.code !== 'request'), chats, waits, requests.map((request) => ({ ...request, task: taskOf(request) }))];
+}
 const countOf = ([tasks, chats, waits, requests]) => tasks.length + chats.length + inVain(waits) + requests.length;
 
 /** How much there is to do, for the office's tab. */
@@ -35,7 +39,7 @@ export const countTasks = async (clinic) => countOf(await askAll(clinic));
 export async function tasks({ me, clinic, zone, toDo }) {
   const { list, note, draw, when } = taskList({ me, zone, again: () => watch.now() });
   const waits = waitsBox({ zone, again: () => watch.now() });
-  const requests = requestsBox({ zone, again: () => watch.now() });
+  const requests = requestsBox({ me, clinic, zone, again: () => watch.now() });
   const none = h('p', { id: 'tasks-none', class: 'lead', hidden: true }, t('tasks.none'));
   const count = h('p', { id: 'tasks-count', class: 'lead', hidden: true });
   const chats = h('ul', { id: 'chats', class: 'list' });

@@ -5,7 +5,7 @@ import * as api from './api.js';
 import { clock, date, dateTime, now, cityOf } from './time.js';
 import { MOVABLE, patientClock, statusWord, ms } from './board-grid.js';
 import { sheet } from './sheet.js';
-import { takeBack } from './board-off.js';
+import { mayUndo, takeBack } from './board-off.js';
 
 const NOSHOW = ['patient', 'link', 'practitioner', 'clinic'];
 const DAY_MS = 86_400_000;
@@ -65,7 +65,7 @@ export function openVisit(board, visit, column) {
     await api.post(path(act), body ?? {});
     window.close();
     // Whoever pressed the wrong card has one press to put that right; what was only held comes back by no press.
-    const back = act === 'cancel' && ['booked', 'arrived'].includes(visit.status) && now() < ms(visit.start);
+    const back = act === 'cancel' && ['booked', 'arrived'].includes(visit.status) && now() < ms(visit.start) && mayUndo(board, visit);
     await board.changed(t(words, { patient: visit.patient.name }), visit.id, back && (() => takeBack(board, visit)));
   });
   const begun = ms(visit.start) <= now();
@@ -79,7 +79,7 @@ export function openVisit(board, visit, column) {
   const waits = visit.encounter_status === 'planned' || visit.encounter_status === 'arrived';
 
   // Whoever is in the room has come: the server knows, and says so.
-  const undoable = visit.undo_until && now() < ms(visit.undo_until);
+  const undoable = visit.undo_until && now() < ms(visit.undo_until) && mayUndo(board, visit);
   // What it was, once it should be over, is said by "did not take place".
   const over = visit.encounter_status === 'planned' && ms(visit.over_at) <= now();
 

@@ -22,6 +22,7 @@ const routes = [
   [/^#\/setup$/, atClinic(async (...of) => (await import('./board-setup.js')).setup(...of))],
   [/^#\/promises$/, atClinic(async (...of) => (await import('./board-promises.js')).promises(...of))],
   [/^#\/things$/, atClinic(async (...of) => (await import('./board-things.js')).things(...of))],
+  [/^#\/practitioners$/, atClinic(async (...of) => (await import('./board-gone.js')).gone(...of))],
   [/^#\/closures$/, atClinic(async (...of) => (await import('./board-closures.js')).closures(...of))],
   [/^#\/closures\/([\w-]+)$/, atClinic(async (...of) => (await import('./board-closures.js')).closure(...of))],
   [/^#\/day\/(\d{4}-\d\d-\d\d)\/([\w-]+)$/, atClinic(board)],
@@ -52,7 +53,7 @@ function atClinic(open) {
 
 /** The office's screens, with how many wait for a time. */
 function tabs() {
-  const here = /^#\/(tasks|waitlist|closures|setup|week|hours|leave|promises|things)/.exec(location.hash)?.[1]?.replace(/promises|things/, 'tasks') ?? '';
+  const here = /^#\/(tasks|waitlist|closures|setup|week|hours|leave|promises|things|practitioners)/.exec(location.hash)?.[1]?.replace(/promises|things|practitioners/, 'tasks') ?? '';
   const runs = state.me.memberships.some((one) => one.organization.id === state.clinic.id && one.role === ADMIN);
   refill($('#office'), TABS.filter((name) => name !== 'setup' || runs).map((name) => h('a', { href: `#/${name}`, class: 'tab', 'aria-current': name === here ? 'page' : null },
     t(`office.${name || 'day'}`),

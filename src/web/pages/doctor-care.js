@@ -18,6 +18,8 @@ learn({
   'care.task.unseen': ['Пациент ждал, и приём не начался. Задача больнице: позвонить до {until}. {owner}', 'The patient waited and the visit did not begin. The clinic’s task: call them before {until}. {owner}'],
   'care.task.deferred': ['Пациент ждёт письменного ответа до {until}: напишите и подпишите заключение. {owner}', 'The patient waits for an answer in writing before {until}: write the note and sign it. {owner}'],
   'care.task.things': ['Кабинет или прибор приёмов отключён. Задача больнице: решить до {until}. {owner}', 'A room or a device of visits is switched off. The clinic’s task: see to it before {until}. {owner}'],
+  'care.task.request': ['Пациент ждёт ответа на запрос. Задача больнице: принять, отклонить или предложить другое время до {until}. {owner}', 'The patient waits for an answer to the request. The clinic’s task: take it on, decline it or find another time before {until}. {owner}'],
+  'care.task.practitioners': ['Того, кого ждут на приёмах, больше нет. Задача больнице: решить до {until}. {owner}', 'Somebody who is expected in visits is gone. The clinic’s task: see to it before {until}. {owner}'],
   'care.task.promises': ['Обещанное время приёмов сдвинулось. Задача больнице: решить до {until}. {owner}', 'Promised times of visits have moved. The clinic’s task: see to it before {until}. {owner}'],
   'care.owner': ['Отвечает: {name}.', 'Answers for it: {name}.'],
   'care.owner.none': ['Отвечает регистратура.', 'The office answers for it.'],

@@ -21,6 +21,11 @@ learn({
   'tasks.code.promises': ['Обещанное время сдвинулось', 'Promised times have moved'],
   'tasks.code.things': ['Нет кабинета или прибора', 'No room or device'],
   'tasks.why.out_of_use': ['отключено, свободной замены нет', 'switched off, and no other was free'],
+  'tasks.code.request': ['Просит о приёме', 'Asks for a visit'],
+  'tasks.why.runs_out': ['запрос скоро истечёт', 'the request runs out soon'],
+  'tasks.code.practitioners': ['Врача или помощника больше нет', 'The doctor or a helper is gone'],
+  'tasks.why.gone': ['больше не работает или не ведёт такие приёмы', 'no longer works here, or no longer gives such visits'],
+  'tasks.practitioners': ['Показать приёмы', 'Show the visits'],
   'tasks.things': ['Показать приёмы', 'Show the visits'],
   'tasks.why.deferred': ['приём продолжается письменно, пациент ждёт', 'the visit goes on in writing, and the patient waits'],
   'tasks.why.zone': ['часовой пояс места был указан неверно', 'the time zone of a place was wrong'],
@@ -94,7 +99,7 @@ export function taskList({ me, zone, again, visits = false }) {
       put(acts, h('button', { type: 'button', class: 'primary take', on: { click: take(taken) } }, t(taken ? 'tasks.over' : 'tasks.take')));
     }
     if (!task.focus) return several(task, acts, late);
-    if (mine && taken) put(acts, ends(task));
+    if (mine && taken && OUTCOMES[task.code]) put(acts, ends(task));
     const phone = h('span', {});
     put(acts, h('button', { type: 'button', class: 'quiet phone', on: { click: (event) => busy(event.currentTarget, async () => {
       const patient = await api.get(`/v1/patients/${task.for.id}`);

@@ -28,6 +28,7 @@ learn({
   'problem.slot_taken': ['Это время только что заняли.', 'That time has just been taken.'],
   'problem.patient_busy': ['В это время у вас уже есть приём.', 'You already have a visit at that time.'],
   'problem.in_the_past': ['Это время уже прошло. Выберите другое.', 'That time has passed. Please choose another.'],
+  'problem.practitioner_gone': ['Этот врач больше не ведёт такие приёмы. Выберите время у другого.', 'This doctor no longer gives such visits. Please choose a time with another.'],
   'problem.outside_hours': ['В это время врач не принимает. Выберите другое.', 'The doctor does not work at that time. Please choose another.'],
   'problem.visit_over': ['Этот приём уже закончился.', 'This visit is over.'],
   'problem.bad_state': ['Сейчас это сделать нельзя: состояние приёма изменилось.', 'That cannot be done now: the visit has moved on.'],

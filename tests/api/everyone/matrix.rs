@@ -178,6 +178,8 @@ on_both! {
             world.house.all_sent().await;
             // What an admission has left in the record of its call comes a moment after it.
             feldsher::call::record::ledger::flush(&world.house.app).await;
+            // What is asked for soon runs out, and is a task.
+            feldsher::appointment::request::tick(&world.house.app).await.unwrap();
             let before = ledger.read(world);
             outsiders_must_sign_in(&stage, &row, &path).await;
             if row.operation.1 == "/v1/auth/logout" {

@@ -437,6 +437,10 @@ pub fn rows() -> Vec<Row> {
             .of("clinic")
             .may(&[Registrar, Chief])
             .see(&[Feldsher]),
+        row("GET", "/v1/organizations/{id}/unattended-visits")
+            .of("clinic")
+            .may(&[Registrar, Chief])
+            .see(&[Feldsher]),
         row("GET", "/v1/organizations/{id}/broken-promises")
             .of("clinic")
             .may(&[Registrar, Chief])
