@@ -3,7 +3,6 @@
 
 use actix_web::http::Method;
 use chrono::TimeDelta;
-use feldsher::base::ctx::as_system;
 use feldsher::schedule::leave::{offer, vain};
 use serde_json::{Value, json};
 
@@ -228,7 +227,7 @@ on_both! {
             registrar = world.resigned(&registrar).await;
         }
         let asha = world.resigned(&world.asha).await;
-        as_system(&world.house.app, offer::lapse_due).await.unwrap();
+        offer::lapse_due(&world.house.app).await.unwrap();
         let open = read(&registrar.client, &absence).await;
         assert_eq!((&open["status"], &open["open_count"]), (&json!("open"), &json!(1)));
         let stored = "SELECT count(*) AS n FROM absences WHERE status = 'open'";

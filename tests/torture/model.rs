@@ -27,7 +27,6 @@ use feldsher::appointment::change::{self, CancelAppointment};
 use feldsher::base::app::App;
 use feldsher::base::clock::{Clock, ManualClock};
 use feldsher::base::config::Config;
-use feldsher::base::ctx::as_system;
 use feldsher::base::db::{Conn, Threads};
 use feldsher::base::error::Error;
 use feldsher::base::schema::{absences, appointments, closures, extra_hours, waitlist_entries};
@@ -331,7 +330,7 @@ impl Theatre {
         self.clock.set(self.stage.now(model));
         let app = self.stage.app.as_ref().unwrap();
         task::tick(app, None).await.expect("the waiting list is looked after");
-        as_system(app, offer::lapse_due).await.expect("offers that are over are ended");
+        offer::lapse_due(app).await.expect("offers that are over are ended");
     }
 
     /// A piece of a sequence in a transaction that is kept.

@@ -17,6 +17,8 @@ learn({
   'care.task.interrupted': ['Приём прерван слишком долго. Задача больнице: решить до {until}. {owner}', 'The visit has been interrupted for too long. The clinic’s task: see to it before {until}. {owner}'],
   'care.task.unseen': ['Пациент ждал, и приём не начался. Задача больнице: позвонить до {until}. {owner}', 'The patient waited and the visit did not begin. The clinic’s task: call them before {until}. {owner}'],
   'care.task.deferred': ['Пациент ждёт письменного ответа до {until}: напишите и подпишите заключение. {owner}', 'The patient waits for an answer in writing before {until}: write the note and sign it. {owner}'],
+  'care.task.unanswered': ['Предложенное взамен время не выбрано. Задача больнице: позвонить пациенту до {until}. {owner}', 'None of the offered times was chosen. The clinic’s task: call the patient before {until}. {owner}'],
+  'care.task.untold': ['Пациенту некуда отправить SMS. Задача больнице: сообщить о приёме до {until}. {owner}', 'There is no number for a text to the patient. The clinic’s task: tell them of the visit before {until}. {owner}'],
   'care.task.things': ['Кабинет или прибор приёмов отключён. Задача больнице: решить до {until}. {owner}', 'A room or a device of visits is switched off. The clinic’s task: see to it before {until}. {owner}'],
   'care.task.promises': ['Обещанное время приёмов сдвинулось. Задача больнице: решить до {until}. {owner}', 'Promised times of visits have moved. The clinic’s task: see to it before {until}. {owner}'],
   'care.owner': ['Отвечает: {name}.', 'Answers for it: {name}.'],

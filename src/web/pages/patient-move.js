@@ -94,7 +94,7 @@ export async function offer(id, me) {
   if (location.hash !== hash) return;
   const lost = h('p', { class: 'hint' }, t('offer.was'));
   if (!held?.times.length) {
-    show(h('h1', {}, t('offer.title')), h('p', { id: 'offer-over', class: 'problem', role: 'alert' }, t('problem.offer_over')),
+    show(h('h1', {}, t('offer.title')), h('p', { id: 'offer-over', class: 'problem', role: 'alert' }, visit.offer_over ? t('home.away.over', { name: visit.practitioner.name }) : t('problem.offer_over')),
       h('div', { class: 'card' }, lost, whenLine(visit), h('p', {}, visit.practitioner.name)),
       h('a', { class: 'button primary', href: `#/move/${id}` }, t('home.move')), home());
     return;
