@@ -4,7 +4,7 @@
 CREATE TABLE lapsed_offers (
   appointment_id uuid NOT NULL REFERENCES appointments (id),
   absence_id uuid NOT NULL REFERENCES absences (id),
-  lapsed_at XX NOT NULL,
+  lapsed_at timestamptz NOT NULL,
   seen_to boolean NOT NULL,
   PRIMARY KEY (appointment_id, absence_id)
 );
