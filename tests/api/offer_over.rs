@@ -93,7 +93,17 @@ on_both! {
         let file = calendar(asha, &booked).await;
         assert!(file.contains("STATUS:CANCELLED") && file.contains("METHOD:CANCEL"), "{file}");
         assert!(file.contains("SEQUENCE:1"), "a calendar takes only what is newer: {file}");
-        assert_eq!(asha.get(&format!("{}/offer", visit(&booked))).await.refused(410), "offer_over");
+        // Whoever comes too late hears what is free.
+        let path = format!("{}/offer", visit(&booked));
+        let code = json!({"code": booked["code"], "birth_date": "1961-04-12"});
+        for late in [
+            asha.get(&path).await,
+            asha.once(&path, &key(), &json!({"number": 1})).await,
+            world.house.client().post("/v1/offers/answer", &code).await,
+        ] {
+            assert_eq!(late.refused(410), "offer_over");
+            assert_eq!(late.body["alternatives"].as_array().unwrap().len(), 3, "{}", late.body);
+        }
         let week = format!("/v1/organizations/{}/board?from=2026-11-23T00:00:00Z&to=2026-11-30T00:00:00Z", world.clinic);
         let board = office.get(&week).await.expect(200);
         let over = |one: &&Value| one["offer_over"] == true;

@@ -45,8 +45,8 @@ pub(super) fn note(tx: &mut Tx, absence: AbsenceId, visit: AppointmentId) -> Res
 }
 
 /// Something was decided about a visit, or it is somewhere else: the task about its offer ends, and is
-/// opened again in the background where it is needed still. Nothing, for nearly all visits. The caller
-/// holds the visit's lock.
+/// opened again in the background where it is needed still. Nothing, for nearly all visits. Whoever moves
+/// it holds its lock.
 pub(crate) fn look_again(tx: &mut Tx, visit: AppointmentId) -> Result<(), Error> {
     let of_visit = lapsed_offers::table.filter(lapsed_offers::appointment_id.eq(visit));
     let known = diesel::update(of_visit).set(lapsed_offers::seen_to.eq(false)).execute(tx.conn)?;

@@ -263,10 +263,12 @@ pub(crate) fn waiting(tx: &mut Tx, absence: &AbsenceRow) -> Result<Vec<Appointme
 /// Takes an absence away with all that was noted of it. The caller has made the access decision.
 pub(crate) fn forget(tx: &mut Tx, absence: &AbsenceRow) -> Result<(), Error> {
     set_status(tx, absence.id, AbsenceStatus::Open)?;
+    lapsed::forget(tx, absence.id)?;
     for outcome in outcomes(tx, absence.id)? {
         offer::withdraw(tx, outcome.appointment)?;
+        // It can lie in another absence, whose offer is over.
+        lapsed::look_again(tx, outcome.appointment)?;
     }
-    lapsed::forget(tx, absence.id)?;
     let noted = absence_outcomes::table.filter(absence_outcomes::absence_id.eq(absence.id));
     diesel::delete(noted).execute(tx.conn)?;
     diesel::update(illness_plans::table.filter(illness_plans::absence_id.eq(absence.id)))

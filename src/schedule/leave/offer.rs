@@ -42,6 +42,7 @@ use crate::schedule::free::Asker;
 use crate::schedule::leave::{
     AbsenceRow, OUTCOME, Outcome, OutcomeRow, inside, lapsed, set_status, vain,
 };
+use crate::schedule::slots::Slot;
 use crate::waitlist::{self, follow};
 
 /// How many times are offered.
@@ -425,6 +426,31 @@ pub(crate) fn answer_of(
     let (local_start, time_zone) = (moved.local_start, moved.time_zone);
     let chosen = Some(NamelessTime { number: None, local_start, time_zone });
     Ok(AnsweredOffer { chosen, ..AnsweredOffer::default() })
+}
+
+/// The next free times for whoever would have chosen too late.
+pub fn alternatives(tx: &mut Tx, id: AppointmentId) -> Result<Vec<Slot>, Error> {
+    let row = appointment::find_row(tx, id)?;
+    tx.allow(Action::ReadAppointment, &row.facts())?;
+    free_for(tx, &row)
+}
+
+/// The same for whoever has the booking code and the birth date: no names either.
+pub(crate) fn nameless_alternatives(
+    tx: &mut Tx,
+    id: AppointmentId,
+) -> Result<Vec<NamelessTime>, Error> {
+    tx.allow(Action::AnswerOffer, &Facts::NONE)?;
+    let row = appointment::find_row(tx, id)?;
+    Ok(free_for(tx, &row)?.into_iter().map(NamelessTime::from).collect())
+}
+
+/// With whom is not asked: whose visit it was is away.
+fn free_for(tx: &mut Tx, row: &Row) -> Result<Vec<Slot>, Error> {
+    let service = organization::find_service(tx, row.service_id)?;
+    let patient = patient::find_row(tx, row.patient_id)?;
+    let sought = Sought { moving: Some(Moving::of(row)), ..Sought::of(&patient, row.location_id) };
+    choice::free_for(tx, &service, None, &sought, tx.now)
 }
 
 /// Ends the offers of an absence that nobody answered: their visits are open again, and so is it.
