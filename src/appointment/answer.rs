@@ -11,6 +11,7 @@ use crate::base::ctx::Ctx;
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::schedule::leave;
+use crate::schedule::slots::Slot;
 use crate::waitlist;
 
 /// What somebody without a sign-in knows, and what they say.
@@ -61,9 +62,16 @@ pub struct NamelessTime {
     pub time_zone: String,
 }
 
+impl From<Slot> for NamelessTime {
+    fn from(slot: Slot) -> Self {
+        let (local_start, time_zone) = (slot.local_start, slot.time_zone.to_string());
+        Self { number: None, local_start, time_zone }
+    }
+}
+
 /// Shows what is offered, or answers it, for whoever has a code and a birth date. 404 when the two
-/// do not belong together; 429 when the code was tried too often; 410 `offer_over`, for the waiting
-/// list with up to three `alternatives`.
+/// do not belong together; 429 when the code was tried too often; 410 `offer_over` with up to
+/// three `alternatives`.
 pub async fn answer(ctx: &Ctx, wanted: AnswerOffer) -> Result<AnsweredOffer, Error> {
     let AnswerOffer { code, birth_date, number, accept } = wanted;
     if number.is_some() && accept == Some(false) {
@@ -92,7 +100,14 @@ pub async fn answer(ctx: &Ctx, wanted: AnswerOffer) -> Result<AnsweredOffer, Err
             return Err(Error::field(&problem::INVALID_BODY, "/accept"));
         }
         (None, Some(visit)) => {
-            ctx.write(move |tx| leave::offer::answer_of(tx, visit, number)).await
+            let answered = ctx.write(move |tx| leave::offer::answer_of(tx, visit, number)).await;
+            match answered {
+                Err(refusal) if refusal.is(&problem::OFFER_OVER) => {
+                    let free = ctx.read(move |tx| leave::offer::nameless_alternatives(tx, visit));
+                    Err(refusal.with("alternatives", free.await?))
+                }
+                answered => answered,
+            }
         }
         (None, None) => Err(Error::from(&problem::NOT_FOUND)),
     };

@@ -71,6 +71,10 @@ pub struct BoardVisit {
     /// Whether it is a time that is held for its patient to choose: in place of another visit, or
     /// from the waiting list.
     pub offered: bool,
+    /// Whether its practitioner is away then, other times were offered, and none of them is held any
+    /// more: its patient is to be called.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub offer_over: bool,
     /// When it should be over, as planned or as late as its patient was told to come.
     pub over_at: Instant,
     /// Until when it is held, or was asked for.
@@ -217,6 +221,7 @@ pub(crate) fn visits(
             overbook: service.3,
             // An accepted offer of the waiting list is a visit like any other.
             offered: offered.0.is_some() || (offered.1.is_some() && hold_expires_at.is_some()),
+            offer_over: false,
             over_at: end,
             hold_expires_at,
             confirmed_at,
@@ -229,7 +234,10 @@ pub(crate) fn visits(
     let mut visits: Vec<BoardVisit> = rows.into_iter().map(visit).collect();
     let ids: Vec<EncounterId> = visits.iter().map(|one| one.encounter).collect();
     let told = Promises::of(tx, &ids)?;
+    let booked = visits.iter().filter(|one| one.status == AppointmentStatus::Booked);
+    let over = leave::lapsed::which_are_over(tx, booked.map(|one| one.id).collect())?;
     for one in &mut visits {
+        one.offer_over = over.contains(&one.id);
         one.over_at = told.times(one.encounter, (one.start, one.end)).over_at();
         one.undo_until = undo_until(tx, one)?;
     }

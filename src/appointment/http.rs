@@ -75,7 +75,7 @@ pub async fn look_up_appointment(ctx: Ctx, wanted: Body<LookUp>) -> Result<HttpR
         (status = 404, body = ProblemDocument, content_type = "application/problem+json",
             description = "`not_found`, whichever is wrong, or nothing was offered"),
         (status = 410, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`offer_over`; for the waiting list with up to three `alternatives`"),
+            description = "`offer_over`; with up to three `alternatives`"),
         (status = 429, body = ProblemDocument, content_type = "application/problem+json",
             description = "`too_many_attempts`; `Retry-After` says when"),
     )

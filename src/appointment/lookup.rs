@@ -16,7 +16,7 @@ use crate::base::problem;
 use crate::base::schema::{appointments, patients};
 use crate::base::tx::Tx;
 use crate::encounter::lifecycle::AppointmentStatus;
-use crate::schedule::leave::offer;
+use crate::schedule::leave::{lapsed, offer};
 use crate::waitlist::{self, EntryId};
 
 /// Questions about one code in an hour: a birth date is not to be guessed.
@@ -49,6 +49,10 @@ pub struct Found {
     /// Whether the doctor is away then, and another time is to be chosen.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub offered: bool,
+    /// Whether the doctor is away then and no other time is held any more: it does not take place as it
+    /// was booked, and the clinic calls.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub offer_over: bool,
 }
 
 /// Answers whether a visit is booked. 404 when code and birth date do not belong together,
@@ -101,5 +105,6 @@ fn attempt(tx: &mut Tx, wanted: &LookUp, address: &str) -> Result<Option<Found>,
     let dead = held_until.is_some_and(|until| until <= tx.now);
     let status = if dead { AppointmentStatus::Cancelled } else { status };
     let offered = status == AppointmentStatus::Booked && offer::is_open(tx, id)?;
-    Ok(Some(Found { status, local_start, time_zone, offered }))
+    let offer_over = status == AppointmentStatus::Booked && lapsed::is_over(tx, id)?;
+    Ok(Some(Found { status, local_start, time_zone, offered, offer_over }))
 }

@@ -35,9 +35,10 @@ use crate::organization::Service;
 use crate::patient::{self, PatientRow};
 use crate::practitioner::{self, PractitionerId, PractitionerRow};
 use crate::schedule::free::Asker;
-use crate::schedule::leave::offer;
+use crate::schedule::leave::{lapsed, offer};
 use crate::schedule::slots::Slot;
 use crate::schedule::wall_clock::Span;
+use crate::task;
 use crate::waitlist::follow;
 
 /// Where a visit shall be put.
@@ -428,7 +429,10 @@ pub(super) fn put(
         }
     }
     // Somebody can have been faster: the schema decides.
-    tx.attempt(|tx| update(tx, row, new, practitioner, patient))
+    tx.attempt(|tx| update(tx, row, new, practitioner, patient))?;
+    let visit = encounter::of_appointment(tx, row.id)?;
+    task::moved(tx, visit.id)?;
+    lapsed::look_again(tx, row.id)
 }
 
 fn update(

@@ -78,6 +78,10 @@ pub struct Appointment {
     /// `/offer`. When it is read, not when it is changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offer_expires_at: Option<Instant>,
+    /// Whether the visit does not take place as it was booked: the practitioner is away then, and no
+    /// other time is held any more. The clinic calls, and the patient may move it. When it is read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub offer_over: bool,
     /// The visit in whose place this time is held; it is chosen there, not confirmed. When it is
     /// read, not when it is changed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -433,6 +437,7 @@ fn assemble(tx: &Tx, row: Shown) -> Result<Appointment, Error> {
         reason: unsealed(tx, id, "reason", reason)?,
         hold_expires_at,
         offer_expires_at: None,
+        offer_over: false,
         held_for: None,
         cancellation_reason: unsealed(tx, id, "cancellation", cancellation)?,
         cancellation_code,

@@ -456,6 +456,18 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::base::column::sql::{Moment, Uid};
 
+    lapsed_offers (appointment_id, absence_id) {
+        appointment_id -> Uid,
+        absence_id -> Uid,
+        lapsed_at -> Moment,
+        seen_to -> Bool,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::column::sql::{Moment, Uid};
+
     illness_plans (id) {
         id -> Uid,
         practitioner_id -> Uid,
@@ -958,6 +970,8 @@ diesel::joinable!(appointments -> organizations (organization_id));
 diesel::joinable!(schedule_rules -> practitioners (practitioner_id));
 diesel::joinable!(external_calendars -> practitioners (practitioner_id));
 diesel::joinable!(encounters -> appointments (appointment_id));
+diesel::joinable!(lapsed_offers -> absences (absence_id));
+diesel::joinable!(lapsed_offers -> appointments (appointment_id));
 diesel::joinable!(waitlist_offers -> waitlist_entries (entry_id));
 diesel::joinable!(practitioner_delays -> accounts (declared_by));
 diesel::joinable!(encounter_participants -> encounters (encounter_id));
@@ -988,6 +1002,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     absences,
     absence_outcomes,
     offered_times,
+    lapsed_offers,
+    illness_plans,
     illness_proposals,
     waitlist_entries,
     waitlist_offers,

@@ -20,6 +20,7 @@ use crate::base::schema::appointments;
 use crate::base::tx::Tx;
 use crate::calendar::event::{Event, Standing};
 use crate::encounter::lifecycle::AppointmentStatus;
+use crate::schedule::leave::{lapsed, offer};
 
 /// A visit as a file for a calendar. 404 when the visit is not the caller's to see.
 pub fn of_appointment(tx: &mut Tx, id: AppointmentId) -> Result<String, Error> {
@@ -36,11 +37,19 @@ pub fn of_appointment(tx: &mut Tx, id: AppointmentId) -> Result<String, Error> {
         changed_at,
         start: row.starts_at,
         end: row.ends_at,
-        standing: if row.is_dead(tx.now) { Standing::Cancelled } else { standing(row.status) },
+        standing: standing_of(tx, &row)?,
         summary: event::visit(tx.language).to_owned(),
         description: Some(event::how_to_join(tx.language, &code, &tx.config.http.public_url)),
     };
     Ok(event::file(&[event], true))
+}
+
+/// Whether the patient can count on a visit: not when nobody will be there, and nothing else is held.
+fn standing_of(tx: &mut Tx, row: &appointment::Row) -> Result<Standing, Error> {
+    if row.is_dead(tx.now) || lapsed::is_over(tx, row.id)? {
+        return Ok(Standing::Cancelled);
+    }
+    Ok(if offer::is_open(tx, row.id)? { Standing::Tentative } else { standing(row.status) })
 }
 
 /// The name of a visit in every calendar; it stays when the visit is moved (RFC 5545 3.8.4.7).

@@ -30,6 +30,7 @@ use crate::organization::ServiceId;
 use crate::patient::PatientId;
 use crate::practitioner::{self, PractitionerId};
 use crate::ring::{self, Ring, RingState};
+use crate::schedule::leave::lapsed;
 use crate::schedule::wall_clock::{Span, WallClock};
 use crate::task::{self, TaskCode};
 
@@ -110,6 +111,10 @@ pub struct Waiting {
     /// What the clinic must still do about this visit, so that nobody is forgotten.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<Promised>,
+    /// Whether it does not take place as it was booked: the practitioner is away then, and no other time is
+    /// held any more. The clinic calls, and the patient may move it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub offer_over: bool,
     /// The last line that was written and the caller may read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_message: Option<ChatMessageId>,
@@ -163,6 +168,7 @@ pub fn waiting(tx: &mut Tx, id: EncounterId) -> Result<Waiting, Error> {
         taken_over: claim::taken_over(tx, &row)?,
         ring,
         tasks: tasks.into_iter().map(|(code, due_at)| Promised { code, due_at }).collect(),
+        offer_over: status == AppointmentStatus::Booked && lapsed::is_over(tx, row.appointment_id)?,
         last_message: chat::newest(tx, &row)?,
         poll_after: if is_ringing { poll_after.min(POLL_RINGING_SECS) } else { poll_after },
     })

@@ -2,7 +2,7 @@
 //! until then, and that the clinic calls otherwise; of one that was ended by mistake, and still is open; and who waited
 //! and was not seen: that it calls. No name, no specialty.
 
-use crate::account::{self, AccountId};
+use crate::account::AccountId;
 use crate::appointment;
 use crate::base::column::Instant;
 use crate::base::error::Error;
@@ -10,7 +10,7 @@ use crate::base::tx::{Event, Tx};
 use crate::base::zone::{self, Zone};
 use crate::encounter::EncounterRow;
 use crate::message::outbox::{self, Payload};
-use crate::message::{Promise, screen, text};
+use crate::message::{Promise, reader, screen, text};
 use crate::ring::RingId;
 
 /// A visit that somebody shall come back to.
@@ -70,8 +70,7 @@ fn tell(
     news: &News,
     (words, key): (text::Care, &str),
 ) -> Result<bool, Error> {
-    let contact = account::contact(tx, account)?;
-    let Some(phone) = contact.phone else { return Ok(false) };
+    let Some(reader) = reader(tx, Some(account))? else { return Ok(false) };
     let code = match news.is_guest {
         true => None,
         false => Some(appointment::code_of(tx, news.visit.appointment_id)?),
@@ -79,14 +78,13 @@ fn tell(
     let page = if news.is_guest { "guest" } else { "visit" };
     let link = screen(tx, &format!("#/{page}/{}", news.visit.id));
     let until = zone::wall(news.until, news.zone);
-    let text = words(contact.language, &until, code.as_deref(), link.as_deref());
+    let text = words(reader.language, &until, code.as_deref(), link.as_deref());
     let promise = Promise {
         appointment: news.visit.appointment_id,
         starts_at: news.visit.starts_at,
         word: None,
     };
-    let payload =
-        Payload { to: phone.as_str().to_owned(), text, promise: Some(promise), leave: None };
+    let payload = Payload { promise: Some(promise), ..Payload::text(&reader.phone, text) };
     if outbox::put_for(tx, &payload, key, (tx.now, news.until))? {
         tx.tell(Event::MessageQueued);
     }

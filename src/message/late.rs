@@ -1,13 +1,13 @@
 //! What a patient hears when the practitioner is late, or less late than was said: the time by
 //! their own clock, and that they may choose another. No name, no specialty.
 
-use crate::account::{self, AccountId};
+use crate::account::AccountId;
 use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::tx::{Event, Tx};
 use crate::base::zone::{self, Zone};
 use crate::message::outbox::{self, MessageState, Payload};
-use crate::message::{Promise, Word, screen, text};
+use crate::message::{Promise, Word, reader, screen, text};
 
 /// When a visit will probably begin.
 #[derive(Debug, Clone, Copy)]
@@ -32,9 +32,7 @@ pub struct News<'a> {
 /// have no telephone, or when it could only leave after that. The caller has made the access
 /// decision.
 pub fn tell(tx: &mut Tx, patient: Option<AccountId>, news: &News) -> Result<bool, Error> {
-    let Some(account) = patient else { return Ok(false) };
-    let contact = account::contact(tx, account)?;
-    let Some(phone) = contact.phone else { return Ok(false) };
+    let Some(reader) = reader(tx, patient)? else { return Ok(false) };
     let (earliest, latest) = news.times;
     let expires_at = latest.max(news.promise.starts_at);
     if news.tell_at >= expires_at {
@@ -44,9 +42,8 @@ pub fn tell(tx: &mut Tx, patient: Option<AccountId>, news: &News) -> Result<bool
     // There the wait is shown, and another time can be chosen.
     let link = screen(tx, &format!("#/visit/{}", news.word.encounter));
     let words = if news.sooner { text::sooner } else { text::late };
-    let text = words(contact.language, (&times.0, &times.1), news.code, link.as_deref());
-    let payload =
-        Payload { to: phone.as_str().to_owned(), text, promise: Some(news.promise), leave: None };
+    let text = words(reader.language, (&times.0, &times.1), news.code, link.as_deref());
+    let payload = Payload { promise: Some(news.promise), ..Payload::text(&reader.phone, text) };
     if outbox::put_for(tx, &payload, &key(news.word), (news.tell_at, expires_at))? {
         tx.tell(Event::MessageQueued);
     }

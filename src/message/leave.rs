@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use crate::account::{self, AccountId};
+use crate::account::AccountId;
 use crate::appointment::{self, AppointmentId, promise};
 use crate::base::column::Instant;
 use crate::base::error::Error;
@@ -12,9 +12,9 @@ use crate::base::problem;
 use crate::base::tx::{Event, Tx};
 use crate::encounter::lifecycle::AppointmentStatus;
 use crate::message::outbox::{self, Payload};
-use crate::message::{NEWS_HOURS_MIN, text};
+use crate::message::{NEWS_HOURS_MIN, reader, text, untold};
 use crate::patient;
-use crate::schedule::leave::offer;
+use crate::schedule::leave::{lapsed, offer};
 use crate::waitlist;
 
 /// What is told in the morning is told so long before, in hours.
@@ -29,6 +29,8 @@ pub enum Fate {
     Offered(Instant),
     /// It was called off.
     CalledOff,
+    /// What was offered is not to be had any more, and it does not take place as it was booked.
+    OfferOver,
 }
 
 /// A visit of which a patient shall hear.
@@ -46,8 +48,8 @@ pub struct News {
     pub fate: Fate,
 }
 
-/// Tells a patient with one SMS that leaves at `due_at`; `key` makes a repetition harmless. Who
-/// has no telephone hears nothing. The caller has made the access decision.
+/// Tells a patient with one SMS that leaves at `due_at`; `key` makes a repetition harmless. Of who has no
+/// telephone the office hears then, and tells them. The caller has made the access decision.
 pub fn tell(
     tx: &mut Tx,
     account: Option<AccountId>,
@@ -55,28 +57,31 @@ pub fn tell(
     key: &str,
     due_at: Instant,
 ) -> Result<(), Error> {
-    let Some(account) = account else { return Ok(()) };
-    let contact = account::contact(tx, account)?;
-    let Some(phone) = contact.phone else { return Ok(()) };
     if news.is_empty() {
         return Ok(());
     }
     let due_at = by_day(tx, news, due_at)?;
-    let leave = Parts { language: contact.language, news: news.to_vec() };
+    let times = (due_at, worth_until(news, due_at));
+    let Some(reader) = reader(tx, account)? else { return untold::put(tx, news, key, times) };
+    let leave = Parts { language: reader.language, news: news.to_vec() };
     let text = said(leave.language, &leave.news)?;
+    let to = Some(reader.phone.as_str().to_owned());
+    let payload = Payload { to, text, promise: None, leave: Some(leave) };
+    if outbox::put_for(tx, &payload, key, times)? {
+        tx.tell(Event::MessageQueued);
+    }
+    Ok(())
+}
+
+/// Until when it is worth telling.
+pub(super) fn worth_until(news: &[News], due_at: Instant) -> Instant {
     let worth = due_at.plus(TimeDelta::hours(NEWS_HOURS_MIN));
     let until = news.iter().map(|one| match one.fate {
         Fate::Moved => one.start,
         Fate::Offered(until) => until,
-        Fate::CalledOff => one.start.max(worth),
+        Fate::CalledOff | Fate::OfferOver => one.start.max(worth),
     });
-    let expires_at = until.max().unwrap_or(worth);
-    let to = phone.as_str().to_owned();
-    let payload = Payload { to, text, promise: None, leave: Some(leave) };
-    if outbox::put_for(tx, &payload, key, (due_at, expires_at))? {
-        tx.tell(Event::MessageQueued);
-    }
-    Ok(())
+    until.max().unwrap_or(worth)
 }
 
 /// Nobody is woken for what can wait until the morning: visits that do not take place, all of them
@@ -112,7 +117,8 @@ pub(super) fn words(tx: &mut Tx, parts: &Parts) -> Result<Option<String>, Error>
     if news.is_empty() { Ok(None) } else { said(parts.language, &news).map(Some) }
 }
 
-fn still_so(tx: &mut Tx, one: &News) -> Result<bool, Error> {
+/// Whether what a text would tell is still so.
+pub(super) fn still_so(tx: &mut Tx, one: &News) -> Result<bool, Error> {
     let row = match appointment::find_row(tx, one.appointment) {
         Err(error) if error.is(&problem::NOT_FOUND) => return Ok(false),
         row => row?,
@@ -125,6 +131,7 @@ fn still_so(tx: &mut Tx, one: &News) -> Result<bool, Error> {
             is_ahead && row.starts_at == one.start
         }
         Fate::Offered(_) => offer::is_open(tx, one.appointment)?,
+        Fate::OfferOver => lapsed::is_over(tx, one.appointment)?,
     })
 }
 
@@ -143,6 +150,7 @@ fn alone(language: Language, one: &News) -> Result<String, Error> {
     Ok(match one.fate {
         Fate::Moved => text::moved(language, &start, &one.code),
         Fate::Offered(_) => text::offered(language, &one.code),
+        Fate::OfferOver => text::offer_over(language, &one.code),
         Fate::CalledOff => text::away(language, &start, &one.code),
     })
 }
@@ -152,6 +160,7 @@ fn part(language: Language, one: &News) -> Result<String, Error> {
     Ok(match one.fate {
         Fate::Moved => text::part_moved(language, &start, &one.code),
         Fate::Offered(_) => text::part_offered(language, &one.code),
+        Fate::OfferOver => text::part_offer_over(language, &one.code),
         Fate::CalledOff => text::part_away(language, &one.code),
     })
 }

@@ -13,6 +13,7 @@ pub mod leave;
 pub mod outbox;
 pub mod sender;
 pub mod text;
+pub mod untold;
 pub mod waitlist;
 
 use chrono::{DateTime, FixedOffset, TimeDelta};
@@ -29,6 +30,7 @@ use crate::base::tx::{Event, Tx};
 use crate::base::zone;
 use crate::encounter::EncounterId;
 use crate::encounter::delay::DelayId;
+use crate::message::leave::Fate;
 use crate::message::outbox::Payload;
 use crate::patient;
 use crate::practitioner;
@@ -69,12 +71,27 @@ fn screen(tx: &Tx, hash: &str) -> Option<String> {
     (!base.is_empty()).then(|| format!("{base}/{hash}"))
 }
 
+/// Somebody whom a text reaches.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    /// Their telephone.
+    pub phone: Phone,
+    /// The language that they read.
+    pub language: Language,
+}
+
+/// Whom a text to an account reaches: nobody without an account, or without a telephone.
+fn reader(tx: &mut Tx, account: Option<AccountId>) -> Result<Option<Reader>, Error> {
+    let Some(account) = account else { return Ok(None) };
+    let contact = account::contact(tx, account)?;
+    let language = contact.language;
+    Ok(contact.phone.map(|phone| Reader { phone, language }))
+}
+
 /// Puts an SMS into the outbox; it leaves after the commit. `key` makes a repetition harmless,
 /// `life` is how long it is worth sending. The caller has made the access decision.
 pub fn queue(tx: &mut Tx, to: &Phone, text: &str, key: &str, life: TimeDelta) -> Result<(), Error> {
-    let payload =
-        Payload { to: to.as_str().to_owned(), text: text.to_owned(), promise: None, leave: None };
-    put(tx, &payload, key, life)
+    put(tx, &Payload::text(to, text.to_owned()), key, life)
 }
 
 /// The SMS that carries a sign-in code. The caller has made the access decision.
@@ -84,7 +101,7 @@ pub fn send_code(tx: &mut Tx, to: &Phone, code: &str, language: Language) -> Res
 }
 
 /// The SMS that confirms a booking, in the patient's language and local time. A patient without
-/// a telephone gets none. The caller has made the access decision.
+/// a telephone gets none: whoever booked has spoken with them. The caller has made the access decision.
 pub fn confirm_booking(
     tx: &mut Tx,
     booked: &Appointment,
@@ -94,26 +111,41 @@ pub fn confirm_booking(
     tell_time(tx, booked, patient, (promised, text::booked), &format!("booked|{}", booked.id))
 }
 
-/// The SMS that tells that a visit which was called off will be after all, as [`confirm_booking`].
+/// The SMS that tells that a visit which was called off will be after all. Who has no telephone is told by
+/// the office.
 pub fn tell_booked_again(
     tx: &mut Tx,
     booked: &Appointment,
     patient: Option<AccountId>,
 ) -> Result<(), Error> {
-    let promised = promise::told(&booked.local_start)?;
     let key = format!("booked|{}|{}", booked.id, booked.version);
-    tell_time(tx, booked, patient, (promised, text::booked), &key)
+    tell_place(tx, booked, patient, text::booked, &key)
 }
 
-/// The SMS that tells the new time of a visit that was moved, as [`confirm_booking`].
+/// The SMS that tells the new time of a visit that was moved. Who has no telephone is told by the office,
+/// unless they have moved it themselves.
 pub fn tell_move(
     tx: &mut Tx,
     moved: &Appointment,
     patient: Option<AccountId>,
 ) -> Result<(), Error> {
     let key = format!("moved|{}|{}", moved.id, moved.version);
-    let promised = promise::told(&moved.local_start)?;
-    tell_time(tx, moved, patient, (promised, text::moved), &key)
+    tell_place(tx, moved, patient, text::moved, &key)
+}
+
+/// Tells where a visit is by now, by a text or by the office.
+fn tell_place(
+    tx: &mut Tx,
+    visit: &Appointment,
+    patient: Option<AccountId>,
+    words: Words,
+    key: &str,
+) -> Result<(), Error> {
+    if reader(tx, patient)?.is_none() {
+        return untold::tell(tx, visit, Fate::Moved, key);
+    }
+    let promised = promise::told(&visit.local_start)?;
+    tell_time(tx, visit, patient, (promised, words), key)
 }
 
 /// The SMS that tells that the clinic does not take on a visit that was asked for.
@@ -132,15 +164,12 @@ pub fn tell_unanswered(
     over: &Appointment,
     account: Option<AccountId>,
 ) -> Result<(), Error> {
-    let Some(account) = account else { return Ok(()) };
-    let contact = account::contact(tx, account)?;
-    let Some(phone) = contact.phone else { return Ok(()) };
+    let Some(reader) = reader(tx, account)? else { return Ok(()) };
     // A clock says it and no person, so it wakes nobody.
     let zone = patient::find_row(tx, over.patient.id)?.time_zone;
     let due_at = offer::awake(tx, tx.now, zone, TimeDelta::zero());
     let expires_at = over.start.max(due_at.plus(TimeDelta::hours(NEWS_HOURS_MIN)));
-    let (to, text) = (phone.as_str().to_owned(), text::unanswered(contact.language, &over.code));
-    let payload = Payload { to, text, promise: None, leave: None };
+    let payload = Payload::text(&reader.phone, text::unanswered(reader.language, &over.code));
     let key = format!("unanswered|{}|{}", over.id, over.version);
     if outbox::put_for(tx, &payload, &key, (due_at, expires_at))? {
         tx.tell(Event::MessageQueued);
@@ -161,7 +190,7 @@ pub fn tell_called_off(
     tell_end(tx, cancelled, patient, words, &key)
 }
 
-/// Tells whoever has a telephone that a visit will not be.
+/// Tells that a visit will not be: by a text whoever has a telephone, and the office whoever has none.
 fn tell_end(
     tx: &mut Tx,
     visit: &Appointment,
@@ -169,11 +198,11 @@ fn tell_end(
     words: impl FnOnce(Language) -> String,
     key: &str,
 ) -> Result<(), Error> {
-    let Some(account) = account else { return Ok(()) };
-    let contact = account::contact(tx, account)?;
-    let Some(phone) = contact.phone else { return Ok(()) };
+    let Some(reader) = reader(tx, account)? else {
+        return untold::tell(tx, visit, Fate::CalledOff, key);
+    };
     let life = visit.start.since(tx.now).max(TimeDelta::hours(NEWS_HOURS_MIN));
-    queue(tx, &phone, &words(contact.language), key, life)
+    queue(tx, &reader.phone, &words(reader.language), key, life)
 }
 
 /// How a text says when a visit begins: language, time on the reader's clock, booking code.
@@ -187,25 +216,20 @@ fn tell_time(
     (time, words): (DateTime<FixedOffset>, Words),
     key: &str,
 ) -> Result<(), Error> {
-    let Some(account) = account else { return Ok(()) };
-    let contact = account::contact(tx, account)?;
-    let Some(phone) = contact.phone else { return Ok(()) };
-    tell_at(tx, visit, (&phone, contact.language), (time, words), key)
+    let Some(reader) = reader(tx, account)? else { return Ok(()) };
+    tell_at(tx, visit, &reader, (time, words), key)
 }
 
 fn tell_at(
     tx: &mut Tx,
     visit: &Appointment,
-    (phone, language): (&Phone, Language),
+    reader: &Reader,
     (time, words): (DateTime<FixedOffset>, Words),
     key: &str,
 ) -> Result<(), Error> {
-    let payload = Payload {
-        to: phone.as_str().to_owned(),
-        text: words(language, &time, &visit.code),
-        promise: Some(Promise { appointment: visit.id, starts_at: visit.start, word: None }),
-        leave: None,
-    };
+    let text = words(reader.language, &time, &visit.code);
+    let promise = Promise { appointment: visit.id, starts_at: visit.start, word: None };
+    let payload = Payload { promise: Some(promise), ..Payload::text(&reader.phone, text) };
     put(tx, &payload, key, visit.start.since(tx.now))
 }
 
@@ -228,7 +252,7 @@ pub fn keep_promise(
     };
     let own_clock = zone::wall(kept.start, doctor.time_zone);
     let words: (_, Words) = (own_clock, text::clocks_moved);
-    tell_at(tx, kept, (&phone, language), words, &key("practitioner"))
+    tell_at(tx, kept, &Reader { phone, language }, words, &key("practitioner"))
 }
 
 fn put(tx: &mut Tx, payload: &Payload, key: &str, life: TimeDelta) -> Result<(), Error> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::Facts;
 use crate::access::table::Action;
+use crate::account::phone::Phone;
 use crate::appointment;
 use crate::base::column::{Instant, id, text_enum};
 use crate::base::db::direct;
@@ -16,6 +17,7 @@ use crate::base::seal::Seal;
 use crate::base::tx::Tx;
 use crate::encounter::lifecycle::AppointmentStatus;
 use crate::encounter::notice;
+use crate::message::leave::News;
 use crate::message::{Promise, leave};
 
 id!(
@@ -57,8 +59,8 @@ const PAUSE_SECS_MAX: i64 = 3600;
 /// What is sealed in the row.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Payload {
-    /// The number.
-    pub to: String,
+    /// The number; `None`: no text reaches them, and when it would leave, the office has a task to tell them.
+    pub to: Option<String>,
     /// What to say.
     pub text: String,
     /// What the text promises, if anything.
@@ -68,13 +70,29 @@ pub struct Payload {
     pub leave: Option<leave::Parts>,
 }
 
+impl Payload {
+    /// A text that is to be sent whatever becomes of anything.
+    pub fn text(to: &Phone, text: String) -> Self {
+        Self { to: Some(to.as_str().to_owned()), text, promise: None, leave: None }
+    }
+}
+
+/// Who shall hear a message.
+#[derive(Debug, Clone)]
+pub enum Whom {
+    /// Whoever has this number.
+    Phone(String),
+    /// The office, which tells a patient of these visits.
+    Office(Vec<News>),
+}
+
 /// A message that this process has taken to send.
 #[derive(Debug, Clone)]
 pub struct Claimed {
     /// Its id.
     pub id: MessageId,
-    /// The number.
-    pub to: String,
+    /// To whom.
+    pub to: Whom,
     /// What to say.
     pub text: String,
     /// Which attempt this is; nobody else has the same.
@@ -162,19 +180,19 @@ pub fn claim(tx: &mut Tx) -> Result<Vec<Claimed>, Error> {
         match payload {
             Ok(payload) => match words(tx, payload, expires_at)? {
                 Some((to, text)) => claimed.push(Claimed { id, to, text, attempt, expires_at }),
-                None => end(tx, id, attempt, MessageState::Failed)?,
+                None => give_up(tx, id, attempt)?,
             },
             Err(error) => {
                 tracing::error!(message.id = %id, %error, "a message is given up: it does not open");
-                end(tx, id, attempt, MessageState::Failed)?;
+                give_up(tx, id, attempt)?;
             }
         }
     }
     Ok(claimed)
 }
 
-/// Marks a message as taken by the gateway.
-pub fn sent(tx: &mut Tx, message: &Claimed) -> Result<(), Error> {
+/// Marks a message as taken by the gateway, or the office; `false` when another process has it by now.
+pub fn sent(tx: &mut Tx, message: &Claimed) -> Result<bool, Error> {
     tx.allow(Action::DeliverMessage, &Facts::NONE)?;
     end(tx, message.id, message.attempt, MessageState::Sent)
 }
@@ -184,7 +202,7 @@ pub fn failed(tx: &mut Tx, message: &Claimed) -> Result<MessageState, Error> {
     tx.allow(Action::DeliverMessage, &Facts::NONE)?;
     let again_at = tx.now.plus(pause(message.attempt, message.id));
     if message.attempt >= ATTEMPTS_MAX || again_at >= message.expires_at {
-        end(tx, message.id, message.attempt, MessageState::Failed)?;
+        give_up(tx, message.id, message.attempt)?;
         return Ok(MessageState::Failed);
     }
     let mine = outbox_messages::table
@@ -221,21 +239,26 @@ fn take(tx: &mut Tx, id: MessageId, seen: i32, attempt: i32) -> Result<bool, Err
     Ok(taken == 1)
 }
 
+fn give_up(tx: &mut Tx, id: MessageId, attempt: i32) -> Result<(), Error> {
+    // Another process may have it by now.
+    end(tx, id, attempt, MessageState::Failed).map(|_| ())
+}
+
 /// A message that has left, or never will, is not kept readable by anybody.
-fn end(tx: &mut Tx, id: MessageId, attempt: i32, state: MessageState) -> Result<(), Error> {
+fn end(tx: &mut Tx, id: MessageId, attempt: i32, state: MessageState) -> Result<bool, Error> {
     let row = outbox_messages::table
         .find(id)
         .filter(outbox_messages::state.eq(MessageState::Pending))
         .filter(outbox_messages::attempts.eq(attempt));
     let sent_at = (state == MessageState::Sent).then_some(tx.now);
-    diesel::update(row)
+    let ended = diesel::update(row)
         .set((
             outbox_messages::state.eq(state),
             outbox_messages::sent_at.eq(sent_at),
             outbox_messages::payload_sealed.eq(Vec::<u8>::new()),
         ))
         .execute(tx.conn)?;
-    Ok(())
+    Ok(ended == 1)
 }
 
 /// To whom a message says what; `None` when it is too old, or nothing of it is so any more.
@@ -243,7 +266,7 @@ fn words(
     tx: &mut Tx,
     payload: Payload,
     expires_at: Instant,
-) -> Result<Option<(String, String)>, Error> {
+) -> Result<Option<(Whom, String)>, Error> {
     if expires_at <= tx.now || !still_stands(tx, payload.promise)? {
         return Ok(None);
     }
@@ -251,7 +274,11 @@ fn words(
         Some(parts) => leave::words(tx, parts)?,
         None => Some(payload.text),
     };
-    Ok(text.map(|text| (payload.to, text)))
+    let whom = match (payload.to, payload.leave) {
+        (Some(to), _) => Whom::Phone(to),
+        (None, parts) => Whom::Office(parts.map(|parts| parts.news).unwrap_or_default()),
+    };
+    Ok(text.map(|text| (whom, text)))
 }
 
 /// Whether the visit that a text speaks of is still booked, for the same time, and no later word of
@@ -331,7 +358,7 @@ mod tests {
             let key = key.to_owned();
             as_system(&self.app, move |tx| {
                 tx.allow(Action::DeliverMessage, &Facts::NONE)?;
-                let (to, text) = ("+70000000001".to_owned(), "123456".to_owned());
+                let (to, text) = (Some("+70000000001".to_owned()), "123456".to_owned());
                 let payload = Payload { to, text, promise, leave: None };
                 put(tx, &payload, &key, TimeDelta::seconds(life_secs))
             })
@@ -379,7 +406,8 @@ mod tests {
         assert!(house.put("k", 3600, None).await);
         assert!(!house.put("k", 3600, None).await, "the same key is the same message");
         let first = house.claim().await.pop().unwrap();
-        assert_eq!((first.to.as_str(), first.text.as_str()), ("+70000000001", "123456"));
+        assert!(matches!(&first.to, Whom::Phone(to) if to == "+70000000001"), "{first:?}");
+        assert_eq!(first.text, "123456");
         assert!(house.claim().await.is_empty(), "it is taken");
         house.advance(LEASE_SECS + 1);
         let second = house.claim().await.pop().unwrap();

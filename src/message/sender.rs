@@ -12,7 +12,9 @@ use crate::base::ctx::as_system;
 use crate::base::error::Error;
 use crate::message::gateway::{self, Undelivered};
 use crate::message::inbox::Sms;
-use crate::message::outbox::{self, CLAIM_LEN_MAX, Claimed, MessageState};
+use crate::message::leave::News;
+use crate::message::outbox::{self, CLAIM_LEN_MAX, Claimed, MessageState, Whom};
+use crate::message::untold;
 
 /// How often the outbox is looked into without being called: for retries, and for what another
 /// process left behind.
@@ -37,29 +39,45 @@ async fn round(app: &Arc<App>) -> Result<usize, Error> {
     let taken = claimed.len();
     let mut sending = JoinSet::new();
     for message in claimed {
+        let to = match &message.to {
+            Whom::Phone(to) => to.clone(),
+            Whom::Office(news) => {
+                let news = news.clone();
+                hand_over(app, message, news).await;
+                continue;
+            }
+        };
         let (shared, at) = (Arc::clone(app), app.clock.now());
         sending.spawn_blocking(move || {
-            let sent = gateway::send(&shared.config.sms, &message.to, &message.text, at);
-            (message, sent)
+            let sent = gateway::send(&shared.config.sms, &to, &message.text, at);
+            (message, to, sent)
         });
     }
     while let Some(done) = sending.join_next().await {
         match done {
-            Ok((message, sent)) => settle(app, message, sent).await,
+            Ok((message, to, sent)) => settle(app, message, to, sent).await,
             Err(_panicked) => tracing::error!("a message could not be sent: the adapter panicked"),
         }
     }
     Ok(taken)
 }
 
+/// The office tells whom no text reaches. If this fails, the lease runs out and it is tried again.
+async fn hand_over(app: &Arc<App>, message: Claimed, news: Vec<News>) {
+    let id = message.id;
+    if let Err(error) = as_system(app, move |tx| untold::open(tx, &message, &news)).await {
+        tracing::error!(message.id = %id, %error, "nobody has the task to tell a patient");
+    }
+}
+
 /// If this fails, the lease runs out and the message is sent again.
-async fn settle(app: &Arc<App>, message: Claimed, sent: Result<(), Undelivered>) {
+async fn settle(app: &Arc<App>, message: Claimed, to: String, sent: Result<(), Undelivered>) {
     let (id, attempt) = (message.id, message.attempt);
     let written = match sent {
         Ok(()) => {
-            let (to, text) = (message.to.clone(), message.text.clone());
+            let text = message.text.clone();
             app.inbox.keep(Sms { to, text, at: app.clock.now() });
-            as_system(app, move |tx| outbox::sent(tx, &message)).await.map(|()| MessageState::Sent)
+            as_system(app, move |tx| outbox::sent(tx, &message)).await.map(|_| MessageState::Sent)
         }
         Err(error) => {
             tracing::warn!(message.id = %id, attempt, %error, "a message was not taken");

@@ -120,6 +120,19 @@ pub fn offered(language: Language, code: &str) -> String {
     }
 }
 
+/// Tells that the doctor is away and no other time is held any more: the clinic calls, or a time is chosen.
+pub fn offer_over(language: Language, code: &str) -> String {
+    match language {
+        Language::English => format!(
+            "Feldsher: your visit will not be as booked. The clinic calls you, or choose another \
+             time, code {code}"
+        ),
+        Language::Russian => {
+            format!("Фельдшер: приёма не будет. Позвоним, или выберите время, код {code}")
+        }
+    }
+}
+
 /// Tells whoever waits that a time is held for them, and until when.
 pub fn vacancy(
     language: Language,
@@ -382,6 +395,14 @@ pub fn part_offered(language: Language, code: &str) -> String {
     }
 }
 
+/// A part of [`several`]: no other time is held any more.
+pub fn part_offer_over(language: Language, code: &str) -> String {
+    match language {
+        Language::English => format!("{code}: not as booked, the clinic calls"),
+        Language::Russian => format!("{code}: не будет, позвоним"),
+    }
+}
+
 fn short_time(language: Language, start: &DateTime<FixedOffset>) -> String {
     match language {
         Language::English => start.format("%a %-d %b %H:%M").to_string(),
@@ -454,6 +475,7 @@ mod tests {
             unanswered(russian, "AB12CD"),
             away(russian, &start, "AB12CD"),
             offered(russian, "AB12CD"),
+            offer_over(russian, "AB12CD"),
             promise_kept(russian, &start, "AB12CD"),
             clocks_moved(russian, &start, "AB12CD"),
             vacancy(russian, (&start, &start), "AB12CD", None),

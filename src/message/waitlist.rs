@@ -3,13 +3,13 @@
 
 use chrono::TimeDelta;
 
-use crate::account::{self, AccountId};
+use crate::account::AccountId;
 use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::tx::{Event, Tx};
 use crate::base::zone::{self, Zone};
 use crate::message::outbox::{self, Payload};
-use crate::message::{screen, text};
+use crate::message::{reader, screen, text};
 use crate::waitlist::{EntryId, OfferId};
 
 /// How long the news that an offer or a wish is over is worth sending, in hours.
@@ -84,11 +84,8 @@ fn tell(
     times: (Instant, Instant),
     words: impl FnOnce(crate::base::language::Language) -> String,
 ) -> Result<(), Error> {
-    let Some(account) = patient else { return Ok(()) };
-    let contact = account::contact(tx, account)?;
-    let Some(phone) = contact.phone else { return Ok(()) };
-    let text = words(contact.language);
-    let payload = Payload { to: phone.as_str().to_owned(), text, promise: None, leave: None };
+    let Some(reader) = reader(tx, patient)? else { return Ok(()) };
+    let payload = Payload::text(&reader.phone, words(reader.language));
     if outbox::put_for(tx, &payload, key, times)? {
         tx.tell(Event::MessageQueued);
     }

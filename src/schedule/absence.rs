@@ -19,7 +19,7 @@ use crate::base::tx::Tx;
 use crate::message;
 use crate::patient;
 use crate::practitioner::{self, PractitionerId};
-use crate::schedule::leave::{self, vain};
+use crate::schedule::leave::{self, lapsed, vain};
 use crate::schedule::rules;
 use crate::schedule::wall_clock::Span;
 use crate::waitlist::follow;
@@ -117,8 +117,9 @@ pub(crate) fn insert(
     (from, to): (Instant, Instant),
     reason: Option<&str>,
 ) -> Result<(AbsenceId, AbsenceStatus), Error> {
+    let gone = vain::away(tx, practitioner, (from, to))?;
     follow::away(tx, practitioner, (from, to))?;
-    vain::away(tx, practitioner, (from, to))?;
+    vain::take_back(tx, &gone)?;
     let hits = affected::within(tx, practitioner, (from, to), 1)?;
     let status = if hits.is_empty() { AbsenceStatus::Complete } else { AbsenceStatus::Open };
     let id = AbsenceId::new(tx.now);
@@ -151,6 +152,10 @@ pub fn remove(tx: &mut Tx, practitioner: PractitionerId, id: AbsenceId) -> Resul
     let waiting = leave::waiting(tx, &absence)?;
     leave::forget(tx, &absence)?;
     for id in waiting {
+        // It can lie in another absence.
+        if lapsed::is_over(tx, id)? {
+            continue;
+        }
         let visit = appointment::show(tx, id)?;
         let account = patient::find_row(tx, visit.patient.id)?.account_id;
         message::tell_booked_again(tx, &visit, account)?;

@@ -1,5 +1,5 @@
 //! What goes on without anybody's deed: rings that nobody answers take their next step, and visits
-//! that stay interrupted become tasks. Several processes may do it at once.
+//! that stay interrupted become tasks, and what was to be told of a visit ends with it. Several processes may do it at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,21 +14,22 @@ use crate::base::ctx::{as_system, look_as_system};
 use crate::base::error::Error;
 use crate::encounter::{EncounterId, interruption};
 use crate::ring::{RingId, step};
+use crate::task;
 
 /// How often it looks.
 const TICK_SECS: u64 = 1;
 /// How many are taken on in one round.
 pub(crate) const ROUND_MAX: i64 = 50;
 
-/// One whole look. It reads first, so that a quiet hour costs two questions to an index and keeps
+/// One whole look. It reads first, so that a quiet hour costs three questions to an index and keeps
 /// nobody from writing; each step is a transaction of its own, so that one that fails holds up no
 /// other.
 pub async fn tick(app: &Arc<App>) -> Result<(), Error> {
     let due = look_as_system(app, |tx| {
         tx.allow(Action::WatchVisits, &Facts::NONE)?;
-        Ok((step::due(tx)?, interruption::due(tx)?))
+        Ok((step::due(tx)?, interruption::due(tx)?, task::told_in_vain(tx, ROUND_MAX)?))
     });
-    let (rings, visits): (Vec<RingId>, Vec<EncounterId>) = due.await?;
+    let (rings, visits, over): (Vec<RingId>, Vec<EncounterId>, Vec<EncounterId>) = due.await?;
     let mut failed = None;
     for ring in rings {
         let stepped = as_system(app, move |tx| {
@@ -43,6 +44,13 @@ pub async fn tick(app: &Arc<App>) -> Result<(), Error> {
             interruption::see_to(tx, visit)
         });
         failed = seen_to.await.err().or(failed);
+    }
+    for visit in over {
+        let ended = as_system(app, move |tx| {
+            tx.allow(Action::WatchVisits, &Facts::NONE)?;
+            task::too_late_to_tell(tx, visit)
+        });
+        failed = ended.await.err().or(failed);
     }
     failed.map_or(Ok(()), Err)
 }

@@ -17,20 +17,24 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::Facts;
+use crate::access::table::Action;
 use crate::account::AccountId;
+use crate::appointment::{self, AppointmentId};
 use crate::base::column::{Instant, id, text_enum};
-use crate::base::db::Each;
+use crate::base::db::{Each, among};
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::problem;
-use crate::base::schema::{accounts, patients, practitioners, tasks};
+use crate::base::schema::{accounts, appointments, encounters, patients, practitioners, tasks};
 use crate::base::tx::{Event, Tx};
-use crate::encounter::lifecycle::Act;
+use crate::encounter::lifecycle::{Act, AppointmentStatus};
 use crate::encounter::show::Reference;
-use crate::encounter::{EncounterId, EncounterRow};
-use crate::organization::OrganizationId;
+use crate::encounter::{self, EncounterId, EncounterRow};
+use crate::organization::{self, OrganizationId};
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
+use crate::schedule::leave::offer;
+use crate::waitlist;
 
 id!(
     /// Something that somebody of the clinic must do (FHIR Task).
@@ -123,6 +127,20 @@ text_enum!(
     }
 );
 
+/// The visit of a task, as whoever calls its patient must know it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct TaskVisit {
+    /// Where its appointment stands now.
+    pub status: AppointmentStatus,
+    /// The promised local time, RFC 3339 with the offset of that zone.
+    pub local_start: String,
+    /// The IANA zone of that time.
+    pub time_zone: String,
+    /// Whether its patient can choose another time.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub offered: bool,
+}
+
 /// A task as the API shows it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Task {
@@ -134,12 +152,15 @@ pub struct Task {
     pub status: TaskStatus,
     /// The clinic that must see to it.
     pub organization: Reference<OrganizationId>,
-    /// For whom; left out, as the next two, when it is about several visits.
+    /// For whom; left out, as the next three, when it is about several visits.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub patient: Option<Named<PatientId>>,
     /// About which visit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub focus: Option<Reference<EncounterId>>,
+    /// How it stands now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visit: Option<TaskVisit>,
     /// Whose visit it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub practitioner: Option<Named<PractitionerId>>,
@@ -229,6 +250,7 @@ pub fn open(
 ) -> Result<TaskId, Error> {
     let due_at = match code {
         TaskCode::Deferred => tx.now.plus(TimeDelta::hours(DUE_HOURS)),
+        TaskCode::Unanswered | TaskCode::Untold => by_day(tx, visit)?,
         _ => tx.now.plus(due_in(tx)),
     };
     open_due(tx, visit, (code, why), owner, due_at)
@@ -283,6 +305,14 @@ fn due_in(tx: &Tx) -> TimeDelta {
     TimeDelta::minutes(i64::from(tx.config.visit.task_minutes))
 }
 
+/// When somebody is to be called who does not sit and wait: by day, where the clinic is, and before the
+/// visit should have begun.
+fn by_day(tx: &mut Tx, visit: &EncounterRow) -> Result<Instant, Error> {
+    let zone = organization::show(tx, visit.organization_id)?.time_zone;
+    let called = waitlist::offer::awake(tx, tx.now, zone, due_in(tx));
+    Ok(called.min(visit.starts_at).max(tx.now))
+}
+
 /// The open tasks about a visit. Index: tasks_one_open.
 fn of_visit(id: EncounterId) -> OpenOf {
     tasks::table.filter(tasks::encounter_id.eq(id)).filter(tasks::status.eq_any(OPEN))
@@ -300,8 +330,7 @@ pub fn open_of(tx: &mut Tx, id: EncounterId) -> Result<Vec<(TaskCode, Instant)>,
 /// the promise to call them. What was asked for is answered when it is taken on, put elsewhere or over. The
 /// caller holds the visit's lock.
 pub(crate) fn follow(tx: &mut Tx, visit: EncounterId, act: Act) -> Result<(), Error> {
-    let call_off = (tasks::status.eq(TaskStatus::Cancelled), tasks::updated_at.eq(tx.now));
-    let ended = match act {
+    match act {
         Act::Admit
         | Act::Resume
         | Act::Finish
@@ -309,11 +338,10 @@ pub(crate) fn follow(tx: &mut Tx, visit: EncounterId, act: Act) -> Result<(), Er
         | Act::Cancel
         | Act::Decline
         | Act::Reopen
-        | Act::Expect => diesel::update(of_visit(visit)).set(call_off).execute(tx.conn)?,
-        Act::Accept | Act::Move | Act::Expire => {
-            let asked = of_visit(visit).filter(tasks::code.eq(TaskCode::Request));
-            diesel::update(asked).set(call_off).execute(tx.conn)?
-        }
+        | Act::Expect => needless(tx, visit, TaskCode::ALL),
+        Act::Move => moved(tx, visit),
+        Act::Accept | Act::Expire => needless(tx, visit, &[TaskCode::Request, TaskCode::Untold]),
+        // Whoever says that they come, or is there, knows of it; what is not so any more is not told.
         Act::Confirm
         | Act::Attend
         | Act::Noshow
@@ -322,10 +350,46 @@ pub(crate) fn follow(tx: &mut Tx, visit: EncounterId, act: Act) -> Result<(), Er
         | Act::Undo
         | Act::Reinstate
         | Act::HoldAgain
-        | Act::AskAgain => return Ok(()),
-    };
+        | Act::AskAgain => needless(tx, visit, &[TaskCode::Untold]),
+    }
+}
+
+/// A visit has another place: whoever had to choose one need not any more, where it was before is no news,
+/// and a request waits anew. The caller holds the visit's lock.
+pub(crate) fn moved(tx: &mut Tx, visit: EncounterId) -> Result<(), Error> {
+    needless(tx, visit, &[TaskCode::Unanswered, TaskCode::Untold, TaskCode::Request])
+}
+
+/// Ends the open tasks of some kinds about a visit: nothing is left to do. The caller holds the visit's
+/// lock.
+pub(crate) fn needless(tx: &mut Tx, visit: EncounterId, codes: &[TaskCode]) -> Result<(), Error> {
+    let needless = of_visit(visit).filter(tasks::code.eq_any(codes));
+    let ended = diesel::update(needless)
+        .set((tasks::status.eq(TaskStatus::Cancelled), tasks::updated_at.eq(tx.now)))
+        .execute(tx.conn)?;
     if ended > 0 {
         tx.tell(Event::CareMoved(visit));
+    }
+    Ok(())
+}
+
+/// Patients who were to be told of a visit that is over by now. Index: tasks_untold.
+pub(crate) fn told_in_vain(tx: &mut Tx, most: i64) -> Result<Vec<EncounterId>, Error> {
+    let untold = tasks::table
+        .inner_join(encounters::table.inner_join(appointments::table))
+        .filter(tasks::code.eq(TaskCode::Untold))
+        .filter(tasks::status.eq_any(OPEN))
+        .filter(appointments::ends_at.le(tx.now));
+    Ok(untold.limit(most).select(encounters::id).load(tx.conn)?)
+}
+
+/// Ends the task to tell a patient of a visit, which is over. The caller has made the access decision.
+pub(crate) fn too_late_to_tell(tx: &mut Tx, visit: EncounterId) -> Result<(), Error> {
+    let row = encounter::lock_row(tx, visit)?;
+    // It can have another time by now.
+    if appointment::find_row(tx, row.appointment_id)?.ends_at <= tx.now {
+        needless(tx, visit, &[TaskCode::Untold])?;
+        tx.record(Action::WatchVisits, "Encounter", visit.0, &encounter::facts(&row));
     }
     Ok(())
 }
@@ -362,6 +426,8 @@ pub(crate) fn show_all(tx: &mut Tx, ids: &[TaskId]) -> Result<Vec<Task>, Error> 
         .filter(accounts::id.eq_any(owners))
         .select((accounts::id, accounts::name))
         .load(tx.conn)?;
+    let visits =
+        visits_of(tx, &rows.iter().filter_map(|(row, ..)| row.encounter_id).collect::<Vec<_>>())?;
     let task = |(row, patient, practitioner): &Shown| Task {
         id: row.id,
         code: row.code,
@@ -369,6 +435,10 @@ pub(crate) fn show_all(tx: &mut Tx, ids: &[TaskId]) -> Result<Vec<Task>, Error> 
         organization: Reference { id: row.organization_id },
         patient: named(row.patient_id, patient),
         focus: row.encounter_id.map(|id| Reference { id }),
+        visit: visits
+            .iter()
+            .find(|(of, _)| row.encounter_id == Some(*of))
+            .map(|(_, it)| it.clone()),
         practitioner: named(row.practitioner_id, practitioner),
         owner: row.owner_id.and_then(|owner| {
             let (id, name) = names.iter().find(|(id, _)| *id == owner)?;
@@ -382,6 +452,29 @@ pub(crate) fn show_all(tx: &mut Tx, ids: &[TaskId]) -> Result<Vec<Task>, Error> 
     };
     let found = |id: &TaskId| rows.iter().find(|(row, ..)| row.id == *id).map(task);
     Ok(ids.iter().filter_map(found).collect())
+}
+
+/// How the visits of some tasks stand now.
+fn visits_of(tx: &mut Tx, ids: &[EncounterId]) -> Result<Vec<(EncounterId, TaskVisit)>, Error> {
+    type Line = (EncounterId, AppointmentId, AppointmentStatus, String, String);
+    let lines: Vec<Line> = encounters::table
+        .inner_join(appointments::table)
+        .filter(among(encounters::id, ids))
+        .select((
+            encounters::id,
+            appointments::id,
+            appointments::status,
+            appointments::local_start,
+            appointments::time_zone,
+        ))
+        .load(tx.conn)?;
+    let booked = lines.iter().filter(|line| line.2 == AppointmentStatus::Booked);
+    let offered = offer::which_are_open(tx, booked.map(|line| line.1).collect())?;
+    let visit = |(of, id, status, local_start, time_zone): Line| {
+        let offered = offered.contains(&id);
+        (of, TaskVisit { status, local_start, time_zone, offered })
+    };
+    Ok(lines.into_iter().map(visit).collect())
 }
 
 fn named<I>(id: Option<I>, name: &Option<String>) -> Option<Named<I>> {

@@ -252,11 +252,5 @@ pub(crate) fn answer_of(
 pub(crate) fn nameless_alternatives(tx: &mut Tx, id: EntryId) -> Result<Vec<NamelessTime>, Error> {
     tx.allow(Action::AnswerOffer, &Facts::NONE)?;
     let row = find_row(tx, id)?;
-    let free = free_for(tx, &row)?;
-    let nameless = |slot: Slot| NamelessTime {
-        number: None,
-        local_start: slot.local_start,
-        time_zone: slot.time_zone.to_string(),
-    };
-    Ok(free.into_iter().map(nameless).collect())
+    Ok(free_for(tx, &row)?.into_iter().map(NamelessTime::from).collect())
 }

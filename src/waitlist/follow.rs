@@ -124,7 +124,8 @@ pub(crate) fn away(
         .inner_join(appointments::table.on(appointments::id.eq(waitlist_offers::held_id)))
         .filter(waitlist_offers::practitioner_id.eq(practitioner))
         .filter(waitlist_offers::status.eq(VacancyStatus::Standing))
-        .filter(waitlist_offers::starts_at.lt(to))
+        // Where it is held: a newer law can have moved it since it was offered.
+        .filter(appointments::starts_at.lt(to))
         .filter(appointments::ends_at.gt(from))
         .order(waitlist_offers::entry_id)
         .select(waitlist_offers::entry_id)

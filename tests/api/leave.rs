@@ -3,7 +3,6 @@
 
 use actix_web::http::Method;
 use chrono::TimeDelta;
-use feldsher::base::ctx::as_system;
 use feldsher::schedule::leave::{offer, vain};
 use serde_json::{Value, json};
 
@@ -24,16 +23,16 @@ const UNSETTLED: &str = "SELECT count(*) AS n FROM absences a JOIN appointments 
     AND NOT EXISTS (SELECT 1 FROM absence_outcomes o WHERE o.absence_id = a.id
         AND o.appointment_id = v.id AND o.outcome = 'offered')";
 
-fn id(body: &Value) -> &str {
+pub fn id(body: &Value) -> &str {
     body["id"].as_str().unwrap()
 }
 
-fn visit(body: &Value) -> String {
+pub fn visit(body: &Value) -> String {
     format!("/v1/appointments/{}", id(body))
 }
 
 /// Another doctor of the clinic who gives the short service, at these hours of every weekday.
-async fn stand_in(world: &World, name: &str, login: &str, hours: (&str, &str)) -> Person {
+pub async fn stand_in(world: &World, name: &str, login: &str, hours: (&str, &str)) -> Person {
     let body = json!({
         "name": name, "kind": "doctor", "organization": world.clinic, "time_zone": ZONE,
         "services": [world.service], "login": login, "language": "ru",
@@ -50,11 +49,11 @@ async fn stand_in(world: &World, name: &str, login: &str, hours: (&str, &str)) -
     person
 }
 
-async fn books(client: &Client, wish: &Value) -> Value {
+pub async fn books(client: &Client, wish: &Value) -> Value {
     client.once("/v1/appointments", &key(), wish).await.expect(201)
 }
 
-async fn away(world: &World, from: &str, to: &str) -> Value {
+pub async fn away(world: &World, from: &str, to: &str) -> Value {
     let path = format!("/v1/practitioners/{}/absences", world.doctor.id);
     let body = json!({"from": from, "to": to, "reason": "операция"});
     world.registrar.client.once(&path, &key(), &body).await.expect(201)
@@ -64,27 +63,27 @@ async fn away_on_tuesday(world: &World) -> Value {
     away(world, "2026-11-24T00:00:00+07:00", "2026-11-25T00:00:00+07:00").await
 }
 
-async fn decide(client: &Client, absence: &Value, outcomes: Value) -> Answer {
+pub async fn decide(client: &Client, absence: &Value, outcomes: Value) -> Answer {
     let path = format!("/v1/absences/{}/outcomes", id(absence));
     client.once(&path, &key(), &json!({ "outcomes": outcomes })).await
 }
 
-async fn complete(client: &Client, absence: &Value) -> Answer {
+pub async fn complete(client: &Client, absence: &Value) -> Answer {
     client.post(&format!("/v1/absences/{}/complete", id(absence)), &json!({})).await
 }
 
-async fn read(client: &Client, absence: &Value) -> Value {
+pub async fn read(client: &Client, absence: &Value) -> Value {
     client.get(&format!("/v1/absences/{}", id(absence))).await.expect(200)
 }
 
-async fn plans(world: &World, client: &Client, day: &str) -> Value {
+pub async fn plans(world: &World, client: &Client, day: &str) -> Value {
     let path = format!("/v1/practitioners/{}/illness-plans", world.doctor.id);
     let body =
         json!({"from": format!("{day}T00:00:00+07:00"), "to": format!("{day}T23:59:00+07:00")});
     client.once(&path, &key(), &body).await.expect(201)
 }
 
-async fn act(client: &Client, plan: &Value, word: &str) -> Answer {
+pub async fn act(client: &Client, plan: &Value, word: &str) -> Answer {
     client.once(&format!("/v1/illness-plans/{}/{word}", id(plan)), &key(), &json!({})).await
 }
 
@@ -98,7 +97,7 @@ fn proposal<'a>(plan: &'a Value, booked: &Value) -> &'a Value {
     all.iter().find(|one| one["appointment"] == booked["id"]).expect("a proposal")
 }
 
-fn told(world: &World, words: &str) -> usize {
+pub fn told(world: &World, words: &str) -> usize {
     let sent = world.house.app.inbox.newest_first();
     sent.iter().filter(|sms| sms.text.contains(words)).count()
 }
@@ -228,7 +227,7 @@ on_both! {
             registrar = world.resigned(&registrar).await;
         }
         let asha = world.resigned(&world.asha).await;
-        as_system(&world.house.app, offer::lapse_due).await.unwrap();
+        offer::lapse_due(&world.house.app).await.unwrap();
         let open = read(&registrar.client, &absence).await;
         assert_eq!((&open["status"], &open["open_count"]), (&json!("open"), &json!(1)));
         let stored = "SELECT count(*) AS n FROM absences WHERE status = 'open'";

@@ -26,7 +26,7 @@ async fn queue(house: &House, key: &str) {
     as_system(&house.app, move |tx| {
         tx.allow(Action::DeliverMessage, &Facts::NONE)?;
         let payload = Payload {
-            to: TO.to_owned(),
+            to: Some(TO.to_owned()),
             text: format!("text of {key}"),
             promise: None,
             leave: None,

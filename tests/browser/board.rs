@@ -351,8 +351,35 @@ impl Office {
         assert_eq!(self.stage.visit(&other).await["cancellation_code"], "declined");
         let cancel = format!("/v1/appointments/{}/cancel", text(&asked["id"]));
         self.stage.registrar.once(&cancel, &key(), &json!({})).await.expect(200);
+        self.who_has_no_telephone_is_told().await;
         page.click("#office [href='#/']").await;
         page.see(&card(&self.moved)).await;
+    }
+
+    /// Whom no text reaches, the office tells, and says so.
+    async fn who_has_no_telephone_is_told(&self) {
+        let (page, registrar) = (&self.page, &self.stage.registrar);
+        let known = format!("/v1/patients/{}", self.stage.patient(2));
+        let known = registrar.get(&known).await.expect(200);
+        let clinic = self.stage.visit(&self.moved).await["organization"]["id"].clone();
+        let silent = json!({"name": "Silent Guest", "birth_date": "1950-02-03",
+            "location": known["location"]["id"], "organization": clinic});
+        let silent = registrar.once("/v1/patients", &key(), &silent).await.expect(201);
+        let wish = json!({"service": self.stage.service, "practitioner": self.stage.second,
+            "patient": silent["id"], "start": written(self.after(4))});
+        let booked = registrar.once("/v1/appointments", &key(), &wish).await.expect(201);
+        let cancel = format!("/v1/appointments/{}/cancel", text(&booked["id"]));
+        registrar.once(&cancel, &key(), &json!({})).await.expect(200);
+        let said = page.text("#tasks [data-code=untold]").await;
+        for words in ["Silent Guest", "is called off", "no number for a text"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        page.assert_fits().await;
+        page.drawn("board-untold", false).await;
+        page.click("#tasks [data-code=untold] .take").await;
+        page.click("#tasks [data-code=untold][data-status=accepted] .how").await;
+        page.click("#tasks [data-code=untold] [data-outcome=reached]").await;
+        page.wait_for("!document.querySelector('#tasks [data-code=untold]')").await;
     }
 
     async fn the_doctor_is_ill_and_well_again(&self) {

@@ -226,6 +226,12 @@ async fn an_offer(page: &Page, stage: &Stage, visit: &Value) {
     page.see("#offered [data-number]").await;
     page.assert_fits().await;
     page.drawn("patient-offer", false).await;
+    nothing_is_held_any_more(page, stage, visit).await;
+    stage.registrar.once(&outcomes, &key(), &offered).await.expect(200);
+    page.reload().await;
+    page.see(&format!("#upcoming {} .offer", card(visit))).await;
+    page.click(".choose-time").await;
+    page.see("#offered [data-number]").await;
     let chosen = "document.querySelector('#offered [data-number]').dataset.start";
     let chosen = page.eval(chosen).await;
     page.click("#offered [data-number]").await;
@@ -236,6 +242,37 @@ async fn an_offer(page: &Page, stage: &Stage, visit: &Value) {
     let who = text(&now["practitioner"]["name"]);
     assert!(who == DOCTOR || who == SECOND, "{who}");
     page.click("#to-home").await;
+}
+
+/// The clinic closes for these days, while the patient looks at the times; and opens again.
+async fn nothing_is_held_any_more(page: &Page, stage: &Stage, visit: &Value) {
+    let day = |ahead: i64| {
+        let date = instant(&visit["start"]) + Duration::days(ahead);
+        date.format("%F").to_string()
+    };
+    let closures = format!("/v1/organizations/{}/closures", text(&visit["organization"]["id"]));
+    let closed = json!({"name": {"en": "Repair", "ru": "Ремонт"},
+        "from_date": day(-2), "to_date": day(60)});
+    let closed = stage.registrar.once(&closures, &key(), &closed).await.expect(201);
+    page.click("#offered [data-number]").await;
+    page.see("#offer-over").await;
+    page.assert_fits().await;
+    page.click("#to-home").await;
+    page.see(&format!("#upcoming {} .offer-over", card(visit))).await;
+    page.see(&format!("#upcoming {} [data-status=offer_over]", card(visit))).await;
+    page.assert_fits().await;
+    page.drawn("patient-offer-over", false).await;
+    page.goto_hash(&format!("#/visit/{}", text(&visit["encounter"]["id"]))).await;
+    page.see("#offer-over").await;
+    page.assert_fits().await;
+    page.goto_hash("#/").await;
+    let path = format!("{closures}/{}", text(&closed["id"]));
+    let opens = stage.registrar.request(Method::DELETE, &path);
+    assert_eq!(stage.registrar.send(opens, None).await.status, 204);
+    // They may move it at once.
+    page.click(&format!("#upcoming {} .choose-time", card(visit))).await;
+    page.see("#days [data-day]").await;
+    page.goto_hash("#/").await;
 }
 
 async fn called_off(page: &Page, stage: &Stage, visit: &Value) {

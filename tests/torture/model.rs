@@ -27,7 +27,6 @@ use feldsher::appointment::change::{self, CancelAppointment};
 use feldsher::base::app::App;
 use feldsher::base::clock::{Clock, ManualClock};
 use feldsher::base::config::Config;
-use feldsher::base::ctx::as_system;
 use feldsher::base::db::{Conn, Threads};
 use feldsher::base::error::Error;
 use feldsher::base::schema::{absences, appointments, closures, extra_hours, waitlist_entries};
@@ -37,7 +36,7 @@ use feldsher::practitioner::PractitionerId;
 use feldsher::schedule::absence::{self, AbsenceId};
 use feldsher::schedule::closure::{self, ClosureId};
 use feldsher::schedule::extra::{self, ExtraHoursId};
-use feldsher::schedule::leave::offer;
+use feldsher::schedule::leave::{lapsed, offer};
 use feldsher::waitlist::{EntryId, WaitStatus, join, task};
 
 use crate::model::intervals::{Model, OFFER_MINUTES, PATIENTS, REACH, Range, SERVICES, Visit};
@@ -331,7 +330,8 @@ impl Theatre {
         self.clock.set(self.stage.now(model));
         let app = self.stage.app.as_ref().unwrap();
         task::tick(app, None).await.expect("the waiting list is looked after");
-        as_system(app, offer::lapse_due).await.expect("offers that are over are ended");
+        offer::lapse_due(app).await.expect("offers that are over are ended");
+        lapsed::tick(app).await.expect("their visits are looked after");
     }
 
     /// A piece of a sequence in a transaction that is kept.

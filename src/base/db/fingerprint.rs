@@ -10,7 +10,7 @@ use crate::base::schema::settings;
 use crate::base::seal::sha256;
 
 /// Every migration: its version, and its text for SQLite and for PostgreSQL.
-const MIGRATIONS: [(&str, [&str; 2]); 6] = [
+const MIGRATIONS: [(&str, [&str; 2]); 7] = [
     (
         "0001",
         [
@@ -51,6 +51,13 @@ const MIGRATIONS: [(&str, [&str; 2]); 6] = [
         [
             include_str!("../../../migrations/sqlite/0006_more_tasks/up.sql"),
             include_str!("../../../migrations/postgres/0006_more_tasks/up.sql"),
+        ],
+    ),
+    (
+        "0007",
+        [
+            include_str!("../../../migrations/sqlite/0007_offers_over/up.sql"),
+            include_str!("../../../migrations/postgres/0007_offers_over/up.sql"),
         ],
     ),
 ];

@@ -26,7 +26,7 @@ use crate::schedule::leave::plan::{
 };
 use crate::schedule::leave::settle::{Deed, Told, is_same, settle, take_all_turns};
 use crate::schedule::leave::{
-    AbsenceRow, Outcome, OutcomeRow, VISITS_MAX, close, facts, find_row, forget, inside,
+    AbsenceRow, Outcome, OutcomeRow, VISITS_MAX, close, facts, find_row, forget, inside, lapsed,
     open_again, outcomes, set_status, undecided,
 };
 
@@ -272,6 +272,7 @@ impl Undoing {
                 let helper = was.to_helper.filter(|_| is_there);
                 let helper = helper.ok_or_else(|| Error::from(&problem::CONFLICT))?;
                 needed::replace(tx, &row, helper.0, Some(self.plan.practitioner.0))?;
+                lapsed::look_again(tx, row.id)?;
             }
             Outcome::Cancelled => {
                 // What was no more than held, and is not any more, went nowhere.

@@ -8,6 +8,7 @@ use crate::appointment::{Appointment, AppointmentId};
 use crate::base::body::{Body, Empty, Path};
 use crate::base::ctx::{self, Ctx};
 use crate::base::error::{Error, ProblemDocument};
+use crate::base::problem;
 use crate::practitioner::PractitionerId;
 use crate::schedule::absence::AbsenceId;
 use crate::schedule::leave::apply::UndoPlan;
@@ -187,12 +188,15 @@ pub async fn undo_illness_plan(
     responses(
         (status = 200, body = Offer),
         (status = 410, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`offer_over`"),
+            description = "`offer_over`; with up to three `alternatives`"),
     )
 )]
 #[get("/v1/appointments/{id}/offer")]
 pub async fn find_offer(ctx: Ctx, id: Path<AppointmentId>) -> Result<HttpResponse, Error> {
-    ctx::ok(&ctx.read(move |tx| offer::find(tx, id.0)).await?)
+    match ctx.read(move |tx| offer::find(tx, id.0)).await {
+        Ok(offer) => ctx::ok(&offer),
+        Err(refusal) => Err(with_alternatives(&ctx, id.0, refusal).await),
+    }
 }
 
 /// Chooses one of the times that are held in place of a visit.
@@ -202,7 +206,7 @@ pub async fn find_offer(ctx: Ctx, id: Path<AppointmentId>) -> Result<HttpRespons
     responses(
         (status = 200, body = Appointment),
         (status = 410, body = ProblemDocument, content_type = "application/problem+json",
-            description = "`offer_over`"),
+            description = "`offer_over`; with up to three `alternatives`"),
     )
 )]
 #[post("/v1/appointments/{id}/offer")]
@@ -211,5 +215,19 @@ pub async fn choose_time(
     id: Path<AppointmentId>,
     wanted: Body<ChooseTime>,
 ) -> Result<HttpResponse, Error> {
-    ctx.once(StatusCode::OK, wanted, move |tx, wanted| offer::choose(tx, id.0, wanted)).await
+    let chosen =
+        ctx.once(StatusCode::OK, wanted, move |tx, wanted| offer::choose(tx, id.0, wanted)).await;
+    match chosen {
+        Err(refusal) => Err(with_alternatives(&ctx, id.0, refusal).await),
+        chosen => chosen,
+    }
+}
+
+/// Whoever comes too late for what was held hears what is free.
+async fn with_alternatives(ctx: &Ctx, id: AppointmentId, refusal: Error) -> Error {
+    if !refusal.is(&problem::OFFER_OVER) {
+        return refusal;
+    }
+    let free = ctx.read(move |tx| offer::alternatives(tx, id)).await;
+    refusal.with("alternatives", free.unwrap_or_default())
 }

@@ -8,6 +8,7 @@
 pub mod apply;
 pub mod assign;
 pub mod http;
+pub mod lapsed;
 pub mod offer;
 pub mod plan;
 pub mod preview;
@@ -247,10 +248,11 @@ pub(crate) fn open_again(tx: &mut Tx, visit: &appointment::Row) -> Result<(), Er
         .filter(absences::starts_at.lt(visit.ends_at))
         .filter(absences::ends_at.gt(visit.starts_at));
     diesel::update(touched).set(absences::status.eq(AbsenceStatus::Open)).execute(tx.conn)?;
-    Ok(())
+    lapsed::look_again(tx, visit.id)
 }
 
-/// The visits to come of an absence whose patients were told to choose another time, and have not.
+/// The visits to come of an absence whose patients were told to choose another time, and have not, or
+/// that it was too late for that.
 pub(crate) fn waiting(tx: &mut Tx, absence: &AbsenceRow) -> Result<Vec<AppointmentId>, Error> {
     let mut waiting = Vec::new();
     for row in outcomes(tx, absence.id)? {
@@ -261,14 +263,23 @@ pub(crate) fn waiting(tx: &mut Tx, absence: &AbsenceRow) -> Result<Vec<Appointme
             waiting.push(row.appointment);
         }
     }
+    let lapsed = lapsed::of_absence(tx, absence.id)?;
+    for visit in lapsed::which_are_over(tx, lapsed)? {
+        if appointment::find_row(tx, visit)?.starts_at > tx.now {
+            waiting.push(visit);
+        }
+    }
     Ok(waiting)
 }
 
 /// Takes an absence away with all that was noted of it. The caller has made the access decision.
 pub(crate) fn forget(tx: &mut Tx, absence: &AbsenceRow) -> Result<(), Error> {
     set_status(tx, absence.id, AbsenceStatus::Open)?;
+    lapsed::forget(tx, absence.id)?;
     for outcome in outcomes(tx, absence.id)? {
         offer::withdraw(tx, outcome.appointment)?;
+        // It can lie in another absence, whose offer is over.
+        lapsed::look_again(tx, outcome.appointment)?;
     }
     let noted = absence_outcomes::table.filter(absence_outcomes::absence_id.eq(absence.id));
     diesel::delete(noted).execute(tx.conn)?;

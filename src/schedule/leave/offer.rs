@@ -24,7 +24,7 @@ use crate::appointment::{self, Appointment, AppointmentId, Row};
 use crate::base::app::App;
 use crate::base::background::every;
 use crate::base::column::Instant;
-use crate::base::ctx::as_system;
+use crate::base::ctx::{as_system, look_as_system};
 use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::name::Named;
@@ -39,7 +39,10 @@ use crate::practitioner::PractitionerId;
 use crate::schedule;
 use crate::schedule::absence::{AbsenceId, AbsenceStatus};
 use crate::schedule::free::Asker;
-use crate::schedule::leave::{AbsenceRow, OUTCOME, Outcome, OutcomeRow, inside, set_status, vain};
+use crate::schedule::leave::{
+    AbsenceRow, OUTCOME, Outcome, OutcomeRow, inside, lapsed, set_status, vain,
+};
+use crate::schedule::slots::Slot;
 use crate::waitlist::{self, follow};
 
 /// How many times are offered.
@@ -55,7 +58,7 @@ const LOOK_AT: usize = 200;
 const TRIES_MAX: usize = 24;
 /// How often offers that nobody answered are looked for.
 const TICK_SECS: u64 = 5;
-/// How many of them are ended in one transaction.
+/// The offers of how many absences are ended in one look.
 const LAPSES_MAX: i64 = 50;
 
 /// A time that a patient can choose.
@@ -155,11 +158,22 @@ pub(crate) fn withdraw(tx: &mut Tx, appointment: AppointmentId) -> Result<(), Er
 
 /// Whether the patient of a visit can choose another time. Makes no access decision.
 pub(crate) fn is_open(tx: &mut Tx, visit: AppointmentId) -> Result<bool, Error> {
+    Ok(!which_are_open(tx, vec![visit])?.is_empty())
+}
+
+/// For which of some visits their patients can choose another time. Makes no access decision.
+/// Index: offered_times_by_appointment.
+pub(crate) fn which_are_open(
+    tx: &mut Tx,
+    visits: Vec<AppointmentId>,
+) -> Result<Vec<AppointmentId>, Error> {
     let held = offered_times::table
         .inner_join(appointments::table.on(appointments::id.eq(offered_times::held_id)))
-        .filter(offered_times::appointment_id.eq(visit))
-        .filter(appointments::hold_expires_at.gt(tx.now));
-    Ok(diesel::select(diesel::dsl::exists(held)).get_result(tx.conn)?)
+        .filter(among(offered_times::appointment_id, visits))
+        .filter(appointments::hold_expires_at.gt(tx.now))
+        .select(offered_times::appointment_id)
+        .distinct();
+    Ok(held.load(tx.conn)?)
 }
 
 /// Whether an appointment is a time that is held in place of another.
@@ -203,7 +217,7 @@ pub(crate) fn mark(tx: &mut Tx, visits: &mut [Appointment]) -> Result<(), Error>
             visit.held_for = held.iter().find(|(id, _)| *id == visit.id).map(|(_, of)| *of);
         }
     }
-    Ok(())
+    lapsed::mark(tx, visits)
 }
 
 /// How many of some held times are held in place of other visits.
@@ -268,7 +282,8 @@ fn show(tx: &mut Tx, id: AppointmentId) -> Result<Offer, Error> {
     Ok(Offer { appointment: id, expires_at, times })
 }
 
-/// The offer of a visit that is neither answered nor over. 404 when nothing was offered,
+/// The offer of a visit that is neither answered nor over. 404 when nothing was offered, 410
+/// `offer_over` when it is over and nothing else was decided since,
 /// 409 `bad_state` when something else was decided since.
 fn standing(tx: &mut Tx, id: AppointmentId) -> Result<(AbsenceId, OutcomeRow), Error> {
     let decided: Vec<(AbsenceId, OutcomeRow)> = absence_outcomes::table
@@ -276,7 +291,11 @@ fn standing(tx: &mut Tx, id: AppointmentId) -> Result<(AbsenceId, OutcomeRow), E
         .order(absence_outcomes::decided_at.desc())
         .select((absence_outcomes::absence_id, OUTCOME))
         .load(tx.conn)?;
-    let last = decided.first().copied().ok_or_else(|| Error::from(&problem::NOT_FOUND))?;
+    let Some(last) = decided.first().copied() else {
+        // What was offered and is over is forgotten, but for that.
+        let over = lapsed::is_over(tx, id)?;
+        return Err(Error::from(if over { &problem::OFFER_OVER } else { &problem::NOT_FOUND }));
+    };
     match last.1.expires_at {
         None => Err(Error::from(&problem::BAD_STATE)),
         Some(until) if until <= tx.now => Err(Error::from(&problem::OFFER_OVER)),
@@ -409,12 +428,38 @@ pub(crate) fn answer_of(
     Ok(AnsweredOffer { chosen, ..AnsweredOffer::default() })
 }
 
+/// The next free times for whoever would have chosen too late.
+pub fn alternatives(tx: &mut Tx, id: AppointmentId) -> Result<Vec<Slot>, Error> {
+    let row = appointment::find_row(tx, id)?;
+    tx.allow(Action::ReadAppointment, &row.facts())?;
+    free_for(tx, &row)
+}
+
+/// The same for whoever has the booking code and the birth date: no names either.
+pub(crate) fn nameless_alternatives(
+    tx: &mut Tx,
+    id: AppointmentId,
+) -> Result<Vec<NamelessTime>, Error> {
+    tx.allow(Action::AnswerOffer, &Facts::NONE)?;
+    let row = appointment::find_row(tx, id)?;
+    Ok(free_for(tx, &row)?.into_iter().map(NamelessTime::from).collect())
+}
+
+/// With whom is not asked: whose visit it was is away.
+fn free_for(tx: &mut Tx, row: &Row) -> Result<Vec<Slot>, Error> {
+    let service = organization::find_service(tx, row.service_id)?;
+    let patient = patient::find_row(tx, row.patient_id)?;
+    let sought = Sought { moving: Some(Moving::of(row)), ..Sought::of(&patient, row.location_id) };
+    choice::free_for(tx, &service, None, &sought, tx.now)
+}
+
 /// Ends the offers of an absence that nobody answered: their visits are open again, and so is it.
 pub(crate) fn lapse_of(tx: &mut Tx, absence: &AbsenceRow) -> Result<(), Error> {
     let due: Vec<AppointmentId> = absence_outcomes::table
         .filter(absence_outcomes::absence_id.eq(absence.id))
         .filter(absence_outcomes::outcome.eq(Outcome::Offered))
         .filter(absence_outcomes::expires_at.le(tx.now))
+        .order(absence_outcomes::appointment_id)
         .select(absence_outcomes::appointment_id)
         .load(tx.conn)?;
     if due.is_empty() {
@@ -425,30 +470,57 @@ pub(crate) fn lapse_of(tx: &mut Tx, absence: &AbsenceRow) -> Result<(), Error> {
         set_status(tx, absence.id, AbsenceStatus::Open)?;
     }
     for id in due {
+        // Whoever chooses at this moment is too late, or was first; another process may end it as well.
+        appointment::lock(tx, id)?;
+        let still = absence_outcomes::table
+            .find((absence.id, id))
+            .filter(absence_outcomes::outcome.eq(Outcome::Offered))
+            .filter(absence_outcomes::expires_at.le(tx.now));
+        if diesel::delete(still).execute(tx.conn)? == 0 {
+            continue;
+        }
         withdraw(tx, id)?;
-        diesel::delete(absence_outcomes::table.find((absence.id, id))).execute(tx.conn)?;
+        lapsed::note(tx, absence.id, id)?;
         let facts = appointment::find_row(tx, id)?.facts();
         tx.record(Action::LapseOffer, "Appointment", id.0, &facts);
     }
     Ok(())
 }
 
-/// Ends all offers that nobody answered in time. Returns of how many absences.
-/// Index: absence_outcomes_offered.
-pub fn lapse_due(tx: &mut Tx) -> Result<usize, Error> {
-    tx.allow(Action::LapseOffer, &Facts::NONE)?;
-    let due: Vec<AbsenceId> = absence_outcomes::table
+/// The absences with offers that nobody answered in time. Index: absence_outcomes_offered.
+fn lapsing(tx: &mut Tx) -> Result<Vec<AbsenceId>, Error> {
+    Ok(absence_outcomes::table
         .filter(absence_outcomes::outcome.eq(Outcome::Offered))
         .filter(absence_outcomes::expires_at.le(tx.now))
         .select(absence_outcomes::absence_id)
         .distinct()
         .limit(LAPSES_MAX)
-        .load(tx.conn)?;
+        .load(tx.conn)?)
+}
+
+/// Ends all offers that nobody answered in time, those of an absence together. Returns of how many
+/// absences. One that fails holds up no other.
+pub async fn lapse_due(app: &Arc<App>) -> Result<usize, Error> {
+    let due = look_as_system(app, |tx| {
+        tx.allow(Action::LapseOffer, &Facts::NONE)?;
+        lapsing(tx)
+    });
+    let due = due.await?;
+    let mut failed = None;
     for id in &due {
-        let absence = super::find_row(tx, *id)?;
-        lapse_of(tx, &absence)?;
+        let id = *id;
+        let ended = as_system(app, move |tx| {
+            tx.allow(Action::LapseOffer, &Facts::NONE)?;
+            match super::find_row(tx, id) {
+                Ok(absence) => lapse_of(tx, &absence),
+                // It was taken away meanwhile, with all that was noted of it.
+                Err(error) if error.is(&problem::NOT_FOUND) => Ok(()),
+                Err(error) => Err(error),
+            }
+        });
+        failed = ended.await.err().or(failed);
     }
-    Ok(due.len())
+    failed.map_or(Ok(due.len()), Err)
 }
 
 /// Ends offers that nobody answered, and takes back times that cannot be had any more, until `stop`.
@@ -457,8 +529,11 @@ pub async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
         if let Err(error) = vain::tick(&app).await {
             tracing::error!(%error, "offered times that are gone could not be taken back");
         }
-        if let Err(error) = as_system(&app, lapse_due).await {
+        if let Err(error) = lapse_due(&app).await {
             tracing::error!(%error, "offers that are over could not be ended");
+        }
+        if let Err(error) = lapsed::tick(&app).await {
+            tracing::error!(%error, "visits whose offers are over could not be looked after");
         }
     })
     .await;

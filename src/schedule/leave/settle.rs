@@ -28,7 +28,7 @@ use crate::schedule::absence::{AbsenceId, AbsenceStatus};
 use crate::schedule::free::Asker;
 use crate::schedule::leave::assign::Place;
 use crate::schedule::leave::{
-    AbsenceRow, Outcome, SettledAbsence, facts, find_row, inside, offer, set_status, show,
+    AbsenceRow, Outcome, SettledAbsence, facts, find_row, inside, lapsed, offer, set_status, show,
 };
 use crate::schedule::slots::Slot;
 use crate::waitlist::follow;
@@ -210,6 +210,9 @@ pub(crate) fn settle(
         offer::withdraw(tx, visit.id)?;
     }
     diesel::delete(absence_outcomes::table.find((absence.id, visit.id))).execute(tx.conn)?;
+    if matches!(deed, Deed::Offer | Deed::Replace(_)) {
+        lapsed::look_again(tx, visit.id)?;
+    }
     let row = appointment::find_row(tx, visit.id)?;
     let stood = affected::stood(tx, visit.id)?;
     let (mut start, mut local_start) = (visit.start, visit.local_start.clone());

@@ -1,6 +1,7 @@
 //! Times that are held in place of a visit and cannot be had any more: whoever would give it is away too,
 //! the clinic is closed then, or hours have changed. Each is let go, and nobody hears of it; a visit for
-//! which nothing is held any more has no outcome again, and its absence is open.
+//! which nothing is held any more has no outcome again, its absence is open, and its offer is over
+//! ([`lapsed`]).
 
 use std::sync::Arc;
 
@@ -24,12 +25,12 @@ use crate::organization::OrganizationId;
 use crate::practitioner::PractitionerId;
 use crate::schedule::absence::{AbsenceId, AbsenceStatus};
 use crate::schedule::free::Asker;
-use crate::schedule::leave::{Outcome, set_status};
+use crate::schedule::leave::{Outcome, lapsed, set_status};
 use crate::waitlist::follow;
 
 /// A time that is held in place of a visit.
 #[derive(Debug, Clone, Copy, Queryable)]
-struct Held {
+pub(crate) struct Held {
     visit: AppointmentId,
     id: AppointmentId,
     absence: AbsenceId,
@@ -37,14 +38,15 @@ struct Held {
     start: Instant,
 }
 
-/// Somebody is away: what is held of their time in place of other visits is let go.
+/// Somebody is away: what is held of their time in place of other visits cannot be had any more. Absences
+/// of visits that lose all of it are open; what is named is to be taken back ([`take_back`]), after wishes.
 /// Index: occupancies_live.
 pub(crate) fn away(
     tx: &mut Tx,
     practitioner: PractitionerId,
     (from, to): (Instant, Instant),
-) -> Result<(), Error> {
-    let gone: Vec<(AppointmentId, AppointmentId)> = offered_times::table
+) -> Result<Vec<Held>, Error> {
+    let mut gone: Vec<Held> = offered_times::table
         .inner_join(appointments::table.on(appointments::id.eq(offered_times::held_id)))
         .inner_join(occupancies::table.on(occupancies::appointment_id.eq(offered_times::held_id)))
         .filter(occupancies::resource_id.eq(Uuid(practitioner.0)))
@@ -54,19 +56,25 @@ pub(crate) fn away(
         .filter(appointments::starts_at.lt(to))
         .filter(appointments::ends_at.gt(from))
         .filter(appointments::hold_expires_at.gt(tx.now))
-        .order(offered_times::held_id)
-        .select((offered_times::held_id, offered_times::appointment_id))
+        .order((offered_times::appointment_id, offered_times::held_id))
+        .select((
+            offered_times::appointment_id,
+            offered_times::held_id,
+            offered_times::absence_id,
+            appointments::practitioner_id,
+            appointments::starts_at,
+        ))
         .load(tx.conn)?;
-    for (held, visit) in gone {
-        let_go(tx, held, visit)?;
-    }
-    Ok(())
+    // An urgent visit takes two lanes, and is found twice.
+    gone.dedup_by_key(|one| one.id);
+    open_absences(tx, &gone)?;
+    Ok(gone)
 }
 
 /// Whether it was still held.
 fn let_go(tx: &mut Tx, held: AppointmentId, visit: AppointmentId) -> Result<bool, Error> {
     affected::let_go(tx, held)?;
-    // An urgent visit takes two lanes, and is found twice; or the visit was put elsewhere meanwhile.
+    // The visit was put elsewhere meanwhile.
     if diesel::delete(offered_times::table.find(held)).execute(tx.conn)? == 0 {
         return Ok(false);
     }
@@ -81,6 +89,7 @@ fn let_go(tx: &mut Tx, held: AppointmentId, visit: AppointmentId) -> Result<bool
     for absence in open {
         set_status(tx, absence, AbsenceStatus::Open)?;
         diesel::delete(absence_outcomes::table.find((absence, visit))).execute(tx.conn)?;
+        lapsed::note(tx, absence, visit)?;
     }
     Ok(true)
 }
@@ -177,7 +186,8 @@ fn open_absences(tx: &mut Tx, gone: &[Held]) -> Result<(), Error> {
     Ok(())
 }
 
-fn take_back(tx: &mut Tx, gone: &[Held]) -> Result<(), Error> {
+/// Lets them go; a visit for which nothing is held any more has no outcome again.
+pub(crate) fn take_back(tx: &mut Tx, gone: &[Held]) -> Result<(), Error> {
     for one in gone {
         // Whoever chooses at this moment is first, or finds it gone.
         appointment::lock(tx, one.visit)?;

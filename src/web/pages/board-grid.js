@@ -54,6 +54,7 @@ export function patientClock(visit, start = visit.start) {
 
 export function statusWord(visit) {
   if (visit.offered) return t('grid.offered');
+  if (visit.offer_over) return t('grid.offer_over');
   if (['in-progress', 'onleave'].includes(visit.encounter_status)) return t(`enc.${visit.encounter_status}`);
   if (visit.status === 'booked' && visit.confirmed_at) return t('grid.confirmed');
   return t(`doc.status.${visit.status}`);

@@ -96,14 +96,15 @@ export function openVisit(board, visit, column) {
         window.close();
         board.waitFor({ patient: visit.patient, service: visit.service.id, visit });
       }, 'second'),
-      visit.status === 'booked' && !over && !visit.confirmed_at && button('visit-attend', t('visit.attend'), doing('attend', {}, 'done.attend'), 'second'),
+      visit.status === 'booked' && !over && !visit.offer_over && !visit.confirmed_at && button('visit-attend', t('visit.attend'), doing('attend', {}, 'done.attend'), 'second'),
       ['booked', 'arrived'].includes(visit.status) && waits && begun && button('visit-noshow', t('visit.noshow'), () => ask('noshow'), 'danger'),
       undoable && button('visit-undo', t(visit.status === 'noshow' ? 'visit.undo' : 'visit.undo.arrived'), doing('undo', {}, 'done.undone'), 'second'),
       ['proposed', 'pending', 'booked', 'arrived'].includes(visit.status) && waits && !over && !visit.offered && button('visit-cancel', t('visit.cancel'), () => ask('cancel'), 'danger')),
     visit.status === 'fulfilled' && runs && now() - ms(visit.end) < DAY_MS
       && asking('visit-reopen', t('visit.reopen'), t('visit.reopen.ask'), t('visit.reopen.yes'), reopen, 'quiet', window.busy),
     visit.encounter_status !== 'planned' && button('visit-call', t('visit.call'), showCall, 'quiet'),
-    visit.offered && h('p', { class: 'hint' }, t('visit.offered')));
+    visit.offered && h('p', { class: 'hint' }, t('visit.offered')),
+    visit.offer_over && h('p', { class: 'banner', id: 'visit-offer-over' }, t('visit.offer_over')));
   }
 
   /** Who was there and whose line failed did not miss the visit: the record of the call speaks for them. */

@@ -106,7 +106,7 @@ function myLanguages(me) {
 const facts = (visit) => ({ appointment: visit.id, encounter: visit.encounter?.id ?? '', status: visit.status, start: visit.start });
 function tag(visit) {
   // While its doctor is away, a booked visit is not what its patient counts on.
-  const status = visit.offer_expires_at ? 'offered' : visit.status;
+  const status = visit.offer_over ? 'offer_over' : visit.offer_expires_at ? 'offered' : visit.status;
   return h('span', { class: 'tag', data: { status } }, t(`status.${status}`));
 }
 
@@ -139,6 +139,10 @@ function coming(visit, me, all) {
 
 /** What is special about a visit: held, asked for, or its doctor is away. */
 function standing(visit, again) {
+  if (visit.offer_over) {
+    return h('div', { class: 'banner stack offer-over' }, h('p', {}, t('home.away.over', { name: visit.practitioner.name })),
+      h('a', { class: 'button primary choose-time', href: `#/move/${visit.id}` }, t('home.choose')));
+  }
   if (visit.offer_expires_at) {
     return h('div', { class: 'banner stack offer' }, h('p', {}, t('home.away', { name: visit.practitioner.name, when: dateTime(visit.offer_expires_at, visit.time_zone) })),
       h('a', { class: 'button primary choose-time', href: `#/offer/${visit.id}` }, t('home.choose')));
@@ -157,10 +161,10 @@ function standing(visit, again) {
 function acts(visit, again) {
   const place = h('div', { class: 'asking acts' });
   const rest = () => refill(place,
-    visit.status === 'booked' && !visit.offer_expires_at && (visit.confirmed_at ? h('p', { class: 'hint attending' }, t('home.attending'))
+    visit.status === 'booked' && !visit.offer_expires_at && !visit.offer_over && (visit.confirmed_at ? h('p', { class: 'hint attending' }, t('home.attending'))
       : button(`attend-${visit.id}`, t('home.attend'), (event) => busy(event.currentTarget, attend), 'second')),
-    MOVABLE.includes(visit.status) && h('a', { class: 'button quiet move-visit', href: `#/move/${visit.id}` }, t('home.move')),
-    visit.status === 'booked' && button(`calendar-${visit.id}`, t('home.calendar'), (event) => busy(event.currentTarget, () => toCalendar(visit)), 'quiet'),
+    MOVABLE.includes(visit.status) && !visit.offer_over && h('a', { class: 'button quiet move-visit', href: `#/move/${visit.id}` }, t('home.move')),
+    visit.status === 'booked' && !visit.offer_over && button(`calendar-${visit.id}`, t('home.calendar'), (event) => busy(event.currentTarget, () => toCalendar(visit)), 'quiet'),
     button(`cancel-${visit.id}`, t('home.cancel'), ask, 'quiet'));
   const attend = async () => {
     visit.confirmed_at = (await api.post(`/v1/appointments/${visit.id}/attend`)).confirmed_at;

@@ -15,6 +15,7 @@ learn({
   'lookup.pending': ['Время пока только придержано. Войдите и подтвердите, иначе оно пропадёт.', 'The time is only held. Sign in and confirm it, or it is lost.'],
   'lookup.booked': ['Да, запись есть.', 'Yes, the visit is booked.'],
   'lookup.offered': ['Врача в это время не будет. Выберите другое время: оно придержано для вас.', 'The doctor is away then. Choose another time: some are held for you.'],
+  'lookup.offer_over': ['Врача в это время не будет, и другого времени мы больше не держим. Больница вам позвонит. Можно и самим войти и выбрать другое время.', 'The doctor is away then, and we hold no other time any more. The clinic will call you. You can also sign in and choose another time.'],
   'lookup.arrived': ['Да, запись есть, и вас уже ждут.', 'Yes, the visit is booked, and you have arrived.'],
   'lookup.fulfilled': ['Этот приём уже прошёл.', 'This visit has taken place.'],
   'lookup.cancelled': ['Нет, этой записи больше нет: её отменили, или время не подтвердили вовремя.', 'No, it is not booked any more: it was called off, or the time was not confirmed in time.'],
@@ -51,10 +52,11 @@ export async function lookupScreen() {
     });
   });
 
-  function draw({ status, local_start: local, time_zone: zone, offered }) {
-    const stands = ['booked', 'arrived'].includes(status) && !offered;
-    refill(found, h('div', { class: 'card ticket', data: { status: offered ? 'offered' : status } },
-      h('p', { class: stands ? 'good' : '' }, h('strong', {}, t(`lookup.${offered ? 'offered' : status}`))),
+  function draw({ status, local_start: local, time_zone: zone, offered, offer_over: over }) {
+    const said = over ? 'offer_over' : offered ? 'offered' : status;
+    const stands = ['booked', 'arrived'].includes(said);
+    refill(found, h('div', { class: 'card ticket', data: { status: said } },
+      h('p', { class: stands ? 'good' : '' }, h('strong', {}, t(`lookup.${said}`))),
       status !== 'cancelled' && h('p', { class: 'when' }, `${longDay(`${local.slice(0, 19)}Z`, 'UTC')}, ${wallClock(local)}`),
       status !== 'cancelled' && h('p', { class: 'hint' }, `${t('local.time')} (${cityOf(zone)})`)));
   }

@@ -86,17 +86,20 @@ export async function offer(id, me) {
   const hash = location.hash;
   const visit = await api.get(`/v1/appointments/${id}`);
   let held = null;
+  let free = [];
   try {
     held = await api.get(`/v1/appointments/${id}/offer`);
   } catch (error) {
     if (!['offer_over', 'not_found', 'bad_state'].includes(error.code)) throw error;
+    free = error.alternatives ?? [];
   }
   if (location.hash !== hash) return;
   const lost = h('p', { class: 'hint' }, t('offer.was'));
   if (!held?.times.length) {
-    show(h('h1', {}, t('offer.title')), h('p', { id: 'offer-over', class: 'problem', role: 'alert' }, t('problem.offer_over')),
+    show(h('h1', {}, t('offer.title')), h('p', { id: 'offer-over', class: 'problem', role: 'alert' }, visit.offer_over ? t('home.away.over', { name: visit.practitioner.name }) : t('problem.offer_over')),
       h('div', { class: 'card' }, lost, whenLine(visit), h('p', {}, visit.practitioner.name)),
-      h('a', { class: 'button primary', href: `#/move/${id}` }, t('home.move')), home());
+      free.length > 0 && h('div', { id: 'alternatives', class: 'choices' }, h('p', {}, t('book.alternatives')), slotChoices(free, (slot) => confirm({ visit, me, memory: {} }, slot))),
+      h('a', { class: `button ${free.length ? 'second' : 'primary'}`, href: `#/move/${id}` }, t(free.length ? 'offer.other' : 'home.move')), home());
     return;
   }
   show(h('h1', {}, t('offer.title')),
@@ -107,9 +110,15 @@ export async function offer(id, me) {
     h('div', { id: 'offered', class: 'choices' }, held.times.map((time) => h('button', { type: 'button', class: 'choice', data: { number: time.number, start: time.start }, on: { click: (event) => busy(event.currentTarget, async () => {
       const path = `/v1/appointments/${id}/offer`;
       const body = { number: time.number };
-      const { data } = await api.call('POST', path, { body, key: keyFor([path, body]) });
-      forgetKey();
-      moved(data);
+      try {
+        const { data } = await api.call('POST', path, { body, key: keyFor([path, body]) });
+        forgetKey();
+        return moved(data);
+      } catch (error) {
+        if (error.code !== 'offer_over') throw error;
+        forgetKey();
+        return offer(id, me);
+      }
     }) } }, h('span', {}, whenOf(time), h('small', {}, time.practitioner.name))))),
     h('a', { class: 'button second', href: `#/move/${id}` }, t('offer.other')), home());
 }

@@ -108,14 +108,18 @@ function lobby(first, note = '', comes = !note) {
     [ahead, passed] = [null, true];
     return way;
   };
-  const ready = () => { if (current.can_join && comes && !document.hidden) open().catch(() => {}); };
+  const ready = () => { if (current.can_join && !last?.offer_over && comes && !document.hidden) open().catch(() => {}); };
   const draw = () => {
-    const state = current.can_join ? 'open' : current.reason;
+    const away = last?.offer_over;
+    const state = away ? 'offer_over' : current.can_join ? 'open' : current.reason;
     ready();
     if (drawn === state) return;
     drawn = state;
     place.dataset.state = state;
-    if (current.can_join) {
+    if (away) {
+      refill(place, h('p', { class: 'banner', id: 'offer-over' }, t('home.away.over', { name: current.practitioner.name })),
+        h('a', { class: 'button primary', id: 'move-visit', href: `#/move/${current.appointment.id}` }, t('home.choose')));
+    } else if (current.can_join) {
       refill(place, h('p', { class: 'good' }, t('visit.open')),
         button('enter-waiting-room', note ? t('visit.return') : t('visit.enter'), (event) => busy(event.currentTarget, () => check(current, through()))), probeLink(current));
     } else if (state === 'on_hold') {
@@ -138,9 +142,10 @@ function lobby(first, note = '', comes = !note) {
     if (['status', 'can_join', 'reason', 'opens_at'].some((field) => waiting[field] !== current[field])) current = await fetchVisit(first.id);
     if (isOver(current)) return ended(current);
     doctor.textContent = current.practitioner.name;
-    wait.draw(waiting);
-    draw();
     last = waiting;
+    // Nobody waits in line for a doctor who is away.
+    wait.draw(waiting.offer_over ? {} : waiting);
+    draw();
     cared?.draw(waiting);
     offerTalk();
     return waiting.poll_after;

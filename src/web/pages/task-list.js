@@ -2,7 +2,7 @@
 import { t, learn } from './i18n.js';
 import { $, h, put, refill, arrange, busy, say } from './ui.js';
 import * as api from './api.js';
-import { clock, dayKey, longDay, now } from './time.js';
+import { clock, wallClock, cityOf, dayKey, longDay, now } from './time.js';
 
 const CALLED = [['reached'], ['not_reached'], ['moved'], ['deferred']];
 const OUTCOMES = {
@@ -10,6 +10,8 @@ const OUTCOMES = {
   interrupted: [['reached', 'phone'], ['deferred', 'deferred'], ['not_reached'], ['reached']],
   unseen: CALLED,
   deferred: [['reached'], ['not_reached'], ['moved']],
+  unanswered: [['reached'], ['not_reached']],
+  untold: [['reached'], ['not_reached']],
 };
 
 learn({
@@ -18,6 +20,8 @@ learn({
   'tasks.code.interrupted': ['Приём прервался', 'Visit broke off'],
   'tasks.code.unseen': ['Ждал(а), и приём не начался', 'Waited, and the visit did not begin'],
   'tasks.code.deferred': ['Ответить письменно', 'Answer in writing'],
+  'tasks.code.unanswered': ['Врача не будет, другое время не выбрано', 'The doctor is away, and no other time was chosen'],
+  'tasks.code.untold': ['Сообщить, что стало с приёмом', 'Tell them what became of their visit'],
   'tasks.code.promises': ['Обещанное время сдвинулось', 'Promised times have moved'],
   'tasks.code.things': ['Нет кабинета или прибора', 'No room or device'],
   'tasks.why.out_of_use': ['отключено, свободной замены нет', 'switched off, and no other was free'],
@@ -33,6 +37,12 @@ learn({
   'tasks.promises': ['Показать приёмы', 'Show the visits'],
   'tasks.why.no_answer': ['не ответил(а) на вызов', 'did not answer'],
   'tasks.why.no_telephone': ['не ответил(а), SMS отправить некуда', 'did not answer, and there is no number for a text'],
+  'tasks.why.offer_over': ['предложенное время больше не держится, позвоните', 'the offered times are no longer held, call them'],
+  'tasks.why.untold': ['SMS отправить некуда', 'there is no number for a text'],
+  'tasks.stands.moved': ['приём теперь {when} ({where})', 'the visit is now {when} ({where})'],
+  'tasks.stands.cancelled': ['приём {when} ({where}) отменён', 'the visit of {when} ({where}) is called off'],
+  'tasks.stands.away': ['приёма {when} ({where}) не будет', 'the visit of {when} ({where}) will not be'],
+  'tasks.stands.offered': ['вместо приёма {when} ({where}) нужно выбрать другое время', 'another time is to be chosen instead of {when} ({where})'],
   'tasks.why.interrupted': ['давно не на связи', 'not connected for a while'],
   'tasks.why.door_closed': ['комната закрылась', 'the room has closed'],
   'tasks.due': ['срок: {time}', 'due: {time}'],
@@ -110,11 +120,19 @@ export function taskList({ me, zone, again, visits = false }) {
       h('time', {}, clock(task.due_at, zone)),
       h('div', {},
         h('p', {}, h('strong', {}, task.for.name), ` · ${t(`tasks.code.${task.code}`)}`),
-        h('p', { class: 'hint' }, [t(`tasks.why.${task.why}`), t(late ? 'tasks.late' : 'tasks.due', { time: when(task.due_at) }),
+        h('p', { class: 'hint' }, [t(`tasks.why.${task.code === 'untold' ? 'untold' : task.why}`), stands(task), t(late ? 'tasks.late' : 'tasks.due', { time: when(task.due_at) }),
           t('tasks.with', { name: task.practitioner.name }),
           task.owner ? t('tasks.owner', { name: task.owner.name }) : t('tasks.owner.none'),
           task.attempts ? t('tasks.attempts', { n: task.attempts }) : ''].filter(Boolean).join(' · '))),
       acts);
+  }
+
+  /** What the patient is to hear, by their own clock. */
+  function stands({ code, visit }) {
+    if (!visit || !['unanswered', 'untold'].includes(code)) return '';
+    const local = visit.local_start;
+    const what = visit.status === 'cancelled' ? 'cancelled' : code === 'unanswered' ? 'away' : visit.offered ? 'offered' : 'moved';
+    return t(`tasks.stands.${what}`, { when: `${longDay(`${local.slice(0, 19)}Z`, 'UTC')}, ${wallClock(local)}`, where: cityOf(visit.time_zone) });
   }
 
   /** A task about several visits leads to them, and ends with the last. */

@@ -102,6 +102,28 @@ pub fn judge(database: &Database, stage: &Stage) -> Vec<String> {
           AND d.appointment_id = t.appointment_id AND d.outcome = 'offered')"
             .to_owned(),
     ));
+    // The visits in an absence for which times were offered that are over.
+    let lies_there = "FROM lapsed_offers l JOIN absences b ON b.id = l.absence_id
+         JOIN appointments v ON v.id = l.appointment_id JOIN encounters e ON e.appointment_id = v.id
+         WHERE v.starts_at < b.ends_at AND v.ends_at > b.starts_at AND EXISTS
+         (SELECT 1 FROM occupancies o WHERE o.appointment_id = v.id AND o.resource_id = b.practitioner_id)";
+    questions.push((
+        "visits whose offer is over, and nobody was to call their patient".to_owned(),
+        format!(
+            "SELECT count(*) AS n {lies_there} AND v.status = 'booked' AND l.seen_to
+             AND NOT EXISTS (SELECT 1 FROM offered_times t WHERE t.appointment_id = v.id)
+             AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.encounter_id = e.id
+             AND t.code = 'unanswered' AND t.status <> 'cancelled')"
+        ),
+    ));
+    questions.push((
+        "patients to be called whose visit is somewhere else".to_owned(),
+        format!(
+            "SELECT count(*) AS n FROM tasks t WHERE t.code = 'unanswered'
+             AND t.status IN ('requested', 'accepted', 'in-progress')
+             AND NOT EXISTS (SELECT 1 {lies_there} AND e.id = t.encounter_id AND v.status <> 'cancelled')"
+        ),
+    ));
     for (number, service) in stage.services.iter().enumerate() {
         let needs: Vec<String> = service.needs.iter().map(|kind| format!("'{kind}'")).collect();
         let id = literal(stage.engine, &service.id);

@@ -1,0 +1,2 @@
+DROP INDEX tasks_untold;
+DROP TABLE lapsed_offers;
