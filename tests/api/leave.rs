@@ -3,7 +3,7 @@
 
 use actix_web::http::Method;
 use chrono::TimeDelta;
-use feldsher::schedule::leave::{offer, vain};
+use feldsher::schedule::leave::{lapsed, vain};
 use serde_json::{Value, json};
 
 use crate::on_both;
@@ -227,7 +227,7 @@ on_both! {
             registrar = world.resigned(&registrar).await;
         }
         let asha = world.resigned(&world.asha).await;
-        offer::lapse_due(&world.house.app).await.unwrap();
+        lapsed::lapse_due(&world.house.app).await.unwrap();
         let open = read(&registrar.client, &absence).await;
         assert_eq!((&open["status"], &open["open_count"]), (&json!("open"), &json!(1)));
         let stored = "SELECT count(*) AS n FROM absences WHERE status = 'open'";

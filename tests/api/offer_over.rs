@@ -3,7 +3,7 @@
 
 use actix_web::http::Method;
 use chrono::TimeDelta;
-use feldsher::schedule::leave::{lapsed, offer};
+use feldsher::schedule::leave::lapsed;
 use serde_json::{Value, json};
 
 use crate::leave::{act, away, books, complete, decide, id, plans, read, stand_in, told, visit};
@@ -34,7 +34,7 @@ pub async fn later<const N: usize>(world: &World, mins: i64, people: [&Person; N
 /// What the background does every few seconds, done now, by several at once.
 pub async fn looks(world: &World) {
     let app = &world.house.app;
-    let (one, other) = futures_util::join!(offer::lapse_due(app), offer::lapse_due(app));
+    let (one, other) = futures_util::join!(lapsed::lapse_due(app), lapsed::lapse_due(app));
     one.and(other).unwrap();
     let (one, other) = futures_util::join!(lapsed::tick(app), lapsed::tick(app));
     one.and(other).unwrap();

@@ -195,6 +195,10 @@ on_both! {
         let path = format!("/v1/appointments/{held}/keep-promise");
         let kept = world.registrar.client.post(&path, &json!({})).await.expect(200);
         assert_eq!(kept["local_start"], "2026-11-24T10:00:00+07:00");
+        // Somebody who is away where it was offered first takes nothing from it.
+        let path = format!("/v1/practitioners/{}/absences", world.doctor.id);
+        let away = json!({"from": "2026-11-24T08:30:00+07:00", "to": "2026-11-24T09:30:00+07:00"});
+        made(&world.registrar.client, &path, away).await;
         let offer = read(&world.asha.client, &wish).await["offer"].clone();
         assert_eq!((&offer["start"], &offer["local_start"]), (&kept["start"], &kept["local_start"]));
         let moved = accepts(&world.asha.client, &wish).await.expect(200);

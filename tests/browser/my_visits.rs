@@ -252,7 +252,7 @@ async fn nothing_is_held_any_more(page: &Page, stage: &Stage, visit: &Value) {
     };
     let closures = format!("/v1/organizations/{}/closures", text(&visit["organization"]["id"]));
     let closed = json!({"name": {"en": "Repair", "ru": "Ремонт"},
-        "from_date": day(-2), "to_date": day(60)});
+        "from_date": day(-2), "to_date": day(14)});
     let closed = stage.registrar.once(&closures, &key(), &closed).await.expect(201);
     page.click("#offered [data-number]").await;
     page.see("#offer-over").await;

@@ -36,7 +36,7 @@ use feldsher::practitioner::PractitionerId;
 use feldsher::schedule::absence::{self, AbsenceId};
 use feldsher::schedule::closure::{self, ClosureId};
 use feldsher::schedule::extra::{self, ExtraHoursId};
-use feldsher::schedule::leave::{lapsed, offer};
+use feldsher::schedule::leave::lapsed;
 use feldsher::waitlist::{EntryId, WaitStatus, join, task};
 
 use crate::model::intervals::{Model, OFFER_MINUTES, PATIENTS, REACH, Range, SERVICES, Visit};
@@ -330,7 +330,7 @@ impl Theatre {
         self.clock.set(self.stage.now(model));
         let app = self.stage.app.as_ref().unwrap();
         task::tick(app, None).await.expect("the waiting list is looked after");
-        offer::lapse_due(app).await.expect("offers that are over are ended");
+        lapsed::lapse_due(app).await.expect("offers that are over are ended");
         lapsed::tick(app).await.expect("their visits are looked after");
     }
 

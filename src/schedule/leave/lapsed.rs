@@ -15,6 +15,7 @@ use crate::base::column::Instant;
 use crate::base::ctx::{as_system, look_as_system};
 use crate::base::db::{Each, among};
 use crate::base::error::Error;
+use crate::base::problem;
 use crate::base::schema::{
     absence_outcomes, absences, appointments, illness_plans, lapsed_offers, occupancies,
     offered_times,
@@ -24,13 +25,83 @@ use crate::encounter;
 use crate::encounter::lifecycle::AppointmentStatus;
 use crate::message::leave::{Fate, News, tell};
 use crate::patient;
-use crate::schedule::absence::AbsenceId;
-use crate::schedule::leave::Outcome;
+use crate::schedule::absence::{AbsenceId, AbsenceStatus};
 use crate::schedule::leave::plan::PlanStatus;
+use crate::schedule::leave::{AbsenceRow, Outcome, find_row, inside, offer, set_status};
 use crate::task::{self, TaskCode, TaskWhy};
 
-/// How many visits are looked at in one round.
+/// How many absences, and visits, are looked at in one round.
 const ROUND_MAX: i64 = 50;
+
+/// Ends the offers of an absence that nobody answered: their visits are open again, and so is it.
+pub(crate) fn lapse_of(tx: &mut Tx, absence: &AbsenceRow) -> Result<(), Error> {
+    let due: Vec<AppointmentId> = absence_outcomes::table
+        .filter(absence_outcomes::absence_id.eq(absence.id))
+        .filter(absence_outcomes::outcome.eq(Outcome::Offered))
+        .filter(absence_outcomes::expires_at.le(tx.now))
+        .order(absence_outcomes::appointment_id)
+        .select(absence_outcomes::appointment_id)
+        .load(tx.conn)?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    let inside = inside(tx, absence)?;
+    if inside.iter().any(|visit| due.contains(&visit.id)) {
+        set_status(tx, absence.id, AbsenceStatus::Open)?;
+    }
+    for id in due {
+        // Whoever chooses at this moment is too late, or was first; another process may end it as well.
+        appointment::lock(tx, id)?;
+        let still = absence_outcomes::table
+            .find((absence.id, id))
+            .filter(absence_outcomes::outcome.eq(Outcome::Offered))
+            .filter(absence_outcomes::expires_at.le(tx.now));
+        if diesel::delete(still).execute(tx.conn)? == 0 {
+            continue;
+        }
+        offer::withdraw(tx, id)?;
+        note(tx, absence.id, id)?;
+        let facts = appointment::find_row(tx, id)?.facts();
+        tx.record(Action::LapseOffer, "Appointment", id.0, &facts);
+    }
+    Ok(())
+}
+
+/// The absences with offers that nobody answered in time. Index: absence_outcomes_offered.
+fn lapsing(tx: &mut Tx) -> Result<Vec<AbsenceId>, Error> {
+    Ok(absence_outcomes::table
+        .filter(absence_outcomes::outcome.eq(Outcome::Offered))
+        .filter(absence_outcomes::expires_at.le(tx.now))
+        .select(absence_outcomes::absence_id)
+        .distinct()
+        .limit(ROUND_MAX)
+        .load(tx.conn)?)
+}
+
+/// Ends all offers that nobody answered in time, those of an absence together. Returns of how many
+/// absences. One that fails holds up no other.
+pub async fn lapse_due(app: &Arc<App>) -> Result<usize, Error> {
+    let due = look_as_system(app, |tx| {
+        tx.allow(Action::LapseOffer, &Facts::NONE)?;
+        lapsing(tx)
+    });
+    let due = due.await?;
+    let mut failed = None;
+    for id in &due {
+        let id = *id;
+        let ended = as_system(app, move |tx| {
+            tx.allow(Action::LapseOffer, &Facts::NONE)?;
+            match find_row(tx, id) {
+                Ok(absence) => lapse_of(tx, &absence),
+                // It was taken away meanwhile, with all that was noted of it.
+                Err(error) if error.is(&problem::NOT_FOUND) => Ok(()),
+                Err(error) => Err(error),
+            }
+        });
+        failed = ended.await.err().or(failed);
+    }
+    failed.map_or(Ok(due.len()), Err)
+}
 
 /// An offer is over. The caller has taken away the outcome that says it stands.
 pub(super) fn note(tx: &mut Tx, absence: AbsenceId, visit: AppointmentId) -> Result<(), Error> {

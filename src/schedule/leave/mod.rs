@@ -192,7 +192,7 @@ pub fn complete(tx: &mut Tx, id: AbsenceId) -> Result<SettledAbsence, Error> {
     let row = find_row(tx, id)?;
     let facts = facts(tx, row.practitioner_id)?;
     tx.allow(Action::SettleLeave, &facts)?;
-    offer::lapse_of(tx, &row)?;
+    lapsed::lapse_of(tx, &row)?;
     let absence = find_row(tx, id)?;
     let mut shown = show(tx, &absence)?;
     if shown.open_count == 0 && !close(tx, id)? {

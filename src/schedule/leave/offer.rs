@@ -24,7 +24,6 @@ use crate::appointment::{self, Appointment, AppointmentId, Row};
 use crate::base::app::App;
 use crate::base::background::every;
 use crate::base::column::Instant;
-use crate::base::ctx::{as_system, look_as_system};
 use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::name::Named;
@@ -37,11 +36,9 @@ use crate::organization;
 use crate::patient;
 use crate::practitioner::PractitionerId;
 use crate::schedule;
-use crate::schedule::absence::{AbsenceId, AbsenceStatus};
+use crate::schedule::absence::AbsenceId;
 use crate::schedule::free::Asker;
-use crate::schedule::leave::{
-    AbsenceRow, OUTCOME, Outcome, OutcomeRow, inside, lapsed, set_status, vain,
-};
+use crate::schedule::leave::{OUTCOME, Outcome, OutcomeRow, lapsed, vain};
 use crate::schedule::slots::Slot;
 use crate::waitlist::{self, follow};
 
@@ -58,8 +55,6 @@ const LOOK_AT: usize = 200;
 const TRIES_MAX: usize = 24;
 /// How often offers that nobody answered are looked for.
 const TICK_SECS: u64 = 5;
-/// The offers of how many absences are ended in one look.
-const LAPSES_MAX: i64 = 50;
 
 /// A time that a patient can choose.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -453,83 +448,13 @@ fn free_for(tx: &mut Tx, row: &Row) -> Result<Vec<Slot>, Error> {
     choice::free_for(tx, &service, None, &sought, tx.now)
 }
 
-/// Ends the offers of an absence that nobody answered: their visits are open again, and so is it.
-pub(crate) fn lapse_of(tx: &mut Tx, absence: &AbsenceRow) -> Result<(), Error> {
-    let due: Vec<AppointmentId> = absence_outcomes::table
-        .filter(absence_outcomes::absence_id.eq(absence.id))
-        .filter(absence_outcomes::outcome.eq(Outcome::Offered))
-        .filter(absence_outcomes::expires_at.le(tx.now))
-        .order(absence_outcomes::appointment_id)
-        .select(absence_outcomes::appointment_id)
-        .load(tx.conn)?;
-    if due.is_empty() {
-        return Ok(());
-    }
-    let inside = inside(tx, absence)?;
-    if inside.iter().any(|visit| due.contains(&visit.id)) {
-        set_status(tx, absence.id, AbsenceStatus::Open)?;
-    }
-    for id in due {
-        // Whoever chooses at this moment is too late, or was first; another process may end it as well.
-        appointment::lock(tx, id)?;
-        let still = absence_outcomes::table
-            .find((absence.id, id))
-            .filter(absence_outcomes::outcome.eq(Outcome::Offered))
-            .filter(absence_outcomes::expires_at.le(tx.now));
-        if diesel::delete(still).execute(tx.conn)? == 0 {
-            continue;
-        }
-        withdraw(tx, id)?;
-        lapsed::note(tx, absence.id, id)?;
-        let facts = appointment::find_row(tx, id)?.facts();
-        tx.record(Action::LapseOffer, "Appointment", id.0, &facts);
-    }
-    Ok(())
-}
-
-/// The absences with offers that nobody answered in time. Index: absence_outcomes_offered.
-fn lapsing(tx: &mut Tx) -> Result<Vec<AbsenceId>, Error> {
-    Ok(absence_outcomes::table
-        .filter(absence_outcomes::outcome.eq(Outcome::Offered))
-        .filter(absence_outcomes::expires_at.le(tx.now))
-        .select(absence_outcomes::absence_id)
-        .distinct()
-        .limit(LAPSES_MAX)
-        .load(tx.conn)?)
-}
-
-/// Ends all offers that nobody answered in time, those of an absence together. Returns of how many
-/// absences. One that fails holds up no other.
-pub async fn lapse_due(app: &Arc<App>) -> Result<usize, Error> {
-    let due = look_as_system(app, |tx| {
-        tx.allow(Action::LapseOffer, &Facts::NONE)?;
-        lapsing(tx)
-    });
-    let due = due.await?;
-    let mut failed = None;
-    for id in &due {
-        let id = *id;
-        let ended = as_system(app, move |tx| {
-            tx.allow(Action::LapseOffer, &Facts::NONE)?;
-            match super::find_row(tx, id) {
-                Ok(absence) => lapse_of(tx, &absence),
-                // It was taken away meanwhile, with all that was noted of it.
-                Err(error) if error.is(&problem::NOT_FOUND) => Ok(()),
-                Err(error) => Err(error),
-            }
-        });
-        failed = ended.await.err().or(failed);
-    }
-    failed.map_or(Ok(due.len()), Err)
-}
-
 /// Ends offers that nobody answered, and takes back times that cannot be had any more, until `stop`.
 pub async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
     every(Duration::from_secs(TICK_SECS), stop, async || {
         if let Err(error) = vain::tick(&app).await {
             tracing::error!(%error, "offered times that are gone could not be taken back");
         }
-        if let Err(error) = lapse_due(&app).await {
+        if let Err(error) = lapsed::lapse_due(&app).await {
             tracing::error!(%error, "offers that are over could not be ended");
         }
         if let Err(error) = lapsed::tick(&app).await {

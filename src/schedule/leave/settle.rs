@@ -199,7 +199,7 @@ pub(crate) fn settle(
     reason: Option<&str>,
     by: AccountId,
 ) -> Result<Option<News>, Error> {
-    use AppointmentStatus::{Arrived, Booked, Pending};
+    use AppointmentStatus::{Arrived, Booked, Pending, Proposed};
     // Who waits to be earlier may be so now, also by this way.
     if let Deed::Move(place) = deed {
         follow::moving(tx, visit.id, place.start)?;
@@ -214,6 +214,10 @@ pub(crate) fn settle(
         lapsed::look_again(tx, visit.id)?;
     }
     let row = appointment::find_row(tx, visit.id)?;
+    // Whoever calls it off at this moment was first.
+    if !matches!(row.status, Booked | Arrived | Pending | Proposed) {
+        return Err(Error::from(&problem::BAD_STATE));
+    }
     let stood = affected::stood(tx, visit.id)?;
     let (mut start, mut local_start) = (visit.start, visit.local_start.clone());
     let mut helper = None;
