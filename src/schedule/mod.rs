@@ -107,7 +107,8 @@ pub(crate) fn who_works(
 ) -> Result<Vec<PractitionerId>, Error> {
     // What was booked before can still be put elsewhere by the clinic.
     let is_booked = moving.is_some_and(|moving| moving.service == service.id);
-    if !service.active && !(is_booked && asker == Asker::Staff) {
+    let may_stand = is_booked && asker == Asker::Staff;
+    if !service.active && !may_stand {
         return Err(Error::field(&problem::SERVICE_INACTIVE, "/service"));
     }
     let terms = terms_for(tx, service, moving);

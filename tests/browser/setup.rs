@@ -246,8 +246,8 @@ async fn whose_doctor_is_gone_is_put_into_other_hands(page: &Page, stage: &Stage
     assert_eq!(stage.visit(&off).await["cancellation_code"], "clinic");
     assert_eq!(gives(all).await["affected_count"], 0);
     page.goto_hash("#/tasks").await;
-    page.see("#tasks-none, #tasks > *, #requests > *").await;
-    page.wait_for(&format!("!document.querySelector({task:?})")).await;
+    let drawn = "document.querySelector('#tasks-count:not([hidden]), #tasks-none:not([hidden])')";
+    page.wait_for(&format!("{drawn} && !document.querySelector({task:?})")).await;
 }
 
 async fn thing(page: &Page, name: &str) -> Value {

@@ -37,6 +37,7 @@ export async function gone({ me, clinic, zone }) {
   const list = h('ul', { id: 'unattended', class: 'list' }, may && h('li', { class: 'lead', 'aria-busy': 'true' }, t('loading')));
   const lead = h('p', { id: 'unattended-lead', class: 'lead', role: 'status', tabindex: '-1' });
   const problem = problemBox();
+  const when = (instant) => `${longDay(instant, zone)}, ${clock(instant, zone)}`;
   show(h('div', {}, h('h1', {}, t('gone.title')), h('p', { class: 'hint' }, `${clinic.name} · ${t('board.zone', { zone: cityOf(zone) })}`)),
     h('p', { class: 'hint' }, t('gone.lead')), problem, lead, list);
   if (!may) {
@@ -63,8 +64,6 @@ export async function gone({ me, clinic, zone }) {
     await load();
     (list.querySelector('.find') ?? lead).focus();
   }
-
-  const when = (instant) => `${longDay(instant, zone)}, ${clock(instant, zone)}`;
 
   function row(one) {
     const find = button(`find-${one.id}`, t('gone.find'), (event) => busy(event.currentTarget, () => look(one, find), problem), 'second find');
