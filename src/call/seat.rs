@@ -279,10 +279,7 @@ pub fn left_behind(
         )
         .filter(rtc_sessions::ended_at.is_null())
         .filter(encounters::status.ne_all(over))
-        .filter(
-            encounter_participants::state
-                .eq_any([ParticipantState::Waiting, ParticipantState::Admitted]),
-        )
+        .filter(encounter_participants::state.eq_any(ParticipantState::HERE))
         .order(rtc_sessions::id)
         .select((
             rtc_sessions::id,

@@ -92,9 +92,12 @@ text_enum!(
 );
 
 impl ParticipantState {
-    /// Whether somebody is in the visit, waiting or let in.
+    /// The states of whoever is in the visit, waiting or let in.
+    pub const HERE: [Self; 2] = [Self::Waiting, Self::Admitted];
+
+    /// Whether somebody is in the visit.
     pub fn is_here(self) -> bool {
-        matches!(self, Self::Waiting | Self::Admitted)
+        Self::HERE.contains(&self)
     }
 }
 
