@@ -364,7 +364,7 @@ pub fn replan(
     tx.tell(Event::QueueMoved(visit.practitioner_id));
     tx.tell(Event::QueueMoved(practitioner));
     // Whoever came too early, or is no longer asked, leaves.
-    if is_entered(tx, visit.id)? { finish::over(tx, visit.id) } else { Ok(()) }
+    if is_entered(tx, visit.id)? { finish::put_off(tx, visit.id) } else { Ok(()) }
 }
 
 /// Whether anybody is in a visit now, waiting or let in.
