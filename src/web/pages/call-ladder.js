@@ -210,9 +210,9 @@ export class Ladder {
   /** What the far side does not say to have got goes by the server; what has not arrived stands in the field again. */
   async deliver(said) {
     const heard = await Promise.all(this.edges.map(async (edge) => ({ edge, got: edge.up && await edge.side?.say(said, () => edge.up) })));
-    const missed = heard.some(({ edge, got }) => !got && this.isOwn(edge)) || !heard.some(({ got }) => got);
-    const needed = this.call.side !== 'guest' && missed;
-    const gone = !missed || (!needed && heard.some(({ got }) => got));
+    const gone = heard.some(({ got }) => got);
+    const missed = !gone || heard.some(({ edge, got }) => !got && this.isOwn(edge));
+    const needed = missed && this.call.side !== 'guest';
     const { said: arrived, left, error } = needed ? await this.server.say(said) : { said: gone ? said : '', left: gone ? '' : said };
     if (arrived) this.write(t('talk.me'), h('span', {}, arrived));
     if (left) this.giveBack(left, error);

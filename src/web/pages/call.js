@@ -51,6 +51,10 @@ export class Call extends EventTarget {
     this.before = seat?.encounter === encounter && seat.sid ? seat : null;
     this.me = this.before?.me ?? null;
     this.ice = this.before?.ice ?? [];
+    // A page that came back by itself, and may lie in the background; whether it came back to wait.
+    this.unseen = Boolean(this.before) && document.hidden;
+    this.away = this.before?.waits ?? false;
+    this.gate();
     this.stage = new Stage({
       mic: (off) => this.set({ mic: !off }), camera: (off) => this.set(off ? { camera: false } : { camera: true, voiceOnly: false }),
       audioOnly: (on) => this.set({ voiceOnly: on }), leave: () => this.leave(),
@@ -75,12 +79,13 @@ export class Call extends EventTarget {
     this.signal.addEventListener('over', ({ detail }) => this.finish(reasonOf(detail), detail.error));
     this.online = () => { for (const edge of this.edges.values()) if (!edge.up) edge.later(500); };
     window.addEventListener('online', this.online);
-    this.seen = () => this.look();
+    this.seen = () => { this.look(); this.appear(); };
     document.addEventListener('visibilitychange', this.seen);
     window.feldsher = { call: { stats: () => this.stats(), dropSocket: () => this.signal.drop(), state: () => this.stage.line.dataset.state } };
   }
 
   start() {
+    this.appear();
     this.draw();
     // Taken off the screen for a while, a picture stands still.
     this.stage.play();
@@ -95,11 +100,31 @@ export class Call extends EventTarget {
     return this;
   }
 
+  /**
+   * Nobody is heard or seen before they see the call themselves: whoever is let in while they look at
+   * something else, or in a page that came back by itself and lies in the background, sends nothing
+   * until the stage is before their eyes. Whoever waits with it there has seen themself, and pressed
+   * "I am ready" for that.
+   */
+  hide() {
+    Object.assign(this, { unseen: true, away: true });
+    this.set({});
+  }
+
+  appear() {
+    if (!this.unseen || !this.isLookedAt) return;
+    this.unseen = false;
+    if (this.waits) this.away = false;
+    this.set({});
+  }
+
+  get isLookedAt() { return this.stage.node.isConnected && !document.hidden; }
+
   /** A seat that was given up must not come back with a late message. */
   remember() {
     const { seat } = this.signal;
     if (this.over || !seat?.sid) return;
-    Seat.write(this.side, { ...seat, encounter: this.encounter, me: this.me, ice: this.ice, wish: this.wish, bytes: this.bytes.sum, edges: [...this.edges.values()].map(({ id, peer, policy, flow }) => ({ id, peer, policy, flow })) });
+    Seat.write(this.side, { ...seat, encounter: this.encounter, me: this.me, waits: this.away || this.waits, ice: this.ice, wish: this.wish, bytes: this.bytes.sum, edges: [...this.edges.values()].map(({ id, peer, policy, flow }) => ({ id, peer, policy, flow })) });
   }
 
   /* What the server says */
@@ -157,6 +182,8 @@ export class Call extends EventTarget {
     // Whom the snapshot does not name there is nothing to say to: they went aside, or one did oneself.
     if (body.edges && !fresh) for (const id of [...this.edges.keys()]) if (!body.edges.some((known) => known.id === id)) this.end(id);
     this.returning = false;
+    // Back in the waiting room, before anybody has let them in.
+    if (this.waits && this.isLookedAt) this.away = false;
     this.part();
     this.tellMedia();
     this.look();
@@ -260,7 +287,7 @@ export class Call extends EventTarget {
   /* Media */
 
   tracks() {
-    if (this.roster.get(this.me)?.role === 'trainee') return { audio: null, video: null };
+    if (this.unseen || this.roster.get(this.me)?.role === 'trainee') return { audio: null, video: null };
     const [audio] = this.stream.getAudioTracks();
     const [video] = this.stream.getVideoTracks();
     return { audio: audio ?? null, video: this.wish.voiceOnly || !this.wish.camera ? null : video ?? null };
@@ -293,8 +320,7 @@ export class Call extends EventTarget {
       return;
     }
     Object.assign(this.wish, change);
-    for (const track of this.stream.getAudioTracks()) track.enabled = this.wish.mic;
-    for (const track of this.stream.getVideoTracks()) track.enabled = this.wish.camera && !this.wish.voiceOnly;
+    this.gate();
     for (const edge of this.edges.values()) edge.refresh();
     this.tellMedia();
     this.ladder.wish();
@@ -302,10 +328,25 @@ export class Call extends EventTarget {
     this.draw();
   }
 
-  /** Nobody shall take the silence of a microphone that was pulled out, or that a telephone call has, for a broken line. */
-  tellMedia() {
+  /** What comes of each device is as the person left it, also in a page that was loaded anew. */
+  gate() {
+    for (const track of this.stream.getAudioTracks()) track.enabled = this.wish.mic && !this.unseen;
+    for (const track of this.stream.getVideoTracks()) track.enabled = this.wish.camera && !this.wish.voiceOnly && !this.unseen;
+  }
+
+  get sends() {
     const { audio, video } = this.tracks();
-    this.signal.send('media_state', { audio: audio?.readyState === 'live' && !audio.muted && this.wish.mic, video: Boolean(video), screen: false });
+    return { audio: audio?.readyState === 'live' && !audio.muted && this.wish.mic, video: Boolean(video) };
+  }
+
+  /** Nobody shall take the silence of a microphone that was pulled out, or that a telephone call has, for a broken line. */
+  tellMedia() { this.signal.send('media_state', { ...this.sends, screen: false }); }
+
+  /** What others have of them from now on, to whoever was let in without looking. */
+  tellLetIn() {
+    const { audio, video } = this.sends;
+    const seen = video && this.maySee;
+    this.stage.tellLetIn(t(`call.letin.${audio && seen ? 'both' : audio ? 'heard' : seen ? 'seen' : 'neither'}`));
   }
 
   /* The line of truth */
@@ -322,6 +363,10 @@ export class Call extends EventTarget {
     const waits = name.startsWith('waiting') && this.place;
     const missed = name.startsWith('waiting') && this.awaited?.length ? t('call.awaited', { who: this.awaited.map((role) => t(`role.${role}`).toLowerCase()).join(', ') }) : '';
     this.stage.wait([...(waits ? waitWords(this.place, this.zone) : []), missed].filter(Boolean).join(' '), waits && this.place.late_minutes && this.appointment);
+    if (this.away && this.isIn && this.isLookedAt) {
+      this.away = false;
+      this.tellLetIn();
+    }
     if (this.shown !== name) {
       this.shown = name;
       this.dispatchEvent(new CustomEvent('state', { detail: name }));
