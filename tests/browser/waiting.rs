@@ -268,6 +268,10 @@ async fn the_patient_moves(page: &Page, stage: &Stage, today: &Today) {
     page.run(&slow("/reschedule", "return answer.then(later);")).await;
     page.click("#move-visit").await;
     page.see("#moved").await;
+    assert!(
+        text(&page.eval("location.hash").await).starts_with("#/move/"),
+        "nobody is called back"
+    );
     let moved = stage.visit(&today.own).await;
     assert_eq!((&moved["status"], &moved["code"]), (&json!("booked"), &today.own["code"]));
     assert_ne!(moved["start"], today.own["start"]);
