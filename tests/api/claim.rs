@@ -3,6 +3,7 @@
 
 use actix_web::http::Method;
 use chrono::TimeDelta;
+use feldsher::call::record::{Kept, Mark, MarkKind};
 use futures_util::future::join;
 use serde_json::{Value, json};
 
@@ -415,9 +416,19 @@ on_both! {
         assert!(seat.lives().await);
 
         // Her line breaks: the seat is kept, and those who can talk go before her.
+        let whose = seat.id.parse().unwrap();
         drop(seat);
         silent(world, &deputy, &encounter_of(&patient)).await;
         let order = [encounter_of(&urgent), encounter_of(&late), encounter_of(&patient)];
+        assert_eq!(visits(&deputy).await, order);
+        // However often a line was cut before, what it is now counts.
+        let visit = encounter_of(&patient).parse().unwrap();
+        for number in 0..5001 {
+            let at = world.house.now().minus(TimeDelta::hours(1) - TimeDelta::milliseconds(number));
+            let mark = Mark::of(MarkKind::Back, whose, at);
+            world.house.app.rooms.ledger.keep(visit, Kept::Mark(mark));
+        }
+        feldsher::call::record::ledger::flush(&world.house.app).await;
         assert_eq!(visits(&deputy).await, order);
         assert_eq!(takes_next(&deputy).await.expect(201)["id"], json!(encounter_of(&urgent)));
         let shown = vera.client.get(&format!("/v1/encounters/{}", encounter_of(&late))).await;

@@ -11,6 +11,7 @@ use crate::call::message::{Fallback, FromPeer, Quality, Readiness};
 use crate::call::record::trace::Trace;
 use crate::call::record::{Kept, Mark, MarkKind, MarkWhy};
 use crate::call::rung::{Reading, Rung, WishWhy};
+use crate::encounter::party::has_patients_place;
 use crate::encounter::{Admission, ParticipantId, ParticipantRole};
 
 /// How often the record says at once of somebody that they are ready or away, while the room stands.
@@ -138,17 +139,13 @@ impl Room {
     /// The edge, whose ladder knows who is in the room now: the practitioner telephones the patient, or
     /// whoever is there for one who is not in the room themself; nobody else.
     fn edge_as_it_is(&mut self, id: ParticipantId, name: &str) -> Result<&mut Edge, ErrorCode> {
-        use ParticipantRole::{Feldsher, Patient, Practitioner, Relative};
+        use ParticipantRole::{Patient, Practitioner};
         let other = self.edge(id, name)?.other(id);
         let role = |id| self.seat(id).map(|seat| seat.guest.role);
         let ends = [role(id), role(other)];
         let own = self.seats.iter().any(|seat| seat.guest.role == Patient);
-        let answers = |role: &Option<ParticipantRole>| match role {
-            Some(Patient) => true,
-            Some(Relative | Feldsher) => !own,
-            _ => false,
-        };
-        let may_phone = ends.contains(&Some(Practitioner)) && ends.iter().any(answers);
+        let answers = ends.into_iter().flatten().any(|role| has_patients_place(role, own));
+        let may_phone = ends.contains(&Some(Practitioner)) && answers;
         let edge = self.edge(id, name)?;
         edge.ladder.let_phone(may_phone);
         Ok(edge)

@@ -6,6 +6,7 @@ import { isBelow } from './rungs.js';
 import { still, record, jpegSize } from './side.js';
 import { ByServer, LINE as PIECE } from './by-server.js';
 import { now } from './time.js';
+import { hasPatientsPlace } from './role-words.js';
 import './ladder-words.js';
 
 const MEGA = 1_000_000;
@@ -116,7 +117,7 @@ export class Ladder {
     const { roster, me } = this.call;
     const roles = [me, peer].map((id) => roster.get(id)?.role);
     const own = [...roster.values()].some(({ role }) => role === 'patient');
-    return roles.includes('practitioner') && roles.some((role) => role === 'patient' || (!own && ['relative', 'feldsher'].includes(role)));
+    return roles.includes('practitioner') && roles.some((role) => hasPatientsPlace(role, own));
   }
 
   words(edge, mine) {

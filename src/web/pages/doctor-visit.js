@@ -5,6 +5,7 @@ import * as api from './api.js';
 import { clock, date, namedDay, dayKey, now, waitingFor, trustServerTime } from './time.js';
 import { NoteEditor, pastNotes } from './doctor-note.js';
 import { probeLine } from './probe-words.js';
+import { hasPatientsPlace } from './role-words.js';
 import { careBox } from './doctor-care.js';
 import { chatPanel } from './chat.js';
 import { consentsCard } from './consents.js';
@@ -109,7 +110,7 @@ class Room {
   isPatient({ role }) {
     const { people = [], awaits = [] } = this.people ?? {};
     const own = awaits.includes('patient') || [...people, ...(this.call?.roster.values() ?? [])].some((one) => one.role === 'patient');
-    return role === 'patient' || (!own && ['relative', 'feldsher'].includes(role));
+    return hasPatientsPlace(role, own);
   }
 
   /** Whoever is rung is not in the room: who they are stands in the list of people. */
