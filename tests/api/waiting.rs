@@ -456,6 +456,15 @@ on_both! {
         assert_eq!(room.closed().await, Some(4410));
         let (mut room, _) = Peer::enter(&asha.client, &encounter_of(&own)).await;
         assert_eq!(room.hear_of("waiting").await["body"]["position"], 1);
+
+        // Whoever was to tell the room of a move is dead: it is found with the next look at the seat.
+        let gone = "UPDATE encounter_participants SET state = 'left', waiting_since = NULL WHERE state = 'waiting'";
+        world.house.execute(gone).unwrap();
+        world.house.advance(TimeDelta::seconds(31));
+        room.hear_of("ended").await;
+        assert_eq!(room.closed().await, Some(4410));
+        let (mut room, _) = Peer::enter(&asha.client, &encounter_of(&own)).await;
+        assert_eq!(room.hear_of("waiting").await["body"]["position"], 1);
     }
 }
 
