@@ -13,6 +13,7 @@ import { totals, between, Bytes } from './quality.js';
 import { isBelow } from './rungs.js';
 import { Ladder } from './call-ladder.js';
 import { CallDevices } from './call-devices.js';
+import { INSIDE, others, verdict } from './call-verdict.js';
 import { clock } from './time.js';
 import { waitWords } from './waiting.js';
 
@@ -37,8 +38,6 @@ const PROOF_MS = 4500;
 const ALIVE_MS = 240_000;
 // Whoever is let in and finds no way for so long is told so, and can write.
 const SEEK_MS = 10_000;
-const PRESENT = ['waiting', 'admitted', 'connecting', 'connected'];
-const INSIDE = ['admitted', 'connecting', 'connected', 'reconnecting'];
 
 export class Call extends EventTarget {
   /** `media` is {stream, mic, camera, voiceOnly}; `doorway` is what `prepare` answered. */
@@ -355,10 +354,10 @@ export class Call extends EventTarget {
     this.ladder.draw();
     this.stage.local(this.stream, { ...this.wish, ...this.opening }, this.maySee, this.listens);
     // Whoever waits sees nobody yet, and their own picture has the room.
-    const others = INSIDE.includes(this.roster.get(this.me)?.state) ? this.others() : [];
-    this.stage.tiles.draw(others);
-    this.stage.node.classList.toggle('with-remote', others.length > 0);
-    const [name, values = {}] = this.verdict();
+    const there = this.isIn ? others(this) : [];
+    this.stage.tiles.draw(there);
+    this.stage.node.classList.toggle('with-remote', there.length > 0);
+    const [name, values = {}] = verdict(this);
     this.stage.state(name.split('.')[0], t(`call.${name}`, values));
     const waits = name.startsWith('waiting') && this.place;
     const missed = name.startsWith('waiting') && this.awaited?.length ? t('call.awaited', { who: this.awaited.map((role) => t(`role.${role}`).toLowerCase()).join(', ') }) : '';
@@ -371,59 +370,6 @@ export class Call extends EventTarget {
       this.shown = name;
       this.dispatchEvent(new CustomEvent('state', { detail: name }));
     }
-  }
-
-  /** Whoever is in the room, as a tile shows them. Who sits at another's device stands on that tile. */
-  others() {
-    const all = [...this.roster.values()].filter((one) => one.id !== this.me && INSIDE.includes(one.state));
-    const hosted = (one) => one.sits_with && all.some((other) => other.id === one.sits_with);
-    const aside = this.roster.get(this.me)?.aside ?? false;
-    return all.filter((one) => !hosted(one) && one.sits_with !== this.me).map((one) => {
-      const edge = [...this.edges.values()].find((known) => known.peer === one.id && known.pc);
-      const apart = (one.aside ?? false) !== aside;
-      // Their socket may be silent while sound and picture flow; a connection that broke leaves a frozen face.
-      const lost = Boolean(edge?.metBy) && !edge.up;
-      return {
-        ...one, lost, stream: edge?.state === 'down' ? null : edge?.stream, seen: edge?.flow.receive.video ?? true,
-        still: edge?.ladder.send.video === null, stills: edge?.ladder.rung === 'audio_stills',
-        note: apart ? t(aside ? 'call.apart' : 'call.aside') : lost || one.state === 'reconnecting' ? t('call.silent') : '',
-        beside: all.filter((other) => other.sits_with === one.id).map((other) => other.name),
-      };
-    });
-  }
-
-  verdict() {
-    if (this.over) return [this.over];
-    const edges = [...this.edges.values()];
-    const up = edges.some((edge) => edge.up);
-    if (!this.signal.linked) return [this.linked === undefined ? 'connecting' : up ? 'reconnecting.media' : 'reconnecting'];
-    const me = this.roster.get(this.me);
-    const others = [...this.roster.values()].filter((one) => one.id !== this.me);
-    if (me && !INSIDE.includes(me.state)) {
-      const doctor = others.find((one) => one.role === 'practitioner' && [...PRESENT, 'reconnecting'].includes(one.state));
-      // Who was let in before has been sent back to wait.
-      return [this.wasIn ? 'waiting.held' : doctor ? 'waiting' : 'waiting.alone', { since: this.since(me) }];
-    }
-    this.wasIn ||= Boolean(me);
-    const aside = me?.aside ?? false;
-    const [inside, apart] = [false, true].map((parted) => others.filter((one) => INSIDE.includes(one.state) && ((one.aside ?? false) !== aside) === parted));
-    const names = (some) => some.map((one) => one.name).join(', ');
-    const isReached = (one) => edges.some((edge) => edge.up && edge.peer === one.id);
-    const name = names(inside.filter(isReached)) || inside[0]?.name || t('call.other');
-    const silent = inside.filter((one) => !isReached(one) && one.state === 'reconnecting');
-    const missed = inside.filter((one) => silent.includes(one) || (!isReached(one) && edges.some((edge) => edge.metBy && edge.peer === one.id)));
-    if (up) return missed.length ? ['in_call.missed', { name, missed: names(missed) }] : ['in_call', { name }];
-    if (silent.length) return ['peer_lost', { name: names(silent) }];
-    if (edges.some((edge) => edge.state === 'recovering' && edge.metBy)) return ['recovering'];
-    if (edges.length && inside.length) {
-      if (this.seeks) return [this.side === 'guest' ? 'admitted.seeks.guest' : 'admitted.seeks'];
-      return this.side === 'doctor' ? ['admitted.doctor', { name }] : ['admitted'];
-    }
-    const doctor = this.side === 'doctor';
-    if (aside) return [doctor ? 'side.doctor' : 'side'];
-    const gone = apart.find((one) => doctor || one.role === 'practitioner');
-    if (gone) return [doctor ? 'parted.doctor' : 'parted', { name: gone.name }];
-    return [doctor ? 'alone.doctor' : 'alone'];
   }
 
   /** Whether one sits in the waiting room, and whether one was let in. */

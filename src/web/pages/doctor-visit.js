@@ -10,6 +10,7 @@ import { careBox } from './doctor-care.js';
 import { chatPanel } from './chat.js';
 import { consentsCard } from './consents.js';
 import { loadCall } from './call-code.js';
+import { INSIDE } from './call-verdict.js';
 import { keepInSight } from './call-sight.js';
 
 const DOOR_POLL_S = 4;
@@ -32,7 +33,6 @@ export async function visit(id, state) {
 /** Somebody may have a seat and not be there: the line is silent, or the page is in the background. */
 const looks = (one) => !['away', 'reconnecting'].includes(one?.state) && one?.presence !== 'away';
 
-const INSIDE = ['admitted', 'connecting', 'connected', 'reconnecting'];
 
 class Room {
   constructor(id, { me, zone }) {
