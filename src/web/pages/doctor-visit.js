@@ -33,7 +33,6 @@ export async function visit(id, state) {
 /** Somebody may have a seat and not be there: the line is silent, or the page is in the background. */
 const looks = (one) => !['away', 'reconnecting'].includes(one?.state) && one?.presence !== 'away';
 
-
 class Room {
   constructor(id, { me, zone }) {
     Object.assign(this, { id, me, zone, call: null, gone: false, rows: new Map(), holds: new Map() });
