@@ -37,7 +37,8 @@ pub enum Event {
     PartyChanged(EncounterId, Party),
     /// An encounter has ended: its room closes.
     EncounterOver(EncounterId),
-    /// That it had ended was a mistake: its room can be entered again.
+    /// It goes on: that it had ended was a mistake, or it was put to another time. Its room can be
+    /// entered again.
     EncounterReopened(EncounterId),
     /// A message waits in the outbox.
     MessageQueued,

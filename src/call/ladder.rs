@@ -184,6 +184,11 @@ impl Ladder {
         self.sides.iter().all(|side| side.acked == self.step)
     }
 
+    /// Whether the two could go on by telephone.
+    pub fn may_phone(&self) -> bool {
+        self.may_phone
+    }
+
     /// Says whether the two could go on by telephone.
     pub fn let_phone(&mut self, may: bool) {
         self.may_phone = may;

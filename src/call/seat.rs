@@ -159,7 +159,8 @@ pub fn take_again(tx: &mut Tx, asked: &Resume) -> Result<Taken, Error> {
     let row = lock_row(tx, row.id)?;
     check_open(tx, encounter)?;
     check_awake(tx, row.status, session)?;
-    if ended_at.is_some() || is_sent_away(tx, encounter, participant)? {
+    let state = find_participant(tx, encounter, participant)?.state;
+    if ended_at.is_some() || is_sent_away(state) {
         let elsewhere = ended_at.is_some() && has_seat(tx, participant)?;
         return Err(if elsewhere { Error::from(&problem::CONFLICT) } else { invalid() });
     }
@@ -185,9 +186,8 @@ fn next_epoch(tx: &mut Tx, sid: uuid::Uuid) -> Result<i32, Error> {
 }
 
 /// Turned away or sent out: only a new ticket brings them back into the waiting room.
-fn is_sent_away(tx: &mut Tx, encounter: EncounterId, id: ParticipantId) -> Result<bool, Error> {
-    let state = find_participant(tx, encounter, id)?.state;
-    Ok(matches!(state, ParticipantState::Denied | ParticipantState::Removed))
+fn is_sent_away(state: ParticipantState) -> bool {
+    matches!(state, ParticipantState::Denied | ParticipantState::Removed)
 }
 
 fn has_seat(tx: &mut Tx, id: ParticipantId) -> Result<bool, Error> {
@@ -204,6 +204,8 @@ pub enum Standing {
     Good(i32),
     /// Somebody else sits there by now, or it was given up.
     Superseded,
+    /// The visit was put to another time, and nobody has told the room.
+    PutOff,
     /// The visit is over.
     Over(OverWhy),
 }
@@ -219,7 +221,8 @@ pub fn look(
     let row = find_row(tx, encounter)?;
     let known = facts_for(tx, &row)?;
     tx.allow(Action::JoinEncounter, &known)?;
-    if is_sent_away(tx, encounter, id)? {
+    let state = find_participant(tx, encounter, id)?.state;
+    if is_sent_away(state) {
         return Err(Error::from(&problem::FORBIDDEN));
     }
     if presence::is_over(row.status) {
@@ -234,7 +237,11 @@ pub fn look(
         .filter(rtc_sessions::epoch.eq(seat.epoch))
         .filter(rtc_sessions::ended_at.is_null());
     let sits = mine.count().get_result::<i64>(tx.conn)? > 0;
-    Ok(if sits { Standing::Good(row.room_rev) } else { Standing::Superseded })
+    Ok(match sits {
+        true if state.is_here() => Standing::Good(row.room_rev),
+        true => Standing::PutOff,
+        false => Standing::Superseded,
+    })
 }
 
 /// Gives a seat up: whoever sat there has left, or their line did not come back. A seat that was
@@ -279,10 +286,7 @@ pub fn left_behind(
         )
         .filter(rtc_sessions::ended_at.is_null())
         .filter(encounters::status.ne_all(over))
-        .filter(
-            encounter_participants::state
-                .eq_any([ParticipantState::Waiting, ParticipantState::Admitted]),
-        )
+        .filter(encounter_participants::state.eq_any(ParticipantState::HERE))
         .order(rtc_sessions::id)
         .select((
             rtc_sessions::id,

@@ -18,7 +18,7 @@ use crate::base::problem;
 use crate::base::tx::Tx;
 use crate::call::budget::Budget;
 use crate::call::departure::remember;
-use crate::call::event::{CloseCode, Credentials, Event, LineId};
+use crate::call::event::{CloseCode, Credentials, Event, LineId, OverWhy};
 use crate::call::farewell;
 use crate::call::gather::gather;
 use crate::call::line::{Inbox, Order};
@@ -231,6 +231,10 @@ impl Socket {
             Ok(Standing::Good(_)) => {}
             Ok(Standing::Superseded) => return Err(Some(CloseCode::Superseded)),
             Ok(Standing::Over(why)) => self.tell_room(Event::Over(why)).await,
+            Ok(Standing::PutOff) => {
+                self.tell_room(Event::Over(OverWhy::Finished)).await;
+                self.tell_room(Event::Reopened).await;
+            }
             Err(refused) => match code_of(&refused) {
                 CloseCode::SignIn => self.tell_room(Event::SignedOut(session)).await,
                 CloseCode::Forbidden | CloseCode::NoVisit => {

@@ -22,6 +22,7 @@ use crate::base::tx::Tx;
 use crate::call::record;
 use crate::encounter::delay;
 use crate::encounter::door::{Closed, Door, Times, door};
+use crate::encounter::interruption;
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
 use crate::encounter::notice::Promises;
 use crate::encounter::party::comes_as_patient;
@@ -251,8 +252,8 @@ pub(super) fn waiting(
     Ok(found)
 }
 
-/// Who of some practitioners is with somebody, or has somebody of their own who waits past the
-/// planned time. Asks for that alone: it is asked again and again. Makes no access decision.
+/// Who of some practitioners is with somebody, in a visit that runs or goes on after a break, or has
+/// somebody of their own who waits past the planned time. Asks for that alone: it is asked again and again. Makes no access decision.
 /// Index: encounters_waiting.
 pub(super) fn engaged(
     tx: &mut Tx,
@@ -265,7 +266,7 @@ pub(super) fn engaged(
         // Whose time has run out keeps nobody, even if nobody has said so.
         let over = live.door(tx).reason == Some(Closed::Over);
         match live.status {
-            _ if over => {}
+            _ if over || live.is_left => {}
             EncounterStatus::Arrived if live.times.start > tx.now => {}
             EncounterStatus::Arrived => arrived.push((live.practitioner, live.encounter)),
             _ => drop(engaged.insert(live.practitioner)),
@@ -287,6 +288,8 @@ struct Live {
     encounter: EncounterId,
     status: EncounterStatus,
     times: Times,
+    /// It is interrupted, and does not go on: nobody is in it, or expected back.
+    is_left: bool,
 }
 
 impl Live {
@@ -320,11 +323,14 @@ fn live(
         .load(tx.conn)?;
     let ids: Vec<EncounterId> = lines.iter().map(|(_, id, ..)| *id).collect();
     let promises = Promises::of(tx, &ids)?;
+    let going_on =
+        interruption::going_on(tx, lines.iter().map(|(_, id, status, ..)| (*id, *status)))?;
     let live = |(practitioner, encounter, status, start, end)| Live {
         practitioner,
         encounter,
         status,
         times: promises.times(encounter, (start, end)),
+        is_left: status == EncounterStatus::Onleave && !going_on.contains(&encounter),
     };
     Ok(lines.into_iter().map(live).collect())
 }
@@ -341,7 +347,7 @@ pub(super) fn who_waits(people: &[ParticipantRow]) -> Option<&ParticipantRow> {
 /// What keeps some practitioners from their patients.
 struct Busy {
     in_progress: HashSet<PractitionerId>,
-    /// Their visit is interrupted, and its door still open.
+    /// Their visit is interrupted and goes on, and its door is still open.
     interrupted: HashSet<PractitionerId>,
     absent: HashSet<PractitionerId>,
     late: HashSet<PractitionerId>,
@@ -357,7 +363,7 @@ impl Busy {
         for live in live(tx, practitioners.clone(), running)? {
             if live.status == EncounterStatus::InProgress {
                 in_progress.insert(live.practitioner);
-            } else if live.door(tx).can_join {
+            } else if !live.is_left && live.door(tx).can_join {
                 interrupted.insert(live.practitioner);
             }
         }

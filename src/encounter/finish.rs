@@ -158,6 +158,13 @@ fn tell_what_now(tx: &mut Tx, id: EncounterId, act: Act) -> Result<(), Error> {
     Ok(())
 }
 
+/// Everybody leaves a visit that is put to another time; its room takes them again when they come then.
+pub(crate) fn put_off(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
+    over(tx, id)?;
+    tx.tell(Event::EncounterReopened(id));
+    Ok(())
+}
+
 /// Everybody leaves a visit that has ended, and hears it.
 pub(crate) fn over(tx: &mut Tx, id: EncounterId) -> Result<(), Error> {
     presence::clear(tx, id)?;

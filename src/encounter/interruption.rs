@@ -2,22 +2,26 @@
 //! closes on them or on a patient who waited, somebody of the clinic must see to it, and both sides
 //! know.
 
+use std::collections::HashSet;
+
 use chrono::TimeDelta;
+use diesel::dsl::exists;
 use diesel::prelude::*;
 
 use crate::access::table::Action;
 use crate::account::AccountId;
 use crate::base::column::Instant;
 use crate::base::config;
+use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::problem;
-use crate::base::schema::encounters;
+use crate::base::schema::{encounter_participants, encounters};
 use crate::base::tx::Tx;
 use crate::encounter::door::{Times, door};
 use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
 use crate::encounter::{
-    EncounterId, EncounterRow, ParticipantRole, ParticipantRow, facts, find_row, lock_row,
-    participants, show,
+    EncounterId, EncounterRow, ParticipantRole, ParticipantRow, ParticipantState, facts, find_row,
+    lock_row, participants, show,
 };
 use crate::message::care;
 use crate::patient;
@@ -57,6 +61,33 @@ pub(crate) fn due(tx: &mut Tx) -> Result<Vec<EncounterId>, Error> {
         .limit(ROUND_MAX)
         .select(encounters::id)
         .load(tx.conn)?)
+}
+
+/// Which of some visits are interrupted and still keep their practitioner: somebody is in them, or they
+/// broke off so short a while ago that both are expected back. From then on the clinic sees to them, and
+/// the practitioner is free for others. The caller has made the access decision.
+pub(super) fn going_on(
+    tx: &mut Tx,
+    visits: impl Iterator<Item = (EncounterId, EncounterStatus)>,
+) -> Result<HashSet<EncounterId>, Error> {
+    let interrupted: Vec<EncounterId> = visits
+        .filter(|(_, status)| *status == EncounterStatus::Onleave)
+        .map(|(id, _)| id)
+        .collect();
+    if interrupted.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let is_entered = exists(
+        encounter_participants::table
+            .filter(encounter_participants::encounter_id.eq(encounters::id))
+            .filter(encounter_participants::state.eq_any(ParticipantState::HERE)),
+    );
+    let going_on: Vec<EncounterId> = encounters::table
+        .filter(among(encounters::id, interrupted))
+        .filter(is_entered.or(encounters::see_to_at.gt(tx.now)))
+        .select(encounters::id)
+        .load(tx.conn)?;
+    Ok(going_on.into_iter().collect())
 }
 
 /// Makes a visit that is still interrupted, or that nobody began, a task of the clinic, and tells its

@@ -92,9 +92,12 @@ text_enum!(
 );
 
 impl ParticipantState {
-    /// Whether somebody is in the visit, waiting or let in.
+    /// The states of whoever is in the visit, waiting or let in.
+    pub const HERE: [Self; 2] = [Self::Waiting, Self::Admitted];
+
+    /// Whether somebody is in the visit.
     pub fn is_here(self) -> bool {
-        matches!(self, Self::Waiting | Self::Admitted)
+        Self::HERE.contains(&self)
     }
 }
 
@@ -362,7 +365,7 @@ pub fn replan(
     tx.tell(Event::QueueMoved(visit.practitioner_id));
     tx.tell(Event::QueueMoved(practitioner));
     // Whoever came too early, or is no longer asked, leaves.
-    if is_entered(tx, visit.id)? { finish::over(tx, visit.id) } else { Ok(()) }
+    if is_entered(tx, visit.id)? { finish::put_off(tx, visit.id) } else { Ok(()) }
 }
 
 /// Whether anybody is in a visit now, waiting or let in.

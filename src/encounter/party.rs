@@ -93,11 +93,15 @@ pub fn comes_as_patient(role: ParticipantRole, people: &[ParticipantRow]) -> boo
         let has_come = one.state != ParticipantState::Invited || one.sits_with.is_some();
         one.role == ParticipantRole::Patient && has_come
     };
-    if people.iter().any(has_part) {
-        return role == ParticipantRole::Patient;
-    }
+    has_patients_place(role, people.iter().any(has_part))
+}
+
+/// Whether somebody has the patient's place: the patient, or whoever is there for one who has no part
+/// of their own; `own` says that they have.
+pub fn has_patients_place(role: ParticipantRole, own: bool) -> bool {
     match role {
-        ParticipantRole::Patient | ParticipantRole::Relative | ParticipantRole::Feldsher => true,
+        ParticipantRole::Patient => true,
+        ParticipantRole::Relative | ParticipantRole::Feldsher => !own,
         ParticipantRole::Practitioner
         | ParticipantRole::Specialist
         | ParticipantRole::Interpreter

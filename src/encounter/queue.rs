@@ -20,7 +20,8 @@ use crate::chat::{self, ChatMessageId};
 use crate::encounter::claim::{self, TakenOver};
 use crate::encounter::delay::{self, Declared};
 use crate::encounter::door::{Closed, Door, door};
-use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
+use crate::encounter::interruption;
+use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus, State};
 use crate::encounter::notice::Promises;
 use crate::encounter::wait::{self, Ahead, Lengths, Range, Standing};
 use crate::encounter::{
@@ -265,7 +266,7 @@ impl Visit {
         self.start() > now || self.told.is_some_and(|told| told > now)
     }
 
-    /// Whether the practitioner has begun it.
+    /// Whether the practitioner has begun it, and is in it or may go on.
     pub fn is_running(&self) -> bool {
         matches!(self.ahead.standing, Standing::Running(_))
     }
@@ -284,7 +285,8 @@ type Row = (
 );
 
 /// The visits of a practitioner on one day that are not over: those that run, then urgent ones whose
-/// time has come, then the others by their planned start.
+/// time has come, then the others by their planned start. One that was interrupted is among them only
+/// while it goes on ([`interruption::going_on`]).
 #[derive(Debug, Clone)]
 pub struct Queue {
     day: Span,
@@ -339,8 +341,14 @@ impl Queue {
         let here = patients_here(tx, &ids)?;
         let is_seated = !here_as(tx, ParticipantRole::Practitioner, &ids)?.is_empty();
         let promises = Promises::of(tx, &ids)?;
+        let going_on =
+            interruption::going_on(tx, rows.iter().map(|((id, status, _), ..)| (*id, *status)))?;
         let rules = &tx.config.visit;
-        let alive = |(mut visit, state, times): (Visit, _, _)| {
+        let alive = |(mut visit, state, times): (Visit, State, _)| {
+            // Nobody is in it, or expected back: whoever comes after all is in front again.
+            if state.1 == EncounterStatus::Onleave && !going_on.contains(&visit.encounter) {
+                return None;
+            }
             // Whose time has run out comes before nobody, even if nobody has said so.
             let times = promises.times(visit.encounter, times);
             visit.told = times.told;
@@ -363,11 +371,6 @@ impl Queue {
     /// Those that have not begun, in their order.
     pub fn to_come(&self) -> impl Iterator<Item = &Visit> {
         self.visits.iter().filter(|visit| !visit.is_running())
-    }
-
-    /// Whether the practitioner is with somebody, or was and may go on.
-    pub fn is_running(&self) -> bool {
-        self.visits.iter().any(Visit::is_running)
     }
 
     /// When a visit of the queue will begin if the practitioner is free at `free_at`.
@@ -419,7 +422,7 @@ fn visit(
     row: Row,
     lengths: &HashMap<ServiceId, Lengths>,
     here: &[EncounterId],
-) -> (Visit, (AppointmentStatus, EncounterStatus), (Instant, Instant)) {
+) -> (Visit, State, (Instant, Instant)) {
     let ((encounter, status, began_at), known, times, (code, time_zone, priority)) = row;
     let (appointment, patient, service, booked) = known;
     let standing = match (status, began_at) {
@@ -476,10 +479,7 @@ fn here_as(
     Ok(encounter_participants::table
         .filter(among(encounter_participants::encounter_id, visits))
         .filter(encounter_participants::role.eq(role))
-        .filter(
-            encounter_participants::state
-                .eq_any([ParticipantState::Waiting, ParticipantState::Admitted]),
-        )
+        .filter(encounter_participants::state.eq_any(ParticipantState::HERE))
         .select(encounter_participants::encounter_id)
         .load(tx.conn)?)
 }

@@ -29,7 +29,7 @@ const ASSETS: &[(&str, &str)] = files!(
     "board-join.js" "board-move.js" "board-off.js" "board-places.js" "board-promises.js" "board-requests.js" "board-series.js"
     "board-setup.js" "board-tasks.js" "board-things.js" "board-visit.js" "board-waitlist.js" "board-waits.js" "board-ways.js"
     "board-words.js" "board.js" "booking-words.js" "by-server.js" "call-code.js" "call-devices.js" "call-ladder.js"
-    "call-sight.js" "call-tiles.js" "call-view.js" "call-words.js" "call.js" "chat.js"
+    "call-sight.js" "call-tiles.js" "call-verdict.js" "call-view.js" "call-words.js" "call.js" "chat.js"
     "claim-words.js" "consents.js" "countdown.js" "demo.js" "device-check.js" "device-words.js"
     "devices.js" "doctor-care.js" "doctor-claim.js" "doctor-day.js" "doctor-followup.js"
     "doctor-hours.js" "doctor-leave.js" "doctor-note.js" "doctor-visit.js" "doctor-week.js"

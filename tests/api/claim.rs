@@ -3,6 +3,7 @@
 
 use actix_web::http::Method;
 use chrono::TimeDelta;
+use feldsher::call::record::{Kept, Mark, MarkKind};
 use futures_util::future::join;
 use serde_json::{Value, json};
 
@@ -415,13 +416,78 @@ on_both! {
         assert!(seat.lives().await);
 
         // Her line breaks: the seat is kept, and those who can talk go before her.
+        let whose = seat.id.parse().unwrap();
         drop(seat);
         silent(world, &deputy, &encounter_of(&patient)).await;
         let order = [encounter_of(&urgent), encounter_of(&late), encounter_of(&patient)];
         assert_eq!(visits(&deputy).await, order);
+        // However often a line was cut before, what it is now counts.
+        let visit = encounter_of(&patient).parse().unwrap();
+        for number in 0..5001 {
+            let at = world.house.now().minus(TimeDelta::hours(1) - TimeDelta::milliseconds(number));
+            let mark = Mark::of(MarkKind::Back, whose, at);
+            world.house.app.rooms.ledger.keep(visit, Kept::Mark(mark));
+        }
+        feldsher::call::record::ledger::flush(&world.house.app).await;
+        assert_eq!(visits(&deputy).await, order);
         assert_eq!(takes_next(&deputy).await.expect(201)["id"], json!(encounter_of(&urgent)));
         let shown = vera.client.get(&format!("/v1/encounters/{}", encounter_of(&late))).await;
         assert_eq!(shown.expect(200)["practitioner"]["id"], json!(world.doctor.id));
+    }
+}
+
+/// What everybody is told of a doctor who has an interrupted visit, from the visit behind it.
+async fn stands(world: &World, who: [&Person; 3], own: &Value) -> Value {
+    let [doctor, deputy, asha] = who;
+    let free = unseen(&doctor.client, doctor).await["free"].clone();
+    let seat = world.enters(asha, &encounter_of(own)).await;
+    let found = unseen(&deputy.client, deputy).await;
+    let queue = asks(&asha.client, own).await["queue"].clone();
+    world.leaves(&encounter_of(own), seat).await;
+    let knows_an_end = queue.get("latest").is_some();
+    json!([free, found["items"][0]["because"], queue["position"], knows_an_end])
+}
+
+on_both! {
+    async fn an_interrupted_visit_keeps_its_doctor_while_somebody_is_in_it_or_expected_back(world: World) {
+        let deputy = deputy(world).await;
+        let first = books(world, &world.boris, "09:20").await;
+        let own = books(world, &world.asha, "09:40").await;
+        let everybody = [&world.doctor, &deputy, &world.boris, &world.asha];
+        let [doctor, deputy, boris, asha] = until(world, "09:44", everybody).await;
+        let visit = encounter_of(&first);
+        let patient = world.enters(&boris, &visit).await;
+        let at_desk = world.enters(&doctor, &visit).await;
+        let admit = format!("/v1/encounters/{visit}/admit");
+        doctor.client.post(&admit, &json!({"participant": patient})).await.expect(200);
+        let busy = json!([false, "in_visit", 2, true]);
+        let free = json!([true, "not_here", 1, false]);
+        assert_eq!(stands(world, [&doctor, &deputy, &asha], &own).await, busy, "they talk");
+
+        world.leaves(&visit, patient).await;
+        let [doctor, deputy, asha] = until(world, "09:59", [&doctor, &deputy, &asha]).await;
+        assert_eq!(stands(world, [&doctor, &deputy, &asha], &own).await, busy, "the doctor waits");
+        world.comes_back(&visit, patient).await;
+        world.leaves(&visit, at_desk).await;
+        world.leaves(&visit, patient).await;
+        assert_eq!(stands(world, [&doctor, &deputy, &asha], &own).await, busy, "just broken off");
+        let [doctor, deputy, asha] = until(world, "10:08", [&doctor, &deputy, &asha]).await;
+        assert_eq!(stands(world, [&doctor, &deputy, &asha], &own).await, busy, "nine minutes");
+        let [doctor, deputy, asha] = until(world, "10:10", [&doctor, &deputy, &asha]).await;
+        assert_eq!(stands(world, [&doctor, &deputy, &asha], &own).await, free, "eleven minutes");
+
+        // Whoever comes back is in front again.
+        world.comes_back(&visit, patient).await;
+        assert_eq!(stands(world, [&doctor, &deputy, &asha], &own).await, busy, "the patient waits");
+        world.leaves(&visit, patient).await;
+        assert_eq!(stands(world, [&doctor, &deputy, &asha], &own).await, free, "nobody");
+        let seat = world.enters(&asha, &encounter_of(&own)).await;
+        assert_eq!(takes_next(&deputy).await.expect(201)["id"], json!(encounter_of(&own)));
+        world.leaves(&encounter_of(&own), seat).await;
+        world.comes_back(&visit, patient).await;
+        world.comes_back(&visit, at_desk).await;
+        let found = doctor.client.get(&format!("/v1/encounters/{visit}")).await.expect(200);
+        assert_eq!(found["status"], "in-progress", "it can still go on");
     }
 }
 

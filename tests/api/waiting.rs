@@ -445,6 +445,30 @@ on_both! {
 }
 
 on_both! {
+    async fn whoever_is_in_the_room_when_the_visit_is_moved_leaves_it_and_can_come_back_at_once(world: World) {
+        let own = world.booked(&monday("09:40")).await;
+        let [clerk, asha] = until(world, &monday("09:46"), [&world.registrar, &world.asha]).await;
+        let (mut room, _) = Peer::enter(&asha.client, &encounter_of(&own)).await;
+        let reschedule = format!("/v1/appointments/{}/reschedule", own["id"].as_str().unwrap());
+        // The door of that time is open as well.
+        clerk.client.once(&reschedule, &key(), &json!({"start": monday("10:00")})).await.expect(200);
+        room.hear_of("ended").await;
+        assert_eq!(room.closed().await, Some(4410));
+        let (mut room, _) = Peer::enter(&asha.client, &encounter_of(&own)).await;
+        assert_eq!(room.hear_of("waiting").await["body"]["position"], 1);
+
+        // Whoever was to tell the room of a move is dead: it is found with the next look at the seat.
+        let gone = "UPDATE encounter_participants SET state = 'left', waiting_since = NULL WHERE state = 'waiting'";
+        world.house.execute(gone).unwrap();
+        world.house.advance(TimeDelta::seconds(31));
+        room.hear_of("ended").await;
+        assert_eq!(room.closed().await, Some(4410));
+        let (mut room, _) = Peer::enter(&asha.client, &encounter_of(&own)).await;
+        assert_eq!(room.hear_of("waiting").await["body"]["position"], 1);
+    }
+}
+
+on_both! {
     async fn nobody_is_woken_and_what_was_not_sent_is_taken_back_in_silence(world: World) {
         let doctor = &world.doctor;
         let path = format!("/v1/practitioners/{}/schedule", doctor.id);

@@ -41,6 +41,7 @@ async fn who_is_rung_answers_writes_and_is_called_back_when_they_do_not() {
     staff_signs_in(&office, &format!("{}/board", clinic.url), &clerk).await;
     they_write(&doctor, &page, &office).await;
     nobody_answers(&doctor, &page, &office).await;
+    what_was_asked_is_answered_when_the_visit_is_over(&doctor, &page, &office, &visit).await;
 
     office.becomes(Device::Phone).await;
     office.assert_fits().await;
@@ -100,6 +101,30 @@ async fn they_write(doctor: &Page, page: &Page, office: &Page) {
     page.see("#chat-lines [data-from='office']").await;
     office.assert_fits().await;
     office.drawn("office-chat", false).await;
+}
+
+/// What was written can be read, and the office answers what it was asked some time before.
+async fn what_was_asked_is_answered_when_the_visit_is_over(
+    doctor: &Page,
+    page: &Page,
+    office: &Page,
+    visit: &str,
+) {
+    let end = format!("/v1/encounters/{visit}/finish");
+    doctor.post(&end, &json!({})).await;
+    page.see("#visit-over").await;
+    page.see("#chat-over").await;
+    page.wait_for("document.querySelectorAll('#chat-lines > li').length === 4").await;
+    assert_eq!(page.eval("watched.seen('#chat-text')").await, json!(false), "one only reads");
+    page.assert_fits().await;
+    let answer = json!({"text": "Позвоним завтра", "to": "office"});
+    let messages = format!("/v1/encounters/{visit}/messages");
+    office.post(&messages, &answer).await;
+    // Whoever looks again does not wait for the next slow look.
+    page.eval("document.dispatchEvent(new Event('visibilitychange'))").await;
+    page.wait_for("document.querySelectorAll('#chat-lines > li').length === 5").await;
+    let said = page.text("#chat-lines > li:last-child .prewrap").await;
+    assert_eq!(said, "Позвоним завтра");
 }
 
 /// Whoever rang answers for the call-back: it stands on their day, and a call in vain comes again.

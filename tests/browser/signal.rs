@@ -148,25 +148,36 @@ async fn a_socket_is_tried_beside_the_line_over_http(page: &Page) {
     page.run(PLAIN).await;
     page.wait_for("window.plain.linked").await;
     assert_eq!(page.eval("window.sockets.length").await, 0, "none is tried first");
+    // Others that were dialled before may still come: the tried ones are known by name.
     page.run(
         "window.line = plain.socket;
-         plain.tryASocket();
-         window.sockets[0].comes();
-         window.sockets[0].breaks();
-         clearTimeout(plain.trial);
-         plain.tryASocket();
-         window.sockets[1].comes();",
+         window.patience = plain.patience;
+         window.tries = [];
+         window.tries.next = () => {
+           clearTimeout(plain.trial);
+           plain.tryASocket();
+           window.tries.push(plain.tried);
+           plain.tried.comes();
+         };
+         window.tries.next();
+         window.tries[0].breaks();
+         window.tries.next();",
     )
     .await;
     let serves = "window.plain.linked && window.plain.socket === window.line";
     assert_eq!(page.eval(serves).await, true, "the line goes on");
-    page.run("window.sockets[1].says('pong', {});").await;
+    // It has opened, and nothing comes through: it is let go of, and says too late that it lives.
+    page.wait_for("window.tries[1].readyState === 3").await;
+    page.run("window.tries[1].says('pong', {});").await;
+    assert_eq!(page.eval(serves).await, true, "the line goes on beside a silent one");
+    assert_eq!(page.eval("plain.patience / window.patience").await, 4, "twice in vain");
+    page.run("window.tries.next(); window.tries[2].says('pong', {});").await;
     assert_eq!(
-        page.eval("window.sockets.map(({ said }) => said.map(([t]) => t))").await,
-        json!([[], ["resume"]])
+        page.eval("window.tries.map(({ said }) => said.map(([t]) => t))").await,
+        json!([[], [], ["resume"]])
     );
-    page.run("window.sockets[1].says('resumed', { epoch: 3 }, 3);").await;
-    assert_eq!(page.eval("window.plain.socket === window.sockets[1]").await, true);
+    page.run("window.tries[2].says('resumed', { epoch: 3 }, 3);").await;
+    assert_eq!(page.eval("window.plain.socket === window.tries[2]").await, true);
     assert_eq!(page.eval("window.links").await, json!([true, true]), "nobody was without a line");
     page.run("window.plain.close(); sessionStorage.clear();").await;
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::chromium::Chromium;
 use crate::clinic::{Clinic, Person};
+use crate::driver::media_flows;
 use crate::page::{Device, Page, quoted};
 use crate::stage::{
     DOCTOR, PATIENTS, Stage, instant, patient_signs_in, staff_signs_in, text, written,
@@ -20,8 +21,9 @@ const FAR: &str = "Vera Polozova";
 struct Today {
     doctor: Person,
     id: String,
-    /// The visit in front, and the patient's own.
+    /// The patient's own visit, behind another, and how it was booked.
     own: Value,
+    wish: Value,
 }
 
 #[actix_web::test]
@@ -39,9 +41,19 @@ async fn a_patient_sees_the_wait_change_and_moves_and_the_doctor_sees_whom_it_hi
     whoever_waits_is_asked_once_for_each_word(&page).await;
     the_lobby(&page, &today).await;
     the_room(&page).await;
+    the_room_says_the_place(&page).await;
     let doctor = desk.page("late", Device::Desk, "en").await;
     the_doctor_says_it(&doctor, &clinic, &stage, &today).await;
     the_patient_moves(&page, &stage, &today).await;
+    let again = stage.registrar.once("/v1/appointments", &key(), &today.wish).await.expect(201);
+    page.goto_hash(&format!("#/visit/{}", encounter(&again))).await;
+    the_room(&page).await;
+    another_tab_takes_the_kept_seat(&page, &encounter(&again)).await;
+    the_office_moves_the_visit_of_a_kept_seat(&page, &stage, &again).await;
+    the_room(&page).await;
+    doctor.goto_hash(&format!("#/visit/{}", encounter(&again))).await;
+    who_is_let_in_while_they_look_elsewhere_is_brought_back(&page, &doctor, &again).await;
+    a_page_that_comes_back_by_itself_says_what_others_have_of_it(&page, &doctor, &clinic).await;
     page.assert_content();
     doctor.assert_content();
     assert!(clinic.stop().await.success());
@@ -71,14 +83,8 @@ async fn today(clinic: &Clinic, stage: &Stage, page: &Page) -> Today {
     };
     let mut found = None;
     for service in services {
-        let path = format!(
-            "/v1/slots?service={service}&practitioner={id}&from={}&to={}&limit=100",
-            written(now + Duration::minutes(5)),
-            written(now + Duration::hours(3))
-        );
-        let slots = stage.registrar.get(&path).await.expect(200);
-        let free: Vec<DateTime<Utc>> =
-            slots["items"].as_array().unwrap().iter().map(|slot| instant(&slot["start"])).collect();
+        let from = now + Duration::minutes(5);
+        let free = free_times(stage, &service, &id, (from, now + Duration::hours(3))).await;
         if free.len() > 1 {
             found = Some((service, free));
         }
@@ -89,11 +95,32 @@ async fn today(clinic: &Clinic, stage: &Stage, page: &Page) -> Today {
     for (patient, start) in [(PATIENTS[1], free[0]), (PATIENTS[0], free[1])] {
         let all = everybody["items"].as_array().unwrap();
         let patient = all.iter().find(|one| one["name"] == patient).unwrap();
-        let wish = json!({"service": service, "practitioner": id, "start": written(start), "patient": patient["id"]});
-        booked.push(stage.registrar.once("/v1/appointments", &key(), &wish).await.expect(201));
+        // Urgent, but not before its time: it has the place of its start.
+        let wish = json!({"service": service, "practitioner": id, "start": written(start),
+            "patient": patient["id"], "priority": "urgent"});
+        booked.push((
+            wish.clone(),
+            stage.registrar.once("/v1/appointments", &key(), &wish).await.expect(201),
+        ));
     }
     let doctor = clinic.everybody("doctor").into_iter().find(|who| who.name == name).unwrap();
-    Today { doctor, id, own: booked.remove(1) }
+    let (wish, own) = booked.remove(1);
+    Today { doctor, id, wish, own }
+}
+
+async fn free_times(
+    stage: &Stage,
+    service: &str,
+    doctor: &str,
+    (from, to): (DateTime<Utc>, DateTime<Utc>),
+) -> Vec<DateTime<Utc>> {
+    let path = format!(
+        "/v1/slots?service={service}&practitioner={doctor}&from={}&to={}&limit=100",
+        written(from),
+        written(to)
+    );
+    let slots = stage.registrar.get(&path).await.expect(200);
+    slots["items"].as_array().unwrap().iter().map(|slot| instant(&slot["start"])).collect()
 }
 
 fn encounter(visit: &Value) -> String {
@@ -145,7 +172,10 @@ async fn the_room(page: &Page) {
     page.click("#enter-waiting-room").await;
     page.wait_for("document.querySelector('#device-state')?.dataset.state === 'ok'").await;
     page.click("#join").await;
-    page.wait_for("document.querySelector('#call-state')?.dataset.state === 'waiting'").await;
+    page.wait_for(&state("waiting")).await;
+}
+
+async fn the_room_says_the_place(page: &Page) {
     let said = page.text("#call-queue").await;
     assert!(said.contains("Перед вами:") && !said.contains("задерживается"), "{said}");
     page.assert_fits().await;
@@ -154,6 +184,7 @@ async fn the_room(page: &Page) {
 
 async fn the_doctor_says_it(page: &Page, clinic: &Clinic, stage: &Stage, today: &Today) {
     staff_signs_in(page, &format!("{}/doctor", clinic.url), &today.doctor).await;
+    page.see(&format!("[data-encounter={}] .tag.urgent", quoted(&encounter(&today.own)))).await;
     page.click("#late-say").await;
     page.choose("#late-minutes", "180").await;
     page.see("#late-preview[data-minutes='180'] #late-told").await;
@@ -223,18 +254,145 @@ async fn the_patient_moves(page: &Page, stage: &Stage, today: &Today) {
     page.click("#wait-here").await;
     page.wait_for("!watched.seen('#wait-choice')").await;
     page.reload().await;
-    page.click("#wait-move").await;
+    page.see("#wait-move").await;
+    the_room(page).await;
+    page.click("#call-move").await;
+    page.see("#seat-kept").await;
     page.see("#slots [data-start]").await;
     // Tomorrow, where no word about today counts.
     page.click(&format!("#days [data-day={}]", quoted(&stage.day))).await;
     // Shortly before midnight the visit itself is tomorrow's first.
     let own = quoted(&text(&today.own["start"]));
     page.click(&format!("#slots [data-start]:not([data-start={own}])")).await;
+    // The seat hears of the move before the page does, and the page stays with its own answer.
+    page.run(&slow("/reschedule", "return answer.then(later);")).await;
     page.click("#move-visit").await;
     page.see("#moved").await;
+    assert!(
+        text(&page.eval("location.hash").await).starts_with("#/move/"),
+        "nobody is called back"
+    );
     let moved = stage.visit(&today.own).await;
     assert_eq!((&moved["status"], &moved["code"]), (&json!("booked"), &today.own["code"]));
     assert_ne!(moved["start"], today.own["start"]);
     page.click("#to-home").await;
     page.see("#upcoming").await;
+}
+
+fn state(wanted: &str) -> String {
+    format!("document.querySelector('#call-state')?.dataset.state === {}", quoted(wanted))
+}
+
+/// Requests to addresses that end so come late, by `how`.
+fn slow(end: &str, how: &str) -> String {
+    format!(
+        "const real = window.fetch;
+         const later = (what) => new Promise((done) => {{ setTimeout(() => done(what), 1500); }});
+         window.fetch = (path, options) => {{
+           const answer = real(path, options);
+           if (!String(path).endsWith({})) return answer;
+           {how}
+         }};",
+        quoted(end)
+    )
+}
+
+/// Whoever looks at other times meanwhile is brought back, and reads why the seat is gone.
+async fn another_tab_takes_the_kept_seat(page: &Page, visit: &str) {
+    page.click("#call-move").await;
+    page.see("#seat-kept").await;
+    let other = format!(
+        "const source = document.querySelector('script[type=module]').src;
+         const {{ join, socketUrl, PROTOCOL }} = await import(source.replace(/[^/]+$/, 'doorway.js'));
+         const {{ ws_url: url, ticket }} = await join({})();
+         const socket = new WebSocket(socketUrl(url), PROTOCOL);
+         socket.onopen = () => socket.send(JSON.stringify({{ v: 1, t: 'hello', body: {{ ticket }} }}));",
+        quoted(visit)
+    );
+    page.run(&other).await;
+    page.see("#elsewhere").await;
+    page.assert_fits().await;
+    page.click("#continue-here").await;
+    page.wait_for(&state("waiting")).await;
+}
+
+async fn looks_at_other_times(page: &Page, visit: &Value) {
+    page.goto_hash(&format!("#/move/{}", text(&visit["id"]))).await;
+    page.see("#seat-kept").await;
+}
+
+async fn the_office_moves_the_visit_of_a_kept_seat(page: &Page, stage: &Stage, visit: &Value) {
+    looks_at_other_times(page, visit).await;
+    let (service, doctor) = (text(&visit["service"]["id"]), text(&visit["practitioner"]["id"]));
+    let tomorrow = (stage.begins + Duration::hours(12), stage.begins + Duration::hours(20));
+    let free = free_times(stage, &service, &doctor, tomorrow).await;
+    let wish = json!({"practitioner": doctor, "start": written(*free.last().unwrap())});
+    let path = format!("/v1/appointments/{}/reschedule", text(&visit["id"]));
+    stage.registrar.once(&path, &key(), &wish).await.expect(200);
+    page.see("#visit-left").await;
+    assert!(page.text("#visit-left").await.contains("перенесён на другое время"));
+}
+
+/// What a page gives to its connections, and whether the call was on the screen by then.
+const GIVES: &str = "
+    window.gives = [];
+    const { prototype } = RTCRtpSender;
+    const real = prototype.replaceTrack;
+    prototype.replaceTrack = function (track) {
+      if (track) window.gives.push([track.kind, Boolean(document.querySelector('#stage'))]);
+      return real.call(this, track);
+    };
+    window.own = document.querySelector('#local-video').srcObject;";
+const OPEN: &str = "window.own.getTracks().map((track) => track.enabled)";
+
+/// Nobody is heard or seen before the call is before their eyes, however long their page takes.
+async fn who_is_let_in_while_they_look_elsewhere_is_brought_back(
+    page: &Page,
+    doctor: &Page,
+    visit: &Value,
+) {
+    page.run(GIVES).await;
+    assert_eq!(page.eval(OPEN).await, json!([true, true]));
+    looks_at_other_times(page, visit).await;
+    assert_eq!(page.eval(OPEN).await, json!([false, false]), "nobody looks into the camera");
+    let fetched = format!("/v1/encounters/{}", encounter(visit));
+    page.run(&slow(&fetched, "return answer.then(later);")).await;
+    doctor.click("#waiting-list .admit").await;
+    page.see("#call-let-in").await;
+    page.wait_for("document.activeElement?.id === 'call-let-in'").await;
+    assert!(page.text("#call-let-in").await.contains("видно и слышно"));
+    page.assert_fits().await;
+    page.drawn("waiting-let-in", false).await;
+    page.wait_for(&state("in_call")).await;
+    media_flows(doctor).await;
+    assert_eq!(page.eval(OPEN).await, json!([true, true]));
+    let gives = page.eval("window.gives").await;
+    let gives = gives.as_array().unwrap();
+    assert!(gives.contains(&json!(["audio", true])), "{gives:?}");
+    assert!(gives.iter().all(|given| given[1] == true), "before it was seen: {gives:?}");
+    // Whatever is pressed, it has been read.
+    page.click("#mic").await;
+    page.wait_for("!watched.seen('#call-let-in')").await;
+}
+
+/// The tab was thrown away while its patient waited, and they were let in: it comes back with their
+/// devices as they left them, and says so.
+async fn a_page_that_comes_back_by_itself_says_what_others_have_of_it(
+    page: &Page,
+    doctor: &Page,
+    clinic: &Clinic,
+) {
+    page.see("#call-muted").await;
+    doctor.click(".holds button").await;
+    page.wait_for(&state("waiting")).await;
+    let hash = text(&page.eval("location.hash").await);
+    page.goto("about:blank").await;
+    doctor.click("#waiting-list .admit").await;
+    page.goto(&format!("{}/{hash}", clinic.url)).await;
+    page.see("#call-let-in").await;
+    let said = page.text("#call-let-in").await;
+    assert!(said.contains("видно, но не слышно"), "{said}");
+    let silent = "document.querySelector('#local-video').srcObject.getAudioTracks()[0].enabled";
+    assert_eq!(page.eval(silent).await, json!(false), "whoever was muted is");
+    page.wait_for(&state("in_call")).await;
 }

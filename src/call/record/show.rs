@@ -1,5 +1,7 @@
 //! The record of a call, as the people of the visit see it.
 
+use std::collections::HashSet;
+
 use diesel::prelude::*;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -337,15 +339,15 @@ pub(crate) fn silent(tx: &mut Tx, visits: &[EncounterId]) -> Result<Vec<Particip
     let marks: Vec<(Option<ParticipantId>, MarkKind)> = call_marks::table
         .filter(among(call_marks::encounter_id, visits))
         .filter(call_marks::kind.eq_any(kinds))
-        .order((call_marks::at, call_marks::id))
+        // The newest first: what is beyond the limit is what counts least.
+        .order((call_marks::at.desc(), call_marks::id.desc()))
         .limit(MARKS_MAX)
         .select((call_marks::participant_id, call_marks::kind))
         .load(tx.conn)?;
-    let mut silent = Vec::new();
+    let (mut known, mut silent) = (HashSet::new(), Vec::new());
     for (who, kind) in marks {
         let Some(who) = who else { continue };
-        silent.retain(|known| *known != who);
-        if kind == MarkKind::Silent {
+        if known.insert(who) && kind == MarkKind::Silent {
             silent.push(who);
         }
     }

@@ -76,6 +76,11 @@ impl Room {
             let word = self.last_word(id);
             return self.turn_away(id, (line, last_seq), credentials, word, now);
         }
+        // The record may have them as silent, from before this room had or lost the seat: it is told
+        // that they are back.
+        if came == PeerChange::Joined && !self.missed.contains(&id) {
+            self.missed.push(id);
+        }
         let Some(seat) = self.seat_mut(id) else { return };
         let was_missed = seat.is_missed();
         seat.epoch = credentials.epoch;

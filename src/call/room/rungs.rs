@@ -4,12 +4,14 @@ use chrono::TimeDelta;
 
 use super::{Line, Room};
 use crate::base::column::Instant;
+use crate::call::edge::Edge;
 use crate::call::event::{Effect, Event, OverWhy};
 use crate::call::message::told::ErrorCode;
 use crate::call::message::{Fallback, FromPeer, Quality, Readiness};
 use crate::call::record::trace::Trace;
 use crate::call::record::{Kept, Mark, MarkKind, MarkWhy};
 use crate::call::rung::{Reading, Rung, WishWhy};
+use crate::encounter::party::has_patients_place;
 use crate::encounter::{Admission, ParticipantId, ParticipantRole};
 
 /// How often the record says at once of somebody that they are ready or away, while the room stands.
@@ -85,9 +87,7 @@ impl Room {
         now: Instant,
     ) -> Result<(), ErrorCode> {
         let shows = self.seat(id).and_then(|seat| seat.media).is_none_or(|media| media.video);
-        let may_phone = self.may_phone(id, name)?;
-        let edge = self.edge(id, name)?;
-        edge.ladder.let_phone(may_phone);
+        let edge = self.edge_as_it_is(id, name)?;
         let (side, other) = (edge.side(id), edge.other(id));
         let plan = if side == 0 { edge.plan.there } else { edge.plan.back };
         let mut reading = Reading::from(said);
@@ -123,13 +123,11 @@ impl Room {
     ) -> Result<(), ErrorCode> {
         let other = self.edge(id, name)?.other(id);
         let alone = self.seat(other).is_none_or(|seat| matches!(seat.line, Line::Silent { .. }));
-        let may_phone = self.may_phone(id, name)?;
-        let edge = self.edge(id, name)?;
+        let edge = self.edge_as_it_is(id, name)?;
         edge.count_wish(id, now)?;
-        if wish.rung == Rung::Phone && !may_phone {
+        if wish.rung == Rung::Phone && !edge.ladder.may_phone() {
             return Err(ErrorCode::BadState);
         }
-        edge.ladder.let_phone(may_phone);
         let side = edge.side(id);
         let why = wish.why.unwrap_or(WishWhy::Asked);
         if edge.ladder.wish(side, wish.rung, why, alone, now) {
@@ -138,20 +136,19 @@ impl Room {
         Ok(())
     }
 
-    /// The practitioner telephones the patient, or whoever is there for one who is not in the room
-    /// themself; nobody else.
-    fn may_phone(&mut self, id: ParticipantId, name: &str) -> Result<bool, ErrorCode> {
-        use ParticipantRole::{Feldsher, Patient, Practitioner, Relative};
+    /// The edge, whose ladder knows who is in the room now: the practitioner telephones the patient, or
+    /// whoever is there for one who is not in the room themself; nobody else.
+    fn edge_as_it_is(&mut self, id: ParticipantId, name: &str) -> Result<&mut Edge, ErrorCode> {
+        use ParticipantRole::{Patient, Practitioner};
         let other = self.edge(id, name)?.other(id);
         let role = |id| self.seat(id).map(|seat| seat.guest.role);
         let ends = [role(id), role(other)];
         let own = self.seats.iter().any(|seat| seat.guest.role == Patient);
-        let answers = |role: &Option<ParticipantRole>| match role {
-            Some(Patient) => true,
-            Some(Relative | Feldsher) => !own,
-            _ => false,
-        };
-        Ok(ends.contains(&Some(Practitioner)) && ends.iter().any(answers))
+        let answers = ends.into_iter().flatten().any(|role| has_patients_place(role, own));
+        let may_phone = ends.contains(&Some(Practitioner)) && answers;
+        let edge = self.edge(id, name)?;
+        edge.ladder.let_phone(may_phone);
+        Ok(edge)
     }
 
     /// Somebody has carried out a step.

@@ -182,7 +182,7 @@ struct World {
     over: bool,
     locked: bool,
     /// What the record has by the marks alone: the edges that have begun and their ends, and who is
-    /// silent.
+    /// silent, also by the word of a process that is no more.
     begun: BTreeMap<String, [Option<ParticipantId>; 2]>,
     silent: Vec<ParticipantId>,
     /// Counts what is written down about the room.
@@ -312,8 +312,6 @@ impl World {
         for effect in effects {
             self.carry_out(effect);
         }
-        let seated = self.room.present();
-        self.silent.retain(|id| seated.contains(id));
         self.check();
     }
 
@@ -375,7 +373,6 @@ impl World {
         self.news.retain(|_| self.dice.chance(50));
         self.doubts.clear();
         self.begun.clear();
-        self.silent.clear();
         let lines: Vec<LineId> = std::mem::take(&mut self.open).into_keys().collect();
         self.closed.extend(&lines);
         let clock_ms = std::mem::replace(&mut self.clock_ms, self.dice.clock_ms());

@@ -1,7 +1,7 @@
 // The code of a call, fetched when somebody is about to enter one. A browser finds a module's imports
 // only when it has the module: found one after another they would take a thin line five round trips.
 const PARTS = [
-  'by-server', 'call', 'call-devices', 'call-ladder', 'call-tiles', 'call-view', 'call-words', 'device-check', 'device-words', 'devices',
+  'by-server', 'call', 'call-devices', 'call-ladder', 'call-tiles', 'call-verdict', 'call-view', 'call-words', 'device-check', 'device-words', 'devices',
   'doorway', 'ladder-words', 'media', 'peer', 'poll-socket', 'quality', 'role-words', 'rungs', 'side', 'signal', 'time', 'waiting',
 ];
 let asked = false;

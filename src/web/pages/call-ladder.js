@@ -6,6 +6,7 @@ import { isBelow } from './rungs.js';
 import { still, record, jpegSize } from './side.js';
 import { ByServer, LINE as PIECE } from './by-server.js';
 import { now } from './time.js';
+import { hasPatientsPlace } from './role-words.js';
 import './ladder-words.js';
 
 const MEGA = 1_000_000;
@@ -116,7 +117,7 @@ export class Ladder {
     const { roster, me } = this.call;
     const roles = [me, peer].map((id) => roster.get(id)?.role);
     const own = [...roster.values()].some(({ role }) => role === 'patient');
-    return roles.includes('practitioner') && roles.some((role) => role === 'patient' || (!own && ['relative', 'feldsher'].includes(role)));
+    return roles.includes('practitioner') && roles.some((role) => hasPatientsPlace(role, own));
   }
 
   words(edge, mine) {
@@ -210,9 +211,9 @@ export class Ladder {
   /** What the far side does not say to have got goes by the server; what has not arrived stands in the field again. */
   async deliver(said) {
     const heard = await Promise.all(this.edges.map(async (edge) => ({ edge, got: edge.up && await edge.side?.say(said, () => edge.up) })));
-    const missed = heard.some(({ edge, got }) => !got && this.isOwn(edge)) || !heard.some(({ got }) => got);
-    const needed = this.call.side !== 'guest' && missed;
-    const gone = !missed || (!needed && heard.some(({ got }) => got));
+    const gone = heard.some(({ got }) => got);
+    const missed = !gone || heard.some(({ edge, got }) => !got && this.isOwn(edge));
+    const needed = missed && this.call.side !== 'guest';
     const { said: arrived, left, error } = needed ? await this.server.say(said) : { said: gone ? said : '', left: gone ? '' : said };
     if (arrived) this.write(t('talk.me'), h('span', {}, arrived));
     if (left) this.giveBack(left, error);

@@ -12,6 +12,9 @@ const ICONS = {
   sound: 'M4 9h4l5-4v14l-5-4H4zM16 9c2 2 2 4 0 6M19 6c4 4 4 8 0 12',
 };
 
+// So long it stands there that one was let in, unless something is pressed.
+const LET_IN_MS = 20_000;
+
 export class Stage {
   /** `act` holds what the controls do: mic(off), camera(off), audioOnly(on), leave(). */
   constructor(act) {
@@ -21,6 +24,7 @@ export class Stage {
     });
     this.self = h('video', { id: 'local-video', autoplay: true, playsInline: true, muted: true, 'aria-label': t('call.self') });
     this.line = h('p', { id: 'call-state', class: 'call-state', role: 'status', 'aria-live': 'polite', data: { state: 'connecting' } });
+    this.letIn = h('p', { id: 'call-let-in', class: 'call-state', tabindex: -1, hidden: true });
     this.queue = h('p', { id: 'call-queue', class: 'call-state', role: 'status', hidden: true });
     this.muted = h('p', { id: 'call-muted', class: 'call-muted', role: 'status', hidden: true }, t('call.mic.off'));
     this.move = h('a', { id: 'call-move', class: 'button second', hidden: true }, t('wait.move'));
@@ -31,7 +35,7 @@ export class Stage {
     this.sound.hidden = true;
     this.selfBox = h('div', { class: 'self', hidden: true }, this.self);
     this.node = h('section', { id: 'stage', class: 'stage', tabindex: -1, 'aria-label': t('call.connecting') },
-      this.tiles.node, this.said = h('div', { class: 'said' }, this.line, this.queue, this.muted, this.move), this.selfBox,
+      this.tiles.node, this.said = h('div', { class: 'said' }, this.letIn, this.line, this.queue, this.muted, this.move), this.selfBox,
       this.bottom = h('div', { class: 'bottom' },
         h('div', { class: 'controls' }, this.sound, this.mic, this.camera, this.voice, control('leave', t('call.leave'), () => act.leave(), 'hang'))));
     const measured = new ResizeObserver(() => {
@@ -53,6 +57,21 @@ export class Stage {
     if (this.line.dataset.state !== name) this.line.dataset.state = name;
     if (this.line.textContent !== text) refill(this.line, h('span', {}, text));
     this.node.setAttribute('aria-label', text);
+  }
+
+  /** Whoever was let in while they looked at something else is told so, and has the keyboard there. */
+  tellLetIn(text) {
+    const { letIn, node } = this;
+    refill(letIn, h('span', {}, text));
+    letIn.hidden = false;
+    letIn.focus();
+    const gone = () => {
+      if (document.activeElement === letIn) node.focus();
+      letIn.hidden = true;
+    };
+    node.addEventListener('click', gone, { once: true });
+    clearTimeout(this.letInFor);
+    this.letInFor = setTimeout(gone, LET_IN_MS);
   }
 
   /** While one waits: the place and the time, and the way to another time. */

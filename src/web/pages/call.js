@@ -13,6 +13,7 @@ import { totals, between, Bytes } from './quality.js';
 import { isBelow } from './rungs.js';
 import { Ladder } from './call-ladder.js';
 import { CallDevices } from './call-devices.js';
+import { INSIDE, others, verdict } from './call-verdict.js';
 import { clock } from './time.js';
 import { waitWords } from './waiting.js';
 
@@ -37,8 +38,6 @@ const PROOF_MS = 4500;
 const ALIVE_MS = 240_000;
 // Whoever is let in and finds no way for so long is told so, and can write.
 const SEEK_MS = 10_000;
-const PRESENT = ['waiting', 'admitted', 'connecting', 'connected'];
-const INSIDE = ['admitted', 'connecting', 'connected', 'reconnecting'];
 
 export class Call extends EventTarget {
   /** `media` is {stream, mic, camera, voiceOnly}; `doorway` is what `prepare` answered. */
@@ -51,6 +50,10 @@ export class Call extends EventTarget {
     this.before = seat?.encounter === encounter && seat.sid ? seat : null;
     this.me = this.before?.me ?? null;
     this.ice = this.before?.ice ?? [];
+    // A page that came back by itself, and may lie in the background; whether it came back to wait.
+    this.unseen = Boolean(this.before) && document.hidden;
+    this.away = this.before?.waits ?? false;
+    this.gate();
     this.stage = new Stage({
       mic: (off) => this.set({ mic: !off }), camera: (off) => this.set(off ? { camera: false } : { camera: true, voiceOnly: false }),
       audioOnly: (on) => this.set({ voiceOnly: on }), leave: () => this.leave(),
@@ -75,12 +78,13 @@ export class Call extends EventTarget {
     this.signal.addEventListener('over', ({ detail }) => this.finish(reasonOf(detail), detail.error));
     this.online = () => { for (const edge of this.edges.values()) if (!edge.up) edge.later(500); };
     window.addEventListener('online', this.online);
-    this.seen = () => this.look();
+    this.seen = () => { this.look(); this.appear(); };
     document.addEventListener('visibilitychange', this.seen);
     window.feldsher = { call: { stats: () => this.stats(), dropSocket: () => this.signal.drop(), state: () => this.stage.line.dataset.state } };
   }
 
   start() {
+    this.appear();
     this.draw();
     // Taken off the screen for a while, a picture stands still.
     this.stage.play();
@@ -95,11 +99,31 @@ export class Call extends EventTarget {
     return this;
   }
 
+  /**
+   * Nobody is heard or seen before they see the call themselves: whoever is let in while they look at
+   * something else, or in a page that came back by itself and lies in the background, sends nothing
+   * until the stage is before their eyes. Whoever waits with it there has seen themself, and pressed
+   * "I am ready" for that.
+   */
+  hide() {
+    Object.assign(this, { unseen: true, away: true });
+    this.set({});
+  }
+
+  appear() {
+    if (!this.unseen || !this.isLookedAt) return;
+    this.unseen = false;
+    if (this.waits) this.away = false;
+    this.set({});
+  }
+
+  get isLookedAt() { return this.stage.node.isConnected && !document.hidden; }
+
   /** A seat that was given up must not come back with a late message. */
   remember() {
     const { seat } = this.signal;
     if (this.over || !seat?.sid) return;
-    Seat.write(this.side, { ...seat, encounter: this.encounter, me: this.me, ice: this.ice, wish: this.wish, bytes: this.bytes.sum, edges: [...this.edges.values()].map(({ id, peer, policy, flow }) => ({ id, peer, policy, flow })) });
+    Seat.write(this.side, { ...seat, encounter: this.encounter, me: this.me, waits: this.away || this.waits, ice: this.ice, wish: this.wish, bytes: this.bytes.sum, edges: [...this.edges.values()].map(({ id, peer, policy, flow }) => ({ id, peer, policy, flow })) });
   }
 
   /* What the server says */
@@ -157,6 +181,8 @@ export class Call extends EventTarget {
     // Whom the snapshot does not name there is nothing to say to: they went aside, or one did oneself.
     if (body.edges && !fresh) for (const id of [...this.edges.keys()]) if (!body.edges.some((known) => known.id === id)) this.end(id);
     this.returning = false;
+    // Back in the waiting room, before anybody has let them in.
+    if (this.waits && this.isLookedAt) this.away = false;
     this.part();
     this.tellMedia();
     this.look();
@@ -260,7 +286,7 @@ export class Call extends EventTarget {
   /* Media */
 
   tracks() {
-    if (this.roster.get(this.me)?.role === 'trainee') return { audio: null, video: null };
+    if (this.unseen || this.roster.get(this.me)?.role === 'trainee') return { audio: null, video: null };
     const [audio] = this.stream.getAudioTracks();
     const [video] = this.stream.getVideoTracks();
     return { audio: audio ?? null, video: this.wish.voiceOnly || !this.wish.camera ? null : video ?? null };
@@ -293,8 +319,7 @@ export class Call extends EventTarget {
       return;
     }
     Object.assign(this.wish, change);
-    for (const track of this.stream.getAudioTracks()) track.enabled = this.wish.mic;
-    for (const track of this.stream.getVideoTracks()) track.enabled = this.wish.camera && !this.wish.voiceOnly;
+    this.gate();
     for (const edge of this.edges.values()) edge.refresh();
     this.tellMedia();
     this.ladder.wish();
@@ -302,10 +327,25 @@ export class Call extends EventTarget {
     this.draw();
   }
 
-  /** Nobody shall take the silence of a microphone that was pulled out, or that a telephone call has, for a broken line. */
-  tellMedia() {
+  /** What comes of each device is as the person left it, also in a page that was loaded anew. */
+  gate() {
+    for (const track of this.stream.getAudioTracks()) track.enabled = this.wish.mic && !this.unseen;
+    for (const track of this.stream.getVideoTracks()) track.enabled = this.wish.camera && !this.wish.voiceOnly && !this.unseen;
+  }
+
+  get sends() {
     const { audio, video } = this.tracks();
-    this.signal.send('media_state', { audio: audio?.readyState === 'live' && !audio.muted && this.wish.mic, video: Boolean(video), screen: false });
+    return { audio: audio?.readyState === 'live' && !audio.muted && this.wish.mic, video: Boolean(video) };
+  }
+
+  /** Nobody shall take the silence of a microphone that was pulled out, or that a telephone call has, for a broken line. */
+  tellMedia() { this.signal.send('media_state', { ...this.sends, screen: false }); }
+
+  /** What others have of them from now on, to whoever was let in without looking. */
+  tellLetIn() {
+    const { audio, video } = this.sends;
+    const seen = video && this.maySee;
+    this.stage.tellLetIn(t(`call.letin.${audio && seen ? 'both' : audio ? 'heard' : seen ? 'seen' : 'neither'}`));
   }
 
   /* The line of truth */
@@ -314,71 +354,22 @@ export class Call extends EventTarget {
     this.ladder.draw();
     this.stage.local(this.stream, { ...this.wish, ...this.opening }, this.maySee, this.listens);
     // Whoever waits sees nobody yet, and their own picture has the room.
-    const others = INSIDE.includes(this.roster.get(this.me)?.state) ? this.others() : [];
-    this.stage.tiles.draw(others);
-    this.stage.node.classList.toggle('with-remote', others.length > 0);
-    const [name, values = {}] = this.verdict();
+    const there = this.isIn ? others(this) : [];
+    this.stage.tiles.draw(there);
+    this.stage.node.classList.toggle('with-remote', there.length > 0);
+    const [name, values = {}] = verdict(this);
     this.stage.state(name.split('.')[0], t(`call.${name}`, values));
     const waits = name.startsWith('waiting') && this.place;
     const missed = name.startsWith('waiting') && this.awaited?.length ? t('call.awaited', { who: this.awaited.map((role) => t(`role.${role}`).toLowerCase()).join(', ') }) : '';
     this.stage.wait([...(waits ? waitWords(this.place, this.zone) : []), missed].filter(Boolean).join(' '), waits && this.place.late_minutes && this.appointment);
+    if (this.away && this.isIn && this.isLookedAt) {
+      this.away = false;
+      this.tellLetIn();
+    }
     if (this.shown !== name) {
       this.shown = name;
       this.dispatchEvent(new CustomEvent('state', { detail: name }));
     }
-  }
-
-  /** Whoever is in the room, as a tile shows them. Who sits at another's device stands on that tile. */
-  others() {
-    const all = [...this.roster.values()].filter((one) => one.id !== this.me && INSIDE.includes(one.state));
-    const hosted = (one) => one.sits_with && all.some((other) => other.id === one.sits_with);
-    const aside = this.roster.get(this.me)?.aside ?? false;
-    return all.filter((one) => !hosted(one) && one.sits_with !== this.me).map((one) => {
-      const edge = [...this.edges.values()].find((known) => known.peer === one.id && known.pc);
-      const apart = (one.aside ?? false) !== aside;
-      // Their socket may be silent while sound and picture flow; a connection that broke leaves a frozen face.
-      const lost = Boolean(edge?.metBy) && !edge.up;
-      return {
-        ...one, lost, stream: edge?.state === 'down' ? null : edge?.stream, seen: edge?.flow.receive.video ?? true,
-        still: edge?.ladder.send.video === null, stills: edge?.ladder.rung === 'audio_stills',
-        note: apart ? t(aside ? 'call.apart' : 'call.aside') : lost || one.state === 'reconnecting' ? t('call.silent') : '',
-        beside: all.filter((other) => other.sits_with === one.id).map((other) => other.name),
-      };
-    });
-  }
-
-  verdict() {
-    if (this.over) return [this.over];
-    const edges = [...this.edges.values()];
-    const up = edges.some((edge) => edge.up);
-    if (!this.signal.linked) return [this.linked === undefined ? 'connecting' : up ? 'reconnecting.media' : 'reconnecting'];
-    const me = this.roster.get(this.me);
-    const others = [...this.roster.values()].filter((one) => one.id !== this.me);
-    if (me && !INSIDE.includes(me.state)) {
-      const doctor = others.find((one) => one.role === 'practitioner' && [...PRESENT, 'reconnecting'].includes(one.state));
-      // Who was let in before has been sent back to wait.
-      return [this.wasIn ? 'waiting.held' : doctor ? 'waiting' : 'waiting.alone', { since: this.since(me) }];
-    }
-    this.wasIn ||= Boolean(me);
-    const aside = me?.aside ?? false;
-    const [inside, apart] = [false, true].map((parted) => others.filter((one) => INSIDE.includes(one.state) && ((one.aside ?? false) !== aside) === parted));
-    const names = (some) => some.map((one) => one.name).join(', ');
-    const isReached = (one) => edges.some((edge) => edge.up && edge.peer === one.id);
-    const name = names(inside.filter(isReached)) || inside[0]?.name || t('call.other');
-    const silent = inside.filter((one) => !isReached(one) && one.state === 'reconnecting');
-    const missed = inside.filter((one) => silent.includes(one) || (!isReached(one) && edges.some((edge) => edge.metBy && edge.peer === one.id)));
-    if (up) return missed.length ? ['in_call.missed', { name, missed: names(missed) }] : ['in_call', { name }];
-    if (silent.length) return ['peer_lost', { name: names(silent) }];
-    if (edges.some((edge) => edge.state === 'recovering' && edge.metBy)) return ['recovering'];
-    if (edges.length && inside.length) {
-      if (this.seeks) return [this.side === 'guest' ? 'admitted.seeks.guest' : 'admitted.seeks'];
-      return this.side === 'doctor' ? ['admitted.doctor', { name }] : ['admitted'];
-    }
-    const doctor = this.side === 'doctor';
-    if (aside) return [doctor ? 'side.doctor' : 'side'];
-    const gone = apart.find((one) => doctor || one.role === 'practitioner');
-    if (gone) return [doctor ? 'parted.doctor' : 'parted', { name: gone.name }];
-    return [doctor ? 'alone.doctor' : 'alone'];
   }
 
   /** Whether one sits in the waiting room, and whether one was let in. */

@@ -5,10 +5,12 @@ import * as api from './api.js';
 import { clock, date, namedDay, dayKey, now, waitingFor, trustServerTime } from './time.js';
 import { NoteEditor, pastNotes } from './doctor-note.js';
 import { probeLine } from './probe-words.js';
+import { hasPatientsPlace } from './role-words.js';
 import { careBox } from './doctor-care.js';
 import { chatPanel } from './chat.js';
 import { consentsCard } from './consents.js';
 import { loadCall } from './call-code.js';
+import { INSIDE } from './call-verdict.js';
 import { keepInSight } from './call-sight.js';
 
 const DOOR_POLL_S = 4;
@@ -30,8 +32,6 @@ export async function visit(id, state) {
 
 /** Somebody may have a seat and not be there: the line is silent, or the page is in the background. */
 const looks = (one) => !['away', 'reconnecting'].includes(one?.state) && one?.presence !== 'away';
-
-const INSIDE = ['admitted', 'connecting', 'connected', 'reconnecting'];
 
 class Room {
   constructor(id, { me, zone }) {
@@ -109,7 +109,7 @@ class Room {
   isPatient({ role }) {
     const { people = [], awaits = [] } = this.people ?? {};
     const own = awaits.includes('patient') || [...people, ...(this.call?.roster.values() ?? [])].some((one) => one.role === 'patient');
-    return role === 'patient' || (!own && ['relative', 'feldsher'].includes(role));
+    return hasPatientsPlace(role, own);
   }
 
   /** Whoever is rung is not in the room: who they are stands in the list of people. */

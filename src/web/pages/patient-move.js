@@ -3,7 +3,7 @@ import { t } from './i18n.js';
 import { $, show, h, refill, button, busy, problemBox, say, tell, words } from './ui.js';
 import * as api from './api.js';
 import { dateTime } from './time.js';
-import { keptAt, giveUpSeat } from './kept-seat.js';
+import { keptAt, seatMoves, giveUpSeat } from './kept-seat.js';
 import { timesScreen, whenLine, whenOf, keyFor, forgetKey, slotChoices } from './patient-times.js';
 
 const loading = () => show(h('p', { class: 'loading', 'aria-busy': 'true' }, t('loading')));
@@ -41,6 +41,7 @@ function confirm(order, slot) {
     others.hidden = true;
     const path = `/v1/appointments/${visit.id}/reschedule`;
     const body = { start: slot.start, practitioner: slot.practitioner.id };
+    seatMoves(true);
     try {
       const { data } = await api.call('POST', path, { body, etag: `"${visit.version}"`, key: keyFor([path, body, visit.version]) });
       forgetKey();
@@ -55,6 +56,8 @@ function confirm(order, slot) {
         refill(others, h('p', {}, t('book.alternatives')), slotChoices(alternatives, (other) => confirm(order, other)));
       }
       throw error;
+    } finally {
+      seatMoves(false);
     }
     return undefined;
   }

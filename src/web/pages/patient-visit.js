@@ -3,7 +3,7 @@ import { t } from './i18n.js';
 import { $, show, h, put, refill, button, busy, problemBox, tell, poll, onLeave, words, say } from './ui.js';
 import * as api from './api.js';
 import { namedDay, clock, dayKey, now, trustServerTime } from './time.js';
-import { whenLine } from './patient-times.js';
+import { whenLine, whenOf } from './patient-times.js';
 import { waitCard } from './waiting.js';
 import { loadCall } from './call-code.js';
 import { keepSeat, takeSeat } from './kept-seat.js';
@@ -47,10 +47,12 @@ async function fetchVisit(id) {
 }
 
 export async function visit(id) {
+  const kept = takeSeat(id);
+  // Nothing is fetched first: whoever was let in sees at once that they are.
+  if (kept && !kept.over) return sit(kept.visit, kept.call);
   show(h('p', { class: 'loading', 'aria-busy': 'true' }, t('loading')));
+  if (kept) return over(kept.visit, kept.over);
   const found = await fetchVisit(id);
-  const call = location.hash === `#/visit/${id}` && takeSeat(id);
-  if (call && !call.over) return sit(found, call);
   if (seatedIn() === id && !['finished', 'cancelled'].includes(found.status)) return enter(found, null);
   if (seatedIn()) sessionStorage.removeItem(SEAT);
   return lobby(found);
@@ -280,6 +282,7 @@ async function over(visit, { why, error, body }) {
   const current = await fetchVisit(visit.id).catch(() => ({ ...visit, status: why === 'ended' ? 'finished' : visit.status, outcome: body?.outcome }));
   if (location.hash !== `#/visit/${visit.id}`) return;
   if (why === 'elsewhere') return elsewhere(current);
+  if (!isOver(current) && current.start !== visit.start) return lobby(current, t('visit.moved', { when: whenOf(current) }), false);
   if (isOver(current) || why === 'ended') {
     ended(current);
     return;

@@ -168,6 +168,7 @@ learn({
   'visit.cut.hint': ['Он не закончен. Больница об этом знает и свяжется с вами.', 'It is not finished. The clinic knows, and will get in touch with you.'],
   'visit.over.hint': ['Заключение появится здесь, когда врач его подпишет.', 'The note will appear here once the doctor has signed it.'],
   'visit.cancelled': ['Этот приём отменён или не состоялся', 'This visit was cancelled or did not take place'],
+  'visit.moved': ['Приём перенесён на другое время: {when}.', 'The visit was moved to another time: {when}.'],
   'visit.left': ['Вы вышли. Приём не закончен, можно вернуться.', 'You have left. The visit is not finished; you can come back.'],
   'visit.return': ['Вернуться', 'Come back'],
   'visit.phone': ['Врач продолжит приём по телефону. Держите его рядом.', 'The doctor will go on by phone. Keep it near you.'],

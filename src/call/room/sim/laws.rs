@@ -67,7 +67,9 @@ impl World {
                     "seed {seed}: nobody was put out"
                 );
             }
-            (MarkKind::Silent, _, Some(who)) => self.silent.push(who),
+            (MarkKind::Silent, _, Some(who)) if !self.silent.contains(&who) => {
+                self.silent.push(who)
+            }
             (MarkKind::Back, _, Some(who)) => self.silent.retain(|one| *one != who),
             _ => {}
         }
@@ -130,6 +132,8 @@ impl World {
         edges.sort_unstable();
         assert_eq!(followed, edges, "seed {seed}: the record has others than there are");
         let (mut silent, mut missed) = (self.silent.clone(), room.ids(Seat::is_missed));
+        // Of whoever has no seat nobody asks it.
+        silent.retain(|id| room.seat(*id).is_some());
         silent.sort_unstable();
         missed.sort_unstable();
         assert_eq!(silent, missed, "seed {seed}: the record misses others");

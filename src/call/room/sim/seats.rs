@@ -80,6 +80,12 @@ impl World {
         if !self.is_outdated(whose, seat) {
             self.hear_of_party(read);
         }
+        let known = self.room.seat(self.clients[whose].id).map(|known| known.sid);
+        if matches!(event, Event::Enter(..)) && known.is_none_or(|known| known <= seat.0) {
+            // With what somebody has come is written beside the room, and says that they are here.
+            let id = self.clients[whose].id;
+            self.silent.retain(|one| *one != id);
+        }
         self.apply(event);
         if let Some(seat) = self.room.seat(self.clients[whose].id)
             && seat.line == Line::Up(line)

@@ -152,3 +152,35 @@ fn a_negotiation_lost_with_a_restart_is_begun_anew_for_who_comes_back() {
     assert_eq!(story.hear(asha), ["resumed", "reset", "snapshot", "negotiate"]);
     assert_eq!(story.hear(doctor), ["peer", "negotiate"]);
 }
+
+#[test]
+fn whoever_comes_back_to_a_room_that_did_not_have_the_seat_is_not_silent_in_the_record() {
+    let line_marks = |story: &Story| -> Vec<(ParticipantId, MarkKind)> {
+        let of_lines = [MarkKind::Silent, MarkKind::Back];
+        let marks = story.kept.iter().filter_map(|kept| match kept {
+            Kept::Mark(mark) if of_lines.contains(&mark.kind) => {
+                Some((mark.participant?, mark.kind))
+            }
+            _ => None,
+        });
+        marks.collect()
+    };
+    let silent = (id(ASHA), MarkKind::Silent);
+    let back = (id(ASHA), MarkKind::Back);
+    // The seat is given up, and somebody had taken it again by then.
+    let (mut story, _, asha) = Story::in_call();
+    story.apply(Event::Lost(asha));
+    story.pass(MENTION_SECS);
+    story.pass(PATIENT_SEAT_SECS);
+    assert_eq!(story.gone, [(id(ASHA), LeftWhy::Lost)]);
+    story.resume(ASHA, 1);
+    assert_eq!(line_marks(&story), [silent, back]);
+
+    // The process that called her silent is dead, and the next could not bring the seat back.
+    let (mut story, _, asha) = Story::in_call();
+    story.apply(Event::Lost(asha));
+    story.pass(MENTION_SECS);
+    story.room = Room::new(Arc::default(), story.now);
+    story.resume(ASHA, 1);
+    assert_eq!(line_marks(&story), [silent, back]);
+}
