@@ -7,6 +7,7 @@ use actix_web::http::Method;
 use actix_web::rt::time::{sleep, timeout};
 use chrono::TimeDelta;
 use feldsher::base::clock::{Clock, SystemClock};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::server::{MASTER_KEY, Server};
@@ -406,7 +407,10 @@ async fn nobody_waits_without_end_while_the_database_is_down() {
         }
         sleep(Duration::from_millis(100)).await;
     }
-    let (mut asha, _) = Peer::enter(&stage.asha.at(&here.url), &stage.visit).await;
+    // Nobody hears that a connection was lost before their deed had begun.
+    let client = stage.asha.at(&here.url);
+    join_all((0..12).map(|_| self::ticket(&client, &stage.visit))).await;
+    let (mut asha, _) = Peer::enter(&client, &stage.visit).await;
     assert!(asha.lives().await);
     // A room that nobody is in is nobody's.
     let rooms = || stage.database.count("SELECT count(*) AS n FROM rtc_rooms");

@@ -34,6 +34,8 @@ pub(super) trait Job: Send {
     /// Runs the deed; an error means that its part of the transaction is undone. It may be run
     /// again when that was for the sake of another.
     fn run(&mut self, conn: &mut Conn) -> Result<(), Undo>;
+    /// Whether the deed itself was reached, whatever came of it.
+    fn has_begun(&self) -> bool;
     /// Tells the waiting request, once it is known whether the commit held.
     fn reply(self: Box<Self>, fate: Result<(), diesel::result::Error>);
 }
@@ -78,6 +80,10 @@ where
                 Err(Undo::Refused)
             }
         }
+    }
+
+    fn has_begun(&self) -> bool {
+        self.outcome.is_some()
     }
 
     fn reply(self: Box<Self>, fate: Result<(), diesel::result::Error>) {
@@ -346,30 +352,45 @@ pub(super) fn start_postgres(
 fn run_worker(url: &str, jobs: &Receiver<Box<dyn Job>>, writes: bool) {
     let mut kept: Option<Conn> = None;
     while let Ok(mut job) = jobs.recv() {
-        let conn = match kept.take().map_or_else(|| reach(url), Ok) {
-            Ok(conn) => kept.insert(conn),
+        if let Some(conn) = &mut kept {
+            let (fate, well) = attempt(conn, job.as_mut(), writes);
+            // The server may have been away since the last deed; of this one nothing was begun then.
+            if well || job.has_begun() || !is_broken(conn) {
+                job.reply(fate);
+                if !well && is_broken(conn) {
+                    kept = None;
+                }
+                continue;
+            }
+        }
+        kept = match reach(url) {
+            Ok(mut conn) => {
+                let (fate, well) = attempt(&mut conn, job.as_mut(), writes);
+                job.reply(fate);
+                (well || !is_broken(&mut conn)).then_some(conn)
+            }
             Err(error) => {
                 tracing::error!(%error, "the database server does not answer");
                 job.reply(Err(lost(&error)));
                 std::thread::sleep(RECONNECT_WAIT);
-                continue;
+                None
             }
         };
-        let (fate, well) = if writes {
-            match in_turn(conn, job.as_mut()) {
-                Ok(()) => (Ok(()), true),
-                Err(Undo::Refused) => (Ok(()), false),
-                Err(Undo::Diesel(error)) => (Err(error), false),
-            }
-        } else {
-            let fate = snapshot(conn, job.as_mut());
-            let well = fate.is_ok();
-            (fate, well)
-        };
-        job.reply(fate);
-        if !well && is_broken(conn) {
-            kept = None;
+    }
+}
+
+/// Runs a job in a transaction of its own, and says whether the connection is surely well.
+fn attempt(conn: &mut Conn, job: &mut dyn Job, writes: bool) -> (QueryResult<()>, bool) {
+    if writes {
+        match in_turn(conn, job) {
+            Ok(()) => (Ok(()), true),
+            Err(Undo::Refused) => (Ok(()), false),
+            Err(Undo::Diesel(error)) => (Err(error), false),
         }
+    } else {
+        let fate = snapshot(conn, job);
+        let well = fate.is_ok();
+        (fate, well)
     }
 }
 
