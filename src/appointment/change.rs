@@ -116,7 +116,7 @@ pub fn accept(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     tx.record(Action::AnswerRequest, "Appointment", id.0, &row.facts());
     let booked = show(tx, id)?;
     let account = patient::find_row(tx, row.patient_id)?.account_id;
-    message::confirm_booking(tx, &booked, account)?;
+    message::tell_accepted(tx, &booked, account)?;
     Ok(booked)
 }
 

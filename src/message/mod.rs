@@ -111,6 +111,16 @@ pub fn confirm_booking(
     tell_time(tx, booked, patient, (promised, text::booked), &format!("booked|{}", booked.id))
 }
 
+/// The SMS that tells that the clinic takes on a visit that was asked for. Who has no telephone is told by
+/// the office.
+pub fn tell_accepted(
+    tx: &mut Tx,
+    accepted: &Appointment,
+    patient: Option<AccountId>,
+) -> Result<(), Error> {
+    tell_place(tx, accepted, patient, text::booked, &format!("booked|{}", accepted.id))
+}
+
 /// The SMS that tells that a visit which was called off will be after all. Who has no telephone is told by
 /// the office.
 pub fn tell_booked_again(
@@ -158,19 +168,22 @@ pub fn tell_declined(
     tell_end(tx, declined, patient, words, &format!("declined|{}", declined.id))
 }
 
-/// The SMS that tells that the clinic did not answer in time, and that nothing is booked.
+/// Tells that the clinic did not answer in time, and that nothing is booked: by a text whoever has a
+/// telephone, and the office whoever has none.
 pub fn tell_unanswered(
     tx: &mut Tx,
     over: &Appointment,
     account: Option<AccountId>,
 ) -> Result<(), Error> {
-    let Some(reader) = reader(tx, account)? else { return Ok(()) };
     // A clock says it and no person, so it wakes nobody.
     let zone = patient::find_row(tx, over.patient.id)?.time_zone;
     let due_at = offer::awake(tx, tx.now, zone, TimeDelta::zero());
     let expires_at = over.start.max(due_at.plus(TimeDelta::hours(NEWS_HOURS_MIN)));
-    let payload = Payload::text(&reader.phone, text::unanswered(reader.language, &over.code));
     let key = format!("unanswered|{}|{}", over.id, over.version);
+    let Some(reader) = reader(tx, account)? else {
+        return untold::tell_from(tx, over, Fate::CalledOff, &key, due_at);
+    };
+    let payload = Payload::text(&reader.phone, text::unanswered(reader.language, &over.code));
     if outbox::put_for(tx, &payload, &key, (due_at, expires_at))? {
         tx.tell(Event::MessageQueued);
     }

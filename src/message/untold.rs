@@ -26,6 +26,17 @@ pub(super) fn tell(tx: &mut Tx, visit: &Appointment, fate: Fate, key: &str) -> R
     if is_own {
         return Ok(());
     }
+    tell_from(tx, visit, fate, key, tx.now)
+}
+
+/// Has the office tell a patient of a visit from some time on, whoever did it.
+pub(super) fn tell_from(
+    tx: &mut Tx,
+    visit: &Appointment,
+    fate: Fate,
+    key: &str,
+    due_at: Instant,
+) -> Result<(), Error> {
     let news = News {
         appointment: visit.id,
         code: visit.code.clone(),
@@ -33,7 +44,7 @@ pub(super) fn tell(tx: &mut Tx, visit: &Appointment, fate: Fate, key: &str) -> R
         local_start: visit.local_start.clone(),
         fate,
     };
-    let times = (tx.now, worth_until(std::slice::from_ref(&news), tx.now));
+    let times = (due_at, worth_until(std::slice::from_ref(&news), due_at));
     put(tx, &[news], key, times)
 }
 

@@ -2,6 +2,7 @@
 //! visit.
 
 use chrono::TimeDelta;
+use feldsher::appointment::expiry;
 use feldsher::task::job;
 use serde_json::{Value, json};
 
@@ -17,11 +18,16 @@ const BIRTH: &str = "1950-02-03";
 
 /// A visit of somebody who has no telephone.
 async fn silent(world: &World, start: &str) -> Value {
+    silent_wish(world, start, json!({})).await
+}
+
+async fn silent_wish(world: &World, start: &str, how: Value) -> Value {
     let who = json!({"name": "Без Телефона", "birth_date": BIRTH,
         "location": world.village, "organization": world.clinic});
     let who = made(&world.registrar.client, "/v1/patients", who).await;
     let mut wish = world.wish(start);
     wish["patient"] = who["id"].clone();
+    wish.as_object_mut().unwrap().extend(how.as_object().unwrap().clone());
     books(&world.registrar.client, &wish).await
 }
 
@@ -114,5 +120,26 @@ on_both! {
         world.house.all_sent().await;
         let all = tasks(&office.client).await;
         assert_eq!(all.iter().map(|task| task["code"].clone()).collect::<Vec<_>>(), [json!("unanswered")]);
+    }
+}
+
+on_both! {
+    async fn who_has_asked_for_a_visit_hears_from_the_office_whether_it_will_be(world: World) {
+        let ask = json!({"request": true});
+        let [taken, left] = [NINE, "2026-11-23T09:40:00+07:00"];
+        let taken = silent_wish(world, taken, ask.clone()).await;
+        let left = silent_wish(world, left, ask).await;
+        let office = &world.registrar.client;
+        office.post(&format!("{}/accept", visit(&taken)), &json!({})).await.expect(200);
+        let all = untold(world, office).await;
+        assert_eq!((all.len(), &all[0]["visit"]["status"]), (1, &json!("booked")), "{all:?}");
+
+        // The other one is not answered in time.
+        let [office] = later(world, 60, [&world.registrar]).await;
+        expiry::tick(&world.house.app).await.unwrap();
+        let all = untold(world, &office.client).await;
+        let of_left = all.iter().filter(|task| task["visit"]["status"] == "cancelled");
+        assert_eq!((all.len(), of_left.count()), (2, 1), "{all:?}");
+        assert_eq!(office.client.get(&visit(&left)).await.expect(200)["cancellation_code"], "expired");
     }
 }
