@@ -23,7 +23,7 @@ use crate::base::app::App;
 use crate::base::background::every;
 use crate::base::column::Instant;
 use crate::base::ctx::{as_system, look_as_system};
-use crate::base::db::{self, Turn, among, take_turns};
+use crate::base::db::{self, among};
 use crate::base::error::Error;
 use crate::base::laws;
 use crate::base::problem;
@@ -178,7 +178,7 @@ impl OpenTask {
         if !task::clinic::is_open(tx, clinic, TaskCode::Promises)? {
             return Ok(Self(None));
         }
-        take_turns(tx.conn, &[Turn::Alone(clinic.0)])?;
+        task::clinic::take_turn(tx, clinic)?;
         Ok(Self(Some(clinic)))
     }
 

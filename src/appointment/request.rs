@@ -16,7 +16,7 @@ use crate::appointment::{AppointmentId, Priority, find_row, lock};
 use crate::base::app::App;
 use crate::base::background::every;
 use crate::base::column::Instant;
-use crate::base::ctx::{as_system, look_as_system};
+use crate::base::ctx::{each_as_system, look_as_system};
 use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::schema::{appointment_moves, appointments, encounters, tasks};
@@ -113,19 +113,9 @@ pub async fn tick(app: &Arc<App>) -> Result<usize, Error> {
         tx.allow(Action::WatchVisits, &Facts::NONE)?;
         soon_over(tx, None)
     });
-    let (mut opened, mut failed) = (0_usize, None);
-    for (id, _) in due.await?.into_iter().take(OPENS_MAX) {
-        let seen_to = as_system(app, move |tx| {
-            tx.allow(Action::WatchVisits, &Facts::NONE)?;
-            see_to(tx, id)
-        });
-        // One that cannot be opened holds up no other.
-        match seen_to.await {
-            Ok(done) => opened = opened.saturating_add(usize::from(done)),
-            Err(error) => failed = Some(error),
-        }
-    }
-    failed.map_or(Ok(opened), Err)
+    let soon = due.await?.into_iter().take(OPENS_MAX).map(|(id, _)| id).collect();
+    let opened = each_as_system(app, Action::WatchVisits, soon, see_to).await?;
+    Ok(opened.into_iter().filter(|opened| *opened).count())
 }
 
 /// Looks again and again, until `stop`.

@@ -11,7 +11,9 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::access::Facts;
 use crate::access::caller::{self, Caller};
+use crate::access::table::Action;
 use crate::account::token::Claims;
 use crate::account::{SessionId, session};
 use crate::audit;
@@ -258,6 +260,34 @@ where
         app.db.write(move |conn| run(of_system(conn, &shared, Sees::Latest), deed)).await??;
     publish(app, events);
     Ok(value)
+}
+
+/// Sees to some things one after the other, each in a transaction of the system of its own: one that fails
+/// holds up no other. What each deed returned, or the first error in the end.
+pub async fn each_as_system<I, T, F>(
+    app: &Arc<App>,
+    action: Action,
+    all: Vec<I>,
+    deed: F,
+) -> Result<Vec<T>, Error>
+where
+    I: Clone + Send + 'static,
+    T: Send + 'static,
+    F: Fn(&mut Tx, I) -> Result<T, Error> + Clone + Send + 'static,
+{
+    let (mut done, mut failed) = (Vec::with_capacity(all.len()), None);
+    for one in all {
+        let deed = deed.clone();
+        let seen_to = as_system(app, move |tx| {
+            tx.allow(action, &Facts::NONE)?;
+            deed(tx, one)
+        });
+        match seen_to.await {
+            Ok(one) => done.push(one),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    failed.map_or(Ok(done), Err)
 }
 
 /// As [`as_system`], for a deed that only reads.

@@ -253,7 +253,8 @@ pub(super) fn waiting(
 }
 
 /// Who of some practitioners is with somebody, in a visit that runs or goes on after a break, or has
-/// somebody of their own who waits past the planned time. Asks for that alone: it is asked again and again. Makes no access decision.
+/// somebody of their own who waits past the planned time. Asks for that alone: it is asked again and again.
+/// Makes no access decision.
 /// Index: encounters_waiting.
 pub(super) fn engaged(
     tx: &mut Tx,
@@ -323,14 +324,13 @@ fn live(
         .load(tx.conn)?;
     let ids: Vec<EncounterId> = lines.iter().map(|(_, id, ..)| *id).collect();
     let promises = Promises::of(tx, &ids)?;
-    let going_on =
-        interruption::going_on(tx, lines.iter().map(|(_, id, status, ..)| (*id, *status)))?;
+    let left = interruption::left(tx, lines.iter().map(|(_, id, status, ..)| (*id, *status)))?;
     let live = |(practitioner, encounter, status, start, end)| Live {
         practitioner,
         encounter,
         status,
         times: promises.times(encounter, (start, end)),
-        is_left: status == EncounterStatus::Onleave && !going_on.contains(&encounter),
+        is_left: left.contains(&encounter),
     };
     Ok(lines.into_iter().map(live).collect())
 }

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use chrono::TimeDelta;
-use diesel::dsl::exists;
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 
 use crate::access::table::Action;
@@ -63,10 +63,10 @@ pub(crate) fn due(tx: &mut Tx) -> Result<Vec<EncounterId>, Error> {
         .load(tx.conn)?)
 }
 
-/// Which of some visits are interrupted and still keep their practitioner: somebody is in them, or they
-/// broke off so short a while ago that both are expected back. From then on the clinic sees to them, and
-/// the practitioner is free for others. The caller has made the access decision.
-pub(super) fn going_on(
+/// Which of some visits are interrupted and no longer keep their practitioner: nobody is in them, and they
+/// broke off so long ago that nobody is expected back. The clinic sees to them, and the practitioner is free
+/// for others. The caller has made the access decision.
+pub(super) fn left(
     tx: &mut Tx,
     visits: impl Iterator<Item = (EncounterId, EncounterStatus)>,
 ) -> Result<HashSet<EncounterId>, Error> {
@@ -82,12 +82,13 @@ pub(super) fn going_on(
             .filter(encounter_participants::encounter_id.eq(encounters::id))
             .filter(encounter_participants::state.eq_any(ParticipantState::HERE)),
     );
-    let going_on: Vec<EncounterId> = encounters::table
+    let left: Vec<EncounterId> = encounters::table
         .filter(among(encounters::id, interrupted))
-        .filter(is_entered.or(encounters::see_to_at.gt(tx.now)))
+        .filter(not(is_entered))
+        .filter(encounters::see_to_at.is_null().or(encounters::see_to_at.le(tx.now)))
         .select(encounters::id)
         .load(tx.conn)?;
-    Ok(going_on.into_iter().collect())
+    Ok(left.into_iter().collect())
 }
 
 /// Makes a visit that is still interrupted, or that nobody began, a task of the clinic, and tells its

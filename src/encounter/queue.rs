@@ -286,7 +286,7 @@ type Row = (
 
 /// The visits of a practitioner on one day that are not over: those that run, then urgent ones whose
 /// time has come, then the others by their planned start. One that was interrupted is among them only
-/// while it goes on ([`interruption::going_on`]).
+/// while it goes on ([`interruption::left`]).
 #[derive(Debug, Clone)]
 pub struct Queue {
     day: Span,
@@ -341,12 +341,11 @@ impl Queue {
         let here = patients_here(tx, &ids)?;
         let is_seated = !here_as(tx, ParticipantRole::Practitioner, &ids)?.is_empty();
         let promises = Promises::of(tx, &ids)?;
-        let going_on =
-            interruption::going_on(tx, rows.iter().map(|((id, status, _), ..)| (*id, *status)))?;
+        let left = interruption::left(tx, rows.iter().map(|((id, status, _), ..)| (*id, *status)))?;
         let rules = &tx.config.visit;
         let alive = |(mut visit, state, times): (Visit, State, _)| {
             // Nobody is in it, or expected back: whoever comes after all is in front again.
-            if state.1 == EncounterStatus::Onleave && !going_on.contains(&visit.encounter) {
+            if left.contains(&visit.encounter) {
                 return None;
             }
             // Whose time has run out comes before nobody, even if nobody has said so.

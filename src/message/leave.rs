@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::account::AccountId;
-use crate::appointment::{self, AppointmentId, promise};
+use crate::appointment::{self, Appointment, AppointmentId, promise};
 use crate::base::column::Instant;
 use crate::base::error::Error;
 use crate::base::language::Language;
@@ -46,6 +46,19 @@ pub struct News {
     pub local_start: String,
     /// What became of it.
     pub fate: Fate,
+}
+
+impl News {
+    /// What became of a visit as it is now.
+    pub fn of(visit: &Appointment, fate: Fate) -> Self {
+        Self {
+            appointment: visit.id,
+            code: visit.code.clone(),
+            start: visit.start,
+            local_start: visit.local_start.clone(),
+            fate,
+        }
+    }
 }
 
 /// Tells a patient with one SMS that leaves at `due_at`; `key` makes a repetition harmless. Of who has no

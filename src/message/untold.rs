@@ -37,13 +37,7 @@ pub(super) fn tell_from(
     key: &str,
     due_at: Instant,
 ) -> Result<(), Error> {
-    let news = News {
-        appointment: visit.id,
-        code: visit.code.clone(),
-        start: visit.start,
-        local_start: visit.local_start.clone(),
-        fate,
-    };
+    let news = News::of(visit, fate);
     let times = (due_at, worth_until(std::slice::from_ref(&news), due_at));
     put(tx, &[news], key, times)
 }

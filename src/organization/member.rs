@@ -20,6 +20,7 @@ use crate::organization::{self, OrganizationId};
 use crate::practitioner;
 use crate::practitioner::gone::{self, Affected, Of};
 use crate::schedule::leave::vain;
+use crate::task;
 
 /// What a member of a clinic signs in with: 3 to 64 of `a-z 0-9 . _ -`, capitals made small.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,7 +237,7 @@ pub fn edit(
 ) -> Result<EditedMember, Error> {
     let facts = Facts::of_organization(clinic);
     tx.allow(Action::EditMember, &facts)?;
-    gone::take_turn(tx, clinic)?;
+    task::clinic::take_turn(tx, clinic)?;
     lock(tx, clinic)?;
     let before = show(tx, clinic, account, role)?;
     if before.version != version {

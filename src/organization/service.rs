@@ -17,6 +17,7 @@ use crate::base::tx::Tx;
 use crate::organization::terms::{BookingTerms, LegalKind, NeededResource};
 use crate::organization::{self, OrganizationId, ServiceId};
 use crate::practitioner::gone::{self, Affected, Of};
+use crate::task;
 use crate::waitlist::follow;
 
 text_enum!(
@@ -220,7 +221,7 @@ pub fn edit(
     let facts = Facts::of_organization(clinic);
     tx.allow(Action::EditService, &facts)?;
     if change.active.is_some() {
-        gone::take_turn(tx, clinic)?;
+        task::clinic::take_turn(tx, clinic)?;
     }
     let duration = change.duration_minutes.unwrap_or(service.duration_minutes);
     check_duration(duration)?;

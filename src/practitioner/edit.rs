@@ -19,6 +19,7 @@ use crate::practitioner::{
     Practitioner, PractitionerId, SpokenLanguage, check_services, find_row, phone_place, show,
     written,
 };
+use crate::task;
 use crate::waitlist::follow;
 
 /// What can be changed about a practitioner; what is left out stays.
@@ -48,7 +49,8 @@ pub struct EditedPractitioner {
     pub left: Affected,
 }
 
-/// Changes a practitioner. Visits to come of a service that they no longer give are named, and a task. 412 when somebody has done so meanwhile, 422 `unknown_reference` on a
+/// Changes a practitioner. Visits to come of a service that they no longer give are named, and a task.
+/// 412 when somebody has done so meanwhile, 422 `unknown_reference` on a
 /// service of another clinic, `invalid_phone`.
 pub fn edit(
     tx: &mut Tx,
@@ -60,7 +62,7 @@ pub fn edit(
     let facts = Facts::of_organization(row.organization_id);
     tx.allow(Action::EditPractitioner, &facts)?;
     if change.services.is_some() {
-        gone::take_turn(tx, row.organization_id)?;
+        task::clinic::take_turn(tx, row.organization_id)?;
     }
     let languages = change.languages.as_deref().map(written).transpose()?;
     let services = match &change.services {

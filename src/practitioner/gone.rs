@@ -23,7 +23,7 @@ use crate::base::app::App;
 use crate::base::background::every;
 use crate::base::column::{self, Instant, text_enum};
 use crate::base::ctx::{as_system, look_as_system};
-use crate::base::db::{Turn, among, take_turns};
+use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::page::Page;
@@ -235,14 +235,8 @@ pub(crate) enum Of<'a> {
     Service(ServiceId),
 }
 
-/// Lets nobody else decide what a clinic's task is about, until this transaction ends: before anything is
-/// locked.
-pub(crate) fn take_turn(tx: &mut Tx, clinic: OrganizationId) -> Result<(), Error> {
-    Ok(take_turns(tx.conn, &[Turn::Alone(clinic.0)])?)
-}
-
 /// Opens or ends the clinic's task after a change, and names the visits that it leaves. The caller has made the
-/// access decision, and [taken the turn](take_turn).
+/// access decision, and [taken the turn](task::clinic::take_turn).
 pub(crate) fn follow(tx: &mut Tx, clinic: OrganizationId, of: Of) -> Result<Affected, Error> {
     let all = of_clinic(tx, clinic, None)?;
     keep_task(tx, clinic, !all.is_empty())?;
@@ -309,7 +303,7 @@ pub async fn recheck(app: &Arc<App>, is_wide: bool) -> Result<(), Error> {
     for clinic in clinics.await? {
         as_system(app, move |tx| {
             tx.allow(Action::WatchVisits, &Facts::NONE)?;
-            take_turn(tx, clinic)?;
+            task::clinic::take_turn(tx, clinic)?;
             let is_any_left = !of_clinic(tx, clinic, Some(1))?.is_empty();
             keep_task(tx, clinic, is_any_left)
         })

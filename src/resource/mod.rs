@@ -19,6 +19,7 @@ use crate::base::schema::{locations, organizations, resources};
 use crate::base::tx::Tx;
 use crate::location::{self, LocationId};
 use crate::organization::{self, OrganizationId};
+use crate::task;
 
 id!(
     /// A room or a device.
@@ -142,7 +143,7 @@ pub fn edit(
     if let Some(location) = change.location {
         check_location(tx, location)?;
     }
-    stranded::take_turn(tx, before.organization.id)?;
+    task::clinic::take_turn(tx, before.organization.id)?;
     let row = resources::table.filter(resources::id.eq(id)).filter(resources::version.eq(version));
     let changed = diesel::update(row)
         .set((

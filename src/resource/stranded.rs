@@ -20,7 +20,6 @@ use crate::appointment::{self, AppointmentId, needed};
 use crate::base::app::App;
 use crate::base::background::every;
 use crate::base::ctx::{as_system, look_as_system};
-use crate::base::db::{Turn, take_turns};
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::page::Page;
@@ -150,7 +149,7 @@ pub(super) fn failed_by(tx: &mut Tx, id: ResourceId) -> Result<Vec<Held>, Error>
 }
 
 /// Gives the first hundred of some visits another of its kind each, where one is free; how many had one,
-/// and which are left. The caller has made the access decision, and [taken the turn](take_turn).
+/// and which are left. The caller has made the access decision, and [taken the turn](task::clinic::take_turn).
 pub(super) fn rehouse(
     tx: &mut Tx,
     visits: Vec<Held>,
@@ -181,13 +180,8 @@ pub(super) fn rehouse(
     Ok((rehoused, left))
 }
 
-/// Lets nobody else take or give what a clinic has, until this transaction ends.
-pub(super) fn take_turn(tx: &mut Tx, clinic: OrganizationId) -> Result<(), Error> {
-    Ok(take_turns(tx.conn, &[Turn::Alone(clinic.0)])?)
-}
-
 /// A clinic has a task as long as a visit to come holds what is out of use. The caller has made the
-/// access decision, and [taken the turn](take_turn).
+/// access decision, and [taken the turn](task::clinic::take_turn).
 pub(super) fn follow(tx: &mut Tx, clinic: OrganizationId) -> Result<(), Error> {
     let is_any_left = !holding(tx, Of::Clinic(clinic), Some(1))?.is_empty();
     task::clinic::keep(tx, clinic, (TaskCode::Things, TaskWhy::OutOfUse), is_any_left)
@@ -220,7 +214,7 @@ pub async fn recheck(app: &Arc<App>) -> Result<(), Error> {
     for clinic in clinics.await? {
         as_system(app, move |tx| {
             tx.allow(Action::WatchVisits, &Facts::NONE)?;
-            take_turn(tx, clinic)?;
+            task::clinic::take_turn(tx, clinic)?;
             let visits = holding(tx, Of::Clinic(clinic), None)?;
             let parts = visits.len().div_ceil(REHOUSED_MAX).max(1);
             let round = usize::try_from(tx.now.micros() / RECHECK_MICROS).unwrap_or(0);

@@ -25,6 +25,12 @@ fn open_ones(code: TaskCode) -> OpenOnes {
         .filter(tasks::status.eq_any(OPEN))
 }
 
+/// Lets nobody else open or end a clinic's tasks, or decide what they are about, until this transaction ends:
+/// before anything is locked.
+pub(crate) fn take_turn(tx: &mut Tx, clinic: OrganizationId) -> Result<(), Error> {
+    Ok(take_turns(tx.conn, &[Turn::Alone(clinic.0)])?)
+}
+
 /// Opens a clinic's task, unless there is one of its kind: whoever finds at this moment that nothing is
 /// left to do waits, or has called it off. The caller has made the access decision.
 pub(crate) fn open(
@@ -33,7 +39,7 @@ pub(crate) fn open(
     code: TaskCode,
     why: TaskWhy,
 ) -> Result<(), Error> {
-    take_turns(tx.conn, &[Turn::Alone(clinic.0)])?;
+    take_turn(tx, clinic)?;
     Each(
         diesel::insert_into(tasks::table)
             .values((

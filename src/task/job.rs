@@ -10,7 +10,7 @@ use crate::access::Facts;
 use crate::access::table::Action;
 use crate::base::app::App;
 use crate::base::background::every;
-use crate::base::ctx::{as_system, look_as_system};
+use crate::base::ctx::{each_as_system, look_as_system};
 use crate::base::error::Error;
 use crate::encounter::{EncounterId, interruption};
 use crate::ring::{RingId, step};
@@ -30,29 +30,11 @@ pub async fn tick(app: &Arc<App>) -> Result<(), Error> {
         Ok((step::due(tx)?, interruption::due(tx)?, task::told_in_vain(tx, ROUND_MAX)?))
     });
     let (rings, visits, over): (Vec<RingId>, Vec<EncounterId>, Vec<EncounterId>) = due.await?;
-    let mut failed = None;
-    for ring in rings {
-        let stepped = as_system(app, move |tx| {
-            tx.allow(Action::WatchVisits, &Facts::NONE)?;
-            step::step(tx, ring)
-        });
-        failed = stepped.await.err().or(failed);
-    }
-    for visit in visits {
-        let seen_to = as_system(app, move |tx| {
-            tx.allow(Action::WatchVisits, &Facts::NONE)?;
-            interruption::see_to(tx, visit)
-        });
-        failed = seen_to.await.err().or(failed);
-    }
-    for visit in over {
-        let ended = as_system(app, move |tx| {
-            tx.allow(Action::WatchVisits, &Facts::NONE)?;
-            task::too_late_to_tell(tx, visit)
-        });
-        failed = ended.await.err().or(failed);
-    }
-    failed.map_or(Ok(()), Err)
+    let watch = Action::WatchVisits;
+    let stepped = each_as_system(app, watch, rings, step::step).await;
+    let seen_to = each_as_system(app, watch, visits, interruption::see_to).await;
+    let ended = each_as_system(app, watch, over, task::too_late_to_tell).await;
+    stepped.map(drop).and(seen_to.map(drop)).and(ended.map(drop))
 }
 
 /// Looks again and again, until `stop`.

@@ -6,7 +6,6 @@ use utoipa::ToSchema;
 
 use crate::access::table::Action;
 use crate::base::column::text_enum;
-use crate::base::db::{Turn, take_turns};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::tasks;
@@ -17,7 +16,7 @@ use crate::encounter::interruption;
 use crate::encounter::lifecycle::EncounterStatus;
 use crate::ring;
 use crate::task::{
-    Task, TaskCode, TaskId, TaskOutcome, TaskRow, TaskStatus, due_in, find_row, show,
+    self, Task, TaskCode, TaskId, TaskOutcome, TaskRow, TaskStatus, due_in, find_row, show,
 };
 
 /// Whoever takes a task.
@@ -163,7 +162,7 @@ fn locked(tx: &mut Tx, id: TaskId) -> Result<TaskRow, Error> {
         Some(visit) => {
             encounter::lock_row(tx, visit)?;
         }
-        None => take_turns(tx.conn, &[Turn::Alone(row.organization_id.0)])?,
+        None => task::clinic::take_turn(tx, row.organization_id)?,
     }
     let row = find_row(tx, id)?;
     if row.is_open() { Ok(row) } else { Err(Error::from(&problem::TASK_OVER)) }

@@ -26,7 +26,8 @@ macro_rules! files {
 /// Every asset that a page can name.
 const ASSETS: &[(&str, &str)] = files!(
     "api.js" "board-book.js" "board-closures.js" "board-day.js" "board-gone.js" "board-grid.js" "board-ill.js"
-    "board-join.js" "board-move.js" "board-off.js" "board-places.js" "board-promises.js" "board-requests.js" "board-series.js"
+    "board-join.js" "board-move.js" "board-off.js" "board-places.js" "board-promises.js" "board-requests.js"
+    "board-rights.js" "board-series.js"
     "board-setup.js" "board-tasks.js" "board-things.js" "board-visit.js" "board-waitlist.js" "board-waits.js" "board-ways.js"
     "board-words.js" "board.js" "booking-words.js" "by-server.js" "call-code.js" "call-devices.js" "call-ladder.js"
     "call-sight.js" "call-tiles.js" "call-verdict.js" "call-view.js" "call-words.js" "call.js" "chat.js"

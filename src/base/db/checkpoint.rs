@@ -68,66 +68,44 @@ fn bring_in(conn: &mut Conn) -> QueryResult<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::fs::File;
     use std::time::{Duration, Instant};
 
     use diesel::sqlite::SqliteConnection;
 
     use super::*;
-    use crate::base::db::{DatabaseUrl, Db, Threads, open};
+    use crate::base::db::house::House;
 
-    /// A database of its own with room for what is written only to fill the log.
-    struct House {
-        place: PathBuf,
-        db: Db,
-        threads: Threads,
+    /// With the disk as it is.
+    fn house(name: &str) -> House {
+        House::new(name, |place| File::open(place.join("feldsher.db-wal"))?.sync_data())
     }
 
-    impl House {
-        async fn new(name: &str) -> Self {
-            let place =
-                std::env::temp_dir().join(format!("feldsher-{name}-{}", std::process::id()));
-            let url = DatabaseUrl::Sqlite(place.join("feldsher.db"));
-            let (db, threads) = open(&url, 1, 64).unwrap();
-            let house = Self { place, db, threads };
-            house.run("CREATE TABLE filling (body BLOB)").await;
-            house
+    /// Commits so many times a hundred pages.
+    async fn fill(house: &House, times: u32) {
+        for _ in 0..times {
+            let deed = |conn: &mut Conn| {
+                conn.batch_execute(
+                    "DELETE FROM filling; INSERT INTO filling VALUES (zeroblob(409600))",
+                )
+            };
+            house.db.write(deed).await.unwrap().unwrap();
         }
+    }
 
-        async fn run(&self, sql: &'static str) {
-            let deed = move |conn: &mut Conn| conn.batch_execute(sql);
-            self.db.write(deed).await.unwrap().unwrap();
-        }
-
-        /// Commits so many times a hundred pages.
-        async fn fill(&self, times: u32) {
-            for _ in 0..times {
-                self.run("DELETE FROM filling; INSERT INTO filling VALUES (zeroblob(409600))")
-                    .await;
-            }
-        }
-
-        fn log(&self) -> Log {
-            let file = self.place.join("feldsher.db");
-            let mut other = SqliteConnection::establish(&file.to_string_lossy()).unwrap();
-            diesel::sql_query("PRAGMA wal_checkpoint(NOOP)").get_result(&mut other).unwrap()
-        }
-
-        fn close(self) {
-            drop(self.db);
-            self.threads.join();
-            std::fs::remove_dir_all(&self.place).unwrap();
-        }
+    fn log(house: &House) -> Log {
+        let mut other = SqliteConnection::establish(&house.file().to_string_lossy()).unwrap();
+        diesel::sql_query("PRAGMA wal_checkpoint(NOOP)").get_result(&mut other).unwrap()
     }
 
     #[actix_web::test]
     async fn what_was_committed_is_brought_in_by_another_than_the_writer() {
-        let house = House::new("log-beside").await;
+        let house = house("log-beside");
         // Fewer than the writer would bring in by itself.
-        house.fill(40).await;
+        fill(&house, 40).await;
         let begin = Instant::now();
         loop {
-            let Log { log, checkpointed } = house.log();
+            let Log { log, checkpointed } = log(&house);
             if log - checkpointed < PAGES_MIN {
                 break;
             }
@@ -139,8 +117,8 @@ mod tests {
 
     #[actix_web::test]
     async fn whoever_writes_without_a_pause_does_not_make_the_log_longer_without_end() {
-        let house = House::new("log-long").await;
-        house.fill(600).await;
+        let house = house("log-long");
+        fill(&house, 600).await;
         let log = std::fs::metadata(house.place.join("feldsher.db-wal")).unwrap().len();
         let most = u64::try_from(PAGES_MAX).unwrap() * 4096 * 5 / 4;
         assert!(log < most, "{log} bytes, more than {most}");

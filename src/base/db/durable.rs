@@ -137,7 +137,7 @@ fn bring_to_disk(
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
     use std::sync::Mutex;
     use std::sync::mpsc;
     use std::time::Duration;
@@ -150,8 +150,8 @@ mod tests {
     use futures_util::future::{Either, join, join_all, select};
 
     use super::*;
-    use crate::base::db::open::{self, Reached, reach};
-    use crate::base::db::{Conn, DatabaseUrl, Db, QueueFull, Threads};
+    use crate::base::db::house::House;
+    use crate::base::db::{Conn, QueueFull};
 
     #[derive(QueryableByName)]
     struct Count {
@@ -159,48 +159,18 @@ mod tests {
         n: i64,
     }
 
-    /// A database of its own, whose disk is the test's.
-    struct House {
-        place: PathBuf,
-        db: Db,
-        threads: Threads,
+    async fn write(house: &House) -> Result<QueryResult<()>, QueueFull> {
+        let deed = |conn: &mut Conn| conn.batch_execute("INSERT INTO filling VALUES (x'07')");
+        house.db.write(deed).await
     }
 
-    impl House {
-        fn new(name: &str, sync: impl FnMut(&Path) -> io::Result<()> + Send + 'static) -> Self {
-            let place =
-                std::env::temp_dir().join(format!("feldsher-{name}-{}", std::process::id()));
-            let Reached::Sqlite(path, lock, mut writer) =
-                reach(&DatabaseUrl::Sqlite(place.join("feldsher.db"))).unwrap()
-            else {
-                panic!("it is SQLite");
-            };
-            writer.batch_execute("CREATE TABLE filling (body BLOB)").unwrap();
-            let (mut sync, own) = (sync, place.clone());
-            let sync = move || sync(&own);
-            let (db, threads) = open::start_sqlite(&path, (lock, writer), (1, 64), sync).unwrap();
-            Self { place, db, threads }
-        }
-
-        async fn write(&self) -> Result<QueryResult<()>, QueueFull> {
-            let deed = |conn: &mut Conn| conn.batch_execute("INSERT INTO filling VALUES (x'07')");
-            self.db.write(deed).await
-        }
-
-        async fn count(&self) -> Result<QueryResult<i64>, QueueFull> {
-            let deed = |conn: &mut Conn| {
-                diesel::sql_query("SELECT count(*) AS n FROM filling")
-                    .get_result(conn)
-                    .map(|Count { n }| n)
-            };
-            self.db.read(deed).await
-        }
-
-        fn close(self) {
-            drop(self.db);
-            self.threads.join();
-            std::fs::remove_dir_all(&self.place).unwrap();
-        }
+    async fn count(house: &House) -> Result<QueryResult<i64>, QueueFull> {
+        let deed = |conn: &mut Conn| {
+            diesel::sql_query("SELECT count(*) AS n FROM filling")
+                .get_result(conn)
+                .map(|Count { n }| n)
+        };
+        house.db.read(deed).await
     }
 
     fn rows(file: &Path) -> i64 {
@@ -222,7 +192,7 @@ mod tests {
     async fn what_is_answered_outlives_a_loss_of_power() {
         let house = House::new("disk-power", picture);
         for wave in 1..=6_i64 {
-            let many = join_all((0..40).map(|_| house.write())).await;
+            let many = join_all((0..40).map(|_| write(&house))).await;
             assert!(many.into_iter().all(|done| done.unwrap().is_ok()));
             let left = house.place.join("left");
             assert_eq!(rows(&left.join("feldsher.db")), 40 * wave);
@@ -241,15 +211,15 @@ mod tests {
             wait.lock().unwrap().recv().unwrap();
             Ok(())
         });
-        assert_eq!(house.count().await.unwrap().unwrap(), 0, "nothing was written yet");
+        assert_eq!(count(&house).await.unwrap().unwrap(), 0, "nothing was written yet");
         {
-            let writing = house.write();
+            let writing = write(&house);
             let reading = async {
                 // The commit is made, and on its way to the disk.
                 while came.lock().unwrap().try_recv().is_err() {
                     sleep(Duration::from_millis(1)).await;
                 }
-                house.count().await
+                count(&house).await
             };
             let both = Box::pin(join(writing, reading));
             let a_while = Box::pin(sleep(Duration::from_millis(100)));
@@ -263,7 +233,7 @@ mod tests {
             written.unwrap().unwrap();
             assert_eq!(read.unwrap().unwrap(), 1);
         }
-        assert_eq!(house.count().await.unwrap().unwrap(), 1, "on disk is on disk");
+        assert_eq!(count(&house).await.unwrap().unwrap(), 1, "on disk is on disk");
         house.close();
     }
 
@@ -274,15 +244,14 @@ mod tests {
             times += 1;
             if times == 2 { Err(io::Error::other("no disk")) } else { Ok(()) }
         });
-        house.write().await.unwrap().unwrap();
-        assert_eq!(house.count().await.unwrap().unwrap(), 1);
+        write(&house).await.unwrap().unwrap();
+        assert_eq!(count(&house).await.unwrap().unwrap(), 1);
         for _ in 0..3 {
-            assert!(house.write().await.unwrap().is_err());
-            assert!(house.count().await.unwrap().is_err());
+            assert!(write(&house).await.unwrap().is_err());
+            assert!(count(&house).await.unwrap().is_err());
         }
         // The second may be there, nothing after it.
-        let file = house.place.join("feldsher.db");
-        assert_eq!(rows(&file), 2);
+        assert_eq!(rows(&house.file()), 2);
         house.close();
     }
 }

@@ -15,6 +15,8 @@ mod checkpoint;
 mod durable;
 mod executor;
 mod fingerprint;
+#[cfg(test)]
+mod house;
 pub mod link;
 mod open;
 mod postgres;

@@ -12,7 +12,7 @@ use crate::access::table::Action;
 use crate::appointment::{self, Appointment, AppointmentId};
 use crate::base::app::App;
 use crate::base::column::Instant;
-use crate::base::ctx::{as_system, look_as_system};
+use crate::base::ctx::{each_as_system, look_as_system};
 use crate::base::db::{Each, among};
 use crate::base::error::Error;
 use crate::base::problem;
@@ -85,22 +85,13 @@ pub async fn lapse_due(app: &Arc<App>) -> Result<usize, Error> {
         tx.allow(Action::LapseOffer, &Facts::NONE)?;
         lapsing(tx)
     });
-    let due = due.await?;
-    let mut failed = None;
-    for id in &due {
-        let id = *id;
-        let ended = as_system(app, move |tx| {
-            tx.allow(Action::LapseOffer, &Facts::NONE)?;
-            match find_row(tx, id) {
-                Ok(absence) => lapse_of(tx, &absence),
-                // It was taken away meanwhile, with all that was noted of it.
-                Err(error) if error.is(&problem::NOT_FOUND) => Ok(()),
-                Err(error) => Err(error),
-            }
-        });
-        failed = ended.await.err().or(failed);
-    }
-    failed.map_or(Ok(due.len()), Err)
+    let lapse = |tx: &mut Tx, id| match find_row(tx, id) {
+        Ok(absence) => lapse_of(tx, &absence),
+        // It was taken away meanwhile, with all that was noted of it.
+        Err(error) if error.is(&problem::NOT_FOUND) => Ok(()),
+        Err(error) => Err(error),
+    };
+    Ok(each_as_system(app, Action::LapseOffer, due.await?, lapse).await?.len())
 }
 
 /// An offer is over. The caller has taken away the outcome that says it stands.
@@ -234,13 +225,7 @@ fn see_to(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
     count_change(tx, id)?;
     let visit = appointment::show(tx, id)?;
     let account = patient::find_row(tx, visit.patient.id)?.account_id;
-    let news = News {
-        appointment: id,
-        code: visit.code,
-        start: visit.start,
-        local_start: visit.local_start,
-        fate: Fate::OfferOver,
-    };
+    let news = News::of(&visit, Fate::OfferOver);
     let due_at = not_before(tx, id)?;
     tell(tx, account, &[news], &format!("offer over|{id}|{}", since.micros()), due_at)?;
     tx.record(Action::WatchVisits, "Encounter", encounter.id.0, &encounter::facts(&encounter));
@@ -274,13 +259,5 @@ pub async fn tick(app: &Arc<App>) -> Result<(), Error> {
         tx.allow(Action::WatchVisits, &Facts::NONE)?;
         due(tx)
     });
-    let mut failed = None;
-    for id in due.await? {
-        let seen_to = as_system(app, move |tx| {
-            tx.allow(Action::WatchVisits, &Facts::NONE)?;
-            see_to(tx, id)
-        });
-        failed = seen_to.await.err().or(failed);
-    }
-    failed.map_or(Ok(()), Err)
+    each_as_system(app, Action::WatchVisits, due.await?, see_to).await.map(drop)
 }

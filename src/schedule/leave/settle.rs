@@ -12,6 +12,7 @@ use crate::access::Facts;
 use crate::access::table::Action;
 use crate::account::AccountId;
 use crate::appointment::affected::{self, Affected};
+use crate::appointment::promise::PROMISED;
 use crate::appointment::reschedule::{self, RescheduleAppointment, put_elsewhere};
 use crate::appointment::{self, AppointmentId, check_reason, needed};
 use crate::base::column::Instant;
@@ -199,7 +200,7 @@ pub(crate) fn settle(
     reason: Option<&str>,
     by: AccountId,
 ) -> Result<Option<News>, Error> {
-    use AppointmentStatus::{Arrived, Booked, Pending, Proposed};
+    use AppointmentStatus::{Arrived, Booked, Pending};
     // Who waits to be earlier may be so now, also by this way.
     if let Deed::Move(place) = deed {
         follow::moving(tx, visit.id, place.start)?;
@@ -215,7 +216,7 @@ pub(crate) fn settle(
     }
     let row = appointment::find_row(tx, visit.id)?;
     // Whoever calls it off at this moment was first.
-    if !matches!(row.status, Booked | Arrived | Pending | Proposed) {
+    if !PROMISED.contains(&row.status) {
         return Err(Error::from(&problem::BAD_STATE));
     }
     let stood = affected::stood(tx, visit.id)?;

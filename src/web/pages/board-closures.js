@@ -5,8 +5,8 @@ import { show, h, refill, field, busy, asking, problemBox, say, tell } from './u
 import * as api from './api.js';
 import { clock, date, dayKey, longDay, now, shiftDay, wallClock, cityOf } from './time.js';
 import { timeField } from './wall.js';
+import { isOffice } from './board-rights.js';
 
-const EDITORS = ['registrar', 'clinic_admin'];
 const head = (title, { clinic, zone }, ...more) => h('div', { class: 'board-head' },
   h('div', {}, h('h1', {}, title), h('p', { class: 'hint' }, `${clinic.name} · ${t('board.zone', { zone: cityOf(zone) })}`)), more);
 const pathOf = (clinic, id) => `/v1/organizations/${clinic.id}/closures${id ? `/${id}` : ''}`;
@@ -22,7 +22,7 @@ function whenWords({ from_date: first, to_date: last, from, to }) {
 /** The list of what is to come; `state`: {me, clinic, zone}. */
 export async function closures(state) {
   const { me, clinic, zone } = state;
-  const may = me.system_admin || me.memberships.some((one) => one.organization.id === clinic.id && EDITORS.includes(one.role));
+  const may = me.system_admin || isOffice(me, clinic);
   const list = h('ul', { id: 'closures', class: 'list tight' }, h('li', { class: 'lead', 'aria-busy': 'true' }, t('loading')));
   const problem = problemBox();
   const note = h('p', { id: 'closures-note', class: 'good', role: 'status', hidden: true });

@@ -5,8 +5,8 @@ import { show, h, refill, button, busy, asking, problemBox, say, tell } from './
 import * as api from './api.js';
 import { clock, dayKey, longDay, cityOf } from './time.js';
 import { previewMove } from './board-move.js';
+import { isOffice } from './board-rights.js';
 
-const EDITORS = ['registrar', 'clinic_admin'];
 /** More the server does not name at once. */
 const SHOWN_MAX = 100;
 
@@ -33,7 +33,7 @@ learn({
 
 /** `state`: {me, clinic, zone}. */
 export async function gone({ me, clinic, zone }) {
-  const may = me.memberships.some((one) => one.organization.id === clinic.id && EDITORS.includes(one.role));
+  const may = isOffice(me, clinic);
   const list = h('ul', { id: 'unattended', class: 'list' }, may && h('li', { class: 'lead', 'aria-busy': 'true' }, t('loading')));
   const lead = h('p', { id: 'unattended-lead', class: 'lead', role: 'status', tabindex: '-1' });
   const problem = problemBox();

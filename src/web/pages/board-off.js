@@ -4,6 +4,7 @@ import { $, h, refill, button, busy } from './ui.js';
 import * as api from './api.js';
 import { clock, now } from './time.js';
 import { ms } from './board-grid.js';
+import { isOffice } from './board-rights.js';
 
 learn({
   'off.title': ['Отменено: {n}', 'Called off: {n}'],
@@ -20,11 +21,8 @@ export async function takeBack(board, visit) {
   await board.changed(t('done.undone', { patient: visit.patient.name }), visit.id);
 }
 
-const UNDOERS = ['registrar', 'clinic_admin'];
-
 /** Who may take back what was called off, or how somebody came: the office, and whose visit it is. */
-export const mayUndo = ({ me, clinic }, visit) => me.practitioner?.id === visit.practitioner
-  || me.memberships.some((one) => one.organization.id === clinic.id && UNDOERS.includes(one.role));
+export const mayUndo = ({ me, clinic }, visit) => me.practitioner?.id === visit.practitioner || isOffice(me, clinic);
 
 /** The part of the page under the day; nothing is drawn anew under a finger. */
 export function calledOff(board) {

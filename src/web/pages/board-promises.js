@@ -4,8 +4,8 @@ import { t, learn } from './i18n.js';
 import { show, h, refill, button, busy, problemBox, say, tell, words } from './ui.js';
 import * as api from './api.js';
 import { clock, dayKey, longDay, wallClock, wallKey, cityOf } from './time.js';
+import { isOffice } from './board-rights.js';
 
-const EDITORS = ['registrar', 'clinic_admin'];
 /** A law moves a whole zone; nobody reads more at once. */
 const SHOWN_MAX = 200;
 
@@ -29,7 +29,7 @@ learn({
 
 /** `state`: {me, clinic, zone}. */
 export async function promises({ me, clinic, zone }) {
-  const may = me.memberships.some((one) => one.organization.id === clinic.id && EDITORS.includes(one.role));
+  const may = isOffice(me, clinic);
   const list = h('ul', { id: 'promises', class: 'list' }, may && h('li', { class: 'lead', 'aria-busy': 'true' }, t('loading')));
   const lead = h('p', { id: 'promises-lead', class: 'lead', role: 'status', tabindex: '-1' });
   const note = h('p', { id: 'promises-note', class: 'good', role: 'status', tabindex: '-1', hidden: true });

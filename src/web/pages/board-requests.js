@@ -4,9 +4,8 @@ import { t, learn } from './i18n.js';
 import { h, refill, button, busy, asking, problemBox, say } from './ui.js';
 import * as api from './api.js';
 import { clock, dayKey, longDay, now, rfc3339 } from './time.js';
+import { isOffice } from './board-rights.js';
 import './task-list.js';
-
-const EDITORS = ['registrar', 'clinic_admin'];
 
 learn({
   'requests.title': ['Просят о приёме', 'Visits that were asked for'],
@@ -27,7 +26,7 @@ export async function askRequests(clinic) {
 
 /** The part of the page; `again()` asks for everything anew. Each request comes with its `task`, if it is one. */
 export function requestsBox({ me, clinic, zone, again }) {
-  const may = me.memberships.some((one) => one.organization.id === clinic.id && EDITORS.includes(one.role));
+  const may = isOffice(me, clinic);
   const list = h('ul', { id: 'requests', class: 'list', 'aria-label': t('requests.title') });
   const problem = problemBox('requests-problem');
   const node = h('section', { class: 'stack', hidden: true }, h('h2', {}, t('requests.title')), problem, list);

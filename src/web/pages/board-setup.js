@@ -3,6 +3,7 @@ import { t, learn } from './i18n.js';
 import { show, h, put, refill, field, busy, problemBox, say, tell, words } from './ui.js';
 import * as api from './api.js';
 import { placesSection } from './board-places.js';
+import { isAdmin } from './board-rights.js';
 
 /** Each term with the least and the most that the server takes; `booking` says where it belongs. */
 const NUMBERS = [
@@ -50,8 +51,6 @@ learn({
   'setup.readonly': ['Это меняет администратор клиники.', 'A clinic’s administrator changes this.'],
 });
 
-const maySetUp = (me, clinic) => me.memberships.some((one) => one.organization.id === clinic.id && one.role === 'clinic_admin');
-
 /** `state`: {me, clinic}. */
 export async function setup({ me, clinic }) {
   const note = h('p', { id: 'setup-note', class: 'good', role: 'status', hidden: true });
@@ -60,7 +59,7 @@ export async function setup({ me, clinic }) {
   const services = h('div', { id: 'services', class: 'stack' });
   const around = h('div', {});
   const head = h('div', {}, h('h1', {}, t('setup.title')), h('p', { class: 'hint' }, clinic.name));
-  if (!maySetUp(me, clinic)) {
+  if (!isAdmin(me, clinic)) {
     show(head, h('p', { id: 'setup-readonly', class: 'lead' }, t('setup.readonly')));
     return;
   }

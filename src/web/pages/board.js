@@ -7,12 +7,11 @@ import { $, show, h, refill, frame, openScreen, poll } from './ui.js';
 import * as api from './api.js';
 import { signIn, tokenAsked, failed, signOutButton, narrow } from './staff-signin.js';
 import { board } from './board-day.js';
+import { isAdmin } from './board-rights.js';
 
 const ROLES = ['registrar', 'clinic_admin', 'feldsher'];
 const CLINIC = 'feldsher.board.clinic';
 const TABS = ['', 'tasks', 'waitlist', 'closures', 'setup'];
-/** What only a clinic's administrator is shown. */
-const ADMIN = 'clinic_admin';
 const TASKS_POLL_S = 20;
 const state = { me: null, clinic: null, clinics: [], zone: null, many: null, choose: null, waiting: null, tasks: null, toDo: null };
 
@@ -54,8 +53,7 @@ function atClinic(open) {
 /** The office's screens, with how many wait for a time. */
 function tabs() {
   const here = /^#\/(tasks|waitlist|closures|setup|week|hours|leave|promises|things|practitioners)/.exec(location.hash)?.[1]?.replace(/promises|things|practitioners/, 'tasks') ?? '';
-  const runs = state.me.memberships.some((one) => one.organization.id === state.clinic.id && one.role === ADMIN);
-  refill($('#office'), TABS.filter((name) => name !== 'setup' || runs).map((name) => h('a', { href: `#/${name}`, class: 'tab', 'aria-current': name === here ? 'page' : null },
+  refill($('#office'), TABS.filter((name) => name !== 'setup' || isAdmin(state.me, state.clinic)).map((name) => h('a', { href: `#/${name}`, class: 'tab', 'aria-current': name === here ? 'page' : null },
     t(`office.${name || 'day'}`),
     name === 'tasks' && [h('span', { id: 'to-do', class: 'tag urgent', 'aria-hidden': 'true' }), h('span', { id: 'to-do-words', class: 'unseen' })],
     name === 'waitlist' && [h('span', { id: 'waiting', class: 'tag', 'aria-hidden': 'true' }), h('span', { id: 'waiting-words', class: 'unseen' })])));
