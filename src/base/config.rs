@@ -13,6 +13,9 @@ use crate::message::gateway;
 /// The defaults, compiled in.
 pub const DEFAULTS: &str = include_str!("../../config/feldsher.toml");
 
+/// The shortest secret that is shared with a relay, in characters.
+const TURN_SECRET_CHARS_MIN: usize = 32;
+
 /// A value that is printed as `***`.
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
@@ -345,8 +348,16 @@ impl Config {
         if self.sms.adapter == SmsAdapter::Http {
             gateway::check(&self.sms.http)?;
         }
-        if !self.ice.turn_urls.is_empty() && self.ice.turn_secret.0.is_empty() {
+        let secret = self.ice.turn_secret.0.chars().count();
+        if !self.ice.turn_urls.is_empty() && secret == 0 {
             bail!("ice.turn_secret is needed when ice.turn_urls are set");
+        }
+        // Whoever has one name and its password can try secrets at home.
+        if !self.ice.turn_urls.is_empty() && secret < TURN_SECRET_CHARS_MIN {
+            bail!(
+                "ice.turn_secret is too short: take at least {TURN_SECRET_CHARS_MIN} characters that \
+                 nobody can guess, as `openssl rand -base64 32` prints them, here and in the relay"
+            );
         }
         for url in &self.ice.turn_urls {
             url.parse::<RelayUrl>().with_context(|| format!("ice.turn_urls: {url}"))?;
@@ -511,6 +522,20 @@ mod tests {
             assert!(error.contains(named), "{error}");
         }
         assert!(with("FELDSHER__DEMO", "true").is_err(), "a demonstration is nobody's setting");
+    }
+
+    #[test]
+    fn a_relay_whose_secret_can_be_guessed_is_refused() {
+        let with_secret = |secret: &str| {
+            let urls = ("FELDSHER__ICE__TURN_URLS".to_owned(), "turn:a.example".to_owned());
+            Config::layered(
+                None,
+                [urls, ("FELDSHER__ICE__TURN_SECRET".to_owned(), secret.to_owned())],
+            )
+        };
+        let error = format!("{:#}", with_secret("sesame, open yourself at once!!").unwrap_err());
+        assert!(error.contains("ice.turn_secret") && !error.contains("sesame"), "{error}");
+        with_secret("sesame, open yourself at once!!!").unwrap();
     }
 
     #[test]

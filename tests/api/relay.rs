@@ -21,6 +21,9 @@ use feldsher::call::relay::{check, trusting};
 use crate::support::relay::{Coturn, LOOPBACK, SECRET, free_port};
 use crate::support::{Engine, House};
 
+/// What another relay has.
+const OTHER_SECRET: &str = "another secret of the tests, as long as one is";
+
 /// What belongs to nobody in the internet, and what does.
 const PRIVATE: &[&str] = &[
     "0.0.0.0",
@@ -125,7 +128,7 @@ fn coturn_knows_every_line_of_the_shipped_file_and_writes_down_nobody() {
 fn a_participants_credential_is_taken_over_udp_tcp_and_tls_and_no_other() {
     let coturn = Coturn::start(&[]);
     let ours = settings(&coturn.urls(), SECRET, Some(coturn.certificate("cert")));
-    let theirs = settings(&coturn.urls(), "another secret", Some(coturn.certificate("cert")));
+    let theirs = settings(&coturn.urls(), OTHER_SECRET, Some(coturn.certificate("cert")));
     for url in coturn.urls() {
         let mut guest = client(&url, &ours, Some(credential(&ours, 0)));
         let relayed = guest.allocate(false).unwrap();
@@ -193,7 +196,7 @@ fn the_shipped_file_lets_packets_out_to_the_internet_and_nowhere_else() {
 #[test]
 fn the_check_says_in_words_what_is_wrong_with_a_coturn() {
     let coturn = Coturn::start(LOOPBACK);
-    let mut ours = settings(&coturn.urls(), "another secret", Some(coturn.certificate("cert")));
+    let mut ours = settings(&coturn.urls(), OTHER_SECRET, Some(coturn.certificate("cert")));
     fails(&ours, "`static-auth-secret` there and ice.turn_secret here differ");
 
     ours = settings(&coturn.urls()[2..], SECRET, None);

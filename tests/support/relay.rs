@@ -23,7 +23,7 @@ use feldsher::call::relay::url::RelayUrl;
 use feldsher::call::relay::wire::Wire;
 
 /// What the tests' relays share with Feldsher.
-pub const SECRET: &str = "a secret of the tests";
+pub const SECRET: &str = "a secret of the tests, as long as one must be";
 /// What lets a relay send to itself on this machine, which the shipped file forbids.
 pub const LOOPBACK: &[&str] = &["--allow-loopback-peers", "--allowed-peer-ip=127.0.0.1"];
 const NOBODY: u32 = 65_534;

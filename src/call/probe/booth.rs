@@ -8,7 +8,7 @@ use crate::base::config;
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::call::probe::echo::{Engine, Trouble, Ways};
-use crate::call::probe::places::Places;
+use crate::call::probe::places::{Full, Places};
 use crate::call::probe::{Leg, ProbeId, offer};
 
 /// Connections at once, for each core.
@@ -17,6 +17,8 @@ pub const PLACES_PER_CORE: usize = 50;
 const PORTS_TRIED: usize = 5;
 /// When to come back where every place is taken, in seconds.
 const FULL_SECS: u32 = 20;
+/// When to come back where one's own connections still close, in seconds.
+const CLOSING_SECS: u32 = 2;
 
 /// The probes of this process.
 pub struct Probes {
@@ -43,7 +45,8 @@ impl Probes {
         self.places.clear();
     }
 
-    /// Answers an offer. 422 `invalid_offer`; 503 `overloaded` when every place is taken.
+    /// Answers an offer. 422 `invalid_offer`; 429 while the account's own connections still close; 503
+    /// `overloaded` when every place is taken.
     pub async fn answer(
         &self,
         (account, probe, leg): (AccountId, ProbeId, Leg),
@@ -55,7 +58,13 @@ impl Probes {
         let mut without = Vec::new();
         while without.len() < PORTS_TRIED {
             let place = self.places.take((account, probe, leg), self.places_max(), &without);
-            let Some(place) = place else { break };
+            let place = match place {
+                Ok(place) => place,
+                Err(Full::All) => break,
+                Err(Full::Account) => {
+                    return Err(Error::from(&problem::TOO_MANY_ATTEMPTS).retry_after(CLOSING_SECS));
+                }
+            };
             let number = place.number;
             match engine.answer(place, self.ways(number), offer.clone()).await {
                 Ok(answer) => return Ok(answer),

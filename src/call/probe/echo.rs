@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use rtc::dtls::cipher_suite::CipherSuiteId;
 use rtc::ice::mdns::MulticastDnsMode;
+use rtc::peer_connection::configuration::setting_engine::SctpMaxMessageSize;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
@@ -20,7 +21,7 @@ use webrtc::peer_connection::{
     RTCIceGatheringState, RTCPeerConnectionState, RTCSessionDescription, SettingEngineBuilder,
 };
 
-use crate::call::probe::frame::{Answer, Step, Tally};
+use crate::call::probe::frame::{Answer, MESSAGE_BYTES_MAX, Step, Tally};
 use crate::call::probe::offer;
 use crate::call::probe::places::Place;
 use crate::call::probe::watch::{End, Watch};
@@ -37,6 +38,8 @@ const THREADS: usize = 2;
 const ANSWER_SECS_MAX: u64 = 5;
 /// How often the packets of a ramp are sent and the clock is looked at, in milliseconds.
 const TICK_MS: u64 = 10;
+/// Of what a browser sends, so much may wait unread, in bytes: the largest step for a second.
+const UNREAD_BYTES_MAX: u32 = 128 * 1024;
 /// Events of a connection that may wait.
 const NOTICES_MAX: usize = 64;
 
@@ -178,9 +181,11 @@ async fn serve(
             return;
         }
     };
-    let limit = Duration::from_secs(ANSWER_SECS_MAX);
-    let answered = tokio::time::timeout(limit, answer(&connection, offer, &mut heard)).await;
-    let answered = answered.unwrap_or(Err(Trouble::Offer));
+    let answered = tokio::select! {
+        answered = answer(&connection, offer, &mut heard) => answered,
+        _ = &mut place.stopped => Err(Trouble::Offer),
+        () = tokio::time::sleep(Duration::from_secs(ANSWER_SECS_MAX)) => Err(Trouble::Offer),
+    };
     // The library has a setting for it, and does not heed it.
     let answered = answered.map(|answer| offer::under_addresses(&answer, &public));
     let is_answered = answered.is_ok();
@@ -199,6 +204,8 @@ async fn connect(ways: Ways, notices: mpsc::Sender<Notice>) -> Result<Connection
         .with_multicast_dns_mode(MulticastDnsMode::Disabled)
         .with_include_loopback_candidate(on_loopback)
         .with_dtls_cipher_suites(SUITES.to_vec())
+        .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(MESSAGE_BYTES_MAX.into()))
+        .with_sctp_max_receive_buffer_size(UNREAD_BYTES_MAX)
         .with_ice_timeouts(secs(5), secs(10), secs(2));
     let builder = PeerConnectionBuilder::new()
         .with_setting_engine(settings.build())
@@ -253,7 +260,9 @@ async fn talk(
                     watch.opened();
                     channel = Some(first);
                 }
-                Some(Notice::Gathered | Notice::Channel(_)) => {}
+                Some(Notice::Gathered) => {}
+                // The library keeps what comes over a channel that nobody reads, and nobody counts it.
+                Some(Notice::Channel(_)) => return End::Another,
                 Some(Notice::Lost) | None => return End::Closed,
             },
             event = next(channel.as_ref()) => match event {

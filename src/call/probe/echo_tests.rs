@@ -163,3 +163,65 @@ async fn who_shows_another_certificate_than_was_announced_is_refused() {
     disagree(&SUITES, twist).await;
     agree(&SUITES, |offer| offer).await;
 }
+
+/// What the peer would understand of an offer.
+fn understood(offer: String) -> String {
+    match RTCSessionDescription::offer(offer).and_then(|offer| offer.unmarshal()) {
+        Ok(read) => format!("{read:?}"),
+        Err(_) => String::new(),
+    }
+}
+
+#[test]
+fn no_address_is_understood_however_it_was_written() {
+    let session = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
+    let media =
+        "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\n";
+    let candidate = "candidate:1 1 udp 2113937151 10.0.0.5 53 typ host";
+    let mut dangerous = 0;
+    for before in ["", "\r", "\n\r", "\r\r", " ", "\t", "\u{a0}", "\u{2028}"] {
+        for after in ["=", "= ", "=\t", "=\u{a0}", "=\u{3000} ", " =", "=\r"] {
+            let line = format!("{before}a{after}{candidate}\r\n");
+            for offer in [format!("{session}{media}{line}"), format!("{session}{line}{media}")] {
+                dangerous += usize::from(understood(offer.clone()).contains("10.0.0.5"));
+                let kept = offer::without_addresses(&offer).unwrap_or_default();
+                assert!(!kept.contains("10.0.0.5"), "{offer:?}");
+                assert!(kept.is_empty() || !understood(kept).is_empty(), "{offer:?}");
+            }
+        }
+    }
+    assert!(dangerous > 2, "the peer reads more than one spelling: {dangerous}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_channel_ends_the_connection() {
+    let (browser, mut heard) = knowing(&SUITES).await;
+    let first = browser.create_data_channel("probe", None).await.unwrap();
+    let offer = browser.create_offer(None).await.unwrap();
+    let offer = described(&browser, &mut heard, offer).await;
+    let engine = Engine::start().unwrap();
+    let places = Arc::new(Places::default());
+    let who = |number| uuid::Uuid::from_u128(number);
+    let place = places.take((AccountId(who(1)), ProbeId(who(1)), Leg::Direct), 1, &[]).unwrap();
+    let ways = Ways { addresses: vec![on_this_machine()], public: Vec::new() };
+    let offer = offer::without_addresses(&offer).unwrap();
+    let answer = engine.answer(place, ways, offer).await.unwrap();
+    assert!(answer.contains(&format!("a=max-message-size:{MESSAGE_BYTES_MAX}\r\n")), "{answer}");
+    browser.set_remote_description(RTCSessionDescription::answer(answer).unwrap()).await.unwrap();
+    assert!(comes_to_a_key(&mut heard, PATIENCE).await);
+    let until = |wanted: fn(&DataChannelEvent) -> bool| {
+        let first = Arc::clone(&first);
+        async move { while first.poll().await.is_some_and(|event| !wanted(&event)) {} }
+    };
+    let opens = until(|event| matches!(event, DataChannelEvent::OnOpen));
+    tokio::time::timeout(PATIENCE, opens).await.unwrap();
+    let began = Instant::now();
+    let _second = browser.create_data_channel("another", None).await.unwrap();
+    while places.count() > 0 {
+        assert!(began.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Left alone, it would have gone on until its time is over.
+    assert!(began.elapsed() < Duration::from_millis(crate::call::probe::watch::WHOLE_MS_MAX / 2));
+    browser.close().await.unwrap();
+}

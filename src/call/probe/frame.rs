@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// The longest message that is read, in bytes: one packet.
-pub const MESSAGE_BYTES_MAX: usize = 1200;
+pub const MESSAGE_BYTES_MAX: u16 = 1200;
 /// Steps of a ramp.
 pub const STEPS: [u32; 5] = [30, 80, 160, 320, 600];
 /// How long a step lasts, in milliseconds.
@@ -64,7 +64,7 @@ pub struct Tally {
 impl Tally {
     /// Takes a message that arrived `now`, counted from the beginning of the connection.
     pub fn take(&mut self, message: &[u8], now: Duration) -> Answer {
-        if message.len() > MESSAGE_BYTES_MAX {
+        if message.len() > usize::from(MESSAGE_BYTES_MAX) {
             return Answer::Silence;
         }
         match message {

@@ -40,6 +40,8 @@ pub async fn begin_probe(
             description = "`bad_state`: measured, too old, or somebody else's"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json",
             description = "`invalid_offer`"),
+        (status = 429, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`too_many_attempts`: connections of the same account still close"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json",
             description = "`overloaded`: too many measure at present"),
     )

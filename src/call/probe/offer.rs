@@ -7,27 +7,63 @@ pub const OFFER_BYTES_MAX: usize = 16 * 1024;
 /// The most lines of one.
 const LINES_MAX: usize = 200;
 
+/// What a browser says in an offer for a data channel that the peer needs to know
+/// (RFC 8839, RFC 8841, RFC 8842, RFC 9143).
+const ATTRIBUTES: [&str; 12] = [
+    "extmap-allow-mixed",
+    "fingerprint",
+    "group",
+    "ice-options",
+    "ice-pwd",
+    "ice-ufrag",
+    "max-message-size",
+    "mid",
+    "msid-semantic",
+    "sctp-port",
+    "sendrecv",
+    "setup",
+];
+
 /// The offer without any network address of the browser; `None` when it is not one for a data
 /// channel alone.
 ///
 /// The server is found under its own address, and learns where the browser is from the packets that
 /// come from there with the right password. So it sends nothing to an address that somebody only
 /// wrote down, and hears of no address that it does not need.
+///
+/// The peer reads lines more generously than they are written here, so that a candidate can hide
+/// from whoever looks for it: only what is known goes on.
 pub fn without_addresses(offer: &str) -> Option<String> {
     if offer.len() > OFFER_BYTES_MAX || offer.lines().count() > LINES_MAX {
         return None;
     }
-    let mut media = offer.lines().filter(|line| line.starts_with("m="));
-    if !media.next()?.starts_with("m=application ") || media.next().is_some() {
+    let lines: Vec<(char, &str)> = offer.lines().map(read).collect::<Option<_>>()?;
+    let mut media = lines.iter().filter(|(kind, _)| *kind == 'm');
+    if !media.next()?.1.starts_with("application ") || media.next().is_some() {
         return None;
     }
-    let tells_address = |line: &&str| {
-        ["a=candidate", "a=remote-candidates", "a=end-of-candidates"]
-            .iter()
-            .any(|attribute| line.starts_with(attribute))
-    };
-    let kept = offer.lines().filter(|line| !tells_address(line));
-    Some(kept.map(|line| format!("{line}\r\n")).collect())
+    let kept = lines.into_iter().filter(|line| is_needed(*line));
+    Some(kept.map(|(kind, value)| format!("{kind}={value}\r\n")).collect())
+}
+
+/// A line as RFC 8866 writes it: a letter, `=`, and a value that begins at once.
+fn read(line: &str) -> Option<(char, &str)> {
+    let (kind, value) = line.split_once('=')?;
+    let mut letters = kind.chars();
+    let kind = letters.next().filter(|_| letters.next().is_none())?;
+    let is_sound = kind.is_ascii_lowercase()
+        && value.starts_with(|first: char| first.is_ascii_graphic())
+        && !value.contains(char::is_control);
+    is_sound.then_some((kind, value))
+}
+
+fn is_needed((kind, value): (char, &str)) -> bool {
+    let name = value.split(':').next().unwrap_or(value);
+    match kind {
+        'v' | 'o' | 's' | 't' | 'm' | 'c' => true,
+        'a' => ATTRIBUTES.contains(&name),
+        _ => false,
+    }
 }
 
 /// The answer with the addresses that browsers reach this machine by, where a NAT stands before it:
@@ -91,7 +127,8 @@ mod tests {
         let both = format!("{OFFER}m=video 9 UDP/TLS/RTP/SAVPF 96\r\n");
         let long = format!("{OFFER}{}", "a=x\r\n".repeat(300));
         let large = format!("{OFFER}a={}\r\n", "x".repeat(OFFER_BYTES_MAX));
-        for offer in ["", "v=0\r\n", &sound, &both, &long, &large] {
+        let hidden = format!("{OFFER}\rm=audio 9 UDP/TLS/RTP/SAVPF 96\r\n");
+        for offer in ["", "v=0\r\n", &sound, &both, &long, &large, &hidden] {
             assert_eq!(without_addresses(offer), None);
         }
     }

@@ -9,6 +9,18 @@ use tokio::sync::oneshot;
 use crate::account::AccountId;
 use crate::call::probe::{Leg, ProbeId};
 
+/// Connections of one account, one that still closes for each way among them.
+pub const ACCOUNT_MAX: usize = 6;
+
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// All are taken.
+    All,
+    /// The account's own have not closed yet.
+    Account,
+}
+
 struct Taken {
     account: AccountId,
     probe: ProbeId,
@@ -33,7 +45,7 @@ pub struct Place {
 }
 
 impl Places {
-    /// Takes one of `count` places that is not in `without`; `None` when there is none. Whoever
+    /// Takes one of `count` places that is not in `without`. Whoever
     /// begins another probe, or tries the same way anew, ends the connection before; its place is
     /// free once it has really closed, since its port is taken until then.
     pub fn take(
@@ -41,16 +53,19 @@ impl Places {
         (account, probe, leg): (AccountId, ProbeId, Leg),
         count: usize,
         without: &[usize],
-    ) -> Option<Place> {
+    ) -> Result<Place, Full> {
         let mut taken = self.lock();
         let former =
             |one: &&mut Taken| one.account == account && (one.probe != probe || one.leg == leg);
         taken.values_mut().filter(former).for_each(|one| one.stop = None);
+        if taken.values().filter(|one| one.account == account).count() >= ACCOUNT_MAX {
+            return Err(Full::Account);
+        }
         let is_free = |number: &usize| !taken.contains_key(number) && !without.contains(number);
-        let number = (0..count).find(is_free)?;
+        let number = (0..count).find(is_free).ok_or(Full::All)?;
         let (stop, stopped) = oneshot::channel();
         taken.insert(number, Taken { account, probe, leg, stop: Some(stop) });
-        Some(Place { places: Arc::clone(self), number, stopped })
+        Ok(Place { places: Arc::clone(self), number, stopped })
     }
 
     /// How many are taken.
@@ -95,12 +110,25 @@ mod tests {
         let take = |account| places.take(who(account, account, Leg::Direct), 2, &[]);
         let (first, second) = (take(1).unwrap(), take(2).unwrap());
         assert_eq!((first.number, second.number), (0, 1));
-        assert!(take(3).is_none());
+        assert_eq!(take(3).err(), Some(Full::All));
         drop(first);
         assert_eq!(take(3).unwrap().number, 0);
         assert_eq!(places.count(), 1);
         drop(second);
-        assert!(places.take(who(4, 4, Leg::Direct), 2, &[0, 1]).is_none(), "their ports are taken");
+        let third = places.take(who(4, 4, Leg::Direct), 2, &[0, 1]);
+        assert_eq!(third.err(), Some(Full::All), "their ports are taken");
+    }
+
+    #[test]
+    fn nobody_takes_the_places_of_all_by_trying_anew() {
+        let places = Arc::new(Places::default());
+        let take = |account, probe| places.take(who(account, probe, Leg::Direct), 9, &[]);
+        let mut closing: Vec<Place> = (0..6).map(|probe| take(1, probe).unwrap()).collect();
+        assert_eq!(take(1, 7).err(), Some(Full::Account));
+        assert!(take(2, 8).is_ok(), "others have places");
+        assert!(is_stopped(closing.last_mut().unwrap()), "and the last has made way all the same");
+        closing.pop();
+        assert!(take(1, 7).is_ok());
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub enum End {
     TimeOver,
     /// It has carried enough.
     BytesOver,
+    /// A second channel was opened.
+    Another,
 }
 
 impl End {
@@ -39,6 +41,7 @@ impl End {
             Self::Hung => "hung",
             Self::TimeOver => "time_over",
             Self::BytesOver => "bytes_over",
+            Self::Another => "another",
         }
     }
 }
