@@ -24,7 +24,7 @@ use crate::appointment::{
     self, Appointment, AppointmentId, Priority, Row, check_reason, hours, minutes, sealed,
 };
 use crate::base::column::Instant;
-use crate::base::db::{Turn, direct, take_turns};
+use crate::base::db::{Turn, direct, kept, take_turns};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::appointments;
@@ -365,7 +365,7 @@ fn insert(
             ))
             .on_conflict(appointments::code)
             .do_nothing();
-        let inserted = direct!(tx.conn, |conn| row.execute(conn))?;
+        let inserted = direct!(tx.conn, |conn| kept!(row).execute(conn))?;
         if inserted == 1 {
             return Ok(());
         }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::access::table::Action;
 use crate::account::{AccountId, SessionId};
 use crate::base::column::{self, Instant, text_enum};
-use crate::base::db::{Conn, direct, statement};
+use crate::base::db::{Conn, direct, kept, statement};
 use crate::base::error::Error;
 use crate::base::schema::{audit_events, audit_heads};
 use crate::base::seal::sha256;
@@ -102,7 +102,7 @@ pub fn append(conn: &mut Conn, now: Instant, actor: Actor, entries: &[Entry]) ->
             audit_events::outcome.eq(entry.outcome),
             audit_events::hash.eq(hash.as_slice()),
         ));
-        direct!(conn, |conn| row.execute(conn))?;
+        direct!(conn, |conn| kept!(row).execute(conn))?;
     }
     MoveHead { seq: &seq, hash: &hash, chain: &chain }.execute(conn)?;
     Ok(())

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::base::column::{self, Instant};
-use crate::base::db::{Conn, direct, statement};
+use crate::base::db::{Conn, direct, kept, statement};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::idempotency_keys;
@@ -86,7 +86,7 @@ fn insert(tx: &mut Tx, principal: column::Uuid, once: &Once) -> Result<bool, Err
             idempotency_keys::expires_at.eq(tx.now.plus(TimeDelta::hours(KEPT_HOURS))),
         ))
         .on_conflict_do_nothing();
-    let taken = direct!(tx.conn, |conn| taking.execute(conn))?;
+    let taken = direct!(tx.conn, |conn| kept!(taking).execute(conn))?;
     Ok(taken == 1)
 }
 

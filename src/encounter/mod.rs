@@ -27,7 +27,7 @@ use crate::account::AccountId;
 use crate::appointment::change::set_status;
 use crate::appointment::{self, AppointmentId};
 use crate::base::column::{Instant, id, text_enum};
-use crate::base::db::direct;
+use crate::base::db::{direct, kept};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::{encounter_participants, encounters};
@@ -332,7 +332,7 @@ pub fn plan(
         encounters::starts_at.eq(starts_at),
         encounters::updated_at.eq(tx.now),
     ));
-    direct!(tx.conn, |conn| row.execute(conn))?;
+    direct!(tx.conn, |conn| kept!(row).execute(conn))?;
     tx.tell(Event::QueueMoved(practitioner));
     Ok(id)
 }

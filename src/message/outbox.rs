@@ -9,7 +9,7 @@ use crate::access::table::Action;
 use crate::account::phone::Phone;
 use crate::appointment;
 use crate::base::column::{Instant, id, text_enum};
-use crate::base::db::direct;
+use crate::base::db::{direct, kept};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::outbox_messages;
@@ -129,7 +129,7 @@ pub fn put_for(
             outbox_messages::created_at.eq(tx.now),
         ))
         .on_conflict_do_nothing();
-    let inserted = direct!(tx.conn, |conn| row.execute(conn))?;
+    let inserted = direct!(tx.conn, |conn| kept!(row).execute(conn))?;
     Ok(inserted == 1)
 }
 

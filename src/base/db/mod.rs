@@ -17,6 +17,7 @@ mod executor;
 mod fingerprint;
 #[cfg(test)]
 mod house;
+mod kept;
 pub mod link;
 mod open;
 mod postgres;
@@ -27,6 +28,7 @@ use diesel::sqlite::SqliteConnection;
 
 pub use self::among::among;
 pub use self::executor::{Db, QueueFull, Threads};
+pub(crate) use self::kept::{Kept, kept};
 pub use self::open::{DatabaseUrl, OpenError, Reached, migrate, open, reach};
 pub use self::postgres::PgRust;
 pub use self::{MultiBackend as AnyBackend, MultiRawValue as AnyRaw};
