@@ -181,6 +181,7 @@ export class Call extends EventTarget {
     // Whom the snapshot does not name there is nothing to say to: they went aside, or one did oneself.
     if (body.edges && !fresh) for (const id of [...this.edges.keys()]) if (!body.edges.some((known) => known.id === id)) this.end(id);
     this.returning = false;
+    if (!this.isIn) this.ladder.discard();
     // Back in the waiting room, before anybody has let them in.
     if (this.waits && this.isLookedAt) this.away = false;
     this.part();
@@ -220,6 +221,7 @@ export class Call extends EventTarget {
   }
 
   hangUp() {
+    this.ladder.discard();
     for (const edge of this.edges.values()) edge.close();
     this.edges.clear();
   }
@@ -319,6 +321,7 @@ export class Call extends EventTarget {
       return;
     }
     Object.assign(this.wish, change);
+    if (change.mic === false || this.unseen) this.ladder.discard();
     this.gate();
     for (const edge of this.edges.values()) edge.refresh();
     this.tellMedia();
