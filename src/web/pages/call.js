@@ -50,9 +50,10 @@ export class Call extends EventTarget {
     this.before = seat?.encounter === encounter && seat.sid ? seat : null;
     this.me = this.before?.me ?? null;
     this.ice = this.before?.ice ?? [];
-    // A page that came back by itself, and may lie in the background; whether it came back to wait.
-    this.unseen = Boolean(this.before) && document.hidden;
-    this.away = this.before?.waits ?? false;
+    // A page may lie in the background, whether it came back by itself or was opened there beside
+    // another call; `away`: whoever looks at it is to be told what others have of them by then.
+    this.unseen = document.hidden;
+    this.away = this.before ? this.before.waits : document.hidden;
     this.gate();
     this.stage = new Stage({
       mic: (off) => this.set({ mic: !off }), camera: (off) => this.set(off ? { camera: false } : { camera: true, voiceOnly: false }),
@@ -101,7 +102,7 @@ export class Call extends EventTarget {
 
   /**
    * Nobody is heard or seen before they see the call themselves: whoever is let in while they look at
-   * something else, or in a page that came back by itself and lies in the background, sends nothing
+   * something else, or whose page lies in the background from the beginning, sends nothing
    * until the stage is before their eyes. Whoever waits with it there has seen themself, and pressed
    * "I am ready" for that.
    */
@@ -348,7 +349,10 @@ export class Call extends EventTarget {
   tellLetIn() {
     const { audio, video } = this.sends;
     const seen = video && this.maySee;
-    this.stage.tellLetIn(t(`call.letin.${audio && seen ? 'both' : audio ? 'heard' : seen ? 'seen' : 'neither'}`));
+    // Nobody lets the doctor in, and to an empty room there is nothing to say.
+    const how = this.side === 'doctor' ? 'opened' : 'letin';
+    if (how === 'opened' && !others(this).length) return;
+    this.stage.tellLetIn(t(`call.${how}.${audio && seen ? 'both' : audio ? 'heard' : seen ? 'seen' : 'neither'}`));
   }
 
   /* The line of truth */
