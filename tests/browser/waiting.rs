@@ -9,6 +9,7 @@ use crate::clinic::{Clinic, Person};
 use crate::devices::hidden;
 use crate::driver::media_flows;
 use crate::page::{Device, Page, quoted};
+use crate::signing_out::whoever_signs_out_without_a_line_leaves_nothing_behind;
 use crate::stage::{
     DOCTOR, PATIENTS, Stage, instant, patient_signs_in, staff_signs_in, text, written,
 };
@@ -57,6 +58,14 @@ async fn a_patient_sees_the_wait_change_and_moves_and_the_doctor_sees_whom_it_hi
     who_is_let_in_while_they_look_elsewhere_is_brought_back(&page, &doctor, &again).await;
     a_doctor_whose_page_lies_in_the_background_is_neither_heard_nor_seen(&page, &doctor).await;
     a_page_that_comes_back_by_itself_says_what_others_have_of_it(&page, &doctor, &clinic).await;
+    doctor.click(".holds button").await;
+    page.wait_for(&state("waiting")).await;
+    let next = clinic.everybody("patient").into_iter().find(|one| one.name == PATIENTS[2]).unwrap();
+    let tab = phone.page("waiting-tab", Device::Phone, "ru").await;
+    let tabs = (&page, &tab);
+    whoever_signs_out_without_a_line_leaves_nothing_behind(tabs, &clinic, &stage, &again, &next)
+        .await;
+    tab.assert_content();
     page.assert_content();
     doctor.assert_content();
     assert!(clinic.stop().await.success());

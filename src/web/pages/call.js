@@ -81,6 +81,9 @@ export class Call extends EventTarget {
     window.addEventListener('online', this.online);
     this.seen = () => { this.look(); this.appear(); };
     document.addEventListener('visibilitychange', this.seen);
+    // Nobody is signed in any more: nobody is heard or seen, on whatever screen that was.
+    this.gone = () => this.finish('left-screen');
+    window.addEventListener('feldsher:gone', this.gone);
     window.feldsher = { call: { stats: () => this.stats(), dropSocket: () => this.signal.drop(), state: () => this.stage.line.dataset.state } };
   }
 
@@ -468,6 +471,7 @@ export class Call extends EventTarget {
     this.over = why.startsWith('left') ? 'left' : why;
     window.removeEventListener('online', this.online);
     document.removeEventListener('visibilitychange', this.seen);
+    window.removeEventListener('feldsher:gone', this.gone);
     clearInterval(this.tick);
     clearInterval(this.meter);
     clearInterval(this.alive);
