@@ -298,6 +298,7 @@ impl Rooms {
     /// they may be sat in there.
     pub fn lose(&self, is_lost: impl Fn(&EncounterId) -> bool) {
         self.owed().retain(|one| !is_lost(&one.departure.encounter));
+        self.ledger.forget_standings(&is_lost);
         self.retain(|encounter| !is_lost(encounter));
     }
 

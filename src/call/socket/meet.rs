@@ -256,10 +256,11 @@ async fn sit_down(
     let mut taken =
         as_session(app, claims.session, move |tx| seat::take(tx, &claims, comes)).await?;
     taken.guest.place = place_of(app, &taken).await;
-    let enter = Event::Enter(taken.guest.clone(), line.id, taken.credentials.clone());
-    remember(app, app.rooms.apply(taken.encounter, Some(line), enter)).await;
+    // Before what the room says of them: whoever comes in a page that nobody looks at is away.
     let device = Mark::device(participant, device, now);
     app.rooms.ledger.keep(taken.encounter, Kept::Mark(device));
+    let enter = Event::Enter(taken.guest.clone(), line.id, taken.credentials.clone());
+    remember(app, app.rooms.apply(taken.encounter, Some(line), enter)).await;
     Ok(taken)
 }
 
