@@ -7,7 +7,7 @@ pub mod budget;
 pub mod departure;
 pub mod edge;
 pub mod event;
-mod gather;
+pub mod gather;
 pub mod ice;
 pub mod ladder;
 pub mod line;
