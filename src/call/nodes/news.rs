@@ -9,6 +9,7 @@ use super::bus::{self, Post};
 use super::far::{Office, Told};
 use super::{AGAIN_MS, Net, rows};
 use crate::access::table::Action;
+use crate::account::SessionId;
 use crate::base::app::App;
 use crate::base::problem;
 use crate::base::tx::{self, Tx};
@@ -35,6 +36,8 @@ pub(super) struct ToTell {
 pub(super) enum News {
     /// A transaction here has changed something.
     Tell(tx::Event),
+    /// A sign-in has ended, and these nodes could not be told at once.
+    SignedOut(SessionId, Vec<i64>),
     /// Another node says so.
     Heard(Post),
     /// Messages were lost, and what was decided may have been among them.
@@ -89,6 +92,7 @@ pub(super) async fn tell(app: &Arc<App>, net: &Net, to_tell: &mut ToTell) {
         let Some(news) = to_tell.present.clone() else { return };
         match news {
             News::Tell(event) => pass_on(app, net, event).await,
+            News::SignedOut(session, untold) => sign_out(app, session, untold).await,
             News::Heard(post) => hear(app, post).await,
             News::Lost => {
                 for (encounter, participant) in app.rooms.present() {
@@ -108,9 +112,11 @@ async fn pass_on(app: &Arc<App>, net: &Net, event: tx::Event) {
         tx::Event::EncounterOver(encounter) => (encounter, Post::Over { encounter }),
         tx::Event::EncounterReopened(encounter) => (encounter, Post::Reopened { encounter }),
         tx::Event::PartyChanged(encounter, _) => (encounter, Post::PartyChanged { encounter }),
+        // Nobody was known when it happened.
         tx::Event::SessionEnded(session) => {
             if let Some(office) = app.rooms.nodes.office() {
-                office.tell_all(&Post::SignedOut { session });
+                let untold = office.sign_out(session);
+                sign_out(app, session, untold).await;
             }
             return;
         }
@@ -145,6 +151,19 @@ async fn pass_on(app: &Arc<App>, net: &Net, event: tx::Event) {
         tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
     }
     tracing::error!(encounter.id = %encounter, "a room on another node was not told what happened");
+}
+
+/// Tells those who could not be told at once that a sign-in has ended, as long as they live.
+async fn sign_out(app: &Arc<App>, session: SessionId, mut untold: Vec<i64>) {
+    for _ in 0..TELL_TRIES {
+        let Some(office) = app.rooms.nodes.office() else { return };
+        untold = office.tell_each(&untold, &Post::SignedOut { session });
+        if untold.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
+    }
+    tracing::error!("another node was not told that a sign-in has ended");
 }
 
 async fn hear(app: &Arc<App>, post: Post) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::{
     FRAMES_BURST, FRAMES_PER_SECOND, HELLO_SECS_MAX, SILENCE_SECS_MAX, Seat, Seated, Socket,
@@ -133,6 +134,16 @@ pub(super) struct Place {
     claim: Claim,
 }
 
+impl Place {
+    /// The ticket or the seat.
+    fn shown(&self) -> Uuid {
+        match &self.claim {
+            Claim::Ticket(claims, ..) => claims.jti,
+            Claim::Seat(asked, _) => asked.sid,
+        }
+    }
+}
+
 /// What it is asked for with.
 enum Claim {
     /// And what they come with.
@@ -185,7 +196,7 @@ async fn find_room<W: Wire>(
         };
         // Another number each time: nothing that is said of the line before is about this one.
         let line = app.rooms.new_line();
-        match carry(&office, wire, node, line, text).await {
+        match carry(&office, wire, (node, line), text, place.shown()).await {
             Carriage::Moved => {}
             Carriage::Ended(code) => return Ok(Found::Carried(code)),
         }
