@@ -28,8 +28,13 @@ impl Budget {
 
     /// Takes one; `false` when nothing was left.
     pub fn spend(&mut self) -> bool {
+        self.spend_all(1)
+    }
+
+    /// Takes so much; `false` when less was left.
+    pub fn spend_all(&mut self, much: u32) -> bool {
         self.refill(Stopwatch::now());
-        self.left -= 1.0;
+        self.left -= f64::from(much);
         self.left >= 0.0
     }
 

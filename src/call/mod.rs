@@ -7,7 +7,7 @@ pub mod budget;
 pub mod departure;
 pub mod edge;
 pub mod event;
-mod gather;
+pub mod gather;
 pub mod ice;
 pub mod ladder;
 pub mod line;
@@ -298,6 +298,7 @@ impl Rooms {
     /// they may be sat in there.
     pub fn lose(&self, is_lost: impl Fn(&EncounterId) -> bool) {
         self.owed().retain(|one| !is_lost(&one.departure.encounter));
+        self.ledger.forget_standings(&is_lost);
         self.retain(|encounter| !is_lost(encounter));
     }
 

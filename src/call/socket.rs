@@ -20,7 +20,7 @@ use crate::call::budget::Budget;
 use crate::call::departure::remember;
 use crate::call::event::{CloseCode, Credentials, Event, LineId, OverWhy};
 use crate::call::farewell;
-use crate::call::gather::gather;
+use crate::call::gather::{gather, settle_end};
 use crate::call::line::{Inbox, Order};
 use crate::call::message::read::{Misread, read};
 use crate::call::message::told::ErrorCode;
@@ -230,6 +230,8 @@ impl Socket {
             }
             Ok(Standing::Good(_)) => {}
             Ok(Standing::Superseded) => return Err(Some(CloseCode::Superseded)),
+            // Read anew: it may have been opened again since this look.
+            Ok(Standing::Over(OverWhy::Finished)) => settle_end(&self.app, encounter).await,
             Ok(Standing::Over(why)) => self.tell_room(Event::Over(why)).await,
             Ok(Standing::PutOff) => {
                 self.tell_room(Event::Over(OverWhy::Finished)).await;

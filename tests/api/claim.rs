@@ -415,20 +415,19 @@ on_both! {
         assert_eq!(visits(&deputy).await, order);
         assert!(seat.lives().await);
 
-        // Her line breaks: the seat is kept, and those who can talk go before her.
-        let whose = seat.id.parse().unwrap();
-        drop(seat);
-        silent(world, &deputy, &encounter_of(&patient)).await;
-        let order = [encounter_of(&urgent), encounter_of(&late), encounter_of(&patient)];
-        assert_eq!(visits(&deputy).await, order);
         // However often a line was cut before, what it is now counts.
         let visit = encounter_of(&patient).parse().unwrap();
+        let whose = seat.id.parse().unwrap();
         for number in 0..5001 {
             let at = world.house.now().minus(TimeDelta::hours(1) - TimeDelta::milliseconds(number));
             let mark = Mark::of(MarkKind::Back, whose, at);
             world.house.app.rooms.ledger.keep(visit, Kept::Mark(mark));
         }
         feldsher::call::record::ledger::flush(&world.house.app).await;
+        // Her line breaks: the seat is kept, and those who can talk go before her.
+        drop(seat);
+        silent(world, &deputy, &encounter_of(&patient)).await;
+        let order = [encounter_of(&urgent), encounter_of(&late), encounter_of(&patient)];
         assert_eq!(visits(&deputy).await, order);
         assert_eq!(takes_next(&deputy).await.expect(201)["id"], json!(encounter_of(&urgent)));
         let shown = vera.client.get(&format!("/v1/encounters/{}", encounter_of(&late))).await;
@@ -488,6 +487,32 @@ on_both! {
         world.comes_back(&visit, at_desk).await;
         let found = doctor.client.get(&format!("/v1/encounters/{visit}")).await.expect(200);
         assert_eq!(found["status"], "in-progress", "it can still go on");
+    }
+}
+
+on_both! {
+    async fn a_clock_that_is_a_minute_ahead_does_not_settle_whose_line_is_silent(world: World) {
+        let deputy = deputy(world).await;
+        let own = books(world, &world.asha, "09:40").await;
+        let [asha] = until(world, "09:41", [&world.asha]).await;
+        let (mut seat, _) = Peer::enter(&asha.client, &encounter_of(&own)).await;
+        let [deputy] = until(world, "09:49", [&deputy]).await;
+        assert!(seat.lives().await);
+        let (visit, whose) = (encounter_of(&own).parse().unwrap(), seat.id.parse().unwrap());
+        let ahead = TimeDelta::minutes(1);
+        for (then, now) in [(MarkKind::Silent, MarkKind::Back), (MarkKind::Back, MarkKind::Silent)] {
+            // The process that had the room is gone, and its clock with it.
+            let marks = [(then, world.house.now().plus(ahead)), (now, world.house.now())];
+            for (kind, at) in marks {
+                let mark = Kept::Mark(Mark::of(kind, whose, at));
+                world.house.app.rooms.ledger.keep(visit, mark);
+                feldsher::call::record::ledger::flush(&world.house.app).await;
+                let found = unseen(&deputy.client, &deputy).await;
+                let of_visit = &found["items"][0];
+                assert_eq!(of_visit["silent"], kind == MarkKind::Silent, "{kind:?}: {found}");
+            }
+        }
+        drop(seat);
     }
 }
 

@@ -77,14 +77,16 @@ async fn devices_are_tried_chosen_changed_and_replaced_when_they_go_away() {
     }
 }
 
+/// Has a page lie in the background, or brings it to the front.
+pub fn hidden(yes: bool) -> String {
+    format!(
+        "Object.defineProperty(document, 'hidden', {{ value: {yes}, configurable: true }}); \
+         document.dispatchEvent(new Event('visibilitychange'));"
+    )
+}
+
 /// The page lies in the background; the doctor knows before they let anybody in.
 async fn who_waits_and_does_not_look_can_be_rung(patient: &Page, doctor: &Page) {
-    let hidden = |yes: bool| {
-        format!(
-            "Object.defineProperty(document, 'hidden', {{ value: {yes}, configurable: true }}); \
-             document.dispatchEvent(new Event('visibilitychange'));"
-        )
-    };
     doctor.wait_for("!watched.seen('#ring')").await;
     patient.run(&hidden(true)).await;
     doctor.see("#waiting-list .absent").await;

@@ -156,12 +156,28 @@ async fn they_write_and_send_a_voice_note(patient: &Page, doctor: &Page) {
     patient.click("#talk-send").await;
     assert!(doctor.text("#talk-log li").await.contains("Вас слышно"));
     what_the_far_side_does_not_get_goes_by_the_server(patient, doctor).await;
+    a_note_is_not_recorded_behind_a_microphone_that_is_off(doctor).await;
     doctor.click("#talk-note").await;
     rt::time::sleep(Duration::from_millis(1500)).await;
     doctor.click("#talk-note").await;
     let note = "document.querySelector('#talk-log audio')";
     patient.wait_for(&format!("{note}?.src.startsWith('blob:')")).await;
     patient.wait_for(&format!("{note}.readyState > 0 && !{note}.error")).await;
+    let notes = "document.querySelectorAll('#talk-log audio').length";
+    assert_eq!(patient.eval(notes).await, 1, "what was broken off was not sent");
+}
+
+/// Who turns the microphone off in the middle of a note has not meant to say what follows.
+async fn a_note_is_not_recorded_behind_a_microphone_that_is_off(doctor: &Page) {
+    doctor.click("#talk-note").await;
+    doctor.see("#talk-note[aria-pressed=true]").await;
+    rt::time::sleep(Duration::from_secs(1)).await;
+    doctor.click("#mic").await;
+    doctor.see("#talk-note[aria-pressed=false]").await;
+    let said = "document.querySelector('#talk-log').lastChild.innerText";
+    doctor.wait_for(&format!("{said}.includes('was broken off and not sent')")).await;
+    doctor.click("#mic").await;
+    doctor.wait_for("!watched.seen('#call-muted')").await;
 }
 
 /// The doctor's page hears nothing that comes over the side channel, until it is given what was held.

@@ -24,6 +24,7 @@ mod reception;
 mod relay;
 mod setup;
 mod signal;
+mod signing_out;
 mod slow;
 mod stage;
 mod story;

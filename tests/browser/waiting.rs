@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 
 use crate::chromium::Chromium;
 use crate::clinic::{Clinic, Person};
+use crate::devices::hidden;
 use crate::driver::media_flows;
 use crate::page::{Device, Page, quoted};
+use crate::signing_out::whoever_signs_out_without_a_line_leaves_nothing_behind;
 use crate::stage::{
     DOCTOR, PATIENTS, Stage, instant, patient_signs_in, staff_signs_in, text, written,
 };
@@ -51,9 +53,19 @@ async fn a_patient_sees_the_wait_change_and_moves_and_the_doctor_sees_whom_it_hi
     another_tab_takes_the_kept_seat(&page, &encounter(&again)).await;
     the_office_moves_the_visit_of_a_kept_seat(&page, &stage, &again).await;
     the_room(&page).await;
+    doctor.run(&hidden(true)).await;
     doctor.goto_hash(&format!("#/visit/{}", encounter(&again))).await;
     who_is_let_in_while_they_look_elsewhere_is_brought_back(&page, &doctor, &again).await;
+    a_doctor_whose_page_lies_in_the_background_is_neither_heard_nor_seen(&page, &doctor).await;
     a_page_that_comes_back_by_itself_says_what_others_have_of_it(&page, &doctor, &clinic).await;
+    doctor.click(".holds button").await;
+    page.wait_for(&state("waiting")).await;
+    let next = clinic.everybody("patient").into_iter().find(|one| one.name == PATIENTS[2]).unwrap();
+    let tab = phone.page("waiting-tab", Device::Phone, "ru").await;
+    let tabs = (&page, &tab);
+    whoever_signs_out_without_a_line_leaves_nothing_behind(tabs, &clinic, &stage, &again, &next)
+        .await;
+    tab.assert_content();
     page.assert_content();
     doctor.assert_content();
     assert!(clinic.stop().await.success());
@@ -373,6 +385,23 @@ async fn who_is_let_in_while_they_look_elsewhere_is_brought_back(
     // Whatever is pressed, it has been read.
     page.click("#mic").await;
     page.wait_for("!watched.seen('#call-let-in')").await;
+}
+
+/// They may be in another call in the tab before it.
+async fn a_doctor_whose_page_lies_in_the_background_is_neither_heard_nor_seen(
+    page: &Page,
+    doctor: &Page,
+) {
+    let open = "document.querySelector('#local-video').srcObject.getTracks().map((track) => track.enabled)";
+    let given =
+        "watched.connections.flatMap((pc) => pc.getSenders()).filter(({ track }) => track).length";
+    assert_eq!(doctor.eval(open).await, json!([false, false]));
+    assert_eq!(doctor.eval(given).await, 0);
+    doctor.run(&hidden(false)).await;
+    assert!(doctor.text("#call-let-in").await.contains("You can now be seen and heard"));
+    assert_eq!(doctor.eval(open).await, json!([true, true]));
+    doctor.assert_fits().await;
+    media_flows(page).await;
 }
 
 /// The tab was thrown away while its patient waited, and they were let in: it comes back with their

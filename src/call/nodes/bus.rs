@@ -27,6 +27,10 @@ use crate::practitioner::PractitionerId;
 const OUT_LEN_MAX: usize = 8192;
 /// How many bytes may wait to be written.
 const OUT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How much of both is kept for what is not said on a line: whoever floods one keeps no node from
+/// hearing that somebody has signed out.
+const OUT_LEN_KEPT: usize = 1024;
+const OUT_BYTES_KEPT: usize = 1024 * 1024;
 /// How many messages are written, or read, at once.
 const BATCH_LEN_MAX: usize = 256;
 /// How many bytes are written at once.
@@ -132,6 +136,13 @@ pub enum Post {
     },
 }
 
+impl Post {
+    /// Whether somebody far away decides how large it is and how often it comes.
+    fn is_of_a_line(&self) -> bool {
+        matches!(self, Self::Open { .. } | Self::Frame { .. } | Self::Send { .. })
+    }
+}
+
 /// The way out: bounded in messages and bytes, and never waited for.
 #[derive(Debug, Clone)]
 pub struct Out {
@@ -162,8 +173,11 @@ impl Out {
         // Numbers and texts: there is nothing in them that JSON cannot say.
         let Ok(body) = serde_json::to_vec(post) else { return false };
         let size = body.len();
+        let (len_kept, bytes_kept) =
+            if post.is_of_a_line() { (OUT_LEN_KEPT, OUT_BYTES_KEPT) } else { (0, 0) };
         let waiting = self.waiting_bytes.fetch_add(size, Ordering::Relaxed);
-        let taken = waiting.saturating_add(size) <= OUT_BYTES_MAX
+        let taken = waiting.saturating_add(size).saturating_add(bytes_kept) <= OUT_BYTES_MAX
+            && self.posts.capacity() > len_kept
             && self.posts.try_send((node, body)).is_ok();
         if !taken {
             self.waiting_bytes.fetch_sub(size, Ordering::Relaxed);

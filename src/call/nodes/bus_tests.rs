@@ -69,11 +69,16 @@ async fn what_waits_to_be_told_is_bounded() {
     let (out, mut outbox) = way_out();
     let post = |text: &str| Post::Send { line: 1, text: text.to_owned() };
     let taken = (0..20_000).take_while(|_| out.tell(2, &post("x"))).count();
-    assert_eq!(taken, OUT_LEN_MAX);
+    assert_eq!(taken, OUT_LEN_MAX - OUT_LEN_KEPT);
+    let signed_out = Post::SignedOut { session: crate::account::SessionId(uuid::Uuid::nil()) };
+    assert!(out.tell(2, &signed_out), "a flood on lines keeps nobody from hearing this");
     assert_eq!(outbox.batch().await.unwrap().len(), BATCH_LEN_MAX);
     assert!(out.tell(2, &post("x")), "what was written makes room");
     let (out, _outbox) = way_out();
     let large = post(&"x".repeat(64 * 1024));
     let taken = (0..20_000).take_while(|_| out.tell(2, &large)).count();
-    assert_eq!(taken, 255, "16 MiB with their envelopes");
+    assert_eq!(taken, 239, "15 MiB with their envelopes");
+    assert!(out.tell(2, &signed_out), "nor does one of many bytes");
+    let taken = (0..20_000).take_while(|_| out.tell(2, &signed_out)).count();
+    assert!(taken < OUT_LEN_MAX, "what is kept for them is bounded as well");
 }

@@ -1,15 +1,17 @@
 //! A line whose socket is on one node and whose room is on another. The node with the socket carries
 //! frames and knows nothing of them; the one with the room treats the line like its own.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant as Stopwatch};
 
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
+use uuid::Uuid;
 
 use super::bus::{FarLine, Out, Post};
 use super::tenure::Tenure;
+use crate::account::SessionId;
 use crate::call::budget::Budget;
 use crate::call::event::{CloseCode, LineId};
 use crate::call::farewell;
@@ -20,9 +22,21 @@ use crate::practitioner::PractitionerId;
 
 /// How many frames of a far line may wait here.
 const FRAMES_LEN_MAX: usize = 256;
+/// What may be said on a carried line at once, in bytes: more than a call that begins has to say.
+const CARRIED_BYTES_BURST: f64 = 512.0 * 1024.0;
+/// And per second in the long run.
+const CARRIED_BYTES_PER_SECOND: f64 = 64.0 * 1024.0;
+/// How many lines are carried for one ticket or seat: those that a bad network has cut die a little
+/// later than the next is there.
+const CARRIED_LEN_MAX: usize = 3;
 /// How often it is told that a line which says nothing lives, at most, in milliseconds: often enough
 /// that the room does not take it for dead, see [`SILENCE_SECS_MAX`].
 const SIGN_MS: u64 = 4000;
+
+/// How long a node that comes is told which sign-ins have ended, in seconds: some heartbeats.
+const ENDED_SECS: u64 = 5;
+/// How many of them are remembered.
+const ENDED_LEN_MAX: usize = 4096;
 
 /// What the node with the room says for a line of ours.
 #[derive(Debug)]
@@ -37,6 +51,8 @@ enum Said {
 #[derive(Debug)]
 struct Carried {
     owner: i64,
+    /// The ticket or the seat that was shown for it.
+    shown: Uuid,
     said: mpsc::Sender<Said>,
 }
 
@@ -51,6 +67,8 @@ pub struct Office {
     hosted: Mutex<HashMap<(i64, FarLine), mpsc::Sender<Heard>>>,
     /// The other nodes that live.
     others: Mutex<HashSet<i64>>,
+    /// Sign-ins that have ended of late: a node that came meanwhile was not told.
+    ended: Mutex<VecDeque<(Stopwatch, SessionId)>>,
     /// Whose day has changed since the others were told last.
     moved: Mutex<HashSet<PractitionerId>>,
 }
@@ -69,16 +87,51 @@ impl Office {
             carried: Mutex::default(),
             hosted: Mutex::default(),
             others: Mutex::default(),
+            ended: Mutex::default(),
             moved: Mutex::default(),
         }
     }
 
     /// Who lives besides this node: lines to and from the others are broken off.
-    pub(super) fn know(&self, living: impl IntoIterator<Item = i64>) {
+    /// Those who came are told which sign-ins have ended of late; answers whom that did not reach.
+    pub(super) fn know(&self, living: impl IntoIterator<Item = i64>) -> Vec<(SessionId, Vec<i64>)> {
         let mut others = locked(&self.others);
-        *others = living.into_iter().filter(|node| *node != self.tenure.node).collect();
+        let mut now: HashSet<i64> = living.into_iter().collect();
+        now.remove(&self.tenure.node);
+        let came: Vec<i64> = now.difference(&others).copied().collect();
+        *others = now;
         locked(&self.carried).retain(|_, line| others.contains(&line.owner));
         locked(&self.hosted).retain(|(from, _), _| others.contains(from));
+        drop(others);
+        let mut ended = locked(&self.ended);
+        ended.retain(|(at, _)| at.elapsed() < Duration::from_secs(ENDED_SECS));
+        let untold = |(_, session): &(Stopwatch, SessionId)| {
+            let untold = self.tell_each(&came, &Post::SignedOut { session: *session });
+            (!untold.is_empty()).then_some((*session, untold))
+        };
+        ended.iter().filter_map(untold).collect()
+    }
+
+    /// Tells the others that a sign-in has ended; whom that did not reach.
+    pub(super) fn sign_out(&self, session: SessionId) -> Vec<i64> {
+        // Before the others are looked up: whoever comes in between is told with the next heartbeat.
+        let mut ended = locked(&self.ended);
+        if ended.len() >= ENDED_LEN_MAX {
+            ended.pop_front();
+        }
+        ended.push_back((Stopwatch::now(), session));
+        drop(ended);
+        let others: Vec<i64> = locked(&self.others).iter().copied().collect();
+        self.tell_each(&others, &Post::SignedOut { session })
+    }
+
+    /// Tells those of these who live; whom that did not reach.
+    pub(super) fn tell_each(&self, nodes: &[i64], post: &Post) -> Vec<i64> {
+        let living: Vec<i64> = {
+            let others = locked(&self.others);
+            nodes.iter().copied().filter(|node| others.contains(node)).collect()
+        };
+        living.into_iter().filter(|node| !self.out.tell(*node, post)).collect()
     }
 
     /// Messages from or to a node are lost: its lines begin anew. `None`: those of every node.
@@ -108,6 +161,22 @@ impl Office {
         if !practitioners.is_empty() {
             self.tell_all(&Post::Moved { practitioners });
         }
+    }
+
+    /// A line more that is carried. Whether what was shown for it is still good is known where the room
+    /// is: of many that show the same, the oldest end.
+    fn take_up(&self, line: FarLine, new: Carried) {
+        let mut carried = locked(&self.carried);
+        let mut same: Vec<FarLine> =
+            carried.iter().filter(|(_, one)| one.shown == new.shown).map(|(at, _)| *at).collect();
+        same.sort_unstable();
+        let too_many = same.len().saturating_sub(CARRIED_LEN_MAX - 1);
+        for oldest in same.into_iter().take(too_many) {
+            if let Some(old) = carried.remove(&oldest) {
+                old.said.try_send(Said::Close(number(CloseCode::Restart))).ok();
+            }
+        }
+        carried.insert(line, new);
     }
 
     /// Says goodbye on every line that is carried.
@@ -190,19 +259,20 @@ pub enum Carriage {
 }
 
 /// Carries a line to the node that has its room, until either side ends it; `text` is its first
-/// frame.
+/// frame, with which a ticket or a seat was `shown`.
 pub async fn carry<W: Wire>(
     office: &Arc<Office>,
     wire: &mut W,
-    owner: i64,
-    line: LineId,
+    (owner, line): (i64, LineId),
     text: &str,
+    shown: Uuid,
 ) -> Carriage {
     let (said, mut orders) = mpsc::channel(QUEUE_LEN_MAX);
-    locked(&office.carried).insert(line, Carried { owner, said });
+    office.take_up(line, Carried { owner, shown, said });
     let now = tokio::time::Instant::now();
     let budget = Budget::full(FRAMES_BURST, FRAMES_PER_SECOND);
-    let mut carrier = Carrier { office, owner, line, budget, told_at: now };
+    let bytes = Budget::full(CARRIED_BYTES_BURST, CARRIED_BYTES_PER_SECOND);
+    let mut carrier = Carrier { office, owner, line, budget, bytes, told_at: now };
     if !carrier.tell(&Post::Open { line, text: text.to_owned() }) {
         return Carriage::Ended(Some(number(CloseCode::TooSlow)));
     }
@@ -242,6 +312,7 @@ struct Carrier<'a> {
     owner: i64,
     line: FarLine,
     budget: Budget,
+    bytes: Budget,
     /// When that node was last told something of it.
     told_at: tokio::time::Instant,
 }
@@ -256,7 +327,12 @@ impl Carrier<'_> {
             return Err(Some(CloseCode::TooSlow));
         }
         match heard {
-            Heard::Text(text) => self.pass_on(&Post::Frame { line: self.line, text }),
+            Heard::Text(text) => {
+                if !self.bytes.spend_all(u32::try_from(text.len()).unwrap_or(u32::MAX)) {
+                    return Err(Some(CloseCode::TooSlow));
+                }
+                self.pass_on(&Post::Frame { line: self.line, text })
+            }
             Heard::Ping(payload) => {
                 self.show_life()?;
                 wire.echo(payload).await

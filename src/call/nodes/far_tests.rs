@@ -1,3 +1,5 @@
+use std::slice::from_ref;
+
 use super::super::bus::{Outbox, way_out};
 use super::super::tenure::Moment;
 use super::*;
@@ -40,7 +42,7 @@ async fn carried(
     let mut socket = Socket { heard, written: Vec::new() };
     let kept = says.clone();
     let ended = tokio::select! {
-        ended = carry(office, &mut socket, 2, 7, "hello") => ended,
+        ended = carry(office, &mut socket, (2, 7), "hello", Uuid::nil()) => ended,
         () = async {
             tokio::task::yield_now().await;
             meanwhile(says).await;
@@ -55,7 +57,7 @@ async fn carried(
 async fn a_line_that_was_not_answered_tries_again_when_its_owner_dies() {
     let (office, _outbox) = office();
     office.know([1, 2]);
-    let dies = async |_says: mpsc::Sender<Heard>| office.know([1]);
+    let dies = async |_says: mpsc::Sender<Heard>| drop(office.know([1]));
     assert_eq!(carried(&office, dies).await, (Carriage::Moved, Vec::new()));
 }
 
@@ -85,6 +87,59 @@ async fn a_flood_is_stopped_at_the_node_that_has_the_socket() {
     };
     let (ended, _) = carried(&office, floods).await;
     assert_eq!(ended, Carriage::Ended(Some(4429)));
+}
+
+#[actix_web::test]
+async fn a_flood_of_few_large_frames_is_stopped_as_well() {
+    let (office, mut outbox) = office();
+    let large = " ".repeat(60 * 1024);
+    let floods = async |says: mpsc::Sender<Heard>| {
+        while says.send(Heard::Text(large.clone())).await.is_ok() {}
+    };
+    let (ended, _) = carried(&office, floods).await;
+    assert_eq!(ended, Carriage::Ended(Some(4429)));
+    let frames =
+        told(&mut outbox).await.into_iter().filter(|post| matches!(post, Post::Frame { .. }));
+    assert!(frames.count() <= 9, "half a megabyte, and what was earned meanwhile");
+}
+
+#[actix_web::test]
+async fn one_ticket_opens_few_lines_and_another_is_not_troubled() {
+    let (office, _outbox) = office();
+    let (mine, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let open = |line: FarLine, shown| {
+        let (said, orders) = mpsc::channel(1);
+        office.take_up(line, Carried { owner: 2, shown, said });
+        orders
+    };
+    let mut far = open(1, other);
+    let mut lines: Vec<_> = (2..12).map(|line| open(line, mine)).collect();
+    let kept = lines.split_off(lines.len() - CARRIED_LEN_MAX);
+    for mut old in lines {
+        assert!(matches!(old.try_recv(), Ok(Said::Close(1012))));
+    }
+    assert!(kept.into_iter().all(|mut one| one.try_recv().is_err()));
+    assert!(far.try_recv().is_err());
+    assert_eq!(locked(&office.carried).len(), CARRIED_LEN_MAX + 1);
+}
+
+#[actix_web::test]
+async fn a_sign_out_reaches_who_was_not_there_yet_and_names_whom_it_did_not_reach() {
+    let (office, mut outbox) = office();
+    let session = SessionId(Uuid::from_u128(7));
+    let signed_out = Post::SignedOut { session };
+    assert!(office.sign_out(session).is_empty(), "nobody is known yet");
+    assert!(office.know([1, 2]).is_empty());
+    assert_eq!(told(&mut outbox).await, from_ref(&signed_out), "a heartbeat later");
+    assert!(office.know([1, 2]).is_empty());
+    assert!(office.sign_out(session).is_empty());
+    assert_eq!(told(&mut outbox).await, from_ref(&signed_out), "once");
+    while office.out.tell(2, &Post::Sign { line: 1 }) {}
+    assert_eq!(office.sign_out(session), [2], "too much waits");
+    outbox.batch().await.unwrap();
+    assert!(office.tell_each(&[2], &signed_out).is_empty());
+    office.know([1]);
+    assert!(office.tell_each(&[2], &signed_out).is_empty(), "the dead are not told");
 }
 
 #[actix_web::test]
@@ -156,9 +211,10 @@ async fn a_line_that_says_nothing_and_lives_is_no_dead_one_where_its_room_is() {
 
     const { assert!(2 * SIGN_MS < SILENCE_SECS_MAX * 1000) };
     let long_ago = tokio::time::Instant::now() - Duration::from_millis(SIGN_MS);
-    let budget = Budget::full(FRAMES_BURST, FRAMES_PER_SECOND);
+    let budget = || Budget::full(FRAMES_BURST, FRAMES_PER_SECOND);
     let office = &office;
-    let mut carrier = Carrier { office, owner: 2, line: 7, budget, told_at: long_ago };
+    let (budget, bytes) = (budget(), budget());
+    let mut carrier = Carrier { office, owner: 2, line: 7, budget, bytes, told_at: long_ago };
     let (_says, heard) = mpsc::channel(1);
     let mut socket = Socket { heard, written: Vec::new() };
     for heard in [Heard::Sign, Heard::Sign, Heard::Text("{}".to_owned()), Heard::Sign] {

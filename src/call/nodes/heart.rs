@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio_postgres::Client;
 
 use super::far::Office;
+use super::news::News;
 use super::tenure::{BEAT_MS, DEAD_MS, GOOD_MS, Moment};
 use super::{Net, every, locked, rows};
 use crate::base::db::link::{LinkError, link};
@@ -65,7 +66,9 @@ pub(super) async fn beat(net: &Net, office: &Office) {
                     living.retain(|(alive, _)| *alive != node);
                 }
             }
-            office.know(living.into_iter().map(|(node, _)| node));
+            for (session, untold) in office.know(living.into_iter().map(|(node, _)| node)) {
+                net.hand_over(News::SignedOut(session, untold));
+            }
             Ok::<_, LinkError>(true)
         };
         match done.await {

@@ -25,7 +25,6 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_postgres::Client;
 
-use self::bus::Post;
 pub use self::far::{Carriage, FarWire, Office, carry, number};
 use self::news::{News, ToTell};
 use self::rows::Taken;
@@ -236,7 +235,10 @@ impl Nodes {
             }
             // At once: it asks nobody, and waits for nothing that the database must say first.
             tx::Event::SessionEnded(session) if let Some(office) = self.office() => {
-                office.tell_all(&Post::SignedOut { session: *session });
+                let untold = office.sign_out(*session);
+                if !untold.is_empty() {
+                    net.hand_over(News::SignedOut(*session, untold));
+                }
             }
             event => net.hand_over(News::Tell(event.clone())),
         }

@@ -9,13 +9,13 @@ use super::bus::{self, Post};
 use super::far::{Office, Told};
 use super::{AGAIN_MS, Net, rows};
 use crate::access::table::Action;
+use crate::account::SessionId;
 use crate::base::app::App;
-use crate::base::ctx::look_as_system;
 use crate::base::problem;
 use crate::base::tx::{self, Tx};
 use crate::call::departure::remember;
-use crate::call::event::{self as call, Event, OverWhy};
-use crate::call::gather::gather;
+use crate::call::event::{self as call, Event};
+use crate::call::gather::{gather, settle, settle_end};
 use crate::call::socket;
 use crate::encounter::{
     Admission, EncounterId, ParticipantId, ParticipantState, find_participant, find_row,
@@ -36,6 +36,8 @@ pub(super) struct ToTell {
 pub(super) enum News {
     /// A transaction here has changed something.
     Tell(tx::Event),
+    /// A sign-in has ended, and these nodes could not be told at once.
+    SignedOut(SessionId, Vec<i64>),
     /// Another node says so.
     Heard(Post),
     /// Messages were lost, and what was decided may have been among them.
@@ -90,10 +92,11 @@ pub(super) async fn tell(app: &Arc<App>, net: &Net, to_tell: &mut ToTell) {
         let Some(news) = to_tell.present.clone() else { return };
         match news {
             News::Tell(event) => pass_on(app, net, event).await,
+            News::SignedOut(session, untold) => sign_out(app, session, untold).await,
             News::Heard(post) => hear(app, post).await,
             News::Lost => {
                 for (encounter, participant) in app.rooms.present() {
-                    settle(app, encounter, participant).await;
+                    settle_word(app, encounter, participant).await;
                 }
             }
         }
@@ -109,9 +112,11 @@ async fn pass_on(app: &Arc<App>, net: &Net, event: tx::Event) {
         tx::Event::EncounterOver(encounter) => (encounter, Post::Over { encounter }),
         tx::Event::EncounterReopened(encounter) => (encounter, Post::Reopened { encounter }),
         tx::Event::PartyChanged(encounter, _) => (encounter, Post::PartyChanged { encounter }),
+        // Nobody was known when it happened.
         tx::Event::SessionEnded(session) => {
             if let Some(office) = app.rooms.nodes.office() {
-                office.tell_all(&Post::SignedOut { session });
+                let untold = office.sign_out(session);
+                sign_out(app, session, untold).await;
             }
             return;
         }
@@ -148,15 +153,24 @@ async fn pass_on(app: &Arc<App>, net: &Net, event: tx::Event) {
     tracing::error!(encounter.id = %encounter, "a room on another node was not told what happened");
 }
 
+/// Tells those who could not be told at once that a sign-in has ended, as long as they live.
+async fn sign_out(app: &Arc<App>, session: SessionId, mut untold: Vec<i64>) {
+    for _ in 0..TELL_TRIES {
+        let Some(office) = app.rooms.nodes.office() else { return };
+        untold = office.tell_each(&untold, &Post::SignedOut { session });
+        if untold.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
+    }
+    tracing::error!("another node was not told that a sign-in has ended");
+}
+
 async fn hear(app: &Arc<App>, post: Post) {
     match post {
-        Post::Decided { encounter, participant } => settle(app, encounter, participant).await,
-        Post::Over { encounter } => {
-            let over = Event::Over(OverWhy::Finished);
-            remember(app, app.rooms.apply(encounter, None, over)).await;
-        }
-        Post::Reopened { encounter } => {
-            remember(app, app.rooms.apply(encounter, None, Event::Reopened)).await;
+        Post::Decided { encounter, participant } => settle_word(app, encounter, participant).await,
+        Post::Over { encounter } | Post::Reopened { encounter } => {
+            settle_end(app, encounter).await;
         }
         Post::PartyChanged { encounter } => gather_in_time(app, encounter).await,
         Post::News { encounter, news } => {
@@ -192,33 +206,14 @@ async fn gather_in_time(app: &Arc<App>, encounter: EncounterId) {
     }
 }
 
-/// Brings a room to what is written about somebody. Two decisions can be told in another order than
-/// they were made; so it is read again until it is what the room was told last.
-async fn settle(app: &Arc<App>, encounter: EncounterId, id: ParticipantId) {
+/// Brings a room to what is written about somebody.
+async fn settle_word(app: &Arc<App>, encounter: EncounterId, id: ParticipantId) {
     let look = move |tx: &mut Tx| {
         tx.scope(Action::ReadEncounter)?;
         Ok((find_participant(tx, encounter, id)?.state, find_row(tx, encounter)?.room_rev))
     };
-    let mut told = None;
-    for _ in 0..TELL_TRIES {
-        match look_as_system(app, look).await {
-            Ok((state, _)) if told == Some(state) => return,
-            Ok((state, rev)) => {
-                told = Some(state);
-                let Some(admission) = admission_of(state) else { return };
-                let decided = Event::Decided(id, admission, rev);
-                remember(app, app.rooms.apply(encounter, None, decided)).await;
-            }
-            Err(error) => {
-                let code = error.problem().code;
-                tracing::warn!(code, "what was decided could not be read");
-                if !error.is(&problem::OVERLOADED) {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
-            }
-        }
-    }
+    let decided = |(state, rev)| Some(Event::Decided(id, admission_of(state)?, rev));
+    settle(app, encounter, look, decided).await;
 }
 
 fn admission_of(state: ParticipantState) -> Option<Admission> {

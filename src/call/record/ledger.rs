@@ -48,6 +48,12 @@ impl Ledger {
         waiting.push_back((encounter, kept));
     }
 
+    /// Gives up what was to be said of how people in some rooms are: those are another's by now, which
+    /// says it anew, and what is written late would be taken for the newest.
+    pub fn forget_standings(&self, is_lost: impl Fn(&EncounterId) -> bool) {
+        self.lock().retain(|(room, kept)| !kept.is_standing() || !is_lost(room));
+    }
+
     /// How much has not been written yet.
     pub fn len(&self) -> usize {
         self.lock().len()
@@ -79,11 +85,11 @@ impl Ledger {
 /// Writes everything down that waits.
 pub async fn flush(app: &Arc<App>) {
     let _alone = app.rooms.ledger.writing.lock().await;
-    loop {
-        let batch = app.rooms.ledger.take();
-        if batch.is_empty() {
-            return;
-        }
+    while !app.rooms.ledger.is_empty() {
+        // Whoever does not know whether it has its rooms waits until it does.
+        let has_rooms = app.rooms.nodes.tenure().sure().await;
+        let mut batch = app.rooms.ledger.take();
+        batch.retain(|(_, kept)| has_rooms || !kept.is_standing());
         let Err(rest) = write_all(app, batch).await else { continue };
         return app.rooms.ledger.give_back(rest);
     }
@@ -160,5 +166,19 @@ mod tests {
         ledger.keep(visit, mark(MarkKind::Ended));
         assert_eq!(ledger.len(), EXTRAS_WAITING_MAX + 1);
         assert_eq!(ledger.take()[0].1, mark(MarkKind::Begun));
+    }
+
+    #[test]
+    fn how_people_are_in_a_room_that_is_lost_is_not_said_late() {
+        let ledger = Ledger::default();
+        let [lost, kept] = [0, 1].map(|number| EncounterId(uuid::Uuid::from_u128(number)));
+        let mark = |kind| Kept::Mark(Mark::new(kind, Instant::from_micros(0).unwrap()));
+        for room in [lost, kept] {
+            ledger.keep(room, mark(MarkKind::Silent));
+            ledger.keep(room, mark(MarkKind::Ended));
+        }
+        ledger.forget_standings(|room| *room == lost);
+        let left = [(lost, MarkKind::Ended), (kept, MarkKind::Silent), (kept, MarkKind::Ended)];
+        assert_eq!(ledger.take(), left.map(|(room, kind)| (room, mark(kind))));
     }
 }

@@ -11,6 +11,7 @@ pub mod outcome;
 pub mod show;
 pub mod trace;
 
+use chrono::TimeDelta;
 use diesel::prelude::*;
 
 use crate::access::table::Action;
@@ -280,7 +281,23 @@ pub const EXTRAS: [MarkKind; 6] = [
     MarkKind::Path,
 ];
 
+/// Marks that say how somebody is now: whether their line lives, and whether they look. Of these the
+/// last one counts.
+pub const STANDINGS: [MarkKind; 6] = [
+    MarkKind::Device,
+    MarkKind::Silent,
+    MarkKind::Back,
+    MarkKind::Checking,
+    MarkKind::Ready,
+    MarkKind::Away,
+];
+
 impl Kept {
+    /// Whether it says how somebody is now.
+    pub fn is_standing(&self) -> bool {
+        matches!(self, Self::Mark(mark) if STANDINGS.contains(&mark.kind))
+    }
+
     /// Whether it may be left out before others.
     pub fn is_extra(&self) -> bool {
         matches!(self, Self::Mark(mark) if EXTRAS.contains(&mark.kind))
@@ -301,11 +318,12 @@ pub fn write(tx: &mut Tx, kept: &[(EncounterId, Kept)]) -> Result<(), Error> {
 }
 
 fn write_mark(tx: &mut Tx, encounter: EncounterId, mark: &Mark) -> Result<(), Error> {
+    let at = after_the_last(tx, encounter, mark)?;
     diesel::insert_into(call_marks::table)
         .values((
-            call_marks::id.eq(column::Uuid::new(mark.at)),
+            call_marks::id.eq(column::Uuid::new(at)),
             call_marks::encounter_id.eq(encounter),
-            call_marks::at.eq(mark.at),
+            call_marks::at.eq(at),
             call_marks::kind.eq(mark.kind),
             call_marks::participant_id.eq(mark.participant),
             call_marks::peer_id.eq(mark.peer),
@@ -318,6 +336,29 @@ fn write_mark(tx: &mut Tx, encounter: EncounterId, mark: &Mark) -> Result<(), Er
         ))
         .execute(tx.conn)?;
     Ok(())
+}
+
+/// The time of a mark. How somebody is now is said by the process that has the room, and each has its own
+/// clock: what is written later is later, however far the clock of whoever wrote before was ahead.
+/// Index: call_marks_by_encounter.
+fn after_the_last(tx: &mut Tx, encounter: EncounterId, mark: &Mark) -> Result<Instant, Error> {
+    let Some(who) = mark.participant.filter(|_| STANDINGS.contains(&mark.kind)) else {
+        return Ok(mark.at);
+    };
+    let last: Option<Instant> = call_marks::table
+        .filter(call_marks::encounter_id.eq(encounter))
+        .filter(call_marks::participant_id.eq(who))
+        .filter(call_marks::kind.eq_any(STANDINGS))
+        .order((call_marks::at.desc(), call_marks::id.desc()))
+        .select(call_marks::at)
+        .first(tx.conn)
+        .optional()?;
+    Ok(not_before(mark.at, last))
+}
+
+/// A time by one clock, or the first after what was written by another.
+pub fn not_before(at: Instant, last: Option<Instant>) -> Instant {
+    last.map_or(at, |last| at.max(last.plus(TimeDelta::microseconds(1))))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::base::column;
 use crate::call::edge::Phase;
 use crate::call::event::OverWhy;
 use crate::call::plan::{self, Plan};
-use crate::call::record::{Kept, MarkWhy};
+use crate::call::record::{Kept, MarkKind, MarkWhy, not_before};
 use crate::call::seat::name_after;
 use crate::encounter::Admission;
 use crate::encounter::guest::ENDPOINTS_MAX;
@@ -47,7 +47,7 @@ const DOUBT_SECS: i64 = 30;
 const TAKEN_OVER_MS: i64 = 5000;
 
 /// How far the clocks of the processes are from the right time, at most.
-const CLOCKS_WRONG_MS: u64 = 20_000;
+const CLOCKS_WRONG_MS: u64 = 30_000;
 
 /// SplitMix64: small, and the same on every machine.
 struct Dice(u64);
@@ -181,10 +181,10 @@ struct World {
     next: u128,
     over: bool,
     locked: bool,
-    /// What the record has by the marks alone: the edges that have begun and their ends, and who is
-    /// silent, also by the word of a process that is no more.
+    /// What the record has by the marks alone: the edges that have begun and their ends, and of each
+    /// line the newest by the times that are written, also by the word of a process that is no more.
     begun: BTreeMap<String, [Option<ParticipantId>; 2]>,
-    silent: Vec<ParticipantId>,
+    standing: BTreeMap<ParticipantId, (Instant, MarkKind)>,
     /// Counts what is written down about the room.
     rev: i32,
     /// Whose visit it is.
@@ -239,7 +239,7 @@ impl World {
             heard: vec![i32::MIN; count],
             party_heard: i32::MIN,
             begun: BTreeMap::new(),
-            silent: Vec::new(),
+            standing: BTreeMap::new(),
             next: 1,
             over: false,
             locked: false,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::{
     FRAMES_BURST, FRAMES_PER_SECOND, HELLO_SECS_MAX, SILENCE_SECS_MAX, Seat, Seated, Socket,
@@ -133,6 +134,16 @@ pub(super) struct Place {
     claim: Claim,
 }
 
+impl Place {
+    /// The ticket or the seat.
+    fn shown(&self) -> Uuid {
+        match &self.claim {
+            Claim::Ticket(claims, ..) => claims.jti,
+            Claim::Seat(asked, _) => asked.sid,
+        }
+    }
+}
+
 /// What it is asked for with.
 enum Claim {
     /// And what they come with.
@@ -185,7 +196,7 @@ async fn find_room<W: Wire>(
         };
         // Another number each time: nothing that is said of the line before is about this one.
         let line = app.rooms.new_line();
-        match carry(&office, wire, node, line, text).await {
+        match carry(&office, wire, (node, line), text, place.shown()).await {
             Carriage::Moved => {}
             Carriage::Ended(code) => return Ok(Found::Carried(code)),
         }
@@ -256,10 +267,11 @@ async fn sit_down(
     let mut taken =
         as_session(app, claims.session, move |tx| seat::take(tx, &claims, comes)).await?;
     taken.guest.place = place_of(app, &taken).await;
-    let enter = Event::Enter(taken.guest.clone(), line.id, taken.credentials.clone());
-    remember(app, app.rooms.apply(taken.encounter, Some(line), enter)).await;
+    // Before what the room says of them: whoever comes in a page that nobody looks at is away.
     let device = Mark::device(participant, device, now);
     app.rooms.ledger.keep(taken.encounter, Kept::Mark(device));
+    let enter = Event::Enter(taken.guest.clone(), line.id, taken.credentials.clone());
+    remember(app, app.rooms.apply(taken.encounter, Some(line), enter)).await;
     Ok(taken)
 }
 

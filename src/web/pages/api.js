@@ -3,9 +3,12 @@ import { lang } from './i18n.js';
 
 const PAUSES = [400, 1500, 4000];
 const TIMEOUT_MS = 25_000;
+const GONE_MS_MAX = 60_000;
 let side = 'patient';
 let access = null;
 let refreshing = null;
+// Grows whenever somebody stops being signed in here: what was asked for them is not asked again for the next.
+let life = 0;
 let over = () => {};
 
 /** A refusal by the server, or the lack of an answer (status 0, code "offline"). */
@@ -20,6 +23,12 @@ export class Problem extends Error {
 export function configure(name, onOver) {
   side = name;
   over = onOver;
+  // Signed out in another tab is signed out here.
+  window.addEventListener('storage', ({ key, newValue }) => {
+    if (key !== storeKey() || newValue || !access) return;
+    forget();
+    over(new Problem(401, { code: 'session_over' }));
+  });
 }
 
 const storeKey = () => `feldsher.refresh.${side}`;
@@ -35,15 +44,18 @@ function take(tokens) {
   localStorage.setItem(storeKey(), tokens.refresh_token);
 }
 
+/** Whoever was signed in is not any more, and whatever was theirs on this page hears it at once. */
 function forget() {
   access = null;
+  life += 1;
   localStorage.removeItem(storeKey());
+  window.dispatchEvent(new Event('feldsher:gone'));
 }
 
 const reach = (ok) => window.dispatchEvent(new CustomEvent('feldsher:reach', { detail: ok }));
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
-async function once(method, path, body, headers) {
+async function once(method, path, body, headers, keepalive = false) {
   let answer;
   let text;
   try {
@@ -53,6 +65,7 @@ async function once(method, path, body, headers) {
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: AbortSignal.timeout ? AbortSignal.timeout(TIMEOUT_MS) : undefined,
       cache: 'no-store',
+      keepalive,
     });
     text = await answer.text();
   } catch {
@@ -90,12 +103,11 @@ async function refreshNow() {
   // Read inside the lock: another tab may have rotated it while this one waited.
   const token = localStorage.getItem(storeKey());
   if (!token) throw new Problem(401, { code: 'session_over' });
-  try {
-    take((await patiently('POST', '/v1/auth/refresh', { refresh_token: token }, {}, true)).data);
-  } catch (error) {
-    if (error.status === 401) forget();
-    throw error;
-  }
+  const mine = life;
+  const { data } = await patiently('POST', '/v1/auth/refresh', { refresh_token: token }, {}, true);
+  // Signed out meanwhile, here or in another tab: new tokens would sign them in again.
+  if (mine !== life || localStorage.getItem(storeKey()) === null) throw new Problem(401, { code: 'session_over' });
+  take(data);
 }
 
 /** One call as the signed-in person. Options: body, etag (If-Match), key (Idempotency-Key), known (If-None-Match), retry. */
@@ -105,6 +117,7 @@ export async function call(method, path, { body, etag, key, known, retry } = {})
   if (key) headers['Idempotency-Key'] = key;
   if (known) headers['If-None-Match'] = known;
   const repeatable = retry ?? (method === 'GET' || Boolean(key));
+  const mine = life;
   try {
     if (!access) await refresh();
     for (let fresh = false; ; fresh = true) {
@@ -113,13 +126,14 @@ export async function call(method, path, { body, etag, key, known, retry } = {})
       try {
         return await patiently(method, path, body, headers, repeatable);
       } catch (error) {
-        if (error.status !== 401 || fresh) throw error;
+        if (error.status !== 401 || fresh || mine !== life) throw error;
         // Another call of this page may have brought new tokens meanwhile.
         if (access === used) await refresh();
+        if (mine !== life) throw error;
       }
     }
   } catch (error) {
-    if (error.status === 401) {
+    if (error.status === 401 && mine === life) {
       forget();
       over(error);
     }
@@ -163,11 +177,38 @@ export const answerOffer = async (body) => (await once('POST', '/v1/offers/answe
 /** Whether a visit is booked: its code and a birth date, signed in or not. */
 export const lookUp = async (body) => (await once('POST', '/v1/appointments/lookup', body, {})).data;
 
-/** Signing out is said to the server, but a dead link must not keep a person signed in here. */
-export async function signOut() {
-  try { await call('POST', '/v1/auth/logout', { body: {} }); } catch { /* the session dies with its tokens */ }
+/** Signing out needs no network: from here on nobody is signed in. The server hears of it as soon as it can, as
+ * long as this page is open; without that the session dies with its tokens. */
+export function signOut() {
+  const [bearer, token] = [access, localStorage.getItem(storeKey())];
   forget();
+  sayGone(bearer, token);
 }
+
+async function sayGone(bearer, token) {
+  let used = bearer;
+  let renewed = false;
+  for (let turn = 0; ; turn += 1) {
+    try {
+      if (!used) {
+        renewed = true;
+        used = (await once('POST', '/v1/auth/refresh', { refresh_token: token }, {})).data.access_token;
+      }
+      await once('POST', '/v1/auth/logout', {}, { Authorization: `Bearer ${used}` }, true);
+      return;
+    } catch ({ status }) {
+      if (status === 401 && !renewed && token) used = null;
+      else if (status === 0 || status === 429 || status >= 500) await nextChance(turn);
+      else return;
+    }
+  }
+}
+
+/** The network comes back, or a while has passed: a longer one each time. */
+const nextChance = (turn) => new Promise((done) => {
+  setTimeout(done, Math.min(PAUSES[0] * 2 ** turn, GONE_MS_MAX));
+  window.addEventListener('online', done, { once: true });
+});
 
 export function query(path, values) {
   const params = new URLSearchParams();

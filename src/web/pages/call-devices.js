@@ -100,6 +100,8 @@ export class CallDevices {
 
   /** Puts a new track in the place of the one before; none, if nobody wants one or wants it no more when it comes. */
   async take(media, { wish = {}, wanted = () => this.wants(media) } = {}) {
+    // A voice note is of the microphone that it was begun with.
+    if (media === 'audio') this.call.ladder.discard();
     const opened = wanted() ? await openTrack(media) : null;
     const track = !this.call.over && wanted() ? opened : null;
     if (!track) opened?.stop();

@@ -34,7 +34,7 @@ export class Ladder {
 
   stop() {
     clearInterval(this.timer);
-    this.recording?.stop();
+    this.discard();
     for (const line of this.log.children) forget(line);
   }
 
@@ -270,16 +270,27 @@ export class Ladder {
     if (this.recording) { this.recording.stop(); return; }
     const { audio } = this.call.tracks();
     if (!audio || !window.MediaRecorder) return;
+    // Whoever comes meanwhile was not spoken to.
+    const { edges } = this;
     this.recording = record(audio);
     this.noteButton.setAttribute('aria-pressed', 'true');
     this.noteButton.textContent = t('talk.note.stop');
-    const { bytes, type } = await this.recording.done;
+    const said = await this.recording.done;
     this.recording = null;
     this.noteButton.setAttribute('aria-pressed', 'false');
     this.noteButton.textContent = t('talk.note');
-    const given = await Promise.all(this.edges.map((edge) => edge.side?.give('note', bytes, type)));
+    if (!said) {
+      this.write('', t('talk.note.dropped'));
+      return;
+    }
+    const { bytes, type } = said;
+    const there = this.edges.filter((edge) => edges.includes(edge));
+    const given = await Promise.all(there.map((edge) => edge.side?.give('note', bytes, type)));
     this.write(t('talk.me'), given.some(Boolean) ? h('audio', { controls: true, src: URL.createObjectURL(new Blob([bytes], { type })) }) : t('talk.lost'));
   }
+
+  /** Nothing is recorded behind a microphone that is off, or out of a room that one is not in. */
+  discard() { this.recording?.discard(); }
 }
 
 /** The sound of a line is kept by the browser until it is told otherwise. */

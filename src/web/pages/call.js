@@ -50,9 +50,10 @@ export class Call extends EventTarget {
     this.before = seat?.encounter === encounter && seat.sid ? seat : null;
     this.me = this.before?.me ?? null;
     this.ice = this.before?.ice ?? [];
-    // A page that came back by itself, and may lie in the background; whether it came back to wait.
-    this.unseen = Boolean(this.before) && document.hidden;
-    this.away = this.before?.waits ?? false;
+    // A page may lie in the background, whether it came back by itself or was opened there beside
+    // another call; `away`: whoever looks at it is to be told what others have of them by then.
+    this.unseen = document.hidden;
+    this.away = this.before ? this.before.waits : document.hidden;
     this.gate();
     this.stage = new Stage({
       mic: (off) => this.set({ mic: !off }), camera: (off) => this.set(off ? { camera: false } : { camera: true, voiceOnly: false }),
@@ -80,6 +81,9 @@ export class Call extends EventTarget {
     window.addEventListener('online', this.online);
     this.seen = () => { this.look(); this.appear(); };
     document.addEventListener('visibilitychange', this.seen);
+    // Nobody is signed in any more: nobody is heard or seen, on whatever screen that was.
+    this.gone = () => this.finish('left-screen');
+    window.addEventListener('feldsher:gone', this.gone);
     window.feldsher = { call: { stats: () => this.stats(), dropSocket: () => this.signal.drop(), state: () => this.stage.line.dataset.state } };
   }
 
@@ -101,7 +105,7 @@ export class Call extends EventTarget {
 
   /**
    * Nobody is heard or seen before they see the call themselves: whoever is let in while they look at
-   * something else, or in a page that came back by itself and lies in the background, sends nothing
+   * something else, or whose page lies in the background from the beginning, sends nothing
    * until the stage is before their eyes. Whoever waits with it there has seen themself, and pressed
    * "I am ready" for that.
    */
@@ -181,6 +185,7 @@ export class Call extends EventTarget {
     // Whom the snapshot does not name there is nothing to say to: they went aside, or one did oneself.
     if (body.edges && !fresh) for (const id of [...this.edges.keys()]) if (!body.edges.some((known) => known.id === id)) this.end(id);
     this.returning = false;
+    if (!this.isIn) this.ladder.discard();
     // Back in the waiting room, before anybody has let them in.
     if (this.waits && this.isLookedAt) this.away = false;
     this.part();
@@ -220,6 +225,7 @@ export class Call extends EventTarget {
   }
 
   hangUp() {
+    this.ladder.discard();
     for (const edge of this.edges.values()) edge.close();
     this.edges.clear();
   }
@@ -319,6 +325,7 @@ export class Call extends EventTarget {
       return;
     }
     Object.assign(this.wish, change);
+    if (change.mic === false || this.unseen) this.ladder.discard();
     this.gate();
     for (const edge of this.edges.values()) edge.refresh();
     this.tellMedia();
@@ -345,7 +352,10 @@ export class Call extends EventTarget {
   tellLetIn() {
     const { audio, video } = this.sends;
     const seen = video && this.maySee;
-    this.stage.tellLetIn(t(`call.letin.${audio && seen ? 'both' : audio ? 'heard' : seen ? 'seen' : 'neither'}`));
+    // Nobody lets the doctor in, and to an empty room there is nothing to say.
+    const how = this.side === 'doctor' ? 'opened' : 'letin';
+    if (how === 'opened' && !others(this).length) return;
+    this.stage.tellLetIn(t(`call.${how}.${audio && seen ? 'both' : audio ? 'heard' : seen ? 'seen' : 'neither'}`));
   }
 
   /* The line of truth */
@@ -461,6 +471,7 @@ export class Call extends EventTarget {
     this.over = why.startsWith('left') ? 'left' : why;
     window.removeEventListener('online', this.online);
     document.removeEventListener('visibilitychange', this.seen);
+    window.removeEventListener('feldsher:gone', this.gone);
     clearInterval(this.tick);
     clearInterval(this.meter);
     clearInterval(this.alive);

@@ -26,7 +26,9 @@ export function keepSeat(visit, call) {
   call.hide();
   call.addEventListener('state', () => { if (call.isIn) back(); }, { signal });
   call.addEventListener('news', ({ detail }) => { if (detail === 'ringing') back(); }, { signal });
-  call.addEventListener('over', ({ detail }) => { kept.over = detail; back(); }, { signal });
+  // Whoever left it themself has nothing to read about it.
+  call.addEventListener('over', ({ detail }) => { if (detail.why !== 'left-screen') { kept.over = detail; back(); } }, { signal });
+  window.addEventListener('feldsher:gone', giveUpSeat, { signal });
   window.addEventListener('hashchange', () => {
     if (![moving(visit), visiting(visit)].includes(location.hash)) giveUpSeat();
   }, { signal });

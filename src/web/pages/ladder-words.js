@@ -39,5 +39,6 @@ learn({
   'talk.note.stop': ['Закончить и отправить', 'Stop and send'],
   'talk.me': ['Вы', 'You'],
   'talk.refused': ['Не отправлено. {why}', 'Not sent. {why}'],
+  'talk.note.dropped': ['Запись прервана и не отправлена.', 'The note was broken off and not sent.'],
   'talk.lost': ['Не отправлено: связи нет. Попробуйте ещё раз.', 'Not sent: there is no connection. Try again.'],
 });

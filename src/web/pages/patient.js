@@ -28,7 +28,8 @@ function notPatient() {
 }
 
 /** The visit in which this tab was sitting when it was reloaded. */
-const seatedIn = () => JSON.parse(sessionStorage.getItem('feldsher.seat.patient') ?? 'null')?.encounter ?? null;
+const SEAT = 'feldsher.seat.patient';
+const seatedIn = () => JSON.parse(sessionStorage.getItem(SEAT) ?? 'null')?.encounter ?? null;
 
 /** The link from an SMS works without signing in, and so does the question whether a visit is booked. */
 const isOpen = () => location.hash.startsWith('#offer=') || location.hash === '#/status';
@@ -52,6 +53,8 @@ function failed(error) {
 
 function signedOut(note) {
   state.me = null;
+  // Whoever signs in next may be somebody else.
+  sessionStorage.removeItem(SEAT);
   $('#sign-out').hidden = true;
   document.body.classList.remove('in-call');
   signInScreen(start, typeof note === 'string' ? note : '');
@@ -77,12 +80,10 @@ frame(t('brand'));
 api.configure('patient', () => { signedOut(t('session.over')); say(t('session.over')); });
 const out = $('#sign-out');
 out.textContent = t('sign.out');
-out.addEventListener('click', async () => {
+out.addEventListener('click', () => {
   if (!maySignOut()) return;
-  out.disabled = true;
-  await api.signOut();
+  api.signOut();
   sessionStorage.clear();
-  out.disabled = false;
   history.replaceState(null, '', '/');
   signedOut();
 });

@@ -139,20 +139,26 @@ export function jpegSize(bytes) {
   return null;
 }
 
-/** Records a voice note of at most half a minute; `stop` ends it earlier, `done` answers its bytes and type. */
+/** Records a voice note of at most half a minute; `stop` ends it earlier, `discard` without anything to send.
+ * `done` answers its bytes and type, or null. */
 export function record(track) {
   const own = track.clone();
   // Whoever is muted in the call still wants this note to be heard.
   own.enabled = true;
   const recorder = new MediaRecorder(new MediaStream([own]), { audioBitsPerSecond: 16_000 });
-  const pieces = [];
-  recorder.ondataavailable = ({ data }) => pieces.push(data);
+  let pieces = [];
+  recorder.ondataavailable = ({ data }) => pieces?.push(data);
   const done = new Promise((ended) => { recorder.onstop = ended; }).then(async () => {
-    recorder.stream.getTracks().forEach((one) => one.stop());
-    return { bytes: await new Blob(pieces).arrayBuffer(), type: recorder.mimeType };
+    own.stop();
+    return pieces && { bytes: await new Blob(pieces).arrayBuffer(), type: recorder.mimeType };
   });
   recorder.start();
   const stop = () => { if (recorder.state !== 'inactive') recorder.stop(); };
+  const discard = () => {
+    pieces = null;
+    own.stop();
+    stop();
+  };
   setTimeout(stop, 30_000);
-  return { stop, done };
+  return { stop, discard, done };
 }

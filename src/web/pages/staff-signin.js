@@ -64,9 +64,9 @@ export function failed(error, start, signedIn) {
 export function signOutButton(signedOut, mayLeave = () => true) {
   const out = $('#sign-out');
   out.textContent = t('sign.out');
-  out.addEventListener('click', async () => {
+  out.addEventListener('click', () => {
     if (!mayLeave() || !maySignOut()) return;
-    await api.signOut();
+    api.signOut();
     sessionStorage.clear();
     history.replaceState(null, '', location.pathname);
     signedOut();

@@ -2,6 +2,7 @@
 
 use actix_web::http::Method;
 use chrono::TimeDelta;
+use feldsher::call::gather::settle_end;
 use serde_json::{Value, json};
 
 use super::{Call, call, describe, entry, status, stays, tick, visit, written};
@@ -266,5 +267,27 @@ on_both! {
         world.house.advance(TimeDelta::seconds(31));
         assert_eq!(doctor.closed().await, Some(4401));
         assert!(asha.lives().await);
+    }
+}
+
+on_both! {
+    async fn a_late_word_of_the_end_does_not_close_a_visit_that_goes_on(world: World) {
+        let mut call = call(world).await;
+        call.doctor.say("end", json!({"outcome": "completed"})).await;
+        call.doctor.hear_out().await;
+        call.asha.hear_out().await;
+        let path = format!("/v1/encounters/{}", call.visit);
+        world.doctor.client.post(&format!("{path}/reopen"), &json!({})).await.expect(200);
+        // Another process says that it has ended, or that it has not: what is written counts.
+        let visit = call.visit.parse().unwrap();
+        settle_end(&world.house.app, visit).await;
+        let (_doctor, _) = Peer::enter(&world.doctor.client, &call.visit).await;
+        let (mut asha, _) = Peer::enter(&world.asha.client, &call.visit).await;
+        let end = json!({"outcome": "completed"});
+        world.doctor.client.post(&format!("{path}/finish"), &end).await.expect(200);
+        asha.hear_out().await;
+        settle_end(&world.house.app, visit).await;
+        let mut back = Peer::resume(&world.house.url, &asha.cut()).await;
+        assert_eq!(back.closed().await, Some(4410));
     }
 }

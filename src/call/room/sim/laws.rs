@@ -67,11 +67,19 @@ impl World {
                     "seed {seed}: nobody was put out"
                 );
             }
-            (MarkKind::Silent, _, Some(who)) if !self.silent.contains(&who) => {
-                self.silent.push(who)
+            (kind @ (MarkKind::Silent | MarkKind::Back), _, Some(who)) => {
+                self.stand(who, kind, mark.at);
             }
-            (MarkKind::Back, _, Some(who)) => self.silent.retain(|one| *one != who),
             _ => {}
+        }
+    }
+
+    /// As the record takes it: of what is written of a line, the newest by the clock counts.
+    pub(super) fn stand(&mut self, who: ParticipantId, kind: MarkKind, at: Instant) {
+        let last = self.standing.get(&who).map(|(last, _)| *last);
+        let at = not_before(at, last);
+        if last.is_none_or(|last| at > last) {
+            self.standing.insert(who, (at, kind));
         }
     }
 
@@ -131,10 +139,12 @@ impl World {
         let mut edges: Vec<&str> = room.edges.iter().map(|edge| &*edge.id).collect();
         edges.sort_unstable();
         assert_eq!(followed, edges, "seed {seed}: the record has others than there are");
-        let (mut silent, mut missed) = (self.silent.clone(), room.ids(Seat::is_missed));
+        let mut missed = room.ids(Seat::is_missed);
+        let is_silent =
+            |(_, (_, kind)): &(&ParticipantId, &(Instant, MarkKind))| *kind == MarkKind::Silent;
+        let silent = self.standing.iter().filter(is_silent).map(|(id, _)| *id);
         // Of whoever has no seat nobody asks it.
-        silent.retain(|id| room.seat(*id).is_some());
-        silent.sort_unstable();
+        let silent: Vec<_> = silent.filter(|id| room.seat(*id).is_some()).collect();
         missed.sort_unstable();
         assert_eq!(silent, missed, "seed {seed}: the record misses others");
         for (number, (id, ..)) in room.decided.iter().enumerate() {

@@ -84,7 +84,7 @@ impl World {
         if matches!(event, Event::Enter(..)) && known.is_none_or(|known| known <= seat.0) {
             // With what somebody has come is written beside the room, and says that they are here.
             let id = self.clients[whose].id;
-            self.silent.retain(|one| *one != id);
+            self.stand(id, MarkKind::Device, self.clock());
         }
         self.apply(event);
         if let Some(seat) = self.room.seat(self.clients[whose].id)
