@@ -78,6 +78,8 @@ pub struct Tx<'a> {
     /// The shared application; deeds use it for tokens only.
     pub app: &'a App,
     sees: Sees,
+    /// The database has ended the transaction by itself: whatever would be written now would stand alone.
+    lost: bool,
     decided: bool,
     allowed: Vec<Action>,
     entries: Vec<Entry>,
@@ -113,6 +115,7 @@ impl<'a> Tx<'a> {
             seal: &app.seal,
             app,
             sees: Sees::Latest,
+            lost: false,
             decided: false,
             allowed: Vec::new(),
             entries: Vec::new(),
@@ -214,12 +217,13 @@ impl<'a> Tx<'a> {
         deed: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mark = self.mark();
-        Conn::begin_transaction(self.conn)?;
+        self.mark_place()?;
         // A panic must not leave a savepoint behind that the database thread knows nothing of.
         let outcome = catch_unwind(AssertUnwindSafe(|| deed(self)));
         let undone = Conn::rollback_transaction(self.conn);
         self.forget_since(mark);
         self.decided = true;
+        self.lost |= undone.is_err();
         undone?;
         outcome.unwrap_or(Err(Error::Internal("a rehearsed deed panicked")))
     }
@@ -229,22 +233,35 @@ impl<'a> Tx<'a> {
         &mut self,
         part: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        type Manager = <Conn as diesel::Connection>::TransactionManager;
         let mark = self.mark();
-        Manager::begin_transaction(self.conn)?;
+        self.mark_place()?;
         // As in `rehearse`: a panic must leave no savepoint behind.
         let outcome = catch_unwind(AssertUnwindSafe(|| part(self)));
         match outcome.unwrap_or(Err(Error::Internal("a part of a deed panicked"))) {
             Ok(value) => {
-                Manager::commit_transaction(self.conn)?;
+                let kept = Conn::commit_transaction(self.conn);
+                self.lost |= kept.is_err();
+                kept?;
                 Ok(value)
             }
             Err(error) => {
-                Manager::rollback_transaction(self.conn)?;
+                let undone = Conn::rollback_transaction(self.conn);
                 self.forget_since(mark);
+                self.lost |= undone.is_err();
+                undone?;
                 Err(error)
             }
         }
+    }
+
+    /// Begins a part that can be undone alone. Without its transaction it would be one of its own.
+    fn mark_place(&mut self) -> Result<(), Error> {
+        if self.lost {
+            return Err(lost());
+        }
+        let marked = Conn::begin_transaction(self.conn);
+        self.lost |= marked.is_err();
+        Ok(marked?)
     }
 
     fn mark(&self) -> Mark {
@@ -297,9 +314,64 @@ impl<'a> Tx<'a> {
         if !freed.is_empty() {
             offer::fill_freed(&mut self, freed);
         }
+        if self.lost {
+            return Err(lost());
+        }
         let actor = self.actor();
         audit::append(self.conn, self.now, actor, &self.entries)?;
         audit::append(self.conn, self.now, Actor::default(), &self.other_entries)?;
         Ok(self.events)
+    }
+}
+
+fn lost() -> Error {
+    Error::Internal("the database ended the transaction in the middle of a deed")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use diesel::connection::SimpleConnection;
+    use diesel::prelude::*;
+
+    use super::*;
+    use crate::base::clock::SystemClock;
+    use crate::base::config::Secret;
+    use crate::base::ctx::as_system;
+    use crate::base::schema::audit_events;
+
+    /// SQLite ends the whole transaction by itself when its disk fails in the middle of a statement.
+    #[actix_web::test]
+    async fn a_deed_whose_transaction_was_lost_is_neither_recorded_nor_gone_on_with() {
+        let name = format!("feldsher-lost-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        let mut config = Config::defaults().unwrap();
+        config.database.url = Secret(format!("sqlite:{}/x.db", directory.display()));
+        let (app, threads) = App::open(config, None, Arc::new(SystemClock)).await.unwrap();
+        let rows = |tx: &mut Tx| Ok(audit_events::table.count().get_result::<i64>(tx.conn)?);
+        let count = || {
+            as_system(&app, move |tx| {
+                tx.allow(Action::WatchVisits, &Facts::NONE)?;
+                rows(tx)
+            })
+        };
+        let before = count().await.unwrap();
+        let swallowed = as_system(&app, |tx| {
+            tx.allow(Action::WatchVisits, &Facts::NONE)?;
+            tx.record(Action::WatchVisits, "Encounter", Uuid::nil(), &Facts::NONE);
+            let lost: Result<(), Error> = tx.attempt(|tx| {
+                tx.conn.batch_execute("ROLLBACK")?;
+                Err(Error::from(&problem::BAD_STATE))
+            });
+            assert!(lost.is_err());
+            assert!(tx.attempt(|_| Ok(())).is_err(), "it would be a transaction of its own");
+            Ok(())
+        });
+        assert!(swallowed.await.is_err());
+        assert_eq!(count().await.unwrap(), before, "and the next deed has a whole transaction");
+        drop(app);
+        threads.join();
+        std::fs::remove_dir_all(directory).unwrap();
     }
 }

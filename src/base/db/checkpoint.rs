@@ -13,6 +13,7 @@ use diesel::sql_types::Integer;
 use flume::Sender;
 
 use super::Conn;
+use super::durable::Teller;
 use super::executor::spawn;
 
 /// How many pages wait in the log before they are brought into the file: SQLite's own number.
@@ -33,14 +34,18 @@ impl Bell {
     }
 }
 
-/// Starts the thread; it ends with the bell.
-pub(super) fn start(writer: &mut Conn, mut own: Conn) -> std::io::Result<(Bell, JoinHandle<()>)> {
+/// Starts the thread; it ends with the bell. What `teller` does not know to be sound stays where it is.
+pub(super) fn start(
+    writer: &mut Conn,
+    mut own: Conn,
+    teller: Teller,
+) -> std::io::Result<(Bell, JoinHandle<()>)> {
     let rest = format!("PRAGMA wal_autocheckpoint = {PAGES_MAX}");
     writer.batch_execute(&rest).map_err(std::io::Error::other)?;
     let (ring, heard) = flume::bounded(1);
     let handle = spawn("db-checkpoint", move || {
         while heard.recv().is_ok() {
-            if let Err(error) = bring_in(&mut own) {
+            if let Err(error) = teller.check().and_then(|()| bring_in(&mut own)) {
                 tracing::warn!(%error, "the log was not brought into the database; it is tried again");
             }
         }
@@ -74,7 +79,9 @@ mod tests {
     use diesel::sqlite::SqliteConnection;
 
     use super::*;
+    use crate::base::db::executor::Disk;
     use crate::base::db::house::House;
+    use crate::base::db::{DatabaseUrl, Reached, reach};
 
     /// With the disk as it is.
     fn house(name: &str) -> House {
@@ -113,6 +120,38 @@ mod tests {
             std::thread::sleep(Duration::from_millis(20));
         }
         house.close();
+    }
+
+    #[test]
+    fn what_a_failed_disk_has_in_its_log_is_not_brought_into_the_file() {
+        let place = std::env::temp_dir().join(format!("feldsher-log-doubt-{}", std::process::id()));
+        let file = place.join("feldsher.db");
+        let Reached::Sqlite(_, _lock, mut writer) =
+            reach(&DatabaseUrl::Sqlite(file.clone())).unwrap()
+        else {
+            panic!("it is SQLite");
+        };
+        writer.batch_execute("CREATE TABLE filling (body BLOB)").unwrap();
+        let other = SqliteConnection::establish(&file.to_string_lossy()).unwrap();
+        let disk = Disk { sync: || Err(std::io::Error::other("no disk")), failed: || () };
+        let (teller, to_disk) = Teller::start(disk, 64).unwrap();
+        let (bell, thread) = start(&mut writer, Conn::Sqlite(other), teller.clone()).unwrap();
+        teller.begin();
+        teller.made(Vec::new(), Ok(()));
+        let begin = Instant::now();
+        while teller.check().is_ok() {
+            assert!(begin.elapsed() < Duration::from_secs(60));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let before = std::fs::metadata(&file).unwrap().len();
+        writer.batch_execute("INSERT INTO filling VALUES (zeroblob(8000000))").unwrap();
+        bell.ring();
+        drop((bell, teller));
+        thread.join().unwrap();
+        to_disk.join().unwrap();
+        assert_eq!(std::fs::metadata(&file).unwrap().len(), before);
+        drop(writer);
+        std::fs::remove_dir_all(place).unwrap();
     }
 
     #[actix_web::test]

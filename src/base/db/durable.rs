@@ -14,9 +14,9 @@ use std::thread::JoinHandle;
 use diesel::result::Error;
 use flume::{Receiver, Sender};
 
-use super::executor::{Job, again, lost_on_the_way, spawn};
+use super::executor::{Disk, Job, again, lost_on_the_way, spawn};
 
-/// How many groups wait while one is brought to disk, before the writer waits as well.
+/// How many groups of the writer's wait while one is brought to disk, before the writer waits as well.
 const WAITING_MAX: usize = 1;
 
 /// Where the log stands, as numbers of commits.
@@ -42,25 +42,31 @@ struct Waiting {
     fate: Result<(), Error>,
     /// The last commit that they can have seen.
     seen: u64,
+    /// Whether they are the writer's.
+    is_written: bool,
 }
 
 /// The way to whoever tells. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Teller {
     queue: Sender<Waiting>,
+    /// Where the writer waits for its turn, and nobody else: readers go on reading.
+    turns: Sender<()>,
     marks: Arc<Marks>,
 }
 
 impl Teller {
-    /// Starts the thread, which ends with the last teller; `sync` brings the log to disk.
+    /// Starts the thread, which ends with the last teller. So many answers may wait for the disk.
     pub(super) fn start(
-        sync: impl FnMut() -> io::Result<()> + Send + 'static,
+        disk: Disk<impl FnMut() -> io::Result<()> + Send + 'static, impl FnMut() + Send + 'static>,
+        answers_max: usize,
     ) -> io::Result<(Self, JoinHandle<()>)> {
-        let (queue, heard) = flume::bounded(WAITING_MAX);
+        let (queue, heard) = flume::bounded(answers_max);
+        let (turns, taken) = flume::bounded(WAITING_MAX);
         let marks = Arc::new(Marks::default());
         let own = Arc::clone(&marks);
-        let handle = spawn("db-disk", move || bring_to_disk(&heard, &own, sync))?;
-        Ok((Self { queue, marks }, handle))
+        let handle = spawn("db-disk", move || bring_to_disk(&heard, &taken, &own, disk))?;
+        Ok((Self { queue, turns, marks }, handle))
     }
 
     /// An error when nothing more may be written.
@@ -77,7 +83,9 @@ impl Teller {
     pub(super) fn made(&self, jobs: Vec<Box<dyn Job>>, fate: Result<(), Error>) {
         let seen = self.marks.begun.load(Ordering::SeqCst);
         self.marks.made.store(seen, Ordering::SeqCst);
-        self.tell(jobs, fate, seen);
+        // Without the thread nobody is told below.
+        self.turns.send(()).ok();
+        self.tell(Waiting { jobs, fate, seen, is_written: true });
     }
 
     /// Answers deeds that have changed nothing: at once, unless they can have seen what is not on disk yet.
@@ -86,13 +94,13 @@ impl Teller {
         if seen <= self.marks.on_disk.load(Ordering::SeqCst) {
             reply(jobs, &fate);
         } else {
-            self.tell(jobs, fate, seen);
+            self.tell(Waiting { jobs, fate, seen, is_written: false });
         }
     }
 
-    fn tell(&self, jobs: Vec<Box<dyn Job>>, fate: Result<(), Error>, seen: u64) {
+    fn tell(&self, waiting: Waiting) {
         // The thread ends only when nobody is left to ask it.
-        if let Err(error) = self.queue.send(Waiting { jobs, fate, seen }) {
+        if let Err(error) = self.queue.send(waiting) {
             reply(error.into_inner().jobs, &Err(lost_on_the_way("the log's thread has ended")));
         }
     }
@@ -109,22 +117,28 @@ fn reply(jobs: Vec<Box<dyn Job>>, fate: &Result<(), Error>) {
 
 fn bring_to_disk(
     heard: &Receiver<Waiting>,
+    turns: &Receiver<()>,
     marks: &Marks,
-    mut sync: impl FnMut() -> io::Result<()>,
+    mut disk: Disk<impl FnMut() -> io::Result<()>, impl FnMut()>,
 ) {
     while let Ok(first) = heard.recv() {
         let mut waiting = vec![first];
         waiting.extend(heard.try_iter());
+        for _ in waiting.iter().filter(|one| one.is_written) {
+            // The writer goes on while these are brought to disk.
+            turns.try_recv().ok();
+        }
         let seen = waiting.iter().map(|one| one.seen).max().unwrap_or_default();
         // What was made before this moment is in the log, and goes to disk with it.
         let made = marks.made.load(Ordering::SeqCst);
         let is_broken = marks.broken.load(Ordering::SeqCst);
         if !is_broken && seen > marks.on_disk.load(Ordering::SeqCst) {
-            match sync() {
+            match (disk.sync)() {
                 Ok(()) => marks.on_disk.store(made, Ordering::SeqCst),
                 Err(error) => {
                     tracing::error!(%error, "{BROKEN}: nothing is answered until the next start");
                     marks.broken.store(true, Ordering::SeqCst);
+                    (disk.failed)();
                 }
             }
         }
@@ -151,7 +165,7 @@ mod tests {
 
     use super::*;
     use crate::base::db::house::House;
-    use crate::base::db::{Conn, QueueFull};
+    use crate::base::db::{Conn, DatabaseUrl, OpenError, QueueFull, open};
 
     #[derive(QueryableByName)]
     struct Count {
@@ -249,9 +263,71 @@ mod tests {
         for _ in 0..3 {
             assert!(write(&house).await.unwrap().is_err());
             assert!(count(&house).await.unwrap().is_err());
+            let refused = house.db.read(|_| Err::<(), _>(Error::NotFound)).await.unwrap();
+            assert_ne!(refused, Err(Error::NotFound), "it may be there");
         }
         // The second may be there, nothing after it.
         assert_eq!(rows(&house.file()), 2);
         house.close();
+    }
+
+    #[actix_web::test]
+    async fn readers_go_on_reading_while_what_they_have_seen_goes_to_disk() {
+        let (go, wait) = mpsc::channel::<()>();
+        let wait = Mutex::new(wait);
+        let house = House::new("disk-readers", move |_| {
+            wait.lock().unwrap().recv().ok();
+            Ok(())
+        });
+        let ran = Arc::new(AtomicU64::new(0));
+        let reads = (0..40).map(|_| {
+            let ran = Arc::clone(&ran);
+            house.db.read(move |_| {
+                ran.fetch_add(1, Ordering::SeqCst);
+                Ok::<_, Error>(())
+            })
+        });
+        let reads = async {
+            sleep(Duration::from_millis(50)).await;
+            join_all(reads).await
+        };
+        let written_and_read = Box::pin(join(write(&house), reads));
+        let all_ran = Box::pin(async {
+            while ran.load(Ordering::SeqCst) < 40 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let Either::Right(((), both)) = select(written_and_read, all_ran).await else {
+            panic!("somebody heard of what is not on disk");
+        };
+        drop(go);
+        let (written, read) = both.await;
+        written.unwrap().unwrap();
+        assert!(read.into_iter().all(|one| one.unwrap().is_ok()));
+        house.close();
+    }
+
+    #[cfg(unix)]
+    #[actix_web::test]
+    async fn the_log_that_goes_to_disk_is_that_of_the_file_behind_a_link() {
+        let place = std::env::temp_dir().join(format!("feldsher-disk-link-{}", std::process::id()));
+        let (near, far) = (place.join("near"), place.join("far"));
+        std::fs::create_dir_all(&near).unwrap();
+        std::fs::create_dir_all(&far).unwrap();
+        let (link, file) = (near.join("feldsher.db"), far.join("real.db"));
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let (db, threads) = open(&DatabaseUrl::Sqlite(link.clone()), 1, 64).unwrap();
+        let deed = |conn: &mut Conn| conn.batch_execute("CREATE TABLE filling (body BLOB)");
+        db.write(deed).await.unwrap().unwrap();
+        let names = std::fs::read_dir(&near).unwrap().count();
+        assert_eq!(names, 1, "nothing lies beside the link");
+        assert!(std::fs::metadata(far.join("real.db-wal")).unwrap().len() > 0);
+        for name in [&link, &file] {
+            let second = open(&DatabaseUrl::Sqlite(name.clone()), 1, 64);
+            assert!(matches!(second, Err(OpenError::InUse(_))), "by whatever name it comes");
+        }
+        drop(db);
+        threads.join();
+        std::fs::remove_dir_all(place).unwrap();
     }
 }

@@ -68,6 +68,8 @@ where
 {
     fn run(&mut self, conn: &mut Conn) -> Result<(), Undo> {
         // A panic must not take the only writer with it; the caller hears "stopped" (500).
+        // What an earlier run said is not so any more.
+        self.outcome = None;
         match catch_unwind(AssertUnwindSafe(|| (self.work)(conn))) {
             Ok(None) => Ok(()),
             Ok(Some(outcome)) => {
@@ -87,10 +89,10 @@ where
     }
 
     fn reply(self: Box<Self>, fate: Result<(), diesel::result::Error>) {
-        let outcome = match (self.outcome, fate) {
-            (Some(Ok(_)), Err(error)) => Some(Err(E::from(error))),
-            (None, Err(error)) => Some(Err(E::from(error))),
-            (outcome, _) => outcome,
+        // A refusal rests on what it has seen, as much as an answer does.
+        let outcome = match fate {
+            Ok(()) => self.outcome,
+            Err(error) => Some(Err(E::from(error))),
         };
         if let Some(outcome) = outcome {
             // The request may have gone away meanwhile; its deed stands.
@@ -179,18 +181,24 @@ pub(super) struct Own {
     pub(super) lock: File,
 }
 
+/// How the log comes to disk, and what is done when it does not.
+pub(super) struct Disk<S, F> {
+    pub(super) sync: S,
+    pub(super) failed: F,
+}
+
 pub(super) fn start_sqlite(
     own: Own,
     queue_len_max: usize,
-    sync: impl FnMut() -> std::io::Result<()> + Send + 'static,
+    disk: Disk<impl FnMut() -> std::io::Result<()> + Send + 'static, impl FnMut() + Send + 'static>,
 ) -> std::io::Result<(Db, Threads)> {
     let Own { mut writer, checkpointer, readers, lock } = own;
     let (write, write_jobs) = flume::bounded::<Box<dyn Job>>(queue_len_max);
     let (read, read_jobs) = flume::bounded::<Box<dyn Job>>(queue_len_max);
-    let (bell, checkpoints) = checkpoint::start(&mut writer, checkpointer)?;
     // Its commits are brought to disk by another, before anybody hears of them.
     writer.batch_execute("PRAGMA synchronous = NORMAL").map_err(std::io::Error::other)?;
-    let (teller, disk) = Teller::start(sync)?;
+    let (teller, disk) = Teller::start(disk, queue_len_max)?;
+    let (bell, checkpoints) = checkpoint::start(&mut writer, checkpointer, teller.clone())?;
     let to_tell = teller.clone();
     let writes = spawn("db-writer", move || run_writer(writer, &write_jobs, &to_tell, bell))?;
     let mut handles = vec![writes, checkpoints, disk];
@@ -244,6 +252,9 @@ fn run_writer(mut conn: Conn, jobs: &Receiver<Box<dyn Job>>, teller: &Teller, be
         bell.ring();
     }
     drop(bell);
+    if teller.check().is_err() {
+        return;
+    }
     if let Err(error) = conn.batch_execute("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)") {
         tracing::warn!(%error, "the last checkpoint failed; the next start repeats it");
     }
@@ -397,6 +408,10 @@ fn attempt(conn: &mut Conn, job: &mut dyn Job, writes: bool) -> (QueryResult<()>
 /// Runs a job in a transaction, and once more when it had to give way to another: two that wait
 /// for one another are found by the server after a second, and one of them is ended.
 fn in_turn(conn: &mut Conn, job: &mut dyn Job) -> Result<(), Undo> {
+    if let Conn::Postgres(conn) = conn {
+        // The last run of an earlier deed is not asked any more.
+        conn.take_gave_way();
+    }
     for _ in 0..AGAIN_MAX {
         let ran = conn.transaction(|conn| job.run(conn));
         let gave_way = match conn {
@@ -415,7 +430,9 @@ fn reach(url: &str) -> Result<Conn, diesel::ConnectionError> {
     let mut conn = PgRust::establish(url)?;
     conn.batch_execute(
         "SET statement_timeout = '10s'; SET lock_timeout = '5s';
-         SET idle_in_transaction_session_timeout = '15s'",
+         SET idle_in_transaction_session_timeout = '15s';
+         SELECT set_config('synchronous_commit', 'on', false)
+           WHERE current_setting('synchronous_commit') = 'off'",
     )
     .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
     Ok(Conn::Postgres(conn))

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use diesel::connection::SimpleConnection;
 
+use super::executor::Disk;
 use super::open::{self, Reached, reach};
 use super::{DatabaseUrl, Db, Threads};
 
@@ -28,8 +29,9 @@ impl House {
         };
         writer.batch_execute("CREATE TABLE filling (body BLOB)").unwrap();
         let own = place.clone();
-        let sync = move || sync(&own);
-        let (db, threads) = open::start_sqlite(&path, (lock, writer), (1, 64), sync).unwrap();
+        // The tests outlive their disk.
+        let disk = Disk { sync: move || sync(&own), failed: || () };
+        let (db, threads) = open::start_sqlite(&path, (lock, writer), (2, 64), disk).unwrap();
         Self { place, db, threads }
     }
 

@@ -21,6 +21,9 @@ const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
 /// "feldsher" in ASCII, as a lock number: nodes that start together migrate one after another.
 const MIGRATION_LOCK: i64 = 0x6665_6c64_7368_6572;
 
+/// With what the process ends when the disk does not keep the log: whoever watches over it starts it again.
+const DISK_FAILED: i32 = 74;
+
 /// Which database, and where.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
@@ -103,8 +106,10 @@ pub enum Reached {
 pub fn reach(url: &DatabaseUrl) -> Result<Reached, OpenError> {
     let mut reached = match url {
         DatabaseUrl::Sqlite(path) => {
-            let lock = lock_file(path)?;
-            Reached::Sqlite(path.clone(), lock, sqlite(path)?)
+            let path = real_path(path)?;
+            let lock = lock_file(&path)?;
+            let writer = sqlite(&path)?;
+            Reached::Sqlite(path, lock, writer)
         }
         DatabaseUrl::Postgres(url) => {
             Reached::Postgres(url.clone(), Conn::Postgres(PgRust::establish(url)?))
@@ -163,11 +168,16 @@ impl Reached {
     ) -> Result<(Db, Threads), OpenError> {
         self.migrate()?;
         match self {
-            Self::Sqlite(path, lock, writer) => {
+            Self::Sqlite(path, lock, mut writer) => {
+                begin_log_anew(&mut writer)?;
                 let log = log_of(&path)?;
-                start_sqlite(&path, (lock, writer), (workers, queue_len_max), move || {
-                    log.sync_data()
-                })
+                let disk = executor::Disk {
+                    sync: move || log.sync_data(),
+                    // What the disk has is unknown, and it may well say "done" when asked again. Nothing
+                    // is closed: SQLite would bring into the file what may not be in the log.
+                    failed: || std::process::exit(DISK_FAILED),
+                };
+                start_sqlite(&path, (lock, writer), (workers, queue_len_max), disk)
             }
             Self::Postgres(url, first) => {
                 drop(first);
@@ -182,7 +192,10 @@ pub(super) fn start_sqlite(
     path: &Path,
     (lock, writer): (File, Conn),
     (workers, queue_len_max): (usize, usize),
-    sync: impl FnMut() -> std::io::Result<()> + Send + 'static,
+    disk: executor::Disk<
+        impl FnMut() -> std::io::Result<()> + Send + 'static,
+        impl FnMut() + Send + 'static,
+    >,
 ) -> Result<(Db, Threads), OpenError> {
     let mut readers = Vec::new();
     for _ in 0..workers.clamp(1, 8) {
@@ -192,7 +205,7 @@ pub(super) fn start_sqlite(
     }
     let checkpointer = sqlite(path)?;
     let own = executor::Own { writer, checkpointer, readers, lock };
-    Ok(executor::start_sqlite(own, queue_len_max, sync)?)
+    Ok(executor::start_sqlite(own, queue_len_max, disk)?)
 }
 
 /// Opens the database, brings its schema up to date and starts the database threads.
@@ -237,11 +250,35 @@ fn run_pending(conn: &mut Conn) -> Result<Vec<String>, OpenError> {
     Ok(applied.map_err(failed)?.iter().map(ToString::to_string).collect())
 }
 
-/// Holds `PATH.lock` for the life of the process: a second server would bypass the one writer.
-fn lock_file(path: &Path) -> Result<File, OpenError> {
+/// The file itself, whatever link leads to it: SQLite names its log after that, and two servers that
+/// come by two names must meet at one lock. Made when it is missing.
+fn real_path(path: &Path) -> Result<PathBuf, OpenError> {
+    let name = path.to_string_lossy();
+    if name.starts_with("file:") || name.starts_with(":memory:") {
+        return Err(OpenError::Unsafe(format!("{name} is not the path of a file")));
+    }
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(|error| at(parent, error))?;
     }
+    if !path.try_exists().map_err(|error| at(path, error))? {
+        drop(private(path)?);
+    }
+    path.canonicalize().map_err(|error| at(path, error))
+}
+
+/// Brings all of the log that was found into the file. A log that a failed disk has left may be whole in
+/// memory alone: it is written anew while nobody has been answered.
+fn begin_log_anew(writer: &mut Conn) -> Result<(), OpenError> {
+    let Checkpoint { busy } =
+        diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(writer)?;
+    if busy != 0 {
+        tracing::warn!("another program reads the database: the log of the last run stays in use");
+    }
+    Ok(())
+}
+
+/// Holds `PATH.lock` for the life of the process: a second server would bypass the one writer.
+fn lock_file(path: &Path) -> Result<File, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let file = private(Path::new(&name))?;
@@ -256,7 +293,9 @@ fn lock_file(path: &Path) -> Result<File, OpenError> {
 fn log_of(path: &Path) -> Result<File, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
-    private(Path::new(&name))
+    let name = Path::new(&name);
+    // Never made here: one that SQLite does not write is the wrong one.
+    std::fs::OpenOptions::new().write(true).open(name).map_err(|error| at(name, error))
 }
 
 /// Opens or makes a file that nobody else on the machine may read.
@@ -282,6 +321,12 @@ struct Setting {
 struct Number {
     #[diesel(sql_type = Integer)]
     value: i32,
+}
+
+#[derive(QueryableByName)]
+struct Checkpoint {
+    #[diesel(sql_type = Integer)]
+    busy: i32,
 }
 
 #[derive(QueryableByName)]

@@ -26,6 +26,12 @@ use super::gave_way;
 
 /// How long a connection may take to be made.
 const CONNECT_SECS_MAX: u64 = 5;
+/// How long what was sent may stay unanswered by the other machine, in seconds (TCP_USER_TIMEOUT).
+const UNANSWERED_SECS_MAX: u64 = 15;
+/// After how long a silence the other machine is asked, how often again, in seconds, and how many times.
+const KEEPALIVE_IDLE_SECS: u64 = 10;
+const KEEPALIVE_SECS: u64 = 5;
+const KEEPALIVE_RETRIES: u32 = 3;
 
 /// A PostgreSQL connection for synchronous code. Use it on a thread without a runtime.
 pub struct PgRust {
@@ -62,6 +68,24 @@ type Dialled = (
     tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>,
 );
 
+/// A server that vanishes without a word would hold its connection for hours: whatever the address does
+/// not say itself is set so that it is noticed within half a minute.
+fn notice_silence(config: &mut tokio_postgres::Config) {
+    let unsaid = tokio_postgres::Config::new();
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(Duration::from_secs(UNANSWERED_SECS_MAX));
+    }
+    if config.get_keepalives_idle() == unsaid.get_keepalives_idle() {
+        config.keepalives_idle(Duration::from_secs(KEEPALIVE_IDLE_SECS));
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(Duration::from_secs(KEEPALIVE_SECS));
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(KEEPALIVE_RETRIES);
+    }
+}
+
 pub(super) async fn dial(url: &str) -> ConnectionResult<Dialled> {
     // "db error" alone helps nobody; what the server said stands in the source.
     let bad = |error: tokio_postgres::Error| {
@@ -70,6 +94,7 @@ pub(super) async fn dial(url: &str) -> ConnectionResult<Dialled> {
     };
     let mut config: tokio_postgres::Config = url.parse().map_err(bad)?;
     config.connect_timeout(Duration::from_secs(CONNECT_SECS_MAX)).application_name("feldsher");
+    notice_silence(&mut config);
     let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
