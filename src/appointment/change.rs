@@ -66,7 +66,8 @@ pub fn edit(
     show(tx, id)
 }
 
-/// Takes a held time for good. 410 `hold_over` when it was not confirmed in time.
+/// Takes a held time for good. 410 `hold_over` when it was not confirmed in time; 409 `practitioner_gone` or
+/// 422 `outside_hours` when nobody would hold the visit any more: the hold stays until it runs out.
 pub fn confirm(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     let row = find_row(tx, id)?;
     tx.allow(Action::ConfirmAppointment, &row.facts())?;
@@ -81,6 +82,9 @@ pub fn confirm(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     // A time that is offered is taken by answering, not by itself.
     if is_offered(tx, id)? {
         return Err(Error::from(&problem::BAD_STATE));
+    }
+    if row.status == AppointmentStatus::Pending {
+        check_there(tx, &row)?;
     }
     let wish = follow::make_way(tx, row.patient_id, row.service_id, row.starts_at)?;
     encounter::advance(tx, id, Act::Confirm, None)?;

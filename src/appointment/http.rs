@@ -152,6 +152,10 @@ pub async fn edit_appointment(
     params(("id" = AppointmentId, Path)),
     responses(
         (status = 200, body = Appointment),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`practitioner_gone`, with up to three `alternatives`"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json",
+            description = "`outside_hours`: somebody is away then, or the clinic is closed; with up to three `alternatives`"),
         (status = 410, body = ProblemDocument, content_type = "application/problem+json",
             description = "`hold_over`, with up to three `alternatives`"),
     )

@@ -153,6 +153,24 @@ on_both! {
 }
 
 on_both! {
+    async fn what_is_held_is_not_confirmed_into_a_closed_clinic(world: World) {
+        let held = boris(world, TUESDAY_9, true).await;
+        let closed = json!({"name": {"en": "Repair", "ru": "Ремонт"}, "from_date": "2026-11-24",
+            "to_date": "2026-11-24"});
+        let closures = format!("/v1/organizations/{}/closures", world.clinic);
+        let closure = made(&world.registrar.client, &closures, closed).await;
+        let refused = world.boris.client.post(&path(&held, "confirm"), &json!({})).await;
+        assert_eq!(refused.refused(422), "outside_hours");
+        assert_eq!(refused.body["alternatives"].as_array().unwrap().len(), 3);
+        let open = format!("{closures}/{}", closure["id"].as_str().unwrap());
+        let open = world.registrar.client.request(Method::DELETE, &open);
+        assert_eq!(world.registrar.client.send(open, None).await.status, 204);
+        let booked = world.boris.client.post(&path(&held, "confirm"), &json!({})).await.expect(200);
+        assert_eq!(booked["status"], "booked", "it was held meanwhile");
+    }
+}
+
+on_both! {
     async fn the_database_knows_which_visits_were_promised(world: World) {
         let held = boris(world, TUESDAY_9, true).await;
         world.boris.client.post(&path(&held, "cancel"), &json!({})).await.expect(200);

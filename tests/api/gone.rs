@@ -122,6 +122,22 @@ on_both! {
 }
 
 on_both! {
+    async fn what_is_held_is_not_confirmed_with_a_doctor_who_has_left(world: World) {
+        let chief = chief(world).await;
+        gives(world, &chief, &world.colleague, &[&world.service]).await;
+        let mut wish = world.wish(TUESDAY_9);
+        wish["hold"] = json!(true);
+        let held = world.asha.client.once("/v1/appointments", &key(), &wish).await.expect(201);
+        turns(world, &chief, "Анна Лебедева", "doctor", "disabled").await;
+        let refused = acts(&world.asha.client, &held, "confirm").await;
+        assert_eq!(refused.refused(409), "practitioner_gone");
+        let others = refused.body["alternatives"].as_array().unwrap();
+        assert!(others.iter().all(|slot| slot["practitioner"]["id"] == json!(world.colleague.id)));
+        assert_eq!(others.len(), 3);
+    }
+}
+
+on_both! {
     async fn whoever_is_there_again_leaves_nobody(world: World) {
         let chief = chief(world).await;
         let booked = world.booked(TUESDAY_9).await;
