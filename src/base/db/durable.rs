@@ -136,7 +136,7 @@ fn bring_to_disk(
             match (disk.sync)() {
                 Ok(()) => marks.on_disk.store(made, Ordering::SeqCst),
                 Err(error) => {
-                    tracing::error!(%error, "{BROKEN}: nothing is answered until the next start");
+                    tracing::error!(%error, "{BROKEN}: the process ends, and nobody is answered");
                     marks.broken.store(true, Ordering::SeqCst);
                     (disk.failed)();
                 }
