@@ -16,7 +16,7 @@ use crate::patient::{self, PatientId};
 use crate::practitioner::PractitionerId;
 use crate::schedule::free::Asker;
 use crate::waitlist::answer::check_works;
-use crate::waitlist::join::active_of;
+use crate::waitlist::join::{active_of, again};
 use crate::waitlist::offer::{entry_of_hold, finish, hours, standing, take_back};
 use crate::waitlist::{EntryId, EntryRow, VacancyStatus, WaitEnd, WaitStatus, is_active, lock_row};
 
@@ -89,6 +89,43 @@ pub(crate) fn calling_off(
     diesel::update(waitlist_entries::table.find(row.id))
         .set((
             waitlist_entries::appointment_id.eq(None::<AppointmentId>),
+            waitlist_entries::updated_at.eq(tx.now),
+            waitlist_entries::version.eq(waitlist_entries::version + 1),
+        ))
+        .execute(tx.conn)?;
+    Ok(())
+}
+
+/// A plan is taken back that had put a visit to an early enough time at `since`: whoever waited for that
+/// waits on, at their old place. A wish that has ended stays ended, so this is another of the same words;
+/// none, when they wish for the service anew already.
+pub(crate) fn moved_no_more(tx: &mut Tx, visit: &Row, since: Instant) -> Result<(), Error> {
+    let ended: Option<EntryRow> = waitlist_entries::table
+        .filter(waitlist_entries::appointment_id.eq(visit.id))
+        .filter(waitlist_entries::status.eq(WaitStatus::Booked))
+        .filter(waitlist_entries::ended_why.eq(WaitEnd::BookedOtherwise))
+        .filter(waitlist_entries::updated_at.eq(since))
+        .select(EntryRow::as_select())
+        .get_result(tx.conn)
+        .optional()?;
+    match ended {
+        Some(was) if was.latest_at > tx.now => again(tx, was),
+        _ => Ok(()),
+    }
+}
+
+/// A plan is taken back that had called a visit off at `since`: whoever waited for it to be brought forward
+/// waits for that again, and no longer for any visit.
+pub(crate) fn called_off_no_more(tx: &mut Tx, visit: &Row, since: Instant) -> Result<(), Error> {
+    let lost = waitlist_entries::table
+        .filter(waitlist_entries::patient_id.eq(visit.patient_id))
+        .filter(waitlist_entries::service_id.eq(visit.service_id))
+        .filter(waitlist_entries::appointment_id.is_null())
+        .filter(waitlist_entries::updated_at.eq(since))
+        .filter(is_active());
+    diesel::update(lost)
+        .set((
+            waitlist_entries::appointment_id.eq(visit.id),
             waitlist_entries::updated_at.eq(tx.now),
             waitlist_entries::version.eq(waitlist_entries::version + 1),
         ))

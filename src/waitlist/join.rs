@@ -184,6 +184,24 @@ fn check_room(tx: &mut Tx, patient: PatientId) -> Result<(), Error> {
     Ok(())
 }
 
+/// Puts a patient on the list with a wish that had ended by mistake, at the place that it had. Nothing, when
+/// they wait for the service already.
+pub(super) fn again(tx: &mut Tx, was: EntryRow) -> Result<(), Error> {
+    let row = EntryRow {
+        id: EntryId::new(tx.now),
+        status: WaitStatus::Waiting,
+        ended_why: None,
+        version: 1,
+        ..was
+    };
+    match insert(tx, &row) {
+        Ok(()) => tx.record(Action::JoinWaitlist, "WaitlistEntry", row.id.0, &row.facts()),
+        Err(error) if error.is(&problem::ALREADY_EXISTS) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
 fn insert(tx: &mut Tx, row: &EntryRow) -> Result<(), Error> {
     for _ in 0..CODE_TRIES {
         let inserted = Each(

@@ -461,6 +461,52 @@ on_both! {
 }
 
 on_both! {
+    async fn who_waited_for_an_earlier_time_waits_on_when_a_plan_is_taken_back(world: World) {
+        let second = stand_in(world, "Зинаида Вторая", "vtoraya", ("09:00", "09:40")).await;
+        let (late, later) = ("2026-11-24T16:00:00+07:00", "2026-11-24T16:20:00+07:00");
+        let moved = books(&world.asha.client, &world.wish(late)).await;
+        let called_off = books(&world.boris.client, &world.wish(later)).await;
+        // Neither could come so soon: nothing is offered to them meanwhile.
+        let waits = async |who: &Person, booked: &Value| {
+            let wish = json!({"service": world.service, "appointment": booked["id"],
+                "earliest": "2026-11-24T08:00:00+07:00", "latest": "2026-11-24T09:05:00+07:00",
+                "parts_of_day": ["evening"]});
+            who.client.once("/v1/waitlist", &key(), &wish).await.expect(201)
+        };
+        let asha = waits(&world.asha, &moved).await;
+        let boris = waits(&world.boris, &called_off).await;
+        assert_eq!((&asha["status"], &boris["status"]), (&json!("waiting"), &json!("waiting")));
+        let wishes = async |who: &Person| who.client.get("/v1/waitlist").await.expect(200)["items"].clone();
+
+        let registrar = &world.registrar.client;
+        let plan = plans(world, registrar, "2026-11-24").await;
+        let change = json!([
+            {"appointment": moved["id"], "act": "move", "practitioner": second.id, "start": NINE},
+            {"appointment": called_off["id"], "act": "cancel"},
+        ]);
+        edits(registrar, &plan, 1, change).await.expect(200);
+        act(registrar, &plan, "apply").await.expect(200);
+        let ended = wishes(&world.asha).await;
+        assert_eq!((&ended[0]["status"], &ended[0]["ended_why"]), (&json!("booked"), &json!("booked_otherwise")));
+        assert!(wishes(&world.boris).await[0].get("appointment").is_none(), "for any visit");
+
+        world.house.advance(TimeDelta::minutes(5));
+        act(registrar, &plan, "undo").await.expect(200);
+        let again = wishes(&world.asha).await;
+        let again: Vec<&Value> =
+            again.as_array().unwrap().iter().filter(|one| one["status"] == "waiting").collect();
+        assert_eq!(again.len(), 1);
+        for same in ["appointment", "latest", "parts_of_day", "created_at", "notice_minutes"] {
+            assert_eq!(again[0][same], asha[same], "{same}");
+        }
+        assert_ne!(again[0]["id"], asha["id"]);
+        assert_eq!(wishes(&world.boris).await[0]["appointment"], called_off["id"]);
+        act(registrar, &plan, "undo").await.expect(200);
+        assert_eq!(wishes(&world.asha).await.as_array().unwrap().len(), 2, "twice is once");
+    }
+}
+
+on_both! {
     async fn patients_hear_of_a_plan_once_when_it_can_no_longer_be_taken_back(world: World) {
         stand_in(world, "Зинаида Вторая", "vtoraya", ("09:00", "17:00")).await;
         let first = world.booked(NINE).await;

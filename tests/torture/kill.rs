@@ -165,7 +165,7 @@ async fn load(clinic: &Clinic, server: &mut Server, round: u64, first: usize) ->
 }
 
 /// The id of the appointment, when the whole answer came through.
-async fn book(registrar: &Client, key: &str, body: &Value) -> Option<String> {
+pub async fn book(registrar: &Client, key: &str, body: &Value) -> Option<String> {
     let request = registrar.request(Method::POST, "/v1/appointments");
     let sent = request.insert_header(("Idempotency-Key", key)).send_json(body).await;
     let answer = client::read(sent.ok()?).await;

@@ -6,6 +6,7 @@
 mod support;
 
 mod claims;
+mod disk;
 mod hammer;
 mod kill;
 mod laws;

@@ -89,6 +89,17 @@ impl Server {
         assert!(sent.success());
     }
 
+    /// With what the process ends by itself.
+    pub async fn ended(&mut self) -> Option<i32> {
+        for _ in 0..600 {
+            if let Some(ended) = self.process.try_wait().unwrap() {
+                return ended.code();
+            }
+            rt::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the server did not end in 30 s");
+    }
+
     /// As a power cut does: no word, no time to tidy up.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();

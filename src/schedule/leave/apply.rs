@@ -29,6 +29,7 @@ use crate::schedule::leave::{
     AbsenceRow, Outcome, OutcomeRow, VISITS_MAX, close, facts, find_row, forget, inside, lapsed,
     open_again, outcomes, set_status, undecided,
 };
+use crate::waitlist::follow;
 
 /// How long an applied plan can be taken back, in minutes.
 const UNDO_MINUTES: i64 = 10;
@@ -279,6 +280,9 @@ impl Undoing {
                 if !affected::reinstate(tx, was.appointment, was.held_until)? {
                     return Ok(());
                 }
+                if let Some(since) = self.plan.applied_at {
+                    follow::called_off_no_more(tx, &row, since)?;
+                }
             }
             Outcome::Moved => {
                 let stood = was.from_status.unwrap_or(Booked);
@@ -300,6 +304,9 @@ impl Undoing {
                 // It can lie in another leave, which was there before the plan.
                 let row = appointment::find_row(tx, row.id)?;
                 open_again(tx, &row)?;
+                if let Some(since) = self.plan.applied_at {
+                    follow::moved_no_more(tx, &row, since)?;
+                }
             }
         }
         let patient = Facts { patient: Some(row.patient_id), ..self.facts };
