@@ -142,4 +142,15 @@ on_both! {
         assert_eq!((all.len(), of_left.count()), (2, 1), "{all:?}");
         assert_eq!(office.client.get(&visit(&left)).await.expect(200)["cancellation_code"], "expired");
     }
+
+        // It ran out at the visit's own end, and is news all the same, for as long as in a text.
+        job::tick(&world.house.app).await.unwrap();
+        assert_eq!(untold(world, &office.client).await.len(), 2);
+        world.house.advance(TimeDelta::hours(12));
+        job::tick(&world.house.app).await.unwrap();
+        let open = "SELECT count(*) AS n FROM tasks WHERE code = 'untold' AND status = 'requested'";
+        assert_eq!(world.house.count(open), 1, "the other one is still to come");
+    }
+}
+
 }
