@@ -6,6 +6,7 @@ use feldsher::appointment::expiry;
 use feldsher::task::job;
 use serde_json::{Value, json};
 
+use crate::desk::break_promise;
 use crate::leave::{act, away, books, decide, id, plans, stand_in, visit};
 use crate::offer_over::{later, looks, tasks};
 use crate::on_both;
@@ -152,5 +153,17 @@ on_both! {
         assert_eq!(world.house.count(open), 1, "the other one is still to come");
     }
 }
+on_both! {
+    async fn a_promise_that_is_kept_leaves_what_is_to_be_told(world: World) {
+        let booked = silent(world, NINE).await;
+        let office = &world.registrar.client;
+        let path = format!("{}/reschedule", visit(&booked));
+        office.once(&path, &key(), &json!({"start": NINE_20})).await.expect(200);
+        let before = untold(world, office).await;
+        break_promise(world, &booked, "2026-11-24T10:20:00+08:00");
+        office.post(&format!("{}/keep-promise", visit(&booked)), &json!({})).await.expect(200);
+        let after = untold(world, office).await;
+        assert_eq!((after.len(), &after[0]["id"]), (1, &before[0]["id"]), "{after:?}");
+    }
 
 }
