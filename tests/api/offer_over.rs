@@ -235,3 +235,21 @@ on_both! {
         assert_eq!(told(world, OVER), 1, "who has another time hears nothing of it");
     }
 }
+on_both! {
+    async fn an_offer_that_is_over_says_so_also_of_who_was_moved_before(world: World) {
+        let booked = world.booked(THURSDAY_9).await;
+        let thursday = away(world, THURSDAY.0, THURSDAY.1).await;
+        let office = &world.registrar.client;
+        let moved = json!([{"appointment": booked["id"], "outcome": "moved",
+            "practitioner": world.doctor.id, "start": FRIDAY_9}]);
+        decide(office, &thursday, moved).await.expect(200);
+        let friday = away(world, THURSDAY.1, "2026-11-28T00:00:00+07:00").await;
+        offers(world, office, &booked, &friday).await;
+        let [asha] = later(world, 75, [&world.asha]).await;
+        looks(world).await;
+        assert!(is_over(world, &asha.client, &booked).await);
+        let late = asha.client.get(&format!("{}/offer", visit(&booked))).await;
+        assert_eq!(late.refused(410), "offer_over");
+    }
+}
+

@@ -295,6 +295,8 @@ fn standing(tx: &mut Tx, id: AppointmentId) -> Result<(AbsenceId, OutcomeRow), E
         None => Err(Error::from(&problem::BAD_STATE)),
         Some(until) if until <= tx.now => Err(Error::from(&problem::OFFER_OVER)),
         Some(_) => Ok(last),
+        // Another absence, into which it was moved, was the last to offer something.
+        None if lapsed::is_over(tx, id)? => Err(Error::from(&problem::OFFER_OVER)),
     }
 }
 
