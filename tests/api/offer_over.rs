@@ -236,6 +236,53 @@ on_both! {
     }
 }
 on_both! {
+
+async fn removes(world: &World, office: &Client, absence: &Value) {
+    let path = format!("/v1/practitioners/{}/absences/{}", world.doctor.id, id(absence));
+    let removed = office.send(office.request(Method::DELETE, &path), None).await;
+    assert_eq!(removed.status, 204, "{}", removed.text);
+}
+
+const STANDS: &str = "SELECT count(*) AS n FROM outbox_messages WHERE dedupe_key LIKE 'booked|%|%'";
+
+on_both! {
+    async fn an_absence_that_is_put_right_tells_nobody_that_the_visit_stands(world: World) {
+        let (booked, absence, [office, asha]) = lapses(world).await;
+        world.house.sms_with("+70000000001", OVER).await;
+        let before = tasks(&office.client).await;
+        // The times of an absence are put right by another in its place.
+        let right = json!({"from": THURSDAY.0, "to": "2026-11-28T00:00:00+07:00"});
+        let path = format!("/v1/practitioners/{}/absences", world.doctor.id);
+        let right = made(&office.client, &path, right).await;
+        removes(world, &office.client, &absence).await;
+        looks(world).await;
+        world.house.all_sent().await;
+        let after = tasks(&office.client).await;
+        assert_eq!((after.len(), &after[0]["id"]), (1, &before[0]["id"]));
+        assert!(is_over(world, &asha.client, &booked).await);
+        assert_eq!((told(world, OVER), world.house.count(STANDS)), (1, 0));
+        removes(world, &office.client, &right).await;
+        looks(world).await;
+        assert!(tasks(&office.client).await.is_empty() && !is_over(world, &asha.client, &booked).await);
+        assert_eq!(world.house.count(STANDS), 1);
+    }
+}
+
+on_both! {
+    async fn what_is_offered_for_an_absence_that_is_put_right_is_over(world: World) {
+        let booked = world.booked(THURSDAY_9).await;
+        let absence = away(world, THURSDAY.0, THURSDAY.1).await;
+        let office = &world.registrar.client;
+        offers(world, office, &booked, &absence).await;
+        away(world, THURSDAY.0, "2026-11-28T00:00:00+07:00").await;
+        removes(world, office, &absence).await;
+        looks(world).await;
+        world.house.all_sent().await;
+        assert_eq!((world.house.count(OPEN), world.house.count(STANDS), told(world, OVER)), (1, 0, 1));
+        assert!(is_over(world, &world.asha.client, &booked).await);
+    }
+}
+
     async fn an_offer_that_is_over_says_so_also_of_who_was_moved_before(world: World) {
         let booked = world.booked(THURSDAY_9).await;
         let thursday = away(world, THURSDAY.0, THURSDAY.1).await;

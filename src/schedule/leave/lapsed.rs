@@ -9,7 +9,7 @@ use diesel::prelude::*;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::{self, Appointment, AppointmentId};
+use crate::appointment::{self, Appointment, AppointmentId, Row};
 use crate::base::app::App;
 use crate::base::column::Instant;
 use crate::base::ctx::{each_as_system, look_as_system};
@@ -138,6 +138,50 @@ pub(super) fn forget(tx: &mut Tx, absence: AbsenceId) -> Result<(), Error> {
         diesel::delete(lapsed_offers::table.find((visit, absence))).execute(tx.conn)?;
         if over.contains(&visit) {
             count_change(tx, visit)?;
+        }
+    }
+    Ok(())
+}
+
+/// The other absence in which a visit lies, of whoever takes part in it; the longest.
+fn another(tx: &mut Tx, visit: &Row, not: AbsenceId) -> Result<Option<AbsenceId>, Error> {
+    Ok(absences::table
+        .filter(among(absences::practitioner_id, visit.who_takes_part(tx)?))
+        .filter(absences::starts_at.lt(visit.ends_at))
+        .filter(absences::ends_at.gt(visit.starts_at))
+        .filter(absences::id.ne(not))
+        .order((absences::ends_at.desc(), absences::id))
+        .select(absences::id)
+        .first(tx.conn)
+        .optional()?)
+}
+
+/// An absence goes, and some of its visits lie in another, as when its times were put right: those do not
+/// take place all the same. What was over is so still, with its task, and what was offered is over.
+/// `waiting`: the visits whose patients were to choose.
+pub(crate) fn carry_over(
+    tx: &mut Tx,
+    absence: AbsenceId,
+    waiting: &[AppointmentId],
+) -> Result<(), Error> {
+    let known = of_absence(tx, absence)?;
+    let over = which_are_over(tx, known)?;
+    let mut visits = [over.as_slice(), waiting].concat();
+    visits.sort_unstable();
+    visits.dedup();
+    for id in visits {
+        appointment::lock(tx, id)?;
+        let visit = appointment::find_row(tx, id)?;
+        let Some(other) = another(tx, &visit, absence)? else { continue };
+        if !over.contains(&id) {
+            note(tx, other, id)?;
+            continue;
+        }
+        let there = lapsed_offers::table.find((id, other));
+        if !diesel::select(diesel::dsl::exists(there)).get_result::<bool>(tx.conn)? {
+            diesel::update(lapsed_offers::table.find((id, absence)))
+                .set(lapsed_offers::absence_id.eq(other))
+                .execute(tx.conn)?;
         }
     }
     Ok(())
