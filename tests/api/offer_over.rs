@@ -300,3 +300,23 @@ on_both! {
     }
 }
 
+on_both! {
+    async fn whoever_waits_for_a_doctor_who_is_away_reads_so(world: World) {
+        let booked = world.booked("2026-11-23T11:00:00+07:00").await;
+        let monday = away(world, "2026-11-23T10:55:00+07:00", "2026-11-23T12:00:00+07:00").await;
+        offers(world, &world.registrar.client, &booked, &monday).await;
+        let [asha, office] = later(world, 105, [&world.asha, &world.registrar]).await;
+        let encounter = asha.client.get(&visit(&booked)).await.expect(200)["encounter"]["id"].clone();
+        let path = |word: &str| format!("/v1/encounters/{}/{word}", encounter.as_str().unwrap());
+        world.enters(&asha, encounter.as_str().unwrap()).await;
+        let [asha, office] = later(world, 12, [&asha, &office]).await;
+        looks(world).await;
+        let waiting = asha.client.get(&path("waiting")).await.expect(200);
+        assert_eq!((&waiting["status"], &waiting["offer_over"]), (&json!("arrived"), &json!(true)), "{waiting}");
+        assert!(is_over(world, &asha.client, &booked).await);
+        assert_eq!((tasks(&office.client).await.len(), world.house.count(OPEN)), (1, 1));
+        let day = format!("/v1/organizations/{}/board?from=2026-11-23T00:00:00Z&to=2026-11-24T00:00:00Z", world.clinic);
+        let board = office.client.get(&day).await.expect(200);
+        assert_eq!(board["visits"][0]["offer_over"], true, "{board}");
+    }
+}

@@ -17,12 +17,12 @@ use crate::base::db::{Each, among};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::{
-    absence_outcomes, absences, appointments, illness_plans, lapsed_offers, occupancies,
-    offered_times,
+    absence_outcomes, absences, appointments, encounters, illness_plans, lapsed_offers,
+    occupancies, offered_times,
 };
 use crate::base::tx::Tx;
 use crate::encounter;
-use crate::encounter::lifecycle::AppointmentStatus;
+use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
 use crate::message::leave::{Fate, News, tell};
 use crate::patient;
 use crate::schedule::absence::{AbsenceId, AbsenceStatus};
@@ -143,6 +143,12 @@ pub(super) fn forget(tx: &mut Tx, absence: AbsenceId) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether a visit with this status can be one that does not take place as it was booked: nobody talks in it
+/// yet, though its patient may sit and wait.
+pub(crate) fn can_be_over(status: AppointmentStatus) -> bool {
+    matches!(status, AppointmentStatus::Booked | AppointmentStatus::Arrived)
+}
+
 /// The other absence in which a visit lies, of whoever takes part in it; the longest.
 fn another(tx: &mut Tx, visit: &Row, not: AbsenceId) -> Result<Option<AbsenceId>, Error> {
     Ok(absences::table
@@ -200,6 +206,9 @@ pub(crate) fn which_are_over(
     let takes_part = occupancies::table
         .filter(occupancies::appointment_id.eq(appointments::id))
         .filter(occupancies::resource_id.eq(absences::practitioner_id));
+    let waits = appointments::status
+        .eq(AppointmentStatus::Arrived)
+        .and(encounters::status.eq(EncounterStatus::Arrived));
     let is_held = offered_times::table
         .filter(offered_times::appointment_id.eq(absence_outcomes::appointment_id));
     let offered = absence_outcomes::table
@@ -209,9 +218,9 @@ pub(crate) fn which_are_over(
         .filter(diesel::dsl::exists(is_held));
     Ok(lapsed_offers::table
         .inner_join(absences::table)
-        .inner_join(appointments::table)
+        .inner_join(appointments::table.inner_join(encounters::table))
         .filter(among(lapsed_offers::appointment_id, visits))
-        .filter(appointments::status.eq(AppointmentStatus::Booked))
+        .filter(appointments::status.eq(AppointmentStatus::Booked).or(waits))
         .filter(appointments::starts_at.lt(absences::ends_at))
         .filter(appointments::ends_at.gt(absences::starts_at))
         .filter(diesel::dsl::exists(takes_part))
@@ -228,8 +237,8 @@ pub(crate) fn is_over(tx: &mut Tx, visit: AppointmentId) -> Result<bool, Error> 
 
 /// Says so of visits that are shown.
 pub(super) fn mark(tx: &mut Tx, visits: &mut [Appointment]) -> Result<(), Error> {
-    let booked = visits.iter().filter(|visit| visit.status == AppointmentStatus::Booked);
-    let over = which_are_over(tx, booked.map(|visit| visit.id).collect())?;
+    let awaited = visits.iter().filter(|visit| can_be_over(visit.status));
+    let over = which_are_over(tx, awaited.map(|visit| visit.id).collect())?;
     visits.iter_mut().for_each(|visit| visit.offer_over = over.contains(&visit.id));
     Ok(())
 }
