@@ -301,6 +301,22 @@ on_both! {
 }
 
 on_both! {
+on_both! {
+    async fn an_offer_ends_with_the_start_of_its_visit_and_then_nobody_is_written_to(world: World) {
+        let booked = world.booked("2026-11-23T11:00:00+07:00").await;
+        let monday = away(world, "2026-11-23T10:00:00+07:00", "2026-11-24T00:00:00+07:00").await;
+        offers(world, &world.registrar.client, &booked, &monday).await;
+        let path = format!("{}/offer", visit(&booked));
+        let offer = world.asha.client.get(&path).await.expect(200);
+        assert_eq!(offer["expires_at"], booked["start"], "and not a day from now");
+        let [asha] = later(world, 117, [&world.asha]).await;
+        looks(world).await;
+        world.house.all_sent().await;
+        assert_eq!(asha.client.get(&path).await.refused(410), "offer_over");
+        assert_eq!((world.house.count(OPEN), told(world, OVER)), (1, 0));
+    }
+}
+
     async fn whoever_waits_for_a_doctor_who_is_away_reads_so(world: World) {
         let booked = world.booked("2026-11-23T11:00:00+07:00").await;
         let monday = away(world, "2026-11-23T10:55:00+07:00", "2026-11-23T12:00:00+07:00").await;

@@ -280,7 +280,10 @@ fn see_to(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
     let account = patient::find_row(tx, visit.patient.id)?.account_id;
     let news = News::of(&visit, Fate::OfferOver);
     let due_at = not_before(tx, id)?;
-    tell(tx, account, &[news], &format!("offer over|{id}|{}", since.micros()), due_at)?;
+    // Too late to be told by a text, it is the office's matter alone.
+    if visit.start > due_at {
+        tell(tx, account, &[news], &format!("offer over|{id}|{}", since.micros()), due_at)?;
+    }
     tx.record(Action::WatchVisits, "Encounter", encounter.id.0, &encounter::facts(&encounter));
     Ok(())
 }
