@@ -408,6 +408,23 @@ pub(crate) fn too_late_to_tell(tx: &mut Tx, visit: EncounterId) -> Result<(), Er
     Ok(())
 }
 
+/// Whom the office was to tell of a visit before a change is to be told again: the change, which was made at
+/// `at` and called that off, is taken back. What has ended stays so, and whoever had taken it has another. The
+/// caller holds the visit's lock.
+pub(crate) fn untold_again(tx: &mut Tx, visit: AppointmentId, at: Instant) -> Result<(), Error> {
+    let visit = encounter::of_appointment(tx, visit)?;
+    let ended = tasks::table
+        .filter(tasks::encounter_id.eq(visit.id))
+        .filter(tasks::code.eq(TaskCode::Untold))
+        .filter(tasks::status.eq(TaskStatus::Cancelled))
+        .filter(tasks::updated_at.eq(at))
+        .order(tasks::id.desc())
+        .select((tasks::why, tasks::owner_id));
+    type Ended = (TaskWhy, Option<AccountId>);
+    let Some((why, owner)) = ended.first::<Ended>(tx.conn).optional()? else { return Ok(()) };
+    open(tx, &visit, TaskCode::Untold, why, owner).map(drop)
+}
+
 /// A patient can read what was signed about their visit: whoever was to write to them has. The caller
 /// has made the access decision.
 pub(crate) fn answered(tx: &mut Tx, visit: EncounterId) -> Result<(), Error> {
@@ -502,26 +519,13 @@ pub(crate) fn show(tx: &mut Tx, id: TaskId) -> Result<Task, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::task::work::TaskResult;
-
-    #[test]
-    fn the_pages_have_words_for_every_task() {
-        let rows = include_str!("../web/pages/task-list.js");
-        let desk = include_str!("../web/pages/doctor-care.js");
-        let named = |words: &str, name: String| assert!(words.contains(&name), "no words: {name}");
-        for code in TaskCode::ALL {
-            named(rows, format!("'tasks.code.{code}':"));
-            named(desk, format!("'care.task.{code}':"));
-        }
-        TaskWhy::ALL.iter().for_each(|why| named(rows, format!("'tasks.why.{why}':")));
-        TaskResult::ALL.iter().for_each(|result| named(rows, format!("'tasks.{result}':")));
-    }
-}
     use diesel::connection::SimpleConnection;
     use diesel::sqlite::{Sqlite, SqliteConnection};
 
+    use super::*;
     use crate::base::db;
+    use crate::task::work::TaskResult;
+
     #[derive(QueryableByName)]
     struct Step {
         #[diesel(sql_type = diesel::sql_types::Text)]
@@ -557,3 +561,16 @@ mod tests {
         std::fs::remove_dir_all(&place).unwrap();
     }
 
+    #[test]
+    fn the_pages_have_words_for_every_task() {
+        let rows = include_str!("../web/pages/task-list.js");
+        let desk = include_str!("../web/pages/doctor-care.js");
+        let named = |words: &str, name: String| assert!(words.contains(&name), "no words: {name}");
+        for code in TaskCode::ALL {
+            named(rows, format!("'tasks.code.{code}':"));
+            named(desk, format!("'care.task.{code}':"));
+        }
+        TaskWhy::ALL.iter().for_each(|why| named(rows, format!("'tasks.why.{why}':")));
+        TaskResult::ALL.iter().for_each(|result| named(rows, format!("'tasks.{result}':")));
+    }
+}

@@ -29,6 +29,7 @@ use crate::schedule::leave::{
     AbsenceRow, Outcome, OutcomeRow, VISITS_MAX, close, facts, find_row, forget, inside, lapsed,
     open_again, outcomes, set_status, undecided,
 };
+use crate::task;
 
 /// How long an applied plan can be taken back, in minutes.
 const UNDO_MINUTES: i64 = 10;
@@ -301,6 +302,11 @@ impl Undoing {
                 let row = appointment::find_row(tx, row.id)?;
                 open_again(tx, &row)?;
             }
+        }
+        // What was to be told of it before the plan is so again.
+        let is_back = matches!(was.outcome, Outcome::Moved | Outcome::Cancelled);
+        if let Some(applied_at) = self.plan.applied_at.filter(|_| is_back) {
+            task::untold_again(tx, row.id, applied_at)?;
         }
         let patient = Facts { patient: Some(row.patient_id), ..self.facts };
         tx.record(Action::MoveAppointment, "Appointment", was.appointment.0, &patient);

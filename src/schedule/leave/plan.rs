@@ -149,6 +149,7 @@ pub(super) struct PlanRow {
     pub(super) ends_at: Instant,
     pub(super) status: PlanStatus,
     pub(super) absence: Option<AbsenceId>,
+    pub(super) applied_at: Option<Instant>,
     pub(super) undo_until: Option<Instant>,
     pub(super) version: i32,
 }
@@ -173,6 +174,7 @@ pub(super) fn row(tx: &mut Tx, id: PlanId) -> Result<PlanRow, Error> {
             illness_plans::ends_at,
             illness_plans::status,
             illness_plans::absence_id,
+            illness_plans::applied_at,
             illness_plans::undo_until,
             illness_plans::version,
         ))
