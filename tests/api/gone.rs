@@ -206,7 +206,12 @@ on_both! {
         gone::recheck(&world.house.app, true).await.unwrap();
         gone::recheck(&world.house.app, true).await.unwrap();
         task(world).await;
+        let chief = chief(world).await;
+        turns(world, &chief, "Пётр Гусев", "doctor", "disabled").await;
         acts(&world.asha.client, &booked, "cancel").await.expect(200);
+        gone::recheck(&world.house.app, false).await.unwrap();
+        assert!(tasks(world).await.is_empty());
+        // A quick look finds the visits of who has left, and no others.
         gone::recheck(&world.house.app, false).await.unwrap();
         assert!(tasks(world).await.is_empty());
     }
