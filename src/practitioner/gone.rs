@@ -142,7 +142,9 @@ fn of_clinic(
             Unattended { visit, service, missing }
         });
         // An urgent visit takes two lanes, and who has left need not be said to give nothing.
-        if !one.missing.iter().any(|(other, ..)| *other == who.0) {
+        let is_known = one.missing.iter().any(|(other, ..)| *other == who.0);
+        // That the clinic offers it no more tells that nobody else can be found either.
+        if !is_known || who.2 == Absent::Inactive {
             one.missing.push(who);
         }
     }
