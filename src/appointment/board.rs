@@ -234,8 +234,8 @@ pub(crate) fn visits(
     let mut visits: Vec<BoardVisit> = rows.into_iter().map(visit).collect();
     let ids: Vec<EncounterId> = visits.iter().map(|one| one.encounter).collect();
     let told = Promises::of(tx, &ids)?;
-    let booked = visits.iter().filter(|one| one.status == AppointmentStatus::Booked);
-    let over = leave::lapsed::which_are_over(tx, booked.map(|one| one.id).collect())?;
+    let awaited = visits.iter().filter(|one| leave::lapsed::can_be_over(one.status));
+    let over = leave::lapsed::which_are_over(tx, awaited.map(|one| one.id).collect())?;
     for one in &mut visits {
         one.offer_over = over.contains(&one.id);
         one.over_at = told.times(one.encounter, (one.start, one.end)).over_at();

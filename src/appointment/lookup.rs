@@ -105,6 +105,6 @@ fn attempt(tx: &mut Tx, wanted: &LookUp, address: &str) -> Result<Option<Found>,
     let dead = held_until.is_some_and(|until| until <= tx.now);
     let status = if dead { AppointmentStatus::Cancelled } else { status };
     let offered = status == AppointmentStatus::Booked && offer::is_open(tx, id)?;
-    let offer_over = status == AppointmentStatus::Booked && lapsed::is_over(tx, id)?;
+    let offer_over = lapsed::is_over(tx, id)?;
     Ok(Some(Found { status, local_start, time_zone, offered, offer_over }))
 }

@@ -35,6 +35,7 @@ use crate::encounter::lifecycle::AppointmentStatus;
 use crate::message;
 use crate::organization::OrganizationId;
 use crate::patient;
+use crate::schedule::leave::lapsed;
 use crate::task::{self, TaskCode, TaskWhy};
 
 /// How many visits one query names.
@@ -162,6 +163,9 @@ pub fn keep(tx: &mut Tx, id: AppointmentId) -> Result<Appointment, Error> {
     let (there, by) = ((start, row.practitioner_id), tx.actor().account);
     reschedule::remember(tx, &row, there, Why::Wish(None), by)?;
     encounter::replan(tx, id, row.practitioner_id, start)?;
+    // The promised time is as it was, and so is what is to be told of it; whether the doctor is away then is
+    // another matter.
+    lapsed::look_again(tx, id)?;
     tx.record(Action::KeepPromise, "Appointment", id.0, &row.facts());
     let kept = appointment::show(tx, id)?;
     let account = patient::find_row(tx, row.patient_id)?.account_id;

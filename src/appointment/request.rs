@@ -23,7 +23,7 @@ use crate::base::schema::{appointment_moves, appointments, encounters, tasks};
 use crate::base::tx::Tx;
 use crate::encounter;
 use crate::encounter::lifecycle::AppointmentStatus;
-use crate::task::{self, OPEN, TaskCode, TaskWhy};
+use crate::task::{self, IsOpen, TaskCode, TaskWhy};
 
 /// How often it looks.
 const TICK_SECS: u64 = 5;
@@ -59,7 +59,7 @@ fn soon_over(tx: &mut Tx, only: Option<AppointmentId>) -> Result<Vec<Waiting>, E
     let has_task = tasks::table
         .filter(tasks::encounter_id.eq(encounters::id.nullable()))
         .filter(tasks::code.eq(TaskCode::Request))
-        .filter(tasks::status.eq_any(OPEN));
+        .filter(IsOpen);
     let mut asked = appointments::table
         .inner_join(encounters::table)
         .filter(appointments::hold_expires_at.is_not_null())

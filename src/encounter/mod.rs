@@ -355,7 +355,6 @@ pub fn replan(
         ))
         .execute(tx.conn)?;
     arrange::bring_all_back(tx, visit.id)?;
-    task::follow(tx, visit.id, Act::Move)?;
     if practitioner != visit.practitioner_id {
         guest::forget_former(tx, visit.id)?;
     }

@@ -169,7 +169,7 @@ pub fn waiting(tx: &mut Tx, id: EncounterId) -> Result<Waiting, Error> {
         taken_over: claim::taken_over(tx, &row)?,
         ring,
         tasks: tasks.into_iter().map(|(code, due_at)| Promised { code, due_at }).collect(),
-        offer_over: status == AppointmentStatus::Booked && lapsed::is_over(tx, row.appointment_id)?,
+        offer_over: lapsed::is_over(tx, row.appointment_id)?,
         last_message: chat::newest(tx, &row)?,
         poll_after: if is_ringing { poll_after.min(POLL_RINGING_SECS) } else { poll_after },
     })

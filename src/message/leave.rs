@@ -92,7 +92,8 @@ pub(super) fn worth_until(news: &[News], due_at: Instant) -> Instant {
     let until = news.iter().map(|one| match one.fate {
         Fate::Moved => one.start,
         Fate::Offered(until) => until,
-        Fate::CalledOff | Fate::OfferOver => one.start.max(worth),
+        Fate::OfferOver => one.start,
+        Fate::CalledOff => one.start.max(worth),
     });
     until.max().unwrap_or(worth)
 }
@@ -144,7 +145,8 @@ pub(super) fn still_so(tx: &mut Tx, one: &News) -> Result<bool, Error> {
             is_ahead && row.starts_at == one.start
         }
         Fate::Offered(_) => offer::is_open(tx, one.appointment)?,
-        Fate::OfferOver => lapsed::is_over(tx, one.appointment)?,
+        // Later it is no news: they were there, or the office has called.
+        Fate::OfferOver => row.starts_at > tx.now && lapsed::is_over(tx, one.appointment)?,
     })
 }
 

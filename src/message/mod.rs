@@ -39,7 +39,7 @@ use crate::waitlist::offer;
 /// How long a sign-in code is worth sending, in minutes.
 const CODE_MINUTES: i64 = 5;
 /// How long the news that a visit will not be is worth sending at least, in hours.
-const NEWS_HOURS_MIN: i64 = 12;
+pub(crate) const NEWS_HOURS_MIN: i64 = 12;
 
 /// A time that was promised to a patient; a text about it is worth sending while it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -22,7 +22,7 @@ use crate::appointment::{self, AppointmentId};
 use crate::base::app::App;
 use crate::base::background::every;
 use crate::base::column::{self, Instant, text_enum};
-use crate::base::ctx::{as_system, look_as_system};
+use crate::base::ctx::{each_as_system, look_as_system};
 use crate::base::db::among;
 use crate::base::error::Error;
 use crate::base::name::Named;
@@ -142,7 +142,9 @@ fn of_clinic(
             Unattended { visit, service, missing }
         });
         // An urgent visit takes two lanes, and who has left need not be said to give nothing.
-        if !one.missing.iter().any(|(other, ..)| *other == who.0) {
+        let is_known = one.missing.iter().any(|(other, ..)| *other == who.0);
+        // That the clinic offers it no more tells that nobody else can be found either.
+        if !is_known || who.2 == Absent::Inactive {
             one.missing.push(who);
         }
     }
@@ -286,7 +288,12 @@ fn concerned(tx: &mut Tx, is_wide: bool) -> Result<Vec<OrganizationId>, Error> {
     others.retain(|clinic| !with_task.contains(clinic));
     let mut clinics = with_task;
     for clinic in others {
-        if !of_clinic(tx, clinic, Some(1))?.is_empty() {
+        // Who has left is found with few reads; what is not given any more, by reading all visits to come.
+        let is_any_left = match is_wide {
+            true => !of_clinic(tx, clinic, Some(1))?.is_empty(),
+            false => !of_who_left(tx, clinic, Some(1))?.is_empty(),
+        };
+        if is_any_left {
             clinics.push(clinic);
         }
     }
@@ -294,22 +301,19 @@ fn concerned(tx: &mut Tx, is_wide: bool) -> Result<Vec<OrganizationId>, Error> {
 }
 
 /// Opens and ends the tasks: visits are moved, called off and over, and some were booked, or came again, while
-/// somebody left. A wide look also finds those whose service was taken away meanwhile.
+/// somebody left. A wide look also finds those whose service was taken away meanwhile. One clinic that fails
+/// holds up no other.
 pub async fn recheck(app: &Arc<App>, is_wide: bool) -> Result<(), Error> {
     let clinics = look_as_system(app, move |tx| {
         tx.allow(Action::WatchVisits, &Facts::NONE)?;
         concerned(tx, is_wide)
     });
-    for clinic in clinics.await? {
-        as_system(app, move |tx| {
-            tx.allow(Action::WatchVisits, &Facts::NONE)?;
-            task::clinic::take_turn(tx, clinic)?;
-            let is_any_left = !of_clinic(tx, clinic, Some(1))?.is_empty();
-            keep_task(tx, clinic, is_any_left)
-        })
-        .await?;
-    }
-    Ok(())
+    let see_to = |tx: &mut Tx, clinic| {
+        task::clinic::take_turn(tx, clinic)?;
+        let is_any_left = !of_clinic(tx, clinic, Some(1))?.is_empty();
+        keep_task(tx, clinic, is_any_left)
+    };
+    each_as_system(app, Action::WatchVisits, clinics.await?, see_to).await.map(drop)
 }
 
 /// Looks again and again, until `stop`; the first look is a wide one.

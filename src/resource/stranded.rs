@@ -19,7 +19,7 @@ use crate::appointment::taken::{self, Hit, is_kept};
 use crate::appointment::{self, AppointmentId, needed};
 use crate::base::app::App;
 use crate::base::background::every;
-use crate::base::ctx::{as_system, look_as_system};
+use crate::base::ctx::{each_as_system, look_as_system};
 use crate::base::error::Error;
 use crate::base::name::Named;
 use crate::base::page::Page;
@@ -205,26 +205,22 @@ fn concerned(tx: &mut Tx) -> Result<Vec<OrganizationId>, Error> {
 
 /// Sees to the clinics that have such visits: gives them what has become free since, a hundred in turn,
 /// and opens or ends the task. A visit that was called off can have come back to what was put out of use
-/// meanwhile.
+/// meanwhile. One clinic that fails holds up no other.
 pub async fn recheck(app: &Arc<App>) -> Result<(), Error> {
     let clinics = look_as_system(app, |tx| {
         tx.allow(Action::WatchVisits, &Facts::NONE)?;
         concerned(tx)
     });
-    for clinic in clinics.await? {
-        as_system(app, move |tx| {
-            tx.allow(Action::WatchVisits, &Facts::NONE)?;
-            task::clinic::take_turn(tx, clinic)?;
-            let visits = holding(tx, Of::Clinic(clinic), None)?;
-            let parts = visits.len().div_ceil(REHOUSED_MAX).max(1);
-            let round = usize::try_from(tx.now.micros() / RECHECK_MICROS).unwrap_or(0);
-            let part = visits.chunks(REHOUSED_MAX).nth(round % parts).unwrap_or_default();
-            rehouse(tx, part.to_vec())?;
-            follow(tx, clinic)
-        })
-        .await?;
-    }
-    Ok(())
+    let see_to = |tx: &mut Tx, clinic| {
+        task::clinic::take_turn(tx, clinic)?;
+        let visits = holding(tx, Of::Clinic(clinic), None)?;
+        let parts = visits.len().div_ceil(REHOUSED_MAX).max(1);
+        let round = usize::try_from(tx.now.micros() / RECHECK_MICROS).unwrap_or(0);
+        let part = visits.chunks(REHOUSED_MAX).nth(round % parts).unwrap_or_default();
+        rehouse(tx, part.to_vec())?;
+        follow(tx, clinic)
+    };
+    each_as_system(app, Action::WatchVisits, clinics.await?, see_to).await.map(drop)
 }
 
 /// Looks again and again, until `stop`.

@@ -150,6 +150,7 @@ pub fn remove(tx: &mut Tx, practitioner: PractitionerId, id: AbsenceId) -> Resul
         return Err(Error::from(&problem::NOT_FOUND));
     }
     let waiting = leave::waiting(tx, &absence)?;
+    lapsed::carry_over(tx, absence.id, &waiting)?;
     leave::forget(tx, &absence)?;
     for id in waiting {
         // It can lie in another absence.

@@ -2,7 +2,7 @@
 //! nothing is left to do.
 
 use chrono::TimeDelta;
-use diesel::dsl::{Eq, EqAny, Filter, IsNull};
+use diesel::dsl::{Eq, Filter, IsNull};
 use diesel::prelude::*;
 
 use crate::base::db::{Each, Turn, take_turns};
@@ -10,19 +10,16 @@ use crate::base::error::Error;
 use crate::base::schema::tasks;
 use crate::base::tx::Tx;
 use crate::organization::OrganizationId;
-use crate::task::{DUE_HOURS, OPEN, TaskCode, TaskId, TaskStatus, TaskWhy};
+use crate::task::{DUE_HOURS, IsOpen, TaskCode, TaskId, TaskStatus, TaskWhy};
 
 type OpenOnes = Filter<
     Filter<Filter<tasks::table, IsNull<tasks::encounter_id>>, Eq<tasks::code, TaskCode>>,
-    EqAny<tasks::status, [TaskStatus; 3]>,
+    IsOpen,
 >;
 
 /// The open tasks of a kind, one of a clinic at most. Index: tasks_one_of_clinic.
-fn open_ones(code: TaskCode) -> OpenOnes {
-    tasks::table
-        .filter(tasks::encounter_id.is_null())
-        .filter(tasks::code.eq(code))
-        .filter(tasks::status.eq_any(OPEN))
+pub(super) fn open_ones(code: TaskCode) -> OpenOnes {
+    tasks::table.filter(tasks::encounter_id.is_null()).filter(tasks::code.eq(code)).filter(IsOpen)
 }
 
 /// Lets nobody else open or end a clinic's tasks, or decide what they are about, until this transaction ends:

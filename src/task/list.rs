@@ -14,7 +14,7 @@ use crate::base::tx::Tx;
 use crate::encounter::EncounterId;
 use crate::organization::OrganizationId;
 use crate::practitioner::PractitionerId;
-use crate::task::{OPEN, Task, TaskId, TaskStatus, show_all};
+use crate::task::{IsOpen, Task, TaskId, TaskStatus, show_all};
 
 text_enum!(
     /// In which state listed tasks are.
@@ -35,14 +35,15 @@ text_enum!(
 );
 
 impl Wanted {
-    fn statuses(self) -> Vec<TaskStatus> {
+    /// The one state; `None` for all in which something is still to be done.
+    fn status(self) -> Option<TaskStatus> {
         match self {
-            Self::Open => OPEN.to_vec(),
-            Self::Requested => vec![TaskStatus::Requested],
-            Self::Accepted => vec![TaskStatus::Accepted],
-            Self::InProgress => vec![TaskStatus::InProgress],
-            Self::Completed => vec![TaskStatus::Completed],
-            Self::Cancelled => vec![TaskStatus::Cancelled],
+            Self::Open => None,
+            Self::Requested => Some(TaskStatus::Requested),
+            Self::Accepted => Some(TaskStatus::Accepted),
+            Self::InProgress => Some(TaskStatus::InProgress),
+            Self::Completed => Some(TaskStatus::Completed),
+            Self::Cancelled => Some(TaskStatus::Cancelled),
         }
     }
 }
@@ -71,13 +72,15 @@ pub struct Filter {
 pub fn list(tx: &mut Tx, wanted: &Filter) -> Result<Page<Task>, Error> {
     let Scope { all, practitioner, organizations, .. } = tx.scope(Action::ReadTask)?;
     let limit = page::limit(wanted.limit)?;
-    let statuses = wanted.status.unwrap_or(Wanted::Open).statuses();
     let mut query = tasks::table
-        .filter(tasks::status.eq_any(statuses))
         .select((tasks::id, tasks::due_at))
         .order((tasks::due_at, tasks::id))
         .limit(limit.saturating_add(1))
         .into_boxed();
+    query = match wanted.status.and_then(Wanted::status) {
+        Some(status) => query.filter(tasks::status.eq(status)),
+        None => query.filter(IsOpen),
+    };
     let nobody = PractitionerId(uuid::Uuid::nil());
     query = match (all, practitioner, organizations.is_empty()) {
         (true, ..) => query,

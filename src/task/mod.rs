@@ -9,6 +9,7 @@ pub mod clinic;
 pub mod http;
 pub mod job;
 pub mod list;
+mod open;
 pub mod work;
 
 use chrono::TimeDelta;
@@ -19,7 +20,7 @@ use utoipa::ToSchema;
 use crate::access::Facts;
 use crate::access::table::Action;
 use crate::account::AccountId;
-use crate::appointment::{self, AppointmentId};
+use crate::appointment::AppointmentId;
 use crate::base::column::{Instant, id, text_enum};
 use crate::base::db::{Each, among};
 use crate::base::error::Error;
@@ -30,10 +31,13 @@ use crate::base::tx::{Event, Tx};
 use crate::encounter::lifecycle::{Act, AppointmentStatus};
 use crate::encounter::show::Reference;
 use crate::encounter::{self, EncounterId, EncounterRow};
+use crate::message::NEWS_HOURS_MIN;
 use crate::organization::{self, OrganizationId};
 use crate::patient::PatientId;
 use crate::practitioner::PractitionerId;
 use crate::schedule::leave::offer;
+pub(crate) use crate::task::open::IsOpen;
+use crate::task::open::IsUntold;
 use crate::waitlist;
 
 id!(
@@ -294,7 +298,7 @@ pub(crate) fn open_due(
 
 type OpenOf = diesel::dsl::Filter<
     diesel::dsl::Filter<tasks::table, diesel::dsl::Eq<tasks::encounter_id, EncounterId>>,
-    diesel::dsl::EqAny<tasks::status, [TaskStatus; 3]>,
+    IsOpen,
 >;
 
 /// How soon it is due where nobody sits and waits, in hours.
@@ -315,7 +319,7 @@ fn by_day(tx: &mut Tx, visit: &EncounterRow) -> Result<Instant, Error> {
 
 /// The open tasks about a visit. Index: tasks_one_open.
 fn of_visit(id: EncounterId) -> OpenOf {
-    tasks::table.filter(tasks::encounter_id.eq(id)).filter(tasks::status.eq_any(OPEN))
+    tasks::table.filter(tasks::encounter_id.eq(id)).filter(IsOpen)
 }
 
 /// What the people of a visit must know of its open tasks: what they are about and when they are due.
@@ -373,25 +377,52 @@ pub(crate) fn needless(tx: &mut Tx, visit: EncounterId, codes: &[TaskCode]) -> R
     Ok(())
 }
 
+/// The tasks to tell a patient of a visit that is over by now. That it was called off, or not answered, can
+/// have happened at its very end: that is news for as long as in a text.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn in_vain(now: Instant) -> _ {
+    let untold: IsUntold = IsUntold;
+    let called_off: AppointmentStatus = AppointmentStatus::Cancelled;
+    let old: Instant = now.minus(TimeDelta::hours(NEWS_HOURS_MIN));
+    tasks::table
+        .inner_join(encounters::table.inner_join(appointments::table))
+        .filter(untold)
+        .filter(appointments::ends_at.le(now))
+        .filter(appointments::status.ne(called_off).or(tasks::created_at.le(old)))
+}
+
 /// Patients who were to be told of a visit that is over by now. Index: tasks_untold.
 pub(crate) fn told_in_vain(tx: &mut Tx, most: i64) -> Result<Vec<EncounterId>, Error> {
-    let untold = tasks::table
-        .inner_join(encounters::table.inner_join(appointments::table))
-        .filter(tasks::code.eq(TaskCode::Untold))
-        .filter(tasks::status.eq_any(OPEN))
-        .filter(appointments::ends_at.le(tx.now));
-    Ok(untold.limit(most).select(encounters::id).load(tx.conn)?)
+    Ok(in_vain(tx.now).limit(most).select(encounters::id).load(tx.conn)?)
 }
 
 /// Ends the task to tell a patient of a visit, which is over. The caller has made the access decision.
 pub(crate) fn too_late_to_tell(tx: &mut Tx, visit: EncounterId) -> Result<(), Error> {
     let row = encounter::lock_row(tx, visit)?;
     // It can have another time by now.
-    if appointment::find_row(tx, row.appointment_id)?.ends_at <= tx.now {
+    let still = in_vain(tx.now).filter(tasks::encounter_id.eq(visit));
+    if diesel::select(diesel::dsl::exists(still)).get_result(tx.conn)? {
         needless(tx, visit, &[TaskCode::Untold])?;
         tx.record(Action::WatchVisits, "Encounter", visit.0, &encounter::facts(&row));
     }
     Ok(())
+}
+
+/// Whom the office was to tell of a visit before a change is to be told again: the change, which was made at
+/// `at` and called that off, is taken back. What has ended stays so, and whoever had taken it has another. The
+/// caller holds the visit's lock.
+pub(crate) fn untold_again(tx: &mut Tx, visit: AppointmentId, at: Instant) -> Result<(), Error> {
+    let visit = encounter::of_appointment(tx, visit)?;
+    let ended = tasks::table
+        .filter(tasks::encounter_id.eq(visit.id))
+        .filter(tasks::code.eq(TaskCode::Untold))
+        .filter(tasks::status.eq(TaskStatus::Cancelled))
+        .filter(tasks::updated_at.eq(at))
+        .order(tasks::id.desc())
+        .select((tasks::why, tasks::owner_id));
+    type Ended = (TaskWhy, Option<AccountId>);
+    let Some((why, owner)) = ended.first::<Ended>(tx.conn).optional()? else { return Ok(()) };
+    open(tx, &visit, TaskCode::Untold, why, owner).map(drop)
 }
 
 /// A patient can read what was signed about their visit: whoever was to write to them has. The caller
@@ -488,8 +519,49 @@ pub(crate) fn show(tx: &mut Tx, id: TaskId) -> Result<Task, Error> {
 
 #[cfg(test)]
 mod tests {
+    use diesel::connection::SimpleConnection;
+    use diesel::sqlite::{Sqlite, SqliteConnection};
+
     use super::*;
+    use crate::base::db;
     use crate::task::work::TaskResult;
+
+    #[derive(QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        detail: String,
+    }
+
+    #[test]
+    fn what_is_still_to_be_done_is_found_without_reading_what_is_done() {
+        let place = std::env::temp_dir().join(format!("feldsher-tasks-{}", std::process::id()));
+        let file = place.join("feldsher.db");
+        db::migrate(&db::DatabaseUrl::Sqlite(file.clone())).unwrap();
+        let mut conn = SqliteConnection::establish(&file.to_string_lossy()).unwrap();
+        conn.batch_execute("PRAGMA query_only = on").unwrap();
+        let visit = EncounterId(uuid::Uuid::nil());
+        let now: Instant = "2026-11-23T02:00:00Z".parse().unwrap();
+        let of_visit = of_visit(visit).filter(tasks::code.eq_any(TaskCode::ALL));
+        let having = clinic::open_ones(TaskCode::Things).select(tasks::organization_id);
+        let in_vain = in_vain(now).limit(50).select(encounters::id);
+        let texts = [
+            diesel::debug_query::<Sqlite, _>(&of_visit.select(tasks::id)).to_string(),
+            diesel::debug_query::<Sqlite, _>(&having).to_string(),
+            diesel::debug_query::<Sqlite, _>(&in_vain).to_string(),
+        ];
+        // Any of them holds open tasks alone.
+        let indexes = ["INDEX tasks_one_open", "INDEX tasks_one_of_clinic", "INDEX tasks_untold"];
+        for text in texts {
+            let explain = diesel::sql_query(format!("EXPLAIN QUERY PLAN {text}"));
+            let steps: Vec<Step> = explain.load(&mut conn).unwrap();
+            let of_tasks = |step: &&Step| step.detail.contains(" tasks");
+            let of_tasks: Vec<&str> =
+                steps.iter().filter(of_tasks).map(|step| step.detail.as_str()).collect();
+            let is_fast = |step: &&str| indexes.iter().any(|index| step.contains(index));
+            assert!(!of_tasks.is_empty() && of_tasks.iter().all(is_fast), "{text}: {of_tasks:?}");
+        }
+        std::fs::remove_dir_all(&place).unwrap();
+    }
 
     #[test]
     fn the_pages_have_words_for_every_task() {

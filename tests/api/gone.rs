@@ -174,6 +174,12 @@ on_both! {
         moves(&world.registrar.client, &booked, to).await.expect(200);
         gone::recheck(&world.house.app, true).await.unwrap();
         task(world).await;
+        // Nobody else can give it, though its doctor has left as well.
+        turns(world, &chief, "Анна Лебедева", "doctor", "disabled").await;
+        let missing = unattended(world).await[0]["missing"].clone();
+        let why: Vec<&Value> = missing.as_array().unwrap().iter().map(|one| &one["why"]).collect();
+        assert_eq!(why, ["left", "inactive"]);
+        turns(world, &chief, "Анна Лебедева", "doctor", "active").await;
         let on = edits(&chief, &path, json!({"active": true})).await;
         assert_eq!(on["affected_count"], 0);
         assert!(tasks(world).await.is_empty());
@@ -216,9 +222,14 @@ on_both! {
         let booked = world.booked(TUESDAY_9).await;
         gone::recheck(&world.house.app, true).await.unwrap();
         assert!(tasks(world).await.is_empty());
+        let chief = chief(world).await;
+        turns(world, &chief, "Пётр Гусев", "doctor", "disabled").await;
         let none = format!("DELETE FROM practitioner_services WHERE service_id = (SELECT service_id
             FROM appointments WHERE code = '{}')", booked["code"].as_str().unwrap());
         world.house.execute(&none).unwrap();
+        // A quick look finds the visits of who has left, and no others.
+        gone::recheck(&world.house.app, false).await.unwrap();
+        assert!(tasks(world).await.is_empty());
         gone::recheck(&world.house.app, true).await.unwrap();
         gone::recheck(&world.house.app, true).await.unwrap();
         task(world).await;

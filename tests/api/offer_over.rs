@@ -92,7 +92,7 @@ on_both! {
         assert_eq!((&waits["offer_over"], &waits["tasks"][0]["code"]), (&json!(true), &json!("unanswered")));
         let file = calendar(asha, &booked).await;
         assert!(file.contains("STATUS:CANCELLED") && file.contains("METHOD:CANCEL"), "{file}");
-        assert!(file.contains("SEQUENCE:1"), "a calendar takes only what is newer: {file}");
+        assert!(file.contains("SEQUENCE:2"), "a calendar takes only what is newer: {file}");
         // Whoever comes too late hears what is free.
         let path = format!("{}/offer", visit(&booked));
         let code = json!({"code": booked["code"], "birth_date": "1961-04-12"});
@@ -142,7 +142,8 @@ on_both! {
         offers(world, &office.client, &booked, &absence).await;
         looks(world).await;
         assert_eq!((world.house.count(OPEN), is_over(world, &asha.client, &booked).await), (0, false));
-        assert!(calendar(&asha.client, &booked).await.contains("STATUS:TENTATIVE"));
+        let file = calendar(&asha.client, &booked).await;
+        assert!(file.contains("STATUS:TENTATIVE") && file.contains("SEQUENCE:3"), "{file}");
         // It lapses again: that is other news.
         let [office, asha] = later(world, 100, [&office, &asha]).await;
         looks(world).await;
@@ -165,7 +166,7 @@ on_both! {
         assert_eq!(removed.status, 204, "{}", removed.text);
         assert!(tasks(&office.client).await.is_empty() && !is_over(world, &asha.client, &booked).await);
         let file = calendar(&asha.client, &booked).await;
-        assert!(file.contains("STATUS:CONFIRMED") && file.contains("SEQUENCE:2"), "{file}");
+        assert!(file.contains("STATUS:CONFIRMED") && file.contains("SEQUENCE:3"), "{file}");
         let stands = "SELECT count(*) AS n FROM outbox_messages WHERE dedupe_key LIKE 'booked|%|%'";
         assert_eq!(world.house.count(stands), 1);
         assert_eq!(world.house.count("SELECT count(*) AS n FROM lapsed_offers"), 0);
@@ -233,5 +234,106 @@ on_both! {
         world.house.sms_with("+70000000007", OVER).await;
         world.house.all_sent().await;
         assert_eq!(told(world, OVER), 1, "who has another time hears nothing of it");
+    }
+}
+
+async fn removes(world: &World, office: &Client, absence: &Value) {
+    let path = format!("/v1/practitioners/{}/absences/{}", world.doctor.id, id(absence));
+    let removed = office.send(office.request(Method::DELETE, &path), None).await;
+    assert_eq!(removed.status, 204, "{}", removed.text);
+}
+
+const STANDS: &str = "SELECT count(*) AS n FROM outbox_messages WHERE dedupe_key LIKE 'booked|%|%'";
+
+on_both! {
+    async fn an_absence_that_is_put_right_tells_nobody_that_the_visit_stands(world: World) {
+        let (booked, absence, [office, asha]) = lapses(world).await;
+        world.house.sms_with("+70000000001", OVER).await;
+        let before = tasks(&office.client).await;
+        // The times of an absence are put right by another in its place.
+        let right = json!({"from": THURSDAY.0, "to": "2026-11-28T00:00:00+07:00"});
+        let path = format!("/v1/practitioners/{}/absences", world.doctor.id);
+        let right = made(&office.client, &path, right).await;
+        removes(world, &office.client, &absence).await;
+        looks(world).await;
+        world.house.all_sent().await;
+        let after = tasks(&office.client).await;
+        assert_eq!((after.len(), &after[0]["id"]), (1, &before[0]["id"]));
+        assert!(is_over(world, &asha.client, &booked).await);
+        assert_eq!((told(world, OVER), world.house.count(STANDS)), (1, 0));
+        removes(world, &office.client, &right).await;
+        looks(world).await;
+        assert!(tasks(&office.client).await.is_empty() && !is_over(world, &asha.client, &booked).await);
+        assert_eq!(world.house.count(STANDS), 1);
+    }
+}
+
+on_both! {
+    async fn what_is_offered_for_an_absence_that_is_put_right_is_over(world: World) {
+        let booked = world.booked(THURSDAY_9).await;
+        let absence = away(world, THURSDAY.0, THURSDAY.1).await;
+        let office = &world.registrar.client;
+        offers(world, office, &booked, &absence).await;
+        away(world, THURSDAY.0, "2026-11-28T00:00:00+07:00").await;
+        removes(world, office, &absence).await;
+        looks(world).await;
+        world.house.all_sent().await;
+        assert_eq!((world.house.count(OPEN), world.house.count(STANDS), told(world, OVER)), (1, 0, 1));
+        assert!(is_over(world, &world.asha.client, &booked).await);
+    }
+}
+
+on_both! {
+    async fn an_offer_that_is_over_says_so_also_of_who_was_moved_before(world: World) {
+        let booked = world.booked(THURSDAY_9).await;
+        let thursday = away(world, THURSDAY.0, THURSDAY.1).await;
+        let office = &world.registrar.client;
+        let moved = json!([{"appointment": booked["id"], "outcome": "moved",
+            "practitioner": world.doctor.id, "start": FRIDAY_9}]);
+        decide(office, &thursday, moved).await.expect(200);
+        let friday = away(world, THURSDAY.1, "2026-11-28T00:00:00+07:00").await;
+        offers(world, office, &booked, &friday).await;
+        let [asha] = later(world, 75, [&world.asha]).await;
+        looks(world).await;
+        assert!(is_over(world, &asha.client, &booked).await);
+        let late = asha.client.get(&format!("{}/offer", visit(&booked))).await;
+        assert_eq!(late.refused(410), "offer_over");
+    }
+}
+
+on_both! {
+    async fn an_offer_ends_with_the_start_of_its_visit_and_then_nobody_is_written_to(world: World) {
+        let booked = world.booked("2026-11-23T11:00:00+07:00").await;
+        let monday = away(world, "2026-11-23T10:00:00+07:00", "2026-11-24T00:00:00+07:00").await;
+        offers(world, &world.registrar.client, &booked, &monday).await;
+        let path = format!("{}/offer", visit(&booked));
+        let offer = world.asha.client.get(&path).await.expect(200);
+        assert_eq!(offer["expires_at"], booked["start"], "and not a day from now");
+        let [asha] = later(world, 117, [&world.asha]).await;
+        looks(world).await;
+        world.house.all_sent().await;
+        assert_eq!(asha.client.get(&path).await.refused(410), "offer_over");
+        assert_eq!((world.house.count(OPEN), told(world, OVER)), (1, 0));
+    }
+}
+
+on_both! {
+    async fn whoever_waits_for_a_doctor_who_is_away_reads_so(world: World) {
+        let booked = world.booked("2026-11-23T11:00:00+07:00").await;
+        let monday = away(world, "2026-11-23T10:55:00+07:00", "2026-11-23T12:00:00+07:00").await;
+        offers(world, &world.registrar.client, &booked, &monday).await;
+        let [asha, office] = later(world, 105, [&world.asha, &world.registrar]).await;
+        let encounter = asha.client.get(&visit(&booked)).await.expect(200)["encounter"]["id"].clone();
+        let path = |word: &str| format!("/v1/encounters/{}/{word}", encounter.as_str().unwrap());
+        world.enters(&asha, encounter.as_str().unwrap()).await;
+        let [asha, office] = later(world, 12, [&asha, &office]).await;
+        looks(world).await;
+        let waiting = asha.client.get(&path("waiting")).await.expect(200);
+        assert_eq!((&waiting["status"], &waiting["offer_over"]), (&json!("arrived"), &json!(true)), "{waiting}");
+        assert!(is_over(world, &asha.client, &booked).await);
+        assert_eq!((tasks(&office.client).await.len(), world.house.count(OPEN)), (1, 1));
+        let day = format!("/v1/organizations/{}/board?from=2026-11-23T00:00:00Z&to=2026-11-24T00:00:00Z", world.clinic);
+        let board = office.client.get(&day).await.expect(200);
+        assert_eq!(board["visits"][0]["offer_over"], true, "{board}");
     }
 }

@@ -6,6 +6,7 @@ use feldsher::appointment::expiry;
 use feldsher::task::job;
 use serde_json::{Value, json};
 
+use crate::desk::break_promise;
 use crate::leave::{act, away, books, decide, id, plans, stand_in, visit};
 use crate::offer_over::{later, looks, tasks};
 use crate::on_both;
@@ -141,5 +142,51 @@ on_both! {
         let of_left = all.iter().filter(|task| task["visit"]["status"] == "cancelled");
         assert_eq!((all.len(), of_left.count()), (2, 1), "{all:?}");
         assert_eq!(office.client.get(&visit(&left)).await.expect(200)["cancellation_code"], "expired");
+
+        // It ran out at the visit's own end, and is news all the same, for as long as in a text.
+        job::tick(&world.house.app).await.unwrap();
+        assert_eq!(untold(world, &office.client).await.len(), 2);
+        world.house.advance(TimeDelta::hours(12));
+        job::tick(&world.house.app).await.unwrap();
+        let open = "SELECT count(*) AS n FROM tasks WHERE code = 'untold' AND status = 'requested'";
+        assert_eq!(world.house.count(open), 1, "the other one is still to come");
+    }
+}
+
+on_both! {
+    async fn what_was_to_be_told_before_a_plan_is_to_be_told_again_when_it_is_taken_back(world: World) {
+        stand_in(world, "Зинаида Вторая", "vtoraya", ("09:00", "17:00")).await;
+        let booked = silent(world, NINE).await;
+        let office = &world.registrar.client;
+        let path = format!("{}/reschedule", visit(&booked));
+        office.once(&path, &key(), &json!({"start": NINE_20})).await.expect(200);
+        let before = untold(world, office).await;
+        let take = format!("/v1/tasks/{}/take", id(&before[0]));
+        let taken = office.post(&take, &json!({})).await.expect(200);
+        for _ in 0..2 {
+            let plan = plans(world, office, "2026-11-24").await;
+            act(office, &plan, "apply").await.expect(200);
+            assert!(tasks(office).await.is_empty());
+            world.house.advance(TimeDelta::minutes(1));
+            act(office, &plan, "undo").await.expect(200);
+            let again = untold(world, office).await;
+            assert_eq!(again.len(), 1, "{again:?}");
+            assert_eq!(again[0]["owner"]["id"], taken["owner"]["id"]);
+            assert_eq!(again[0]["visit"]["local_start"], NINE_20);
+        }
+    }
+}
+
+on_both! {
+    async fn a_promise_that_is_kept_leaves_what_is_to_be_told(world: World) {
+        let booked = silent(world, NINE).await;
+        let office = &world.registrar.client;
+        let path = format!("{}/reschedule", visit(&booked));
+        office.once(&path, &key(), &json!({"start": NINE_20})).await.expect(200);
+        let before = untold(world, office).await;
+        break_promise(world, &booked, "2026-11-24T10:20:00+08:00");
+        office.post(&format!("{}/keep-promise", visit(&booked)), &json!({})).await.expect(200);
+        let after = untold(world, office).await;
+        assert_eq!((after.len(), &after[0]["id"]), (1, &before[0]["id"]), "{after:?}");
     }
 }

@@ -29,6 +29,7 @@ use crate::schedule::leave::{
     AbsenceRow, Outcome, OutcomeRow, VISITS_MAX, close, facts, find_row, forget, inside, lapsed,
     open_again, outcomes, set_status, undecided,
 };
+use crate::task;
 use crate::waitlist::follow;
 
 /// How long an applied plan can be taken back, in minutes.
@@ -308,6 +309,11 @@ impl Undoing {
                     follow::moved_no_more(tx, &row, since)?;
                 }
             }
+        }
+        // What was to be told of it before the plan is so again.
+        let is_back = matches!(was.outcome, Outcome::Moved | Outcome::Cancelled);
+        if let Some(applied_at) = self.plan.applied_at.filter(|_| is_back) {
+            task::untold_again(tx, row.id, applied_at)?;
         }
         let patient = Facts { patient: Some(row.patient_id), ..self.facts };
         tx.record(Action::MoveAppointment, "Appointment", was.appointment.0, &patient);

@@ -9,7 +9,7 @@ use diesel::prelude::*;
 
 use crate::access::Facts;
 use crate::access::table::Action;
-use crate::appointment::{self, Appointment, AppointmentId};
+use crate::appointment::{self, Appointment, AppointmentId, Row};
 use crate::base::app::App;
 use crate::base::column::Instant;
 use crate::base::ctx::{each_as_system, look_as_system};
@@ -17,12 +17,12 @@ use crate::base::db::{Each, among};
 use crate::base::error::Error;
 use crate::base::problem;
 use crate::base::schema::{
-    absence_outcomes, absences, appointments, illness_plans, lapsed_offers, occupancies,
-    offered_times,
+    absence_outcomes, absences, appointments, encounters, illness_plans, lapsed_offers,
+    occupancies, offered_times,
 };
 use crate::base::tx::Tx;
 use crate::encounter;
-use crate::encounter::lifecycle::AppointmentStatus;
+use crate::encounter::lifecycle::{AppointmentStatus, EncounterStatus};
 use crate::message::leave::{Fate, News, tell};
 use crate::patient;
 use crate::schedule::absence::{AbsenceId, AbsenceStatus};
@@ -143,6 +143,56 @@ pub(super) fn forget(tx: &mut Tx, absence: AbsenceId) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether a visit with this status can be one that does not take place as it was booked: nobody talks in it
+/// yet, though its patient may sit and wait.
+pub(crate) fn can_be_over(status: AppointmentStatus) -> bool {
+    matches!(status, AppointmentStatus::Booked | AppointmentStatus::Arrived)
+}
+
+/// The other absence in which a visit lies, of whoever takes part in it; the longest.
+fn another(tx: &mut Tx, visit: &Row, not: AbsenceId) -> Result<Option<AbsenceId>, Error> {
+    Ok(absences::table
+        .filter(among(absences::practitioner_id, visit.who_takes_part(tx)?))
+        .filter(absences::starts_at.lt(visit.ends_at))
+        .filter(absences::ends_at.gt(visit.starts_at))
+        .filter(absences::id.ne(not))
+        .order((absences::ends_at.desc(), absences::id))
+        .select(absences::id)
+        .first(tx.conn)
+        .optional()?)
+}
+
+/// An absence goes, and some of its visits lie in another, as when its times were put right: those do not
+/// take place all the same. What was over is so still, with its task, and what was offered is over.
+/// `waiting`: the visits whose patients were to choose.
+pub(crate) fn carry_over(
+    tx: &mut Tx,
+    absence: AbsenceId,
+    waiting: &[AppointmentId],
+) -> Result<(), Error> {
+    let known = of_absence(tx, absence)?;
+    let over = which_are_over(tx, known)?;
+    let mut visits = [over.as_slice(), waiting].concat();
+    visits.sort_unstable();
+    visits.dedup();
+    for id in visits {
+        appointment::lock(tx, id)?;
+        let visit = appointment::find_row(tx, id)?;
+        let Some(other) = another(tx, &visit, absence)? else { continue };
+        if !over.contains(&id) {
+            note(tx, other, id)?;
+            continue;
+        }
+        let there = lapsed_offers::table.find((id, other));
+        if !diesel::select(diesel::dsl::exists(there)).get_result::<bool>(tx.conn)? {
+            diesel::update(lapsed_offers::table.find((id, absence)))
+                .set(lapsed_offers::absence_id.eq(other))
+                .execute(tx.conn)?;
+        }
+    }
+    Ok(())
+}
+
 /// Which of some visits do not take place as they were booked: they lie in an absence of somebody who
 /// takes part, and what was offered instead is over. Makes no access decision. Index: the key of
 /// lapsed_offers.
@@ -156,6 +206,9 @@ pub(crate) fn which_are_over(
     let takes_part = occupancies::table
         .filter(occupancies::appointment_id.eq(appointments::id))
         .filter(occupancies::resource_id.eq(absences::practitioner_id));
+    let waits = appointments::status
+        .eq(AppointmentStatus::Arrived)
+        .and(encounters::status.eq(EncounterStatus::Arrived));
     let is_held = offered_times::table
         .filter(offered_times::appointment_id.eq(absence_outcomes::appointment_id));
     let offered = absence_outcomes::table
@@ -165,9 +218,9 @@ pub(crate) fn which_are_over(
         .filter(diesel::dsl::exists(is_held));
     Ok(lapsed_offers::table
         .inner_join(absences::table)
-        .inner_join(appointments::table)
+        .inner_join(appointments::table.inner_join(encounters::table))
         .filter(among(lapsed_offers::appointment_id, visits))
-        .filter(appointments::status.eq(AppointmentStatus::Booked))
+        .filter(appointments::status.eq(AppointmentStatus::Booked).or(waits))
         .filter(appointments::starts_at.lt(absences::ends_at))
         .filter(appointments::ends_at.gt(absences::starts_at))
         .filter(diesel::dsl::exists(takes_part))
@@ -184,8 +237,8 @@ pub(crate) fn is_over(tx: &mut Tx, visit: AppointmentId) -> Result<bool, Error> 
 
 /// Says so of visits that are shown.
 pub(super) fn mark(tx: &mut Tx, visits: &mut [Appointment]) -> Result<(), Error> {
-    let booked = visits.iter().filter(|visit| visit.status == AppointmentStatus::Booked);
-    let over = which_are_over(tx, booked.map(|visit| visit.id).collect())?;
+    let awaited = visits.iter().filter(|visit| can_be_over(visit.status));
+    let over = which_are_over(tx, awaited.map(|visit| visit.id).collect())?;
     visits.iter_mut().for_each(|visit| visit.offer_over = over.contains(&visit.id));
     Ok(())
 }
@@ -227,7 +280,10 @@ fn see_to(tx: &mut Tx, id: AppointmentId) -> Result<(), Error> {
     let account = patient::find_row(tx, visit.patient.id)?.account_id;
     let news = News::of(&visit, Fate::OfferOver);
     let due_at = not_before(tx, id)?;
-    tell(tx, account, &[news], &format!("offer over|{id}|{}", since.micros()), due_at)?;
+    // Too late to be told by a text, it is the office's matter alone.
+    if visit.start > due_at {
+        tell(tx, account, &[news], &format!("offer over|{id}|{}", since.micros()), due_at)?;
+    }
     tx.record(Action::WatchVisits, "Encounter", encounter.id.0, &encounter::facts(&encounter));
     Ok(())
 }

@@ -101,7 +101,10 @@ pub(crate) fn make(tx: &mut Tx, absence: AbsenceId, visit: &Affected) -> Result<
     let free = schedule::next_free_for(tx, &service, None, &sought, when)?;
     let Some(first) = free.first() else { return Err(Error::from(&problem::NOTHING_TO_OFFER)) };
     let deadline = tx.now.plus(TimeDelta::hours(i64::from(tx.config.booking.offer_hours)));
-    let until = deadline.min(first.start.minus(TimeDelta::minutes(ANSWER_MINUTES)));
+    // When the visit should have begun it is the office's matter, however late the offer was made.
+    let until = deadline
+        .min(first.start.minus(TimeDelta::minutes(ANSWER_MINUTES)))
+        .min(visit.start.max(answered));
     let (priority, mode) = (visit.priority, visit.mode);
     let (asker, by) = (Asker::Triage, None);
     let (service, patient) = (&service, &patient);
@@ -292,6 +295,8 @@ fn standing(tx: &mut Tx, id: AppointmentId) -> Result<(AbsenceId, OutcomeRow), E
         return Err(Error::from(if over { &problem::OFFER_OVER } else { &problem::NOT_FOUND }));
     };
     match last.1.expires_at {
+        // Another absence, into which it was moved, was the last to offer something.
+        None if lapsed::is_over(tx, id)? => Err(Error::from(&problem::OFFER_OVER)),
         None => Err(Error::from(&problem::BAD_STATE)),
         Some(until) if until <= tx.now => Err(Error::from(&problem::OFFER_OVER)),
         Some(_) => Ok(last),

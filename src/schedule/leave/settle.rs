@@ -248,6 +248,8 @@ pub(crate) fn settle(
         }
         Deed::Offer => {
             let until = offer::make(tx, absence.id, visit)?;
+            // In a calendar it is tentative from now on.
+            appointment::count_change(tx, &row)?;
             let action = Action::SettleLeave;
             (Outcome::Offered, None, Some(until), Some(Fate::Offered(until)), action)
         }

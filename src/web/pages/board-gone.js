@@ -5,6 +5,7 @@ import { show, h, refill, button, busy, asking, problemBox, say, tell } from './
 import * as api from './api.js';
 import { clock, dayKey, longDay, cityOf } from './time.js';
 import { previewMove } from './board-move.js';
+import { ms } from './board-grid.js';
 import { isOffice } from './board-rights.js';
 
 /** More the server does not name at once. */
@@ -84,7 +85,10 @@ export async function gone({ me, clinic, zone }) {
   /** Asks for the same time with the same people: the server gives another helper, or says which doctor has when. */
   async function look(one, find) {
     const visit = await api.get(`/v1/appointments/${one.id}`);
-    const { practitioner, start } = visit;
+    const { practitioner } = visit;
+    // One that should have begun has no such time any more: it is asked for from the next minute on.
+    const soon = (Math.floor(Date.now() / 60_000) + 1) * 60_000;
+    const start = ms(visit.start) > soon ? visit.start : new Date(soon).toISOString();
     const home = { title: practitioner.name, person: practitioner };
     const board = {
       zone, day: dayKey(start, zone), grid: { columnOf: () => null }, refresh: load,
