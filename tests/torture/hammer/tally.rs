@@ -68,8 +68,8 @@ impl Op {
             Self::Overbook => {
                 (&["slot_taken", "patient_busy", "outside_hours", "no_overbooking"], 2)
             }
-            Self::Confirm => (&["hold_over", "bad_state", "conflict"], 20),
-            // Also when somebody who takes part is away by now.
+            // Both also when somebody who takes part is away by now.
+            Self::Confirm => (&["hold_over", "bad_state", "conflict", "outside_hours"], 20),
             Self::Reply => (&["hold_over", "bad_state", "conflict", "outside_hours"], 20),
             Self::Attend => (&["bad_state", "conflict"], 20),
             Self::Move => (

@@ -474,25 +474,30 @@ impl Model {
     pub fn confirm(&self, id: usize) -> Result<(), &'static str> {
         match self.visits[&id].standing {
             Standing::Booked => Ok(()),
-            Standing::Held { until } if until > self.now => Ok(()),
+            Standing::Held { until } if until > self.now => self.is_attended(id),
             Standing::Held { .. } | Standing::Cancelled { .. } | Standing::Lapsed => {
                 Err("hold_over")
             }
         }
     }
 
-    /// Whether what was called off can stand again: nobody asks for the hours of the week, it was
-    /// promised, but nobody is promised whoever is away, nor a clinic that is closed.
+    /// Nobody asks for the hours of the week once a time was given, but nobody is promised whoever is away,
+    /// nor a clinic that is closed.
+    fn is_attended(&self, id: usize) -> Result<(), &'static str> {
+        let Visit { place, .. } = &self.visits[&id];
+        let away = |worker: usize| place.needs(worker) && self.is_away(worker, place.span());
+        let shut = |closed: &Range| self.is_shut_out(place.doctor, place.span(), *closed);
+        let is_lost = (0..WORKERS).any(away) || self.closures.values().any(shut);
+        if is_lost { Err("outside_hours") } else { Ok(()) }
+    }
+
+    /// Whether what was called off can stand again.
     pub fn undo(&self, id: usize) -> Result<(), &'static str> {
         let Visit { place, standing } = &self.visits[&id];
         if *standing != (Standing::Cancelled { can_return: true }) {
             return Err("bad_state");
         }
-        let away = |worker: usize| place.needs(worker) && self.is_away(worker, place.span());
-        let shut = |closed: &Range| self.is_shut_out(place.doctor, place.span(), *closed);
-        if (0..WORKERS).any(away) || self.closures.values().any(shut) {
-            return Err("outside_hours");
-        }
+        self.is_attended(id)?;
         if self.fits(place, Some(id)) { Ok(()) } else { Err("slot_taken") }
     }
 
