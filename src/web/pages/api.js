@@ -44,12 +44,14 @@ function take(tokens) {
   localStorage.setItem(storeKey(), tokens.refresh_token);
 }
 
-/** Whoever was signed in is not any more, and whatever was theirs on this page hears it at once. */
+/** Whoever was signed in is not any more, and whatever was theirs on this page hears it at once. A guest, who never
+ * was, loses nothing by a refusal. */
 function forget() {
+  const wasSomebody = access || localStorage.getItem(storeKey());
   access = null;
   life += 1;
   localStorage.removeItem(storeKey());
-  window.dispatchEvent(new Event('feldsher:gone'));
+  if (wasSomebody) window.dispatchEvent(new Event('feldsher:gone'));
 }
 
 const reach = (ok) => window.dispatchEvent(new CustomEvent('feldsher:reach', { detail: ok }));
