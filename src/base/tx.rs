@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use diesel::QueryResult;
 use diesel::connection::TransactionManager;
 use uuid::Uuid;
 
@@ -223,8 +224,7 @@ impl<'a> Tx<'a> {
         let undone = Conn::rollback_transaction(self.conn);
         self.forget_since(mark);
         self.decided = true;
-        self.lost |= undone.is_err();
-        undone?;
+        self.notice(undone)?;
         outcome.unwrap_or(Err(Error::Internal("a rehearsed deed panicked")))
     }
 
@@ -240,15 +240,13 @@ impl<'a> Tx<'a> {
         match outcome.unwrap_or(Err(Error::Internal("a part of a deed panicked"))) {
             Ok(value) => {
                 let kept = Conn::commit_transaction(self.conn);
-                self.lost |= kept.is_err();
-                kept?;
+                self.notice(kept)?;
                 Ok(value)
             }
             Err(error) => {
                 let undone = Conn::rollback_transaction(self.conn);
                 self.forget_since(mark);
-                self.lost |= undone.is_err();
-                undone?;
+                self.notice(undone)?;
                 Err(error)
             }
         }
@@ -260,8 +258,13 @@ impl<'a> Tx<'a> {
             return Err(lost());
         }
         let marked = Conn::begin_transaction(self.conn);
-        self.lost |= marked.is_err();
-        Ok(marked?)
+        self.notice(marked)
+    }
+
+    /// What became of a part's beginning or end: where that fails, the transaction is gone.
+    fn notice(&mut self, done: QueryResult<()>) -> Result<(), Error> {
+        self.lost |= done.is_err();
+        Ok(done?)
     }
 
     fn mark(&self) -> Mark {

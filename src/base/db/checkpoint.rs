@@ -133,7 +133,8 @@ mod tests {
         };
         writer.batch_execute("CREATE TABLE filling (body BLOB)").unwrap();
         let other = SqliteConnection::establish(&file.to_string_lossy()).unwrap();
-        let disk = Disk { sync: || Err(std::io::Error::other("no disk")), failed: || () };
+        let sync = || Err(std::io::Error::other("no disk"));
+        let disk = Disk { sync: Box::new(sync), failed: Box::new(|| ()) };
         let (teller, to_disk) = Teller::start(disk, 64).unwrap();
         let (bell, thread) = start(&mut writer, Conn::Sqlite(other), teller.clone()).unwrap();
         teller.begin();

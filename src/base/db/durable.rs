@@ -57,10 +57,7 @@ pub(super) struct Teller {
 
 impl Teller {
     /// Starts the thread, which ends with the last teller. So many answers may wait for the disk.
-    pub(super) fn start(
-        disk: Disk<impl FnMut() -> io::Result<()> + Send + 'static, impl FnMut() + Send + 'static>,
-        answers_max: usize,
-    ) -> io::Result<(Self, JoinHandle<()>)> {
+    pub(super) fn start(disk: Disk, answers_max: usize) -> io::Result<(Self, JoinHandle<()>)> {
         let (queue, heard) = flume::bounded(answers_max);
         let (turns, taken) = flume::bounded(WAITING_MAX);
         let marks = Arc::new(Marks::default());
@@ -115,12 +112,7 @@ fn reply(jobs: Vec<Box<dyn Job>>, fate: &Result<(), Error>) {
     }
 }
 
-fn bring_to_disk(
-    heard: &Receiver<Waiting>,
-    turns: &Receiver<()>,
-    marks: &Marks,
-    mut disk: Disk<impl FnMut() -> io::Result<()>, impl FnMut()>,
-) {
+fn bring_to_disk(heard: &Receiver<Waiting>, turns: &Receiver<()>, marks: &Marks, mut disk: Disk) {
     while let Ok(first) = heard.recv() {
         let mut waiting = vec![first];
         waiting.extend(heard.try_iter());

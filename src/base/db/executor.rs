@@ -182,15 +182,15 @@ pub(super) struct Own {
 }
 
 /// How the log comes to disk, and what is done when it does not.
-pub(super) struct Disk<S, F> {
-    pub(super) sync: S,
-    pub(super) failed: F,
+pub(super) struct Disk {
+    pub(super) sync: Box<dyn FnMut() -> std::io::Result<()> + Send>,
+    pub(super) failed: Box<dyn FnMut() + Send>,
 }
 
 pub(super) fn start_sqlite(
     own: Own,
     queue_len_max: usize,
-    disk: Disk<impl FnMut() -> std::io::Result<()> + Send + 'static, impl FnMut() + Send + 'static>,
+    disk: Disk,
 ) -> std::io::Result<(Db, Threads)> {
     let Own { mut writer, checkpointer, readers, lock } = own;
     let (write, write_jobs) = flume::bounded::<Box<dyn Job>>(queue_len_max);

@@ -30,7 +30,7 @@ impl House {
         writer.batch_execute("CREATE TABLE filling (body BLOB)").unwrap();
         let own = place.clone();
         // The tests outlive their disk.
-        let disk = Disk { sync: move || sync(&own), failed: || () };
+        let disk = Disk { sync: Box::new(move || sync(&own)), failed: Box::new(|| ()) };
         let (db, threads) = open::start_sqlite(&path, (lock, writer), (2, 64), disk).unwrap();
         Self { place, db, threads }
     }

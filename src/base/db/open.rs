@@ -172,10 +172,10 @@ impl Reached {
                 begin_log_anew(&mut writer)?;
                 let log = log_of(&path)?;
                 let disk = executor::Disk {
-                    sync: move || log.sync_data(),
+                    sync: Box::new(move || log.sync_data()),
                     // What the disk has is unknown, and it may well say "done" when asked again. Nothing
                     // is closed: SQLite would bring into the file what may not be in the log.
-                    failed: || std::process::exit(DISK_FAILED),
+                    failed: Box::new(|| std::process::exit(DISK_FAILED)),
                 };
                 start_sqlite(&path, (lock, writer), (workers, queue_len_max), disk)
             }
@@ -192,10 +192,7 @@ pub(super) fn start_sqlite(
     path: &Path,
     (lock, writer): (File, Conn),
     (workers, queue_len_max): (usize, usize),
-    disk: executor::Disk<
-        impl FnMut() -> std::io::Result<()> + Send + 'static,
-        impl FnMut() + Send + 'static,
-    >,
+    disk: executor::Disk,
 ) -> Result<(Db, Threads), OpenError> {
     let mut readers = Vec::new();
     for _ in 0..workers.clamp(1, 8) {
@@ -260,6 +257,10 @@ fn real_path(path: &Path) -> Result<PathBuf, OpenError> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(|error| at(parent, error))?;
     }
+    // SQLite would make the file for all to read; its companions take the mode of the file. One
+    // that is there is never opened here: closing it would drop the locks of every connection of
+    // this process (POSIX), and whoever reads the file from elsewhere would think it is alone,
+    // and throw the log away that we still write.
     if !path.try_exists().map_err(|error| at(path, error))? {
         drop(private(path)?);
     }
@@ -336,13 +337,6 @@ struct MmapSize {
 }
 
 fn sqlite(path: &Path) -> Result<Conn, OpenError> {
-    // SQLite would make the file for all to read; its companions take the mode of the file. One
-    // that is there is never opened here: closing it would drop the locks of every connection of
-    // this process (POSIX), and whoever reads the file from elsewhere would think it is alone,
-    // and throw the log away that we still write.
-    if !path.try_exists().map_err(|error| at(path, error))? {
-        drop(private(path)?);
-    }
     let mut conn = SqliteConnection::establish(&path.to_string_lossy())?;
     conn.batch_execute(
         "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;

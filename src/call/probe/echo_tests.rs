@@ -78,16 +78,21 @@ async fn agrees(
     let offer = twist(described(&browser, &mut heard, offer).await);
 
     let engine = Engine::start().unwrap();
-    let probe = ProbeId(uuid::Uuid::from_u128(1));
-    let who = (AccountId(uuid::Uuid::from_u128(1)), probe, Leg::Direct);
-    let place = Arc::new(Places::default()).take(who, 1, &[]).unwrap();
-    let ways = Ways { addresses: vec![on_this_machine()], public: Vec::new() };
-    let offer = offer::without_addresses(&offer).unwrap();
-    let answer = engine.answer(place, ways, offer).await.unwrap();
+    let answer = answered(&engine, &Arc::new(Places::default()), &offer).await;
     browser.set_remote_description(RTCSessionDescription::answer(answer).unwrap()).await.unwrap();
     let agreed = comes_to_a_key(&mut heard, patience).await;
     browser.close().await.unwrap();
     agreed
+}
+
+/// What the echo says to an offer, in the only place that there is.
+async fn answered(engine: &Engine, places: &Arc<Places>, offer: &str) -> String {
+    let probe = ProbeId(uuid::Uuid::from_u128(1));
+    let who = (AccountId(uuid::Uuid::from_u128(1)), probe, Leg::Direct);
+    let place = places.take(who, 1, &[]).unwrap();
+    let ways = Ways { addresses: vec![on_this_machine()], public: Vec::new() };
+    let offer = offer::without_addresses(offer).unwrap();
+    engine.answer(place, ways, offer).await.unwrap()
 }
 
 /// A browser that knows `suites`, and what is heard of its connection.
@@ -201,11 +206,7 @@ async fn a_second_channel_ends_the_connection() {
     let offer = described(&browser, &mut heard, offer).await;
     let engine = Engine::start().unwrap();
     let places = Arc::new(Places::default());
-    let who = |number| uuid::Uuid::from_u128(number);
-    let place = places.take((AccountId(who(1)), ProbeId(who(1)), Leg::Direct), 1, &[]).unwrap();
-    let ways = Ways { addresses: vec![on_this_machine()], public: Vec::new() };
-    let offer = offer::without_addresses(&offer).unwrap();
-    let answer = engine.answer(place, ways, offer).await.unwrap();
+    let answer = answered(&engine, &places, &offer).await;
     assert!(answer.contains(&format!("a=max-message-size:{MESSAGE_BYTES_MAX}\r\n")), "{answer}");
     browser.set_remote_description(RTCSessionDescription::answer(answer).unwrap()).await.unwrap();
     assert!(comes_to_a_key(&mut heard, PATIENCE).await);

@@ -3,10 +3,11 @@
 import { t, learn } from './i18n.js';
 import { show, h, refill, button, busy, asking, problemBox, say, tell } from './ui.js';
 import * as api from './api.js';
-import { clock, dayKey, longDay, cityOf } from './time.js';
+import { clock, dayKey, longDay, now, rfc3339, cityOf } from './time.js';
 import { previewMove } from './board-move.js';
 import { ms } from './board-grid.js';
 import { isOffice } from './board-rights.js';
+import { soonest } from './board-ways.js';
 
 /** More the server does not name at once. */
 const SHOWN_MAX = 100;
@@ -87,8 +88,7 @@ export async function gone({ me, clinic, zone }) {
     const visit = await api.get(`/v1/appointments/${one.id}`);
     const { practitioner } = visit;
     // One that should have begun has no such time any more: it is asked for from the next minute on.
-    const soon = (Math.floor(Date.now() / 60_000) + 1) * 60_000;
-    const start = ms(visit.start) > soon ? visit.start : new Date(soon).toISOString();
+    const start = ms(visit.start) > now() ? visit.start : rfc3339(soonest());
     const home = { title: practitioner.name, person: practitioner };
     const board = {
       zone, day: dayKey(start, zone), grid: { columnOf: () => null }, refresh: load,
